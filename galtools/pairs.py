@@ -1,0 +1,42 @@
+"""`Pairs`: the same galaxies seen twice, the one thing that flows through the whole companion."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import Table
+
+from galtools.errors import GaltoolsError
+
+
+@dataclass
+class Pairs:
+    """Matched images of n galaxies in five bands (u, g, r, i, z), in nanomaggies per pixel."""
+
+    source: np.ndarray  # (n, 5, H, W) float32, as the survey translated from sees them
+    target: np.ndarray  # (n, 5, H', W') float32, as the survey translated to sees them
+    redshift: np.ndarray  # (n,) float32, spectroscopic
+    catalogue: Table  # n rows: what is known of each galaxy
+    noise: np.ndarray  # (n, 2, 5) float32, sky sigma per pixel of source and target
+
+    def __post_init__(self):
+        """Refuse arrays that do not belong together."""
+        n = len(self.source)
+        lengths = (len(self.target), len(self.redshift), len(self.catalogue), len(self.noise))
+        if any(length != n for length in lengths):
+            raise GaltoolsError(
+                f"source has {n} galaxies, but target, redshift, catalogue, noise have {lengths}"
+            )
+
+    def __len__(self):
+        """Count the galaxies."""
+        return len(self.source)
+
+    def __getitem__(self, rows):
+        """Select galaxies by slice, mask or index array."""
+        return Pairs(
+            self.source[rows],
+            self.target[rows],
+            self.redshift[rows],
+            self.catalogue[rows],
+            self.noise[rows],
+        )

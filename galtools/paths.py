@@ -1,0 +1,79 @@
+"""Where every artefact lives. No other module joins a folder name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from galtools.errors import GaltoolsError
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+WORKFLOW = ROOT / "workflow"
+REFERENCE = ROOT / "book" / "reference"  # tables and small weights that a GPU run left
+PROFILES = ("tiny", "quick", "paper")
+
+
+def check_profile(profile: str) -> str:
+    """Return the name of a known profile, or refuse with the list of them."""
+    if profile not in PROFILES:
+        raise GaltoolsError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
+    return profile
+
+
+def profile_values(profile: str, notebook: str) -> dict:
+    """Parameters that a profile changes in a notebook, from workflow/<profile>.yaml."""
+    text = (WORKFLOW / f"{check_profile(profile)}.yaml").read_text()
+    return (yaml.safe_load(text) or {}).get(notebook) or {}
+
+
+@dataclass(frozen=True)
+class Results:
+    """The artefacts of one profile: `Results(results, profile)`.
+
+    The default folder "results" is the one in the repository, wherever the notebook is run from;
+    any other relative path starts, as usual, at the working directory.
+    """
+
+    results: str = "results"
+    profile: str = "quick"
+
+    @property
+    def folder(self) -> Path:
+        """Folder of this profile."""
+        base = ROOT / "results" if self.results == "results" else Path(self.results).absolute()
+        return base / check_profile(self.profile)
+
+    def data(self, task: str, split: str) -> Path:
+        """Galaxies of one task ('intra', 'cross') and split ('train', 'valid', 'test')."""
+        return self.folder / "data" / f"{task}-{split}.h5"
+
+    def model(self, task: str, model: str, seed: int = 0) -> Path:
+        """Folder of one training: weights.safetensors, metrics.json, history.csv."""
+        return self.folder / "models" / task / model / f"seed{seed}"
+
+    def weights(self, task: str, model: str, seed: int = 0) -> Path:
+        """Weights of one training."""
+        return self.model(task, model, seed) / "weights.safetensors"
+
+    def translations(self, task: str, model: str, seed: int = 0) -> Path:
+        """Translated test images of one model."""
+        return self.folder / "translations" / task / model / f"seed{seed}.h5"
+
+    def table(self, name: str) -> Path:
+        """One table of results, `name` without its ending."""
+        return self.folder / "tables" / f"{name}.csv"
+
+    def notebook(self, run: str) -> Path:
+        """Executed notebook of one run."""
+        return self.folder / "notebooks" / f"{run}.ipynb"
+
+
+def need(path: Path, notebook: str) -> Path:
+    """Return `path` if it is there; else say which notebook makes it."""
+    if not Path(path).exists():
+        raise GaltoolsError(
+            f"{path} is missing: run notebooks/{notebook}.py with the same profile and results "
+            "folder first, or `make book`"
+        )
+    return Path(path)

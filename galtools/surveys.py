@@ -1,0 +1,57 @@
+"""Frozen facts of the two surveys. No other module holds a pixel scale, a seeing or a noise."""
+
+from dataclasses import dataclass
+
+BANDS = ("u", "g", "r", "i", "z")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a survey does to a galaxy; five numbers are in the order of `bands`.
+
+    Images everywhere in galtools are in nanomaggies per pixel, that is an AB zero point of 22.5:
+    m = 22.5 - 2.5 log10(f / nanomaggy).
+    """
+
+    name: str
+    pixel_scale: float  # arcsec per pixel
+    stamp: int  # pixels along a side of the native stamp
+    psf_fwhm: tuple[float, ...]  # arcsec, median seeing per band
+    sky_noise: tuple[float, ...]  # nanomaggies per pixel, standard deviation of the blank sky
+    zero_point: float  # AB magnitude of one count in the survey's published images
+    filters: tuple[str, ...]  # names of the filter curves in astro-sedpy
+    bands: tuple[str, ...] = BANDS
+
+    @property
+    def nanomaggies_per_count(self) -> float:
+        """Factor from published counts to nanomaggies: 10^((22.5 - zero point) / 2.5)."""
+        return 10 ** (0.4 * (22.5 - self.zero_point))
+
+
+SDSS = Survey(
+    name="SDSS",
+    pixel_scale=0.396,
+    stamp=64,
+    psf_fwhm=(1.48, 1.40, 1.30, 1.24, 1.26),
+    sky_noise=(0.048, 0.021, 0.0285, 0.046, 0.176),
+    zero_point=22.5,
+    filters=("sdss_u0", "sdss_g0", "sdss_r0", "sdss_i0", "sdss_z0"),
+)
+
+CFHTLS = Survey(
+    name="CFHTLS",
+    pixel_scale=0.187,
+    stamp=136,
+    psf_fwhm=(0.87, 0.82, 0.74, 0.67, 0.70),
+    sky_noise=(0.0016, 0.0008, 0.0015, 0.0020, 0.0058),
+    zero_point=30.0,
+    filters=(
+        "cfht_megacam_us_9301",
+        "cfht_megacam_gs_9401",
+        "cfht_megacam_rs_9601",
+        "cfht_megacam_is_9701",
+        "cfht_megacam_zs_9801",
+    ),
+)
+
+SURVEYS = {survey.name: survey for survey in (SDSS, CFHTLS)}
