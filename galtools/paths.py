@@ -44,9 +44,9 @@ class Results:
         base = ROOT / "results" if self.results == "results" else Path(self.results).absolute()
         return base / check_profile(self.profile)
 
-    def data(self, task: str, split: str) -> Path:
-        """Galaxies of one task ('intra', 'cross') and split ('train', 'valid', 'test')."""
-        return self.folder / "data" / f"{task}-{split}.h5"
+    def data(self, split: str) -> Path:
+        """Pairs of one split: 'train', 'valid', 'test', or 'again' (the test galaxies anew)."""
+        return self.folder / "data" / f"{split}.h5"
 
     def model(self, task: str, model: str, seed: int = 0) -> Path:
         """Folder of one training: weights.safetensors, metrics.json, history.csv."""
