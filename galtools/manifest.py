@@ -158,6 +158,13 @@ def is_current(path: Path, key: str) -> bool:
     return manifest_path(path).exists() and is_whole(path) and read(path).get("key") == key
 
 
+def _list_for_pipeline(path: Path) -> None:
+    """Tell the pipeline, if it asked, that the running notebook made or re-used this artefact."""
+    if listing := os.environ.get("GALTOOLS_ARTEFACTS"):
+        with open(listing, "a") as file:
+            file.write(f"{path.absolute()}\n")
+
+
 def make(path, maker, *, params, modules, inputs=(), seed=0, device="cpu", extra=None) -> dict:
     """Make the artefact `path` once and return its manifest.
 
@@ -175,6 +182,7 @@ def make(path, maker, *, params, modules, inputs=(), seed=0, device="cpu", extra
         "inputs": {Path(file).name: sha256(file) for file in inputs},
     }
     key = digest(content)
+    _list_for_pipeline(path)
     if is_current(path, key):
         return read(path)
     started = time.perf_counter()

@@ -1,0 +1,35 @@
+# make book and make test do everything on a fresh machine with python3 (3.11+), make and git.
+PYTHON ?= python3
+PROFILE ?= quick
+RESULTS ?= results
+TESTS ?=
+VENV_PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lint bench clean distclean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@echo
+	@echo "PROFILE=tiny|quick|paper (now $(PROFILE)), RESULTS=folder (now $(RESULTS)), PYTHON=$(PYTHON)"
+
+.venv/.ready: pyproject.toml constraints.txt workflow/install.py
+	@$(PYTHON) workflow/install.py
+
+book: .venv/.ready ## run what changed and render the book into _build/html
+	@$(VENV_PYTHON) workflow/build.py --profile "$(PROFILE)" --results "$(RESULTS)"
+
+test: .venv/.ready ## run every test; TESTS="tests/test_x.py -k y" runs some
+	@$(VENV_PYTHON) -m pytest $(TESTS)
+
+lint: .venv/.ready ## check style and spelling
+	@$(VENV_PYTHON) -m ruff check . && $(VENV_PYTHON) -m ruff format --check . && $(VENV_PYTHON) -m codespell_lib
+
+bench: .venv/.ready ## run every benchmark; tables go to _build/benchmarks
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(VENV_PYTHON) $$file || exit 1; done
+
+clean: ## remove the rendered book and all results
+	rm -rf _build results
+
+distclean: clean ## also remove the environment
+	rm -rf .venv

@@ -1,0 +1,133 @@
+"""Build the book: run the notebooks that changed, stage their pages, render them.
+
+    python workflow/build.py [--profile quick] [--results results] [--out .] [--cores 2]
+
+Leaves OUT/_build/html/index.html. Everything is resumable: start it again after any interruption.
+"""
+
+import argparse
+import fcntl
+import os
+import re
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pipeline
+import stage
+
+from galtools import paths
+from galtools.errors import GaltoolsError
+
+
+@contextmanager
+def only_one(folder: Path):
+    """Hold the lock of a results folder; the kernel frees it however this process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "a+")  # noqa: SIM115  held while the block runs
+    except OSError as error:
+        raise GaltoolsError(
+            f"cannot write in {folder} ({error.strerror}): choose another with RESULTS=FOLDER"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise GaltoolsError(
+                f"another build is at work in {folder}: wait for it, or choose RESULTS=FOLDER"
+            ) from None
+        os.set_inheritable(lock.fileno(), True)  # jobs that outlive this process keep the lock
+        yield lock.fileno()
+
+
+def execute(profile: str, results: Path, cores: int, lock: int) -> None:
+    """Let Snakemake run every notebook that is not current."""
+    runs = pipeline.load(profile, results)
+    current = pipeline.drop_stale(runs)
+    if len(current) == len(runs):
+        print(f"notebooks: all {len(runs)} are current")
+        return
+    print(f"notebooks: {len(runs) - len(current)} of {len(runs)} to run (profile {profile})")
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(paths.WORKFLOW / "Snakefile")),
+        *("--directory", str(results), "--cores", str(cores), "--keep-going", "--nolock"),
+        *("--rerun-incomplete", "--rerun-triggers", "input", "--quiet", "all"),
+        *("--config", f"profile={profile}", f"results={results}"),
+    ]
+    log = results / profile / "snakemake.log"
+    with open(log, "w") as file:
+        status = subprocess.run(command, stderr=file, pass_fds=[lock]).returncode
+    if status:
+        raise GaltoolsError(failures(runs, log))
+
+
+def failures(runs: dict[str, pipeline.Run], log: Path) -> str:
+    """Collect what went wrong, the first failure last so that it is read first."""
+    failed = [run for run in runs.values() if run.failed.exists() and not run.stamp.exists()]
+    if not failed:
+        return f"{log.read_text()[-2000:]}\nthe pipeline stopped; whole log: {log}"
+    return "\n" + "\n".join(pipeline.failure_report(run) for run in reversed(failed))
+
+
+def render(source: Path, out: Path) -> Path:
+    """Let Jupyter Book render the staged tree, warnings as errors, unless nothing changed."""
+    config, toc = paths.ROOT / "_config.yml", source / "_toc.yml"
+    index = out / "_build" / "html" / "index.html"
+    seal = out / "_build" / ".rendered"
+    digest = stage.tree_digest(source, config)
+    if index.exists() and seal.exists() and seal.read_text() == digest:
+        print("pages: all are current")
+        return index
+    seal.unlink(missing_ok=True)
+    started = time.perf_counter()
+    print("pages: rendering ...", flush=True)
+    log = out / "_build" / "render.log"
+    command = [
+        *(sys.executable, "-m", "jupyter_book.cli.main", "build", str(source), "-W", "-n"),
+        *("--keep-going", "--config", str(config), "--toc", str(toc), "--path-output", str(out)),
+    ]
+    with open(log, "w") as file:
+        status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
+    if status or not index.exists():
+        stage.clear(out / "_build" / ".doctrees")  # else the next build would not warn again
+        stage.clear(out / "_build" / "html")
+        lines = re.findall(r"(?m)^.*(?:WARNING|ERROR|Error).*$", log.read_text())
+        raise GaltoolsError("\n".join([*lines[:20], f"rendering failed; whole log: {log}"]))
+    print(f"pages: rendered in {time.perf_counter() - started:.0f} s")
+    seal.write_text(digest)
+    return index
+
+
+def build(profile: str, results: Path, out: Path, cores: int) -> Path:
+    """Run, stage and render; return the first page."""
+    folder = results / paths.check_profile(profile)
+    with only_one(folder) as lock:
+        execute(profile, results, cores, lock)
+        staged = out / "_build" / "stage"
+        stage.stage(pipeline.load(profile, results), staged)
+        return render(staged, out)
+
+
+def main() -> None:
+    """Read the command line and build."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--results", type=Path, default=paths.ROOT / "results")
+    parser.add_argument("--out", type=Path, default=paths.ROOT)
+    parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
+    args = parser.parse_args()
+    started = time.perf_counter()
+    index = build(args.profile, args.results.absolute(), args.out.absolute(), args.cores)
+    print(f"the book is at {index}  ({time.perf_counter() - started:.0f} s)")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except GaltoolsError as error:
+        sys.exit(f"{error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on from here")

@@ -1,0 +1,171 @@
+"""What the pipeline runs, and what is still true of what it ran before.
+
+A *run* is one execution of a notebook. Its *key* is a hash of everything its page and artefacts
+follow from: the code of its cells, the galtools modules they import, its parameters, the package
+versions, and the contents of the artefacts it reads. The record of a run, kept beside the executed
+notebook, holds that key and the checksums of what the run made. A run is current while its key and
+its artefacts are unchanged; file times play no part, so neither a fresh checkout nor a jumping
+clock can confuse it.
+"""
+
+import ast
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import jupytext
+import yaml
+
+from galtools import manifest, paths
+from galtools.errors import GaltoolsError
+
+CHAPTERS = paths.WORKFLOW / "chapters.yaml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One entry of chapters.yaml, in one profile and results folder."""
+
+    name: str
+    folder: Path  # results/<profile>
+    profile: str
+    notebook: str
+    needs: tuple[str, ...] = ()
+    parameters: dict = field(default_factory=dict)
+    cores: int = 1
+
+    @property
+    def source(self) -> Path:
+        """The notebook as text."""
+        return paths.NOTEBOOKS / f"{self.notebook}.py"
+
+    @property
+    def executed(self) -> Path:
+        """The notebook with its outputs."""
+        return self.folder / "notebooks" / f"{self.name}.ipynb"
+
+    @property
+    def failed(self) -> Path:
+        """The partial notebook that a failed run leaves."""
+        return self.folder / "notebooks" / f"{self.name}.failed.ipynb"
+
+    @property
+    def stamp(self) -> Path:
+        """The empty file that tells Snakemake that the run is done."""
+        return self.folder / ".done" / self.name
+
+    @cached_property
+    def code(self) -> dict:
+        """Digests of all code and settings that the run follows from, but not of its inputs."""
+        cells = [cell.source for cell in read_source(self.source).cells if cell.cell_type == "code"]
+        modules = set().union(*(manifest.imported_modules(plain_python(cell)) for cell in cells))
+        return {
+            "cells": [cell_digest(cell) for cell in cells],
+            "modules": manifest.module_digests(modules),
+            "values": paths.profile_values(self.profile, self.notebook),
+            "parameters": self.parameters,
+            "packages": manifest.package_versions(),
+        }
+
+
+def load(profile: str, results: Path) -> dict[str, Run]:
+    """Read chapters.yaml: every run by name, each after the runs that it needs."""
+    folder = Path(results).absolute() / paths.check_profile(profile)
+    runs: dict[str, Run] = {}
+    for name, entry in yaml.safe_load(CHAPTERS.read_text()).items():
+        entry = {**(entry or {})}
+        needs = tuple(entry.pop("needs", ()))
+        if missing := [need for need in needs if need not in runs]:
+            raise GaltoolsError(f"{CHAPTERS.name}: {name} needs {missing}, not listed above it")
+        notebook = entry.pop("notebook", name)
+        runs[name] = Run(name, folder, profile, notebook, needs, **entry)
+    return runs
+
+
+def read_source(path: Path):
+    """Read a Jupytext notebook."""
+    if not path.exists():
+        raise GaltoolsError(f"{path} is listed in {CHAPTERS.name} but does not exist")
+    return jupytext.read(path, fmt="py:percent")
+
+
+def plain_python(cell: str) -> str:
+    """Blank out IPython magics, which Python's own parser does not know."""
+    return re.sub(r"(?m)^\s*[%!].*$", "pass", cell)
+
+
+def cell_digest(cell: str) -> str:
+    """Hash what a cell computes; a magic line counts as it stands."""
+    magics = re.findall(r"(?m)^\s*[%!].*$", cell)
+    return manifest.digest([ast.dump(ast.parse(plain_python(cell))), magics])
+
+
+def ancestors(run: Run, runs: dict[str, Run]) -> set[str]:
+    """Name every run whose artefacts this one may read, near or far."""
+    return set(run.needs).union(*(ancestors(runs[need], runs) for need in run.needs))
+
+
+def key(run: Run, runs: dict[str, Run]) -> str:
+    """Hash everything that a run follows from; the runs it needs must have records."""
+    inputs = {name: record(runs[name])["artefacts"] for name in sorted(ancestors(run, runs))}
+    return manifest.digest([run.code, inputs])
+
+
+def record(run: Run) -> dict:
+    """Read what is known of the last run."""
+    return manifest.read(run.executed)
+
+
+def is_current(run: Run, runs: dict[str, Run]) -> bool:
+    """Tell whether the last run would come out the same today, and all it made is still whole."""
+    try:
+        known = record(run)
+        return known["key"] == key(run, runs) and artefacts_whole(run, known)
+    except (GaltoolsError, KeyError):
+        return False
+
+
+def artefacts_whole(run: Run, known: dict) -> bool:
+    """Tell whether the executed notebook and every artefact are the bytes that were recorded."""
+    made = {run.executed: known["sha256"]}
+    made |= {run.folder / name: checksum for name, checksum in known["artefacts"].items()}
+    return all(path.exists() and manifest.sha256(path) == made[path] for path in made)
+
+
+def drop_stale(runs: dict[str, Run]) -> list[str]:
+    """Take away the stamp of every run that is not current; return the names of those left."""
+    current: list[str] = []
+    for name, run in runs.items():
+        if set(run.needs) <= set(current) and is_current(run, runs):
+            run.stamp.parent.mkdir(parents=True, exist_ok=True)
+            run.stamp.touch()
+            current.append(name)
+        else:
+            run.stamp.unlink(missing_ok=True)
+    return current
+
+
+def artefacts_listed(listing: Path, folder: Path) -> dict[str, str]:
+    """Checksums of the artefacts that a run made or used, as `galtools.manifest` listed them."""
+    names = set(listing.read_text().splitlines()) if listing.exists() else set()
+    inside = sorted(Path(name) for name in names if Path(name).is_relative_to(folder))
+    return {str(path.relative_to(folder)): manifest.sha256(path) for path in inside}
+
+
+def failure_report(run: Run) -> str:
+    """Say in a few lines which cell of a failed run raised what."""
+    if not run.failed.exists():
+        return f"FAILED {run.name}: no output was written; see the lines above"
+    cells = json.loads(run.failed.read_text())["cells"]
+    for number, cell in enumerate(cells, 1):
+        for output in cell.get("outputs", ()):
+            if output.get("output_type") == "error":
+                line = "".join(cell["source"]).strip().splitlines()[0]
+                return (
+                    f"FAILED notebooks/{run.notebook}.py (run {run.name}), cell {number}: {line}\n"
+                    f"       {output['ename']}: {output['evalue']}\n"
+                    f"       partial output: {run.failed}"
+                )
+    return f"FAILED {run.name}: the kernel died; partial output: {run.failed}"

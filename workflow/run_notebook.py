@@ -1,0 +1,118 @@
+"""Execute one notebook of the pipeline, unless its last run is still current.
+
+Prints one line when it starts and one when it ends; a failure leaves the partial notebook.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pipeline
+
+from galtools import __version__, manifest
+from galtools.errors import GaltoolsError
+
+
+def say(text: str) -> None:
+    """Print at once, in one piece, also from parallel jobs."""
+    os.write(1, f"{text}\n".encode())
+
+
+def device() -> str:
+    """Name what the numbers were computed on."""
+    return "GPU" if Path("/dev/nvidia0").exists() else "CPU"
+
+
+def environment(cores: int, listing: Path) -> dict[str, str]:
+    """Environment of the kernel: its share of the cores, one order of hashing, this venv."""
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {
+        **dict.fromkeys(threads, str(cores)),
+        "GALTOOLS_CORES": str(cores),
+        "GALTOOLS_ARTEFACTS": str(listing),
+        "PYTHONHASHSEED": "0",
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
+def execute(run: pipeline.Run, results: Path) -> None:
+    """Run the notebook through papermill; what fails is kept under another name."""
+    import papermill  # takes a second: not needed to see that nothing is to be done
+
+    parameters = dict(run.parameters)
+    if run.profile != "quick":
+        parameters["profile"] = run.profile
+    if results != pipeline.paths.ROOT / "results":
+        parameters["results"] = str(results)
+    run.failed.unlink(missing_ok=True)
+    with manifest.atomic(run.executed) as new:
+        try:
+            papermill.execute_notebook(run.source, new, parameters, progress_bar=False)
+        except papermill.PapermillExecutionError:
+            os.replace(new, run.failed)
+            raise
+        manifest.manifest_path(run.executed).unlink(missing_ok=True)
+
+
+def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], results: Path, cores: int) -> None:
+    """Execute a run and write its record."""
+    key, started = pipeline.key(run, runs), time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        listing = Path(scratch) / "artefacts"
+        os.environ.update(environment(cores, listing))
+        execute(run, results)
+        artefacts = pipeline.artefacts_listed(listing, run.folder)
+    content = {
+        "run": run.name,
+        "key": key,
+        "sha256": manifest.sha256(run.executed),
+        "artefacts": artefacts,
+        "profile": run.profile,
+        "seed": run.parameters.get("seed", 0),
+        "version": __version__,
+        "device": device(),
+        "cores": cores,
+        "packages": manifest.package_versions(),
+        "seconds": round(time.perf_counter() - started, 1),
+        "made": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+    }
+    manifest.write_json(manifest.manifest_path(run.executed), content)
+
+
+def main() -> int:
+    """Run one notebook; the exit status says whether it succeeded."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run")
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--results", type=Path, default=pipeline.paths.ROOT / "results")
+    parser.add_argument("--cores", type=int, default=1)
+    args = parser.parse_args()
+    runs = pipeline.load(args.profile, args.results)
+    run = runs[args.run]
+    started = time.perf_counter()
+    if not pipeline.is_current(run, runs):
+        say(f"  started  {run.name}")
+        try:
+            perform(run, runs, args.results.absolute(), args.cores)
+        except Exception as error:  # whatever it is, the summary must name the notebook
+            say(f"  failed   {run.name}  after {time.perf_counter() - started:.0f} s")
+            if not run.failed.exists():
+                say(f"           {type(error).__name__}: {error}")
+            return 1
+        done = 1 + sum(other.stamp.exists() for other in runs.values())
+        seconds = time.perf_counter() - started
+        say(f"  finished {run.name}  in {seconds:.0f} s  ({done} of {len(runs)})")
+    run.stamp.parent.mkdir(parents=True, exist_ok=True)
+    run.stamp.touch()
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except GaltoolsError as error:
+        sys.exit(f"{error}")
