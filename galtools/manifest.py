@@ -21,6 +21,7 @@ from pathlib import Path
 
 from galtools.errors import GaltoolsError
 
+PLUMBING = {"galtools.errors", "galtools.manifest", "galtools.paths"}  # they compute no number
 PACKAGES = ("numpy", "scipy", "torch", "astropy", "h5py", "scikit-learn", "statmorph", "diffusers")
 
 
@@ -97,7 +98,10 @@ def imported_modules(source: str) -> set[str]:
 
 
 def module_digests(modules) -> dict[str, str]:
-    """Hash galtools modules and everything of galtools that they import, however deep."""
+    """Hash galtools modules and everything of galtools that they import, however deep.
+
+    The plumbing is left out: which folder a file lies in changes no number.
+    """
     digests, queue = {}, set(modules)
     while queue:
         name = queue.pop()
@@ -108,7 +112,7 @@ def module_digests(modules) -> dict[str, str]:
         digests[name] = code_digest(source)
         packages = {name.rsplit(".", k)[0] for k in range(1, name.count(".") + 1)}
         queue |= (imported_modules(source) | packages) - digests.keys()
-    return dict(sorted(digests.items()))
+    return {name: digests[name] for name in sorted(digests.keys() - PLUMBING)}
 
 
 def package_versions() -> dict[str, str]:

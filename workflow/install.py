@@ -91,7 +91,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  here older Pythons are met
         sys.exit(
             f"Python 3.11 or later is needed; this is {platform.python_version()}: set PYTHON="
         )
