@@ -1,0 +1,127 @@
+"""Uncertainty by resampling galaxies, and the verdicts that follow from it.
+
+The galaxy is the unit: pixels of one galaxy share their noise, their PSF and their mistakes, so an
+interval over pixels would be far too narrow. Every statistic here works along the last axis,
+galaxies, and gives back whatever axes come before it.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+MAD_TO_SIGMA = 1.482602218505602  # standard deviation of a normal law over its median deviation
+LEVEL = 0.95  # coverage of every interval in the book
+N_BOOT = 400
+MIN_GALAXIES = 30  # below this, percentiles of the bootstrap mean little
+
+
+def mean(x):
+    """Mean over galaxies."""
+    return np.mean(x, axis=-1)
+
+
+def median(x):
+    """Median over galaxies."""
+    return np.median(x, axis=-1)
+
+
+def rms(x):
+    """Root of the mean of x; hand in squares."""
+    return np.sqrt(np.mean(x, axis=-1))
+
+
+def mad_scatter(x):
+    """Robust standard deviation: 1.4826 median |x - median x|."""
+    centre = np.median(x, axis=-1, keepdims=True)
+    return MAD_TO_SIGMA * np.median(np.abs(x - centre), axis=-1)
+
+
+def ratio_of_means(x):
+    """Sum of the first quantity over the sum of the second: x has shape (2, ..., n)."""
+    above, below = np.mean(x[0], axis=-1), np.mean(x[1], axis=-1)
+    return divide(above, below)
+
+
+def correlation(x):
+    """Pearson's coefficient over the last axis of x, shape (2, ..., n); NaN for a constant."""
+    centre = np.mean(x, axis=-1, keepdims=True)
+    a, b = x - centre
+    variance = np.mean((x - centre) ** 2, axis=-1)
+    constant = variance <= (1e-12 * centre[..., 0]) ** 2  # rounding alone
+    variance_a, variance_b = np.where(constant, 0, variance)
+    return divide(np.mean(a * b, axis=-1), np.sqrt(variance_a * variance_b))
+
+
+def divide(above, below):
+    """Divide, giving NaN where the denominator is not positive: no infinity goes unnoticed."""
+    below = np.asarray(below)
+    good = below > 0
+    return np.where(good, above / np.where(good, below, 1), np.nan)
+
+
+@lru_cache(maxsize=8)
+def resamples(n: int, n_boot: int = N_BOOT, seed: int = 0) -> np.ndarray:
+    """Draw n of n galaxies with replacement, n_boot times: indices (n_boot, n).
+
+    Equal arguments give equal draws, so two translators judged on the same n galaxies are
+    resampled together and the difference between them keeps their common luck out.
+    """
+    return np.random.default_rng([seed, n]).integers(0, n, (n_boot, n), dtype=np.int32)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic, its 95 % interval, and the number of galaxies that could be measured."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def estimate(statistic, values, n_boot=N_BOOT, seed=0) -> Estimate:
+    """Percentile bootstrap of `statistic` over galaxies, the last axis of `values`.
+
+    Galaxies with a NaN in any row are left out and show in `n`. With fewer than 2 there is no
+    interval, with none no value.
+    """
+    values = np.asarray(values, dtype=float)
+    bad = np.isnan(values)
+    values = values[..., ~bad.reshape(-1, values.shape[-1]).any(axis=0)]
+    n = values.shape[-1]
+    if n == 0:
+        return Estimate(np.nan, np.nan, np.nan, 0)
+    with np.errstate(invalid="ignore"):  # an infinite PSNR is a fact about a perfect copy
+        value = float(statistic(values))
+        if n < 2:
+            return Estimate(value, np.nan, np.nan, n)
+        drawn = statistic(values[..., resamples(n, n_boot, seed)])
+    if not np.isfinite(value):
+        return Estimate(value, value, value, n)
+    tail = 50 * (1 - LEVEL)
+    drawn = drawn[np.isfinite(drawn)]  # a resample of one galaxy n times may have no statistic
+    low, high = np.percentile(drawn, [tail, 100 - tail]) if drawn.size else (np.nan, np.nan)
+    return Estimate(value, float(low), float(high), n)
+
+
+def difference(statistic, first, second, n_boot=N_BOOT, seed=0) -> Estimate:
+    """Estimate statistic(first) - statistic(second) on the same galaxies, resampled together."""
+    both = np.stack([np.asarray(first, float), np.asarray(second, float)])
+    return estimate(lambda x: statistic(x[0]) - statistic(x[1]), both, n_boot, seed)
+
+
+def verdict(found: Estimate, claim: tuple[float, float]) -> str:
+    """Say whether this run agrees with a claim that a number lies within ``(low, high)``.
+
+    agrees: the whole interval lies within the claim; disagrees: all of it lies outside;
+    cannot tell: it straddles an edge, or there were fewer than 30 galaxies.
+    """
+    low, high = claim
+    if not np.isfinite([found.low, found.high]).all() or found.n < MIN_GALAXIES:
+        return "cannot tell"
+    if low <= found.low and found.high <= high:
+        return "agrees"
+    if found.high < low or found.low > high:
+        return "disagrees"
+    return "cannot tell"

@@ -1,0 +1,76 @@
+"""Bootstrap intervals against theory; verdicts against their definition."""
+
+import numpy as np
+import pytest
+
+from galtools.fidelity import intervals
+from galtools.fidelity.intervals import Estimate, estimate
+
+
+def test_robust_scatter_of_a_normal_law_is_its_standard_deviation():
+    x = np.random.default_rng(1).normal(3, 0.7, 200_000)
+    assert intervals.mad_scatter(x) == pytest.approx(0.7, rel=0.01)
+
+
+def test_robust_scatter_ignores_a_few_catastrophes():
+    x = np.r_[np.random.default_rng(1).normal(0, 1, 10_000), np.full(200, 1e9)]
+    assert intervals.mad_scatter(x) == pytest.approx(1, rel=0.05)
+
+
+def test_interval_of_a_mean_has_the_width_of_the_standard_error():
+    x = np.random.default_rng(2).normal(5, 2, 900)
+    found = estimate(intervals.mean, x, n_boot=4000)
+    assert found.value == pytest.approx(x.mean())
+    assert found.high - found.low == pytest.approx(2 * 1.96 * x.std() / 30, rel=0.05)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    draws = np.random.default_rng(3).normal(0, 1, (400, 100))
+    found = [estimate(intervals.median, x, n_boot=200) for x in draws]
+    covered = np.mean([e.low <= 0 <= e.high for e in found])
+    assert 0.90 < covered < 0.985  # 95 % within the binomial error of 400 trials
+
+
+def test_galaxies_that_could_not_be_measured_are_counted_out():
+    found = estimate(intervals.mean, [1.0, np.nan, 3.0])
+    assert (found.value, found.n) == (2, 2)
+    assert estimate(intervals.mean, [np.nan, np.nan]).n == 0
+    lonely = estimate(intervals.mean, [4.0])
+    assert lonely.value == 4 and np.isnan(lonely.low)
+
+
+def test_infinite_statistics_stay_infinite():
+    found = estimate(intervals.mean, np.full(40, np.inf))
+    assert found == Estimate(np.inf, np.inf, np.inf, 40)
+
+
+def test_statistics_of_two_quantities():
+    x = np.array([[2.0, 4, 6], [1, 2, 3]])
+    assert intervals.ratio_of_means(x) == 2
+    assert intervals.correlation(x) == pytest.approx(1)
+    assert np.isnan(intervals.correlation(np.array([[0.1] * 7, np.arange(7.0)])))
+
+
+def test_paired_difference_removes_the_common_scatter():
+    rng = np.random.default_rng(4)
+    common = rng.normal(0, 10, 500)
+    first, second = common + 0.5 + rng.normal(0, 0.1, 500), common
+    found = intervals.difference(intervals.mean, first, second)
+    assert found.value == pytest.approx(0.5, abs=0.02)
+    assert found.high - found.low < 0.05 < estimate(intervals.mean, first).high
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "n", "expected"),
+    [
+        (0.1, 0.2, 100, "agrees"),
+        (-0.2, -0.1, 100, "disagrees"),
+        (1.1, 1.3, 100, "disagrees"),
+        (-0.1, 0.1, 100, "cannot tell"),
+        (0.9, 1.1, 100, "cannot tell"),
+        (0.1, 0.2, 29, "cannot tell"),
+        (np.nan, np.nan, 100, "cannot tell"),
+    ],
+)
+def test_verdict(low, high, n, expected):
+    assert intervals.verdict(Estimate(0.5 * (low + high), low, high, n), (0, 1)) == expected
