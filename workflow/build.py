@@ -1,6 +1,6 @@
 """Build the book: run the notebooks that changed, stage their pages, render them.
 
-    python workflow/build.py [--profile quick] [--results results] [--out .] [--cores 2]
+    python workflow/build.py [--profile quick] [--results results] [--out .] [--cores 2] [--no-pages]
 
 Leaves OUT/_build/html/index.html. Everything is resumable: start it again after any interruption.
 """
@@ -59,17 +59,17 @@ def execute(profile: str, results: Path, cores: int, lock: int) -> None:
     ]
     log = results / profile / "snakemake.log"
     with open(log, "w") as file:
-        status = subprocess.run(command, stderr=file, pass_fds=[lock]).returncode
+        status = subprocess.run(command, stderr=file, pass_fds=[lock], cwd=paths.ROOT).returncode
     if status:
         raise GaltoolsError(failures(runs, log))
 
 
 def failures(runs: dict[str, pipeline.Run], log: Path) -> str:
     """Collect what went wrong, the first failure last so that it is read first."""
-    failed = [run for run in runs.values() if run.failed.exists() and not run.stamp.exists()]
+    failed = [run for run in runs.values() if run.failure.exists() and not run.stamp.exists()]
     if not failed:
         return f"{log.read_text()[-2000:]}\nthe pipeline stopped; whole log: {log}"
-    return "\n" + "\n".join(pipeline.failure_report(run) for run in reversed(failed))
+    return "\n" + "".join(run.failure.read_text() for run in reversed(failed)).rstrip()
 
 
 def render(source: Path, out: Path) -> Path:
@@ -90,7 +90,9 @@ def render(source: Path, out: Path) -> Path:
         *("--keep-going", "--config", str(config), "--toc", str(toc), "--path-output", str(out)),
     ]
     with open(log, "w") as file:
-        status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
+        status = subprocess.run(
+            command, stdout=file, stderr=subprocess.STDOUT, cwd=paths.ROOT
+        ).returncode
     if status or not index.exists():
         stage.clear(out / "_build" / ".doctrees")  # else the next build would not warn again
         stage.clear(out / "_build" / "html")
@@ -101,14 +103,14 @@ def render(source: Path, out: Path) -> Path:
     return index
 
 
-def build(profile: str, results: Path, out: Path, cores: int) -> Path:
-    """Run, stage and render; return the first page."""
+def build(profile: str, results: Path, out: Path, cores: int, pages: bool = True) -> Path:
+    """Run, stage and render; return the first page (or the staged pages)."""
     folder = results / paths.check_profile(profile)
     with only_one(folder) as lock:
         execute(profile, results, cores, lock)
         staged = out / "_build" / "stage"
         stage.stage(pipeline.load(profile, results), staged)
-        return render(staged, out)
+        return render(staged, out) if pages else staged
 
 
 def main() -> None:
@@ -118,10 +120,13 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=paths.ROOT / "results")
     parser.add_argument("--out", type=Path, default=paths.ROOT)
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--no-pages", action="store_true", help="run and stage, do not render")
     args = parser.parse_args()
     started = time.perf_counter()
-    index = build(args.profile, args.results.absolute(), args.out.absolute(), args.cores)
-    print(f"the book is at {index}  ({time.perf_counter() - started:.0f} s)")
+    results, out = args.results.absolute(), args.out.absolute()
+    made = build(args.profile, results, out, args.cores, not args.no_pages)
+    what = "pages are staged in" if args.no_pages else "book is at"
+    print(f"the {what} {made}  ({time.perf_counter() - started:.0f} s)")
 
 
 if __name__ == "__main__":

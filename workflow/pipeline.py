@@ -52,6 +52,11 @@ class Run:
         return self.folder / "notebooks" / f"{self.name}.failed.ipynb"
 
     @property
+    def failure(self) -> Path:
+        """The few lines that say why the last run failed."""
+        return self.failed.with_suffix(".txt")
+
+    @property
     def stamp(self) -> Path:
         """The empty file that tells Snakemake that the run is done."""
         return self.folder / ".done" / self.name
@@ -154,18 +159,18 @@ def artefacts_listed(listing: Path, folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): manifest.sha256(path) for path in inside}
 
 
-def failure_report(run: Run) -> str:
-    """Say in a few lines which cell of a failed run raised what."""
+def failure_report(run: Run, error: Exception) -> str:
+    """Say in a few lines what went wrong: notebook, cell and error."""
+    name = f"FAILED notebooks/{run.notebook}.py (run {run.name})"
     if not run.failed.exists():
-        return f"FAILED {run.name}: no output was written; see the lines above"
-    cells = json.loads(run.failed.read_text())["cells"]
-    for number, cell in enumerate(cells, 1):
+        return f"{name}: {type(error).__name__}: {error}"
+    for number, cell in enumerate(json.loads(run.failed.read_text())["cells"], 1):
         for output in cell.get("outputs", ()):
             if output.get("output_type") == "error":
                 line = "".join(cell["source"]).strip().splitlines()[0]
                 return (
-                    f"FAILED notebooks/{run.notebook}.py (run {run.name}), cell {number}: {line}\n"
+                    f"{name}, cell {number}: {line}\n"
                     f"       {output['ename']}: {output['evalue']}\n"
                     f"       partial output: {run.failed}"
                 )
-    return f"FAILED {run.name}: the kernel died; partial output: {run.failed}"
+    return f"{name}: {type(error).__name__}: {error}\n       partial output: {run.failed}"

@@ -48,12 +48,14 @@ def execute(run: pipeline.Run, results: Path) -> None:
         parameters["profile"] = run.profile
     if results != pipeline.paths.ROOT / "results":
         parameters["results"] = str(results)
-    run.failed.unlink(missing_ok=True)
+    for leftover in (run.failed, run.failure):
+        leftover.unlink(missing_ok=True)
     with manifest.atomic(run.executed) as new:
         try:
             papermill.execute_notebook(run.source, new, parameters, progress_bar=False)
-        except papermill.PapermillExecutionError:
-            os.replace(new, run.failed)
+        except Exception:
+            if new.exists():
+                os.replace(new, run.failed)
             raise
         manifest.manifest_path(run.executed).unlink(missing_ok=True)
 
@@ -100,8 +102,8 @@ def main() -> int:
             perform(run, runs, args.results.absolute(), args.cores)
         except Exception as error:  # whatever it is, the summary must name the notebook
             say(f"  failed   {run.name}  after {time.perf_counter() - started:.0f} s")
-            if not run.failed.exists():
-                say(f"           {type(error).__name__}: {error}")
+            with manifest.atomic(run.failure) as note:
+                note.write_text(pipeline.failure_report(run, error) + "\n")
             return 1
         done = 1 + sum(other.stamp.exists() for other in runs.values())
         seconds = time.perf_counter() - started
