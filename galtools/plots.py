@@ -1,0 +1,220 @@
+"""House style of every figure: colours, galaxy stamps, residual maps and intervals.
+
+A model, a survey and a band have one colour throughout the book. The colours stay apart for the
+common kinds of colour blindness (tested), and models differ in their marker too. Figures are
+drawn `WIDTH` inches wide with an 11-point font, so that the text is still read on a phone.
+"""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from astropy.visualization import make_lupton_rgb
+
+from galtools.errors import GaltoolsError
+from galtools.surveys import BANDS, SDSS
+
+WIDTH = 6.0  # inches; shown 390 pixels wide on a phone, 11 points are still 10 pixels high
+FIELD = SDSS.stamp * SDSS.pixel_scale  # arcsec along a side of a stamp, the same for both surveys
+
+SURVEY_COLOUR = {"SDSS": "#E69F00", "CFHTLS": "#882255"}
+MODEL_COLOUR = {
+    "resample": "#888888",
+    "residual": "#56B4E9",
+    "swin": "#0072B2",
+    "srgan": "#D55E00",
+    "capsule": "#CC79A7",
+    "diffusion": "#009E73",
+    "truth": "#000000",
+    "target": "#000000",
+    "source": SURVEY_COLOUR["SDSS"],
+    "again": "#44403C",
+}
+MODEL_NAME = {
+    "resample": "Resampling",
+    "residual": "Residual CNN",
+    "swin": "Swin",
+    "srgan": "SRGAN",
+    "capsule": "Capsule",
+    "diffusion": "Diffusion",
+    "truth": "Truth",
+    "target": "Target",
+    "source": "Source",
+    "again": "Seen again",
+}
+MODEL_MARKER = {
+    "resample": "P",
+    "residual": "o",
+    "swin": "s",
+    "srgan": "^",
+    "capsule": "D",
+    "diffusion": "v",
+    "truth": "*",
+    "target": "*",
+    "source": "X",
+    "again": "h",
+}
+# Dark violet to orange in the order of the wavelengths, and of lightness for every eye.
+BAND_COLOUR = {
+    band: mpl.colors.to_hex(mpl.colormaps["plasma"](x))
+    for band, x in zip(BANDS, (0.0, 0.2, 0.4, 0.57, 0.73), strict=True)
+}
+DIVERGING = "RdBu_r"
+
+STYLE = {
+    "figure.figsize": (WIDTH, 3.8),
+    "figure.dpi": 150,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 150,
+    "savefig.facecolor": "white",
+    "savefig.bbox": "tight",
+    "font.family": "DejaVu Sans",
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.prop_cycle": mpl.cycler(
+        color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
+    ),
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 6,
+    "errorbar.capsize": 3,
+    "image.cmap": "cividis",
+    "image.origin": "lower",
+    "image.interpolation": "nearest",
+    "svg.hashsalt": "galtools",  # the same figure gives the same file
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+}
+
+
+def use_style() -> None:
+    """Draw every figure that follows in the house style."""
+    mpl.rcParams.update(STYLE)
+
+
+def lupton(images, pixel_scale=None, weights=(1.0, 1.4, 2.3), stretch=5.0, softening=8.0):
+    """Colour pictures of five-band images by the asinh scaling of Lupton et al. (2004).
+
+    `images` (n, 5, H, W) or (5, H, W) in nanomaggies per pixel become (n, H, W, 3) or (H, W, 3),
+    8 bits, with i, r, g (times `weights`) shown as red, green, blue. The scaling depends on
+    surface brightness alone (`stretch` in nanomaggies per square arcsec), never on the picture:
+    any two stamps can be compared, also across surveys and grids. Without a `pixel_scale` a
+    picture is taken to be a whole stamp, `FIELD` arcsec wide.
+    """
+    images = np.nan_to_num(np.asarray(images, dtype=float))
+    if images.ndim not in (3, 4) or images.shape[-3] != len(BANDS):
+        raise GaltoolsError(f"images must be (n, 5, H, W) in bands ugriz, not {images.shape}")
+    scale = pixel_scale or FIELD / images.shape[-1]
+    planes = np.stack([images[..., BANDS.index(band), :, :] for band in "irg"])
+    planes = planes * np.reshape(weights, (3,) + (1,) * (planes.ndim - 1)) / scale**2
+    rows = planes.reshape(3, -1, images.shape[-1])  # astropy draws one picture: pile them up
+    rgb = make_lupton_rgb(*rows, stretch=stretch, Q=softening)
+    return rgb.reshape(*planes.shape[1:], 3)
+
+
+def clean(ax) -> None:
+    """Leave the picture alone: no ticks, no grid, no frame."""
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+
+
+def stamps(rows, labels, titles=None, pixel_scale=None, width=WIDTH):
+    """Draw a grid of colour stamps on one scaling and return the figure.
+
+    `rows` is a list of image arrays (k, 5, H, W), one for every row of the grid, with its name in
+    `labels`; column j shows galaxy j, with `titles[j]` above it. At most six columns stay readable.
+    """
+    if len(rows) != len(labels):
+        raise GaltoolsError(f"{len(rows)} rows of stamps need as many labels, not {len(labels)}")
+    n = len(rows[0])
+    if n == 0 or any(len(row) != n for row in rows):
+        raise GaltoolsError("every row of stamps needs the same number of galaxies, at least one")
+    side = width / (n + 0.3)
+    fig, axes = plt.subplots(
+        len(rows), n, figsize=(width, side * len(rows) + 0.3 * bool(titles)), squeeze=False
+    )
+    fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
+    for line, row, label in zip(axes, rows, labels, strict=True):
+        for ax, picture in zip(line, lupton(row, pixel_scale), strict=True):
+            ax.imshow(picture)
+            clean(ax)
+        line[0].set_ylabel(label)
+    for ax, title in zip(axes[0], titles or [], strict=False):
+        ax.set_title(title, fontsize=10, fontweight="normal")
+    _scale_bar(axes[-1, 0], pixel_scale or FIELD / rows[-1].shape[-1])
+    return fig
+
+
+def _scale_bar(ax, pixel_scale, arcsec=5) -> None:
+    """Mark a length on the sky in the lower left corner."""
+    size = ax.get_xlim()[1] - ax.get_xlim()[0]
+    start, stop = 0.06 * size, 0.06 * size + arcsec / pixel_scale
+    ax.plot([start, stop], [0.07 * size] * 2, color="white", linewidth=2)
+    ax.text((start + stop) / 2, 0.1 * size, f"{arcsec}″", color="white", ha="center", fontsize=9)
+
+
+def residual_map(translated, truth, noise, ax=None, limit=5.0):
+    """Show (translated - truth) / noise of one band (H, W) and return the picture.
+
+    `noise` is the standard deviation of the noise, one number or (H, W). All residual maps share
+    the scale -limit ... limit, white at zero, red where the translation is too bright.
+    """
+    ax = ax or plt.gca()
+    residual = (np.asarray(translated) - np.asarray(truth)) / np.asarray(noise)
+    picture = ax.imshow(residual, cmap=DIVERGING, vmin=-limit, vmax=limit)
+    clean(ax)
+    return picture
+
+
+def residual_bar(picture, axes):
+    """Add the one colour bar that the residual maps on `axes` share."""
+    fig = picture.get_figure()
+    return fig.colorbar(
+        picture, ax=axes, extend="both", shrink=0.85, label="(translation − truth) / noise σ"
+    )
+
+
+def with_n(label, n=None) -> str:
+    """Append the number of galaxies to a label."""
+    return label if n is None else f"{label} (n = {n:,})".replace(",", "\u2009")
+
+
+def interval(ax, x, value, low, high, model=None, label=None, n=None, **style):
+    """Plot values with their intervals [low, high] as error bars, in the colours of `model`.
+
+    An interval that does not contain its value is refused: it is an error upstream.
+    """
+    value, low, high = (np.atleast_1d(np.asarray(v, dtype=float)) for v in (value, low, high))
+    if np.any(low > value) or np.any(high < value):
+        raise GaltoolsError("an interval does not contain its value: check low and high")
+    return ax.errorbar(
+        np.atleast_1d(x),
+        value,
+        yerr=[value - low, high - value],
+        **{"linestyle": "none", **_of_model(model, label, n), **style},
+    )
+
+
+def band(ax, x, middle, low, high, model=None, label=None, n=None, **style):
+    """Plot a curve with its interval [low, high] as a shaded band, in the colour of `model`."""
+    style = {**_of_model(model, label, n), "marker": None, **style}
+    (line,) = ax.plot(x, middle, **style)
+    ax.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    return line
+
+
+def _of_model(model, label, n) -> dict:
+    """Colour, marker and label of a model; an unknown model is drawn in the next free colour."""
+    label = label or MODEL_NAME.get(model, model)
+    style = {"color": MODEL_COLOUR.get(model), "marker": MODEL_MARKER.get(model, "o")}
+    return {**style, "label": with_n(label, n) if label else None}
