@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -48,7 +48,8 @@ def atomic(path: Path):
     except OSError as error:
         raise GaltoolsError(_explain(error, path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made, it cannot be removed either
+            temporary.unlink(missing_ok=True)
 
 
 def _explain(error: OSError, path: Path) -> str:

@@ -9,7 +9,7 @@ in when the first file is read:
 - an unknown name or a value of the wrong type is an error, with a list of what is known.
 
 Notebooks that did not come from a ``.py`` are left alone. papermill is imported inside functions
-only: it imports this module while its own import is still going on.
+only, since it imports this module while its own import is still going on.
 """
 
 import ast
@@ -57,7 +57,8 @@ class Parameter(NamedTuple):
 
     def __str__(self):
         """Give the line as it stands in the cell."""
-        return f"{self.name}: {self.inferred_type_name} = {self.default}  # {self.help}"
+        line = f"{self.name}: {self.inferred_type_name} = {self.default}"
+        return f"{line}  # {self.help}" if self.help else line
 
 
 class JupytextHandler:
@@ -75,6 +76,8 @@ class JupytextHandler:
             text = (cls.folder / path).read_text(encoding="utf-8")
         except OSError as error:
             raise NotebookError(f"cannot read notebook {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise NotebookError(f"{path} is not a notebook: it is not UTF-8 text") from error
         return nbformat.writes(read_percent(text, Path(path)))
 
     @classmethod
@@ -149,7 +152,12 @@ def _parameter(statement: ast.stmt, comments: dict[int, str]) -> Parameter:
     name, kind, default = (
         ast.unparse(part) for part in (statement.target, statement.annotation, statement.value)
     )
-    fits(None, kind)  # refuses a type that cannot be checked
+    try:
+        good = fits(ast.literal_eval(statement.value), kind)
+    except ValueError:
+        good = False
+    if not good:
+        raise NotebookError(f"parameters cell: the default of `{line}` is not a plain {kind}")
     lines = range(statement.lineno, statement.end_lineno + 1)
     return Parameter(name, kind, default, " ".join(comments[k] for k in lines if k in comments))
 
@@ -192,8 +200,8 @@ def complete(notebook: nbformat.NotebookNode, given: dict) -> dict:
     wrong += [f"{line} (from workflow/{profile}.yaml)" for line in complaints(values, known)]
     if wrong:
         listing = [str(parameter) for parameter in known] or ["none: it has no parameters cell"]
-        lines = [f"notebook {name} refuses its parameters", *wrong, "", "It knows:", *listing]
-        raise ParameterError("\n  ".join(lines))
+        lines = [*wrong, f"The parameters of notebook {name}:", *(f"  {line}" for line in listing)]
+        raise ParameterError("\n".join(lines))
     return {**values, **given}
 
 
@@ -244,16 +252,14 @@ def _hook_papermill() -> None:
     execute.parameterize_notebook = parameterize_notebook
 
 
-def _take_over_local_files() -> None:
-    """Make papermill ask `JupytextHandler` for every local path.
+def __getattr__(name: str):
+    """Answer papermill's entry point ``galtools.papermill_io:local`` with the handler above.
 
     papermill falls back on the *oldest* handler called ``local``, its own, and so would never ask
-    the one that an entry point adds. This runs while papermill loads that entry point.
+    the one that an entry point adds: its own has to go, at the moment the entry point is loaded.
     """
-    iorw = sys.modules.get("papermill.iorw")
-    if iorw and hasattr(iorw, "papermill_io"):
-        handlers = iorw.papermill_io._handlers
-        handlers[:] = [(scheme, one) for scheme, one in handlers if scheme != "local"]
-
-
-_take_over_local_files()
+    if name != "local":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    handlers = sys.modules["papermill.iorw"].papermill_io._handlers
+    handlers[:] = [(scheme, handler) for scheme, handler in handlers if scheme != "local"]
+    return JupytextHandler
