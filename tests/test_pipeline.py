@@ -216,7 +216,7 @@ def test_failure_names_notebook_cell_and_error_on_the_last_lines(project):
     done = project.build()
     last = done.stderr.strip().splitlines()[-3:]
     assert done.returncode == 1
-    assert last[0].startswith("FAILED notebooks/a.py (run a), cell 4: raise RuntimeError")
+    assert last[0].startswith("FAILED notebooks/a.py (run a), cell 3: raise RuntimeError")
     assert "RuntimeError: no sky" in last[1]
     assert "a.failed.ipynb" in last[2]
     assert re.findall(r"finished (\w+)", done.stdout) == ["c"]  # the others go on

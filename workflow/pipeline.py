@@ -22,6 +22,7 @@ from galtools import manifest, paths
 from galtools.errors import GaltoolsError
 
 CHAPTERS = paths.WORKFLOW / "chapters.yaml"
+ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # cells that papermill adds
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,9 @@ def failure_report(run: Run, error: Exception) -> str:
     name = f"FAILED notebooks/{run.notebook}.py (run {run.name})"
     if not run.failed.exists():
         return f"{name}: {type(error).__name__}: {error}"
-    for number, cell in enumerate(json.loads(run.failed.read_text())["cells"], 1):
+    cells = json.loads(run.failed.read_text())["cells"]
+    own = [cell for cell in cells if not ADDED & set(cell["metadata"].get("tags", ()))]
+    for number, cell in enumerate(own, 1):
         for output in cell.get("outputs", ()):
             if output.get("output_type") == "error":
                 line = "".join(cell["source"]).strip().splitlines()[0]
