@@ -1,36 +1,45 @@
-"""One file format for every sample of matched galaxies: save it, load it, choose the task.
+"""One file format for every sample of matched galaxies, simulated or real.
 
-A file holds two sides, ``source`` and ``target``. Images are stored as integers, in steps of one
-eighth of the sky noise of each galaxy and band,
+    /                    attributes: format, bands, unit, provenance (JSON), sha256 (JSON)
+    /redshift            (n,)       spectroscopic, NaN where unknown
+    /noise               (n, 2, 5)  sky sigma per pixel of source and target, nanomaggies
+    /split               (n,)       train, valid, test, or empty
+    /catalogue           n rows: identifier, position, flag and all else that is known
+    /source, /target     attributes: survey, pixel_scale (arcsec per pixel)
+        images, step     (n, 5, H, W) integers and (n, 5); see `galtools.packing`
+        psf_fwhm         (n, 5)     arcsec
+        mask             (n, 5, H, W) bits of `galtools.sides`, only if there is a bad pixel
 
-    image = step x (integer - 64),    step = sigma_sky / 8,
-
-and compressed without loss. The shift by 64 steps (8 sigma) keeps blank sky positive: without it
-the sign of the noise would fill all four bytes, and files of blank sky would be twice as large. Images of
-galaxies shrink about fourfold against float32. The rounding is uniform within +- sigma/16, that is
-an rms of sigma / (8 sqrt 12) = .036 sigma, and raises the noise by 0.07 %. NaN and infinities
-survive. Where the noise is unknown, the step is 2^-30 of the brightest pixel.
+Weights are not stored: they follow from noise and mask (`weights`). Every galaxy is a chunk of its
+own, with a checksum that is tested whenever it is read; `validate` tests the whole file.
 """
 
+import hashlib
+import json
+from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
-from astropy.table import Table
+from astropy.table import Table, vstack
 
+from galtools import sides
 from galtools.errors import GaltoolsError
+from galtools.flags import FLAG, Flag
 from galtools.manifest import atomic
+from galtools.packing import pack, quantum, unpack
 from galtools.pairs import Pairs
+from galtools.sides import Side
+from galtools.surveys import BANDS, CFHTLS, SDSS
 
 FORMAT = "galtools pairs 1"
+UNIT = "nanomaggies per pixel"
 SIDES = ("source", "target")
 TASKS = ("intra", "cross")
-STEPS_PER_SIGMA = 8
-SHIFT = 64
-LARGEST = 2**31 - 4  # beyond it lie the codes of the three values that are not numbers
-PLUS_INF, MINUS_INF, NAN = LARGEST + 1, -LARGEST - 1, -LARGEST - 2
+SPLITS = ("", "train", "valid", "test")
 BLOCK = 64  # galaxies converted at a time, so that memory stays flat
+SQUEEZE = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 
 
 def for_task(pairs: Pairs, task: str) -> Pairs:
@@ -43,65 +52,115 @@ def for_task(pairs: Pairs, task: str) -> Pairs:
     return Pairs(pairs.source, pairs.source, pairs.redshift, pairs.catalogue, noise)
 
 
-def quantum(images: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Step of the stored integers, (n, bands): sigma/8, or finer than float32 if sigma is unknown.
+def check(pairs: Pairs) -> None:
+    """Refuse arrays of the wrong shape before they reach a file."""
+    n = len(pairs)
+    for name in SIDES:
+        shape = np.shape(getattr(pairs, name))
+        if len(shape) != 4 or shape[1] != len(BANDS) or 0 in shape[1:]:
+            raise GaltoolsError(f"{name} images are {shape}: need (n, 5, H, W) in bands ugriz")
+    if np.shape(pairs.noise) != (n, 2, len(BANDS)) or np.shape(pairs.redshift) != (n,):
+        raise GaltoolsError(
+            f"noise is {np.shape(pairs.noise)} and redshift {np.shape(pairs.redshift)} for "
+            f"{n} galaxies: need ({n}, 2, 5) and ({n},)"
+        )
 
-    A pixel so bright that it would leave the integers' range widens its image's step.
+
+def _grow(group: h5py.Group, name: str, rows: np.ndarray, squeeze: bool = False) -> None:
+    """Append rows to a data set, which is made if it is missing."""
+    if name not in group:
+        chunks = (1, *rows.shape[1:]) if squeeze else (BLOCK, *rows.shape[1:])
+        group.create_dataset(
+            name,
+            (0, *rows.shape[1:]),
+            rows.dtype,
+            maxshape=(None, *rows.shape[1:]),
+            chunks=chunks,
+            **(SQUEEZE if squeeze else {"fletcher32": True}),
+        )
+    dataset = group[name]
+    if dataset.shape[1:] != rows.shape[1:]:
+        raise GaltoolsError(f"batches of {dataset.shape[1:]} and {rows.shape[1:]} in one sample")
+    dataset.resize(len(dataset) + len(rows), axis=0)
+    if len(rows):
+        dataset[-len(rows) :] = rows
+
+
+def _append(file: h5py.File, pairs: Pairs) -> None:
+    check(pairs)
+    _grow(file, "redshift", np.asarray(pairs.redshift, np.float32))
+    _grow(file, "noise", np.asarray(pairs.noise, np.float32))
+    for k, name in enumerate(SIDES):
+        images, group = getattr(pairs, name), file.require_group(name)
+        for start in range(0, max(len(images), 1), BLOCK):
+            rows = slice(start, start + BLOCK)
+            step = quantum(images[rows], pairs.noise[rows, k])
+            _grow(group, "step", step)
+            _grow(group, "images", pack(images[rows], step), squeeze=True)
+
+
+def _describe_side(group: h5py.Group, side: Side | None, survey) -> None:
+    images = group["images"]
+    side = side or sides.plain_side(survey, images)
+    side.check(images)
+    group.attrs.update(survey=side.survey, pixel_scale=side.pixel_scale)
+    _grow(group, "psf_fwhm", np.asarray(side.psf_fwhm, np.float32))
+    if side.mask is not None:
+        _grow(group, "mask", np.asarray(side.mask, np.uint8), squeeze=True)
+
+
+def _split_names(split, n: int) -> np.ndarray:
+    names = np.broadcast_to(np.asarray(split, dtype=str), (n,))
+    if unknown := set(names.tolist()) - set(SPLITS):
+        raise GaltoolsError(f"unknown split {min(unknown)!r}: use train, valid, test or none")
+    return names.astype("S5")
+
+
+def checksums(file: h5py.File) -> dict[str, str]:
+    """Hash the content of every data set, block by block."""
+    found = {}
+
+    def hash_one(name, item):
+        if isinstance(item, h5py.Dataset):
+            digest = hashlib.sha256(f"{item.shape}{item.dtype}".encode())
+            for start in range(0, len(item), BLOCK):
+                digest.update(np.ascontiguousarray(item[start : start + BLOCK]).tobytes())
+            found[name] = digest.hexdigest()
+
+    file.visititems(hash_one)
+    return found
+
+
+def save(
+    pairs: Pairs | Iterable[Pairs],
+    path: Path,
+    *,
+    source: Side | None = None,
+    target: Side | None = None,
+    split="",
+    provenance: dict | None = None,
+) -> None:
+    """Write pairs to an HDF5 file, whole or not at all; the same pairs give the same bytes.
+
+    Batches of pairs, one after the other, make a file larger than the memory. Without `source` and
+    `target` the sides are described as SDSS and CFHTLS at their median seeing.
     """
-    size = np.where(np.isfinite(images), np.abs(images), 0).max(axis=(2, 3)).astype(np.float64)
-    coarse = size / 2**30
-    known = np.isfinite(noise) & (noise > 0)
-    step = np.maximum(np.where(known, noise, 0) / STEPS_PER_SIGMA, coarse)
-    return np.where(step > np.finfo(np.float32).tiny, step, 1.0).astype(np.float32)
-
-
-def pack(images: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Turn images (n, bands, H, W) into integers: round(image / step) + 64."""
-    with np.errstate(invalid="ignore"):
-        counts = np.rint(images / step[:, :, None, None].astype(np.float64)) + SHIFT
-    counts = np.nan_to_num(counts, nan=NAN, posinf=PLUS_INF, neginf=MINUS_INF)
-    return counts.astype(np.int32)
-
-
-def unpack(counts: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Turn integers back into images, float32; the inverse of `pack` to within step / 2."""
-    steps = counts.astype(np.float64) - SHIFT
-    images = (steps * step[:, :, None, None]).astype(np.float32)
-    for code, value in ((PLUS_INF, np.inf), (MINUS_INF, -np.inf), (NAN, np.nan)):
-        images[counts == code] = value
-    return images
-
-
-def _create_side(file: h5py.File, side: str, images: np.ndarray) -> None:
-    """Make the empty data sets of one side; every galaxy is a chunk with a checksum of its own."""
-    n, shape = len(images), images.shape[1:]
-    options = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
-    chunks = (1, *shape) if n else None
-    file.create_dataset(
-        f"{side}/images", (n, *shape), np.int32, chunks=chunks, **(options if n else {})
-    )
-    file.create_dataset(f"{side}/step", (n, shape[0]), np.float32)
-
-
-def _write_side(group: h5py.Group, images: np.ndarray, noise: np.ndarray) -> None:
-    for start in range(0, len(images), BLOCK):
-        rows = slice(start, start + BLOCK)
-        step = quantum(images[rows], noise[rows])
-        group["step"][rows] = step
-        group["images"][rows] = pack(images[rows], step)
-
-
-def save(pairs: Pairs, path: Path) -> None:
-    """Write pairs to an HDF5 file, whole or not at all; the same pairs give the same bytes."""
+    batches = [pairs] if isinstance(pairs, Pairs) else pairs
+    catalogues = []
     with atomic(path) as new, h5py.File(new, "w") as file:
-        file.attrs["format"] = FORMAT
-        file["redshift"] = np.asarray(pairs.redshift, np.float32)
-        file["noise"] = np.asarray(pairs.noise, np.float32)
-        for k, side in enumerate(SIDES):
-            images = getattr(pairs, side)
-            _create_side(file, side, images)
-            _write_side(file[side], images, pairs.noise[:, k])
-        pairs.catalogue.write(file, path="catalogue", serialize_meta=True)
+        for batch in batches:
+            _append(file, batch)
+            catalogues.append(batch.catalogue)
+        if not catalogues:
+            raise GaltoolsError(f"nothing to write to {path}: not a single batch of pairs came")
+        _describe_side(file["source"], source, SDSS)
+        _describe_side(file["target"], target, CFHTLS)
+        _grow(file, "split", _split_names(split, len(file["redshift"])))
+        catalogue = catalogues[0] if len(catalogues) == 1 else vstack(catalogues)
+        catalogue.write(file, path="catalogue", serialize_meta=True)
+        story = json.dumps(provenance or {}, sort_keys=True, default=str)
+        file.attrs.update(format=FORMAT, bands="".join(BANDS), unit=UNIT, provenance=story)
+        file.attrs["sha256"] = json.dumps(checksums(file), sort_keys=True)
 
 
 @contextmanager
@@ -115,33 +174,119 @@ def opened(path: Path):
             if file.attrs.get("format") != FORMAT:
                 raise GaltoolsError(f"{path} is HDF5, but not a file of pairs made by galtools")
             yield file
-    except (OSError, KeyError, RuntimeError) as error:
+    except GaltoolsError:
+        raise
+    except Exception as error:  # a damaged file can break HDF5, YAML or the table anywhere
         raise GaltoolsError(f"{path} is damaged or cut short: make or fetch it again") from error
 
 
-def _read_side(group: h5py.Group, rows: np.ndarray) -> np.ndarray:
+def choose(n: int, rows, path: Path) -> np.ndarray:
+    """Turn a slice, a mask or an index array into row numbers."""
+    try:
+        chosen = np.asarray(rows) if isinstance(rows, list) else rows
+        if isinstance(chosen, np.ndarray) and chosen.size == 0:
+            chosen = chosen.astype(int)
+        return np.atleast_1d(np.arange(n)[slice(None) if rows is None else chosen])
+    except IndexError:
+        raise GaltoolsError(f"{path} has {n} galaxies: ask for rows below {n}") from None
+
+
+def read_rows(dataset: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
+    """Read rows in any order, with repeats (HDF5 itself wants them increasing)."""
+    if not len(rows):
+        return dataset[:0]
+    order, back = np.unique(rows, return_inverse=True)
+    first, last = order[0], order[-1] + 1
+    return dataset[first:last][back] if last - first == len(order) else dataset[order][back]
+
+
+def read_images(group: h5py.Group, rows: np.ndarray) -> np.ndarray:
+    """Read images (len(rows), 5, H, W), float32 nanomaggies per pixel, of one side."""
     images = np.empty((len(rows), *group["images"].shape[1:]), np.float32)
-    step = group["step"][:][rows]
     for start in range(0, len(rows), BLOCK):
-        block = slice(start, start + BLOCK)
-        order, back = np.unique(rows[block], return_inverse=True)  # HDF5 wants them increasing
-        first, last = order[0], order[-1] + 1
-        if last - first == len(order):
-            counts = group["images"][first:last]
-        else:
-            counts = group["images"][order]
-        images[block] = unpack(counts[back], step[block])
+        block = rows[start : start + BLOCK]
+        step = read_rows(group["step"], block)
+        images[start : start + BLOCK] = unpack(read_rows(group["images"], block), step)
     return images
 
 
 def load(path: Path, rows=None) -> Pairs:
     """Read pairs; `rows` is a slice, a mask or an index array, in any order."""
     with opened(path) as file:
-        n = len(file["redshift"])
-        try:
-            index = np.arange(n)[slice(None) if rows is None else rows]
-        except IndexError:
-            raise GaltoolsError(f"{path} has {n} galaxies: ask for rows below {n}") from None
-        source, target = (_read_side(file[side], index) for side in SIDES)
+        index = choose(len(file["redshift"]), rows, path)
+        source, target = (read_images(file[name], index) for name in SIDES)
         catalogue = Table.read(file, path="catalogue", character_as_bytes=False)[index]
         return Pairs(source, target, file["redshift"][:][index], catalogue, file["noise"][:][index])
+
+
+def side(path: Path, name: str, rows=None) -> Side:
+    """Read what is known of the images of one side ('source' or 'target')."""
+    if name not in SIDES:
+        raise GaltoolsError(f"unknown side {name!r}: choose source or target")
+    with opened(path) as file:
+        group, index = file[name], choose(len(file["redshift"]), rows, path)
+        mask = read_rows(group["mask"], index) if "mask" in group else None
+        scale, psf = float(group.attrs["pixel_scale"]), group["psf_fwhm"][:][index]
+        return Side(str(group.attrs["survey"]), scale, psf, mask)
+
+
+def weights(path: Path, name: str, rows=None) -> np.ndarray:
+    """Weights (n, 5, H, W) of one side: 1 / sigma_sky^2, zero on bad pixels."""
+    mask = side(path, name, rows).mask
+    with opened(path) as file:
+        index = choose(len(file["redshift"]), rows, path)
+        if mask is None:
+            mask = np.zeros((len(index), *file[name]["images"].shape[1:]), np.uint8)
+        return sides.weights(file["noise"][:][index, SIDES.index(name)], mask)
+
+
+def split(path: Path) -> np.ndarray:
+    """Read the split of every galaxy: 'train', 'valid', 'test' or ''."""
+    with opened(path) as file:
+        return file["split"][:].astype(str)
+
+
+def describe(path: Path) -> dict:
+    """Read what the file says about itself, without the images."""
+    with opened(path) as file:
+        facts = {key: file.attrs[key] for key in ("format", "bands", "unit")}
+        facts["galaxies"] = len(file["redshift"])
+        for name in SIDES:
+            group = file[name]
+            height, width = group["images"].shape[2:]
+            facts[name] = (
+                f"{group.attrs['survey']}, {height} x {width} pixels "
+                f"of {group.attrs['pixel_scale']:.3f} arcsec"
+            )
+        return facts | {"provenance": json.loads(file.attrs["provenance"])}
+
+
+def _find_fault(file: h5py.File) -> str | None:
+    """Name the first thing that breaks the schema, or return None."""
+    if file.attrs["bands"] != "".join(BANDS) or file.attrs["unit"] != UNIT:
+        return f"bands {file.attrs['bands']!r} in {file.attrs['unit']!r}: need ugriz in {UNIT}"
+    n, stored = len(file["redshift"]), json.loads(file.attrs["sha256"])
+    found = checksums(file)
+    if changed := [name for name in stored | found if stored.get(name) != found.get(name)]:
+        return f"{min(changed)} is not what was written"
+    lengths = {name: len(file[name]) for name in found if not name.startswith("catalogue.")}
+    if wrong := [name for name, length in lengths.items() if length != n]:
+        return f"{wrong[0]} has {lengths[wrong[0]]} rows, redshift has {n}"
+    catalogue = Table.read(file, path="catalogue", character_as_bytes=False)
+    if "id" in catalogue.colnames:
+        marked = np.zeros(n, int) if FLAG not in catalogue.colnames else catalogue[FLAG]
+        names = [x for x, bits in zip(catalogue["id"], marked, strict=True) if _unique(bits)]
+        if len(set(names)) < len(names):
+            return f"galaxy {max(names, key=names.count)} appears twice without the flag DUPLICATE"
+    return None
+
+
+def _unique(bits: int) -> bool:
+    return not bits & Flag.DUPLICATE
+
+
+def validate(path: Path) -> None:
+    """Test every checksum and every rule of the format; say in one line what is broken."""
+    with opened(path) as file:
+        if fault := _find_fault(file):
+            raise GaltoolsError(f"{path}: {fault}; make or fetch the file again")

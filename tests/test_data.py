@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from galtools import data
+from galtools import data, flags, packing, sides
 from galtools.errors import GaltoolsError
 from galtools.pairs import Pairs
 
@@ -32,10 +32,12 @@ def path(tmp_path):
 
 
 def assert_same_pairs(found, wanted):
-    """Everything is equal, images to within half a step of sigma/8."""
+    """Everything is equal, images to within half a step of sigma/8 and float32."""
     for k, side in enumerate(data.SIDES):
-        error = np.abs(getattr(found, side) - getattr(wanted, side))
-        assert (error <= wanted.noise[:, k, :, None, None] / 16 * (1 + 1e-5)).all()
+        images = getattr(wanted, side)
+        error = np.abs(getattr(found, side) - images)
+        rounding = np.abs(images) * 2.0**-23  # of float32 itself
+        assert (error <= wanted.noise[:, k, :, None, None] / 16 * (1 + 1e-6) + rounding).all()
         assert getattr(found, side).dtype == np.float32
     np.testing.assert_array_equal(found.redshift, wanted.redshift)
     np.testing.assert_array_equal(found.noise, wanted.noise)
@@ -95,13 +97,13 @@ sigmas = arrays(np.float32, (2, 5), elements=st.sampled_from([np.nan, 0, -1, 1e-
 @settings(max_examples=200, deadline=None)
 @given(pixels, sigmas)
 def test_pack_and_unpack_are_inverse_whatever_the_noise(images, noise):
-    step = data.quantum(images, noise)
-    found = data.unpack(data.pack(images, step), step)
+    step = packing.quantum(images, noise)
+    found = packing.unpack(packing.pack(images, step), step)
     bound = step[:, :, None, None] / 2 * (1 + 1e-6) + np.abs(images) * 2.0**-23
     np.testing.assert_array_equal(np.isnan(found), np.isnan(images))
     seen = np.isfinite(images)
     assert (np.abs(found - images)[seen] <= bound[seen]).all()
-    again = data.unpack(data.pack(found, step), step)
+    again = packing.unpack(packing.pack(found, step), step)
     np.testing.assert_array_equal(again, found)
 
 
@@ -152,3 +154,138 @@ def test_a_flipped_byte_in_an_image_is_noticed(path):
     with pytest.raises(GaltoolsError, match="damaged"):
         data.load(path)
     data.load(path, [0, 2])  # the other galaxies are still readable
+
+
+def test_file_describes_itself(path):
+    pairs = sample()
+    mask = np.zeros(pairs.target.shape, np.uint8)
+    mask[2, 1, 0, 0] = sides.SATURATED
+    psf = np.full((5, 5), 0.8, np.float32)
+    deep = sides.Side("CFHTLS", 0.186, psf, mask)
+    split = ["train", "train", "valid", "test", ""]
+    data.save(pairs, path, target=deep, split=split, provenance={"made by": "a test"})
+    facts = data.describe(path)
+    assert facts["galaxies"] == 5
+    assert facts["target"] == "CFHTLS, 12 x 12 pixels of 0.186 arcsec"
+    assert facts["provenance"] == {"made by": "a test"}
+    assert data.split(path).tolist() == split
+    found = data.side(path, "target", [2, 0])
+    assert found.mask[0, 1, 0, 0] == sides.SATURATED
+    assert found.mask.sum() == sides.SATURATED
+    np.testing.assert_array_equal(found.psf_fwhm, psf[:2])
+    assert data.side(path, "source").mask is None
+    data.validate(path)
+
+
+def test_weights_are_the_inverse_variance_and_zero_where_masked(path):
+    pairs = sample()
+    pairs.noise[3, 1, 4] = np.nan
+    mask = np.zeros(pairs.target.shape, np.uint8)
+    mask[2, 1, 0, 0] = sides.NO_DATA
+    data.save(pairs, path, target=sides.Side("CFHTLS", 0.187, np.ones((5, 5)), mask))
+    found = data.weights(path, "target")
+    assert found[2, 1, 0, 0] == 0
+    assert (found[3, 4] == 0).all()
+    assert found[2, 1, 0, 1] == pytest.approx(1 / pairs.noise[2, 1, 1] ** 2)
+    assert data.weights(path, "source", [4]).shape == (1, 5, 8, 8)
+
+
+def test_batches_make_the_same_file_as_the_whole(path, tmp_path):
+    pairs = sample(n=130)
+    data.save(pairs, path)
+    batches = (pairs[start : start + 64] for start in range(0, 130, 64))
+    data.save(batches, tmp_path / "batches.h5")
+    assert_same_pairs(data.load(tmp_path / "batches.h5"), pairs)
+    assert data.load(path).catalogue.meta == data.load(tmp_path / "batches.h5").catalogue.meta
+    with pytest.raises(GaltoolsError, match="not a single batch"):
+        data.save([], tmp_path / "none.h5")
+    with pytest.raises(GaltoolsError, match="in one sample"):
+        data.save([pairs, sample(target=10)], tmp_path / "none.h5")
+    assert not (tmp_path / "none.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: setattr(p, "source", p.source[:, :4]), "need \\(n, 5, H, W\\)"),
+        (lambda p: setattr(p, "target", p.target[..., 0]), "need \\(n, 5, H, W\\)"),
+        (lambda p: setattr(p, "noise", p.noise[:, 0]), "need \\(5, 2, 5\\)"),
+    ],
+)
+def test_wrong_shapes_are_refused_before_anything_is_written(path, change, message):
+    pairs = sample()
+    change(pairs)
+    with pytest.raises(GaltoolsError, match=message):
+        data.save(pairs, path)
+    assert not path.exists()
+
+
+def test_wrong_descriptions_are_refused(path):
+    pairs = sample()
+    with pytest.raises(GaltoolsError, match="unknown split 'training'"):
+        data.save(pairs, path, split="training")
+    with pytest.raises(GaltoolsError, match="unknown survey"):
+        sides.Side("LSST", 0.2, np.ones((5, 5)))
+    with pytest.raises(GaltoolsError, match="arcsec per pixel"):
+        sides.Side("SDSS", 1.1e-4, np.ones((5, 5)))
+    with pytest.raises(GaltoolsError, match="one per galaxy and band"):
+        data.save(pairs, path, source=sides.Side("SDSS", 0.396, np.ones((5, 4))))
+    with pytest.raises(GaltoolsError, match="the mask is"):
+        bad = sides.Side("SDSS", 0.396, np.ones((5, 5)), np.zeros((5, 5, 9, 9), np.uint8))
+        data.save(pairs, path, source=bad)
+
+
+@pytest.mark.parametrize("name", ["redshift", "noise", "source/step", "target/psf_fwhm"])
+def test_validation_finds_a_changed_number(path, name):
+    data.save(sample(), path)
+    with h5py.File(path, "r+") as file:
+        file[name][0] = 0.123
+    with pytest.raises(GaltoolsError, match=f"{name} is not what was written"):
+        data.validate(path)
+
+
+def test_validation_finds_a_galaxy_that_appears_twice(path):
+    pairs = sample()
+    pairs.catalogue["id"][3] = 1
+    data.save(pairs, path)
+    with pytest.raises(GaltoolsError, match="galaxy 1 appears twice"):
+        data.validate(path)
+    flags.raise_flag(pairs.catalogue, [3], flags.Flag.DUPLICATE)
+    data.save(pairs, path)
+    data.validate(path)
+
+
+def test_foreign_hdf5_is_refused(path):
+    with h5py.File(path, "w") as file:
+        file["images"] = np.zeros(3)
+    with pytest.raises(GaltoolsError, match="not a file of pairs"):
+        data.load(path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_is_broken_a_file_is_read_or_refused(tmp_path_factory, draw):
+    """Random bytes anywhere in a file never end in another error than ours."""
+    folder = tmp_path_factory.getbasetemp()
+    if not (folder / "whole.h5").exists():
+        data.save(sample(n=2, size=4, target=4), folder / "whole.h5")
+    content = bytearray((folder / "whole.h5").read_bytes())
+    for _ in range(draw.draw(st.integers(1, 4))):
+        content[draw.draw(st.integers(0, len(content) - 1))] = draw.draw(st.integers(0, 255))
+    (folder / "broken.h5").write_bytes(content[: draw.draw(st.integers(0, len(content)))])
+    try:
+        data.validate(folder / "broken.h5")
+    except GaltoolsError as error:
+        assert "\n" not in str(error)
+
+
+def test_flags_are_counted_and_spelled():
+    catalogue = sample().catalogue
+    assert flags.good(catalogue).all()
+    flags.raise_flag(catalogue, [1, 2], flags.Flag.SATURATED)
+    flags.raise_flag(catalogue, [2], flags.Flag.BLANK)
+    assert flags.names(catalogue["flag"][2]) == "SATURATED, BLANK"
+    assert flags.good(catalogue).tolist() == [True, False, False, True, True]
+    assert flags.good(catalogue, allow=flags.Flag.SATURATED).sum() == 4
+    rows = {row["flag"]: row["rows"] for row in flags.count(catalogue)}
+    assert rows == {"SATURATED": 2, "BLANK": 1, "none": 3, "all rows": 5}

@@ -1,0 +1,59 @@
+"""Graded flags: what is wrong with a row is said in the row, and the row stays in the table.
+
+The column ``flag`` of a catalogue is a sum of the bits below; zero is a row without a blemish.
+A selection is then something the reader makes, sees and counts, never something that happened.
+"""
+
+from enum import IntFlag
+
+import numpy as np
+from astropy.table import Table
+
+FLAG = "flag"
+MAX_REDSHIFT = 1.5  # beyond it no galaxy of these surveys' spectroscopic samples is believable
+
+
+class Flag(IntFlag):
+    """Bits of the column `flag`."""
+
+    OFF_IMAGE = 1  # the position is on no image
+    INCOMPLETE = 2  # part of the stamp lies beyond the edge, or has no data
+    NOT_FINITE = 4  # the file itself holds NaN or infinite pixels
+    SATURATED = 8  # pixels at the detector's limit
+    BLANK = 16  # every pixel of a band has one value
+    NEGATIVE = 32  # the flux in the middle of the stamp is not positive in r
+    NO_REDSHIFT = 64
+    ABSURD_REDSHIFT = 128  # zero or negative, or beyond MAX_REDSHIFT
+    DUPLICATE = 256  # an earlier row has the same identifier or position
+    AMBIGUOUS = 512  # more than one counterpart within the matching radius
+    LOST = 1024  # no counterpart
+    MISSING_BAND = 2048
+    UNREADABLE = 4096  # a file of this object is damaged
+    NO_POSITION = 8192
+
+
+def names(flag: int) -> str:
+    """Spell a flag out: 'SATURATED, DUPLICATE'."""
+    return ", ".join(bit.name for bit in Flag if int(flag) & bit)
+
+
+def raise_flag(catalogue: Table, rows, bit: Flag) -> None:
+    """Set a bit in some rows, in place; the column is made if it is missing."""
+    if FLAG not in catalogue.colnames:
+        catalogue[FLAG] = np.zeros(len(catalogue), np.int32)
+    catalogue[FLAG][rows] |= int(bit)
+
+
+def good(catalogue: Table, allow: int = 0) -> np.ndarray:
+    """Mask of the rows without a flag, or with none but those in `allow`."""
+    if FLAG not in catalogue.colnames:
+        return np.ones(len(catalogue), bool)
+    return (np.asarray(catalogue[FLAG]) & ~int(allow)) == 0
+
+
+def count(catalogue: Table) -> Table:
+    """Count the rows with each flag, those without any, and all."""
+    column = np.asarray(catalogue[FLAG]) if FLAG in catalogue.colnames else np.zeros(0, int)
+    bits = [(bit.name, int(np.sum(column & bit > 0))) for bit in Flag]
+    rows = [*(row for row in bits if row[1]), ("none", int(good(catalogue).sum()))]
+    return Table(rows=[*rows, ("all rows", len(catalogue))], names=("flag", "rows"))
