@@ -8,11 +8,13 @@ comments: an edit of prose changes no key.
 """
 
 import ast
+import errno
+import glob
 import hashlib
-import importlib.util
 import json
 import os
 import platform
+import socket
 import time
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -21,6 +23,7 @@ from pathlib import Path
 
 from galtools.errors import GaltoolsError
 
+CODE = Path(__file__).resolve().parents[1]
 PLUMBING = {"galtools.errors", "galtools.manifest", "galtools.paths"}  # they compute no number
 PACKAGES = ("numpy", "scipy", "torch", "astropy", "h5py", "scikit-learn", "statmorph", "diffusers")
 
@@ -32,32 +35,74 @@ def sha256(path: Path) -> str:
 
 
 def digest(thing) -> str:
-    """Hash anything that JSON can hold; equal things have equal digests."""
-    return hashlib.sha256(json.dumps(thing, sort_keys=True, default=str).encode()).hexdigest()
+    """Hash anything that JSON can hold, paths, sets and arrays; equal things, equal digests."""
+    return hashlib.sha256(json.dumps(thing, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+def _plain(thing):
+    """Turn what JSON does not know into what it does, or refuse: a guess could change a key."""
+    if isinstance(thing, set | frozenset):
+        return sorted(thing)
+    if isinstance(thing, os.PathLike):
+        return os.fspath(thing)
+    if hasattr(thing, "tolist"):  # numpy and torch
+        return thing.tolist()
+    raise TypeError(f"{type(thing).__name__} {thing!r} cannot stand in a manifest")
 
 
 @contextmanager
 def atomic(path: Path):
     """Yield a temporary path beside `path`; rename it into place only if the block succeeds."""
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{socket.gethostname()}-{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        raise GaltoolsError(_explain(error, path)) from error
+    except Exception as error:
+        if (reason := _reason(error, path, temporary)) is None:
+            raise  # the block met something else than this artefact
+        raise GaltoolsError(f"cannot write {path}: {reason}") from error
     finally:
         with suppress(OSError):  # where it could not be made, it cannot be removed either
             temporary.unlink(missing_ok=True)
 
 
-def _explain(error: OSError, path: Path) -> str:
-    if isinstance(error, PermissionError) or error.errno == 30:
-        return f"cannot write {path}: no permission; choose another folder with -p results FOLDER"
-    if error.errno == 28:
-        return f"cannot write {path}: the disk is full; free some space and start again"
-    return f"cannot write {path}: {error}"
+def _sweep(path: Path) -> None:
+    """Remove what killed processes of this machine left half-written."""
+    beginning = f".{path.stem}.{socket.gethostname()}-"
+    for file in path.parent.glob(f"{glob.escape(beginning)}*{glob.escape(path.suffix)}"):
+        process = file.name.removeprefix(beginning).removesuffix(path.suffix)
+        if process.isdecimal() and not _alive(int(process)):
+            file.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _reason(error: Exception, path: Path, temporary: Path) -> str | None:
+    """Say why an artefact cannot be written, or None if the error is about something else.
+
+    Not every library raises an OSError when the disk is full; the system's words are always there.
+    """
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if any(os.strerror(number) in str(error) for number in full):
+        return "the disk or your quota is full; free some space and start again"
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    if error.filename and Path(error.filename) not in (path, temporary, *path.parents):
+        return None
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "no permission; choose another folder with -p results FOLDER"
+    return error.strerror if error.filename else None
 
 
 def strip_docstrings(tree: ast.AST) -> ast.AST:
@@ -78,23 +123,32 @@ def code_digest(source: str) -> str:
 
 @cache
 def _find(module: str) -> Path | None:
-    """Return the file of a galtools module, or None if there is no such module."""
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
-        return None
-    return Path(spec.origin) if spec and spec.origin else None
+    """Return the file of a galtools module, or None; nothing is imported for it."""
+    stem = CODE.joinpath(*module.split("."))
+    files = (stem.with_suffix(".py"), stem / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
 
 
 def imported_modules(source: str) -> set[str]:
-    """Name the galtools modules that a piece of Python imports, directly."""
+    """Name the galtools modules that a piece of Python imports, directly.
+
+    ``import_module("galtools.x")`` counts; relative imports are refused, since this would not see
+    where they lead.
+    """
     found = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        match node:
+            case ast.Import(names):
+                found |= {alias.name for alias in names}
+            case ast.ImportFrom(module, names, 0):
+                found |= {module, *(f"{module}.{alias.name}" for alias in names)}
+            case ast.ImportFrom():
+                raise GaltoolsError(f"write `{ast.unparse(node)}` as an absolute import")
+            case ast.Call(
+                ast.Name("import_module") | ast.Attribute(attr="import_module"),
+                [ast.Constant(str(module))],
+            ):
+                found.add(module)
     return {name for name in found if name.split(".")[0] == "galtools" and _find(name)}
 
 
@@ -147,7 +201,7 @@ def read(path: Path) -> dict:
 def write_json(path: Path, content: dict) -> None:
     """Write JSON whole or not at all."""
     with atomic(path) as new:
-        new.write_text(json.dumps(content, indent=1, default=str) + "\n")
+        new.write_text(json.dumps(content, indent=1, default=_plain) + "\n")
 
 
 def is_whole(path: Path) -> bool:
@@ -161,6 +215,12 @@ def is_whole(path: Path) -> bool:
 def is_current(path: Path, key: str) -> bool:
     """Tell whether an artefact is whole and was made from `key`."""
     return manifest_path(path).exists() and is_whole(path) and read(path).get("key") == key
+
+
+def _input(path: Path) -> dict:
+    if not path.is_file():
+        raise GaltoolsError(f"{path} is missing: run the notebook that makes it first")
+    return {"file": path.name, "sha256": sha256(path)}
 
 
 def _list_for_pipeline(path: Path) -> None:
@@ -184,7 +244,7 @@ def make(path, maker, *, params, modules, inputs=(), seed=0, device="cpu", extra
         "seed": seed,
         "code": digest(module_digests(modules)),
         "packages": package_versions(),
-        "inputs": {Path(file).name: sha256(file) for file in inputs},
+        "inputs": [_input(Path(file)) for file in inputs],
     }
     key = digest(content)
     _list_for_pipeline(path)
