@@ -1,0 +1,63 @@
+"""Train, validation and test sets of real objects, cut by their position on the sky.
+
+Stamps of neighbours share pixels, so neighbours must fall into the same set. Objects are first
+joined into groups, friends of friends within `link`; a group then follows the sky cell (HEALPix)
+of its southernmost member, and a hash of the cell and the seed decides which set the cell is in.
+Two objects closer than `link` are thus never apart, and sets are separated by whole cells wherever
+groups are small.
+"""
+
+import hashlib
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy_healpix import HEALPix
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from galtools.errors import GaltoolsError
+
+NAMES = ("train", "valid", "test")
+
+
+def groups(sky: SkyCoord, link: float) -> np.ndarray:
+    """Number the groups of friends of friends within `link` arcsec of each other."""
+    points = np.stack(sky.cartesian.xyz.value, axis=-1)
+    chord = 2 * np.sin(np.radians(link / 3600) / 2)
+    pairs = cKDTree(points).query_pairs(chord * (1 + 1e-9), output_type="ndarray")
+    n = len(points)
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    return connected_components(graph, directed=False)[1]
+
+
+def _draw(cell: int, seed: int) -> float:
+    """Uniform number in [0, 1) that a cell owns."""
+    content = hashlib.sha256(f"{seed}:{cell}".encode()).digest()
+    return int.from_bytes(content[:8], "big") / 2**64
+
+
+def by_sky(ra, dec, fractions=(0.8, 0.1, 0.1), link=60.0, nside=64, seed=0) -> np.ndarray:
+    """Name the split of every object: 'train', 'valid' or 'test'.
+
+    `ra` and `dec` in degrees, `link` in arcsec (a stamp is 25 arcsec wide), cells of
+    58.6 / `nside` degrees. Fractions are reached on average over cells, not exactly.
+    """
+    ra, dec = np.asarray(ra, float), np.asarray(dec, float)
+    if not np.isfinite(ra).all() or not np.isfinite(dec).all():
+        bad = int(np.flatnonzero(~(np.isfinite(ra) & np.isfinite(dec)))[0])
+        raise GaltoolsError(
+            f"object in row {bad} has no position: the split follows the sky, so set it aside"
+        )
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise GaltoolsError(f"fractions {fractions}: give three that sum to one")
+    if not len(ra):
+        return np.zeros(0, "U5")
+    group = groups(SkyCoord(ra, dec, unit="deg"), link)
+    order = np.lexsort((ra, dec))
+    anchor = order[np.unique(group[order], return_index=True)[1]]  # southernmost of each group
+    cells = HEALPix(nside).lonlat_to_healpix(ra[anchor] * u.deg, dec[anchor] * u.deg)
+    draws = np.array([_draw(int(cell), seed) for cell in cells])
+    chosen = np.searchsorted(np.cumsum(fractions)[:2], draws, side="right")
+    return np.array(NAMES)[chosen][group]
