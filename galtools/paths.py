@@ -23,8 +23,12 @@ def check_profile(profile: str) -> str:
 
 def profile_values(profile: str, notebook: str) -> dict:
     """Parameters that a profile changes in a notebook, from workflow/<profile>.yaml."""
-    text = (WORKFLOW / f"{check_profile(profile)}.yaml").read_text()
-    return (yaml.safe_load(text) or {}).get(notebook) or {}
+    file = WORKFLOW / f"{check_profile(profile)}.yaml"
+    try:
+        return (yaml.safe_load(file.read_text()) or {}).get(notebook) or {}
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1
+        raise GaltoolsError(f"workflow/{file.name}, line {line}: {error.problem}") from error
 
 
 @dataclass(frozen=True)
