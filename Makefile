@@ -4,6 +4,7 @@ PROFILE ?= quick
 RESULTS ?= results
 TESTS ?=
 VENV_PYTHON := .venv/bin/python
+TINY := $(CURDIR)/_build/test
 
 .DEFAULT_GOAL := help
 .PHONY: help book test lint bench clean distclean
@@ -19,8 +20,9 @@ help: ## list the targets
 book: .venv/.ready ## run what changed and render the book into _build/html
 	@$(VENV_PYTHON) workflow/build.py --profile "$(PROFILE)" --results "$(RESULTS)"
 
-test: .venv/.ready ## run every test; TESTS="tests/test_x.py -k y" runs some
-	@$(VENV_PYTHON) -m pytest $(TESTS)
+test: .venv/.ready ## build the tiny book and run every test; TESTS="tests/test_x.py -k y" runs some
+	@$(VENV_PYTHON) workflow/build.py --profile tiny --results $(TINY)/results --out $(TINY)
+	@GALTOOLS_TINY=$(TINY) $(VENV_PYTHON) -m pytest $(TESTS)
 
 lint: .venv/.ready ## check style and spelling
 	@$(VENV_PYTHON) -m ruff check . && $(VENV_PYTHON) -m ruff format --check . && $(VENV_PYTHON) -m codespell_lib

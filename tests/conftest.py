@@ -1,6 +1,15 @@
-"""Settings of all tests."""
+"""What several test files need: the tiny book that `make test` has built."""
 
-from hypothesis import settings
+import os
+from pathlib import Path
 
-settings.register_profile("galtools", deadline=None)  # no test depends on how busy the machine is
-settings.load_profile("galtools")
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Path:
+    """Folder of the tiny build: `results/tiny` and `_build/html`."""
+    folder = os.environ.get("GALTOOLS_TINY")
+    if not folder:
+        pytest.skip("GALTOOLS_TINY is not set: `make test` builds the tiny book and sets it")
+    return Path(folder)
