@@ -147,7 +147,8 @@ def save(
     """
     batches = [pairs] if isinstance(pairs, Pairs) else pairs
     catalogues = []
-    with atomic(path) as new, h5py.File(new, "w") as file:
+    # without a cache of chunks, which gains nothing here, a full disk is an error and no crash
+    with atomic(path) as new, h5py.File(new, "w", rdcc_nbytes=0) as file:
         for batch in batches:
             _append(file, batch)
             catalogues.append(batch.catalogue)

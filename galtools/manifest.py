@@ -89,20 +89,20 @@ def _alive(process: int) -> bool:
 
 
 def _reason(error: Exception, path: Path, temporary: Path) -> str | None:
-    """Say why an artefact cannot be written, or None if the error is about something else.
-
-    Not every library raises an OSError when the disk is full; the system's words are always there.
-    """
-    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    if any(os.strerror(number) in str(error) for number in full):
+    """Say why an artefact cannot be written, or None if the error is about something else."""
+    filename = getattr(error, "filename", None)
+    if _says(error, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "the disk or your quota is full; free some space and start again"
-    if not isinstance(error, OSError) or error.errno is None:
+    if filename and Path(filename) not in (path, temporary, *path.parents):
         return None
-    if error.filename and Path(error.filename) not in (path, temporary, *path.parents):
-        return None
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if _says(error, errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission; choose another folder with -p results FOLDER"
-    return error.strerror if error.filename else None
+    return error.strerror if filename else None
+
+
+def _says(error: Exception, *numbers: int) -> bool:
+    """Tell whether the system refused so; not all libraries raise OSErrors, but all quote it."""
+    return any(os.strerror(number) in str(error) for number in numbers)
 
 
 def strip_docstrings(tree: ast.AST) -> ast.AST:
