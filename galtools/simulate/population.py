@@ -1,0 +1,167 @@
+"""Which galaxies there are: redshifts, luminosities, types, spectra and sizes.
+
+A sample limited in apparent magnitude is drawn directly, without rejection: type, redshift and
+r magnitude follow from the two luminosity functions
+
+    dN / dz dr  ~  phi(M) dV/dz,   M = r - DM(z) - K z,   phi(L) ~ L^alpha exp(-L)
+
+and everything else is drawn given these three. The numbers below were tuned until colours,
+redshifts and magnitudes of the r < 17.8 sample agree with the SDSS main galaxy sample.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from astropy.cosmology import FlatLambdaCDM
+from scipy.special import ndtri
+
+from galtools.simulate import sed, seeds
+from galtools.surveys import SDSS
+
+COSMOLOGY = FlatLambdaCDM(H0=70, Om0=0.3)
+REDSHIFT = np.linspace(0.003, 0.7, 1400)
+BRIGHT_LIMIT = 14.0
+UNIFORM, NORMAL = 16, 16  # numbers that a galaxy draws for its physics
+
+
+@dataclass(frozen=True)
+class LuminosityFunction:
+    """Schechter function in absolute r magnitude, with K and evolution correction linear in z."""
+
+    density: float  # per Mpc^3, relative to the other type
+    magnitude: float  # M*
+    slope: float  # alpha
+    correction: float  # magnitudes per unit redshift
+
+
+RED = LuminosityFunction(density=1.0, magnitude=-21.35, slope=-0.45, correction=0.5)
+BLUE = LuminosityFunction(density=1.0, magnitude=-21.05, slope=-1.20, correction=0.2)
+
+
+@cache
+def _distances() -> tuple[np.ndarray, np.ndarray]:
+    """Distance modulus and volume per redshift at `REDSHIFT`."""
+    modulus = COSMOLOGY.distmod(REDSHIFT).value
+    volume = COSMOLOGY.differential_comoving_volume(REDSHIFT).value
+    return modulus, volume
+
+
+def distance_modulus(redshift) -> np.ndarray:
+    """Distance modulus in magnitudes."""
+    return np.interp(redshift, REDSHIFT, _distances()[0])
+
+
+def kpc_per_arcsec(redshift) -> np.ndarray:
+    """Proper length in kpc of an arcsec: D_A, from the distance modulus."""
+    luminosity_distance = 10 ** (distance_modulus(redshift) / 5 + 1) / 1e3  # kpc
+    return luminosity_distance / (1 + redshift) ** 2 * np.pi / 648000
+
+
+@cache
+def _cumulative(limit: float):
+    """Cumulative numbers on (type, redshift, magnitude) for inverse sampling.
+
+    Returns the magnitudes, the cumulative over type and redshift (flat), and the cumulative over
+    magnitude at each type and redshift.
+    """
+    magnitude = np.linspace(BRIGHT_LIMIT, limit, 400)
+    modulus, volume = _distances()
+    density = []
+    for kind in (RED, BLUE):
+        absolute = magnitude - (modulus + kind.correction * REDSHIFT)[:, None]
+        light = 10 ** (-0.4 * (absolute - kind.magnitude))
+        density.append(kind.density * volume[:, None] * light ** (kind.slope + 1) * np.exp(-light))
+    over_magnitude = np.cumsum(density, axis=2)
+    over_all = np.cumsum(over_magnitude[..., -1].ravel())
+    over_magnitude /= np.maximum(over_magnitude[..., -1:], 1e-300)
+    return magnitude, over_all / over_all[-1], over_magnitude
+
+
+def draw_sample(limit: float, uniform: np.ndarray):
+    """Turn uniform numbers (n, 2) into (red, redshift, r magnitude), each (n,)."""
+    magnitude, over_all, over_magnitude = _cumulative(limit)
+    place = np.searchsorted(over_all, uniform[:, 0])
+    before = np.where(place > 0, over_all[place - 1], 0.0)
+    within = (uniform[:, 0] - before) / (over_all[place] - before)
+    kind, cell = np.divmod(place, len(REDSHIFT))
+    step = REDSHIFT[1] - REDSHIFT[0]
+    rows = over_magnitude[kind, cell]
+    apparent = [np.interp(u, row, magnitude) for u, row in zip(uniform[:, 1], rows, strict=True)]
+    return kind == 0, REDSHIFT[cell] + step * (within - 0.5), np.array(apparent)
+
+
+def draw_spectra(red, absolute, uniform, normal) -> dict[str, np.ndarray]:
+    """Type, dust, tilt and break of each galaxy; see `sed.band_fluxes` for their meaning.
+
+    The red sequence is bluer for fainter galaxies; so are, within their wide spread, the blue ones.
+    """
+    faint = np.clip(absolute + 21.5, -2.5, 4.0)
+    red_kind = 0.16 + 0.035 * faint + 0.09 * normal[:, 0]
+    blue_kind = 1.05 + 0.22 * faint + 0.55 * normal[:, 0]
+    median = np.where(red, 0.06, 0.25)
+    return {
+        "kind": np.clip(np.where(red, red_kind, blue_kind), 0.0, 3.0),
+        "dust": np.clip(median * np.exp(0.4 * normal[:, 1]), 0, 2.5),
+        "tilt": np.clip(0.05 * normal[:, 2], -0.4, 0.4),
+        "break_step": -0.04 + 0.03 * normal[:, 3],
+    }
+
+
+def half_light_radius(red, absolute, redshift, normal) -> np.ndarray:
+    """Half-light radius in arcsec from the size-luminosity relation, log-normal about its mean.
+
+    Early types follow R ~ L^0.65; late types bend from L^0.2 to L^0.5 near M = -20.5.
+    """
+    brightness = -0.4 * (absolute + 21.0)
+    early = 0.62 + 0.65 * brightness
+    late = 0.72 + 0.26 * brightness + 0.24 * np.log10((1 + 10**brightness) / 2)
+    scatter = np.where(red, 0.14, 0.16)
+    log_kpc = np.where(red, early, late) + scatter * normal
+    return np.clip(10**log_kpc / kpc_per_arcsec(redshift), 0.3, 12.0)
+
+
+def draw(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
+    """Physical properties of galaxies by their numbers, each (n,) in the order of `galaxies`."""
+    uniform, normal = seeds.table(seed, galaxies, "physics", UNIFORM, NORMAL)
+    red, redshift, magnitude = draw_sample(limit, uniform[:, :2])
+    absolute = magnitude - distance_modulus(redshift)
+    spectra = draw_spectra(red, absolute, uniform[:, 2:4], normal[:, :4])
+    early = red & (uniform[:, 4] < 0.72)  # the other red galaxies are dusty or passive discs
+    bulge = np.where(early, 0.75 + 0.25 * uniform[:, 5], _disc_bulge(spectra["kind"], normal[:, 5]))
+    return {
+        "redshift": redshift,
+        "r_magnitude": magnitude,
+        "absolute_magnitude": absolute,
+        "red": red,
+        "early": early,
+        **spectra,
+        "bulge_fraction": bulge,
+        "half_light_radius": half_light_radius(early, absolute, redshift, normal[:, 6]),
+        "axis_ratio": _axis_ratio(early, uniform[:, 6]),
+        "position_angle": np.pi * uniform[:, 7],
+        "shape_draw": uniform[:, 8],
+    }
+
+
+def _disc_bulge(kind, normal) -> np.ndarray:
+    """Share of the bulge in the r light of a disc galaxy: less in later types."""
+    return np.clip((0.45 - 0.2 * kind) * np.exp(0.4 * normal), 0.0, 0.7)
+
+
+def _axis_ratio(early, uniform) -> np.ndarray:
+    """Apparent axis ratio: thin discs seen from anywhere, ellipticals rounder than 0.5.
+
+    A disc of thickness q0 seen at cos i has q^2 = cos^2 i (1 - q0^2) + q0^2.
+    """
+    thickness = 0.18
+    disc = np.sqrt(uniform**2 * (1 - thickness**2) + thickness**2)
+    elliptical = np.clip(0.78 + 0.12 * ndtri(np.clip(uniform, 1e-6, 1 - 1e-6)), 0.5, 1.0)
+    return np.where(early, elliptical, disc)
+
+
+def normalised_fluxes(filters, spectra: dict, redshift, r_magnitude) -> np.ndarray:
+    """Band fluxes (n, filters) in nanomaggies of spectra of a given SDSS r magnitude."""
+    shape = [spectra[name] for name in ("dust", "tilt", "break_step")]
+    flux = sed.band_fluxes((*filters, SDSS.filters[2]), spectra["kind"], redshift, *shape)
+    return flux[:, :-1] / flux[:, -1:] * 10 ** (0.4 * (22.5 - r_magnitude))[:, None]

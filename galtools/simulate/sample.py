@@ -1,0 +1,135 @@
+"""Pairs of images from galaxy numbers, block by block, on as many processes as one likes.
+
+Galaxies are made in blocks of `BLOCK` whose borders are multiples of `BLOCK`: a galaxy is always
+computed in the same company, so that even the last bit of it is the same whatever was asked for.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from astropy.table import Table, vstack
+from joblib import Parallel, delayed
+
+from galtools.errors import GaltoolsError
+from galtools.pairs import Pairs
+from galtools.simulate import noise, population, shapes
+from galtools.simulate.render import render
+from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
+
+BLOCK = 8
+GRIDS = ("native", "sdss")
+FAINTEST = 20.0
+
+
+def pairs(n: int, seed: int = 0, start: int = 0, **options) -> Pairs:
+    """Simulate n galaxies; see `stream` for the options."""
+    if n < 1:
+        raise GaltoolsError(f"n = {n} galaxies: ask for at least one")
+    return join(list(stream(n, seed, start, **options)))
+
+
+def join(parts: list[Pairs]) -> Pairs:
+    """Put batches of pairs together."""
+    arrays = ("source", "target", "redshift")
+    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in arrays]
+    catalogue = vstack([part.catalogue for part in parts], metadata_conflicts="silent")
+    return Pairs(*columns, catalogue, np.concatenate([part.noise for part in parts]))
+
+
+def stream(
+    n: int,
+    seed: int = 0,
+    start: int = 0,
+    survey_from: Survey = SDSS,
+    survey_to: Survey = CFHTLS,
+    grid: str = "native",
+    observation: int = 0,
+    limit: float = 17.8,
+    workers: int = 1,
+) -> Iterator[Pairs]:
+    """Yield galaxies start ... start + n - 1 in order, in batches of at most `BLOCK`.
+
+    Galaxy k of a `seed` is bit for bit the same whatever n, start and workers are. `observation`
+    numbers independent observations of the same galaxies: fresh noise, seeing, sub-pixel position
+    and calibration. On `grid` "sdss" both surveys are drawn on the pixels of SDSS. `limit` is the
+    faintest SDSS r magnitude.
+    """
+    if grid not in GRIDS:
+        raise GaltoolsError(f"unknown grid {grid!r}: choose one of {', '.join(GRIDS)}")
+    if not population.BRIGHT_LIMIT < limit <= FAINTEST:
+        raise GaltoolsError(f"limit r < {limit}: choose one in 14 ... {FAINTEST:.0f}")
+    if min(n, seed, start, observation) < 0 or workers < 1:
+        raise GaltoolsError("n, seed, start and observation cannot be negative, nor workers < 1")
+    if grid == "sdss":
+        survey_from, survey_to = survey_from.on_grid_of(SDSS), survey_to.on_grid_of(SDSS)
+    blocks = range(start // BLOCK, -(-(start + n) // BLOCK) if n else start // BLOCK)
+    jobs = ((block, seed, survey_from, survey_to, observation, limit) for block in blocks)
+    for block, part in zip(blocks, _run(jobs, workers), strict=True):
+        first = max(start - block * BLOCK, 0)
+        yield part[first : min(start + n - block * BLOCK, BLOCK)]
+
+
+def _run(jobs, workers: int) -> Iterator[Pairs]:
+    """Make blocks in order, in this process or in several, a bounded number ahead."""
+    if workers == 1:
+        with _one_thread():
+            yield from (_block(*job) for job in jobs)
+        return
+    parallel = Parallel(workers, return_as="generator", pre_dispatch="4 * n_jobs")
+    yield from parallel(delayed(_block_alone)(job) for job in jobs)
+
+
+def _block_alone(job) -> Pairs:
+    with _one_thread():
+        return _block(*job)
+
+
+@contextmanager
+def _one_thread():
+    """One thread per process: the work is split over galaxies, and sums keep their order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _block(block, seed, survey_from, survey_to, observation, limit) -> Pairs:
+    """Make one whole block of pairs."""
+    galaxies = np.arange(block * BLOCK, (block + 1) * BLOCK)
+    surveys = (survey_from, survey_to)
+    physics = population.draw(seed, galaxies, limit)
+    scene, truth = shapes.build(seed, galaxies, physics, surveys)
+    seen = [noise.observe(seed, galaxies, survey, observation) for survey in surveys]
+    images = [
+        observed_image(scene, survey, index, conditions)
+        for index, (survey, conditions) in enumerate(zip(surveys, seen, strict=True))
+    ]
+    table = _catalogue(seed, galaxies, physics, truth, seen)
+    sky = np.stack([conditions.sky_noise for conditions in seen], axis=1).astype(np.float32)
+    return Pairs(*images, physics["redshift"].astype(np.float32), table, sky)
+
+
+def observed_image(scene, survey: Survey, index: int, conditions: noise.Observation) -> np.ndarray:
+    """Noisy images (n, 5, H, W) of a scene as a survey sees it under given conditions."""
+    tensors = (torch.from_numpy(a.astype(np.float32)) for a in (conditions.fwhm, conditions.shift))
+    with torch.no_grad():
+        images = render(scene, survey, index, *tensors).contiguous().numpy()
+    images *= conditions.calibration[:, :, None, None].astype(np.float32)
+    return noise.add_noise(images, conditions, survey)
+
+
+def _catalogue(seed, galaxies, physics, truth, seen) -> Table:
+    """Truth of a block of galaxies."""
+    table = Table({"galaxy": galaxies, **{k: v for k, v in physics.items() if k != "shape_draw"}})
+    for side, flux, conditions in zip(
+        ("source", "target"), np.moveaxis(truth["total"], 1, 0), seen, strict=True
+    ):
+        for j, band in enumerate(BANDS):
+            table[f"{side}_{band}"] = 22.5 - 2.5 * np.log10(flux[:, j])
+            table[f"{side}_fwhm_{band}"] = conditions.fwhm[:, j]
+    table["neighbours"] = (truth["neighbours"] > 0).any(axis=2).sum(axis=1)
+    return table
