@@ -18,7 +18,7 @@ class Flag(IntFlag):
 
     OFF_IMAGE = 1  # the position is on no image
     INCOMPLETE = 2  # part of the stamp lies beyond the edge, or has no data
-    NOT_FINITE = 4  # the file itself holds NaN or infinite pixels
+    INFINITE = 4  # pixels that are not numbers; NaN means no data, and is INCOMPLETE
     SATURATED = 8  # pixels at the detector's limit
     BLANK = 16  # every pixel of a band has one value
     NEGATIVE = 32  # the flux in the middle of the stamp is not positive in r
@@ -37,11 +37,11 @@ def names(flag: int) -> str:
     return ", ".join(bit.name for bit in Flag if int(flag) & bit)
 
 
-def raise_flag(catalogue: Table, rows, bit: Flag) -> None:
-    """Set a bit in some rows, in place; the column is made if it is missing."""
+def raise_flag(catalogue: Table, rows, bits) -> None:
+    """Set bits (a `Flag`, or one per row) in some rows, in place; a missing column is made."""
     if FLAG not in catalogue.colnames:
         catalogue[FLAG] = np.zeros(len(catalogue), np.int32)
-    catalogue[FLAG][rows] |= int(bit)
+    catalogue[FLAG][rows] |= np.asarray(bits, np.int32)
 
 
 def good(catalogue: Table, allow: int = 0) -> np.ndarray:

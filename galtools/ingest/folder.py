@@ -1,0 +1,128 @@
+"""A folder of FITS cutouts: one file per object and band, or one cube (5, H, W) per object.
+
+    <id>_u.fits <id>_g.fits ...      the last word of the name is the band
+    <id>.fits                        a cube in the order u g r i z
+
+Pixels are nanomaggies, or counts at the zero point of the header (MZP_AB or MAGZP) or of `unit`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from galtools.errors import GaltoolsError
+from galtools.flags import FLAG, Flag, raise_flag
+from galtools.ingest.catalogue import tidy
+from galtools.ingest.fits_images import read_fits, read_wcs
+from galtools.ingest.stamps import Stamps, check_units, describe, flag_images, sky_noise
+from galtools.ingest.units import counts_to_nanomaggies
+from galtools.sides import NO_DATA
+from galtools.surveys import BANDS, Survey
+
+ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")
+
+
+def list_objects(folder: Path) -> dict[str, dict[str, Path]]:
+    """Find the files of every object: {id: {band or 'cube': path}}, sorted by id."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise GaltoolsError(f"{folder} is no folder: give one that holds FITS cutouts")
+    objects: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if not path.name.lower().endswith(ENDINGS):
+            continue
+        stem = path.name[: path.name.lower().index(".fit")]
+        name, _, band = stem.rpartition("_")
+        key, part = (name, band) if name and band in BANDS else (stem, "cube")
+        objects.setdefault(key, {})[part] = path
+    if not objects:
+        raise GaltoolsError(f"{folder} holds no FITS file: expected <id>_<band>.fits or <id>.fits")
+    return objects
+
+
+def _to_nanomaggies(pixels: np.ndarray, header, survey: Survey, unit: str | None) -> np.ndarray:
+    """Convert by what was asked, else by the header, else take nanomaggies."""
+    zero_point = header.get("MZP_AB", header.get("MAGZP"))
+    if unit == "counts" or (unit is None and isinstance(zero_point, (int, float))):
+        return counts_to_nanomaggies(
+            pixels, survey.zero_point if zero_point is None else zero_point
+        )
+    return pixels
+
+
+def _scale(header, path: Path) -> tuple[float, float, float]:
+    """Position of the stamp's centre in degrees and pixel scale in arcsec; NaN without a WCS."""
+    try:
+        wcs = read_wcs(header, path)
+    except GaltoolsError:
+        return np.nan, np.nan, np.nan
+    centre = wcs.pixel_to_world((header["NAXIS1"] - 1) / 2, (header["NAXIS2"] - 1) / 2)
+    scale = 3600 * np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix)))
+    return float(centre.ra.deg), float(centre.dec.deg), float(scale)
+
+
+def _read_object(files: dict[str, Path], survey: Survey, size: int, unit: str | None):
+    """Images (5, size, size), position, scale and flags of one object."""
+    images = np.full((len(BANDS), size, size), np.nan, np.float32)
+    flag, where = 0, (np.nan, np.nan, np.nan)
+    if "cube" not in files and set(BANDS) - set(files):
+        flag |= Flag.MISSING_BAND
+    for part, path in files.items():
+        try:
+            pixels, header = read_fits(path, ndim=(2, 3))
+        except GaltoolsError:
+            flag |= Flag.UNREADABLE
+            continue
+        wanted = (len(BANDS), size, size) if part == "cube" else (size, size)
+        if pixels.shape != wanted:
+            raise GaltoolsError(f"{path} is {pixels.shape}, need {wanted}: cut all objects alike")
+        rows = slice(None) if part == "cube" else BANDS.index(part)
+        images[rows] = _to_nanomaggies(pixels, header, survey, unit)
+        where = _scale(header, path)
+        if np.isfinite(where[2]) and abs(where[2] / survey.pixel_scale - 1) > 0.02:
+            raise GaltoolsError(
+                f"{path} has pixels of {where[2]:.3f} arcsec, {survey.name} of "
+                f"{survey.pixel_scale}: take files of one survey and one pixel scale"
+            )
+    return images, where, flag
+
+
+def _join(names: list[str], places: np.ndarray, catalogue: Table | None, folder: Path) -> Table:
+    """Table of the objects, with the columns of a catalogue that has the same identifiers."""
+    if catalogue is None:
+        return Table({"id": names, "ra": places[:, 0], "dec": places[:, 1]})
+    known = tidy(catalogue, "the catalogue", positions=False)
+    rows = {name: k for k, name in reversed(list(enumerate(known["id"])))}
+    if missing := [name for name in names if name not in rows]:
+        raise GaltoolsError(f"{folder}: object {missing[0]} is not in the catalogue; add its row")
+    known.remove_column(FLAG)
+    return known[[rows[name] for name in names]]
+
+
+def read_folder(
+    folder: Path,
+    survey: Survey,
+    *,
+    catalogue: Table | None = None,
+    size: int | None = None,
+    unit: str | None = None,
+    check: bool = True,
+) -> Stamps:
+    """Read every object of a folder; damaged and missing files are flagged, the rows stay."""
+    if unit not in (None, "nanomaggies", "counts"):
+        raise GaltoolsError(f"unknown unit {unit!r}: choose nanomaggies or counts")
+    objects = list_objects(folder)
+    size = size or survey.stamp
+    parts = [_read_object(files, survey, size, unit) for files in objects.values()]
+    images = np.stack([part[0] for part in parts])
+    places = np.array([part[1] for part in parts])
+    table = tidy(_join(list(objects), places, catalogue, folder), folder, positions=False)
+    raise_flag(table, slice(None), np.array([int(part[2]) for part in parts]))
+    mask = np.where(np.isnan(images), NO_DATA, 0).astype(np.uint8)
+    side = describe(images, survey, survey.pixel_scale, mask)
+    stamps = Stamps(images, sky_noise(images), table, side)
+    flag_images(stamps)
+    if check:
+        check_units(stamps, folder)
+    return stamps

@@ -1,0 +1,79 @@
+"""Everything becomes nanomaggies: zero points, counts, asinh magnitudes, Galactic reddening."""
+
+import numpy as np
+from sedpy.observate import load_filters
+
+from galtools.errors import GaltoolsError
+from galtools.ingest.stamps import Stamps
+from galtools.surveys import SDSS, Survey
+
+SOFTENING = np.array([1.4e-10, 0.9e-10, 1.2e-10, 1.8e-10, 7.4e-10])  # SDSS b of u g r i z
+POGSON = 2.5 / np.log(10)
+# A_band / E(B-V), for E(B-V) of Schlegel, Finkbeiner & Davis (1998), R_V = 3.1:
+# Schlafly & Finkbeiner (2011), table 6, SDSS ugriz.
+SDSS_EXTINCTION = np.array([4.239, 3.303, 2.285, 1.698, 1.263])
+
+
+def counts_to_nanomaggies(counts, zero_point):
+    """f = counts x 10^((22.5 - zero point) / 2.5)."""
+    return np.asarray(counts) * 10 ** (0.4 * (22.5 - zero_point))
+
+
+def nanomaggies_to_counts(flux, zero_point):
+    """Invert `counts_to_nanomaggies`."""
+    return np.asarray(flux) * 10 ** (0.4 * (zero_point - 22.5))
+
+
+def luptitudes_to_nanomaggies(magnitude, softening=SOFTENING[:, None, None]):
+    """f = 10^9 x 2 b sinh(-m / 2.5 log10(e) - ln b): asinh magnitudes of (..., 5, H, W)."""
+    return 2e9 * softening * np.sinh(-np.asarray(magnitude, float) / POGSON - np.log(softening))
+
+
+def nanomaggies_to_luptitudes(flux, softening=SOFTENING[:, None, None]):
+    """m = -2.5 log10(e) (asinh(f / 2b) + ln b), f in maggies."""
+    scaled = np.asarray(flux, float) / (2e9 * softening)
+    return -POGSON * (np.arcsinh(scaled) + np.log(softening))
+
+
+def extinction_per_ebv(survey: Survey) -> np.ndarray:
+    """A_band / E(B-V) of a survey's five filters.
+
+    For filters other than those of SDSS, the SDSS values are interpolated in log A against the
+    log of the pivot wavelength, good to about 3 %.
+    """
+    if survey.filters == SDSS.filters:
+        return SDSS_EXTINCTION
+    pivot = [[f.wave_pivot for f in load_filters(list(s.filters))] for s in (SDSS, survey)]
+    return np.exp(np.interp(np.log(pivot[1]), np.log(pivot[0]), np.log(SDSS_EXTINCTION)))
+
+
+def _transparency(stamps: Stamps, survey: Survey) -> np.ndarray:
+    """Share of the light (n, 5) that reaches us: 10^(-0.4 A), one where E(B-V) is unknown."""
+    if "ebv" not in stamps.catalogue.colnames:
+        raise GaltoolsError("no column 'ebv': add Schlegel's E(B-V), or leave the light as it came")
+    ebv = np.nan_to_num(np.ma.filled(np.ma.asarray(stamps.catalogue["ebv"], float), np.nan))
+    if (ebv < 0).any() or (ebv > 10).any():
+        row = int(np.flatnonzero((ebv < 0) | (ebv > 10))[0])
+        raise GaltoolsError(f"E(B-V) = {ebv[row]:g} in row {row}: give magnitudes from 0 to 10")
+    return 10 ** (-0.4 * ebv[:, None] * extinction_per_ebv(survey))
+
+
+def deredden(stamps: Stamps, survey: Survey) -> Stamps:
+    """Undo the dimming by Galactic dust, of images and noise alike, once."""
+    if stamps.catalogue.meta.get("dereddened"):
+        raise GaltoolsError("these stamps are dereddened already: use them as they are")
+    return _scaled(stamps, 1 / _transparency(stamps, survey), True)
+
+
+def redden(stamps: Stamps, survey: Survey) -> Stamps:
+    """Invert `deredden`."""
+    if not stamps.catalogue.meta.get("dereddened"):
+        raise GaltoolsError("these stamps are not dereddened: use them as they are")
+    return _scaled(stamps, _transparency(stamps, survey), False)
+
+
+def _scaled(stamps: Stamps, factor: np.ndarray, dereddened: bool) -> Stamps:
+    catalogue = stamps.catalogue.copy()
+    catalogue.meta["dereddened"] = dereddened
+    images = stamps.images * factor[:, :, None, None]
+    return Stamps(images, np.float32(stamps.noise * factor), catalogue, stamps.side)
