@@ -1,0 +1,63 @@
+"""What is compared in every chapter on fidelity: each translator and the three reference rows.
+
+truth      the target image itself: the ceiling
+resample   the source on the target's pixel grid: the floor, translation without learning
+again      a second, independent observation of the galaxy: what nature itself would give
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from galtools import data, paths
+from galtools.errors import GaltoolsError
+from galtools.fidelity import files
+from galtools.pairs import Pairs
+
+REFERENCES = ("truth", "again", "resample")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The same galaxies in several renderings, in nanomaggies per pixel."""
+
+    truth: np.ndarray  # (n, bands, H, W)
+    sigma: np.ndarray  # (n, bands) sky noise of the truth
+    pixel_scale: float  # arcsec
+    images: dict[str, np.ndarray]  # every row, the truth among them
+    pairs: Pairs  # the test galaxies
+    inputs: list[Path]  # the files that all this comes from
+
+
+def regrid(images, size: int, step: float) -> np.ndarray:
+    """Interpolate linearly onto `size` pixels of `step` old pixels, same centre, same flux."""
+    old = images.shape[-1]
+    at = (np.arange(size) - (size - 1) / 2) * step + (old - 1) / 2
+    weight = np.clip(1 - np.abs(at[:, None] - np.arange(old)), 0, None)
+    return step**2 * np.einsum("Yy,nbyx,Xx->nbYX", weight, images, weight, optimize=True)
+
+
+def load(folder: paths.Results, task: str, models: list[str], seed: int = 0) -> Rows:
+    """Read the test galaxies and everything that was made of them for one task."""
+    test = paths.need(folder.data("test"), "01_two_surveys")
+    again = paths.need(folder.data("again"), "01_two_surveys")
+    pairs = data.for_task(data.load(test), task)
+    scale, source_scale = (
+        data.side(test, side).pixel_scale
+        for side in ("target" if task == "cross" else "source", "source")
+    )
+    floor = pairs.source
+    if pairs.source.shape != pairs.target.shape:
+        floor = regrid(pairs.source, pairs.target.shape[-1], scale / source_scale)
+    images = {
+        "truth": pairs.target,
+        "again": data.for_task(data.load(again), task).target,
+        "resample": floor.astype(np.float32),
+    }
+    made = [paths.need(folder.translations(task, m, seed), f"11_{m}") for m in models]
+    for model, path in zip(models, made, strict=True):
+        images[model] = files.open_images(path)[:]
+        if images[model].shape != pairs.target.shape:
+            raise GaltoolsError(f"{path} does not fit the test galaxies: translate them again")
+    return Rows(pairs.target, pairs.noise[:, 1], scale, images, pairs, [test, again, *made])
