@@ -54,26 +54,21 @@ def tidy(table: Table, origin="the catalogue", positions: bool = True) -> Table:
     """Rename known columns, add identifiers where there are none, and flag every row."""
     if not len(table):
         raise GaltoolsError(f"{origin} has no rows: give a catalogue with at least one object")
-    table = table.copy()
+    n = len(table)
     found = {name: _find(table, name) for name in ALIASES}
     if positions and (missing := [name for name in ("ra", "dec") if not found[name]]):
         raise GaltoolsError(
             f"{origin} has no column {' or '.join(missing)}: it has {', '.join(table.colnames)}"
         )
-    values = {
-        name: _numbers(table, column, origin)
-        for name, column in found.items()
-        if column and name != "id"
-    }
-    names = np.array(
-        [str(x) for x in table[found["id"]]] if found["id"] else range(len(table)), str
-    )
-    table.remove_columns([column for column in found.values() if column])
-    values.setdefault("redshift", np.full(len(table), np.nan))
-    for k, (name, column) in enumerate([("id", names), *values.items()]):
-        table.add_column(column, name=name, index=k)
-    flag_rows(table)
-    return table
+    ids = [str(x) for x in table[found["id"]]] if found["id"] else [str(k) for k in range(n)]
+    columns = {"id": np.array(ids), "redshift": np.full(n, np.nan)}
+    for name in ("ra", "dec", "redshift", "ebv"):
+        if found[name]:
+            columns[name] = _numbers(table, found[name], origin)
+    others = [name for name in table.colnames if name not in found.values()]
+    tidied = Table(columns | {name: table[name] for name in others}, meta=table.meta)
+    flag_rows(tidied)
+    return tidied
 
 
 def flag_rows(table: Table) -> None:

@@ -101,6 +101,8 @@ def read_plane(path: Path, survey: Survey | None = None, ts_field: Path | None =
     wcs, band = read_wcs(header, path), band_of(header, path)
     mask = np.where(np.isfinite(pixels), 0, NO_DATA).astype(np.uint8)
     if "SOFTBIAS" in header:
+        if ts_field is None:
+            raise GaltoolsError(f"{path} is an fpC image: give its tsField file for the zero point")
         factor = fpc_calibration(ts_field, band, header, path)
         mask[pixels >= FULL_WELL] |= SATURATED
         image = subtract_sky(pixels - header["SOFTBIAS"]) * factor
@@ -132,8 +134,8 @@ def subtract_sky(counts: np.ndarray) -> np.ndarray:
 
 def _field_row(path: Path, extension: int, hint: str):
     """Read the first row of a table of field parameters."""
-    if path is None or not Path(path).is_file():
-        raise GaltoolsError(f"{path or hint} is missing: an fpC image needs its {hint} file")
+    if not Path(path).is_file():
+        raise GaltoolsError(f"{path} is missing: give the {hint} file of the field")
     try:
         with fits.open(path, memmap=False) as hdus:
             return hdus[extension].data[0]
@@ -141,7 +143,7 @@ def _field_row(path: Path, extension: int, hint: str):
         raise GaltoolsError(f"{path} is damaged or no {hint} file: download it again") from error
 
 
-def fpc_calibration(ts_field: Path | None, band: str, header: fits.Header, path: Path) -> float:
+def fpc_calibration(ts_field: Path, band: str, header: fits.Header, path: Path) -> float:
     """Nanomaggies per count of an fpC image.
 
     f = 10^9 x 10^(0.4 (aa + kk x airmass)) / exposure time, with zero point aa, extinction kk and
