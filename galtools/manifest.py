@@ -224,7 +224,7 @@ def _input(path: Path) -> dict:
 
 
 def _list_for_pipeline(path: Path) -> None:
-    """Tell the pipeline, if it asked, that the running notebook made or re-used this artefact."""
+    """Tell the pipeline, if it asked, that the running notebook made or reused this artefact."""
     if listing := os.environ.get("GALTOOLS_ARTEFACTS"):
         with open(listing, "a") as file:
             file.write(f"{path.absolute()}\n")
