@@ -160,6 +160,13 @@ def artefacts_listed(listing: Path, folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): manifest.sha256(path) for path in inside}
 
 
+def failing_line(traceback: list[str]) -> str:
+    """Find the line of the cell that an arrow points at."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(traceback))
+    arrow = re.search(r"(?m)^-+> *\d+ +(.*)$", plain)
+    return arrow[1].strip() if arrow else "?"
+
+
 def failure_report(run: Run, error: Exception) -> str:
     """Say in a few lines what went wrong: notebook, cell and error."""
     name = f"FAILED notebooks/{run.notebook}.py (run {run.name})"
@@ -170,9 +177,8 @@ def failure_report(run: Run, error: Exception) -> str:
     for number, cell in enumerate(own, 1):
         for output in cell.get("outputs", ()):
             if output.get("output_type") == "error":
-                line = "".join(cell["source"]).strip().splitlines()[0]
                 return (
-                    f"{name}, cell {number}: {line}\n"
+                    f"{name}, cell {number}: {failing_line(output['traceback'])}\n"
                     f"       {output['ename']}: {output['evalue']}\n"
                     f"       partial output: {run.failed}"
                 )
