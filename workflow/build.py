@@ -1,6 +1,6 @@
 """Build the book: run the notebooks that changed, stage their pages, render them.
 
-    python workflow/build.py [--profile quick] [--results results] [--out .] [--cores 2] [--no-pages]
+    python workflow/build.py [--profile quick] [--results FOLDER] [--out .] [--cores 2] [--no-pages]
 
 Leaves OUT/_build/html/index.html. Everything is resumable: start it again after any interruption.
 """
