@@ -86,7 +86,7 @@ def render(source: Path, out: Path) -> Path:
     print("pages: rendering ...", flush=True)
     log = out / "_build" / "render.log"
     command = [
-        *(sys.executable, "-m", "jupyter_book.cli.main", "build", str(source), "-W", "-n"),
+        *(str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "-W", "-n"),
         *("--keep-going", "--config", str(config), "--toc", str(toc), "--path-output", str(out)),
     ]
     with open(log, "w") as file:
