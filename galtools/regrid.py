@@ -1,0 +1,67 @@
+"""Change of pixel grid that keeps the light: every pixel's flux is shared out by overlap in area.
+
+Two square grids with a common centre have separable overlaps, so an image of flux per pixel changes
+grid by one small matrix on each side,
+
+    new = W image W^T,    W_ij = overlap of new pixel i with old pixel j / length of old pixel j.
+
+A column of W sums to one where the new grid covers the old pixel: the flux is conserved exactly.
+Going to coarser pixels loses detail for good; `undo` then returns the image of least power that has
+exactly the coarse one as its regridded image. Coming back from finer pixels it is exact.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from galtools.errors import GaltoolsError
+
+
+def overlap(size: int, scale: float, new_size: int, new_scale: float) -> np.ndarray:
+    """Share (new_size, size) of each old pixel's length that falls into each new pixel."""
+    if min(size, new_size) < 1 or not 0 < min(scale, new_scale) < np.inf:
+        raise GaltoolsError(
+            f"cannot regrid {size} pixels of {scale} to {new_size} of {new_scale} arcsec: "
+            "give positive sizes and scales"
+        )
+    old = (np.arange(size + 1) - size / 2) * scale
+    new = (np.arange(new_size + 1) - new_size / 2) * new_scale
+    right = np.minimum(new[1:, None], old[None, 1:])
+    left = np.maximum(new[:-1, None], old[None, :-1])
+    return np.clip(right - left, 0, None) / scale
+
+
+@lru_cache
+def _undo_matrix(size: int, scale: float, new_size: int, new_scale: float) -> np.ndarray:
+    return np.linalg.pinv(overlap(size, scale, new_size, new_scale))
+
+
+def _both_sides(matrix: np.ndarray, images: np.ndarray) -> np.ndarray:
+    result = matrix @ np.asarray(images, np.float64) @ matrix.T
+    return result.astype(np.result_type(images, np.float32))
+
+
+def _size(images: np.ndarray) -> int:
+    shape = np.shape(images)
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        raise GaltoolsError(f"images are {shape}: need square ones, (..., H, H)")
+    return shape[-1]
+
+
+def regrid(images: np.ndarray, scale: float, new_size: int, new_scale: float) -> np.ndarray:
+    """Bring images (..., H, H) of flux per pixel to `new_size` pixels of `new_scale` arcsec."""
+    return _both_sides(overlap(_size(images), scale, new_size, new_scale), images)
+
+
+def undo(images: np.ndarray, scale: float, old_size: int, old_scale: float) -> np.ndarray:
+    """Return from the grid `regrid` went to: ``undo(regrid(x, s, N, S), S, len(x), s)``.
+
+    Exact if `regrid` went to finer pixels that cover the image; else of least power.
+    """
+    return _both_sides(_undo_matrix(old_size, old_scale, _size(images), scale), images)
+
+
+def noise_factor(scale: float, new_size: int, new_scale: float, size: int) -> float:
+    """Mean growth of white sky noise per pixel by `regrid`: sqrt of the mean of (W^2) x (W^2)."""
+    squares = (overlap(size, scale, new_size, new_scale) ** 2).sum(axis=1)
+    return float(np.sqrt(np.mean(np.outer(squares, squares))))

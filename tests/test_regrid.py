@@ -1,0 +1,86 @@
+"""Regridding: light is kept, inverses are inverses, and an independent library agrees."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from reproject import reproject_exact
+
+from galtools.errors import GaltoolsError
+from galtools.ingest.cut import upright_wcs
+from galtools.regrid import noise_factor, overlap, regrid, undo
+from galtools.surveys import CFHTLS, SDSS
+
+scales = st.floats(0.1, 1.0)
+sizes = st.integers(2, 24)
+squares = sizes.flatmap(lambda n: arrays(np.float64, (2, n, n), elements=st.floats(-100, 100)))
+
+
+@settings(deadline=None)
+@given(squares, scales, scales)
+def test_flux_is_conserved_where_the_new_grid_covers_the_old(images, scale, new_scale):
+    size = int(np.ceil(images.shape[-1] * scale / new_scale)) + 1
+    new = regrid(images, scale, size, new_scale)
+    total = np.abs(images).sum() + 1e-9
+    np.testing.assert_allclose(new.sum(axis=(1, 2)), images.sum(axis=(1, 2)), atol=1e-12 * total)
+
+
+@settings(deadline=None)
+@given(squares, scales, st.floats(0.3, 0.95))
+def test_coming_back_from_finer_pixels_is_exact(images, scale, ratio):
+    old, fine = images.shape[-1], ratio * scale
+    new = regrid(images, scale, int(np.ceil(old / ratio)) + 1, fine)
+    back = undo(new, fine, old, scale)
+    np.testing.assert_allclose(back, images, atol=1e-8 * (1 + np.abs(images).max()))
+
+
+def test_coming_back_from_coarser_pixels_is_consistent_and_of_least_power():
+    rng = np.random.default_rng(0)
+    native = rng.normal(0, 1, (3, 136, 136))
+    coarse = regrid(native, CFHTLS.pixel_scale, 64, SDSS.pixel_scale)
+    back = undo(coarse, SDSS.pixel_scale, 136, CFHTLS.pixel_scale)
+    again = regrid(back, CFHTLS.pixel_scale, 64, SDSS.pixel_scale)
+    np.testing.assert_allclose(again, coarse, atol=1e-9)
+    assert (back**2).sum() < (native**2).sum()
+    residual = native - back  # orthogonal to what survives, as for every least-power solution
+    assert abs((residual * back).sum()) < 1e-8 * (native**2).sum()
+
+
+def test_same_grid_is_the_identity():
+    images = np.random.default_rng(0).normal(0, 1, (2, 5, 9, 9)).astype(np.float32)
+    np.testing.assert_array_equal(regrid(images, 0.4, 9, 0.4), images)
+    assert regrid(images, 0.4, 9, 0.4).dtype == np.float32
+
+
+def test_halving_sums_blocks_of_four():
+    images = np.arange(64.0).reshape(8, 8)
+    blocks = images.reshape(4, 2, 4, 2).sum(axis=(1, 3))
+    np.testing.assert_allclose(regrid(images, 0.2, 4, 0.4), blocks)
+
+
+def test_spherical_overlap_of_reproject_agrees():
+    """On a field of 25 arcsec the sphere is flat to 1e-8."""
+    image = np.random.default_rng(0).uniform(0, 1, (136, 136))
+    old = upright_wcs(150, 2, CFHTLS.pixel_scale, 136)
+    new = upright_wcs(150, 2, SDSS.pixel_scale, 64)
+    brightness, _ = reproject_exact((image, old), new, shape_out=(64, 64))
+    expected = brightness * (SDSS.pixel_scale / CFHTLS.pixel_scale) ** 2
+    found = regrid(image, CFHTLS.pixel_scale, 64, SDSS.pixel_scale)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_noise_grows_by_its_closed_form():
+    assert noise_factor(0.2, 4, 0.4, 8) == pytest.approx(2)  # a sum of four
+    assert noise_factor(0.4, 4, 0.4, 4) == pytest.approx(1)
+    noise = np.random.default_rng(0).normal(0, 1, (100, 136, 136))
+    measured = regrid(noise, CFHTLS.pixel_scale, 64, SDSS.pixel_scale).std()
+    expected = noise_factor(CFHTLS.pixel_scale, 64, SDSS.pixel_scale, 136)
+    assert measured == pytest.approx(expected, rel=5 / np.sqrt(2 * 100 * 64 * 64))
+
+
+def test_bad_grids_are_refused():
+    with pytest.raises(GaltoolsError, match="positive"):
+        overlap(4, 0.4, 0, 0.4)
+    with pytest.raises(GaltoolsError, match="square"):
+        regrid(np.zeros((3, 4)), 0.4, 4, 0.4)
