@@ -1,0 +1,94 @@
+"""Structure metrics against closed forms: Gaussians, white noise and filtered noise."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from galtools.fidelity import structure
+from galtools.surveys import SDSS
+
+SCALE = SDSS.pixel_scale
+RNG = np.random.default_rng(0)
+WHITE = RNG.normal(size=(40, 2, 64, 64))
+
+
+def gaussian(sigma=1.0, x=0.0, y=0.0, flux=100.0, size=64):
+    """A round Gaussian (1, 1, size, size); lengths in arcsec from the stamp's centre."""
+    offset = (np.arange(size) - (size - 1) / 2) * SCALE
+    image = np.exp(-0.5 * ((offset - x)[None] ** 2 + (offset - y)[:, None] ** 2) / sigma**2)
+    return flux * image[None, None] / image.sum()
+
+
+def test_rings_of_a_flat_image_have_their_area():
+    flux = structure.ring_fluxes(np.ones((1, 1, 64, 64)), SCALE)[0, 0]
+    edges = np.array(structure.RINGS) / SCALE
+    np.testing.assert_allclose(flux, np.pi * np.diff(edges**2))
+
+
+def test_white_noise_has_a_flat_power_spectrum():
+    power = structure.power_spectrum(3 * WHITE).mean((0, 1))
+    np.testing.assert_allclose(power, 9, rtol=0.02)
+
+
+def test_power_of_a_wave_lies_in_its_ring():
+    wave = np.cos(2 * np.pi * 20 * np.arange(64) / 64)  # 20/64 of a cycle: ring 3 of 4
+    power = structure.power_spectrum(np.broadcast_to(wave, (1, 1, 64, 64)))[0, 0]
+    assert power[2] > 1e6 * power[[0, 1, 3]].max()
+
+
+def test_sky_noise_of_known_size():
+    level = structure.noise_level(0.7 * WHITE + 5)
+    np.testing.assert_allclose(level.mean(), 0.7, rtol=0.01)
+
+
+def test_noise_is_found_beside_a_galaxy_and_its_neighbour():
+    images = WHITE + 1e4 * gaussian(sigma=1.5)
+    images[..., 2:5, 30:33] += 500
+    np.testing.assert_allclose(structure.noise_level(images).mean(), 1, rtol=0.02)
+
+
+def test_neighbour_correlation_of_filtered_noise():
+    """A Gaussian filter of s pixels leaves a correlation of exp(-1 / 4 s^2) at one pixel."""
+    white = np.random.default_rng(1).normal(size=(60, 1, 64, 64))
+    smooth = gaussian_filter(white, (0, 0, 1, 1), mode="wrap")
+    found = structure.neighbour_correlation(smooth).mean()
+    assert found == pytest.approx(np.exp(-1 / 4), abs=0.02)
+    assert structure.neighbour_correlation(white).mean() == pytest.approx(0, abs=0.01)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0.5, 1.5))
+def test_centre_and_size_of_a_gaussian(x, y, sigma):
+    centre, variance = structure.centre_and_size(gaussian(sigma, x, y), SCALE)
+    np.testing.assert_allclose(centre[0, 0], [x, y], atol=2e-3)
+    assert variance[0, 0] == pytest.approx(sigma**2, rel=1e-3)
+
+
+def test_extra_blur_is_found_in_arcsec():
+    """Gaussians convolved add their variances."""
+    sharp, soft = gaussian(1.0), gaussian(np.hypot(1.0, 0.4))
+    found = structure.measure(sharp, soft, np.ones((1, 1)), SCALE)
+    assert found["blur"][0, 0] == pytest.approx(0.4 * structure.SIGMA_TO_FWHM, rel=0.01)
+    back = structure.measure(soft, sharp, np.ones((1, 1)), SCALE)
+    assert back["blur"][0, 0] == pytest.approx(-0.4 * structure.SIGMA_TO_FWHM, rel=0.01)
+
+
+def test_smoothing_and_inventing_noise_are_told_apart():
+    truth = WHITE + 100 * gaussian(1.5)
+    smooth = gaussian_filter(truth, (0, 0, 1, 1), mode="wrap")
+    sigma = np.ones((40, 2))
+    table = structure.summarise(structure.measure(truth, smooth, sigma, SCALE), ("a", "b"), 20)
+    value = table.set_index(["band", "metric"]).value["a"]
+    assert value["noise_ratio"] == pytest.approx(1 / np.sqrt(4 * np.pi), rel=0.05)
+    assert value["power_4"] < 0.05 < value["power_1"]
+    copy = structure.summarise(structure.measure(truth, truth, sigma, SCALE), ("a", "b"), 20)
+    for name, perfect in ((n, m.perfect) for n, m in structure.METRICS.items()):
+        found = copy[copy.metric == name].value
+        np.testing.assert_allclose(found, perfect, atol=0.03 if "correl" in name else 1e-9)
+
+
+def test_an_image_without_light_has_no_centre():
+    centre, variance = structure.centre_and_size(np.zeros((1, 1, 32, 32)), SCALE)
+    assert np.isnan(centre).all() and np.isnan(variance).all()
