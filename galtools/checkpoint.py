@@ -1,0 +1,57 @@
+"""Files of weights and of half-finished trainings, as safetensors: no code can hide in them."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from galtools.errors import GaltoolsError
+from galtools.manifest import atomic
+
+
+def save(path: Path, tensors: dict, about: dict) -> None:
+    """Write tensors and a dictionary about them, whole or not at all."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with atomic(path) as new:
+        save_file(tensors, new, {"galtools": json.dumps(about, sort_keys=True)})
+
+
+def load(path: Path) -> tuple[dict, dict]:
+    """Read what `save` wrote: the tensors and the dictionary about them."""
+    if not Path(path).exists():
+        raise GaltoolsError(f"{path} is missing: train the model first, or check the name")
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["galtools"])
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, ValueError):
+        raise GaltoolsError(f"{path} is damaged or not ours: delete it and train again") from None
+
+
+def flatten_optimiser(name: str, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Name every tensor of an optimiser's state `optimiser/<name>/<parameter>/<moment>`."""
+    state = optimiser.state_dict()["state"]
+    return {
+        f"optimiser/{name}/{index}/{moment}": value
+        for index, moments in state.items()
+        for moment, value in moments.items()
+    }
+
+
+def restore_optimiser(name: str, optimiser: torch.optim.Optimizer, tensors: dict) -> None:
+    """Undo `flatten_optimiser`."""
+    whole = optimiser.state_dict()
+    for key, value in tensors.items():
+        kind, owner, *rest = key.split("/")
+        if kind == "optimiser" and owner == name:
+            index, moment = rest
+            whole["state"].setdefault(int(index), {})[moment] = value
+    optimiser.load_state_dict(whole)
+
+
+def select(tensors: dict, kind: str) -> dict[str, torch.Tensor]:
+    """Return the tensors named `<kind>/...`, without that prefix."""
+    prefix = f"{kind}/"
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

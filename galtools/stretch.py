@@ -1,0 +1,160 @@
+"""Invertible intensity scalings and the change of pixel grid: nanomaggies in, nanomaggies out.
+
+Galaxy fluxes span four decades, so a network sees a stretched image
+
+    y = f(x / softening) / scale,
+
+where f is linear near zero (the noise keeps its shape) and compresses bright pixels. `softening`
+(nanomaggies per pixel) and `scale` are one number per band, written down in every file of weights,
+so that any stretched image can be turned back into nanomaggies.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from galtools.errors import GaltoolsError
+
+
+class Curve(NamedTuple):
+    """An odd, growing function with slope one (sqrt: one half) at zero, and its inverse."""
+
+    forward: Callable
+    inverse: Callable
+
+
+CURVES = {
+    # sign(u) (sqrt(1 + |u|) - 1): the inverse |y| (|y| + 2) has no cancellation near zero
+    "sqrt": Curve(
+        lambda u: u / (torch.sqrt(1 + u.abs()) + 1),
+        lambda y: y * (y.abs() + 2),
+    ),
+    # sign(u) log(1 + |u|)
+    "log": Curve(
+        lambda u: torch.sign(u) * torch.log1p(u.abs()),
+        lambda y: torch.sign(y) * torch.expm1(y.abs()),
+    ),
+    "asinh": Curve(torch.asinh, torch.sinh),
+    "linear": Curve(lambda u: u, lambda y: y),
+}
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One invertible scaling, per band: y = f(x / softening) / scale."""
+
+    kind: str
+    softening: tuple[float, ...]  # nanomaggies per pixel where f leaves its linear part
+    scale: tuple[float, ...]  # divides the result, so that networks see numbers of order one
+
+    def __post_init__(self):
+        """Refuse a scaling that could not be inverted."""
+        if self.kind not in CURVES:
+            raise GaltoolsError(f"unknown stretch {self.kind!r}: choose one of {', '.join(CURVES)}")
+        positive = all(0 < value < math.inf for value in (*self.softening, *self.scale))
+        if not positive or len(self.softening) != len(self.scale):
+            raise GaltoolsError("a stretch needs one positive softening and one scale per band")
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Nanomaggies (..., bands, H, W) to stretched units."""
+        softening, scale = self._per_band(images)
+        return CURVES[self.kind].forward(images / softening) / scale
+
+    def inverse(self, stretched: torch.Tensor) -> torch.Tensor:
+        """Stretched units (..., bands, H, W) to nanomaggies."""
+        softening, scale = self._per_band(stretched)
+        return CURVES[self.kind].inverse(stretched * scale) * softening
+
+    def _per_band(self, images):
+        if images.shape[-3] != len(self.scale):
+            raise GaltoolsError(
+                f"these images have {images.shape[-3]} bands, the stretch {len(self.scale)}"
+            )
+        shape = (len(self.scale), 1, 1)
+        return images.new_tensor(self.softening).view(shape), images.new_tensor(self.scale).view(
+            shape
+        )
+
+
+def fit(images: np.ndarray, softening, kind: str = "sqrt") -> Stretch:
+    """Scale so that the stretched `images` (n, bands, H, W) have mean square one in each band."""
+    softening = tuple(float(value) for value in softening)
+    unscaled = Stretch(kind, softening, (1.0,) * len(softening))
+    stretched = unscaled.forward(torch.as_tensor(images, dtype=torch.float64))
+    scale = stretched.square().mean(dim=(0, 2, 3)).sqrt()
+    return Stretch(kind, softening, tuple(scale.tolist()))
+
+
+def lanczos(size: int, old: int, step: float, lobes: int = 4) -> torch.Tensor:
+    """Weights (size, old) that interpolate `old` pixels at `size` points `step` pixels apart.
+
+    Both rows of pixels have the same centre. The kernel is sinc(d) sinc(d / lobes), |d| < lobes,
+    with weights that sum to one.
+    """
+    where = (torch.arange(size, dtype=torch.float64) - (size - 1) / 2) * step + (old - 1) / 2
+    distance = where[:, None] - torch.arange(-lobes, old + lobes)
+    kernel = torch.sinc(distance) * torch.sinc(distance / lobes) * (distance.abs() < lobes)
+    kernel = kernel / kernel.sum(dim=1, keepdim=True)
+    return kernel[:, lobes : old + lobes]  # beyond the stamp lies zero
+
+
+def regrid(images: torch.Tensor, size: int, step: float) -> torch.Tensor:
+    """Resample stamps onto a grid of `size` pixels with the same centre, conserving flux.
+
+    `step` is the side of a new pixel in old pixels. Values are interpolated as surface brightness
+    and multiplied by step^2, the ratio of the pixel areas.
+    """
+    if size == images.shape[-1] == images.shape[-2] and step == 1:
+        return images
+    rows, columns = (lanczos(size, old, step).to(images) for old in images.shape[-2:])
+    return step**2 * (rows @ images @ columns.mT)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """All that stands between nanomaggies and a network: two stretches and the target's grid."""
+
+    source: Stretch
+    target: Stretch
+    size: int  # pixels along a side of the target's stamp
+    step: float  # side of a target pixel in source pixels
+
+    def enter(self, source: torch.Tensor) -> torch.Tensor:
+        """Source images in nanomaggies to the network's input, on the target's grid."""
+        return self.source.forward(regrid(source, self.size, self.step))
+
+    def leave(self, stretched: torch.Tensor) -> torch.Tensor:
+        """Turn the network's output into target images in nanomaggies."""
+        return self.target.inverse(stretched)
+
+    def as_dict(self) -> dict:
+        """Plain numbers, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Scaling":
+        """Read what `as_dict` wrote."""
+
+        def stretch(side):
+            kind, softening, scale = (side[name] for name in ("kind", "softening", "scale"))
+            return Stretch(kind, tuple(softening), tuple(scale))
+
+        stretches = {side: stretch(values[side]) for side in ("source", "target")}
+        return cls(**stretches, size=int(values["size"]), step=float(values["step"]))
+
+
+def fit_scaling(source, target, softening, step: float = 1.0, kind: str = "sqrt") -> Scaling:
+    """Fit both stretches on training images (n, bands, H, W) in nanomaggies.
+
+    Source and target share the softening (one number per band), so that a pixel of the same
+    brightness is stretched alike on both sides.
+    """
+    size = target.shape[-1]
+    if target.shape[-2] != size:
+        raise GaltoolsError(f"stamps must be square, the targets are {target.shape[-2:]}")
+    first = fit(source, softening, kind)
+    return Scaling(first, fit(target, softening, kind), size, float(step))

@@ -1,0 +1,226 @@
+"""Train a translator: random crops of matched stamps, physical validation, one file of weights.
+
+This module and what it imports need only torch, numpy, h5py, safetensors and einops.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from galtools import checkpoint, loop, manifest, models
+from galtools.errors import GaltoolsError
+from galtools.loop import Settings
+from galtools.models.common import Batch, count_parameters, draw
+from galtools.stretch import Scaling, fit_scaling
+from galtools.surveys import CFHTLS, SDSS
+
+SOFTENING = 5.0  # softening of the stretch in units of the source's sky noise per pixel
+VALID = 128  # galaxies of the validation split that are looked at during the training
+BOX = 0.25  # half side of the central box in which fluxes are judged, in stamps
+
+
+def check_images(images, name: str) -> None:
+    """Refuse what is not a stack of finite float images (n, bands, H, W)."""
+    if getattr(images, "ndim", 0) != 4 or images.shape[-1] != images.shape[-2]:
+        raise GaltoolsError(f"{name} must have shape (n, bands, H, H), not {np.shape(images)}")
+    if images.dtype != np.float32:
+        raise GaltoolsError(f"{name} must be float32 nanomaggies per pixel, not {images.dtype}")
+    if not np.isfinite(images).all():
+        bad = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
+        raise GaltoolsError(f"{name} has NaN or infinite pixels, first in image {bad[0]}: cut them")
+
+
+def check_pairs(pairs, crop: int = 0) -> None:
+    """Refuse pairs that no translator can be trained on."""
+    check_images(pairs.source, "source")
+    check_images(pairs.target, "target")
+    if len(pairs.source) != len(pairs.target) or len(pairs.source) == 0:
+        raise GaltoolsError("source and target must hold the same galaxies, at least one")
+    if crop > pairs.target.shape[-1]:
+        raise GaltoolsError(f"crop {crop} is larger than the stamps of {pairs.target.shape[-1]}")
+    if not (np.isfinite(pairs.noise).all() and (pairs.noise > 0).all()):
+        raise GaltoolsError("noise must be positive: it sets the stretch and the unit of residuals")
+
+
+def scaling_of(pairs, kind: str = "sqrt") -> Scaling:
+    """Fit the stretches to training pairs; grids of different size are those of the surveys."""
+    same = pairs.source.shape[-1] == pairs.target.shape[-1]
+    step = 1.0 if same else CFHTLS.pixel_scale / SDSS.pixel_scale
+    softening = SOFTENING * np.median(pairs.noise[:, 0], axis=0)
+    return fit_scaling(pairs.source, pairs.target, softening, step, kind)
+
+
+class Crops:
+    """Random crops of matched stamps, in one of eight orientations, stretched; galaxies repeat."""
+
+    def __init__(self, pairs, scaling: Scaling, settings: Settings, device):
+        """Put all stamps on the device."""
+        self.source = torch.as_tensor(pairs.source).to(device)
+        self.target = torch.as_tensor(pairs.target).to(device)
+        self.scaling, self.device, self.batch = scaling, device, settings.batch
+        self.side = settings.crop or scaling.size
+
+    def __call__(self, generator: torch.Generator, progress: float) -> Batch:
+        """Draw a batch: galaxies, corners, flips and transpositions all follow the generator."""
+
+        def integers(high):
+            return torch.randint(high, (self.batch,), generator=generator, device=self.device)
+
+        galaxies, flips = integers(len(self.source)), [integers(2), integers(2)]
+        corners = [integers(self.scaling.size - self.side + 1) for _ in flips]
+        rows, columns = map(self._pixels, corners, flips)
+        turned = integers(2).bool()[:, None, None, None]
+
+        def cut(images, numbers):
+            bands = torch.arange(images.shape[1], device=self.device)[None, :, None, None]
+            crops = images[numbers[:, None, None, None], bands, rows, columns.mT]
+            return torch.where(turned, crops.mT, crops)
+
+        if self.scaling.step == 1:
+            source = self.scaling.source.forward(cut(self.source, galaxies))
+        else:
+            every = torch.arange(self.batch, device=self.device)
+            source = cut(self.scaling.enter(self.source[galaxies]), every)
+        stretch = self.scaling.target
+        target = stretch.forward(cut(self.target, galaxies))
+        return Batch(source, target, stretch.inverse, stretch.forward, progress, generator)
+
+    def _pixels(self, corner, flip):
+        """Pixel numbers along one axis, (batch, 1, side, 1), reversed where `flip` is 1."""
+        along = torch.arange(self.side, device=self.device)
+        along = torch.where(flip[:, None] == 1, self.side - 1 - along, along)
+        return (corner[:, None] + along)[:, None, :, None]
+
+
+def central_flux(images: np.ndarray) -> np.ndarray:
+    """Flux (n, bands) in the central box of half the stamp's side, nanomaggies."""
+    side = images.shape[-1]
+    box = slice(round(side * (0.5 - BOX)), round(side * (0.5 + BOX)))
+    return images[..., box, box].sum(axis=(-2, -1), dtype=np.float64)
+
+
+def judge(translated: np.ndarray, target: np.ndarray, sky: np.ndarray) -> dict:
+    """Physical numbers of a translation: error in units of the noise, flux bias and scatter.
+
+    With d = (F' - F) / F of the central flux, bias is the median of d over galaxies, scatter
+    1.4826 times its median absolute deviation; `chi` is the root mean square of (y' - y) / sky.
+    """
+    chi = (translated - target) / sky[:, :, None, None]
+    truth = central_flux(target)
+    d = central_flux(translated) / truth - 1
+    bias = np.median(d, axis=0)
+    scatter = 1.4826 * np.median(np.abs(d - bias), axis=0)
+    numbers = {
+        "chi": float(np.sqrt(np.mean(np.square(chi, dtype=np.float64)))),
+        "bias": float(np.abs(bias).mean()),
+        "scatter": float(scatter.mean()),
+    }
+    for band in range(len(bias)):
+        numbers |= {f"bias_{band}": float(bias[band]), f"scatter_{band}": float(scatter[band])}
+    return numbers
+
+
+def validator(pairs, scaling: Scaling):
+    """Return the function that judges a network on validation pairs, full stamps."""
+
+    def check(network) -> dict:
+        translated = np.concatenate(list(draw(network, scaling, pairs.source)))
+        return judge(translated, pairs.target, pairs.noise[:, 1])
+
+    return check
+
+
+def train(network, pairs, valid, settings: Settings, *, folder=None, key="", device=None):
+    """Train a translator on pairs; return its history.
+
+    The network keeps its scaling as ``network.scaling``: from then on `translate` takes it.
+    """
+    check_pairs(pairs, settings.crop)
+    check_pairs(valid)
+    bands = (pairs.source.shape[1], pairs.target.shape[1])
+    if bands != tuple(network.recipe["bands"]):
+        raise GaltoolsError(f"the data have bands {bands}, the network {network.recipe['bands']}")
+    device = torch.device(device or loop.best_device())
+    network.scaling = scaling_of(pairs)
+    sampler = Crops(pairs, network.scaling, settings, device)
+    check = validator(valid[slice(0, VALID)], network.scaling)
+    label = f"{network.recipe['model']} {network.recipe['task']}"
+    if loop.is_fixed(network):
+        network.scaling = replace(network.scaling, target=network.scaling.source)
+        check = validator(valid[slice(0, VALID)], network.scaling)
+        return [{"step": 0, "seconds": 0.0, **check(network.eval())}]
+    return loop.fit(
+        network, sampler, settings,
+        check=check, folder=folder, key=key, label=label, device=device,
+    )  # fmt: skip
+
+
+def save_weights(path: Path, network) -> None:
+    """Write a trained network with all that is needed to use it: recipe and scaling."""
+    about = {"recipe": network.recipe, "scaling": network.scaling.as_dict()}
+    checkpoint.save(path, network.state_dict(), about)
+
+
+def load_weights(path: Path):
+    """Read a trained network back."""
+    tensors, about = checkpoint.load(path)
+    try:
+        network = models.rebuild(about["recipe"])
+        network.scaling = Scaling.from_dict(about["scaling"])
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise GaltoolsError(f"{path} does not fit the code ({reason}): train it again") from None
+    return network.eval()
+
+
+def once(folder: Path, build: dict, settings: Settings, load, train_file, valid_file) -> dict:
+    """Train unless this very training has been done; return its manifest.
+
+    `build` holds the arguments of `models.build`, ``load(path)`` gives the pairs of the task. The
+    folder receives weights.safetensors, history.csv and metrics.json. A training is the same if
+    the settings, the data and the code of the model and of the training are the same; neither
+    prose nor figures count.
+    """
+    params = {"build": build, "settings": loop.describe(settings)}
+    folder = Path(folder)
+
+    def maker(new):
+        torch.manual_seed(settings.seed)
+        network = models.build(**build)
+        pairs, valid = load(train_file), load(valid_file)
+        key = manifest.digest([params, manifest.sha256(train_file), manifest.package_versions()])
+        history = train(network, pairs, valid, settings, folder=folder, key=key)
+        save_weights(new, network)
+        return {"history": history, "parameters": count_parameters(network)}
+
+    weights = folder / "weights.safetensors"
+    made = manifest.make(
+        weights, maker,
+        params=params, modules=models.modules(build["name"]), inputs=[train_file, valid_file],
+        seed=settings.seed, device=loop.best_device(),
+    )  # fmt: skip
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    write_reports(folder, weights, made)
+    return made
+
+
+def write_reports(folder: Path, weights: Path, made: dict) -> None:
+    """Write history.csv and metrics.json beside the weights, from the weights' manifest."""
+    history = made["extra"]["history"]
+    shared = {"params": {"key": made["key"]}, "modules": ["galtools.train"], "inputs": [weights]}
+    names = list(dict.fromkeys(name for row in history for name in row))
+
+    def table(new):
+        lines = [",".join(str(row.get(name, "")) for name in names) for row in history]
+        new.write_text("\n".join([",".join(names), *lines]) + "\n")
+
+    def metrics(new):
+        about = {"seconds": made["seconds"], "parameters": made["extra"]["parameters"]}
+        new.write_text(json.dumps({**history[-1], **about}, indent=1) + "\n")
+
+    manifest.make(folder / "history.csv", table, **shared)
+    manifest.make(folder / "metrics.json", metrics, **shared)

@@ -1,0 +1,197 @@
+"""The loop resumes exactly, refuses what is wrong and keeps what is good."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from blobs import blobs
+
+from galtools import checkpoint, loop, models, train
+from galtools.errors import GaltoolsError
+from galtools.train import Settings
+
+SHORT = Settings(steps=6, batch=4, crop=8, checks=2, save_seconds=0)
+
+
+def fresh(name="residual", seed=0, **changes):
+    torch.manual_seed(seed)
+    return models.build(name, "cross", "tiny", **changes)
+
+
+def same(one, two):
+    other = two.state_dict()
+    return all(torch.equal(value, other[name]) for name, value in one.state_dict().items())
+
+
+def test_same_seed_same_bits_and_other_seed_other_bits():
+    pairs = blobs()
+    networks = [fresh() for _ in range(3)]
+    for network, seed in zip(networks, (0, 0, 1), strict=True):
+        train.train(network, pairs, pairs, Settings(**{**vars(SHORT), "seed": seed}))
+    assert same(networks[0], networks[1])
+    assert not same(networks[0], networks[2])
+
+
+@pytest.mark.parametrize("stop", [2, 3, 5])
+def test_resume_equals_uninterrupted(tmp_path, stop, monkeypatch):
+    pairs, straight = blobs(), fresh()
+    history = train.train(straight, pairs, pairs, SHORT)
+    advance = loop.Trainer.advance
+
+    def killed(self, draw):
+        if self.step == stop:
+            raise KeyboardInterrupt
+        return advance(self, draw)
+
+    monkeypatch.setattr(loop.Trainer, "advance", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(fresh(), pairs, pairs, SHORT, folder=tmp_path, key="a")
+    monkeypatch.setattr(loop.Trainer, "advance", advance)
+    assert checkpoint.load(tmp_path / "checkpoint.safetensors")[1]["step"] == stop
+    again = fresh(seed=99)  # its own weights must not matter
+    resumed = train.train(again, pairs, pairs, SHORT, folder=tmp_path, key="a")
+    assert same(straight, again)
+    clock = {"seconds": 0}
+    assert [row | clock for row in history] == [row | clock for row in resumed]
+
+
+def test_a_checkpoint_of_another_training_is_not_taken_up(tmp_path):
+    pairs, straight, again = blobs(), fresh(), fresh()
+    train.train(fresh(seed=5), pairs, pairs, SHORT, folder=tmp_path, key="a")
+    train.train(straight, pairs, pairs, SHORT)
+    train.train(again, pairs, pairs, SHORT, folder=tmp_path, key="b")
+    assert same(straight, again)
+
+
+def test_divergence_is_caught_and_the_last_good_weights_are_kept(tmp_path):
+    network = fresh()
+    sampler = train.Crops(blobs(), train.scaling_of(blobs()), SHORT, "cpu")
+
+    def draw(generator, progress):
+        batch = sampler(generator, progress)
+        if progress > 0.5:
+            batch.target = batch.target * math.nan
+        return batch
+
+    with pytest.raises(GaltoolsError, match=r"diverged at step 5 .*nan.*learning rate"):
+        loop.fit(network, draw, SHORT, folder=tmp_path)
+    tensors, about = checkpoint.load(tmp_path / "checkpoint.safetensors")
+    assert about["step"] == 4
+    assert all(torch.isfinite(v).all() for v in tensors.values())
+
+
+def test_learning_rate_rises_then_falls_to_zero():
+    settings = Settings(steps=100, rate=1.0, warmup=0.1)
+    rates = [settings.rate_at(step) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == rates[10] == 1.0
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0, abs=1e-12)
+
+
+def test_validations_are_spread_evenly_and_end_at_the_end():
+    settings = Settings(steps=10, checks=3)
+    assert [k + 1 for k in range(10) if settings.is_check(k)] == [4, 7, 10]
+
+
+def test_running_mean_of_weights_by_hand():
+    network = torch.nn.Linear(1, 1, bias=False)
+    network.weight.data.fill_(1.0)
+    average = loop.Average(network, 0.5)
+    network.weight.data.fill_(3.0)
+    average.update(network, 0)  # memory min(.5, 1/10): 1 + .9 (3 - 1)
+    assert average.values["weight"].item() == pytest.approx(2.8)
+    average.update(network, 1000)  # memory .5
+    assert average.values["weight"].item() == pytest.approx(2.9)
+    with average.worn_by(network):
+        assert network.weight.item() == pytest.approx(2.9)
+    assert network.weight.item() == 3.0
+
+
+def test_crops_are_the_same_window_of_both_images_in_all_orientations():
+    pairs = blobs(n=2, size=8, bands=1)
+    grid = np.arange(64, dtype=np.float32).reshape(8, 8)
+    pairs.source[:, 0], pairs.target[:, 0] = grid, grid + 1000
+    scaling = train.scaling_of(pairs, kind="linear")
+    sampler = train.Crops(pairs, scaling, Settings(batch=256, crop=4), "cpu")
+    batch = sampler(loop.step_generator(0, 0, "cpu"), 0.0)
+    source = scaling.source.inverse(batch.source).round().int()[:, 0]
+    target = batch.flux(batch.target).round().int()[:, 0]
+    assert torch.equal(target, source + 1000)
+    slopes = {(int(s[0, 1] - s[0, 0]), int(s[1, 0] - s[0, 0])) for s in source}
+    assert slopes == {(a, b) for p, q in ((1, 8), (8, 1)) for a in (p, -p) for b in (q, -q)}
+    assert {int(s.min()) for s in source} == {8 * r + c for r in range(5) for c in range(5)}
+
+
+def test_judge_finds_a_known_bias_scatter_and_noise():
+    rng = np.random.default_rng(0)
+    target = np.zeros((4001, 2, 8, 8), np.float32)
+    target[:, :, 4, 4] = 1.0
+    factor = 1 + rng.normal(0.1, 0.05, (4001, 1, 1, 1)).astype(np.float32)
+    numbers = train.judge(target * factor, target, np.ones((4001, 2), np.float32))
+    assert numbers["bias_0"] == pytest.approx(0.1, abs=0.003)
+    assert numbers["scatter_1"] == pytest.approx(0.05, rel=0.05)
+    assert numbers["chi"] == pytest.approx(np.sqrt((0.1**2 + 0.05**2) / 64), rel=0.02)
+
+
+def test_a_clock_can_end_a_training_early():
+    history = train.train(
+        fresh(), blobs(), blobs(), Settings(steps=10**6, batch=2, crop=8, max_seconds=0.2)
+    )
+    assert history[-1]["step"] < 10**6
+
+
+def test_bad_data_are_refused_in_one_line():
+    def attempt(message, **changes):
+        pairs = blobs()
+        for name, value in changes.items():
+            setattr(pairs, name, value)
+        with pytest.raises(GaltoolsError, match=message) as caught:
+            train.train(fresh(), pairs, blobs(), SHORT)
+        assert "\n" not in str(caught.value)
+
+    good = blobs()
+    holed = good.source.copy()
+    holed[3, 0, 0, 0] = np.nan
+    attempt("NaN or infinite pixels, first in image 3", source=holed)
+    attempt("must be float32", source=good.source.astype(np.float64))
+    attempt(r"data have bands \(3, 5\)", source=good.source[:, :3], noise=good.noise[..., :3])
+    attempt("same galaxies", target=good.target[:5])
+    attempt("noise must be positive", noise=good.noise * 0)
+    attempt("crop 8 is larger", source=good.source[..., :4, :4], target=good.target[..., :4, :4])
+
+
+def test_once_trains_once_and_reports_beside_the_weights(tmp_path, monkeypatch):
+    files = [tmp_path / "train.h5", tmp_path / "valid.h5"]
+    for file in files:
+        file.write_bytes(b"stands for blobs")
+    calls = []
+
+    def load(path):
+        calls.append(path)
+        return blobs()
+
+    build = {"name": "residual", "task": "cross", "profile": "tiny"}
+    arguments = (tmp_path / "seed0", build, SHORT, load, *files)
+    made = train.once(*arguments)
+    assert train.once(*arguments) == made
+    assert len(calls) == 2
+    metrics = json.loads((tmp_path / "seed0" / "metrics.json").read_text())
+    assert metrics["step"] == 6 and metrics["parameters"] > 1000
+    rows = (tmp_path / "seed0" / "history.csv").read_text().splitlines()
+    assert rows[0].startswith("step,seconds,translator_pixel") and len(rows) == 3
+    assert not (tmp_path / "seed0" / "checkpoint.safetensors").exists()
+    (tmp_path / "seed0" / "history.csv").unlink()
+    train.once(*arguments)
+    assert (tmp_path / "seed0" / "history.csv").exists() and len(calls) == 2
+
+
+def test_only_the_code_of_the_training_and_of_the_model_counts():
+    from galtools.manifest import module_digests
+
+    modules = set(module_digests(models.modules("residual")))
+    assert {"galtools.train", "galtools.loop", "galtools.stretch"} <= modules
+    assert "galtools.models.residual" in modules
+    assert not modules & {"galtools.plots", "galtools.models.resample", "galtools.models.swin"}

@@ -1,0 +1,89 @@
+"""Weights round-trip, translations too, and bad input is refused."""
+
+import numpy as np
+import pytest
+import torch
+from blobs import blobs
+
+from galtools import models, train, translate
+from galtools.errors import GaltoolsError
+from galtools.train import Settings
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    trained = models.build("residual", "cross", "tiny")
+    train.train(trained, blobs(), blobs(), Settings(steps=3, batch=4, crop=8, checks=1))
+    return trained
+
+
+def test_weights_round_trip(network, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    train.save_weights(path, network)
+    images = blobs(seed=3).source
+    assert np.array_equal(translate.translate(path, images), translate.translate(network, images))
+    with pytest.raises(GaltoolsError, match="is missing"):
+        translate.translate(tmp_path / "other.safetensors", images)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(GaltoolsError, match="damaged"):
+        translate.translate(path, images)
+
+
+def test_an_image_is_translated_alike_in_any_company(network):
+    images = blobs(n=70, seed=3).source
+    whole = translate.translate(network, images)
+    assert whole.shape == (70, 5, 16, 16) and whole.dtype == np.float32
+    assert np.allclose(whole[66:], translate.translate(network, images[66:], start=66), atol=1e-5)
+
+
+def test_several_samples_have_an_axis_of_their_own(network):
+    assert translate.translate(network, blobs().source[:2], samples=3).shape == (2, 3, 5, 16, 16)
+
+
+def test_another_grid_is_reached():
+    pairs = blobs()
+    pairs.target = np.random.default_rng(0).normal(size=(12, 5, 34, 34)).astype(np.float32)
+    other = models.build("residual", "cross", "tiny")
+    train.train(other, pairs, pairs, Settings(steps=1, batch=2, crop=8, checks=1))
+    assert translate.translate(other, pairs.source).shape == (12, 5, 34, 34)
+
+
+def test_resampling_returns_the_source_on_the_same_grid():
+    floor, pairs = models.build("resample", "cross", "tiny"), blobs()
+    train.train(floor, pairs, pairs, Settings(crop=8))
+    assert np.allclose(translate.translate(floor, pairs.source), pairs.source, atol=1e-4)
+
+
+def test_bad_input_is_refused(network):
+    images = blobs().source
+    for bad, message in (
+        (images[:, :3], "have 3 bands, the model takes 5"),
+        (images.astype(float), "must be float32"),
+        (images[0], "must have shape"),
+        (images[..., :8, :8], "8 pixels a side, the model takes 16"),
+        (images * np.float32(np.nan), "NaN"),
+    ):
+        with pytest.raises(GaltoolsError, match=message):
+            translate.translate(network, bad)
+    with pytest.raises(GaltoolsError, match="never trained"):
+        translate.translate(models.build("residual", "cross", "tiny"), images)
+    with pytest.raises(GaltoolsError, match="at least 1"):
+        translate.translate(network, images, samples=0)
+
+
+def test_translations_round_trip(tmp_path):
+    images = np.random.default_rng(0).normal(size=(3, 2, 5, 4, 4)).astype(np.float32)
+    path = tmp_path / "seed0.h5"
+    translate.save_translations(path, images, {"model": "residual"})
+    assert np.array_equal(translate.load_translations(path, None), images)
+    assert np.array_equal(translate.load_translations(path, 1), images[:, 1])
+    translate.save_translations(path, images[:, 0])
+    assert np.array_equal(translate.load_translations(path), images[:, 0])
+    with pytest.raises(GaltoolsError, match="1 draws: there is no 2"):
+        translate.load_translations(path, 2)
+    with pytest.raises(GaltoolsError, match="is missing"):
+        translate.load_translations(tmp_path / "none.h5")
+    path.write_bytes(b"not HDF5")
+    with pytest.raises(GaltoolsError, match="damaged"):
+        translate.load_translations(path)
