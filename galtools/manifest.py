@@ -21,11 +21,17 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from galtools.errors import GaltoolsError
 
 CODE = Path(__file__).resolve().parents[1]
 PLUMBING = {"galtools.errors", "galtools.manifest", "galtools.paths"}  # they compute no number
-PACKAGES = ("numpy", "scipy", "torch", "astropy", "h5py", "scikit-learn", "statmorph", "diffusers")
+WRITING_ERRORS = (OSError, RuntimeError, SafetensorError)  # RuntimeError: HDF5
+PACKAGES = (  # those whose versions can change a number
+    *("numpy", "scipy", "pandas", "h5py", "scikit-learn", "torch", "torchmetrics", "diffusers"),
+    *("astropy", "astro-sedpy", "galsim", "photutils", "reproject", "statmorph"),
+)
 
 
 def sha256(path: Path) -> str:
@@ -60,7 +66,7 @@ def atomic(path: Path):
         _sweep(path)
         yield temporary
         os.replace(temporary, path)
-    except Exception as error:
+    except WRITING_ERRORS as error:
         if (reason := _reason(error, path, temporary)) is None:
             raise  # the block met something else than this artefact
         raise GaltoolsError(f"cannot write {path}: {reason}") from error
@@ -101,7 +107,7 @@ def _reason(error: Exception, path: Path, temporary: Path) -> str | None:
 
 
 def _says(error: Exception, *numbers: int) -> bool:
-    """Tell whether the system refused so; not all libraries raise OSErrors, but all quote it."""
+    """Tell whether the system refused so; HDF5 and safetensors quote its words, not its number."""
     return any(os.strerror(number) in str(error) for number in numbers)
 
 

@@ -341,9 +341,30 @@ def test_writers_at_work_are_not_disturbed(tmp_path):
     assert path.read_text() == "mine"
 
 
-def test_error_about_something_else_passes_unchanged(tmp_path):
-    with pytest.raises(FileNotFoundError), manifest.atomic(tmp_path / "artefact"):
-        (tmp_path / "an input").read_text()
+def missing_input():
+    Path("an input that is not there").read_text()
+
+
+def refused_input():
+    raise PermissionError(13, "Permission denied", "/elsewhere/input")
+
+
+def failing_code():
+    raise ValueError("a cell failed: Permission denied, No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("happen", "kind"),
+    [
+        (missing_input, FileNotFoundError),
+        (refused_input, PermissionError),
+        (failing_code, ValueError),
+    ],
+)
+def test_error_about_something_else_passes_unchanged(tmp_path, happen, kind):
+    with pytest.raises(kind) as error, manifest.atomic(tmp_path / "artefact"):
+        happen()
+    assert not isinstance(error.value, GaltoolsError)
     assert list(tmp_path.iterdir()) == []
 
 
