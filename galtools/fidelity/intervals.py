@@ -53,6 +53,27 @@ def correlation(x):
     return divide(np.mean(a * b, axis=-1), np.sqrt(variance_a * variance_b))
 
 
+def wasserstein(x):
+    """Earth mover's distance of two equally large samples: mean |sorted a - sorted b|."""
+    a, b = np.sort(x, axis=-1)
+    return np.mean(np.abs(a - b), axis=-1)
+
+
+def kolmogorov(x):
+    """Kolmogorov-Smirnov distance of two samples: max |F_a - F_b|; x has shape (2, ..., n)."""
+    n = x.shape[-1]
+    values = np.concatenate([x[0], x[1]], axis=-1)
+    order = np.argsort(values, axis=-1, kind="stable")
+    gap = np.abs(np.cumsum(np.where(order < n, 1 / n, -1 / n), axis=-1))
+    values = np.take_along_axis(values, order, axis=-1)
+    last = np.ones(values.shape, bool)  # of a run of equal values
+    last[..., :-1] = values[..., 1:] > values[..., :-1]
+    return np.where(last, gap, 0).max(axis=-1)
+
+
+DISTANCES = (wasserstein, kolmogorov)
+
+
 def divide(above, below):
     """Divide, giving NaN where the denominator is not positive: no infinity goes unnoticed."""
     below = np.asarray(below)
@@ -101,8 +122,13 @@ def estimate(statistic, values, n_boot=N_BOOT, seed=0) -> Estimate:
         return Estimate(value, value, value, n)
     tail = 50 * (1 - LEVEL)
     drawn = drawn[np.isfinite(drawn)]  # a resample of one galaxy n times may have no statistic
-    low, high = np.percentile(drawn, [tail, 100 - tail]) if drawn.size else (np.nan, np.nan)
-    return Estimate(value, float(low), float(high), n)
+    if not drawn.size:
+        return Estimate(value, np.nan, np.nan, n)
+    low, high = np.percentile(drawn, [tail, 100 - tail])
+    if statistic in DISTANCES:  # resampling adds a distance of its own: keep the spread alone
+        reach = 1.96 * np.std(drawn)
+        low, high = max(value - reach, 0), value + reach
+    return Estimate(value, float(min(low, value)), float(max(high, value)), n)
 
 
 def difference(statistic, first, second, n_boot=N_BOOT, seed=0) -> Estimate:

@@ -26,6 +26,7 @@ class Rows:
     sigma: np.ndarray  # (n, bands) sky noise of the truth
     pixel_scale: float  # arcsec
     images: dict[str, np.ndarray]  # every row, the truth among them
+    psf_fwhm: dict[str, np.ndarray]  # (n, bands) arcsec; a translator has to reach the truth's
     pairs: Pairs  # the test galaxies
     inputs: list[Path]  # the files that all this comes from
 
@@ -43,10 +44,9 @@ def load(folder: paths.Results, task: str, models: list[str], seed: int = 0) -> 
     test = paths.need(folder.data("test"), "01_two_surveys")
     again = paths.need(folder.data("again"), "01_two_surveys")
     pairs = data.for_task(data.load(test), task)
-    scale, source_scale = (
-        data.side(test, side).pixel_scale
-        for side in ("target" if task == "cross" else "source", "source")
-    )
+    to = "target" if task == "cross" else "source"
+    there, here = data.side(test, to), data.side(test, "source")
+    scale, source_scale = there.pixel_scale, here.pixel_scale
     floor = pairs.source
     if pairs.source.shape != pairs.target.shape:
         floor = regrid(pairs.source, pairs.target.shape[-1], scale / source_scale)
@@ -60,4 +60,7 @@ def load(folder: paths.Results, task: str, models: list[str], seed: int = 0) -> 
         images[model] = files.open_images(path)[:]
         if images[model].shape != pairs.target.shape:
             raise GaltoolsError(f"{path} does not fit the test galaxies: translate them again")
-    return Rows(pairs.target, pairs.noise[:, 1], scale, images, pairs, [test, again, *made])
+    seeing = dict.fromkeys(images, there.psf_fwhm)
+    seeing |= {"again": data.side(again, to).psf_fwhm, "resample": here.psf_fwhm}
+    inputs = [test, again, *made]
+    return Rows(pairs.target, pairs.noise[:, 1], scale, images, seeing, pairs, inputs)

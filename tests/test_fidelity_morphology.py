@@ -1,0 +1,117 @@
+"""The wrapper of statmorph on galaxies whose shape is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.modeling.models import Sersic2D
+from scipy.signal import fftconvolve
+from scipy.stats import ks_2samp, wasserstein_distance
+
+from galtools.fidelity import intervals, morphology
+from galtools.surveys import SDSS
+
+SCALE, SIGMA, FWHM = SDSS.pixel_scale, 0.01, 1.3
+
+
+def galaxy(n=1.0, radius=5.0, ellipticity=0.3, seed=0, shift=0.0, blur=True, fine=5):
+    """A Sersic galaxy seen through the PSF, with noise, centred as stamps are; lengths in pixels.
+
+    A pixel holds the mean of fine x fine points. statmorph samples its model at one point a pixel
+    (fine = 1); for n = 3 that alone moves the Sersic index by -25 to +7 %, with the position of
+    the centre on the grid.
+    """
+    y, x = (np.indices((64 * fine, 64 * fine)) + 0.5) / fine - 0.5
+    model = Sersic2D(1.0, radius, n, 31.5 + shift, 31.5, ellipticity, 0.6)
+    image = model(x, y).reshape(64, fine, 64, fine).mean((1, 3))
+    if blur:
+        image = fftconvolve(image, morphology.psf_stamp(FWHM, SCALE), mode="same")
+    return image + np.random.default_rng(seed).normal(0, SIGMA, (64, 64))
+
+
+def measured(image, psf=FWHM):
+    own, others = morphology.segment(image, SIGMA)
+    stamp = morphology.psf_stamp(psf, SCALE)
+    return morphology.measure_one(image, own, others, SIGMA, stamp, SCALE)
+
+
+def test_psf_has_its_width():
+    stamp = morphology.psf_stamp(1.3, 0.1)
+    row = stamp[stamp.shape[0] // 2]
+    assert stamp.sum() == pytest.approx(1)
+    assert row[row > row.max() / 2].size * 0.1 == pytest.approx(1.3, abs=0.1)
+
+
+@pytest.mark.parametrize("n", [1.0, 3.0])
+def test_a_sersic_galaxy_is_recovered(n):
+    found = measured(galaxy(n, fine=1))
+    assert found["flag"] == morphology.GOOD
+    assert found["sersic_index"] == pytest.approx(n, rel=0.05)
+    assert found["asymmetry"] == pytest.approx(0, abs=0.05)
+
+
+def test_a_round_exponential_disc_has_its_textbook_numbers():
+    """In scale lengths: Petrosian radius 3.63, r80 = 2.87 and r20 = .807 of the light in 1.5 of it.
+
+    That makes C = 5 log10(r80 / r20) = 2.755.
+    """
+    found = measured(galaxy(1, radius=8, ellipticity=0, blur=False))
+    assert found["concentration"] == pytest.approx(2.755, abs=0.05)
+    assert found["petrosian_radius"] == pytest.approx(3.63 / 1.678 * 8 * SCALE, rel=0.03)
+    assert found["half_light_radius"] == pytest.approx(8 * SCALE, rel=0.05)
+    assert found["ellipticity"] == pytest.approx(0, abs=0.03)
+
+
+def test_forgetting_the_psf_lowers_the_sersic_index():
+    assert measured(galaxy(3.0), psf=0.2)["sersic_index"] < 2.5
+
+
+def test_the_central_galaxy_is_chosen_and_the_neighbour_masked():
+    image = galaxy()
+    alone = measured(image)
+    image[4:10, 4:10] += 5.0  # brighter, and first in the list of sources
+    own, others = morphology.segment(image, SIGMA)
+    assert own[32, 32] and not own[6, 6] and others[6, 6]
+    crowded = measured(image)
+    for name in ("concentration", "gini", "half_light_radius"):
+        assert crowded[name] == pytest.approx(alone[name], rel=0.03)
+
+
+def test_what_cannot_be_measured_is_flagged_and_kept():
+    for image in (np.zeros((64, 64)), np.full((64, 64), np.nan), np.full((64, 64), -1.0)):
+        found = measured(image)
+        assert found["flag"] == morphology.HOPELESS and np.isnan(found["gini"])
+
+
+def test_rows_are_compared_galaxy_by_galaxy():
+    truth = np.stack([galaxy(1, seed=k, radius=4 + k) for k in range(3)])
+    again = np.stack([galaxy(1, seed=9 + k, radius=4 + k, shift=0.3) for k in range(3)])
+    rows = {"truth": truth, "again": again, "lost": 0 * truth}
+    fwhm = {row: np.full(3, FWHM) for row in rows}
+    table = morphology.measure(rows, truth, np.full(3, SIGMA), fwhm, SCALE, 1, progress=False)
+    parts = {row: part.reset_index(drop=True) for row, part in table.groupby("row")}
+    assert {row: len(part) for row, part in parts.items()} == dict.fromkeys(rows, 3)
+    same = morphology.summarise(parts["truth"], parts["truth"], "r").set_index("metric").value
+    assert same["gini_bias"] == same["gini_ks"] == same["m20_wasserstein"] == 0
+    near = morphology.summarise(parts["truth"], parts["again"], "r").set_index("metric").value
+    assert abs(near["half_light_radius_bias"]) < 0.1 and near["unmeasured"] == 0
+    lost = morphology.summarise(parts["truth"], parts["lost"], "r").set_index("metric")
+    assert lost.value["unmeasured"] == 1 and lost.n["gini_bias"] == 0
+
+
+def test_distances_are_those_of_scipy():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=80), rng.normal(0.4, 1.3, size=80)
+    b[:10] = a[:10]  # ties
+    both = np.stack([a, b])
+    assert intervals.wasserstein(both) == pytest.approx(wasserstein_distance(a, b))
+    assert intervals.kolmogorov(both) == pytest.approx(ks_2samp(a, b).statistic)
+
+
+def test_catastrophic_errors_are_those_beyond_the_population():
+    values = np.linspace(0, 1, 101)
+    found = values.copy()
+    found[:20] += 5
+    frame = [pd.DataFrame(dict.fromkeys(morphology.QUANTITIES, v)) for v in (values, found)]
+    frame = [part.assign(flag=0) for part in frame]
+    table = morphology.summarise(*frame, "r", n_boot=20).set_index("metric").value
+    assert table["gini_catastrophic"] == pytest.approx(20 / 101)
