@@ -99,9 +99,17 @@ def _append(file: h5py.File, pairs: Pairs) -> None:
             _grow(group, "images", pack(images[rows], step), squeeze=True)
 
 
-def _describe_side(group: h5py.Group, side: Side | None, survey) -> None:
+def _seeing(catalogue: Table, name: str) -> np.ndarray | None:
+    """Seeing (n, 5) that the simulation wrote into its catalogue, or None."""
+    columns = [f"{name}_fwhm_{band}" for band in BANDS]
+    if not set(columns) <= set(catalogue.colnames):
+        return None
+    return np.stack([np.asarray(catalogue[column], np.float32) for column in columns], axis=1)
+
+
+def _describe_side(group: h5py.Group, side: Side | None, survey, seeing) -> None:
     images = group["images"]
-    side = side or sides.plain_side(survey, images)
+    side = side or sides.plain_side(survey, images, seeing)
     side.check(images)
     group.attrs.update(survey=side.survey, pixel_scale=side.pixel_scale)
     _grow(group, "psf_fwhm", np.asarray(side.psf_fwhm, np.float32))
@@ -143,7 +151,8 @@ def save(
     """Write pairs to an HDF5 file, whole or not at all; the same pairs give the same bytes.
 
     Batches of pairs, one after the other, make a file larger than the memory. Without `source` and
-    `target` the sides are described as SDSS and CFHTLS at their median seeing.
+    `target` the sides are SDSS and CFHTLS, at the seeing in the columns `source_fwhm_u` ... of a
+    simulated catalogue, or else at the surveys' median.
     """
     batches = [pairs] if isinstance(pairs, Pairs) else pairs
     catalogues = []
@@ -154,10 +163,10 @@ def save(
             catalogues.append(batch.catalogue)
         if not catalogues:
             raise GaltoolsError(f"nothing to write to {path}: not a single batch of pairs came")
-        _describe_side(file["source"], source, SDSS)
-        _describe_side(file["target"], target, CFHTLS)
-        _grow(file, "split", _split_names(split, len(file["redshift"])))
         catalogue = catalogues[0] if len(catalogues) == 1 else vstack(catalogues)
+        for name, side, survey in (("source", source, SDSS), ("target", target, CFHTLS)):
+            _describe_side(file[name], side, survey, _seeing(catalogue, name))
+        _grow(file, "split", _split_names(split, len(file["redshift"])))
         catalogue.write(file, path="catalogue", serialize_meta=True)
         story = json.dumps(provenance or {}, sort_keys=True, default=str)
         file.attrs.update(format=FORMAT, bands="".join(BANDS), unit=UNIT, provenance=story)

@@ -41,15 +41,16 @@ class Side:
             raise GaltoolsError(f"the mask is {self.mask.shape}, the images are {images.shape}")
 
 
-def plain_side(survey: Survey, images: np.ndarray, pixel_scale: float | None = None) -> Side:
-    """Describe images of a survey of which nothing special is known: median seeing, no bad pixel.
+def plain_side(survey: Survey, images: np.ndarray, psf_fwhm: np.ndarray | None = None) -> Side:
+    """Describe images of a survey without a bad pixel, at median seeing if no other is given.
 
-    Without a `pixel_scale`, images as large as an SDSS stamp are taken to be on the SDSS grid.
+    CFHTLS images as large as an SDSS stamp are on the SDSS grid.
     """
     on_sdss_grid = survey is CFHTLS and images.shape[-1] == SDSS.stamp
-    scale = pixel_scale or (SDSS if on_sdss_grid else survey).pixel_scale
-    psf = np.tile(np.float32(survey.psf_fwhm), (len(images), 1))
-    return Side(survey.name, scale, psf)
+    scale = (SDSS if on_sdss_grid else survey).pixel_scale
+    if psf_fwhm is None:
+        psf_fwhm = np.tile(np.float32(survey.psf_fwhm), (len(images), 1))
+    return Side(survey.name, scale, psf_fwhm)
 
 
 def weights(noise: np.ndarray, mask: np.ndarray) -> np.ndarray:

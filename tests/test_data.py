@@ -177,6 +177,15 @@ def test_file_describes_itself(path):
     data.validate(path)
 
 
+def test_seeing_comes_from_a_simulated_catalogue(path):
+    pairs = sample()
+    for k, band in enumerate("ugriz"):
+        pairs.catalogue[f"target_fwhm_{band}"] = 0.7 + 0.01 * k + 0.1 * np.arange(5)
+    data.save(pairs, path)
+    np.testing.assert_allclose(data.side(path, "target").psf_fwhm[1], 0.8 + 0.01 * np.arange(5))
+    np.testing.assert_allclose(data.side(path, "source").psf_fwhm[1], sides.SDSS.psf_fwhm)
+
+
 def test_weights_are_the_inverse_variance_and_zero_where_masked(path):
     pairs = sample()
     pairs.noise[3, 1, 4] = np.nan

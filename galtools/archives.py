@@ -1,0 +1,206 @@
+"""Real data from the archives: one command per survey. Needs the extra `download` (astroquery).
+
+astroquery knows the archives and answers where things are; the files themselves come through
+`galtools.download.fetch`, resumable, throttled, and checked. From a shell:
+
+    python -m galtools.archives sdss-catalogue FOLDER -n 1000 --ra 212 218 --dec 52 56
+    python -m galtools.archives sdss FOLDER          frames of every galaxy of the catalogue
+    python -m galtools.archives cfhtls FOLDER        cutouts around every galaxy of the catalogue
+    python -m galtools.archives hips FOLDER          both surveys' cutouts out of HiPS: light, but
+                                                     resampled, and not for photometry
+"""
+
+import argparse
+from pathlib import Path
+from urllib.parse import urlencode
+
+from astropy import units as u
+from astropy.coordinates import Angle, Latitude, Longitude, SkyCoord
+from astropy.table import Table
+
+from galtools.download import POLITE, fetch
+from galtools.errors import GaltoolsError
+from galtools.ingest.catalogue import read_catalogue
+from galtools.ingest.fits_images import read_fits
+from galtools.manifest import atomic
+from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS, Survey
+
+DATA_RELEASE = 17
+SFD_R = 2.751  # A_r / E(B-V) by which SDSS tabulates Schlegel's reddening
+WIDE_W3 = (208.0, 221.0), (51.0, 58.0)  # degrees: the CFHTLS-Wide field that SDSS covers best
+HIPS = {"SDSS": "CDS/P/SDSS9/{band}", "CFHTLS": "CDS/P/CFHTLS/W/{band}"}
+COLUMNS = "p.objID AS id, p.ra, p.dec, s.z AS redshift, p.run, p.rerun, p.camcol, p.field"
+
+
+def astroquery(name: str):
+    """Import a part of astroquery, or say how to install it."""
+    try:
+        module = __import__(f"astroquery.{name}", fromlist=[name])
+    except ImportError:
+        raise GaltoolsError(
+            "downloads need astroquery: install it with `pip install 'galtools[download]'`"
+        ) from None
+    return module
+
+
+def main_sample_query(n: int, ra: tuple, dec: tuple, limit: float = 17.8) -> str:
+    """SQL of the spectroscopic main galaxy sample in a box of ra and dec (degrees)."""
+    if n < 1 or not (0 <= ra[0] < ra[1] <= 360 and -90 <= dec[0] < dec[1] <= 90):
+        raise GaltoolsError(f"n = {n}, ra {ra}, dec {dec}: give n > 0 and two rising bounds each")
+    return (
+        f"SELECT TOP {int(n)} {COLUMNS}, p.extinction_r / {SFD_R} AS ebv "
+        "FROM PhotoObj AS p JOIN SpecObj AS s ON s.bestObjID = p.objID "
+        "WHERE s.class = 'GALAXY' AND s.zWarning = 0 AND s.z > 0.005 AND s.z < 0.4 "
+        f"AND p.petroMag_r - p.extinction_r < {limit:g} "
+        f"AND p.ra BETWEEN {ra[0]:.6f} AND {ra[1]:.6f} "
+        f"AND p.dec BETWEEN {dec[0]:.6f} AND {dec[1]:.6f} ORDER BY p.objID"
+    )
+
+
+def sdss_catalogue(path: Path, n: int, ra=WIDE_W3[0], dec=WIDE_W3[1], limit=17.8) -> Table:
+    """Fetch the spectroscopic catalogue of a region into an ECSV file."""
+    query = main_sample_query(n, ra, dec, limit)
+    table = astroquery("sdss").SDSS.query_sql(query, data_release=DATA_RELEASE)
+    if table is None or not len(table):
+        raise GaltoolsError("SDSS has no galaxy there: widen ra and dec")
+    table["id"] = [str(name) for name in table["id"]]
+    with atomic(path) as new:
+        table.write(new, format="ascii.ecsv")
+    return read_catalogue(path)
+
+
+def frame_urls(catalogue: Table) -> dict[str, str]:
+    """File names and addresses of the five frames of every field in the catalogue, each once."""
+    needed = ("run", "rerun", "camcol", "field")
+    if missing := [name for name in needed if name not in catalogue.colnames]:
+        raise GaltoolsError(f"the catalogue has no column {', '.join(missing)}: see sdss-catalogue")
+    sdss = astroquery("sdss")
+    urls = {}
+    for row in catalogue:
+        for band in BANDS:
+            field = {name: int(row[name]) for name in needed}
+            place = {"base": sdss.conf.sas_baseurl, "dr": DATA_RELEASE, "instrument": "eboss"}
+            url = sdss.SDSS.IMAGING_URL_SUFFIX.format(**place, **field, band=band)
+            urls[url.rsplit("/", 1)[1]] = url
+    return urls
+
+
+def fetch_all(urls: dict[str, str], folder: Path, polite=POLITE) -> tuple[list[Path], Table]:
+    """Fetch files, go on after a failure, and tell of each what became of it."""
+    paths, rows = [], []
+    for name, url in urls.items():
+        try:
+            paths.append(fetch(url, Path(folder) / name, check=_readable, polite=polite))
+            rows.append((name, "fetched", ""))
+        except GaltoolsError as error:
+            rows.append((name, "failed", str(error)))
+    if rows and not paths:
+        raise GaltoolsError(f"none of {len(rows)} files came; the first: {rows[0][2]}")
+    return paths, Table(
+        rows=rows, names=("file", "outcome", "reason"), dtype=("U200", "U7", "U300")
+    )
+
+
+def _readable(path: Path) -> None:
+    read_fits(path, ndim=(2, 3))
+
+
+def sdss_frames(catalogue: Table, folder: Path, polite=POLITE):
+    """Fetch the SDSS frames of every galaxy: paths, and the outcome file by file."""
+    return fetch_all(frame_urls(catalogue), folder, polite)
+
+
+def cfhtls_urls(catalogue: Table, size: float = 40.0, cadc=None) -> dict[str, str]:
+    """Addresses of CFHTLS-Wide cutouts, `size` arcsec wide, of every galaxy, from the CADC."""
+    cadc = cadc or astroquery("cadc").Cadc()
+    urls = {}
+    for row in catalogue:
+        place = SkyCoord(row["ra"], row["dec"], unit="deg")
+        radius = size / 2 * u.arcsec
+        planes = cadc.query_region(place, radius=radius, collection="CFHTTERAPIX")
+        for band in BANDS:
+            wanted = [k for k, plane in enumerate(planes) if _is_wide_stack(plane, band)]
+            if wanted:
+                (url, *_) = cadc.get_image_list(planes[wanted], place, radius)
+                urls[f"{row['id']}_{band}.fits"] = url
+    return urls
+
+
+def _is_wide_stack(plane, band: str) -> bool:
+    """Tell the final (T0007) median stacks of the Wide survey from the other products."""
+    name = str(plane["productID"])
+    return name.startswith(f"CFHTLS_W_{band}_") and name.endswith("T0007_MEDIAN")
+
+
+def cfhtls_cutouts(catalogue: Table, folder: Path, polite=POLITE):
+    """Fetch CFHTLS cutouts around every galaxy: paths, and the outcome file by file."""
+    return fetch_all(cfhtls_urls(catalogue), folder, polite)
+
+
+def hips_urls(catalogue: Table, survey: Survey) -> dict[str, str]:
+    """Addresses of stamps out of the HiPS of a survey, on its own pixel grid, north up."""
+    hips2fits = astroquery("hips2fits")
+    urls = {}
+    for row in catalogue:
+        for band in BANDS:
+            payload = hips2fits.hips2fits.query(
+                hips=HIPS[survey.name].format(band=band),
+                width=survey.stamp,
+                height=survey.stamp,
+                projection="TAN",
+                ra=Longitude(row["ra"] * u.deg),
+                dec=Latitude(row["dec"] * u.deg),
+                fov=Angle(survey.stamp * survey.pixel_scale * u.arcsec),
+                get_query_payload=True,
+            )
+            urls[f"{row['id']}_{band}.fits"] = f"{hips2fits.conf.server}?{urlencode(payload)}"
+    return urls
+
+
+def hips_cutouts(catalogue: Table, folder: Path, survey: Survey, polite=POLITE):
+    """Fetch HiPS stamps of every galaxy in one survey: paths, and the outcome file by file."""
+    return fetch_all(hips_urls(catalogue, survey), folder, polite)
+
+
+def parse(arguments=None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("sdss-catalogue", "sdss", "cfhtls", "hips"))
+    parser.add_argument("folder", type=Path, help="where catalogue.ecsv and the images are kept")
+    parser.add_argument("-n", type=int, default=1000, help="galaxies in the catalogue")
+    parser.add_argument("--ra", type=float, nargs=2, default=WIDE_W3[0], help="bounds in degrees")
+    parser.add_argument("--dec", type=float, nargs=2, default=WIDE_W3[1], help="bounds in degrees")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None) -> None:
+    """Run one command; what failed is listed at the end."""
+    options = parse(arguments)
+    path = options.folder / "catalogue.ecsv"
+    if options.what == "sdss-catalogue":
+        table = sdss_catalogue(path, options.n, tuple(options.ra), tuple(options.dec))
+        print(f"{len(table)} galaxies in {path}")
+        return
+    catalogue = read_catalogue(path)
+    if options.what == "hips":
+        parts = [
+            hips_cutouts(catalogue, options.folder / f"hips_{name.lower()}", survey)[1]
+            for name, survey in SURVEYS.items()
+        ]
+    else:
+        survey, command = {"sdss": (SDSS, sdss_frames), "cfhtls": (CFHTLS, cfhtls_cutouts)}[
+            options.what
+        ]
+        parts = [command(catalogue, options.folder / survey.name.lower())[1]]
+    for outcome in parts:
+        failed = outcome[outcome["outcome"] == "failed"]
+        print(f"{len(outcome) - len(failed)} files fetched, {len(failed)} failed")
+        for row in failed:
+            print(f"  {row['file']}: {row['reason']}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except GaltoolsError as error:
+        raise SystemExit(str(error)) from None
