@@ -1,0 +1,172 @@
+"""Every notebook is a readable text without outputs, and its parameters are what they seem."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from galtools import paths
+from galtools.papermill_io import complete, known_parameters, read_percent
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
+CHAPTERS = [file for file in NOTEBOOKS if file.stem[0].isdigit()]
+RUNS = yaml.safe_load((ROOT / "workflow" / "chapters.yaml").read_text())
+HEADER = """# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+"""
+FIRST = {"profile": "str", "seed": "int", "results": "str"}
+LONGEST = 20  # lines of a code cell; the house style asks for about 15
+
+every_notebook = pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+every_chapter = pytest.mark.parametrize("file", CHAPTERS, ids=lambda file: file.stem)
+
+
+def read(file: Path):
+    return read_percent(file.read_text(), file)
+
+
+def code_cells(file: Path):
+    return [cell for cell in read(file).cells if cell.cell_type == "code"]
+
+
+def prose(file: Path) -> str:
+    return "\n\n".join(cell.source for cell in read(file).cells if cell.cell_type == "markdown")
+
+
+def is_parameters(cell) -> bool:
+    return "parameters" in cell.metadata.get("tags", ())
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS
+
+
+def test_no_ipynb_is_tracked():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listing = subprocess.run(
+        ["git", "ls-files", "*.ipynb"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert listing.stdout == ""
+
+
+@every_notebook
+def test_header(file):
+    assert file.read_text().startswith(HEADER)
+
+
+@every_notebook
+def test_no_cell_has_an_output(file):
+    """Jupytext keeps none, unless somebody pasted them or their data in."""
+    for cell in code_cells(file):
+        assert cell.outputs == []
+        assert cell.execution_count is None
+        assert "data:image" not in cell.source
+    assert "base64," not in prose(file)
+
+
+@every_notebook
+def test_one_parameters_cell_typed_and_commented(file):
+    (cell,) = [cell for cell in code_cells(file) if is_parameters(cell)]
+    known = known_parameters(read(file))  # refuses a line without type or default
+    assert len(known) == len(cell.source.strip().splitlines()), "one line per parameter"
+    for parameter in known:
+        assert parameter.help, f"{parameter.name} has no comment"
+        assert parameter.name.islower()
+    assert {p.name: p.inferred_type_name for p in known[:3]} == FIRST
+    defaults = {p.name: ast.literal_eval(p.default) for p in known[:3]}
+    assert defaults == {"profile": "quick", "seed": 0, "results": "results"}
+
+
+@every_notebook
+def test_every_parameter_is_used(file):
+    """A parameter without effect would be a promise not kept."""
+    code = "\n".join(
+        plain_python(cell.source) for cell in code_cells(file) if not is_parameters(cell)
+    )
+    used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    assert {parameter.name for parameter in known_parameters(read(file))} <= used
+
+
+def plain_python(source: str) -> str:
+    """Blank out magics, which Python's own parser does not know."""
+    return re.sub(r"(?m)^\s*[%!].*$", "pass", source)
+
+
+@every_notebook
+@pytest.mark.parametrize("profile", paths.PROFILES)
+def test_profiles_set_parameters_that_exist(file, profile):
+    values = complete(read(file), {"profile": profile})
+    assert values == {**paths.profile_values(profile, file.stem), "profile": profile}
+
+
+@pytest.mark.parametrize("profile", paths.PROFILES)
+def test_profiles_name_notebooks_that_exist(profile):
+    content = yaml.safe_load((paths.WORKFLOW / f"{profile}.yaml").read_text()) or {}
+    assert content.keys() <= {file.stem for file in NOTEBOOKS}
+
+
+def test_quick_is_what_stands_in_the_notebooks():
+    assert not yaml.safe_load((paths.WORKFLOW / "quick.yaml").read_text())
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_runs_pass_parameters_that_exist(run):
+    entry = RUNS[run] or {}
+    file = paths.NOTEBOOKS / f"{entry.get('notebook', run)}.py"
+    complete(read(file), {**entry.get("parameters", {}), "profile": "tiny"})
+
+
+@every_notebook
+def test_code_cells_are_short(file):
+    for cell in code_cells(file):
+        if not is_parameters(cell):
+            lines = [line for line in cell.source.splitlines() if line.strip()]
+            assert len(lines) <= LONGEST, cell.source
+
+
+@every_notebook
+def test_lines_fit_on_a_screen(file):
+    """Except the markers of cells, which hold captions."""
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("# %%")]
+    assert [line for line in lines if len(line) > 100] == []
+
+
+@every_notebook
+def test_starts_with_one_title(file):
+    assert read(file).cells[0].source.startswith("# ")
+    assert len(re.findall(r"(?m)^# ", re.sub(r"(?s)```.*?```", "", prose(file)))) == 1
+
+
+@every_chapter
+def test_chapter_follows_the_template(file):
+    text = prose(file)
+    places = [text.find(words) for words in ("What you will learn", "What we found", "What's next")]
+    assert -1 not in places, places
+    assert places == sorted(places)
+    assert re.search(r"\bminutes?\b", text), "say how long it takes"
+    assert re.search(r"(?s)Exercise.*dropdown", text), "exercises with hidden solutions"
+
+
+@every_chapter
+def test_prose_outweighs_code(file):
+    """More words of prose than words of code."""
+    words = len(re.findall(r"\w+", prose(file)))
+    code = len(re.findall(r"\w+", "\n".join(cell.source for cell in code_cells(file))))
+    assert words > code, f"{words} words of prose, {code} of code"
+
+
+@every_chapter
+def test_what_we_found_is_computed(file):
+    """Its numbers are glued: no decimal fraction or percentage is typed."""
+    section = prose(file).split("What we found")[1].split("\n## ")[0]
+    typed = re.findall(r"\d+\.\d+|\d+ ?%", re.sub(r"`[^`]*`", "", section))
+    assert typed == []
