@@ -78,7 +78,7 @@ def stage(runs: dict[str, pipeline.Run], folder: Path) -> None:
         for file in book.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
-    pages[folder / "_static" / "tex-svg.js"] = mathjax().read_bytes()
+    pages[folder / "_extra" / "tex-svg.js"] = mathjax().read_bytes()
     for run in runs.values():
         if not pipeline.is_current(run, runs):
             raise GaltoolsError(f"the code of {run.name} changed while it ran: start again")
