@@ -1,0 +1,198 @@
+"""The tiny book as a reader meets it: in Chromium, from disk, without a network."""
+
+import os
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import nbformat
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+VIEWS = [(1400, "light"), (1400, "dark"), (768, "light"), (420, "light"), (360, "dark")]
+WORDS = ["galaxy", "redshift", "noise", "survey", "papermill", "seeing"]
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="session")
+def html(tiny) -> Path:
+    """Folder of the rendered book."""
+    return tiny / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def pages(html) -> list[Path]:
+    """Every page of the book, the search page and the index of terms included."""
+    found = sorted(p for p in html.rglob("*.html") if "_static" not in p.relative_to(html).parts)
+    assert found
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if CHROMIUM is None:
+        assert not os.environ.get("GALTOOLS_REQUIRE_BROWSER"), "chromium is not installed"
+        pytest.skip("Chromium is not installed: apt install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+def visit(context, page: Path):
+    """Open a page; return it with every complaint and every request that it made."""
+    tab, complaints, requests = context.new_page(), [], []
+    tab.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.goto(page.as_uri(), wait_until="load")
+    return tab, complaints, requests
+
+
+def overflow(tab) -> int:
+    """Count the pixels by which the page is wider than its window."""
+    return tab.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+
+
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
+def test_pages_are_quiet_complete_and_fit_their_window(browser, pages, width, scheme):
+    """No request leaves the disk, nothing is missing, no error, no sideways scrolling."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    problems = []
+    for page in pages:
+        tab, complaints, requests = visit(context, page)
+        outside = [url for url in requests if not url.startswith(("file:", "data:", "blob:"))]
+        problems += [f"{page.name}: console: {text}" for text in complaints]
+        problems += [f"{page.name}: request: {url}" for url in outside]
+        if (excess := overflow(tab)) > 1:
+            problems.append(f"{page.name}: {excess} pixels too wide")
+        if scheme != tab.evaluate("document.documentElement.dataset.theme"):
+            problems.append(f"{page.name}: does not follow the reader's {scheme} scheme")
+        tab.close()
+    context.close()
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_accessible(browser, pages, scheme):
+    """axe-core finds no serious or critical violation."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = browser.new_context(
+        viewport={"width": 1400, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    problems = []
+    for page in pages:
+        tab, _, _ = visit(context, page)
+        for rule in Axe().run(tab).response["violations"]:
+            if rule["impact"] in {"serious", "critical"}:
+                where = [node["target"] for node in rule["nodes"]][:3]
+                problems.append(f"{page.name}: {rule['id']} ({rule['help']}) at {where}")
+        tab.close()
+    context.close()
+    assert not problems, "\n".join(problems)
+
+
+def test_formulas_are_typeset_without_a_network(browser, html):
+    context = browser.new_context(offline=True)
+    formulas = [page for page in html.rglob("*.html") if 'class="math' in page.read_text()]
+    assert formulas, "no page has a formula"
+    tab, _, _ = visit(context, formulas[0])
+    tab.wait_for_selector("mjx-container svg", timeout=15_000)
+    assert tab.locator("mjx-container svg").count() > 0
+    context.close()
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_search_finds(browser, html, word):
+    """Search works from disk."""
+    context = browser.new_context()
+    tab = context.new_page()
+    tab.goto(f"{(html / 'search.html').as_uri()}?q={word}")
+    tab.wait_for_selector("#search-results li a", timeout=15_000)
+    assert tab.locator("#search-results li a").count() > 0
+    context.close()
+
+
+class Links(HTMLParser):
+    """Collect the links, pictures and anchors of a page."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.links, self.anchors, self.images = [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.anchors |= {found[name] for name in ("id", "name") if found.get(name)}
+        if tag == "a" and found.get("href"):
+            self.links.append(found["href"])
+        if tag == "img":
+            self.images.append(found)
+
+
+def test_links_and_anchors_resolve(pages):
+    """Every link inside the book leads to a page, a file or a place that is there."""
+    parsed = {page.resolve(): Links(page.read_text()) for page in pages}
+    broken = []
+    for page, found in parsed.items():
+        for link in found.links:
+            if re.match(r"(https?|mailto|javascript|data):", link) or link == "#":
+                continue
+            file, anchor = urldefrag(link)
+            target = (page.parent / unquote(file.split("?")[0])).resolve() if file else page
+            target = target / "index.html" if target.is_dir() else target
+            if not target.exists():
+                broken.append(f"{page.name}: {link}")
+            elif anchor and target in parsed and unquote(anchor) not in parsed[target].anchors:
+                broken.append(f"{page.name}: no anchor {link}")
+    assert not broken, "\n".join(broken)
+
+
+def test_pictures_have_words(pages):
+    """Every picture has an alt text that says more than a file name."""
+    silent = [
+        f"{page.name}: {image.get('src', '')[:80]}"
+        for page in pages
+        for image in Links(page.read_text()).images
+        if len(image.get("alt") or "") < 5 or "_images" in image["alt"]
+    ]
+    assert not silent, "\n".join(silent)
+
+
+def test_figures_of_chapters_have_captions(html):
+    """A picture in a chapter stands in a figure with a caption."""
+    bare = []
+    for page in sorted((html / "notebooks").glob("*.html")):
+        text = page.read_text()
+        figures = re.findall(r"<figure.*?</figure>", text, flags=re.DOTALL)
+        captioned = sum("<img" in figure and "figcaption" in figure for figure in figures)
+        pictures = text.count("../_images/") - text.count('href="../_images/')
+        if captioned < pictures:
+            bare.append(f"{page.name}: {pictures} pictures, {captioned} captions")
+    assert not bare, "\n".join(bare)
+
+
+def test_every_chapter_can_be_downloaded_as_it_was_executed(html):
+    for page in sorted((html / "notebooks").glob("*.html")):
+        links = [link for link in Links(page.read_text()).links if link.endswith(".ipynb")]
+        assert links, f"{page.name} has no notebook to download"
+        book = nbformat.read(page.parent / links[0], as_version=4)
+        assert any(cell.get("outputs") for cell in book.cells)
