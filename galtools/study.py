@@ -1,0 +1,127 @@
+"""What the chapters on the translators have in common: train, translate, compare, draw.
+
+A figure drawn here is no part of a training: an edit of this module retrains nothing.
+"""
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+
+from galtools import data, paths, plots, train, translate
+from galtools.pairs import Pairs
+from galtools.stretch import regrid
+from galtools.surveys import BANDS
+
+SHOWN = 4  # galaxies in a figure of examples
+R_BAND = BANDS.index("r")
+
+
+@dataclass
+class Study:
+    """One trained model and its translations of the test galaxies."""
+
+    model: str
+    task: str
+    network: torch.nn.Module
+    history: pd.DataFrame  # one row per validation
+    seconds: float  # of training, when it was done
+    pairs: Pairs  # the test galaxies
+    draws: np.ndarray  # (n, K, 5, H, W) nanomaggies
+
+    @property
+    def translated(self) -> np.ndarray:
+        """The first draw, (n, 5, H, W)."""
+        return self.draws[:, 0]
+
+    @property
+    def floor(self) -> np.ndarray:
+        """Translation without learning: the source on the target's grid."""
+        scaling = self.network.scaling
+        return regrid(torch.as_tensor(self.pairs.source), scaling.size, scaling.step).numpy()
+
+
+def run(results, profile, model, task, seed, settings, samples: int = 1) -> Study:
+    """Train and translate what has not been trained and translated yet; load the rest."""
+    store = paths.Results(results, profile)
+    files = {
+        split: paths.need(store.data(split), "01_two_surveys")
+        for split in ("train", "valid", "test")
+    }
+
+    def load(path):
+        return data.for_task(data.load(path), task)
+
+    build = {"name": model, "task": task, "profile": profile}
+    folder = store.model(task, model, seed)
+    made = train.once(folder, build, settings, load, files["train"], files["valid"])
+    weights, translations = folder / "weights.safetensors", store.translations(task, model, seed)
+    translate.once(translations, weights, load, files["test"], samples, seed)
+    return Study(
+        model,
+        task,
+        translate.load_weights(weights),
+        pd.DataFrame(made["extra"]["history"]),
+        made["seconds"],
+        load(files["test"]),
+        translate.load_translations(translations, None),
+    )
+
+
+def compare(study: Study) -> pd.DataFrame:
+    """Judge the translations and the floor on the test galaxies (`train.judge`)."""
+    rows = {plots.MODEL_NAME[study.model]: study.translated, "Resampling": study.floor}
+    sky = study.pairs.noise[:, 1]
+    table = pd.DataFrame({k: train.judge(v, study.pairs.target, sky) for k, v in rows.items()}).T
+    return table[["chi", "bias", "scatter"]]
+
+
+def curve(study: Study):
+    """Draw the terms of the loss and the validation residual against the training step."""
+    history = study.history
+    terms = [
+        name for name in history if name.split("_")[0] in study.network.players() and "_" in name
+    ]
+    fig, (left, right) = plt.subplots(1, 2, figsize=(plots.WIDTH, 2.9))
+    for name, marker in zip(terms, "osD^vP", strict=False):
+        left.plot(history["step"], history[name], marker=marker, label=name.replace("_", " "))
+    left.set(xlabel="step", ylabel="loss, mean since last point", yscale="log")
+    left.legend()
+    style = {"color": plots.MODEL_COLOUR[study.model], "marker": plots.MODEL_MARKER[study.model]}
+    right.plot(history["step"], history["chi"], **style)
+    n = min(train.VALID, len(study.pairs))
+    right.set(xlabel="step", ylabel="validation residual / noise σ", ylim=(0, None))
+    right.set_title(f"up to {n} galaxies", fontsize=10, fontweight="normal")
+    return fig
+
+
+def examples(study: Study):
+    """Draw source, translation, target and the r-band residual of galaxies, bright to faint."""
+    order = np.argsort(-study.pairs.target[:, R_BAND].sum(axis=(1, 2)))
+    chosen = order[np.linspace(0, len(order) - 1, min(SHOWN, len(order))).astype(int)]
+    rows = {
+        "source": study.floor[chosen],
+        "translated": study.translated[chosen],
+        "target": study.pairs.target[chosen],
+    }
+    side = plots.WIDTH / (len(chosen) + 0.2)
+    fig, axes = plt.subplots(4, len(chosen), figsize=(plots.WIDTH, 4.2 * side + 0.7), squeeze=False)
+    fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
+    for line, (label, images) in zip(axes, rows.items(), strict=False):
+        for ax, picture in zip(line, plots.lupton(images), strict=True):
+            ax.imshow(picture)
+            plots.clean(ax)
+        line[0].set_ylabel(label)
+    for ax, galaxy in zip(axes[3], chosen, strict=True):
+        picture = plots.residual_map(
+            study.translated[galaxy, R_BAND],
+            study.pairs.target[galaxy, R_BAND],
+            study.pairs.noise[galaxy, 1, R_BAND],
+            ax,
+        )
+    axes[3, 0].set_ylabel("residual, r")
+    label = "(translation − truth) / noise σ"
+    fig.colorbar(picture, ax=axes, location="bottom", extend="both", shrink=0.7, label=label)
+    return fig
