@@ -168,3 +168,37 @@ def test_path_with_spaces(tmp_path, artefact):
         artefact,
         f"{artefact}.manifest.json",
     ]
+
+
+NOTEBOOK = """# %% tags=["parameters"]
+results: str = "results"  # folder of all artefacts
+
+# %%
+from galtools import paths
+
+where = paths.Results(results, "tiny")
+paths.need(where.data("test"), "01_two_surveys")
+"""
+
+
+@pytest.mark.notebook
+def test_missing_upstream_artefact_is_one_line_in_a_notebook(tmp_path):
+    """The line of the cell and the message, without the inner workings of galtools."""
+    (tmp_path / "later.py").write_text(NOTEBOOK)
+    command = [Path(sys.executable).with_name("papermill"), "later.py", "out.ipynb"]
+    run = subprocess.run(
+        [*command, "-p", "results", "my results", "--no-progress-bar"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert run.returncode == 1
+    shown = run.stderr.split('Exception encountered at "In [3]":')[1].strip().splitlines()
+    assert shown == [
+        '----> 4 paths.need(where.data("test"), "01_two_surveys")',
+        "",
+        f"GaltoolsError: {tmp_path}/my results/tiny/data/test.h5 is missing: run notebooks/"
+        "01_two_surveys.py with the same profile and results folder first, or `make book`",
+    ]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["later.py", "out.ipynb"]

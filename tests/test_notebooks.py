@@ -134,9 +134,8 @@ def test_code_cells_are_short(file):
 
 
 @every_notebook
-def test_lines_fit_on_a_screen(file):
-    """Except the markers of cells, which hold captions."""
-    lines = [line for line in file.read_text().splitlines() if not line.startswith("# %%")]
+def test_code_fits_on_a_screen(file):
+    lines = "\n".join(cell.source for cell in code_cells(file)).splitlines()
     assert [line for line in lines if len(line) > 100] == []
 
 
