@@ -126,10 +126,10 @@ table.round(4)
 
 # %% tags=["hide-input"]
 ours, floor = table.iloc[0], table.loc["Resampling"]
-glue("residual_chi", ours["chi"], display=False)
-glue("residual_chi_floor", floor["chi"], display=False)
-glue("residual_bias", 100 * ours["bias"], display=False)
-glue("residual_scatter", 100 * ours["scatter"], display=False)
+glue("residual_chi", float(ours["chi"]), display=False)
+glue("residual_chi_floor", float(floor["chi"]), display=False)
+glue("residual_bias", float(100 * ours["bias"]), display=False)
+glue("residual_scatter", float(100 * ours["scatter"]), display=False)
 glue("residual_n", len(result.pairs), display=False)
 glue("residual_task", task, display=False)
 
