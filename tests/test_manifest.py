@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galtools import manifest
@@ -215,6 +215,7 @@ def test_digests_are_equal_only_for_equal_things(one, other):
     assert (manifest.digest(one) == manifest.digest(other)) == same
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(st.text(), JSON, min_size=2), st.randoms())
 def test_digest_does_not_depend_on_order(thing, random):
     items = list(thing.items())
