@@ -39,6 +39,29 @@ RED = LuminosityFunction(density=1.0, magnitude=-21.35, slope=-0.45, correction=
 BLUE = LuminosityFunction(density=1.0, magnitude=-21.05, slope=-1.20, correction=0.2)
 
 
+@dataclass(frozen=True)
+class SpectralMix:
+    """How the spectra of a type are spread; see `sed.band_fluxes` for the meaning of the parts."""
+
+    kind: float
+    kind_slope: float  # per magnitude of faintness
+    kind_scatter: float
+    dust: float  # median A_V
+    break_step: float
+    break_slope: float  # per magnitude of faintness
+    break_scatter: float
+    red_step: float
+    emission: float  # median width of H alpha in Å
+
+
+MIX = tuple(SpectralMix.__dataclass_fields__)
+RED_MIX = SpectralMix(0.246, 0.054, 0.115, 0.035, 0.134, 0.0, 0.2, -0.024, 0.0)
+BLUE_MIX = SpectralMix(1.035, 0.314, 1.05, 0.27, -0.015, 0.0, 0.355, 0.0, 8.6)
+DUST_SCATTER = 0.4  # of ln A_V
+TILT_SCATTER = 0.05
+RED_SCATTER = 0.03
+
+
 @cache
 def _distances() -> tuple[np.ndarray, np.ndarray]:
     """Distance modulus and volume per redshift at `REDSHIFT`."""
@@ -91,20 +114,23 @@ def draw_sample(limit: float, uniform: np.ndarray):
     return kind == 0, REDSHIFT[cell] + step * (within - 0.5), np.array(apparent)
 
 
-def draw_spectra(red, absolute, uniform, normal) -> dict[str, np.ndarray]:
-    """Type, dust, tilt and break of each galaxy; see `sed.band_fluxes` for their meaning.
+def draw_spectra(red, absolute, normal) -> dict[str, np.ndarray]:
+    """Spectrum of each galaxy as `sed.band_fluxes` takes it, from normal numbers (n, 6).
 
-    The red sequence is bluer for fainter galaxies; so are, within their wide spread, the blue ones.
+    Fainter galaxies are bluer, on the red sequence and off it.
     """
     faint = np.clip(absolute + 21.5, -2.5, 4.0)
-    red_kind = 0.16 + 0.035 * faint + 0.09 * normal[:, 0]
-    blue_kind = 1.05 + 0.22 * faint + 0.55 * normal[:, 0]
-    median = np.where(red, 0.06, 0.25)
+    mix = {name: np.where(red, getattr(RED_MIX, name), getattr(BLUE_MIX, name)) for name in MIX}
+    kind = mix["kind"] + mix["kind_slope"] * faint + mix["kind_scatter"] * normal[:, 0]
     return {
-        "kind": np.clip(np.where(red, red_kind, blue_kind), 0.0, 3.0),
-        "dust": np.clip(median * np.exp(0.4 * normal[:, 1]), 0, 2.5),
-        "tilt": np.clip(0.05 * normal[:, 2], -0.4, 0.4),
-        "break_step": -0.04 + 0.03 * normal[:, 3],
+        "kind": np.clip(kind, 0.0, 3.0),
+        "dust": np.clip(mix["dust"] * np.exp(DUST_SCATTER * normal[:, 1]), 0, 2.9),
+        "tilt": np.clip(TILT_SCATTER * normal[:, 2], -0.45, 0.45),
+        "break_step": mix["break_step"]
+        + mix["break_slope"] * faint
+        + mix["break_scatter"] * normal[:, 3],
+        "red_step": mix["red_step"] + RED_SCATTER * normal[:, 4],
+        "emission": mix["emission"] * np.exp(0.7 * normal[:, 5]),
     }
 
 
@@ -114,8 +140,8 @@ def half_light_radius(red, absolute, redshift, normal) -> np.ndarray:
     Early types follow R ~ L^0.65; late types bend from L^0.2 to L^0.5 near M = -20.5.
     """
     brightness = -0.4 * (absolute + 21.0)
-    early = 0.62 + 0.65 * brightness
-    late = 0.72 + 0.26 * brightness + 0.24 * np.log10((1 + 10**brightness) / 2)
+    early = 0.56 + 0.65 * brightness
+    late = 0.68 + 0.26 * brightness + 0.24 * np.log10((1 + 10**brightness) / 2)
     scatter = np.where(red, 0.14, 0.16)
     log_kpc = np.where(red, early, late) + scatter * normal
     return np.clip(10**log_kpc / kpc_per_arcsec(redshift), 0.3, 12.0)
@@ -126,9 +152,9 @@ def draw(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
     uniform, normal = seeds.table(seed, galaxies, "physics", UNIFORM, NORMAL)
     red, redshift, magnitude = draw_sample(limit, uniform[:, :2])
     absolute = magnitude - distance_modulus(redshift)
-    spectra = draw_spectra(red, absolute, uniform[:, 2:4], normal[:, :4])
+    spectra = draw_spectra(red, absolute, normal[:, :6])
     early = red & (uniform[:, 4] < 0.72)  # the other red galaxies are dusty or passive discs
-    bulge = np.where(early, 0.75 + 0.25 * uniform[:, 5], _disc_bulge(spectra["kind"], normal[:, 5]))
+    bulge = np.where(early, 0.75 + 0.25 * uniform[:, 5], _disc_bulge(spectra["kind"], normal[:, 6]))
     return {
         "redshift": redshift,
         "r_magnitude": magnitude,
@@ -137,10 +163,9 @@ def draw(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
         "early": early,
         **spectra,
         "bulge_fraction": bulge,
-        "half_light_radius": half_light_radius(early, absolute, redshift, normal[:, 6]),
+        "half_light_radius": half_light_radius(early, absolute, redshift, normal[:, 7]),
         "axis_ratio": _axis_ratio(early, uniform[:, 6]),
         "position_angle": np.pi * uniform[:, 7],
-        "shape_draw": uniform[:, 8],
     }
 
 
@@ -160,8 +185,7 @@ def _axis_ratio(early, uniform) -> np.ndarray:
     return np.where(early, elliptical, disc)
 
 
-def normalised_fluxes(filters, spectra: dict, redshift, r_magnitude) -> np.ndarray:
+def normalised_fluxes(filters, spectrum: dict, redshift, r_magnitude) -> np.ndarray:
     """Band fluxes (n, filters) in nanomaggies of spectra of a given SDSS r magnitude."""
-    shape = [spectra[name] for name in ("dust", "tilt", "break_step")]
-    flux = sed.band_fluxes((*filters, SDSS.filters[2]), spectra["kind"], redshift, *shape)
+    flux = sed.band_fluxes((*filters, SDSS.filters[2]), spectrum, redshift)
     return flux[:, :-1] / flux[:, -1:] * 10 ** (0.4 * (22.5 - r_magnitude))[:, None]

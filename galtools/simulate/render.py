@@ -25,11 +25,11 @@ from galtools.surveys import Survey
 EXPONENTIAL_RADIUS = 1.6783469900166605  # half-light radius over scale length
 DE_VAUCOULEURS_B = 7.669249443247998  # intensity exp(-b r^(1/4)) holds half its light in r < 1
 KOLMOGOROV_FWHM = 0.9758634299  # FWHM over wavelength / r0
-CUTOFF = 1.9  # highest frequency, in units of r0 / wavelength at the sharpest seeing: T < 5e-5
+CUTOFF = 1.5  # highest frequency, in units of r0 / wavelength at the sharpest seeing: T < 1.2e-3
 SHARPEST = 0.75  # sharpest seeing drawn, relative to the median (2.8 sigma)
-PERIOD = 1.3  # period of the finest detail, in stamps
-WIDE_PERIOD = 8.0  # period of the widest wings, in stamps
-WIDE_SCALE = 12.0  # frequencies below 2 pi WIDE_SCALE / stamp / ... are finely spaced
+PERIOD = 1.15  # period of the finest detail, in stamps
+WIDE_PERIOD = 6.0  # period of the widest wings, in stamps
+WIDE_SCALE = 8.0  # radian per stamp: below this frequency the period is wide
 
 
 @cache
@@ -116,12 +116,12 @@ def _ellipses(parts: Ellipses, slot: int, kx, ky, transform) -> torch.Tensor:
     return shape * (x_phase[:, :, None] * y_phase[:, None, :])
 
 
-def _knots(knots: Knots, group: int, kx, ky) -> torch.Tensor:
-    """Transform of one group of Gaussians, (n, X, Y) complex: a product in x and y, summed."""
-    width = -0.5 * knots.sigma[:, group, :, None] ** 2
-    in_x = _phases(kx, knots.x[:, group]) * torch.exp(width * kx**2)
-    in_y = _phases(ky, knots.y[:, group]) * torch.exp(width * ky**2)
-    return (knots.share[:, group, :, None] * in_x).transpose(1, 2) @ in_y
+def _knots(knots: Knots, kx, ky) -> torch.Tensor:
+    """Transform of a group of Gaussians, (n, X, Y) complex: a product in x and y, summed."""
+    width = -0.5 * knots.sigma[..., None] ** 2
+    in_x = _phases(kx, knots.x) * torch.exp(width * kx**2)
+    in_y = _phases(ky, knots.y) * torch.exp(width * ky**2)
+    return (knots.share[..., None] * in_x).transpose(1, 2) @ in_y
 
 
 def sky_transform(scene: Scene, survey_index: int, kx, ky) -> torch.Tensor:
@@ -137,7 +137,7 @@ def sky_transform(scene: Scene, survey_index: int, kx, ky) -> torch.Tensor:
         elif i < bulges + discs:
             fields.append(_ellipses(scene.discs, i - bulges, kx, ky, exponential))
         else:
-            fields.append(_knots(scene.knots, i - bulges - discs, kx, ky))
+            fields.append(_knots(scene.knots[i - bulges - discs], kx, ky))
     stack = torch.stack(fields, dim=1).flatten(2)
     mixed = flux[:, :, columns].to(stack.dtype) @ stack
     return mixed.unflatten(2, (len(kx), len(ky)))

@@ -123,13 +123,17 @@ def observed_image(scene, survey: Survey, index: int, conditions: noise.Observat
 
 
 def _catalogue(seed, galaxies, physics, truth, seen) -> Table:
-    """Truth of a block of galaxies."""
-    table = Table({"galaxy": galaxies, **{k: v for k, v in physics.items() if k != "shape_draw"}})
-    for side, flux, conditions in zip(
-        ("source", "target"), np.moveaxis(truth["total"], 1, 0), seen, strict=True
-    ):
+    """Truth of a block of galaxies: what it is, what it looks like, how it was observed."""
+    known = ("morphology", "bar", "ring", "dust_lane", "bulge_to_total_r", "neighbours")
+    table = Table({"seed": np.full(len(galaxies), seed), "galaxy": galaxies, **physics})
+    for name in known:
+        table[name] = truth[name]
+    table["morphology"] = table["morphology"].astype("U10")
+    for index, (side, conditions) in enumerate(zip(("source", "target"), seen, strict=True)):
+        magnitude = 22.5 - 2.5 * np.log10(truth["total"][:, index])
         for j, band in enumerate(BANDS):
-            table[f"{side}_{band}"] = 22.5 - 2.5 * np.log10(flux[:, j])
+            table[f"{side}_{band}"] = magnitude[:, j]
             table[f"{side}_fwhm_{band}"] = conditions.fwhm[:, j]
-    table["neighbours"] = (truth["neighbours"] > 0).any(axis=2).sum(axis=1)
+            table[f"{side}_calibration_{band}"] = conditions.calibration[:, j]
+        table[f"{side}_shift_x"], table[f"{side}_shift_y"] = conditions.shift.T
     return table

@@ -24,7 +24,7 @@ class Ellipses:
 
 @dataclass
 class Knots:
-    """Groups of round Gaussians; every tensor is (n, G, K)."""
+    """A group of round Gaussians of one spectrum; every tensor is (n, K)."""
 
     x: torch.Tensor
     y: torch.Tensor
@@ -38,7 +38,7 @@ class Scene:
 
     bulges: Ellipses  # (n, B) de Vaucouleurs
     discs: Ellipses  # (n, D) exponential
-    knots: Knots  # (n, G, K)
+    knots: tuple[Knots, ...]  # G groups
     flux: torch.Tensor  # (n, surveys, 5, B + D + G) nanomaggies, in this order
 
     def __len__(self):
@@ -54,5 +54,7 @@ def _map(thing, change):
     """Apply `change` to every tensor of a scene or of a part of it."""
     if isinstance(thing, torch.Tensor):
         return change(thing)
+    if isinstance(thing, tuple):
+        return tuple(_map(part, change) for part in thing)
     parts = {f.name: _map(getattr(thing, f.name), change) for f in fields(thing)}
     return type(thing)(**parts)

@@ -2,9 +2,10 @@
 
 Four observed spectra (Coleman, Wu and Weedman 1980; E, Sbc, Scd, Im, as extended to the far
 ultraviolet and infrared by the files that GalSim ships) are mixed between neighbours, tilted,
-given a deeper or shallower 4000 Å break, reddened by dust (Calzetti et al. 2000), redshifted and
-seen through the filter curves of astro-sedpy. Band fluxes are tabulated once on template, redshift,
-A_V and tilt, with the two sides of the break apart, and interpolated from then on.
+given a deeper or shallower 4000 Å break, weaker or stronger molecular bands in the red, emission
+lines and dust (Calzetti et al. 2000), redshifted and seen through the filter curves of astro-sedpy.
+Band fluxes are linear in the light below the break, above it, in the bands and in the lines: these
+four parts are tabulated once on template, redshift, A_V and tilt, and interpolated from then on.
 """
 
 import importlib.util
@@ -19,6 +20,9 @@ TEMPLATES = ("E", "Sbc", "Scd", "Im")
 WAVELENGTH = np.geomspace(1200.0, 12000.0, 2000)  # Å, rest frame
 REFERENCE = 5500.0  # Å: templates, tilt and dust are normalised here
 BREAK = 4000.0  # Å
+MOLECULES = (6500.0, 8500.0)  # Å: bands of TiO and the like set in between
+LINES = {3727.0: 0.5, 5007.0: 0.3, 6563.0: 1.0}  # Å: equivalent width relative to H alpha
+LINE_WIDTH = 15.0  # Å, of the profile that stands for a line and its neighbours
 REDSHIFT = np.linspace(0.0, 0.8, 161)
 DUST = np.linspace(0.0, 3.0, 7)  # A_V
 TILT = np.linspace(-0.5, 0.5, 5)
@@ -48,8 +52,19 @@ def _spectra() -> np.ndarray:
     return shape[:, None, None] * dust[None, :, None] * tilt[None, None]
 
 
+def _parts() -> np.ndarray:
+    """Factors on a spectrum (4, wavelengths): below the break, above it, red bands, lines."""
+    first, last = MOLECULES
+    ramp = np.clip((WAVELENGTH - first) / (last - first), 0, 1)
+    lines = sum(
+        strength * np.exp(-0.5 * ((WAVELENGTH - line) / LINE_WIDTH) ** 2)
+        for line, strength in LINES.items()
+    ) / (np.sqrt(2 * np.pi) * LINE_WIDTH)
+    return np.stack([WAVELENGTH < BREAK, WAVELENGTH >= BREAK, ramp, lines])
+
+
 def _responses(filters: tuple[str, ...]) -> np.ndarray:
-    """Tabulate redshift x break side x filter: weights that turn a spectrum into a band flux.
+    """Tabulate redshift x part x filter: weights that turn a spectrum into a band flux.
 
     An AB flux is int f_lambda lambda R dlambda / int R dlambda / lambda, up to a constant; the
     observed wavelength is (1 + z) times the rest one.
@@ -57,31 +72,33 @@ def _responses(filters: tuple[str, ...]) -> np.ndarray:
     curves = load_filters(list(filters))
     observed = WAVELENGTH * (1 + REDSHIFT[:, None])
     step = np.gradient(WAVELENGTH)
-    side = np.stack([WAVELENGTH < BREAK, WAVELENGTH >= BREAK])
     weights = []
     for curve in curves:
         response = np.interp(observed, curve.wavelength, curve.transmission, left=0, right=0)
         norm = np.trapezoid(curve.transmission / curve.wavelength, curve.wavelength)
         weights.append(response * observed * step / norm)
-    return np.stack(weights, axis=1)[:, None] * side[None, :, None]
+    return np.stack(weights, axis=1)[:, None] * _parts()[None, :, None]
 
 
 @cache
 def table(filters: tuple[str, ...]) -> RegularGridInterpolator:
-    """Log band flux on redshift x dust x tilt; values are (template, side of the break, filter)."""
-    flux = np.einsum("zsfw,tdlw->zdltsf", _responses(filters), _spectra(), optimize=True)
+    """Log band flux on redshift x dust x tilt; values are (template, part, filter)."""
+    flux = np.einsum("zpfw,tdlw->zdltpf", _responses(filters), _spectra(), optimize=True)
     return RegularGridInterpolator((REDSHIFT, DUST, TILT), np.log(np.maximum(flux, 1e-30)))
 
 
-def band_fluxes(filters: tuple[str, ...], kind, redshift, dust, tilt, break_step) -> np.ndarray:
+def band_fluxes(filters: tuple[str, ...], spectrum: dict, redshift) -> np.ndarray:
     """Relative AB fluxes (n, filters) of n galaxies, in one common unit.
 
-    `kind` runs from 0 (E) over 1 (Sbc) and 2 (Scd) to 3 (Im); `dust` is A_V in magnitudes; `tilt`
-    the power of (wavelength / 5500 Å) that multiplies the spectrum; `break_step` the magnitudes by
-    which the side blueward of 4000 Å is dimmed.
+    `spectrum` holds arrays (n,): `kind` from 0 (E) over 1 (Sbc) and 2 (Scd) to 3 (Im); `dust`, A_V
+    in magnitudes; `tilt`, the power of (wavelength / 5500 Å) that multiplies the light;
+    `break_step`, the magnitudes by which the side blueward of 4000 Å is dimmed; `red_step`, the
+    share of light added beyond the red bands; `emission`, the width of H alpha in Å.
     """
-    kind = np.clip(kind, 0, len(TEMPLATES) - 1)
-    flux = np.exp(table(filters)(np.stack([redshift, dust, tilt], axis=-1)))
-    sides = np.stack([10 ** (-0.4 * np.asarray(break_step)), np.ones(len(kind))], axis=-1)
+    kind = np.clip(spectrum["kind"], 0, len(TEMPLATES) - 1)
+    place = np.stack([redshift, spectrum["dust"], spectrum["tilt"]], axis=-1)
+    flux = np.exp(table(tuple(filters))(place))
+    below = 10 ** (-0.4 * np.asarray(spectrum["break_step"]))
+    parts = [below, np.ones(len(kind)), spectrum["red_step"], spectrum["emission"]]
     mixing = np.maximum(0, 1 - np.abs(kind[:, None] - np.arange(len(TEMPLATES))))
-    return np.einsum("nt,ns,ntsf->nf", mixing, sides, flux)
+    return np.einsum("nt,np,ntpf->nf", mixing, np.stack(parts, axis=-1), flux)

@@ -1,87 +1,185 @@
-"""How the light of a galaxy is laid out: bulge, disc, arms, bar, ring, dust lane, neighbours."""
+"""How the light of each galaxy is laid out and coloured, and what stands near it."""
 
 import numpy as np
 import torch
 
-from galtools.simulate import population, seeds
+from galtools.simulate import features, population, seeds
 from galtools.simulate.scene import Ellipses, Knots, Scene
+from galtools.surveys import BANDS
 
-KNOTS = 40
 NEIGHBOURS = 3
-YOUNG = {"kind": 2.7, "dust": 0.2, "tilt": 0.0, "break_step": 0.0}
+PER_NEIGHBOUR = 8  # random numbers
+GENERAL = 24  # random numbers of the galaxy as a whole
+UNIFORM = GENERAL + PER_NEIGHBOUR * NEIGHBOURS + 5 * features.YOUNG
+LARGEST_PART = 0.75  # of the light of any band in bulge, bar and arms together: the disc has more
+DUST_DEPTH = np.array([1.3, 1.1, 0.9, 0.75, 0.6])  # of a lane, ugriz, relative to the mean
+PLAIN = dict.fromkeys(("kind", "dust", "tilt", "break_step", "red_step", "emission"), 0.0)
+ELLIPTICAL, LENTICULAR, SPIRAL, IRREGULAR, MERGER = MORPHOLOGIES = (
+    "elliptical",
+    "lenticular",
+    "spiral",
+    "irregular",
+    "merger",
+)
 
 
 def build(seed: int, galaxies, physics: dict, surveys) -> tuple[Scene, dict]:
-    """Scene of n galaxies seen through the filters of `surveys`, and their truth."""
-    n = len(galaxies)
-    uniform, _ = seeds.table(seed, galaxies, "shape", 16 + 8 * NEIGHBOURS + 3 * KNOTS, 1)
-    filters = [name for survey in surveys for name in survey.filters]
-    redshift, magnitude = physics["redshift"], physics["r_magnitude"]
-    total = population.normalised_fluxes(filters, physics, redshift, magnitude)
-    young = _spectrum(YOUNG, filters, redshift, magnitude)
-    old = _spectrum({**YOUNG, "kind": 0.1}, filters, redshift, magnitude)
-    bulge = np.minimum(physics["bulge_fraction"][:, None] * old, 0.95 * total)
-    share = np.where(physics["early"], 0.0, 0.25 * uniform[:, 0])
-    arms = np.minimum(share[:, None] * young, 0.5 * (total - bulge))
-    disc = total - bulge - arms
-    near, near_flux = _neighbours(uniform[:, 16 : 16 + 8 * NEIGHBOURS], filters)
-    size, q, angle = (physics[k] for k in ("half_light_radius", "axis_ratio", "position_angle"))
-    zero = np.zeros(n)
-    bulges = [zero, zero, np.where(physics["early"], size, 0.3 * size), np.maximum(q, 0.6), angle]
-    main = [zero, zero, size, q, angle]
-    discs = [np.column_stack([a, b]) for a, b in zip(main, near, strict=True)]
-    knots = _arms(uniform[:, -3 * KNOTS :], size, q, angle)
-    flux = np.concatenate(
-        [bulge[:, None], disc[:, None], near_flux, arms[:, None]], axis=1
-    )  # (n, C, filters)
-    flux = flux.reshape(n, -1, len(surveys), 5).transpose(0, 2, 3, 1)
+    """Scene of n galaxies seen through the filters of `surveys`, and what is true of it."""
+    uniform, _ = seeds.table(seed, galaxies, "shape", UNIFORM, 1)
+    general, near, young = np.split(uniform, [GENERAL, UNIFORM - 5 * features.YOUNG], axis=1)
+    near = near.reshape(len(galaxies), NEIGHBOURS, PER_NEIGHBOUR)
+    young = young.reshape(len(galaxies), features.YOUNG, 5)
+    looks = draw_looks(physics, general)
+    field = draw_neighbours(near)
+    flux = component_fluxes(physics, looks, field, surveys)
+    bulges, discs = _main_ellipses(physics, looks)
+    discs = [np.column_stack(pair) for pair in zip(discs, field["ellipses"], strict=True)]
     scene = Scene(
-        Ellipses(*(_tensor(a[:, None]) for a in bulges)),
-        Ellipses(*(_tensor(a) for a in discs)),
-        Knots(*(_tensor(a[:, None]) for a in knots)),
-        _tensor(np.ascontiguousarray(flux)),
+        Ellipses(*map(_tensor, bulges)),
+        Ellipses(*map(_tensor, discs)),
+        tuple(Knots(*map(_tensor, group)) for group in _knots(physics, looks, young)),
+        _tensor(flux.pop("components")),
     )
-    return scene, {"total": total.reshape(n, len(surveys), 5), "neighbours": near_flux}
+    return scene, {**looks, **flux, "neighbours": field["there"].sum(axis=1)}
 
 
 def _tensor(array) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
 
-def _spectrum(spectrum, filters, redshift, magnitude):
-    full = {name: np.full(len(redshift), value) for name, value in spectrum.items()}
-    return population.normalised_fluxes(filters, full, redshift, magnitude)
-
-
-def _neighbours(uniform, filters):
-    """Galaxies and stars that happen to lie near by; (n, NEIGHBOURS) each."""
-    u = uniform.reshape(len(uniform), NEIGHBOURS, 8)
-    there = u[..., 0] < 0.35
-    magnitude = 22.5 + 2.2 * np.log10(np.maximum(u[..., 1], 1e-3))
-    radius, angle = 4 + 11 * np.sqrt(u[..., 2]), 2 * np.pi * u[..., 3]
-    size = np.where(u[..., 4] < 0.4, 0.01, 0.4 + 1.2 * u[..., 4])
-    x, y = radius * np.cos(angle), radius * np.sin(angle)
-    spectrum = {
-        "kind": 3 * u[..., 5].ravel(),
-        "dust": 0.3 * np.ones(u[..., 5].size),
-        "tilt": np.zeros(u[..., 5].size),
-        "break_step": np.zeros(u[..., 5].size),
+def draw_looks(physics: dict, u: np.ndarray) -> dict[str, np.ndarray]:
+    """Morphology and the measures of its features, each (n,), from uniform numbers (n, GENERAL)."""
+    early, kind = physics["early"], physics["kind"]
+    merger = u[:, 0] < 0.04
+    disc = ~early & ~merger
+    irregular = disc & (u[:, 1] < np.clip(0.8 * (kind - 1.8), 0, 0.7))
+    spiral = disc & ~irregular & ~physics["red"]
+    lenticular = disc & ~irregular & physics["red"]
+    classes = [merger, early & ~merger, irregular, spiral, lenticular]
+    names = [MERGER, ELLIPTICAL, IRREGULAR, SPIRAL, LENTICULAR]
+    flat = ~early & (physics["axis_ratio"] < 0.4)
+    young = np.where(physics["red"], 0.02 + 0.08 * u[:, 5], 0.14 + 0.26 * u[:, 5])
+    return {
+        "morphology": np.select(classes, names, ""),
+        "bar": (spiral | lenticular) & (u[:, 2] < 0.4),
+        "ring": (spiral | lenticular) & (u[:, 3] < 0.15),
+        "dust_lane": flat & (u[:, 4] < 0.6),
+        "arm_fraction": np.where(early, 0.0, young + 0.15 * irregular),
+        "bar_fraction": 0.06 + 0.14 * u[:, 6],
+        "lane_depth": 0.25 + 0.3 * u[:, 7],
+        "lane_side": np.sign(u[:, 8] - 0.5),
+        "arms": np.select([u[:, 9] < 0.7, u[:, 9] < 0.85], [2.0, 3.0], 4.0),
+        "pitch": np.radians(12 + 18 * u[:, 10]),
+        "ring_radius": 0.9 + 0.7 * u[:, 11],
+        "bar_length": 0.45 + 0.6 * u[:, 12],
+        "bar_turn": np.pi * u[:, 13],
+        "offset": 0.15 + 0.35 * u[:, 14],
+        "bulge_size": 0.18 + 0.2 * u[:, 15],
+        "companion_distance": 0.9 + 1.6 * u[:, 16],
+        "companion_direction": 2 * np.pi * u[:, 17],
+        "companion_flux": 10 ** (-0.6 * u[:, 18]),
+        "companion_ratio": 0.4 + 0.6 * u[:, 19],
+        "companion_angle": np.pi * u[:, 20],
     }
-    flux = population.normalised_fluxes(
-        filters, spectrum, 0.05 + 0.5 * u[..., 6].ravel(), magnitude.ravel()
-    ).reshape(*there.shape, -1)
-    flux = flux * there[..., None]
-    return (x, y, size, 0.3 + 0.7 * u[..., 7], 2 * np.pi * u[..., 3] * 7), flux
 
 
-def _arms(uniform, size, q, angle):
-    """Knots along two logarithmic spiral arms in the plane of the disc, projected."""
-    a, b, c = np.split(uniform, 3, axis=1)
-    radius = size[:, None] * (0.4 + 1.8 * a)
-    turn = np.log(radius / size[:, None]) / 0.35 + np.pi * (b < 0.5) + 0.35 * (c - 0.5)
-    along, across = radius * np.cos(turn), radius * np.sin(turn) * q[:, None]
-    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    sigma = np.clip(0.12 * size[:, None] * (0.5 + b), 0.08, 2.0)
-    share = np.exp(-radius / size[:, None]) * (0.3 + c)
-    share /= share.sum(axis=1, keepdims=True)
-    return along * cos - across * sin, along * sin + across * cos, sigma, share
+def _main_ellipses(physics, looks):
+    """Bulge and disc of the galaxy, bulge and disc of its companion: (n, 2) per parameter."""
+    early, size = physics["early"], physics["half_light_radius"]
+    q, angle, zero = physics["axis_ratio"], physics["position_angle"], np.zeros(len(size))
+    moved = 0.3 * size * looks["offset"] * (looks["morphology"] == IRREGULAR)
+    distance = looks["companion_distance"] * size
+    there = [distance * np.cos(looks["companion_direction"])]
+    there += [distance * np.sin(looks["companion_direction"])]
+    bulge_size = np.where(early, size, looks["bulge_size"] * size)
+    other = 0.75 * size
+    bulge = [zero, zero, np.maximum(bulge_size, 0.15), np.where(early, q, 0.5 + 0.5 * q), angle]
+    disc = [moved, -moved, np.where(early, 1.3 * size, size), q, angle]
+    shape = [looks["companion_ratio"], looks["companion_angle"]]
+    bulges = [np.column_stack(p) for p in zip(bulge, [*there, 0.3 * other, *shape], strict=True)]
+    discs = [np.column_stack(p) for p in zip(disc, [*there, other, *shape], strict=True)]
+    return bulges, discs
+
+
+def _knots(physics, looks, young):
+    """Groups of knots: young stars, bar or tail, dust lane; x, y, sigma, share in arcsec."""
+    size, q, angle = (physics[k] for k in ("half_light_radius", "axis_ratio", "position_angle"))
+    irregular, merger = (looks["morphology"] == kind for kind in (IRREGULAR, MERGER))
+    names = ("arms", "pitch", "ring_radius", "offset")
+    arms = features.young_knots(young, irregular, looks["ring"], *(looks[k] for k in names))
+    bars = features.bar(looks["bar_length"], looks["bar_turn"])
+    tails = features.tail(looks["companion_direction"])
+    old = [np.where(merger[:, None], a, b) for a, b in zip(tails, bars, strict=True)]
+    lanes = features.dust_lane(q, looks["lane_side"])
+    for along, across, sigma, share in (arms, old, lanes):
+        x, y = features.project(along, across, size, q, angle)
+        yield x, y, np.maximum(sigma * size[:, None], 0.05), share
+
+
+def draw_neighbours(u: np.ndarray) -> dict:
+    """Galaxies and stars that happen to stand near by, from uniform numbers (n, NEIGHBOURS, 8).
+
+    Their numbers rise as 10^(0.45 m) to m = 22.5, one in each stamp on average; stars are
+    exponential discs of 0.01 arcsec.
+    """
+    radius, angle = 4 + 11 * np.sqrt(u[..., 2]), 2 * np.pi * u[..., 3]
+    size = np.where(u[..., 4] < 0.4, 0.01, 0.3 + 1.2 * u[..., 4])
+    place = [radius * np.cos(angle), radius * np.sin(angle)]
+    return {
+        "there": u[..., 0] < 0.35,
+        "magnitude": np.maximum(22.5 + np.log10(np.maximum(u[..., 1], 1e-6)) / 0.45, 16.0),
+        "kind": 3 * u[..., 5],
+        "redshift": 0.05 + 0.5 * u[..., 6],
+        "ellipses": [*place, size, 0.3 + 0.7 * u[..., 7], np.pi * (7 * u[..., 3] % 1)],
+    }
+
+
+def component_fluxes(physics: dict, looks: dict, field: dict, surveys) -> dict:
+    """Fluxes of everything in nanomaggies: `total` (n, surveys, 5) and `components`.
+
+    `components` (n, surveys, 5, C) are bulge, companion's bulge, disc, companion's disc,
+    neighbours, young stars, bar or tail, dust lane. Those of the galaxy add up to its total in
+    every band: the disc is what the others leave.
+    """
+    total, old, blue, near = _spectra(physics, field, surveys)
+    early = physics["early"][:, None]
+    merger = looks["morphology"] == MERGER
+    bulge = physics["bulge_fraction"][:, None] * np.where(early, total, old)
+    arms = looks["arm_fraction"][:, None] * blue
+    bar = ((looks["bar"] | merger) * looks["bar_fraction"])[:, None] * old
+    most = np.where(early, 1.0, LARGEST_PART)
+    scale = np.minimum(1, (most * total / (bulge + arms + bar)).min(axis=1))[:, None]
+    bulge, arms, bar = scale * bulge, scale * arms, scale * bar
+    disc = total - bulge - arms - bar
+    depth = (looks["dust_lane"] * looks["lane_depth"])[:, None] * np.tile(DUST_DEPTH, len(surveys))
+    lane = features.lane_light(depth)
+    lane = disc * lane / (1 - lane)
+    other = (merger * looks["companion_flux"])[:, None] * total
+    parts = [bulge, 0.3 * other, disc + lane, 0.7 * other, *near, arms, bar, -lane]
+    components = np.stack(parts, axis=-1).reshape(len(total), len(surveys), len(BANDS), -1)
+    return {
+        "total": total.reshape(len(total), len(surveys), len(BANDS)),
+        "components": components,
+        "bulge_to_total_r": (bulge / total)[:, BANDS.index("r")],
+    }
+
+
+def _spectra(physics, field, surveys):
+    """Band fluxes (n, bands) of the whole galaxy, of old and of young stars, and of neighbours.
+
+    Old and young stars are normalised to the r magnitude of the galaxy. All spectra are looked up
+    at once.
+    """
+    filters = [name for survey in surveys for name in survey.filters]
+    n = len(physics["redshift"])
+    whole = {name: physics[name] for name in PLAIN}
+    old = {**whole, "kind": np.maximum(whole["kind"] - 0.8, 0.1), "emission": np.zeros(n)}
+    blue = {**whole, "kind": np.minimum(whole["kind"] + 0.9, 3.0), "emission": np.full(n, 40.0)}
+    near = [{name: np.zeros(n) for name in PLAIN} | {"kind": kind} for kind in field["kind"].T]
+    spectra = [whole, old, blue, *near]
+    stacked = {name: np.concatenate([s[name] for s in spectra]) for name in PLAIN}
+    redshift = np.concatenate([np.tile(physics["redshift"], 3), field["redshift"].T.ravel()])
+    magnitude = np.concatenate([np.tile(physics["r_magnitude"], 3), field["magnitude"].T.ravel()])
+    flux = population.normalised_fluxes(filters, stacked, redshift, magnitude)
+    flux = flux.reshape(len(spectra), n, len(filters))
+    return *flux[:3], flux[3:] * field["there"].T[..., None]
