@@ -283,16 +283,13 @@ def _find_fault(file: h5py.File) -> str | None:
     if wrong := [name for name, length in lengths.items() if length != n]:
         return f"{wrong[0]} has {lengths[wrong[0]]} rows, redshift has {n}"
     catalogue = Table.read(file, path="catalogue", character_as_bytes=False)
-    if "id" in catalogue.colnames:
-        marked = np.zeros(n, int) if FLAG not in catalogue.colnames else catalogue[FLAG]
-        names = [x for x, bits in zip(catalogue["id"], marked, strict=True) if _unique(bits)]
-        if len(set(names)) < len(names):
-            return f"galaxy {max(names, key=names.count)} appears twice without the flag DUPLICATE"
+    name = next((name for name in ("id", "galaxy") if name in catalogue.colnames), None)
+    if name:
+        marked = catalogue[FLAG] if FLAG in catalogue.colnames else np.zeros(n, int)
+        once = list(catalogue[name][np.asarray(marked) & int(Flag.DUPLICATE) == 0])
+        if len(set(once)) < len(once):
+            return f"galaxy {max(once, key=once.count)} appears twice without the flag DUPLICATE"
     return None
-
-
-def _unique(bits: int) -> bool:
-    return not bits & Flag.DUPLICATE
 
 
 def validate(path: Path) -> None:
