@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from galtools import plots
+from galtools.fidelity import intervals
 from galtools.surveys import BANDS
 
 COLOURS = tuple(f"{a}-{b}" for a, b in pairwise(BANDS))
@@ -73,6 +74,65 @@ def overview(table, metrics, band, rows) -> pd.DataFrame:
         for row in rows
     }
     return pd.DataFrame(cells, index=pd.Index(list(metrics.values()), name=f"{band} band"))
+
+
+def galaxy_scatter(by_row, labels, rows):
+    """Draw one panel per quantity: each galaxy's value in the truth across, in other rows up.
+
+    `by_row` maps rows, the truth among them, to tables with a line per galaxy.
+    """
+    lines = -(-len(labels) // 2)
+    fig, axes = plt.subplots(lines, 2, figsize=(plots.WIDTH, 3.0 * lines + 0.4), squeeze=False)
+    for ax, (name, label) in zip(axes.flat, labels.items(), strict=False):
+        truth = by_row["truth"][name]
+        for row in rows:
+            style = {"color": plots.MODEL_COLOUR.get(row), "label": plots.MODEL_NAME.get(row, row)}
+            marker = plots.MODEL_MARKER.get(row, "o")
+            ax.scatter(truth, by_row[row][name], s=12, alpha=0.6, marker=marker, **style)
+        if truth.notna().any():
+            low, high = np.nanpercentile(truth, [1, 99])
+            edges = low - 0.2 * (high - low) - 1e-9, high + 0.2 * (high - low) + 1e-9
+            ax.set(xlim=edges, ylim=edges)
+        ax.axline((0, 0), slope=1, color="black", linewidth=0.8)
+        ax.set(xlabel=label, ylabel="same, other image")
+    shared_legend(fig, axes.flat[0])
+    return fig
+
+
+def quantity_strips(table, names, statistics, rows, height=4.6):
+    """Draw one panel per statistic, one line per quantity, with intervals.
+
+    The tidy table names its metrics "<quantity>_<statistic>".
+    """
+    found = table.set_index(["row", "metric"])
+    size = (plots.WIDTH, height)
+    fig, axes = plt.subplots(1, len(statistics), figsize=size, sharey=True, squeeze=False)
+    for ax, (statistic, label) in zip(axes.flat, statistics.items(), strict=True):
+        for k, row in enumerate(rows):
+            part = found.loc[[(row, f"{name}_{statistic}") for name in names]]
+            y = np.arange(len(names)) + 0.6 / len(rows) * (k - (len(rows) - 1) / 2)
+            error = np.array([part.value - part.low, part.high - part.value])
+            style = {"color": plots.MODEL_COLOUR.get(row), "label": plots.MODEL_NAME.get(row, row)}
+            marker = plots.MODEL_MARKER.get(row, "o")
+            ax.errorbar(part.value, y, xerr=error, ls="none", marker=marker, ms=5, **style)
+        ax.set(xlabel=label, yticks=range(len(names)))
+    axes[0, 0].set_yticklabels([name.replace("_", " ") for name in names])
+    axes[0, 0].invert_yaxis()
+    shared_legend(fig, axes.flat[0])
+    return fig
+
+
+def judge(table, claims, models):
+    """Judge claims by a tidy table: {sentence: (metric, band, (low, high))} to lines of verdicts."""
+    found = table.set_index(["row", "metric", "band"])
+    lines = []
+    for text, (metric, band, claim) in claims.items():
+        for model in models:
+            line = found.loc[(model, metric, band)]
+            estimate = intervals.Estimate(line.value, line.low, line.high, line.n)
+            shown = with_interval(line.value, line.low, line.high)
+            lines.append((text, model, shown, intervals.verdict(estimate, claim)))
+    return verdicts(lines)
 
 
 def verdicts(claims) -> pd.DataFrame:
