@@ -10,7 +10,7 @@ TINY := $(CURDIR)/_build/test
 .PHONY: help book test lint bench clean distclean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s%s\n", $$1, $$2}'
 	@echo
 	@echo "PROFILE=tiny|quick|paper (now $(PROFILE)), RESULTS=folder (now $(RESULTS)), PYTHON=$(PYTHON)"
 
@@ -21,8 +21,8 @@ book: .venv/.ready ## run what changed and render the book into _build/html
 	@$(VENV_PYTHON) workflow/build.py --profile "$(PROFILE)" --results "$(RESULTS)"
 
 test: .venv/.ready ## build the tiny book and run every test; TESTS="tests/test_x.py -k y" runs some
-	@$(VENV_PYTHON) workflow/build.py --profile tiny --results $(TINY)/results --out $(TINY)
-	@GALTOOLS_TINY=$(TINY) $(VENV_PYTHON) -m pytest $(TESTS)
+	@$(VENV_PYTHON) workflow/build.py --profile tiny --results "$(TINY)/results" --out "$(TINY)"
+	@GALTOOLS_TINY="$(TINY)" $(VENV_PYTHON) -m pytest $(TESTS)
 
 lint: .venv/.ready ## check style and spelling
 	@$(VENV_PYTHON) -m ruff check . && $(VENV_PYTHON) -m ruff format --check . && $(VENV_PYTHON) -m codespell_lib
@@ -30,8 +30,8 @@ lint: .venv/.ready ## check style and spelling
 bench: .venv/.ready ## run every benchmark; tables go to _build/benchmarks
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(VENV_PYTHON) $$file || exit 1; done
 
-clean: ## remove the rendered book and all results
-	rm -rf _build results
+clean: ## remove the rendered book and the results of tiny and quick
+	rm -rf _build results/tiny results/quick
 
-distclean: clean ## also remove the environment
-	rm -rf .venv
+distclean: clean ## also remove the environment and every result, those of paper too
+	rm -rf .venv results

@@ -117,7 +117,8 @@ def lupton(images, pixel_scale=None, weights=(1.0, 1.4, 2.3), stretch=5.0, softe
     planes = np.stack([images[..., BANDS.index(band), :, :] for band in "irg"])
     planes = planes * np.reshape(weights, (3,) + (1,) * (planes.ndim - 1)) / scale**2
     rows = planes.reshape(3, -1, images.shape[-1])  # astropy draws one picture: pile them up
-    rgb = make_lupton_rgb(*rows, stretch=stretch, Q=softening)
+    with np.errstate(divide="ignore", invalid="ignore"):  # astropy divides first, masks after
+        rgb = make_lupton_rgb(*rows, stretch=stretch, Q=softening)
     return rgb.reshape(*planes.shape[1:], 3)
 
 

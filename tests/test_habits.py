@@ -330,3 +330,10 @@ def test_weekly_run_has_neither_pins_nor_cache():
     assert "UNPINNED" in (ROOT / "workflow" / "install.py").read_text()
     assert "cache" not in (uses(weekly) + str([step.get("with") for step in job["steps"]]))
     assert {"make test", "make book"} <= set(commands(weekly).splitlines())
+
+
+def test_every_package_runs_on_the_oldest_python_promised():
+    """Debian 12 has 3.11.2: a pin that needs 3.11.5 would refuse to install there."""
+    for one in metadata.distributions():
+        needs = one.metadata.get("Requires-Python")
+        assert not needs or SpecifierSet(needs).contains("3.11.0"), one.name

@@ -96,7 +96,8 @@ def render(source: Path, out: Path) -> Path:
     if status or not index.exists():
         stage.clear(out / "_build" / ".doctrees")  # else the next build would not warn again
         stage.clear(out / "_build" / "html")
-        lines = re.findall(r"(?m)^.*(?:WARNING|ERROR|Error).*$", log.read_text())
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text())
+        lines = re.findall(r"(?m)^.*(?:WARNING|ERROR|Error).*$", plain)
         raise GaltoolsError("\n".join([*lines[:20], f"rendering failed; whole log: {log}"]))
     print(f"pages: rendered in {time.perf_counter() - started:.0f} s")
     seal.write_text(digest)
@@ -106,11 +107,16 @@ def render(source: Path, out: Path) -> Path:
 def build(profile: str, results: Path, out: Path, cores: int, pages: bool = True) -> Path:
     """Run, stage and render; return the first page (or the staged pages)."""
     folder = results / paths.check_profile(profile)
-    with only_one(folder) as lock:
+    with only_one(folder) as lock, only_one(out / "_build"):
         execute(profile, results, cores, lock)
         staged = out / "_build" / "stage"
         stage.stage(pipeline.load(profile, results), staged)
         return render(staged, out) if pages else staged
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def main() -> None:
@@ -119,7 +125,7 @@ def main() -> None:
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--results", type=Path, default=paths.ROOT / "results")
     parser.add_argument("--out", type=Path, default=paths.ROOT)
-    parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--cores", type=int, default=cores())
     parser.add_argument("--no-pages", action="store_true", help="run and stage, do not render")
     args = parser.parse_args()
     started = time.perf_counter()

@@ -21,9 +21,10 @@ def say(text: str) -> None:
     os.write(1, f"{text}\n".encode())
 
 
-def device() -> str:
-    """Name what the numbers were computed on."""
-    return "GPU" if Path("/dev/nvidia0").exists() else "CPU"
+def device(folder: Path, artefacts: dict[str, str]) -> str:
+    """Name what the numbers were computed on, from the manifests of what the run made."""
+    used = {manifest.read(folder / name).get("device", "cpu") for name in artefacts}
+    return ", ".join(sorted(used - {"cpu"})) or "cpu"
 
 
 def environment(cores: int, listing: Path) -> dict[str, str]:
@@ -76,7 +77,7 @@ def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], results: Path, cor
         "profile": run.profile,
         "seed": run.parameters.get("seed", 0),
         "version": __version__,
-        "device": device(),
+        "device": device(run.folder, artefacts),
         "cores": cores,
         "packages": manifest.package_versions(),
         "seconds": round(time.perf_counter() - started, 1),

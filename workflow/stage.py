@@ -15,8 +15,8 @@ from galtools.errors import GaltoolsError
 
 PROVENANCE = """:::{{admonition}} How this page was made
 :class: provenance
-Profile `{profile}`, seed {seed}, on {made}, in {seconds} s on a {device} ({cores} core(s));
-galtools {version}, torch {torch}, numpy {numpy}; key of code, parameters and inputs `{key:.12}`.
+Profile `{profile}`, seed {seed}, on {made}, in {seconds} s on {cores} CPU core(s),
+device {device}; galtools {version}, torch {torch}, numpy {numpy}; key of code, parameters and inputs `{key:.12}`.
 :::"""
 
 
@@ -40,8 +40,20 @@ def refreshed(source, executed):
     if len(code) != len(outputs):
         raise GaltoolsError("the notebook's cells changed while it ran: start again")
     for cell, run in zip(code, outputs, strict=True):
-        cell.outputs, cell.execution_count = run.outputs, run.execution_count
+        cell.outputs, cell.execution_count = joined(run.outputs), run.execution_count
     return source
+
+
+def joined(outputs: list) -> list:
+    """Join what a cell printed bit by bit into one piece."""
+    pieces: list = []
+    for output in outputs:
+        last = pieces[-1] if pieces else {}
+        if output.output_type == "stream" == last.get("output_type") and output.name == last.name:
+            last.text += output.text
+        else:
+            pieces.append(output)
+    return pieces
 
 
 def page(run: pipeline.Run) -> bytes:
