@@ -286,9 +286,10 @@ def _find_fault(file: h5py.File) -> str | None:
     name = next((name for name in ("id", "galaxy") if name in catalogue.colnames), None)
     if name:
         marked = catalogue[FLAG] if FLAG in catalogue.colnames else np.zeros(n, int)
-        once = list(catalogue[name][np.asarray(marked) & int(Flag.DUPLICATE) == 0])
-        if len(set(once)) < len(once):
-            return f"galaxy {max(once, key=once.count)} appears twice without the flag DUPLICATE"
+        once = catalogue[name][np.asarray(marked) & int(Flag.DUPLICATE) == 0]
+        values, times = np.unique(once, return_counts=True)
+        if (times > 1).any():
+            return f"galaxy {values[times > 1][0]} appears twice without the flag DUPLICATE"
     return None
 
 

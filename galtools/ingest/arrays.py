@@ -114,8 +114,8 @@ def read_arrays(
         if key is None:
             raise GaltoolsError(f"{path} holds {', '.join(arrays)}: need `data`, or u, g, r, i, z")
         cube = _in_order(_bands_first(arrays.pop(key), path), arrays, path)
-    if not len(cube) or cube.dtype.kind not in "fiu":
-        raise GaltoolsError(f"{path}: {len(cube)} images of type {cube.dtype}; need some numbers")
+    if not cube.size or cube.dtype.kind not in "fiu":
+        raise GaltoolsError(f"{path}: images are {cube.shape} {cube.dtype}; need some numbers")
     table = _catalogue(arrays, catalogue, len(cube), path)
     with np.errstate(over="ignore"):
         images = np.asarray(to_nanomaggies(cube, unit, survey), np.float32)
