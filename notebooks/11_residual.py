@@ -117,7 +117,7 @@ plt.show()
 # once divided by the noise: the target survey is so deep that the sharp centre is never hit.
 
 # %% mystnb={"figure": {"caption": "Four test galaxies, bright to faint: the source on the target's grid, the translation, the target, and the residual in the r band in units of the target's sky noise.", "name": "fig-residual-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
-study.examples(result)
+glue("examples", study.examples(result), display=False)
 plt.show()
 
 # %%

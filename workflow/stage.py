@@ -15,8 +15,8 @@ from galtools.errors import GaltoolsError
 
 PROVENANCE = """:::{{admonition}} How this page was made
 :class: provenance
-Profile `{profile}`, seed {seed}, on {made}, in {seconds} s on {cores} CPU core(s),
-device {device}; galtools {version}, torch {torch}, numpy {numpy}; key of code, parameters and inputs `{key:.12}`.
+Profile `{profile}`, seed {seed}, on {made}, in {seconds} s on {cores} CPU core(s), device {device};
+galtools {version}, torch {torch}, numpy {numpy}; key of code, parameters and inputs `{key:.12}`.
 :::"""
 
 
