@@ -114,7 +114,7 @@ def colours(flux) -> np.ndarray:
     return magnitude[:, :-1] - magnitude[:, 1:]
 
 
-def _measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
+def measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
     """Measure images already in memory; every entry is (n, bands), colours (n, bands - 1)."""
     scale = full_scale(pixel_scale)
     residual = y - x
@@ -158,7 +158,7 @@ def in_chunks(function, truth, translated, sigma) -> dict[str, np.ndarray]:
 
 def measure(truth, translated, sigma, pixel_scale: float) -> dict[str, np.ndarray]:
     """Measure every galaxy and band; `sigma` (n, bands) is the sky noise of the truth."""
-    return in_chunks(lambda x, y, s: _measure_few(x, y, s, pixel_scale), truth, translated, sigma)
+    return in_chunks(lambda x, y, s: measure_few(x, y, s, pixel_scale), truth, translated, sigma)
 
 
 def tidy(measured, metrics, labels, level="pixels", n_boot=intervals.N_BOOT, seed=0):

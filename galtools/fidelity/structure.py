@@ -147,7 +147,7 @@ def centre_and_size(images, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]
     return np.where(inside[..., None], np.stack([x, y], -1), np.nan), np.where(inside, size, np.nan)
 
 
-def _measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
+def measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
     """Measure images already in memory."""
     found = {}
     for side, images in (("x", x), ("y", y)):
@@ -167,7 +167,7 @@ def _measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
 
 def measure(truth, translated, sigma, pixel_scale: float) -> dict[str, np.ndarray]:
     """Measure the structure of every galaxy and band; arguments as for `pixels.measure`."""
-    return in_chunks(lambda x, y, s: _measure_few(x, y, s, pixel_scale), truth, translated, sigma)
+    return in_chunks(lambda x, y, s: measure_few(x, y, s, pixel_scale), truth, translated, sigma)
 
 
 def summarise(measured, bands=BANDS, n_boot=intervals.N_BOOT, seed=0):

@@ -1,0 +1,185 @@
+"""Judge what a stranger hands in before anything is measured: refuse it, or note what is odd."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from galtools.errors import GaltoolsError
+from galtools.fidelity import intervals, structure
+from galtools.fidelity.pixels import CHUNK, COLUMNS, check
+from galtools.surveys import BANDS, CFHTLS, SDSS
+
+FOREIGN = 20  # a median flux ratio beyond this means other units
+
+
+@dataclass
+class Inputs:
+    """Images that passed, and what there is to say about them."""
+
+    truth: object
+    translated: object
+    bands: tuple[str, ...]
+    pixel_scale: float
+    sigma: np.ndarray  # (n, bands) sky noise of the truth
+    facts: dict[str, np.ndarray]  # per galaxy and band
+    notes: list[str] = field(default_factory=list)
+
+
+def accept(truth, translated, bands=None, pixel_scale=None, noise=None) -> Inputs:
+    """Check the images and look up, or estimate, what was not said about them."""
+    _check_layout(truth, translated)
+    check(truth, translated)
+    bands = _name_bands(truth.shape[1], bands)
+    scale = pixel_scale or _guess_scale(truth.shape[-1])
+    facts = _look(truth, translated)
+    _check_units(facts)
+    sigma = facts["sigma"] if noise is None else _per_galaxy(noise, truth.shape[:2])
+    found = Inputs(truth, translated, bands, scale, sigma, facts)
+    if noise is None:
+        found.notes.append("noise: not given, estimated from the edges of the truth")
+    if pixel_scale is None:
+        found.notes.append(f"pixel scale: not given, taken to be {scale} arcsec from the size")
+    found.notes += _oddities(facts)
+    return found
+
+
+def _check_layout(truth, translated) -> None:
+    """Recognise the common mistakes of shape by name."""
+    shapes = [tuple(images.shape) for images in (truth, translated)]
+    for name, shape in zip(("truth", "translated"), shapes, strict=True):
+        if len(shape) == 4 and shape[-1] <= 10 < shape[1]:
+            raise GaltoolsError(
+                f"{name} has shape {shape}, bands last: move them, np.moveaxis(images, -1, 1)"
+            )
+    if len(shapes[0]) == len(shapes[1]) == 4:
+        (n, bands, *size), (m, others, *there) = shapes
+        if n != m:
+            raise GaltoolsError(f"truth has {n} galaxies and the translation {m}: match them first")
+        if bands != others:
+            raise GaltoolsError(
+                f"truth has {bands} bands and the translation {others}: hand in the same bands"
+            )
+        if size != there:
+            raise GaltoolsError(
+                f"truth is {size[0]} x {size[1]} pixels and the translation {there[0]} x "
+                f"{there[1]}: resample one onto the grid of the other"
+            )
+
+
+def _name_bands(count: int, bands) -> tuple[str, ...]:
+    if bands is None:
+        if count != len(BANDS):
+            raise GaltoolsError(f"the images have {count} bands: name them, e.g. bands='gri'")
+        return BANDS
+    if len(bands) != count or len(set(bands)) != count:
+        raise GaltoolsError(f"bands {tuple(bands)} do not name the {count} bands of the images")
+    return tuple(bands)
+
+
+def _guess_scale(width: int) -> float:
+    known = {survey.stamp: survey.pixel_scale for survey in (SDSS, CFHTLS)}
+    if width not in known:
+        raise GaltoolsError(
+            f"stamps of {width} pixels are of no known survey: give pixel_scale in arcsec"
+        )
+    return known[width]
+
+
+def _per_galaxy(noise, shape) -> np.ndarray:
+    try:
+        sigma = np.array(np.broadcast_to(np.asarray(noise, float), shape))
+    except ValueError:
+        raise GaltoolsError(
+            f"noise has shape {np.shape(noise)}: give one number per band, or {shape}"
+        ) from None
+    if not (sigma > 0).all():
+        raise GaltoolsError("noise must be positive, the sky's standard deviation in nanomaggies")
+    return sigma
+
+
+def _look(truth, translated) -> dict[str, np.ndarray]:
+    """One pass over the images: fluxes, noise, and what is broken; every entry (n, bands)."""
+    parts = []
+    for start in range(0, len(truth), CHUNK):
+        rows = slice(start, start + CHUNK)
+        x, y = (np.asarray(images[rows], dtype=np.float64) for images in (truth, translated))
+        broken = ~(np.isfinite(x) & np.isfinite(y)).all((2, 3))
+        x, y = (np.where(np.isfinite(images), images, 0) for images in (x, y))
+        sigma = structure.noise_level(x)
+        parts.append(
+            {
+                "broken": broken,
+                "constant": (np.ptp(x, axis=(2, 3)) == 0) | (np.ptp(y, axis=(2, 3)) == 0),
+                "flux_truth": x.sum((2, 3)),
+                "flux_translated": y.sum((2, 3)),
+                "sigma": np.where(sigma > 0, sigma, np.nan),  # no noise, no unit of noise
+            }
+        )
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _check_units(facts) -> None:
+    """Refuse images in other units; name the factor 1000 between zero points 22.5 and 30."""
+    x, y = facts["flux_truth"], facts["flux_translated"]
+    good = (x > 0) & (y > 0) & ~facts["broken"]
+    if not good.any():
+        return
+    ratio = np.median(y[good] / x[good])
+    if 1 / FOREIGN < ratio < FOREIGN:
+        return
+    for factor, what in ((1000, "divide it by 1000"), (0.001, "multiply it by 1000")):
+        if 0.5 < ratio / factor < 2:
+            raise GaltoolsError(
+                f"the translation is {ratio:.3g} times as bright as the truth, the factor 1000 "
+                f"between zero points 30 and 22.5: {what}, or bring both to nanomaggies"
+            )
+    raise GaltoolsError(
+        f"the translation is {ratio:.3g} times as bright as the truth: bring both to nanomaggies"
+    )
+
+
+def _oddities(facts) -> list[str]:
+    """Say in words what the table's lines on the input mean."""
+    n = len(facts["broken"])
+    notes = []
+    if n < intervals.MIN_GALAXIES:
+        notes.append(f"only {n} galaxies: intervals are rough below {intervals.MIN_GALAXIES}")
+    if broken := int(facts["broken"].any(axis=1).sum()):
+        notes.append(
+            f"{broken} of {n} galaxies have pixels that are no number (NaN borders?): their bands "
+            "are not measured; crop the stamps to get them back"
+        )
+    if constant := int(facts["constant"].any(axis=1).sum()):
+        notes.append(f"{constant} of {n} galaxies have a constant image: no correlation, no shape")
+    dark = (facts["flux_truth"] <= 0) | (facts["flux_translated"] <= 0)
+    if negative := int(dark.any(axis=1).sum()):
+        notes.append(f"{negative} of {n} galaxies have no positive flux in some band: no colour")
+    if _shuffled(facts):
+        notes.append("the brightness of truth and translation is unrelated: another order?")
+    return notes
+
+
+def _shuffled(facts) -> bool:
+    """Tell whether galaxies seem to be in another order: same brightness overall, not one by one.
+
+    A Spearman correlation of at most three standard errors, 3 / sqrt(n - 1), would arise by chance.
+    """
+    x, y = (np.nansum(facts[f"flux_{side}"], axis=1) for side in ("truth", "translated"))
+    if len(x) < intervals.MIN_GALAXIES or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return False
+    ranks = np.stack([pd.Series(v).rank().to_numpy() for v in (x, y)])
+    return bool(intervals.correlation(ranks) < 3 / np.sqrt(len(x) - 1))
+
+
+def table(facts, bands) -> pd.DataFrame:
+    """Shares of galaxies with something odd, per band, as lines of the card."""
+    dark = (facts["flux_truth"] <= 0) | (facts["flux_translated"] <= 0)
+    shares = {"broken": facts["broken"], "constant": facts["constant"], "no_flux": dark}
+    n = len(dark)
+    rows = [
+        ("input", band, name, float(share[:, k].mean()), np.nan, np.nan, n)
+        for name, share in shares.items()
+        for k, band in enumerate(bands)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)

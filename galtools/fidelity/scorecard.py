@@ -1,0 +1,227 @@
+"""The card: everything that can be said about a translator from the images it made.
+
+>>> from galtools.fidelity import card
+>>> result = card(truth, translated, redshift=z)   # doctest: +SKIP
+>>> result.save("card.html")                       # doctest: +SKIP
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from galtools import manifest
+from galtools.errors import GaltoolsError
+from galtools.fidelity import inputs, intervals, peaks, pixels, structure
+from galtools.fidelity.pixels import COLUMNS, Metric
+
+FORMAT = "galtools card 1"
+FOLDS = 5  # parts of the sample for the redshift from peaks: learn on four, predict the fifth
+SEEING = 1.3  # arcsec, the PSF that morphology assumes when none is given
+
+
+@dataclass
+class Card:
+    """One translator's fidelity: a tidy table, what is missing from it, and what to know."""
+
+    name: str
+    table: pd.DataFrame  # level, band, metric, value, low, high, n
+    missing: dict[str, str] = field(default_factory=dict)  # level: why it is not there
+    notes: list[str] = field(default_factory=list)
+
+    def get(self, metric: str, band: str) -> intervals.Estimate:
+        """Look up one line of the table."""
+        found = self.table[(self.table.metric == metric) & (self.table.band == band)]
+        if found.empty:
+            raise GaltoolsError(f"this card has no {metric!r} in band {band!r}")
+        return intervals.Estimate(*found.iloc[0][["value", "low", "high", "n"]])
+
+    def save(self, path) -> Path:
+        """Write the card, by the ending of `path`: .json to compare, .html to read, or .csv."""
+        path = Path(path)
+        if path.suffix not in (".json", ".html", ".csv"):
+            raise GaltoolsError(f"cannot write a card as {path.name}: end it in .json, .html, .csv")
+        with manifest.atomic(path) as new:
+            if path.suffix == ".json":
+                new.write_text(self.to_json())
+            elif path.suffix == ".csv":
+                self.table.to_csv(new, index=False)
+            else:
+                new.write_text(self.page(), encoding="utf-8")
+        return path
+
+    def to_json(self) -> str:
+        """Write the card as JSON; infinities and gaps become strings, since JSON has neither."""
+        table = self.table.astype(object)
+        rows = [[_plain(value) for value in row] for row in table.itertuples(index=False)]
+        content = {"format": FORMAT, "name": self.name, "columns": COLUMNS, "rows": rows}
+        return json.dumps(content | {"missing": self.missing, "notes": self.notes}, indent=1) + "\n"
+
+    def page(self) -> str:
+        """Write the card as one HTML page that needs nothing else."""
+        from galtools.cardpage import page  # figures are only drawn when somebody wants them
+
+        return page(self)
+
+    def _repr_html_(self) -> str:
+        from galtools.cardpage import body
+
+        return body(self, figures=False)
+
+
+def _plain(value):
+    if isinstance(value, float) and not np.isfinite(value):
+        return str(value)  # "nan", "inf": float() reads them back
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def load(path) -> Card:
+    """Read a card that was saved as JSON."""
+    try:
+        content = json.loads(Path(path).read_text())
+        if content["format"] != FORMAT:
+            raise KeyError
+        table = pd.DataFrame(content["rows"], columns=content["columns"])
+        numbers = {name: float for name in ("value", "low", "high")} | {"n": int}
+        return Card(content["name"], table.astype(numbers), content["missing"], content["notes"])
+    except OSError as error:
+        raise GaltoolsError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError):
+        raise GaltoolsError(f"{path} is no card of galtools, or a damaged one") from None
+
+
+def merge(cards) -> pd.DataFrame:
+    """Join cards into one table with a column "row", the name of the translator."""
+    cards = list(cards)
+    names = [card.name for card in cards]
+    if not cards or len(set(names)) < len(names):
+        raise GaltoolsError(f"a leaderboard needs cards of different names, not {names}")
+    parts = [card.table.assign(row=card.name) for card in cards]
+    return pd.concat(parts, ignore_index=True)
+
+
+def card(
+    truth, translated, source=None, redshift=None, *, name="translation", bands=None,
+    pixel_scale=None, noise=None, weights=None, psf_fwhm=None, morphology=100, jobs=2,
+    n_boot=intervals.N_BOOT, seed=0,
+) -> Card:  # fmt: skip
+    """Measure the fidelity of `translated` to `truth`, both (n, bands, H, W) in nanomaggies.
+
+    Arrays, or anything that gives arrays when sliced (`files.open_images`). What is not given
+    shows in `Card.missing`.
+
+    source       the images that were translated, on the truth's grid: what was gained over them
+    redshift     (n,): how well the fluxes of the peaks still predict it
+    noise        sky sigma of the truth, one number, per band, or (n, bands); else estimated
+    weights      (n, bands, H, W), pixels of weight zero are left out
+    psf_fwhm     seeing of the truth in arcsec, one number or per galaxy, for the morphology
+    morphology   galaxies that statmorph measures, in r or the middle band; 0 for none
+    """
+    if weights is not None:
+        truth, translated = _mask(truth, weights), _mask(translated, weights)
+    given = inputs.accept(truth, translated, bands, pixel_scale, noise)
+    measured = _measure(given)
+    result = Card(name, _summarise(given, measured, n_boot, seed), notes=given.notes)
+    parts = {
+        "against source": lambda: _gain(given, measured, source, n_boot, seed),
+        "morphology": lambda: _morphology(given, psf_fwhm, morphology, jobs, n_boot, seed),
+        "peak redshift": lambda: _redshift(given, measured, redshift, n_boot, seed),
+    }
+    for level, part in parts.items():
+        try:
+            result.table = pd.concat([result.table, part()], ignore_index=True)
+        except Missing as reason:
+            result.missing[level] = str(reason)
+    return result
+
+
+class Missing(Exception):
+    """A level that cannot be measured; the message says why."""
+
+
+def _mask(images, weights):
+    """Set pixels of weight zero to zero in truth and translation alike."""
+    if tuple(images.shape) != np.shape(weights):
+        raise GaltoolsError(f"weights have shape {np.shape(weights)}, images {tuple(images.shape)}")
+    return np.where(np.asarray(weights) > 0, images[:], 0)
+
+
+def _measure(given) -> dict[str, np.ndarray]:
+    """Measure pixels, structure and peaks in one pass over the images."""
+
+    def few(x, y, sigma):
+        return (
+            pixels.measure_few(x, y, sigma, given.pixel_scale)
+            | structure.measure_few(x, y, sigma, given.pixel_scale)
+            | peaks.measure_few(x, y)
+        )
+
+    return pixels.in_chunks(few, given.truth, given.translated, given.sigma)
+
+
+def _summarise(given, measured, n_boot, seed) -> pd.DataFrame:
+    modules = (pixels, structure, peaks)
+    parts = [module.summarise(measured, given.bands, n_boot, seed) for module in modules]
+    return pd.concat([inputs.table(given.facts, given.bands), *parts], ignore_index=True)
+
+
+def _gain(given, measured, source, n_boot, seed) -> pd.DataFrame:
+    """Gain in PSNR and correlation over the source, galaxy by galaxy."""
+    if source is None:
+        raise Missing("no source images were given")
+    if tuple(source.shape) != tuple(given.truth.shape):
+        raise Missing(f"source has shape {tuple(source.shape)}: resample it to the truth's grid")
+    floor = pixels.measure(given.truth, source, given.sigma, given.pixel_scale)
+    gains = {key: measured[key] - floor[key] for key in ("psnr", "correlation")}
+    metrics = {
+        f"{key}_gain": Metric((key,), intervals.mean, np.inf, f"{key}, y minus source")
+        for key in gains
+    }
+    return pixels.tidy(gains, metrics, given.bands, "against source", n_boot, seed)
+
+
+def _morphology(given, psf_fwhm, count, jobs, n_boot, seed) -> pd.DataFrame:
+    """Shapes of the first `count` galaxies in r, or in the middle band."""
+    if not count:
+        raise Missing("not asked for: morphology=0")
+    from galtools.fidelity import morphology  # statmorph takes a second to import
+
+    k = given.bands.index("r") if "r" in given.bands else len(given.bands) // 2
+    n = min(count, len(given.truth))
+    x, y = (np.asarray(images[:n])[:, k] for images in (given.truth, given.translated))
+    if psf_fwhm is None:
+        given.notes.append(f"PSF: not given, {SEEING} arcsec assumed for the morphology")
+    seeing = np.broadcast_to(SEEING if psf_fwhm is None else psf_fwhm, len(given.truth))[:n]
+    images, fwhm = {"truth": x, "translated": y}, {"truth": seeing, "translated": seeing}
+    table = morphology.measure(
+        images, x, given.sigma[:n, k], fwhm, given.pixel_scale, jobs, progress=False
+    )
+    rows = {row: part.reset_index(drop=True) for row, part in table.groupby("row")}
+    return morphology.summarise(rows["truth"], rows["translated"], given.bands[k], n_boot, seed)
+
+
+def _redshift(given, measured, redshift, n_boot, seed) -> pd.DataFrame:
+    """Redshift from the peaks: learnt from true images, shown true and translated ones."""
+    if redshift is None:
+        raise Missing("no redshifts were given")
+    z = np.asarray(redshift, float)
+    if z.shape != (len(given.truth),):
+        raise GaltoolsError(f"redshift has shape {z.shape}: give one per galaxy")
+    if len(z) < 10 * FOLDS:
+        raise Missing(f"{len(z)} galaxies are too few to learn redshifts from: give {10 * FOLDS}")
+    if not np.isfinite(z).all() or np.ptp(z) == 0:
+        raise Missing("redshifts must be finite and not all the same")
+    floor = np.nanmedian(given.sigma, axis=0)
+    sides = {
+        side: peaks.features(measured[f"box_{side}"], floor) for side in ("truth", "translated")
+    }
+    parts = []
+    for kind in ("knn", "boosting"):
+        errors = peaks.cross_predict(kind, sides, z, FOLDS, seed)
+        parts += [
+            peaks.redshift_summary(error, f"{kind}, {side}", n_boot, seed)
+            for side, error in errors.items()
+        ]
+    return pd.concat(parts, ignore_index=True)
