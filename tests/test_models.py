@@ -1,0 +1,155 @@
+"""What every model has to keep: registry, sizes, fields of view, overfitting, exact resume."""
+
+import numpy as np
+import pytest
+import torch
+from blobs import blobs
+
+from galtools import loop, models, train
+from galtools.errors import GaltoolsError
+from galtools.models.common import Batch, count_parameters, pad_to_multiple, pixel_loss
+from galtools.train import Settings
+
+LEARNING = [name for name in models.names() if name != "resample"]
+
+
+def fresh(name, profile="tiny", **changes):
+    torch.manual_seed(0)
+    return models.build(name, "cross", profile, **changes)
+
+
+def batch_of(source, target):
+    return Batch(source, target, lambda y: y, lambda f: f, 0.0, torch.Generator())
+
+
+def test_all_models_of_the_paper_are_registered():
+    expected = {"resample", "residual", "swin", "srgan", "capsule", "diffusion"}
+    assert expected <= set(models.names())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("vae", "cross", "tiny"), "choose one of capsule, diffusion"),
+        (("swin", "across", "tiny"), "choose one of intra, cross"),
+        (("swin", "cross", "huge"), "choose one of tiny, quick, paper"),
+    ],
+)
+def test_unknown_names_are_refused(arguments, message):
+    with pytest.raises(GaltoolsError, match=message):
+        models.build(*arguments)
+    with pytest.raises(GaltoolsError, match="cannot be built"):
+        models.build("swin", "cross", "tiny", wings=2)
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_any_bands_and_any_grid(name):
+    network = fresh(name, bands=(3, 4)).eval()
+    with torch.no_grad():
+        assert network(torch.randn(2, 3, 26, 22)).shape == (2, 4, 26, 22)
+        noise = torch.randn(1, 4, 16, 16)
+        assert network.sample(torch.randn(1, 3, 16, 16), noise).shape == noise.shape
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_a_recipe_rebuilds_the_network(name):
+    network = fresh(name)
+    again = models.rebuild(network.recipe)
+    again.load_state_dict(network.state_dict())
+    assert again.recipe == network.recipe
+
+
+def convolution(a, b, k):
+    return a * b * k * k + b
+
+
+def test_parameter_counts_as_designed():
+    def block(c):
+        return 2 * convolution(c, c, 3)
+
+    residual = convolution(20, 48, 3) + 3 * block(48) + convolution(48, 20, 3)
+    assert count_parameters(fresh("residual", "quick")) == residual + convolution(48, 20, 1)
+    attention = 48 * 144 + 144 + 48 * 48 + 48 + 49 * 4
+    layer = attention + 2 * 96 + 48 * 96 + 96 + 96 * 48 + 48
+    group = 2 * layer + convolution(48, 48, 3)
+    swin = convolution(20, 48, 3) + 2 * group + convolution(48, 20, 3)
+    assert count_parameters(fresh("swin", "quick")) == swin
+
+
+def field_of_view(network, side=64, pixel=33):
+    """Extent of the source pixels on which one target pixel depends."""
+    torch.manual_seed(1)
+    for parameter in network.parameters():
+        parameter.data.normal_(0, 0.1)
+    x = torch.randn(1, 5, side, side, requires_grad=True)
+    network(x)[0, :, pixel, pixel].sum().backward()
+    rows = x.grad.abs().sum(dim=(0, 1, 3)).nonzero().flatten()
+    return int(rows.max() - rows.min() + 1)
+
+
+def test_receptive_fields_as_designed():
+    # in packed pixels: head 1, each block 2, tail 1 to either side; the centre is one more
+    assert field_of_view(fresh("residual")) == 2 * (2 * (1 + 2 + 1) + 1)
+    assert field_of_view(fresh("residual", blocks=3)) == 2 * (2 * (1 + 6 + 1) + 1)
+    assert field_of_view(fresh("swin")) > field_of_view(fresh("swin", depth=1))
+
+
+def test_pixel_loss_against_closed_form():
+    source = torch.zeros(2, 1, 16, 16)
+    losses = pixel_loss(source + 0.75, batch_of(source, source + 0.5))
+    assert losses["pixel"].item() == pytest.approx(0.25)
+    assert losses["flux"].item() == pytest.approx(0.25)
+    noise = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(8, 8).expand(2, 1, 16, 16)
+    losses = pixel_loss(source + noise, batch_of(source, source))
+    assert losses["pixel"].item() == 1.0  # every pixel is off by one,
+    assert losses["flux"].item() == 0.0  # but no block has lost any light
+
+
+def test_padding_is_by_reflection():
+    x = torch.arange(6.0).view(1, 1, 1, 6).expand(1, 1, 6, 6)
+    padded = pad_to_multiple(x, 4)
+    assert padded.shape[-2:] == (8, 8)
+    assert padded[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5, 4, 3]
+
+
+@pytest.mark.parametrize("task", models.TASKS)
+@pytest.mark.parametrize("name", LEARNING)
+def test_every_model_overfits_eight_images(name, task):
+    pairs = blobs(n=8)
+    if task == "intra":
+        pairs.target, pairs.noise = pairs.source, pairs.noise[:, [0, 0]]
+    network = fresh(name)
+    settings = Settings(steps=150, batch=8, crop=0, rate=5e-3, ema=0.9, checks=1)
+    before = train.validator(pairs, train.scaling_of(pairs))
+    network.scaling = train.scaling_of(pairs)
+    start = before(network)["chi"]
+    assert train.train(network, pairs, pairs, settings)[-1]["chi"] < 0.15 * start
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_every_model_resumes_exactly(name, tmp_path, monkeypatch):
+    pairs, straight, again = blobs(), fresh(name), fresh(name)
+    settings = Settings(steps=6, batch=2, crop=8, checks=1, save_seconds=0)
+    train.train(straight, pairs, pairs, settings)
+    advance = loop.Trainer.advance
+
+    def killed(self, draw):
+        if self.step == 4:
+            raise KeyboardInterrupt
+        return advance(self, draw)
+
+    monkeypatch.setattr(loop.Trainer, "advance", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(fresh(name), pairs, pairs, settings, folder=tmp_path, key="a")
+    monkeypatch.setattr(loop.Trainer, "advance", advance)
+    train.train(again, pairs, pairs, settings, folder=tmp_path, key="a")
+    for key, value in straight.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key]), key
+
+
+def test_noise_of_a_galaxy_does_not_depend_on_its_company():
+    from galtools.models.common import galaxy_noise
+
+    many, one = (galaxy_noise((2, 4, 4), 3, k, "cpu") for k in (range(5), [4]))
+    assert torch.equal(many[4], one[0])
+    assert abs(float(np.std(galaxy_noise((64, 64), 0, range(4), "cpu").numpy())) - 1) < 0.03
