@@ -68,7 +68,8 @@ class Streamed(IterableDataset):
     """Pairs made as they are needed: `maker(n, start)` gives galaxies start .. start + n.
 
     With the simulator, ``Streamed(partial(simulate.pairs, seed=0), n=100_000)``. Blocks come in an
-    order that `shuffle` (a seed, or None for none) and the epoch fix; workers share the blocks.
+    order that `shuffle` (a seed, or None for none) and the epoch fix; workers share the blocks,
+    and then the order also follows from torch's own seed.
     """
 
     def __init__(
@@ -93,16 +94,19 @@ class Streamed(IterableDataset):
 
     def __iter__(self) -> Iterator[Example]:
         """Make one epoch, or this worker's share of it."""
+        worker = get_worker_info()
+        # a loader starts its workers anew for every epoch, with a new seed that they share
+        loader_seed = worker.seed - worker.id if worker else 0
+        order_of = (self.shuffle or 0, self.epoch, loader_seed)
         starts = np.arange(self.start, self.start + self.n, self.block)
         if self.shuffle is not None:
-            starts = np.random.default_rng((self.shuffle, self.epoch)).permutation(starts)
+            starts = np.random.default_rng(order_of).permutation(starts)
         self.epoch += 1
-        worker = get_worker_info()
         for first in starts[worker.id :: worker.num_workers] if worker else starts:
             size = min(self.block, self.start + self.n - first)
             pairs = data.for_task(self.maker(int(size), start=int(first)), self.task)
             examples = _examples(pairs.source, pairs.target, pairs.redshift)
             order = np.arange(size)
             if self.shuffle is not None:
-                order = np.random.default_rng((self.shuffle, self.epoch, first)).permutation(size)
+                order = np.random.default_rng((*order_of, first)).permutation(size)
             yield from (examples[k] for k in order)

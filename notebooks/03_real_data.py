@@ -121,7 +121,8 @@ objects = catalogues.tidy(vstack([good, bad]))
 # Every stamp must show north up and east left, or a network would have to learn the surveys'
 # scanning patterns. There are two ways. *Nearest*: cut at the nearest pixel, then turn by quarter
 # turns and mirror. Every pixel stays what it was, but the galaxy sits up to half a pixel off the
-# centre and north up to 45 degrees off the vertical, as the columns `offset` and `rotation` say.
+# centre along each axis, and north up to 45 degrees off the vertical, as the columns `offset` and
+# `rotation` say band by band (in real SDSS fields, every band has a pixel grid of its own).
 # *Aligned*: resample onto a grid that is centred and upright. Light is conserved, yet each new
 # pixel blends its neighbours: noise is smoothed and becomes correlated.
 
@@ -371,8 +372,8 @@ plt.show()
 # - Cutting at the nearest pixel is exact; aligning keeps the light but only
 #   {glue:text}`real_smoothing:.2f` of the noise.
 # - Stretches and units invert to rounding. Regridding keeps the light, not the detail.
-# - Storing integers costs {glue:text}`real_rounding:.3f` of the noise and saves a factor of
-#   {glue:text}`real_ratio:.1f`.
+# - Storing integers adds a rounding of {glue:text}`real_rounding:.3f` of the noise, and makes files
+#   {glue:text}`real_ratio:.1f` times smaller.
 #
 # ## Exercises
 #

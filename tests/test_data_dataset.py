@@ -87,6 +87,19 @@ def test_epochs_differ_in_order_and_repeat_with_the_seed():
     assert epochs(2)[0] != first
 
 
+def test_epochs_differ_in_order_with_workers_too():
+    loader = DataLoader(Streamed(numbered, 64, block=4), batch_size=None, num_workers=2)
+
+    def epochs():
+        torch.manual_seed(5)
+        return [[x[0, 0, 0].item() for x, _, _ in loader] for _ in range(2)]
+
+    first, second = epochs()
+    assert first != second
+    assert sorted(first) == sorted(second) == list(range(64))
+    assert epochs() == [first, second]
+
+
 def test_memory_holds_a_few_batches_of_a_hundred_thousand_native_pairs(tmp_path):
     """A file whose chunks were never written takes no room, and reads as any other."""
     n, path = 100_000, tmp_path / "large.h5"

@@ -116,7 +116,7 @@ def test_every_orientation_is_brought_upright(angle, mirror):
     centroid = [
         np.sum(nearest.images[0, 2] * a) / image.sum() * SDSS.pixel_scale for a in (-xx, yy)
     ]
-    left = np.radians(float(nearest.catalogue["rotation"][0]))
+    left = np.radians(float(nearest.catalogue["rotation"][0, 2]))
     assert abs(np.degrees(left)) <= 45.001
     seen = np.hypot(*centroid), np.hypot(*expected)
     assert seen[0] == pytest.approx(seen[1], abs=0.3)  # half a pixel diagonal
@@ -173,6 +173,18 @@ def test_mixed_pixel_scales_are_refused(mock):
         cut([*planes["SDSS"][:2], planes["CFHTLS"][0]], catalogue, SDSS)
     with pytest.raises(GaltoolsError, match="at least one plane"):
         cut([], catalogue, SDSS)
+
+
+def test_each_band_is_cut_on_its_own_grid():
+    """The bands of an SDSS field are shifted against each other; the offsets say by how much."""
+    size, planes = 100, []
+    for k, band in enumerate(BANDS):
+        wcs = cutting.upright_wcs(150.0, 2.0, SDSS.pixel_scale, size)
+        wcs.wcs.crpix = wcs.wcs.crpix + np.array([0.1 * k, 0])
+        planes.append(plane_of(np.ones((size, size)), wcs, band=band))
+    table = tidy(Table({"ra": [150.0], "dec": [2.0], "z": [0.1]}))
+    offset = cut(planes, table, SDSS, align=False).catalogue["offset"][0]
+    np.testing.assert_allclose(offset, 0.0396 * np.arange(5), atol=1e-4)
 
 
 def test_header_written_is_the_wcs_used(tmp_path):

@@ -231,6 +231,16 @@ def test_zero_points_by_header(tmp_path):
     assert np.argwhere(tile.mask).tolist() == [[3, 4]]
 
 
+@pytest.mark.parametrize("ending", ["fits.gz", "fits.bz2"])
+def test_compressed_images_are_read_and_cut_ones_refused(tmp_path, ending):
+    path = write(tmp_path / f"a.{ending}", frame())
+    assert path.read_bytes()[:2] in (b"\x1f\x8b", b"BZ")
+    np.testing.assert_array_equal(read_plane(path).image, frame().data)
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(GaltoolsError, match="damaged"):
+        read_plane(path)
+
+
 def write(path, hdu):
     hdu.writeto(path)
     return path

@@ -1,11 +1,14 @@
 """Stamps of catalogued objects out of planes of the sky, north up and east left.
 
-SDSS scans run along great circles, so its images lie at any angle; CFHTLS tiles are upright. Two
-ways to bring them to one orientation: `align` resamples every stamp onto an upright grid centred on
-the object (pixels overlap in area, flux is conserved, neighbouring pixels' noise is correlated);
-without it, stamps are cut at the nearest pixel and only turned by quarter turns and mirrored, which
-leaves every pixel as it was, up to half a pixel off the object and up to 45 degrees off north. The
-columns `offset` and `rotation` say how much.
+SDSS scans run along great circles, so its images lie at any angle, and its bands are not on one
+pixel grid; CFHTLS tiles are upright and share theirs. Two ways to bring all to one orientation:
+
+`align` resamples every stamp onto an upright grid centred on the object. Pixels overlap in area and
+flux is conserved, but the noise is smoothed and neighbouring pixels are correlated.
+
+Without it, stamps are cut at the nearest pixel, turned by quarter turns and mirrored. Every pixel
+stays as it was, up to .71 pixel off the object (each band on its own) and up to 45 degrees off
+north. The columns `offset` and `rotation`, five numbers per object, say how much.
 """
 
 import numpy as np
@@ -136,7 +139,7 @@ def cut(planes: list[Plane], catalogue: Table, survey: Survey, *, align=True, si
     placed = has_position(table)
     sky = SkyCoord(np.where(placed, table["ra"], 0), np.where(placed, table["dec"], 0), unit="deg")
     found = np.zeros((n, len(BANDS)), bool)
-    table["offset"], table["rotation"] = np.zeros((2, n), np.float32)
+    table["offset"], table["rotation"] = np.zeros((2, n, len(BANDS)), np.float32)
     for k, band in enumerate(BANDS):
         own = [plane for plane in planes if plane.band == band]
         if not own:
@@ -148,7 +151,7 @@ def cut(planes: list[Plane], catalogue: Table, survey: Survey, *, align=True, si
         for j in np.flatnonzero(found[:, k]):
             plane = own[best[j]]
             parts = _cut_one(plane, places[best[j]][j], table[j], survey, size, align)
-            images[j, k], mask[j, k], table["offset"][j], table["rotation"][j] = parts
+            images[j, k], mask[j, k], table["offset"][j, k], table["rotation"][j, k] = parts
             psf[j, k] = plane.psf_fwhm or psf[j, k]
     table["offset"].unit, table["rotation"].unit = "arcsec", "deg"
     raise_flag(table, placed & ~found.any(axis=1), Flag.OFF_IMAGE)
