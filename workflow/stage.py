@@ -4,6 +4,7 @@ The outputs of a page come from its last run, the words and the look of its code
 it is now. They always belong together, because a run whose code has changed since is refused.
 """
 
+import base64
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pipeline
 from galtools import manifest, paths
 from galtools.errors import GaltoolsError
 
+GLUED_PNG = "application/papermill.record/image/png"
 PROVENANCE = """:::{{admonition}} How this page was made
 :class: provenance
 Profile `{profile}`, seed {seed}, on {made}, in {seconds} s on {cores} CPU core(s), device {device};
@@ -72,6 +74,17 @@ def page(run: pipeline.Run) -> bytes:
     return nbformat.writes(book).encode() + b"\n"
 
 
+def pictures(run: pipeline.Run) -> dict[str, bytes]:
+    """Glued figures as files, `<run>-<name>.png`: any page of the prose can show them."""
+    found = {}
+    for cell in nbformat.read(run.executed, as_version=4).cells:
+        for output in cell.get("outputs", ()):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            if name and (picture := output.data.get(GLUED_PNG)):
+                found[f"{run.name}-{name}.png"] = base64.b64decode(picture)
+    return found
+
+
 def mathjax() -> Path:
     """Find MathJax's single file in the installed package: no page may need the network."""
     from importlib.metadata import files
@@ -95,6 +108,7 @@ def stage(runs: dict[str, pipeline.Run], folder: Path) -> None:
         if not pipeline.is_current(run, runs):
             raise GaltoolsError(f"the code of {run.name} changed while it ran: start again")
         pages[folder / "notebooks" / f"{run.name}.ipynb"] = page(run)
+        pages |= {folder / "figures" / name: png for name, png in pictures(run).items()}
     for file in folder.rglob("*"):
         if file.is_file() and file not in pages:
             file.unlink()
