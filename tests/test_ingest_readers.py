@@ -288,6 +288,21 @@ def test_damage_in_a_folder_is_flagged_and_named_rows_stay(tmp_path):
     assert np.isfinite(stamps.images[1, [0, 1, 2, 4]]).all()
 
 
+def test_saturation_in_a_folder_is_masked_and_flagged(tmp_path):
+    folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"], SATURATE=50 * SDSS.sky_noise[4])
+    stamps = read_folder(folder, SDSS)  # the pixel in the middle is 100 sigma high
+    assert (stamps.catalogue["flag"] & Flag.SATURATED > 0).all()
+    assert np.argwhere(stamps.side.mask[0]).tolist() == [[4, 32, 32]]
+
+
+def test_band_in_the_name_must_be_that_of_the_header(tmp_path):
+    folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"])
+    (folder / "a_g.fits").rename(folder / "spare")
+    (folder / "a_r.fits").rename(folder / "a_g.fits")
+    with pytest.raises(GaltoolsError, match=r"a_g\.fits is named g, but its FILTER says r"):
+        read_folder(folder, SDSS)
+
+
 def test_folders_that_cannot_be_read_as_one_sample(tmp_path):
     folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"])
     with pytest.raises(GaltoolsError, match=r"pixels of 0\.396 arcsec, CFHTLS of 0\.187"):

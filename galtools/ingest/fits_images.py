@@ -112,11 +112,17 @@ def read_plane(path: Path, survey: Survey | None = None, ts_field: Path | None =
     zero_point = header.get("MZP_AB", header.get("MAGZP"))
     if not isinstance(zero_point, (int, float)) or not 15 < zero_point < 40:
         raise GaltoolsError(f"{path}: no zero point (MZP_AB or MAGZP) nor BUNIT nanomaggy; add one")
-    if isinstance(limit := header.get("SATURATE"), (int, float)) and limit > 0:
-        mask[pixels >= limit] |= SATURATED
+    mask[saturated(pixels, header)] |= SATURATED
     image = np.float32(counts_to_nanomaggies(pixels, zero_point))
     seeing = header.get("IQIMAGE")
     return Plane(band, image, mask, wcs, path, survey or CFHTLS, seeing)
+
+
+def saturated(pixels: np.ndarray, header: fits.Header) -> np.ndarray:
+    """Mask of the pixels at or above the limit SATURATE of the header, if it has one."""
+    limit = header.get("SATURATE")
+    known = isinstance(limit, (int, float)) and limit > 0
+    return pixels >= limit if known else np.zeros(pixels.shape, bool)
 
 
 def subtract_sky(counts: np.ndarray) -> np.ndarray:

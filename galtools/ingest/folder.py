@@ -14,10 +14,11 @@ from astropy.table import Table
 from galtools.errors import GaltoolsError
 from galtools.flags import FLAG, Flag, raise_flag
 from galtools.ingest.catalogue import tidy
-from galtools.ingest.fits_images import read_fits, read_wcs
+from galtools.ingest.cut import SAME_SCALE
+from galtools.ingest.fits_images import band_of, read_fits, read_wcs, saturated
 from galtools.ingest.stamps import Stamps, check_units, describe, flag_images, sky_noise
 from galtools.ingest.units import counts_to_nanomaggies
-from galtools.sides import NO_DATA
+from galtools.sides import NO_DATA, SATURATED
 from galtools.surveys import BANDS, Survey
 
 ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")
@@ -62,9 +63,25 @@ def _scale(header, path: Path) -> tuple[float, float, float]:
     return float(centre.ra.deg), float(centre.dec.deg), float(scale)
 
 
+def _check_file(pixels, header, part: str, path: Path, wanted: tuple, survey: Survey):
+    """Refuse a file of another shape, band or pixel scale; return its position and scale."""
+    if pixels.shape != wanted:
+        raise GaltoolsError(f"{path} is {pixels.shape}, need {wanted}: cut all objects alike")
+    if part != "cube" and header.get("FILTER") and (band := band_of(header, path)) != part:
+        raise GaltoolsError(f"{path} is named {part}, but its FILTER says {band}: correct one")
+    where = _scale(header, path)
+    if np.isfinite(where[2]) and abs(where[2] / survey.pixel_scale - 1) > SAME_SCALE:
+        raise GaltoolsError(
+            f"{path} has pixels of {where[2]:.3f} arcsec, {survey.name} of "
+            f"{survey.pixel_scale}: take files of one survey and one pixel scale"
+        )
+    return where
+
+
 def _read_object(files: dict[str, Path], survey: Survey, size: int, unit: str | None):
-    """Images (5, size, size), position, scale and flags of one object."""
+    """Images and mask (5, size, size), position, and flag of one object."""
     images = np.full((len(BANDS), size, size), np.nan, np.float32)
+    mask = np.zeros(images.shape, np.uint8)
     flag, where = 0, (np.nan, np.nan, np.nan)
     if "cube" not in files and set(BANDS) - set(files):
         flag |= Flag.MISSING_BAND
@@ -74,18 +91,13 @@ def _read_object(files: dict[str, Path], survey: Survey, size: int, unit: str | 
         except GaltoolsError:
             flag |= Flag.UNREADABLE
             continue
-        wanted = (len(BANDS), size, size) if part == "cube" else (size, size)
-        if pixels.shape != wanted:
-            raise GaltoolsError(f"{path} is {pixels.shape}, need {wanted}: cut all objects alike")
+        wanted = images.shape if part == "cube" else (size, size)
+        where = _check_file(pixels, header, part, path, wanted, survey)
         rows = slice(None) if part == "cube" else BANDS.index(part)
         images[rows] = _to_nanomaggies(pixels, header, survey, unit)
-        where = _scale(header, path)
-        if np.isfinite(where[2]) and abs(where[2] / survey.pixel_scale - 1) > 0.02:
-            raise GaltoolsError(
-                f"{path} has pixels of {where[2]:.3f} arcsec, {survey.name} of "
-                f"{survey.pixel_scale}: take files of one survey and one pixel scale"
-            )
-    return images, where, flag
+        mask[rows][saturated(pixels, header)] = SATURATED
+    mask[np.isnan(images)] |= NO_DATA
+    return images, mask, where[:2], int(flag)
 
 
 def _join(names: list[str], places: np.ndarray, catalogue: Table | None, folder: Path) -> Table:
@@ -115,11 +127,9 @@ def read_folder(
     objects = list_objects(folder)
     size = size or survey.stamp
     parts = [_read_object(files, survey, size, unit) for files in objects.values()]
-    images = np.stack([part[0] for part in parts])
-    places = np.array([part[1] for part in parts])
+    images, mask, places, bits = (np.array(column) for column in zip(*parts, strict=True))
     table = tidy(_join(list(objects), places, catalogue, folder), folder, positions=False)
-    raise_flag(table, slice(None), np.array([int(part[2]) for part in parts]))
-    mask = np.where(np.isnan(images), NO_DATA, 0).astype(np.uint8)
+    raise_flag(table, slice(None), bits)
     side = describe(images, survey, survey.pixel_scale, mask)
     stamps = Stamps(images, sky_noise(images), table, side)
     flag_images(stamps)
