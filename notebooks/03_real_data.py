@@ -88,7 +88,7 @@ facts = Table(
 )
 facts.to_pandas().style.format(precision=4).hide()
 
-# %% mystnb={"figure": {"caption": "The same square of sky in the r band, as its pixels lie in the file of each survey. North is to the right in the SDSS frame and up in the CFHTLS tile.", "name": "fig-real-fields"}, "image": {"alt": "Two grey images of a grid of galaxies, one turned by a quarter with respect to the other."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The same square of sky in the r band, as its pixels lie in the file of each survey. North is to the right in the SDSS frame and up in the CFHTLS tile. Where a galaxy ends in a straight edge, its simulated stamp ended.", "name": "fig-real-fields"}, "image": {"alt": "Two grey images of a grid of galaxies, one turned by a quarter with respect to the other."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.3))
 for ax, (name, layers) in zip(axes, planes.items(), strict=True):
     plane = layers[BANDS.index("r")]
