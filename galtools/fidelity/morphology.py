@@ -122,6 +122,7 @@ def measure(images: dict, truth, sigma, fwhm: dict, pixel_scale: float, jobs=2, 
         )
         for k in range(len(truth))
     )  # fmt: skip
+    jobs = min(jobs, 1 + len(truth) // 20) if jobs > 0 else jobs  # a process costs 20 galaxies
     found = Parallel(n_jobs=jobs, return_as="generator")(tasks)
     shown = tqdm(found, total=len(truth), desc="statmorph", disable=not progress, mininterval=5)
     lines = [
