@@ -49,7 +49,9 @@ def test_every_run_has_a_record_of_how_it_was_made(tiny):
 
 def test_every_artefact_is_whole_and_has_a_manifest(tiny):
     results = tiny / "results" / "tiny"
-    made = [path for path in results.rglob("*") if path.suffix in {".h5", ".safetensors", ".csv"}]
+    kept = ("data", "models", "translations", "tables")
+    made = [path for name in kept for path in (results / name).rglob("[!.]*")]
+    made = [path for path in made if path.suffix in {".h5", ".safetensors", ".csv"}]
     with_manifest = [path for path in made if manifest.manifest_path(path).exists()]
     beside_weights = {"history.csv", "metrics.json"}  # named in the manifest of their weights
     assert {path.name for path in made if path not in with_manifest} <= beside_weights
