@@ -47,16 +47,17 @@ class SpectralMix:
     kind_slope: float  # per magnitude of faintness
     kind_scatter: float
     dust: float  # median A_V
+    tilt: float  # mean
     break_step: float
-    break_slope: float  # per magnitude of faintness
+    uv_step: float
     break_scatter: float
     red_step: float
     emission: float  # median width of H alpha in Å
 
 
 MIX = tuple(SpectralMix.__dataclass_fields__)
-RED_MIX = SpectralMix(0.246, 0.054, 0.115, 0.035, 0.134, 0.0, 0.2, -0.024, 0.0)
-BLUE_MIX = SpectralMix(1.035, 0.314, 1.05, 0.27, -0.015, 0.0, 0.355, 0.0, 8.6)
+RED_MIX = SpectralMix(0.17, 0.06, 0.06, 0.035, -0.06, 0.08, 0.15, 0.18, 0.0, 0.0)
+BLUE_MIX = SpectralMix(1.05, 0.32, 0.55, 0.27, 0.0, -0.05, 0.05, 0.3, 0.0, 5.0)
 DUST_SCATTER = 0.4  # of ln A_V
 TILT_SCATTER = 0.05
 RED_SCATTER = 0.03
@@ -125,10 +126,9 @@ def draw_spectra(red, absolute, normal) -> dict[str, np.ndarray]:
     return {
         "kind": np.clip(kind, 0.0, 3.0),
         "dust": np.clip(mix["dust"] * np.exp(DUST_SCATTER * normal[:, 1]), 0, 2.9),
-        "tilt": np.clip(TILT_SCATTER * normal[:, 2], -0.45, 0.45),
-        "break_step": mix["break_step"]
-        + mix["break_slope"] * faint
-        + mix["break_scatter"] * normal[:, 3],
+        "tilt": np.clip(mix["tilt"] + TILT_SCATTER * normal[:, 2], -0.5, 0.5),
+        "break_step": mix["break_step"] + mix["break_scatter"] * normal[:, 3],
+        "uv_step": mix["uv_step"],
         "red_step": mix["red_step"] + RED_SCATTER * normal[:, 4],
         "emission": mix["emission"] * np.exp(0.7 * normal[:, 5]),
     }

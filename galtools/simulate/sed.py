@@ -4,8 +4,9 @@ Four observed spectra (Coleman, Wu and Weedman 1980; E, Sbc, Scd, Im, as extende
 ultraviolet and infrared by the files that GalSim ships) are mixed between neighbours, tilted,
 given a deeper or shallower 4000 Å break, weaker or stronger molecular bands in the red, emission
 lines and dust (Calzetti et al. 2000), redshifted and seen through the filter curves of astro-sedpy.
-Band fluxes are linear in the light below the break, above it, in the bands and in the lines: these
-four parts are tabulated once on template, redshift, A_V and tilt, and interpolated from then on.
+Band fluxes are linear in the light far below the break, below it, above it, in the bands and in
+the lines: these five parts are tabulated once on template, redshift, A_V and tilt, and then
+interpolated.
 """
 
 import importlib.util
@@ -20,6 +21,7 @@ TEMPLATES = ("E", "Sbc", "Scd", "Im")
 WAVELENGTH = np.geomspace(1200.0, 12000.0, 2000)  # Å, rest frame
 REFERENCE = 5500.0  # Å: templates, tilt and dust are normalised here
 BREAK = 4000.0  # Å
+BLANKETING = 3300.0  # Å: metal lines dim the light blueward
 MOLECULES = (6500.0, 8500.0)  # Å: bands of TiO and the like set in between
 LINES = {3727.0: 0.5, 5007.0: 0.3, 6563.0: 1.0}  # Å: equivalent width relative to H alpha
 LINE_WIDTH = 15.0  # Å, of the profile that stands for a line and its neighbours
@@ -53,14 +55,15 @@ def _spectra() -> np.ndarray:
 
 
 def _parts() -> np.ndarray:
-    """Factors on a spectrum (4, wavelengths): below the break, above it, red bands, lines."""
+    """Factors on a spectrum (5, wavelengths): far below the break, below, above, bands, lines."""
     first, last = MOLECULES
     ramp = np.clip((WAVELENGTH - first) / (last - first), 0, 1)
     lines = sum(
         strength * np.exp(-0.5 * ((WAVELENGTH - line) / LINE_WIDTH) ** 2)
         for line, strength in LINES.items()
     ) / (np.sqrt(2 * np.pi) * LINE_WIDTH)
-    return np.stack([WAVELENGTH < BREAK, WAVELENGTH >= BREAK, ramp, lines])
+    blanketed, above = WAVELENGTH < BLANKETING, WAVELENGTH >= BREAK
+    return np.stack([blanketed, ~blanketed & ~above, above, ramp, lines])
 
 
 def _responses(filters: tuple[str, ...]) -> np.ndarray:
@@ -92,13 +95,15 @@ def band_fluxes(filters: tuple[str, ...], spectrum: dict, redshift) -> np.ndarra
 
     `spectrum` holds arrays (n,): `kind` from 0 (E) over 1 (Sbc) and 2 (Scd) to 3 (Im); `dust`, A_V
     in magnitudes; `tilt`, the power of (wavelength / 5500 Å) that multiplies the light;
-    `break_step`, the magnitudes by which the side blueward of 4000 Å is dimmed; `red_step`, the
-    share of light added beyond the red bands; `emission`, the width of H alpha in Å.
+    `break_step`, the magnitudes by which the side blueward of 4000 Å is dimmed; `uv_step`, those
+    by which the side blueward of 3300 Å is dimmed further; `red_step`, the share of light added
+    beyond the red bands; `emission`, the width of H alpha in Å.
     """
     kind = np.clip(spectrum["kind"], 0, len(TEMPLATES) - 1)
     place = np.stack([redshift, spectrum["dust"], spectrum["tilt"]], axis=-1)
     flux = np.exp(table(tuple(filters))(place))
     below = 10 ** (-0.4 * np.asarray(spectrum["break_step"]))
-    parts = [below, np.ones(len(kind)), spectrum["red_step"], spectrum["emission"]]
+    far = below * 10 ** (-0.4 * np.asarray(spectrum["uv_step"]))
+    parts = [far, below, np.ones(len(kind)), spectrum["red_step"], spectrum["emission"]]
     mixing = np.maximum(0, 1 - np.abs(kind[:, None] - np.arange(len(TEMPLATES))))
     return np.einsum("nt,np,ntpf->nf", mixing, np.stack(parts, axis=-1), flux)

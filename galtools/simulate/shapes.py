@@ -13,7 +13,7 @@ GENERAL = 24  # random numbers of the galaxy as a whole
 UNIFORM = GENERAL + PER_NEIGHBOUR * NEIGHBOURS + 5 * features.YOUNG
 LARGEST_PART = 0.75  # of the light of any band in bulge, bar and arms together: the disc has more
 DUST_DEPTH = np.array([1.3, 1.1, 0.9, 0.75, 0.6])  # of a lane, ugriz, relative to the mean
-PLAIN = dict.fromkeys(("kind", "dust", "tilt", "break_step", "red_step", "emission"), 0.0)
+PLAIN = ("kind", "dust", "tilt", "break_step", "uv_step", "red_step", "emission")
 ELLIPTICAL, LENTICULAR, SPIRAL, IRREGULAR, MERGER = MORPHOLOGIES = (
     "elliptical",
     "lenticular",
