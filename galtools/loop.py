@@ -46,13 +46,12 @@ class Settings:
         if min(self.steps, self.batch, self.checks) < 1 or self.rate <= 0 or self.crop < 0:
             raise GaltoolsError("steps, batch, checks and rate must be positive, crop not negative")
 
-    def rate_at(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, then half a cosine down to zero."""
-        rise = max(1, round(self.warmup * self.steps))
-        if step < rise:
-            return self.rate * (step + 1) / rise
-        share = (step - rise) / max(1, self.steps - rise)
-        return self.rate * (1 + math.cos(math.pi * share)) / 2
+    def rate_at(self, share: float) -> float:
+        """Learning rate after a share of the steps: a linear rise, then half a cosine to zero."""
+        if share < self.warmup:
+            return self.rate * (share / self.warmup + 1 / self.steps)
+        fall = (share - self.warmup) / (1 - self.warmup)
+        return self.rate * (1 + math.cos(math.pi * fall)) / 2
 
     def is_check(self, step: int) -> bool:
         """Tell whether a validation follows this step."""
@@ -152,14 +151,15 @@ class Trainer:
     def move(self, name: str, batch) -> float:
         """Let one player lower its loss by one step; return the loss (nan if it sits out)."""
         player, optimiser = self.players[name], self.optimisers[name]
+        share = (self.step / self.settings.steps - player.begin) / (player.end - player.begin)
+        if not 0 <= share < 1:
+            return math.nan
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             terms = player.losses(batch)
-        if not terms:
-            return math.nan
         total = sum(terms.values())
         loss = self._refuse_divergence(name, total.item())
         for group in optimiser.param_groups:
-            group["lr"] = self.settings.rate_at(self.step)
+            group["lr"] = self.settings.rate_at(share)
         slopes = torch.autograd.grad(total, player.parameters, allow_unused=True)
         for parameter, slope in zip(player.parameters, slopes, strict=True):
             parameter.grad = slope

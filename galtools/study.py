@@ -125,3 +125,40 @@ def examples(study: Study):
     label = "(translation − truth) / noise σ"
     fig.colorbar(picture, ax=axes, location="bottom", extend="both", shrink=0.7, label=label)
     return fig
+
+
+def corner_noise(study: Study):
+    """Draw histograms of the noise in the corner of each stamp, r band, in units of the sky's."""
+    sky = study.pairs.noise[:, 1, R_BAND]
+    corner = np.s_[
+        :, R_BAND, : study.pairs.target.shape[-1] // 6, : study.pairs.target.shape[-1] // 6
+    ]
+    fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.8))
+    for name, images in (("target", study.pairs.target), (study.model, study.translated)):
+        noise = np.clip(images[corner].std(axis=(1, 2)) / sky, 0, 2)
+        style = {"color": plots.MODEL_COLOUR[name], "histtype": "step", "linewidth": 2}
+        label = plots.with_n(plots.MODEL_NAME[name], len(noise))
+        ax.hist(noise, np.linspace(0, 2, 41), label=label, **style)
+    ax.set(xlabel="noise in the corner / sky noise σ (last bin: 2 and more)", ylabel="galaxies")
+    ax.legend()
+    return fig
+
+
+def numbers(study: Study) -> dict:
+    """Return what the chapters quote, by names that start with the model's."""
+    table = compare(study)
+    ours, floor = table.iloc[0], table.loc["Resampling"]
+    corner = study.pairs.target.shape[-1] // 6
+    noise = [images[:, R_BAND, :corner, :corner].std(axis=(1, 2))
+             for images in (study.translated, study.pairs.target)]  # fmt: skip
+    values = {
+        "chi": ours["chi"],
+        "chi_floor": floor["chi"],
+        "bias": 100 * ours["bias"],
+        "scatter": 100 * ours["scatter"],
+        "scatter_floor": 100 * floor["scatter"],
+        "noise": np.median(noise[0] / noise[1]),
+        "seconds": study.seconds,
+    }
+    quoted = {f"{study.model}_{name}": float(value) for name, value in values.items()}
+    return quoted | {f"{study.model}_n": len(study.pairs), f"{study.model}_task": study.task}

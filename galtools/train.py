@@ -17,7 +17,7 @@ from galtools.models.common import Batch, count_parameters, draw
 from galtools.stretch import Scaling, fit_scaling
 from galtools.surveys import CFHTLS, SDSS
 
-SOFTENING = 5.0  # softening of the stretch in units of the source's sky noise per pixel
+SOFTENING = 2.0  # softening of the stretch in units of the source's sky noise per pixel
 VALID = 128  # galaxies of the validation split that are looked at during the training
 BOX = 0.25  # half side of the central box in which fluxes are judged, in stamps
 

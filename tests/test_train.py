@@ -84,9 +84,10 @@ def test_divergence_is_caught_and_the_last_good_weights_are_kept(tmp_path):
 
 def test_learning_rate_rises_then_falls_to_zero():
     settings = Settings(steps=100, rate=1.0, warmup=0.1)
-    rates = [settings.rate_at(step) for step in range(101)]
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[9] == rates[10] == 1.0
+    rates = [settings.rate_at(step / 100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[4] == pytest.approx(0.41)
+    assert rates[10] == 1.0
     assert rates[55] == pytest.approx(0.5)
     assert rates[100] == pytest.approx(0, abs=1e-12)
 

@@ -28,6 +28,8 @@ class Player(NamedTuple):
 
     parameters: list
     losses: Callable  # Batch -> {name: scalar tensor}, whose sum is lowered
+    begin: float = 0.0  # share of the training at which it enters
+    end: float = 1.0  # and at which it leaves; its learning rate rises and falls in between
 
 
 def pixel_loss(predicted, batch: Batch) -> dict[str, torch.Tensor]:

@@ -124,7 +124,7 @@ class Diffusion(Translator):
 
     def __init__(
         self, bands_in, bands_out, width, blocks,
-        steps: int = 10, sampler: str = "dpm++", start: float = 0.5,
+        steps: int = 10, sampler: str = "dpm++", start: float = 0.6,
     ):  # fmt: skip
         """Make both parts; the share `start` of the training belongs to the anchor."""
         super().__init__()
@@ -149,10 +149,10 @@ class Diffusion(Translator):
         return self.mean_and_spread(x)[0]
 
     def players(self) -> dict[str, Player]:
-        """Return the anchor, then the denoiser: each sits out while the other is trained."""
+        """Return the anchor and the denoiser, each in its own part of the training."""
         return {
-            "anchor": Player(list(self.anchor.parameters()), self.anchor_losses),
-            "denoiser": Player(list(self.denoiser.parameters()), self.denoiser_losses),
+            "anchor": Player(list(self.anchor.parameters()), self.anchor_losses, end=self.start),
+            "denoiser": Player(list(self.denoiser.parameters()), self.denoiser_losses, self.start),
         }
 
     def anchor_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -160,16 +160,12 @@ class Diffusion(Translator):
 
         The weight (a constant for the slopes) keeps pixels with large s from being given up.
         """
-        if batch.progress >= self.start:
-            return {}
         mean, spread = self.mean_and_spread(batch.source)
         likelihood = spread.log() + (batch.target - mean).square() / (2 * spread.square())
         return {"likelihood": (spread.detach() * likelihood).mean()}
 
     def denoiser_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Mean square error of v at random times."""
-        if batch.progress < self.start:
-            return {}
         with torch.no_grad():
             mean, spread = self.mean_and_spread(batch.source)
         z, random = (batch.target - mean) / spread, batch.generator

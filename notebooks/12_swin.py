@@ -1,0 +1,155 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Swin Transformer: attention in windows that shift
+#
+# Does a translator gain when each pixel chooses for itself which others to look at?
+#
+# A convolution weighs neighbours by where they are. Attention weighs them by what they show: a pixel
+# in a spiral arm can look along the arm. Looking at *all* pixels costs too much, so the Swin
+# Transformer {cite}`liu2021` looks within small windows, and shifts them from layer to layer.
+#
+# **What you will learn**
+#
+# - what attention computes, and how small it is in code;
+# - how shifted windows pass information on, and why the shift needs a mask;
+# - what attention costs next to a convolution.
+#
+# **Prerequisites:** the chapter on the residual network. About 15 minutes.
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import torch
+from myst_nb import glue
+
+from galtools import plots, study
+from galtools.loop import Settings
+from galtools.models import swin
+from galtools.models.common import count_parameters
+
+plots.use_style()
+
+# %% tags=["parameters"]
+profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+seed: int = 0  # every random number follows from it
+results: str = "results"  # folder of all artefacts
+task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to the same SDSS image
+steps: int = 600  # training steps
+batch: int = 16  # galaxies in a step
+crop: int = 32  # pixels along a side of the random crops
+rate: float = 0.002  # highest learning rate
+
+# %% [markdown]
+# ## The idea in a picture
+#
+# On the left the image is cut into windows; within one, every pixel sees every other. In the next
+# layer the windows have moved by half their side. The shift is a roll: what leaves on one side comes
+# back on the other, so the last windows hold strips from both edges of the sky. A mask keeps these
+# strips apart. The right panel asks the real layer: which pixels does the marked one depend on?
+
+
+# %% mystnb={"figure": {"caption": "Pixels that the marked pixel (cross) depends on, in one layer of the real network: with straight windows, with shifted ones, and in the corner, where the mask cuts what the roll brought from the far side.", "name": "fig-swin-windows"}, "image": {"alt": "Three maps of 16 by 16 pixels with the visible window highlighted."}} tags=["hide-input"]
+def seen_by(pixel, shift):
+    torch.manual_seed(0)
+    layer = swin.SwinLayer(width=4, heads=1, window=4, shift=shift)
+    h = torch.randn(1, 16, 16, 4, requires_grad=True)
+    layer(h)[0, pixel[0], pixel[1]].sum().backward()
+    return h.grad.abs().sum(dim=(0, 3)) > 0
+
+
+cases = {"straight": ((9, 6), 0), "shifted": ((9, 6), 2), "corner": ((0, 0), 2)}
+fig, axes = plt.subplots(1, 3, figsize=(plots.WIDTH, 2.3))
+for ax, (title, (pixel, shift)) in zip(axes, cases.items(), strict=True):
+    ax.imshow(seen_by(pixel, shift), cmap="Blues", vmin=0, vmax=1.6)
+    ax.plot(pixel[1], pixel[0], "x", color="black")
+    lines = [line + shift - 0.5 for line in range(0, 17, 4)]
+    ax.set(xticks=lines, yticks=lines, xticklabels=[], yticklabels=[], title=title)
+    ax.set(xlim=(-0.5, 15.5), ylim=(-0.5, 15.5))
+plt.show()
+
+# %% [markdown]
+# ## The equation beside the code
+#
+# $$ \mathrm{attention}(q, k, v) = \mathrm{softmax}\!\left(\frac{q k^\top}{\sqrt d} + B\right) v $$
+#
+# Each pixel asks a question $q$, offers a key $k$ and holds a value $v$, all linear in what it knows.
+# $B$ depends only on the offset between two pixels: the same neighbour counts alike everywhere.
+#
+# ```python
+# q, k, v = rearrange(self.qkv(windows), "n w p (three h d) -> three n w h p d", three=3, h=heads)
+# bias = rearrange(self.bias[self.index], "p q h -> 1 h p q")       # B, one number per offset
+# seen = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)    # softmax(q k^T / sqrt(d) + B) v
+# ```
+#
+# ## Training
+#
+# The loss, the crops and the schedule are those of the residual network; only the network differs.
+# Named before looking: for `cross` it has to beat resampling in the residual `chi`.
+
+# %%
+settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
+result = study.run(results, profile, "swin", task, seed, settings)
+print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
+
+# %% mystnb={"figure": {"caption": "Left: the terms of the loss. Right: the residual on the validation galaxies, in units of the target's sky noise, by the running mean of the weights.", "name": "fig-swin-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
+study.curve(result)
+plt.show()
+
+# %% [markdown]
+# ## Translated galaxies
+
+# %% mystnb={"figure": {"caption": "Four test galaxies, bright to faint: the source on the target's grid, the translation, the target, and the residual in the r band in units of the target's sky noise.", "name": "fig-swin-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
+study.examples(result)
+plt.show()
+
+# %%
+study.compare(result).round(4)
+
+# %% tags=["hide-input"]
+for name, value in study.numbers(result).items():
+    glue(name, value, display=False)
+
+# %% [markdown]
+# ## What goes wrong
+#
+# Like every network that is asked for one best guess, it smooths: the sky comes out quieter than any
+# sky is. Attention is also slow on a CPU. In the same time a convolution sees several times as many
+# galaxies, and in a short training that decides.
+
+# %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-swin-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
+study.corner_noise(result)
+plt.show()
+
+# %% [markdown]
+# ## What we found
+#
+# On {glue:text}`swin_n` test galaxies (task {glue:text}`swin_task`) the residual is
+# {glue:text}`swin_chi:.1f` times the sky noise, where resampling leaves
+# {glue:text}`swin_chi_floor:.1f`. The central flux is biased by {glue:text}`swin_bias:.2f`
+# per cent (mean over bands of the absolute median) and scatters by
+# {glue:text}`swin_scatter:.2f` per cent. The noise in the corners is
+# {glue:text}`swin_noise:.2f` times that of the target. Training took
+# {glue:text}`swin_seconds:.0f` seconds.
+#
+# ## Exercises
+#
+# 1. Train with windows that never shift: build `swin.Swin` with `depth=1` in each group. What
+#    appears in the residuals?
+#
+# ```{dropdown} Solution
+# A grid, faint but regular: no information passes between windows but by the closing convolutions.
+# ```
+#
+# 2. How much does the bias $B$ matter? Set it to zero in a trained network and translate again.
+#
+# ```{dropdown} Solution
+# `result.network.body[0].layers[0].attention.bias.data.zero_()` and so on for all layers. Without it
+# a pixel no longer knows where in the window its neighbours are, and the sharpening is lost.
+# ```
+#
+# **What's next:** a second network that judges the first: the SRGAN.

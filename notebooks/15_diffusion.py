@@ -1,0 +1,197 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Diffusion: many answers to one question
+#
+# If many true images fit one source, can a model give *draws* from them instead of their middle?
+#
+# A diffusion model {cite}`ho2020` starts from white noise and removes it step by step, guided by the
+# source. Another noise gives another answer. That is just what a many-to-many mapping asks for, and
+# just what is hard to train in a minute: everything depends on whether the draws are *calibrated*,
+# that is as noisy and as different from each other as the truth is.
+#
+# **What you will learn**
+#
+# - how noise and image are mixed, and what the network predicts;
+# - why we first learn mean and spread of every pixel, and diffuse only what is left;
+# - how to judge draws: their noise, and the rank of the truth among them.
+#
+# **Prerequisites:** the chapter on the residual network. About 20 minutes.
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+from myst_nb import glue
+
+from galtools import plots, study, train
+from galtools.loop import Settings
+from galtools.models import diffusion
+from galtools.models.common import count_parameters
+
+plots.use_style()
+
+# %% tags=["parameters"]
+profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+seed: int = 0  # every random number follows from it
+results: str = "results"  # folder of all artefacts
+task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to the same SDSS image
+steps: int = 1400  # training steps
+batch: int = 16  # galaxies in a step
+crop: int = 32  # pixels along a side of the random crops
+rate: float = 0.002  # highest learning rate
+draws: int = 8  # translations of each test galaxy
+
+# %% [markdown]
+# ## The idea in a picture
+#
+# At time $t$ an image $z$ has become $z_t = \alpha_t z + \sigma_t e$ with white noise $e$. The cosine
+# schedule {cite}`nichol2021` moves evenly from image to noise.
+
+# %% mystnb={"figure": {"caption": "The cosine schedule: share of the image and of the noise against time.", "name": "fig-diffusion-schedule"}, "image": {"alt": "A falling and a rising curve that cross in the middle."}} tags=["hide-input"]
+alpha2 = diffusion.cosine_alphas()
+time = np.arange(diffusion.STEPS_OF_TIME) / diffusion.STEPS_OF_TIME
+fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.4))
+ax.plot(time, alpha2.sqrt(), label=r"image, $\alpha_t$")
+ax.plot(time, (1 - alpha2).sqrt(), "--", label=r"noise, $\sigma_t$")
+ax.set(xlabel="time t / T", ylabel="amplitude")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# ## The anchor, and what it leaves
+#
+# A diffusion of whole images spends its training on what any network finds in seconds: where the
+# light is. So a small network, the *anchor*, first learns mean $m(x)$ and standard deviation $s(x)$ of
+# every pixel by the Gaussian likelihood
+#
+# $$ L = \Big\langle \ln s + \frac{(y - m)^2}{2 s^2} \Big\rangle, \qquad z = \frac{y - m}{s}. $$
+#
+# What is left, $z$, has mean zero and variance one in every pixel, in the sky as in the centre. That
+# is what diffusion takes for granted. The network predicts $v = \alpha_t e - \sigma_t z$: for white
+# noise its best answer is zero, so even before any training the draws have the right variance in each
+# pixel. What it has to learn is how errors hang together: a wrong seeing, a wrong flux.
+#
+# ```python
+# noisy = alpha2.sqrt() * z + (1 - alpha2).sqrt() * e
+# v = alpha2.sqrt() * e - (1 - alpha2).sqrt() * z
+# loss = F.mse_loss(self.denoiser(noisy, context, t), v)
+# ```
+#
+# ## Training
+#
+# The anchor has the first half of the steps, the denoiser the second. The validation looks at one
+# draw, so its residual has to come out *above* that of a best guess: noise is part of the answer.
+
+# %%
+settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
+result = study.run(results, profile, "diffusion", task, seed, settings, draws)
+print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
+
+# %% mystnb={"figure": {"caption": "Left: the terms of the loss. Right: the residual on the validation galaxies, in units of the target's sky noise, by the running mean of the weights.", "name": "fig-diffusion-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
+study.curve(result)
+plt.show()
+
+# %% [markdown]
+# ## Draws
+
+# %% mystnb={"figure": {"caption": "Four test galaxies, bright to faint: the source on the target's grid, the translation, the target, and the residual in the r band in units of the target's sky noise.", "name": "fig-diffusion-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
+study.examples(result)
+plt.show()
+
+# %%
+study.compare(result).round(4)
+
+# %% tags=["hide-input"]
+for name, value in study.numbers(result).items():
+    glue(name, value, display=False)
+
+# %% mystnb={"figure": {"caption": "One test galaxy: the source, three draws of its target and the target itself, and below the r-band difference of each from the mean of all draws, in units of the target's sky noise.", "name": "fig-diffusion-draws"}, "image": {"alt": "A row of colour stamps that hardly differ and a row of difference maps that do."}} tags=["hide-input"]
+galaxy = len(result.pairs) // 2
+three = result.draws[galaxy, :3]
+rows = [result.floor[galaxy], *three, result.pairs.target[galaxy]]
+names = ["source", *[f"draw {k + 1}" for k in range(len(three))], "target"]
+mean = result.draws[galaxy].mean(axis=0)
+fig, axes = plt.subplots(2, len(rows), figsize=(plots.WIDTH, 3.4))
+for k, (images, name) in enumerate(zip(rows, names, strict=True)):
+    axes[0, k].imshow(plots.lupton(images))
+    axes[0, k].set_title(name, fontsize=10, fontweight="normal")
+    plots.clean(axes[0, k])
+    band, sigma = study.R_BAND, result.pairs.noise[galaxy, 1, study.R_BAND]
+    picture = plots.residual_map(images[band], mean[band], sigma, axes[1, k])
+fig.colorbar(picture, ax=axes, location="bottom", shrink=0.7, label="(image − mean draw) / noise σ")
+plt.show()
+
+# %% [markdown]
+# ## Are the draws calibrated?
+#
+# Two tests. The noise in the corners has to be that of the target. And the truth has to be *one among
+# the draws*: if we sort the fluxes of all draws, the true one should be found at every rank equally
+# often. A pile at both ends means draws that are too much alike; a hill in the middle, draws that
+# differ too much.
+
+# %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-diffusion-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
+study.corner_noise(result)
+plt.show()
+
+# %% mystnb={"figure": {"caption": "Rank of the true central flux among those of the draws, all bands and test galaxies. Flat (dashed) is calibrated; high ends mean draws that are too much alike.", "name": "fig-diffusion-ranks"}, "image": {"alt": "A histogram of ranks beside a dashed flat line."}} tags=["hide-input"]
+drawn = np.stack([train.central_flux(result.draws[:, k]) for k in range(result.draws.shape[1])])
+true = train.central_flux(result.pairs.target)
+rank = (drawn < true).sum(axis=0).ravel()
+levels = len(drawn) + 1
+fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.6))
+label = plots.with_n("Diffusion", len(result.pairs))
+ax.hist(rank, np.arange(levels + 1) - 0.5, color=plots.MODEL_COLOUR["diffusion"], label=label)
+ax.axhline(len(rank) / levels, color="black", linestyle="--")
+ax.set(xlabel="rank of the truth", ylabel="galaxies × bands")
+ax.legend()
+plt.show()
+ends = float(np.isin(rank, (0, levels - 1)).mean())
+glue("diffusion_ends", 100 * ends, display=False)
+glue("diffusion_ends_flat", 200 / levels, display=False)
+
+# %% [markdown]
+# ## What goes wrong
+#
+# The spread of a *pixel* is learnt directly, but the noise in the corners shows what the anchor still
+# does: it lets a few per cent of the source's noise through, and the source is many times noisier
+# than the target. That adds to each draw. The spread of a *flux* is the sum of many
+# small errors with the same sign, and to draw those the denoiser has to know which errors belong
+# together. That takes training, and `quick` has little. The truth is found outside all draws in
+# {glue:text}`diffusion_ends:.0f` per cent of the cases, where {glue:text}`diffusion_ends_flat:.0f`
+# would be calibrated.
+
+# %% [markdown]
+# ## What we found
+#
+# On {glue:text}`diffusion_n` test galaxies (task {glue:text}`diffusion_task`) the residual is
+# {glue:text}`diffusion_chi:.1f` times the sky noise, where resampling leaves
+# {glue:text}`diffusion_chi_floor:.1f`. The central flux is biased by {glue:text}`diffusion_bias:.2f`
+# per cent (mean over bands of the absolute median) and scatters by
+# {glue:text}`diffusion_scatter:.2f` per cent. The noise in the corners is
+# {glue:text}`diffusion_noise:.2f` times that of the target. Training took
+# {glue:text}`diffusion_seconds:.0f` seconds.
+#
+# One draw has to have a larger residual than the best guess of another model; compare the noise too.
+#
+# ## Exercises
+#
+# 1. Draw with the other samplers, `ddim` and `unipc`, and with other numbers of steps. When do the
+#    draws stop changing?
+#
+# ```{dropdown} Solution
+# Set `result.network.sampler` and `result.network.steps` and translate again with the same seed. The
+# two solvers of second order settle with about ten steps, DDIM needs several times as many.
+# ```
+#
+# 2. Average all draws of a galaxy. Which network of the earlier chapters does the mean resemble?
+#
+# ```{dropdown} Solution
+# The residual one: the mean of the draws is the best guess again, smooth and without noise.
+# ```
+#
+# **What's next:** what of all this the physics notices: the chapters on fidelity.
