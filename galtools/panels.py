@@ -122,6 +122,34 @@ def quantity_strips(table, names, statistics, rows, height=4.6):
     return fig
 
 
+def row_strips(table, metrics, rows):
+    """Draw one panel per metric with one line per row, its value and interval.
+
+    A row takes the colour of the model that its name ends in.
+    """
+    found = table.set_index(["metric", "row"])
+    size = (plots.WIDTH, 0.42 * len(rows) + 1.3)
+    fig, axes = plt.subplots(1, len(metrics), figsize=size, sharey=True, squeeze=False)
+    for ax, (metric, label) in zip(axes.flat, metrics.items(), strict=True):
+        for k, row in enumerate(rows):
+            value, low, high = found.loc[(metric, row), ["value", "low", "high"]]
+            model = row.split()[-1]
+            style = {"color": plots.MODEL_COLOUR.get(model, "black"), "fmt": "o"}
+            ax.errorbar(value, k, xerr=[[value - low], [high - value]], **style)
+        ax.set(xlabel=label, yticks=range(len(rows)))
+        ax.set_xlim(left=min(0, ax.get_xlim()[0]) if metric == "bias" else 0)
+    names = [plots.MODEL_NAME.get(row, row.replace(" like ", "\nlike ")) for row in rows]
+    axes[0, 0].set_yticklabels(names)
+    axes[0, 0].invert_yaxis()
+    return fig
+
+
+def compare(text, row, difference):
+    """Judge that a statistic is larger for `row`: a line of verdicts from a paired difference."""
+    shown = with_interval(difference.value, difference.low, difference.high)
+    return text, row, shown, intervals.verdict(difference, (0, np.inf))
+
+
 def judge(table, claims, models):
     """Judge claims by a tidy table: {sentence: (metric, band, (low, high))} to lines of verdicts."""
     found = table.set_index(["row", "metric", "band"])

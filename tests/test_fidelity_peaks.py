@@ -86,6 +86,16 @@ def test_scatter_like_keeps_size_and_band_correlation_and_loses_the_galaxy():
     assert abs(np.corrcoef(given[:, 0], ratio[:, 0])[0, 1]) < 0.2
 
 
+def test_mixtures_swap_one_half_of_the_features():
+    rng = np.random.default_rng(7)
+    truth, made = rng.uniform(1, 9, (2, 2, 6, 5))
+    mixed = peaks.mixtures(truth, made, np.ones(5))
+    half = mixed["both true"].shape[1] // 2
+    np.testing.assert_array_equal(mixed["true peaks"][:, :half], mixed["both true"][:, :half])
+    np.testing.assert_array_equal(mixed["true peaks"][:, half:], mixed["none true"][:, half:])
+    np.testing.assert_array_equal(mixed["true totals"][:, half:], mixed["both true"][:, half:])
+
+
 def test_swapping_cores_there_and_back():
     rng = np.random.default_rng(6)
     a, b = rng.normal(size=(2, 3, 5, 16, 16))

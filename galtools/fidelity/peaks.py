@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
-from galtools.fidelity.pixels import Metric, colours, in_chunks, tidy
+from galtools.fidelity.pixels import CHUNK, Metric, aperture_flux, colours, in_chunks, tidy
 from galtools.surveys import BANDS
 
 BOX = 3  # pixels along a side of the central box
@@ -98,6 +98,28 @@ def features(fluxes, sigma) -> np.ndarray:
     """
     magnitude = -2.5 / np.log(10) * np.arcsinh(fluxes / (2 * sigma))
     return np.concatenate([magnitude, -np.diff(magnitude, axis=1)], axis=1)
+
+
+def box_and_aperture(images, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Fluxes of the central boxes and within 3 arcsec, each (n, bands), a few images at a time."""
+    parts = [np.asarray(images[k : k + CHUNK], float) for k in range(0, len(images), CHUNK)]
+    box = np.concatenate([box_flux(part) for part in parts])
+    return box, np.concatenate([aperture_flux(part, pixel_scale) for part in parts])
+
+
+def joint_features(box, aperture, sigma) -> np.ndarray:
+    """Features of peaks and of total light, side by side."""
+    return np.hstack([features(box, sigma), features(aperture, sigma)])
+
+
+def mixtures(truth, made, sigma) -> dict[str, np.ndarray]:
+    """Swap peaks and totals between two sets of (box, aperture) fluxes: features of each mixture."""
+    return {
+        "both true": joint_features(*truth, sigma),
+        "true peaks": joint_features(truth[0], made[1], sigma),
+        "true totals": joint_features(made[0], truth[1], sigma),
+        "none true": joint_features(*made, sigma),
+    }
 
 
 def estimator(kind: str, seed: int = 0):
