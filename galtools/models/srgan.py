@@ -17,7 +17,7 @@ from torch import nn
 from galtools.models import register
 from galtools.models.common import Batch, Player, ResidualBlock, Translator, pixel_loss
 
-MAGNIFIED = 20.0
+MAGNIFIED = 5.0
 
 
 def critic_hinge(true: torch.Tensor, translated: torch.Tensor) -> torch.Tensor:
@@ -65,7 +65,7 @@ class SRGAN(Translator):
 
     def __init__(
         self, bands_in, bands_out, width, blocks, critic_width,
-        adversarial: float = 0.01, content: float = 0.1, start: float = 0.4,
+        adversarial: float = 0.003, content: float = 0.02, start: float = 0.4,
     ):  # fmt: skip
         """Make both networks; the game starts after the share `start` of the training."""
         super().__init__()
