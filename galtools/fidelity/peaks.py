@@ -113,7 +113,7 @@ def joint_features(box, aperture, sigma) -> np.ndarray:
 
 
 def mixtures(truth, made, sigma) -> dict[str, np.ndarray]:
-    """Swap peaks and totals between two sets of (box, aperture) fluxes: features of each mixture."""
+    """Swap peaks and totals of two sets of (box, aperture) fluxes: features of each mixture."""
     return {
         "both true": joint_features(*truth, sigma),
         "true peaks": joint_features(truth[0], made[1], sigma),
