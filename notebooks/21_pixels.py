@@ -28,7 +28,7 @@ import pandas as pd
 from myst_nb import glue
 
 from galtools import manifest, panels, paths, plots
-from galtools.fidelity import intervals, pixels, rows
+from galtools.fidelity import intervals, pixels, rows, structure
 from galtools.surveys import BANDS
 
 plots.use_style()
@@ -105,19 +105,18 @@ plt.show()
 # independent, galaxies are.
 
 # %%
-measured = {
-    row: pixels.measure(sample.truth, images, sample.sigma, sample.pixel_scale)
-    for row, images in sample.images.items()
-}
-table = pd.concat(
-    pixels.summarise(quantities, n_boot=n_boot, seed=seed).assign(row=row, task=task)
-    for row, quantities in measured.items()
-)
+measured, tables = {}, []
+for row, images in sample.images.items():
+    arguments = sample.truth, images, sample.sigma, sample.pixel_scale
+    measured[row] = pixels.measure(*arguments) | structure.measure(*arguments)
+    for level in (pixels, structure):
+        tables.append(level.summarise(measured[row], n_boot=n_boot, seed=seed).assign(row=row))
+table = pd.concat(tables, ignore_index=True).assign(task=task)
 made = manifest.make(
     folder.table("pixels" if task == "cross" else f"pixels_{task}"),
     lambda path: table.to_csv(path, index=False),
     params={"task": task, "models": models, "n_boot": n_boot},
-    modules=["galtools.fidelity.pixels", "galtools.fidelity.rows"],
+    modules=["galtools.fidelity.structure", "galtools.fidelity.rows"],
     inputs=sample.inputs,
     seed=seed,
 )
@@ -168,6 +167,40 @@ fig = panels.metric_panels(table, colour_labels, compared, bands=panels.COLOURS)
 fig.axes[0].axhline(0, color="black", linewidth=0.8, zorder=0)
 fig.axes[1].set_yscale("log")
 plt.show()
+
+# %% [markdown]
+# ## Noise and sharpness
+#
+# Does a model smooth the noise away, keep it, or invent it? The sky at the edges of the stamps
+# tells: its standard deviation over that of the target, and the correlation between neighbouring
+# pixels, which is zero for the white noise of a simulated sky and close to one for a smooth one.
+# A model that is trained to be right on average cannot foresee the noise, and so removes it.
+#
+# Sharpness is measured on the galaxy itself: the change of its width, in a Gaussian window, as the
+# FWHM of a Gaussian that would blur as much (negative where the translation is sharper), and the
+# distance between the centres of light. The latter has a floor of its own, the pointing of the two
+# images, which nobody can translate.
+
+# %% mystnb={"figure": {"caption": "Noise and sharpness against the target image, with 95 % intervals. Black lines: the target itself.", "name": "fig-pixels-structure"}, "image": {"alt": "Four panels: noise ratio, noise correlation, blur and centroid shift against band."}} tags=["hide-input"]
+structure_labels = {
+    "noise_ratio": "sky noise / target's",
+    "noise_correlation": "neighbours' correlation",
+    "blur": "extra blur (arcsec)",
+    "centroid_shift": "centre shift (arcsec)",
+}
+perfect = {"noise_ratio": 1, "noise_correlation": 0, "blur": 0, "centroid_shift": 0}
+fig = panels.metric_panels(table, structure_labels, compared, perfect=perfect)
+fig.axes[0].set_yscale("log")
+plt.show()
+
+# %% [markdown]
+# The same in space and in frequency: the light in rings around the centre, and the power spectrum
+# from the largest scales (first quarter of the way to the Nyquist frequency) to the smallest. One
+# is what the target has.
+
+# %% tags=["hide-input"]
+spatial = {k: m.meaning for k, m in structure.METRICS.items() if k.startswith(("profile", "power"))}
+panels.overview(table, spatial, "r", compared)
 
 # %% [markdown]
 # ## Does this run agree with the paper?

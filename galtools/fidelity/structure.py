@@ -25,7 +25,7 @@ METRICS = {
             (f"ring_y_{k}", f"ring_x_{k}"),
             intervals.ratio_of_means,
             1,
-            f"light between {a:.0f} and {b:.0f} arcsec, y / x, all galaxies together",
+            f"light y / x, {a:.0f} to {b:.0f} arcsec",
         )
         for k, (a, b) in enumerate(pairwise(RINGS))
     },
@@ -34,7 +34,7 @@ METRICS = {
             (f"power_{k}",),
             intervals.median,
             1,
-            f"power y / x, quarter {k + 1} of the way to the Nyquist frequency",
+            f"power y / x, quarter {k + 1} to Nyquist",
         )
         for k in range(QUARTERS)
     },
