@@ -35,8 +35,8 @@ class LuminosityFunction:
     correction: float  # magnitudes per unit redshift
 
 
-RED = LuminosityFunction(density=1.0, magnitude=-21.35, slope=-0.45, correction=0.5)
-BLUE = LuminosityFunction(density=1.0, magnitude=-21.05, slope=-1.20, correction=0.2)
+RED = LuminosityFunction(density=1.0, magnitude=-21.35, slope=-0.55, correction=0.44)
+BLUE = LuminosityFunction(density=1.0, magnitude=-21.27, slope=-1.305, correction=0.39)
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,42 @@ class SpectralMix:
     tilt: float  # mean
     break_step: float
     uv_step: float
+    uv_scatter: float
     break_scatter: float
     red_step: float
     emission: float  # median width of H alpha in Å
 
 
 MIX = tuple(SpectralMix.__dataclass_fields__)
-RED_MIX = SpectralMix(0.17, 0.06, 0.06, 0.035, -0.06, 0.08, 0.15, 0.18, 0.0, 0.0)
-BLUE_MIX = SpectralMix(1.05, 0.32, 0.55, 0.27, 0.0, -0.05, 0.05, 0.3, 0.0, 5.0)
-DUST_SCATTER = 0.4  # of ln A_V
-TILT_SCATTER = 0.05
-RED_SCATTER = 0.03
+RED_MIX = SpectralMix(
+    kind=0.257,
+    kind_slope=0.09,
+    kind_scatter=0.02,
+    dust=0.038,
+    tilt=-0.07,
+    break_step=0.07,
+    uv_step=0.2,
+    uv_scatter=0.25,
+    break_scatter=0.10,
+    red_step=0.0,
+    emission=0.0,
+)
+BLUE_MIX = SpectralMix(
+    kind=0.865,
+    kind_slope=0.34,
+    kind_scatter=0.635,
+    dust=0.269,
+    tilt=-0.009,
+    break_step=-0.051,
+    uv_step=0.024,
+    uv_scatter=0.15,
+    break_scatter=0.567,
+    red_step=-0.05,
+    emission=2.0,
+)
+DUST_SCATTER = 0.73  # of ln A_V
+TILT_SCATTER = 0.078
+RED_SCATTER = 0.07  # of red_step
 
 
 @cache
@@ -116,7 +141,7 @@ def draw_sample(limit: float, uniform: np.ndarray):
 
 
 def draw_spectra(red, absolute, normal) -> dict[str, np.ndarray]:
-    """Spectrum of each galaxy as `sed.band_fluxes` takes it, from normal numbers (n, 6).
+    """Spectrum of each galaxy as `sed.band_fluxes` takes it, from normal numbers (n, 7).
 
     Fainter galaxies are bluer, on the red sequence and off it.
     """
@@ -128,7 +153,7 @@ def draw_spectra(red, absolute, normal) -> dict[str, np.ndarray]:
         "dust": np.clip(mix["dust"] * np.exp(DUST_SCATTER * normal[:, 1]), 0, 2.9),
         "tilt": np.clip(mix["tilt"] + TILT_SCATTER * normal[:, 2], -0.5, 0.5),
         "break_step": mix["break_step"] + mix["break_scatter"] * normal[:, 3],
-        "uv_step": mix["uv_step"],
+        "uv_step": mix["uv_step"] + mix["uv_scatter"] * normal[:, 6],
         "red_step": mix["red_step"] + RED_SCATTER * normal[:, 4],
         "emission": mix["emission"] * np.exp(0.7 * normal[:, 5]),
     }
@@ -152,9 +177,9 @@ def draw(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
     uniform, normal = seeds.table(seed, galaxies, "physics", UNIFORM, NORMAL)
     red, redshift, magnitude = draw_sample(limit, uniform[:, :2])
     absolute = magnitude - distance_modulus(redshift)
-    spectra = draw_spectra(red, absolute, normal[:, :6])
+    spectra = draw_spectra(red, absolute, normal[:, :7])
     early = red & (uniform[:, 4] < 0.72)  # the other red galaxies are dusty or passive discs
-    bulge = np.where(early, 0.75 + 0.25 * uniform[:, 5], _disc_bulge(spectra["kind"], normal[:, 6]))
+    bulge = np.where(early, 0.75 + 0.25 * uniform[:, 5], _disc_bulge(spectra["kind"], normal[:, 7]))
     return {
         "redshift": redshift,
         "r_magnitude": magnitude,
@@ -163,7 +188,7 @@ def draw(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
         "early": early,
         **spectra,
         "bulge_fraction": bulge,
-        "half_light_radius": half_light_radius(early, absolute, redshift, normal[:, 7]),
+        "half_light_radius": half_light_radius(early, absolute, redshift, normal[:, 8]),
         "axis_ratio": _axis_ratio(early, uniform[:, 6]),
         "position_angle": np.pi * uniform[:, 7],
     }

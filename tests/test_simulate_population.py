@@ -1,0 +1,193 @@
+"""Spectra against GalSim's photometry; the population against what real SDSS galaxies look like."""
+
+import os
+from pathlib import Path
+
+import galsim
+import numpy as np
+import pytest
+from sedpy.observate import load_filters
+from sklearn.neighbors import KNeighborsRegressor
+
+from galtools.simulate import anchors, features, population, sed
+from galtools.surveys import CFHTLS, SDSS
+
+N = 20000  # so that the rarest bin, 0.25 < z < 0.30, holds some 150 galaxies
+
+
+def plain(n=1, **values):
+    names = ("kind", "dust", "tilt", "break_step", "uv_step", "red_step", "emission")
+    return {name: np.full(n, values.get(name, 0.0)) for name in names}
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_colours_of_redshifted_templates_agree_with_galsim(kind):
+    """The same files through GalSim's own spectra and bandpasses, both surveys, within 0.01 mag."""
+    redshift, filters = 0.23, SDSS.filters + CFHTLS.filters
+    ours = -2.5 * np.log10(sed.band_fluxes(filters, plain(kind=kind), np.array([redshift]))[0])
+    spectrum = galsim.SED(f"CWW_{sed.TEMPLATES[kind]}_ext.sed", "Ang", "flambda").atRedshift(
+        redshift
+    )
+    theirs = []
+    for curve in load_filters(list(filters)):
+        table = galsim.LookupTable(curve.wavelength, curve.transmission, interpolant="linear")
+        theirs.append(
+            spectrum.calculateMagnitude(galsim.Bandpass(table, "Ang").withZeropoint("AB"))
+        )
+    difference = ours - theirs
+    np.testing.assert_allclose(difference - difference[2], 0, atol=0.01)
+
+
+def test_interpolation_between_redshifts_and_dust_is_fine_enough():
+    """Halfway between the nodes of the table against a table made there."""
+    rng = np.random.default_rng(0)
+    spectrum = {
+        **plain(50),
+        "kind": rng.uniform(0, 3, 50),
+        "dust": rng.uniform(0, 1, 50),
+        "tilt": rng.uniform(-0.2, 0.2, 50),
+    }
+    redshift = rng.uniform(0.01, 0.35, 50)
+    coarse = sed.band_fluxes(SDSS.filters, spectrum, redshift)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sed, "REDSHIFT", np.linspace(0.0, 0.4, 401))
+        patch.setattr(sed, "DUST", np.linspace(0.0, 1.0, 21))
+        sed.table.cache_clear()
+        fine = sed.band_fluxes(SDSS.filters, spectrum, redshift)
+    sed.table.cache_clear()
+    np.testing.assert_allclose(coarse / fine, 1, atol=0.01)
+
+
+def test_parts_of_a_spectrum_do_what_they_say():
+    base = sed.band_fluxes(SDSS.filters, plain(), np.array([0.0]))
+    dimmed = sed.band_fluxes(SDSS.filters, plain(break_step=0.5), np.array([0.0]))
+    assert 2.5 * np.log10(base / dimmed)[0, 0] == pytest.approx(0.5, abs=0.02)  # u is all below
+    np.testing.assert_allclose(dimmed[0, 2:], base[0, 2:], rtol=1e-3)
+    grey = population.normalised_fluxes(
+        SDSS.filters, plain(dust=1.0), np.array([0.1]), np.array([17.0])
+    )
+    assert -2.5 * np.log10(grey[0, 2]) + 22.5 == pytest.approx(17.0)
+    law = sed.calzetti(np.array([5500.0, 6299.9, 6300.1]))
+    assert law[0] == pytest.approx(1, abs=0.01) and law[1] == pytest.approx(law[2], abs=0.01)
+
+
+def test_sampling_follows_the_luminosity_function():
+    """Magnitudes of red galaxies at one redshift against the Schechter function itself."""
+    uniform = np.random.default_rng(2).random((200_000, 2))
+    red, redshift, magnitude = population.draw_sample(17.8, uniform)
+    near = red & (np.abs(redshift - 0.1) < 0.004)
+    edges = np.linspace(15.5, 17.8, 9)
+    counts = np.histogram(magnitude[near], edges)[0]
+    middle = (edges[1:] + edges[:-1]) / 2
+    absolute = middle - population.distance_modulus(0.1) - population.RED.correction * 0.1
+    light = 10 ** (-0.4 * (absolute - population.RED.magnitude))
+    density = light ** (population.RED.slope + 1) * np.exp(-light)
+    expected = density / density.sum() * counts.sum()
+    assert np.all(np.abs(counts - expected) < 5 * np.sqrt(expected) + 0.04 * expected)
+
+
+def test_lengths_agree_with_astropy():
+    redshift = np.array([0.02, 0.1, 0.3])
+    exact = 1 / population.COSMOLOGY.arcsec_per_kpc_proper(redshift).value
+    np.testing.assert_allclose(population.kpc_per_arcsec(redshift), exact, rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def sample():
+    """Simulated galaxies as the catalogue of SDSS lists them."""
+    physics = population.draw(0, range(N), 17.8)
+    arguments = (physics["redshift"], physics["r_magnitude"])
+    true = 22.5 - 2.5 * np.log10(population.normalised_fluxes(SDSS.filters, physics, *arguments))
+    noise = np.random.default_rng(1).standard_normal(true.shape)
+    return physics["redshift"], true + anchors.magnitude_errors(true) * noise
+
+
+@pytest.mark.parametrize("bin", anchors.COLOURS, ids=lambda b: f"z={b.low:.2f}-{b.high:.2f}")
+def test_colours_are_those_of_real_galaxies(sample, bin):
+    """Medians within the accuracy of the zero points and templates, scatters within 1.4."""
+    redshift, magnitudes = sample
+    chosen = magnitudes[(redshift >= bin.low) & (redshift < bin.high)]
+    colours = chosen[:, :-1] - chosen[:, 1:]
+    assert np.all(np.abs(np.median(colours, axis=0) - bin.median) < [0.15, 0.05, 0.05, 0.05])
+    ratio = anchors.robust_scatter(colours) / bin.scatter
+    assert np.all(ratio < 1.4) and np.all(ratio > 1 / 1.4)
+
+
+def test_redshifts_and_magnitudes_are_distributed_as_the_real_ones(sample):
+    redshift, magnitudes = sample
+    for values, facts in (
+        (redshift, anchors.REDSHIFT_PERCENTILES),
+        (magnitudes[:, 2], anchors.MAGNITUDE_PERCENTILES),
+    ):
+        np.testing.assert_allclose(
+            np.percentile(values, list(facts)), list(facts.values()), rtol=0.10
+        )
+
+
+def test_blue_fraction(sample):
+    redshift, magnitudes = sample
+    near = (redshift > 0.05) & (redshift < 0.10)
+    blue = np.mean(magnitudes[near, 1] - magnitudes[near, 2] < 0.7)
+    assert blue == pytest.approx(anchors.BLUE_FRACTION, abs=0.05)
+
+
+def test_colours_carry_as_much_redshift_as_real_ones(sample):
+    """20 nearest neighbours in four colours and r, on as many galaxies as the real catalogue has.
+
+    More than the real ones (sigma .018) by at most what their unmodelled variety would take away.
+    """
+    redshift, magnitudes = (values[:10873] for values in sample)
+    features_ = np.column_stack([magnitudes[:, :-1] - magnitudes[:, 1:], magnitudes[:, 2]])
+    model = KNeighborsRegressor(20).fit(features_[:7604], redshift[:7604])
+    error = (model.predict(features_[7604:]) - redshift[7604:]) / (1 + redshift[7604:])
+    assert 0.0125 < anchors.robust_scatter(error) < 0.018
+
+
+def test_a_lane_takes_the_light_that_its_depth_says():
+    """Closed form against a sum over pixels of an exponential disc seen edge on."""
+    x = np.linspace(-12, 12, 1201)
+    q, depth = 0.25, 0.4
+    disc = np.exp(-np.hypot(x[None], x[:, None] / q)) / (2 * np.pi * q) * 0.02**2
+    lane = depth * np.exp(-np.abs(x)[None] - 0.5 * (x[:, None] / (0.35 * q)) ** 2)
+    lane *= 0.02**2 / (2 * np.pi * q)
+    assert disc.sum() == pytest.approx(1, rel=2e-3)
+    assert lane.sum() == pytest.approx(features.lane_light(depth), rel=5e-3)
+
+
+def test_arms_are_logarithmic_spirals():
+    """Without spread, ln r grows in proportion to the turn: tan(pitch) per radian."""
+    u = np.random.default_rng(0).random((1, 200, 5))
+    u[..., 2:4] = 0.5
+    pitch = np.radians([20.0])
+    x, y = features.spiral(u, np.array([2.0]), pitch)
+    turn = np.log(np.hypot(x, y) / features.CORE) / np.tan(pitch)
+    away = (np.arctan2(y, x) - turn) % np.pi
+    assert np.all(np.minimum(away, np.pi - away) < 1e-9)
+
+
+REAL = os.environ.get("GALTOOLS_REAL_DATA")
+real_data = pytest.mark.skipif(not REAL, reason="GALTOOLS_REAL_DATA is not set: no real catalogue")
+
+
+@real_data
+def test_anchors_are_what_the_real_catalogue_says():
+    files = [Path(REAL) / "sdss_catalogue" / f"sdss.ugriz.{s}" for s in ("train", "valid", "test")]
+    rows = np.vstack([np.loadtxt(file) for file in files])
+    rows = rows[((rows[:, :5] > 10) & (rows[:, :5] < 25)).all(axis=1) & (rows[:, 2] < 17.8)]
+    colours, redshift = rows[:, :4] - rows[:, 1:5], rows[:, 10]
+    for bin in anchors.COLOURS:
+        chosen = colours[(redshift >= bin.low) & (redshift < bin.high)]
+        np.testing.assert_allclose(np.median(chosen, axis=0), bin.median, atol=0.002)
+        np.testing.assert_allclose(anchors.robust_scatter(chosen), bin.scatter, atol=0.0075)
+    facts = anchors.REDSHIFT_PERCENTILES
+    np.testing.assert_allclose(
+        np.percentile(redshift, list(facts)), list(facts.values()), rtol=0.01
+    )
+    quoted = rows[:, 5:10] / anchors.magnitude_errors(rows[:, :5])
+    np.testing.assert_allclose(np.median(quoted, axis=0), 1, atol=0.12)
+
+
+def test_sky_noise_is_the_measured_one():
+    assert SDSS.sky_noise[2] == pytest.approx(anchors.SDSS_SKY_NOISE_R, rel=0.15)
+    for sigma, real in zip(CFHTLS.sky_noise[1:4], anchors.CFHTLS_SKY_NOISE_GRI, strict=True):
+        assert sigma == pytest.approx(real, rel=0.15)
