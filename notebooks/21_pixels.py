@@ -176,9 +176,10 @@ plt.show()
 # pixels, which is zero for the white noise of a simulated sky and close to one for a smooth one.
 # A model that is trained to be right on average cannot foresee the noise, and so removes it.
 #
-# Sharpness is measured on the galaxy itself: the change of its width, in a Gaussian window, as the
-# FWHM of a Gaussian that would blur as much (negative where the translation is sharper), and the
-# distance between the centres of light. The latter has a floor of its own, the pointing of the two
+# Sharpness is measured on the galaxy itself. A Gaussian blur of variance $s^2$ multiplies the power
+# at the wave number $k$ by $\exp(-4\pi^2 k^2 s^2)$, whatever the galaxy looks like, so the decline of
+# the power on large scales gives the extra blur as a FWHM, negative where the translation is
+# sharper. With it goes the distance between the centres of light. The latter has a floor of its own, the pointing of the two
 # images, which nobody can translate.
 
 # %% mystnb={"figure": {"caption": "Noise and sharpness against the target image, with 95 % intervals. Black lines: the target itself.", "name": "fig-pixels-structure"}, "image": {"alt": "Four panels: noise ratio, noise correlation, blur and centroid shift against band."}} tags=["hide-input"]

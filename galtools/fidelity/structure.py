@@ -15,8 +15,9 @@ from galtools.surveys import BANDS
 
 RINGS = (0.0, 1.0, 2.0, 4.0, 8.0)  # arcsec, edges of the rings of the radial profile
 QUARTERS = 4  # rings of the power spectrum between zero and the Nyquist frequency
-WINDOW = 2.0  # arcsec, standard deviation of the Gaussian window of position and size
+WINDOW = 2.0  # arcsec, standard deviation of the Gaussian window of the centre
 STEPS = 12  # iterations of the centroid; each leaves s^2 / (s^2 + W^2) of the error
+FEW_WAVES = 1 / 8  # cycles per pixel up to which the galaxy outshines the noise
 SIGMA_TO_FWHM = np.sqrt(8 * np.log(2))
 
 METRICS = {
@@ -119,12 +120,10 @@ def _axis_windows(size, centre, pixel_scale):
     return np.exp(-0.5 * (offset / WINDOW) ** 2), offset
 
 
-def centre_and_size(images, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian-weighted centre (n, bands, 2) in arcsec from the stamp's, and variance in arcsec^2.
+def centre(images, pixel_scale: float) -> np.ndarray:
+    """Gaussian-weighted centre (n, bands, 2) in arcsec from the stamp's; NaN without light.
 
-    The centre is iterated, c <- c + sum(w I (x - c)) / sum(w I), until it is its own weighted
-    mean. The variance s^2 of one axis is freed from the window W: 1/s^2 = 1/s_w^2 - 1/W^2, exact
-    for a Gaussian. Where there is no light to weigh, both are NaN.
+    It is iterated, c <- c + sum(w I (x - c)) / sum(w I), until it is its own weighted mean.
     """
     height, width = images.shape[-2:]
     x = y = np.zeros(images.shape[:2])
@@ -139,12 +138,30 @@ def centre_and_size(images, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]
         light = weighted(wx, wy)
         x = x + intervals.divide(weighted(wx * dx, wy), light)
         y = y + intervals.divide(weighted(wx, wy * dy), light)
-    (wx, dx), (wy, dy) = (_axis_windows(s, c, pixel_scale) for s, c in ((width, x), (height, y)))
-    second = weighted(wx * dx**2, wy) + weighted(wx, wy * dy**2)
-    weighed = intervals.divide(second, 2 * weighted(wx, wy))
-    size = intervals.divide(1, intervals.divide(1, weighed) - 1 / WINDOW**2)
     inside = np.hypot(x, y) < 0.5 * min(height, width) * pixel_scale
-    return np.where(inside[..., None], np.stack([x, y], -1), np.nan), np.where(inside, size, np.nan)
+    return np.where(inside[..., None], np.stack([x, y], -1), np.nan)
+
+
+def extra_variance(x, y) -> np.ndarray:
+    """Variance s^2 of the Gaussian that would blur x into y, pixels^2: (n, bands).
+
+    Such a blur changes the power by exp(-4 pi^2 k^2 s^2), whatever the galaxy looks like. The
+    slope of ln(P_y / P_x) against k^2 is fitted to the modes with 0 < k <= 1/8 per pixel, each
+    weighted by sqrt(P_x P_y), so that noise counts little and a gain not at all. Negative where y
+    is the sharper image.
+    """
+    height, width = x.shape[-2:]
+    k2 = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width)[None] ** 2
+    used = (k2 > 0) & (k2 <= FEW_WAVES**2)
+    k2 = k2[used]
+    power_x, power_y = (np.abs(np.fft.rfft2(images))[..., used] ** 2 for images in (x, y))
+    tiny = np.finfo(float).tiny
+    ratio = np.log(np.maximum(power_y, tiny)) - np.log(np.maximum(power_x, tiny))
+    weight = np.sqrt(power_x * power_y)
+    weight = intervals.divide(weight, weight.sum(-1, keepdims=True))
+    offset = k2 - (weight * k2).sum(-1, keepdims=True)
+    slope = intervals.divide((weight * offset * ratio).sum(-1), (weight * offset**2).sum(-1))
+    return -slope / (4 * np.pi**2)
 
 
 def measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
@@ -155,12 +172,11 @@ def measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
         found |= {f"ring_{side}_{k}": rings[..., k] for k in range(len(RINGS) - 1)}
     power = intervals.divide(power_spectrum(y), power_spectrum(x))
     found |= {f"power_{k}": power[..., k] for k in range(QUARTERS)}
-    (centre_x, size_x), (centre_y, size_y) = (centre_and_size(a, pixel_scale) for a in (x, y))
-    growth = size_y - size_x
+    growth = extra_variance(x, y) * pixel_scale**2
     return found | {
         "noise_ratio": intervals.divide(noise_level(y), noise_level(x)),
         "noise_correlation": neighbour_correlation(y),
-        "shift": np.linalg.norm(centre_y - centre_x, axis=-1),
+        "shift": np.linalg.norm(centre(y, pixel_scale) - centre(x, pixel_scale), axis=-1),
         "blur": SIGMA_TO_FWHM * np.sign(growth) * np.sqrt(np.abs(growth)),
     }
 
