@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.ticker import SymmetricalLogLocator
 
 from galtools import data, paths, plots, train, translate
 from galtools.pairs import Pairs
@@ -84,11 +85,14 @@ def curve(study: Study):
     terms = [
         name for name in history if name.split("_")[0] in study.network.players() and "_" in name
     ]
-    fig, (left, right) = plt.subplots(1, 2, figsize=(plots.WIDTH, 2.9))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.2))
     for name, marker in zip(terms, "osD^vP", strict=False):
         left.plot(history["step"], history[name], marker=marker, label=name.replace("_", " "))
-    left.set(xlabel="step", ylabel="loss, mean since last point", yscale="log")
-    left.legend()
+    left.set(xlabel="step", ylabel="loss since last point")
+    left.set_yscale("symlog", linthresh=0.01)
+    left.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=0.01, subs=(1, 2, 5)))
+    left.yaxis.set_major_formatter("{x:g}")
+    fig.legend(loc="outside upper center", ncols=2, fontsize=9)
     style = {"color": plots.MODEL_COLOUR[study.model], "marker": plots.MODEL_MARKER[study.model]}
     right.plot(history["step"], history["chi"], **style)
     n = min(train.VALID, len(study.pairs))

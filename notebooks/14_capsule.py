@@ -132,13 +132,14 @@ with torch.no_grad():
         both = [scaling.leave(network.decode(children, p)) for p in (moved, parents)]
         return (both[0] - both[1])[0, study.R_BAND].numpy()
 
+    sigma = result.pairs.noise[galaxy, 1, study.R_BAND]
     size = [np.abs(change(d, 0.5)).sum() for d in range(network.pose)]
     shown, shifts = np.argsort(size)[::-1][:3], (-0.5, -0.25, 0.25, 0.5)
+    limit = float(np.quantile(np.abs(change(int(shown[0]), 0.5)) / sigma, 0.995))
     fig, axes = plt.subplots(3, 4, figsize=(plots.WIDTH, 4.8))
     for line, dimension in zip(axes, shown, strict=True):
         for ax, by in zip(line, shifts, strict=True):
-            sigma = result.pairs.noise[galaxy, 1, study.R_BAND]
-            picture = plots.residual_map(change(int(dimension), by), 0, sigma, ax, limit=20)
+            picture = plots.residual_map(change(int(dimension), by), 0, sigma, ax, limit)
             ax.set_title(f"{by:+.2f}", fontsize=10, fontweight="normal")
         line[0].set_ylabel(f"pose {dimension}")
 fig.colorbar(picture, ax=axes, location="bottom", shrink=0.7, label="change / noise σ")

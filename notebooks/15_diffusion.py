@@ -87,7 +87,7 @@ plt.show()
 # The anchor has the first half of the steps, the denoiser the second. The validation looks at one
 # draw, so its residual has to come out *above* that of a best guess: noise is part of the answer.
 
-# %%
+# %% tags=["remove-stderr"]
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
 result = study.run(results, profile, "diffusion", task, seed, settings, draws)
 print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")

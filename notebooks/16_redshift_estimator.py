@@ -158,7 +158,7 @@ for survey, density in densities.items():
     ax.hist(pit, np.linspace(0, 1, 11), label=label, **style)
 ax.axhline(len(z) / 10, color="black", linestyle="--")
 ax.set(xlabel="PIT", ylabel="galaxies", ylim=(0, None))
-ax.legend(loc="lower center")
+fig.legend(loc="outside upper center", ncols=2)
 plt.show()
 
 # %% [markdown]
