@@ -5,6 +5,7 @@ it is now. They always belong together, because a run whose code has changed sin
 """
 
 import base64
+import re
 import shutil
 from pathlib import Path
 
@@ -58,6 +59,19 @@ def joined(outputs: list) -> list:
     return pieces
 
 
+def told_apart(book, run: pipeline.Run):
+    """Give a second run of a notebook its own title and figure labels, unique in the book."""
+    labels = {cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in book.cells}
+    ending = "-" + "-".join(str(value) for value in run.parameters.values())
+    text = nbformat.writes(book)
+    for label in labels - {None}:
+        text = re.sub(rf"(?<![\w-]){re.escape(label)}(?![\w-])", label + ending, text)
+    book = nbformat.reads(text, as_version=4)
+    title = next(cell for cell in book.cells if cell.source.startswith("# "))
+    title.source = re.sub(r"(?m)\A# (.*)$", rf"# \1 ({ending[1:]})", title.source)
+    return book
+
+
 def page(run: pipeline.Run) -> bytes:
     """Make the page of a run: refreshed text, outputs, and how it was made."""
     record = pipeline.record(run)
@@ -67,6 +81,8 @@ def page(run: pipeline.Run) -> bytes:
         "language": "python",
         "name": "python3",
     }
+    if run.name != run.notebook:
+        book = told_apart(book, run)
     note = nbformat.v4.new_markdown_cell(PROVENANCE.format(**record, **record["packages"]))
     book.cells.append(note)
     for number, cell in enumerate(book.cells):
