@@ -84,7 +84,7 @@ def test_extra_blur_is_found_in_arcsec_whatever_the_galaxy(softening):
 
 def test_extra_blur_survives_noise():
     sharp, soft = 300 * gaussian(1.0), 300 * gaussian(np.hypot(1.0, 0.4))
-    noise = np.random.default_rng(3).normal(size=(2, 100, 1, 64, 64)) * 10
+    noise = np.random.default_rng(3).normal(size=(2, 100, 1, 64, 64)) * [[[[[10]]]], [[[[40]]]]]
     found = structure.measure(sharp + noise[0], soft + noise[1], np.ones((100, 1)), SCALE)
     expected = 0.4 * structure.SIGMA_TO_FWHM
     assert np.median(found["blur"]) == pytest.approx(expected, rel=0.03)
@@ -101,10 +101,11 @@ def test_smoothing_and_inventing_noise_are_told_apart():
     copy = structure.summarise(structure.measure(truth, truth, sigma, SCALE), ("a", "b"), 20)
     for name, perfect in ((n, m.perfect) for n, m in structure.METRICS.items()):
         found = copy[copy.metric == name].value
-        np.testing.assert_allclose(found, perfect, atol=0.03 if "correl" in name else 1e-9)
+        limit = {"noise_correlation": 0.03, "blur": 1e-4}.get(name, 1e-9)  # chance; the bisection
+        np.testing.assert_allclose(found, perfect, atol=limit)
 
 
 def test_an_image_without_light_has_neither_centre_nor_blur():
     dark = np.zeros((1, 1, 32, 32))
     assert np.isnan(structure.centre(dark, SCALE)).all()
-    assert np.isnan(structure.extra_variance(dark, dark)).all()
+    assert np.isnan(structure.extra_variance(dark, dark, *np.zeros((2, 1, 1)))).all()

@@ -18,6 +18,7 @@ QUARTERS = 4  # rings of the power spectrum between zero and the Nyquist frequen
 WINDOW = 2.0  # arcsec, standard deviation of the Gaussian window of the centre
 STEPS = 12  # iterations of the centroid; each leaves s^2 / (s^2 + W^2) of the error
 FEW_WAVES = 1 / 8  # cycles per pixel up to which the galaxy outshines the noise
+LARGEST_BLUR, BISECTIONS = 30.0, 35  # pixels^2; halvings of that range, to 2e-9 pixels^2
 SIGMA_TO_FWHM = np.sqrt(8 * np.log(2))
 
 METRICS = {
@@ -142,26 +143,41 @@ def centre(images, pixel_scale: float) -> np.ndarray:
     return np.where(inside[..., None], np.stack([x, y], -1), np.nan)
 
 
-def extra_variance(x, y) -> np.ndarray:
+def _power_above_noise(images, noise) -> np.ndarray:
+    """Squared Fourier amplitudes less those of white noise of standard deviation (n, bands)."""
+    height, width = images.shape[-2:]
+    return np.abs(np.fft.rfft2(images)) ** 2 - height * width * noise[..., None, None] ** 2
+
+
+def extra_variance(x, y, noise_x, noise_y) -> np.ndarray:
     """Variance s^2 of the Gaussian that would blur x into y, pixels^2: (n, bands).
 
-    Such a blur changes the power by exp(-4 pi^2 k^2 s^2), whatever the galaxy looks like. The
-    slope of ln(P_y / P_x) against k^2 is fitted to the modes with 0 < k <= 1/8 per pixel, each
-    weighted by sqrt(P_x P_y), so that noise counts little and a gain not at all. Negative where y
-    is the sharper image.
+    Such a blur changes the power by exp(-4 pi^2 k^2 s^2), whatever the galaxy looks like. s^2 is
+    where the blurred x has the same ratio of power in two rings, 0 < k <= 1/16 < k <= 1/8 per
+    pixel, as y: a gain plays no part, and sums of powers less the noise (n, bands) are not biased
+    by it. Negative where y is the sharper image, NaN where noise leaves no power in a ring.
     """
     height, width = x.shape[-2:]
     k2 = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width)[None] ** 2
     used = (k2 > 0) & (k2 <= FEW_WAVES**2)
-    k2 = k2[used]
-    power_x, power_y = (np.abs(np.fft.rfft2(images))[..., used] ** 2 for images in (x, y))
-    tiny = np.finfo(float).tiny
-    ratio = np.log(np.maximum(power_y, tiny)) - np.log(np.maximum(power_x, tiny))
-    weight = np.sqrt(power_x * power_y)
-    weight = intervals.divide(weight, weight.sum(-1, keepdims=True))
-    offset = k2 - (weight * k2).sum(-1, keepdims=True)
-    slope = intervals.divide((weight * offset * ratio).sum(-1), (weight * offset**2).sum(-1))
-    return -slope / (4 * np.pi**2)
+    outer = (k2 > FEW_WAVES**2 / 4)[used]
+    power_x, power_y = (
+        _power_above_noise(images, noise)[..., used]
+        for images, noise in ((x, noise_x), (y, noise_y))
+    )
+
+    def steepness(power):
+        return intervals.divide(power[..., outer].sum(-1), power[..., ~outer].sum(-1))
+
+    wanted = steepness(power_y)
+    low, high = (np.full(wanted.shape, edge) for edge in (-LARGEST_BLUR, LARGEST_BLUR))
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        blurred = power_x * np.exp(-4 * np.pi**2 * k2[used] * middle[..., None])
+        more = steepness(blurred) > wanted
+        low, high = np.where(more, middle, low), np.where(more, high, middle)
+    measurable = (wanted > 0) & (steepness(power_x) > 0)
+    return np.where(measurable & (np.abs(middle) < 0.99 * LARGEST_BLUR), middle, np.nan)
 
 
 def measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
@@ -172,9 +188,10 @@ def measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
         found |= {f"ring_{side}_{k}": rings[..., k] for k in range(len(RINGS) - 1)}
     power = intervals.divide(power_spectrum(y), power_spectrum(x))
     found |= {f"power_{k}": power[..., k] for k in range(QUARTERS)}
-    growth = extra_variance(x, y) * pixel_scale**2
+    noise_x, noise_y = noise_level(x), noise_level(y)
+    growth = extra_variance(x, y, noise_x, noise_y) * pixel_scale**2
     return found | {
-        "noise_ratio": intervals.divide(noise_level(y), noise_level(x)),
+        "noise_ratio": intervals.divide(noise_y, noise_x),
         "noise_correlation": neighbour_correlation(y),
         "shift": np.linalg.norm(centre(y, pixel_scale) - centre(x, pixel_scale), axis=-1),
         "blur": SIGMA_TO_FWHM * np.sign(growth) * np.sqrt(np.abs(growth)),
