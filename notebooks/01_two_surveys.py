@@ -52,7 +52,7 @@ workers: int = 2  # processes that simulate
 # ## The four samples
 #
 # No survey data can be shipped with a book, so the default galaxies are simulated; the next
-# chapter opens the simulation and tests it, and [the chapter on real data](03_real_data.py) puts
+# chapter opens the simulation and tests it, and [the chapter on real data](03_real_data.ipynb) puts
 # real files in its place. A simulation has one great advantage: the same galaxy can be observed
 # again.
 #
@@ -333,4 +333,4 @@ plt.show()
 #
 # ## What's next
 #
-# [How the simulation is made, and how far it can be trusted](02_simulation.py).
+# [How the simulation is made, and how far it can be trusted](02_simulation.ipynb).

@@ -22,7 +22,7 @@
 # - how the simulated colours, redshifts and noise compare with real SDSS galaxies;
 # - what is *not* modelled.
 #
-# **Prerequisites**: [](01_two_surveys.py). **Time**: 15 minutes to read, half a minute to run.
+# **Prerequisites**: [](01_two_surveys.ipynb). **Time**: 15 minutes to read, half a minute to run.
 
 # %% tags=["hide-input"]
 import os
@@ -332,4 +332,4 @@ else:
 #
 # ## What's next
 #
-# [The same door for real files](03_real_data.py).
+# [The same door for real files](03_real_data.ipynb).
