@@ -39,6 +39,12 @@ def regrid(images, size: int, step: float) -> np.ndarray:
     return step**2 * np.einsum("Yy,nbyx,Xx->nbYX", weight, images, weight, optimize=True)
 
 
+def _notebook(model: str) -> str:
+    """Name of the chapter that trains a model."""
+    found = sorted(paths.NOTEBOOKS.glob(f"1?_{model}.py"))
+    return found[0].stem if found else f"11_{model}"
+
+
 def load(folder: paths.Results, task: str, models: list[str], seed: int = 0) -> Rows:
     """Read the test galaxies and everything that was made of them for one task."""
     test = paths.need(folder.data("test"), "01_two_surveys")
@@ -55,7 +61,7 @@ def load(folder: paths.Results, task: str, models: list[str], seed: int = 0) -> 
         "again": data.for_task(data.load(again), task).target,
         "resample": floor.astype(np.float32),
     }
-    made = [paths.need(folder.translations(task, m, seed), f"11_{m}") for m in models]
+    made = [paths.need(folder.translations(task, m, seed), _notebook(m)) for m in models]
     for model, path in zip(models, made, strict=True):
         images[model] = files.open_images(path)[:]
         if images[model].shape != pairs.target.shape:
