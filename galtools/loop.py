@@ -21,7 +21,7 @@ from torch import nn
 from galtools import checkpoint
 from galtools.errors import GaltoolsError
 
-LEAP = 100.0  # a loss this many times its running mean counts as divergence
+LEAP = 1000.0  # a loss this many times its running mean counts as divergence
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,10 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
 
 def compare(study: Study) -> pd.DataFrame:
     """Judge the translations and the floor on the test galaxies (`train.judge`)."""
-    rows = {plots.MODEL_NAME[study.model]: study.translated, "Resampling": study.floor}
+    rows = {plots.MODEL_NAME[study.model]: study.translated}
+    if study.draws.shape[1] > 1:
+        rows["Mean draw"] = study.draws.mean(axis=1)
+    rows["Resampling"] = study.floor
     sky = study.pairs.noise[:, 1]
     table = pd.DataFrame({k: train.judge(v, study.pairs.target, sky) for k, v in rows.items()}).T
     return table[["chi", "bias", "scatter"]]
@@ -86,6 +89,7 @@ def curve(study: Study):
         name for name in history if name.split("_")[0] in study.network.players() and "_" in name
     ]
     fig, (left, right) = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.2))
+    fig.get_layout_engine().set(wspace=0.08)
     for name, marker in zip(terms, "osD^vP", strict=False):
         left.plot(history["step"], history[name], marker=marker, label=name.replace("_", " "))
     left.set(xlabel="step", ylabel="loss since last point")
@@ -96,7 +100,7 @@ def curve(study: Study):
     style = {"color": plots.MODEL_COLOUR[study.model], "marker": plots.MODEL_MARKER[study.model]}
     right.plot(history["step"], history["chi"], **style)
     n = min(train.VALID, len(study.pairs))
-    right.set(xlabel="step", ylabel="validation residual / noise σ", ylim=(0, None))
+    right.set(xlabel="step", ylabel="validation residual / σ", ylim=(0, None))
     right.set_title(f"up to {n} galaxies", fontsize=10, fontweight="normal")
     return fig
 
@@ -157,6 +161,7 @@ def numbers(study: Study) -> dict:
              for images in (study.translated, study.pairs.target)]  # fmt: skip
     values = {
         "chi": ours["chi"],
+        "chi_best": table.iloc[-2]["chi"],  # of the mean draw, where there are several
         "chi_floor": floor["chi"],
         "bias": 100 * ours["bias"],
         "scatter": 100 * ours["scatter"],

@@ -40,7 +40,7 @@ profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the 
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to the same SDSS image
-steps: int = 1400  # training steps
+steps: int = 1100  # training steps
 batch: int = 16  # galaxies in a step
 crop: int = 32  # pixels along a side of the random crops
 rate: float = 0.002  # highest learning rate
@@ -66,12 +66,14 @@ plt.show()
 # ## The anchor, and what it leaves
 #
 # A diffusion of whole images spends its training on what any network finds in seconds: where the
-# light is. So a small network, the *anchor*, first learns mean $m(x)$ and standard deviation $s(x)$ of
-# every pixel by the Gaussian likelihood
+# light is. So a small network, the *anchor*, first learns the middle $m(x)$ of every pixel, like the
+# residual network does, and the spread $s(x)$ of what it gets wrong:
 #
-# $$ L = \Big\langle \ln s + \frac{(y - m)^2}{2 s^2} \Big\rangle, \qquad z = \frac{y - m}{s}. $$
+# $$ L = L_\mathrm{pixel} + L_\mathrm{flux}
+#        + \Big\langle \ln s + \sqrt{\tfrac{\pi}{2}}\,\frac{|y - m|}{s} \Big\rangle,
+#    \qquad z = \frac{y - m}{s}. $$
 #
-# What is left, $z$, has mean zero and variance one in every pixel, in the sky as in the centre. That
+# What is left, $z$, has about mean zero and variance one in every pixel, in the sky as in the centre. That
 # is what diffusion takes for granted. The network predicts $v = \alpha_t e - \sigma_t z$: for white
 # noise its best answer is zero, so even before any training the draws have the right variance in each
 # pixel. What it has to learn is how errors hang together: a wrong seeing, a wrong flux.
@@ -84,8 +86,10 @@ plt.show()
 #
 # ## Training
 #
-# The anchor has the first half of the steps, the denoiser the second. The validation looks at one
-# draw, so its residual has to come out *above* that of a best guess: noise is part of the answer.
+# The anchor has the first part of the steps, the denoiser the rest. The validation looks at one
+# draw, so its residual has to come out *above* that of a best guess, by $\sqrt 2$ if the draw is as far
+# from the middle as the truth is. Named before looking: the *mean* of the draws has to beat resampling
+# in the residual.
 
 # %% tags=["remove-stderr"]
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
@@ -176,7 +180,7 @@ glue("diffusion_ends_flat", 200 / levels, display=False)
 # {glue:text}`diffusion_noise:.2f` times that of the target. Training took
 # {glue:text}`diffusion_seconds:.0f` seconds.
 #
-# One draw has to have a larger residual than the best guess of another model; compare the noise too.
+# The mean of the draws leaves {glue:text}`diffusion_chi_best:.1f`.
 #
 # ## Exercises
 #

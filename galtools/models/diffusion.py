@@ -1,8 +1,8 @@
 """Conditional diffusion: draw a target image out of noise, given the source.
 
-Two parts, trained one after the other. The *anchor* gives mean m(x) and spread s(x) of every
-pixel by a Gaussian likelihood. What is left, z = (y - m) / s, has mean zero and variance one
-everywhere, and a diffusion model learns its structure: with the cosine schedule
+Two parts, trained one after the other. The *anchor* gives middle m(x) and spread s(x) of every
+pixel. What is left, z = (y - m) / s, has about mean zero and variance one everywhere, and a
+diffusion model learns its structure: with the cosine schedule
 
     z_t = alpha_t z + sigma_t e,     alpha_t^2 + sigma_t^2 = 1,     v = alpha_t e - sigma_t z,
 
@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from galtools.models import register
-from galtools.models.common import Batch, Player, ResidualBlock, Translator
+from galtools.models.common import Batch, Player, ResidualBlock, Translator, pixel_loss
 
 STEPS_OF_TIME = 1000
 SAMPLERS = ("ddim", "dpm++", "unipc")
-QUIETEST = -6.0  # lower limit of log s: a pixel of no noise would break the likelihood
+QUIETEST = 0.005  # smallest spread, stretched units: without any, there is no likelihood
 
 
 def scheduler(name: str, steps: int):
@@ -135,14 +135,15 @@ class Diffusion(Translator):
             nn.Conv2d(width, 8 * bands_out, 3, padding=1),
             nn.PixelShuffle(2),
         )
+        nn.init.constant_(self.anchor[-2].bias[4 * bands_out :], -3.0)  # the sky is quiet
         self.denoiser = Denoiser(bands_out, bands_in + bands_out, width, blocks)
         self.steps, self.sampler, self.start = steps, sampler, start
         self.register_buffer("alphas", cosine_alphas(), persistent=False)
 
     def mean_and_spread(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean m and standard deviation s of every pixel, stretched units."""
-        mean, log_spread = self.anchor(x).chunk(2, dim=1)
-        return mean, log_spread.clamp(min=QUIETEST).exp()
+        mean, raw = self.anchor(x).chunk(2, dim=1)
+        return mean, QUIETEST + F.softplus(raw)  # grows no faster than the light itself
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Return the mean alone: the best single guess."""
@@ -156,13 +157,17 @@ class Diffusion(Translator):
         }
 
     def anchor_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Gaussian likelihood <log s + (y - m)^2 / 2 s^2>, each pixel weighed by its s.
+        """Pixel and flux loss of the mean, and a Laplace likelihood of the spread.
 
-        The weight (a constant for the slopes) keeps pixels with large s from being given up.
+        With r = |y - m|, <log s + sqrt(pi/2) r / s> is lowest where s = sqrt(pi/2) E[r], which for
+        Gaussian errors is their standard deviation; a few bright pixels cannot upset it, as they
+        would with r^2. Each pixel is weighed by its s (a constant for the slopes).
         """
         mean, spread = self.mean_and_spread(batch.source)
-        likelihood = spread.log() + (batch.target - mean).square() / (2 * spread.square())
-        return {"likelihood": (spread.detach() * likelihood).mean()}
+        error = (batch.target - mean.detach()).abs()
+        likelihood = spread.log() + math.sqrt(math.pi / 2) * error / spread
+        weighed = (spread.detach() * likelihood).mean()
+        return {**pixel_loss(mean, batch), "spread": weighed}
 
     def denoiser_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Mean square error of v at random times."""
