@@ -116,7 +116,7 @@ def test_galaxies_agree_with_galsim(survey, index):
 
 
 def test_the_longest_frequencies_suffice():
-    """Truncation at CUTOFF and the finite periods, against a far finer sum (200 times below)."""
+    """Truncation at CUTOFF and the finite periods, against a far finer and longer sum."""
     sky, _, seen = simulated(8)
     tensors = [torch.tensor(a, dtype=torch.float32) for a in (seen[1].fwhm, seen[1].shift)]
     coarse = render.render(sky, CFHTLS, 1, *tensors)
@@ -126,6 +126,22 @@ def test_the_longest_frequencies_suffice():
         fine = render.render(sky, CFHTLS, 1, *tensors)
     worst = (coarse - fine).abs().amax((2, 3)) / fine.amax((2, 3))
     assert worst.max() < 2e-4
+
+
+def test_nothing_far_outside_the_stamp_returns_into_it():
+    """The largest of 160 galaxies, whose arms end far outside, against a sum of longer period."""
+    galaxies = np.arange(160)
+    physics = population.draw(0, galaxies, 17.8)
+    largest = np.sort(np.argsort(-physics["half_light_radius"])[:8])
+    physics = {name: values[largest] for name, values in physics.items()}
+    sky, _ = shapes.build(0, galaxies[largest], physics, (SDSS,))
+    seen = noise.observe(0, galaxies[largest], SDSS)
+    tensors = [torch.tensor(a, dtype=torch.float32) for a in (seen.fwhm, seen.shift)]
+    near = render.render(sky, SDSS, 0, *tensors)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render, "PERIOD", 4.0)
+        far = render.render(sky, SDSS, 0, *tensors)
+    assert ((near - far).abs().amax((2, 3)) / far.amax((2, 3))).max() < 2e-4
 
 
 @pytest.mark.parametrize("name", ["x", "y", "half_light_radius", "axis_ratio", "angle"])

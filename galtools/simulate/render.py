@@ -27,7 +27,7 @@ DE_VAUCOULEURS_B = 7.669249443247998  # intensity exp(-b r^(1/4)) holds half its
 KOLMOGOROV_FWHM = 0.9758634299  # FWHM over wavelength / r0
 CUTOFF = 1.5  # highest frequency, in units of r0 / wavelength at the sharpest seeing: T < 1.2e-3
 SHARPEST = 0.75  # sharpest seeing drawn, relative to the median (2.8 sigma)
-PERIOD = 1.15  # period of the finest detail, in stamps
+PERIOD = 1.3  # period of the finest detail, in stamps: what lies 0.8 stamps away would return
 WIDE_PERIOD = 6.0  # period of the widest wings, in stamps
 WIDE_SCALE = 8.0  # radian per stamp: below this frequency the period is wide
 

@@ -13,6 +13,7 @@ GENERAL = 24  # random numbers of the galaxy as a whole
 UNIFORM = GENERAL + PER_NEIGHBOUR * NEIGHBOURS + 5 * features.YOUNG
 LARGEST_PART = 0.75  # of the light of any band in bulge, bar and arms together: the disc has more
 DUST_DEPTH = np.array([1.3, 1.1, 0.9, 0.75, 0.6])  # of a lane, ugriz, relative to the mean
+FARTHEST = 18.0  # arcsec: knots and companions beyond, far outside the stamp, are left out
 PLAIN = ("kind", "dust", "tilt", "break_step", "uv_step", "red_step", "emission")
 ELLIPTICAL, LENTICULAR, SPIRAL, IRREGULAR, MERGER = MORPHOLOGIES = (
     "elliptical",
@@ -88,7 +89,7 @@ def _main_ellipses(physics, looks):
     early, size = physics["early"], physics["half_light_radius"]
     q, angle, zero = physics["axis_ratio"], physics["position_angle"], np.zeros(len(size))
     moved = 0.3 * size * looks["offset"] * (looks["morphology"] == IRREGULAR)
-    distance = looks["companion_distance"] * size
+    distance = np.minimum(looks["companion_distance"] * size, FARTHEST)
     there = [distance * np.cos(looks["companion_direction"])]
     there += [distance * np.sin(looks["companion_direction"])]
     bulge_size = np.where(early, size, looks["bulge_size"] * size)
@@ -113,7 +114,8 @@ def _knots(physics, looks, young):
     lanes = features.dust_lane(q, looks["lane_side"])
     for along, across, sigma, share in (arms, old, lanes):
         x, y = features.project(along, across, size, q, angle)
-        yield x, y, np.maximum(sigma * size[:, None], 0.05), share
+        near = np.hypot(x, y) < FARTHEST
+        yield x * near, y * near, np.maximum(sigma * size[:, None], 0.05), share * near
 
 
 def draw_neighbours(u: np.ndarray) -> dict:
