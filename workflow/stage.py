@@ -86,6 +86,8 @@ def page(run: pipeline.Run) -> bytes:
     note = nbformat.v4.new_markdown_cell(PROVENANCE.format(**record, **record["packages"]))
     book.cells.append(note)
     for number, cell in enumerate(book.cells):
+        if cell.cell_type == "markdown":  # chapters link to each other's source; pages to pages
+            cell.source = re.sub(r"\]\((\w+)\.py\)", r"](\1.ipynb)", cell.source)
         cell["id"] = f"cell-{number}"  # the same in every build: only true changes are rendered
     return nbformat.writes(book).encode() + b"\n"
 
