@@ -144,6 +144,26 @@ def row_strips(table, metrics, rows):
     return fig
 
 
+def leaderboard(table, numbers, rows):
+    """Draw one panel per number, {(metric, band): label}, with one line per row."""
+    found = table.set_index(["metric", "band", "row"])
+    lines = -(-len(numbers) // 2)
+    size = (plots.WIDTH, lines * (0.27 * len(rows) + 0.9))
+    fig, axes = plt.subplots(lines, 2, figsize=size, sharey=True, squeeze=False)
+    for ax, (key, label) in zip(axes.flat, numbers.items(), strict=False):
+        for k, row in enumerate(rows):
+            if (*key, row) not in found.index:
+                continue  # a card of somebody else may lack a level
+            value, low, high = found.loc[(*key, row), ["value", "low", "high"]]
+            style = {"color": plots.MODEL_COLOUR.get(row, "black")}
+            style["fmt"] = plots.MODEL_MARKER.get(row, "o")
+            ax.errorbar(value, k, xerr=[[value - low], [high - value]], markersize=5, **style)
+        ax.set(xlabel=label, yticks=range(len(rows)))
+    axes[0, 0].set_yticklabels([plots.MODEL_NAME.get(row, row) for row in rows])
+    axes[0, 0].invert_yaxis()
+    return fig
+
+
 def compare(text, row, difference):
     """Judge that a statistic is larger for `row`: a line of verdicts from a paired difference."""
     shown = with_interval(difference.value, difference.low, difference.high)

@@ -1,0 +1,143 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Leaderboard: who keeps what?
+#
+# Six numbers, one from every chapter on fidelity and each answering another question. Is there a
+# translator that is best in all of them, and how far is the best from what nature itself would
+# give?
+#
+# **What you will learn**
+#
+# - why one number can never rank translators;
+# - where each of them stands between the floor, plain resampling, and a second observation;
+# - how to put your own translator on the board.
+#
+# **Prerequisites:** the chapters on pixels, morphology and peak fluxes. About 5 minutes.
+
+# %% tags=["hide-input", "remove-stderr"]
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from myst_nb import glue
+
+from galtools import manifest, panels, paths, plots
+from galtools.fidelity import scorecard
+
+plots.use_style()
+
+# %% tags=["parameters"]
+profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+seed: int = 0  # every random number follows from it
+results: str = "results"  # folder of all artefacts
+task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to SDSS
+cards: list = []  # JSON files of cards of other translators, made by bring_your_own
+
+# %% [markdown]
+# ## The six numbers
+#
+# All are taken in the r band, and all come with the interval of 95 % over galaxies that their own
+# chapter computed. The **PSNR** and the **correlation** of pixels are better when larger. The
+# **scatter of the light** within 3 arcsec, the **scatter of the peak** in a 3 × 3 box, the
+# **scatter of the half-light radius** and the **scatter of the peak colour** g - r are errors of
+# single galaxies after the common bias is taken out: better when smaller, and never zero, since a
+# second observation has them too. That row, *Seen again*, is the one to compare with; the row
+# *Resampling* is the one to beat.
+
+# %%
+folder = paths.Results(results, profile)
+ending = "" if task == "cross" else f"_{task}"
+chapters = {"pixels": "21_pixels", "morphology": "22_morphology", "peaks": "23_peaks"}
+tables = [
+    pd.read_csv(paths.need(folder.table(f"{name}{ending}"), chapter))
+    for name, chapter in chapters.items()
+]
+others = [scorecard.load(file) for file in cards]
+if others:
+    tables.append(scorecard.merge(others))
+table = pd.concat(tables, ignore_index=True)
+
+# %%
+numbers = {
+    ("psnr", "r"): "PSNR (dB)",
+    ("correlation", "r"): "pixel correlation",
+    ("aperture_scatter", "r"): "scatter of light",
+    ("box_scatter", "r"): "scatter of peak",
+    ("half_light_radius_scatter", "r"): "radius scatter (arcsec)",
+    ("peak_ratio_scatter", "g-r"): "peak g - r scatter (mag)",
+}
+chosen = pd.MultiIndex.from_frame(table[["metric", "band"]]).isin(list(numbers))
+board = table[chosen]
+rows = [row for row in board.row.unique() if row != "truth"]
+made = manifest.make(
+    folder.table(f"leaderboard{ending}"),
+    lambda path: board.to_csv(path, index=False),
+    params={"numbers": list(numbers.values()), "task": task},
+    modules=["galtools.fidelity.scorecard"],
+    inputs=[*(folder.table(f"{name}{ending}") for name in chapters), *map(Path, cards)],
+    seed=seed,
+)
+
+# %% mystnb={"figure": {"caption": "Six measures of fidelity in the r band, with 95 % intervals over galaxies: larger is better in the first two, smaller in the others. Cards of other translators come last.", "name": "fig-leaderboard"}, "image": {"alt": "Six panels, one line per translator or reference row."}} tags=["hide-input"]
+fig = panels.leaderboard(board, numbers, rows)
+plt.show()
+
+# %% [markdown]
+# Where two intervals overlap widely the order means nothing. The same as a table:
+
+# %% tags=["hide-input"]
+lines = board.set_index(["row", "metric", "band"])[["value", "low", "high"]]
+cells = {
+    label: [
+        panels.with_interval(*lines.loc[(row, *key)]) if (row, *key) in lines.index else "–"
+        for row in rows
+    ]
+    for key, label in numbers.items()
+}
+pd.DataFrame(cells, index=[plots.MODEL_NAME.get(row, row) for row in rows]).T
+
+# %% tags=["remove-cell"]
+models = [row for row in rows if row not in ("again", "resample")]
+values = board.set_index(["metric", "row"]).value
+winners = {
+    "psnr": values["psnr"][models].idxmax(),
+    "box_scatter": values["box_scatter"][models].idxmin(),
+    "aperture_scatter": values["aperture_scatter"][models].idxmin(),
+}
+for metric, row in winners.items():
+    glue(f"best_{metric}", plots.MODEL_NAME.get(row, row), display=False)
+    glue(f"best_{metric}_value", float(values[metric, row]), display=False)
+    glue(f"again_{metric}_value", float(values[metric, "again"]), display=False)
+glue("n_rows", len(models), display=False)
+
+# %% [markdown]
+# ## What we found
+#
+# Of {glue:text}`n_rows` translators on the board, the highest PSNR is that of
+# {glue:text}`best_psnr`, {glue:text}`best_psnr_value:.1f` dB, where a second observation has
+# {glue:text}`again_psnr_value:.1f`. The peaks are most certain with {glue:text}`best_box_scatter`,
+# at a scatter of {glue:text}`best_box_scatter_value:.3f` against
+# {glue:text}`again_box_scatter_value:.3f` between two observations; the light within 3 arcsec with
+# {glue:text}`best_aperture_scatter`, at {glue:text}`best_aperture_scatter_value:.3f` against
+# {glue:text}`again_aperture_scatter_value:.3f`.
+#
+# A model that is right on average wins in PSNR, because it does not gamble on the noise. A model
+# that draws noise of its own pays for it in every pixel, and may yet be the one whose images could
+# be taken for real. Which of them is better depends on what they are for.
+#
+# **Exercise.** Put a translator of your own on the board.
+#
+# ```{dropdown} Solution
+# Run `bring_your_own` with your images and a `name`; it leaves `tables/my_card.json` in the results
+# folder. Then run this notebook with `papermill notebooks/25_leaderboard.py out.ipynb -y
+# "cards: [results/quick/tables/my_card.json]"`. To be comparable it has to be made from the same
+# test galaxies, `results/quick/data/test.h5`.
+# ```
+#
+# **What's next.** The chapter *Bring your own* makes the card that this board takes.
