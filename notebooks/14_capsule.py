@@ -117,31 +117,34 @@ for name, value in study.numbers(result).items():
 # We take one galaxy, add a number to one pose dimension of one parent wherever that parent is
 # present, and decode. Each row moves another dimension; what changes is what it encodes.
 
-# %% mystnb={"figure": {"caption": "One test galaxy, r band, when one pose dimension of the most active parent is moved: the change of flux in units of the sky noise, for the dimensions that change most.", "name": "fig-capsule-pose"}, "image": {"alt": "Grid of red and blue maps of change, one row per pose dimension."}} tags=["hide-input"]
-network, scaling = result.network, result.network.scaling
-galaxy = int(np.argmax(result.pairs.target[:, study.R_BAND].sum(axis=(1, 2))))
-x = scaling.enter(torch.as_tensor(result.pairs.source[galaxy : galaxy + 1]))
-with torch.no_grad():
-    children, parents = network.encode(x)
-    lengths = parents.norm(dim=2, keepdim=True)
-    busiest = int(lengths.sum(dim=(0, 2, 3, 4)).argmax())
 
-    def change(dimension, by):
-        moved = parents.clone()
-        moved[:, busiest, dimension] += by * lengths[:, busiest, 0]
-        both = [scaling.leave(network.decode(children, p)) for p in (moved, parents)]
-        return (both[0] - both[1])[0, study.R_BAND].numpy()
-
+# %%
+@torch.no_grad()
+def change(result, galaxy, dimension, by):
+    """Change of the r-band flux when the most active parent's pose is moved, in units of noise."""
+    network, scaling = result.network, result.network.scaling
+    source = torch.as_tensor(result.pairs.source[galaxy : galaxy + 1])
+    children, parents = network.encode(scaling.enter(source))
+    lengths = parents.norm(dim=2)
+    busiest = int(lengths.sum(dim=(0, 2, 3)).argmax())
+    moved = parents.clone()
+    moved[:, busiest, dimension] += by * lengths[:, busiest]
+    before, after = (scaling.leave(network.decode(children, p)) for p in (parents, moved))
     sigma = result.pairs.noise[galaxy, 1, study.R_BAND]
-    size = [np.abs(change(d, 0.5)).sum() for d in range(network.pose)]
-    shown, shifts = np.argsort(size)[::-1][:3], (-0.5, -0.25, 0.25, 0.5)
-    limit = float(np.quantile(np.abs(change(int(shown[0]), 0.5)) / sigma, 0.995))
-    fig, axes = plt.subplots(3, 4, figsize=(plots.WIDTH, 4.8))
-    for line, dimension in zip(axes, shown, strict=True):
-        for ax, by in zip(line, shifts, strict=True):
-            picture = plots.residual_map(change(int(dimension), by), 0, sigma, ax, limit)
-            ax.set_title(f"{by:+.2f}", fontsize=10, fontweight="normal")
-        line[0].set_ylabel(f"pose {dimension}")
+    return (after - before)[0, study.R_BAND].numpy() / sigma
+
+
+# %% mystnb={"figure": {"caption": "One test galaxy, r band, when one pose dimension of the most active parent is moved: the change of flux in units of the sky noise, for the dimensions that change most.", "name": "fig-capsule-pose"}, "image": {"alt": "Grid of red and blue maps of change, one row per pose dimension."}} tags=["hide-input"]
+galaxy = int(np.argmax(result.pairs.target[:, study.R_BAND].sum(axis=(1, 2))))
+size = [np.abs(change(result, galaxy, d, 0.5)).sum() for d in range(result.network.pose)]
+shown, shifts = np.argsort(size)[::-1][:3], (-0.5, -0.25, 0.25, 0.5)
+limit = float(np.quantile(np.abs(change(result, galaxy, shown[0], 0.5)), 0.995))
+fig, axes = plt.subplots(3, 4, figsize=(plots.WIDTH, 4.8))
+for line, dimension in zip(axes, shown, strict=True):
+    for ax, by in zip(line, shifts, strict=True):
+        picture = plots.residual_map(change(result, galaxy, dimension, by), 0, 1, ax, limit)
+        ax.set_title(f"{by:+.2f}", fontsize=10, fontweight="normal")
+    line[0].set_ylabel(f"pose {dimension}")
 fig.colorbar(picture, ax=axes, location="bottom", shrink=0.7, label="change / noise σ")
 plt.show()
 

@@ -76,6 +76,12 @@ plt.show()
 # %% [markdown]
 # ## Training one ensemble for each survey
 #
+# The network packs pixels like the translators do, convolves, and halves the image twice. Of each
+# feature it then keeps two numbers: the *mean* over the image, which knows about colour and brightness
+# as a whole, and the *largest* value, which knows about the centre. Two dense layers turn these into
+# the bins of the density. The loss is the cross-entropy of the bin that holds the true redshift; the
+# CRPS can be added to it, since it also rewards coming close.
+#
 # Images enter stretched, as everywhere; each batch is turned into one of eight orientations, and when
 # a galaxy is judged, all eight are averaged: a galaxy has no up and down. Two networks that differ only
 # in their seed are averaged too, and the validation galaxies then fix one temperature $T$: densities
@@ -143,6 +149,11 @@ axes[0].set_ylabel("estimated redshift")
 plt.show()
 
 # %% [markdown]
+# Points along the diagonal are good estimates. Look at the ends: near redshift zero an estimator that
+# is unsure pulls its answers up, and at the far end down, towards where most galaxies are. This is not
+# a fault but what a sensible guess does with weak evidence. It is one more reason to ask for the whole
+# density, which shows how weak the evidence was.
+#
 # ## Is the density to be trusted?
 #
 # If it is, the truth falls anywhere in it with the probability it says: the values $F(z_\mathrm{true})$
@@ -162,7 +173,16 @@ fig.legend(loc="outside upper center", ncols=2)
 plt.show()
 
 # %% [markdown]
+# The temperature is fitted on galaxies that neither the training nor this figure has seen. It is one
+# number for all galaxies, so it can make densities wider or narrower, but it cannot mend an estimator
+# that is too sure about red galaxies and not sure enough about blue ones. A network that has been
+# trained for long on few galaxies learns them by heart: its densities become too narrow, and $T$ rises
+# above one. Watch it when you change the number of steps.
+#
 # ## What it has to beat
+#
+# A network on images is worth its trouble only if it knows more than the few numbers that everybody
+# measures on an image anyway.
 #
 # Colours within a fifth of the stamp, or the flux of the brightest pixel in each band, given to twenty
 # nearest neighbours or to gradient boosting. The last row knows no image at all and always guesses the
