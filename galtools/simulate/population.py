@@ -36,7 +36,7 @@ class LuminosityFunction:
 
 
 RED = LuminosityFunction(density=1.0, magnitude=-21.35, slope=-0.55, correction=0.44)
-BLUE = LuminosityFunction(density=1.0, magnitude=-21.27, slope=-1.305, correction=0.39)
+BLUE = LuminosityFunction(density=1.0, magnitude=-21.27, slope=-1.305, correction=0.36)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ RED_MIX = SpectralMix(
     kind_slope=0.09,
     kind_scatter=0.02,
     dust=0.038,
-    tilt=-0.07,
+    tilt=-0.08,
     break_step=0.07,
     uv_step=0.2,
     uv_scatter=0.25,
@@ -84,7 +84,7 @@ BLUE_MIX = SpectralMix(
     emission=2.0,
 )
 DUST_SCATTER = 0.73  # of ln A_V
-TILT_SCATTER = 0.078
+TILT_SCATTER = 0.077
 RED_SCATTER = 0.07  # of red_step
 
 
