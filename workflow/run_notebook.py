@@ -35,6 +35,7 @@ def environment(cores: int, listing: Path) -> dict[str, str]:
         "GALTOOLS_CORES": str(cores),
         "GALTOOLS_ARTEFACTS": str(listing),
         "PYTHONHASHSEED": "0",
+        "PYTHONWARNINGS": "ignore:IProgress not found",  # tqdm's, where no widgets are installed
         "JUPYTER_PREFER_ENV_PATH": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }

@@ -48,7 +48,7 @@ def refreshed(source, executed):
 
 
 def joined(outputs: list) -> list:
-    """Join what a cell printed bit by bit into one piece."""
+    """Join what a cell printed bit by bit; of a progress bar only its last state stays."""
     pieces: list = []
     for output in outputs:
         last = pieces[-1] if pieces else {}
@@ -56,6 +56,9 @@ def joined(outputs: list) -> list:
             last.text += output.text
         else:
             pieces.append(output)
+    for piece in pieces:
+        if piece.output_type == "stream":
+            piece.text = re.sub(r"[^\n]*\r(?!\n)", "", piece.text)
     return pieces
 
 
