@@ -185,6 +185,6 @@ def judge(table, claims, models):
 
 def verdicts(claims) -> pd.DataFrame:
     """Lay out claims, a list of (what the paper found, row, what was measured, verdict)."""
-    columns = ["The paper found", "Model", "This run", "Verdict"]
+    columns = ["Claim, as tested here", "Model", "This run", "Verdict"]
     named = [(text, plots.MODEL_NAME.get(row, row), *rest) for text, row, *rest in claims]
     return pd.DataFrame(named, columns=columns)
