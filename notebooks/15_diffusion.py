@@ -165,7 +165,8 @@ glue("diffusion_ends_flat", 200 / levels, display=False)
 # does: it lets a few per cent of the source's noise through, and the source is many times noisier
 # than the target. That adds to each draw. The spread of a *flux* is the sum of many
 # small errors with the same sign, and to draw those the denoiser has to know which errors belong
-# together. That takes training, and `quick` has little. The truth is found outside all draws in
+# together. The histogram of ranks says how far it got; a slope in it is a bias of the flux. The truth
+# is found outside all draws in
 # {glue:text}`diffusion_ends:.0f` per cent of the cases, where {glue:text}`diffusion_ends_flat:.0f`
 # would be calibrated.
 
