@@ -41,10 +41,10 @@ profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the 
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
 members: int = 2  # networks in the ensemble of each survey
-steps: int = 700  # training steps of each
+steps: int = 350  # training steps of each
 batch: int = 32  # galaxies in a step
 rate: float = 0.003  # highest learning rate
-width: int = 24  # channels of the network's first layers
+width: int = 16  # channels of the network's first layers
 bins: int = 180  # bins of the density between redshift 0 and 0.4
 z_max: float = 0.4  # largest redshift the density can hold
 
