@@ -22,7 +22,7 @@ book: .venv/.ready ## run what changed and render the book into _build/html
 
 test: .venv/.ready ## build the tiny book and run every test; TESTS="tests/test_x.py -k y" runs some
 	@$(VENV_PYTHON) workflow/build.py --profile tiny --results "$(TINY)/results" --out "$(TINY)"
-	@GALTOOLS_TINY="$(TINY)" $(VENV_PYTHON) -m pytest $(TESTS)
+	@OMP_NUM_THREADS=1 GALTOOLS_TINY="$(TINY)" $(VENV_PYTHON) -m pytest -n auto --dist worksteal $(TESTS)
 
 lint: .venv/.ready ## check style and spelling
 	@$(VENV_PYTHON) -m ruff check . && $(VENV_PYTHON) -m ruff format --check . && $(VENV_PYTHON) -m codespell_lib
