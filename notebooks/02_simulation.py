@@ -36,7 +36,7 @@ import torch
 from myst_nb import glue
 from sklearn.neighbors import KNeighborsRegressor
 
-from galtools import plots, simulate
+from galtools import manifest, paths, plots, simulate
 from galtools.simulate import anchors, noise, oracle, population, sed, shapes
 from galtools.simulate.render import frequencies, render
 from galtools.surveys import BANDS, CFHTLS, SDSS
@@ -224,10 +224,18 @@ def compare(survey, index: int, n: int) -> list[tuple]:
     return found
 
 
-agreement = pd.DataFrame(
-    compare(SDSS, 0, n_oracle) + compare(CFHTLS, 1, n_oracle),
-    columns=["survey", "band", "worst pixel / peak", "flux error"],
-)
+# %%
+def write_agreement(path):
+    """Compare both surveys with GalSim, and write the table."""
+    found = compare(SDSS, 0, n_oracle) + compare(CFHTLS, 1, n_oracle)
+    columns = ["survey", "band", "worst pixel / peak", "flux error"]
+    pd.DataFrame(found, columns=columns).to_csv(path, index=False)
+
+
+file = paths.Results(results, profile).table("renderer_against_galsim")
+modules = ["galtools.simulate", "galtools.simulate.oracle"]
+manifest.make(file, write_agreement, params={"galaxies": n_oracle}, seed=seed, modules=modules)
+agreement = pd.read_csv(file)
 glue("oracle_images", len(agreement), display=False)
 glue("oracle_pixel", float(agreement["worst pixel / peak"].max()), display=False)
 glue("oracle_flux", float(100 * agreement["flux error"].max()), display=False)

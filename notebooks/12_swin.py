@@ -118,8 +118,8 @@ for name, value in study.numbers(result).items():
 # ## What goes wrong
 #
 # Like every network that is asked for one best guess, it smooths: the sky comes out quieter than any
-# sky is. Attention is also slow on a CPU. In the same time a convolution sees several times as many
-# galaxies, and in a short training that decides.
+# sky is. Attention is also slow on a CPU: in the same time a convolution sees several times as many
+# galaxies, so that a comparison at equal time is not one at equal galaxies.
 
 # %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-swin-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
 study.corner_noise(result)

@@ -93,7 +93,9 @@ plt.show()
 # %% [markdown]
 # Read the left panel from right to left. The hinge loss of a critic that knows nothing is two; that
 # of one that has won is zero. Both ends would be the end of learning: a generator facing a perfect
-# critic has no slope to follow. Collapse would show as a hinge near zero with a rising pixel loss.
+# critic has no slope to follow. Collapse would show as a hinge near zero with a rising pixel loss. A
+# hinge that stays near two says that the critic is hardly better than chance: then this network is in
+# effect the residual one, trained in another way, and no more should be read into it.
 #
 # ## Translated galaxies
 
@@ -151,15 +153,15 @@ plt.show()
 #    and which figure worse?
 #
 # ```{dropdown} Solution
-# The residual falls a little, since nothing is added that is not certain; the histogram of the
-# noise moves further below one.
+# We would expect the residual to fall a little, since nothing is added that is not certain, and the
+# histogram of the noise to move further below one. If neither moves, the critic taught nothing.
 # ```
 #
 # 2. Start the game at once (`start=0`). What happens to the first validation?
 #
 # ```{dropdown} Solution
-# The critic wins while the generator still draws blobs, its hinge falls towards zero, and the
-# generator learns to please it before it has learnt to translate.
+# We would expect the critic to win while the generator still draws blobs: a hinge that falls towards
+# zero early on. Compare the left panel of the training curve with the one above.
 # ```
 #
 # **What's next:** a network whose inner numbers have a meaning: capsules.

@@ -175,8 +175,8 @@ plt.show()
 # 1. Route with one turn only (`iterations=1`): all couplings are equal. Is the translation worse?
 #
 # ```{dropdown} Solution
-# Build with `capsule.Capsule(..., iterations=1)`. For a translation the gain of routing is small;
-# it shows in the poses, which become less specific.
+# Build with `capsule.Capsule(..., iterations=1)`. Compare the residual first, then the
+# figure of the poses: without routing we would expect the parents to be less specific.
 # ```
 #
 # 2. Change `softmax(dim=2)` to `dim=1` and run the tests. Which one fails, and why?

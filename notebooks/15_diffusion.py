@@ -161,9 +161,9 @@ glue("diffusion_ends_flat", 200 / levels, display=False)
 # %% [markdown]
 # ## What goes wrong
 #
-# The spread of a *pixel* is learnt directly, but the noise in the corners shows what the anchor still
-# does: it lets a few per cent of the source's noise through, and the source is many times noisier
-# than the target. That adds to each draw. The spread of a *flux* is the sum of many
+# The spread of a *pixel* is learnt directly. Where the noise in the corners still comes out above one,
+# a likely reason (not tested here) is the anchor: if it lets a few per cent of the source's noise
+# through, and the source is many times noisier than the target, that adds to each draw. The spread of a *flux* is the sum of many
 # small errors with the same sign, and to draw those the denoiser has to know which errors belong
 # together. The histogram of ranks says how far it got; a slope in it is a bias of the flux. The truth
 # is found outside all draws in
