@@ -171,7 +171,7 @@ def compare(text, row, difference):
 
 
 def judge(table, claims, models):
-    """Judge claims by a tidy table: {sentence: (metric, band, (low, high))} to lines of verdicts."""
+    """Judge claims by a tidy table: {sentence: (metric, band, (low, high))} to verdicts."""
     found = table.set_index(["row", "metric", "band"])
     lines = []
     for text, (metric, band, claim) in claims.items():
