@@ -1,7 +1,11 @@
-// The bibliography is a list whose entries docutils does not call list items: say so to readers
-// of the page who cannot see it.
+// Names for what the theme leaves nameless to readers who cannot see the page: the entries of the
+// bibliography are list items, and an arrow in the contents opens the pages below a chapter.
 document.addEventListener("DOMContentLoaded", () => {
   for (const entry of document.querySelectorAll(".citation-list[role=list] > .citation")) {
     entry.setAttribute("role", "listitem");
+  }
+  for (const arrow of document.querySelectorAll(".bd-links li.has-children > details > summary")) {
+    const chapter = arrow.closest("li").querySelector("a").textContent.trim();
+    arrow.setAttribute("aria-label", `Pages below ${chapter}`);
   }
 });
