@@ -275,7 +275,7 @@ noises.style.format("{:.4f}")
 # are shown here, the six brightest of them, beside the six faintest galaxies of the sheet above, on
 # the same scale. They are never part of the book's files.
 
-# %% tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The six brightest real SDSS cutouts at hand, and the six faintest simulated galaxies of the sheet above, on one scale.", "name": "fig-beside-real"}, "image": {"alt": "Two rows of six colour stamps each, real galaxies above simulated ones."}} tags=["hide-input"]
 folder = os.environ.get("GALTOOLS_REAL_DATA")
 cutouts = Path(folder or "") / "sdss_cutouts" / "sdss_test_images.npy"
 if folder and cutouts.exists():
