@@ -122,6 +122,7 @@ def strip_docstrings(tree: ast.AST) -> ast.AST:
     return tree
 
 
+@cache
 def code_digest(source: str) -> str:
     """Hash what a piece of Python computes: comments, docstrings and layout do not count."""
     return digest(ast.dump(strip_docstrings(ast.parse(source))))
@@ -135,7 +136,8 @@ def _find(module: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def imported_modules(source: str) -> set[str]:
+@cache
+def imported_modules(source: str) -> frozenset[str]:
     """Name the galtools modules that a piece of Python imports, directly.
 
     ``import_module("galtools.x")`` counts; relative imports are refused, since this would not see
@@ -155,7 +157,7 @@ def imported_modules(source: str) -> set[str]:
                 [ast.Constant(str(module))],
             ):
                 found.add(module)
-    return {name for name in found if name.split(".")[0] == "galtools" and _find(name)}
+    return frozenset(name for name in found if name.split(".")[0] == "galtools" and _find(name))
 
 
 def module_digests(modules) -> dict[str, str]:
