@@ -19,7 +19,8 @@ OPTIONS = [
     "--disable-sync",
     "--no-first-run",
 ]
-VIEWS = [(1400, "light"), (1400, "dark"), (768, "light"), (420, "light"), (360, "dark")]
+VIEWS = [(width, scheme) for width in (1400, 420) for scheme in ("light", "dark")]
+VIEWS += [(768, "light"), (360, "dark")]
 WORDS = ["galaxy", "redshift", "noise", "survey", "papermill", "seeing"]
 
 pytestmark = pytest.mark.browser
