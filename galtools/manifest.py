@@ -178,6 +178,7 @@ def module_digests(modules) -> dict[str, str]:
     return {name: digests[name] for name in sorted(digests.keys() - PLUMBING)}
 
 
+@cache
 def package_versions() -> dict[str, str]:
     """Versions of the packages that numbers depend on."""
     versions = {"python": platform.python_version()}

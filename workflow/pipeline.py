@@ -12,7 +12,7 @@ import ast
 import json
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import jupytext
@@ -65,7 +65,7 @@ class Run:
     @cached_property
     def code(self) -> dict:
         """Digests of all code and settings that the run follows from, but not of its inputs."""
-        cells = [cell.source for cell in read_source(self.source).cells if cell.cell_type == "code"]
+        cells = code_cells(read_text(self.source))
         modules = set().union(*(manifest.imported_modules(plain_python(cell)) for cell in cells))
         return {
             "cells": [cell_digest(cell) for cell in cells],
@@ -90,11 +90,23 @@ def load(profile: str, results: Path) -> dict[str, Run]:
     return runs
 
 
-def read_source(path: Path):
-    """Read a Jupytext notebook."""
+def read_text(path: Path) -> str:
+    """Read the text of a notebook."""
     if not path.exists():
         raise GaltoolsError(f"{path} is listed in {CHAPTERS.name} but does not exist")
-    return jupytext.read(path, fmt="py:percent")
+    return path.read_text()
+
+
+def read_source(path: Path):
+    """Read a Jupytext notebook."""
+    return jupytext.reads(read_text(path), fmt="py:percent")
+
+
+@cache
+def code_cells(text: str) -> tuple[str, ...]:
+    """The code cells of a Jupytext notebook; each text is parsed once."""
+    cells = jupytext.reads(text, fmt="py:percent").cells
+    return tuple(cell.source for cell in cells if cell.cell_type == "code")
 
 
 def plain_python(cell: str) -> str:
