@@ -81,7 +81,7 @@ def main() -> None:
     uv = run(PYTHON, "-m", "pip", "install", *pins(unpinned), "uv", check=False)
     print(f"environment: installing with {'uv' if uv else 'pip'} ...", flush=True)
     install_torch(uv, unpinned)
-    everything = ["-e", ".[book,download,test]"]
+    everything = ["-e", ".[book,cluster,download,test]"]
     if uv:
         run(PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON, *pins(unpinned), *everything)
     else:
