@@ -3,11 +3,13 @@ PYTHON ?= python3
 PROFILE ?= quick
 RESULTS ?= results
 TESTS ?=
+GRID ?= workflow/grid.example.yaml
+ON ?=
 VENV_PYTHON := .venv/bin/python
 TINY := $(CURDIR)/_build/test
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint bench clean distclean
+.PHONY: help book grid test lint bench clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s%s\n", $$1, $$2}'
@@ -19,6 +21,9 @@ help: ## list the targets
 
 book: .venv/.ready ## run what changed and render the book into _build/html
 	@$(VENV_PYTHON) workflow/build.py --profile "$(PROFILE)" --results "$(RESULTS)"
+
+grid: .venv/.ready ## run GRID=file of notebooks and parameters; ON=workflow/slurm runs it there
+	@$(VENV_PYTHON) workflow/run_grid.py "$(GRID)" --results "$(RESULTS)" $(if $(ON),--on "$(ON)")
 
 test: .venv/.ready ## build the tiny book and run every test; TESTS="tests/test_x.py -k y" runs some
 	@$(VENV_PYTHON) workflow/build.py --profile tiny --results "$(TINY)/results" --out "$(TINY)"

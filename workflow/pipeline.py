@@ -9,8 +9,10 @@ clock can confuse it.
 """
 
 import ast
+import fcntl
 import json
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,7 +20,7 @@ from pathlib import Path
 import jupytext
 import yaml
 
-from galtools import manifest, paths
+from galtools import manifest, papermill_io, paths
 from galtools.errors import GaltoolsError
 
 CHAPTERS = paths.WORKFLOW / "chapters.yaml"
@@ -58,9 +60,34 @@ class Run:
         return self.failed.with_suffix(".txt")
 
     @property
+    def log(self) -> Path:
+        """What the notebook printed while it ran, and when it started and ended."""
+        return self.folder / "notebooks" / f"{self.name}.log"
+
+    @property
     def stamp(self) -> Path:
         """The empty file that tells Snakemake that the run is done."""
         return self.folder / ".done" / self.name
+
+    @contextmanager
+    def only_once(self):
+        """Hold the run's lock, waiting for whoever holds it: a job that its master has lost."""
+        lock_file = self.stamp.with_name(f"{self.name}.lock")
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        with open(lock_file, "a+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def is_running(self) -> bool:
+        """Tell whether some process, on any machine that shares the folder, holds the lock."""
+        try:
+            with open(self.stamp.with_name(f"{self.name}.lock")) as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     @cached_property
     def code(self) -> dict:
@@ -120,6 +147,14 @@ def cell_digest(cell: str) -> str:
     return manifest.digest([ast.dump(ast.parse(plain_python(cell))), magics])
 
 
+def inside(folder: Path, name: str) -> Path:
+    """Join a name that a manifest gives to its folder, or refuse one that leads out of it."""
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise GaltoolsError(f"a manifest in {folder} names {name!r}, outside of it: delete it")
+    return folder / path
+
+
 def ancestors(run: Run, runs: dict[str, Run]) -> set[str]:
     """Name every run whose artefacts this one may read, near or far."""
     return set(run.needs).union(*(ancestors(runs[need], runs) for need in run.needs))
@@ -129,6 +164,35 @@ def key(run: Run, runs: dict[str, Run]) -> str:
     """Hash everything that a run follows from; the runs it needs must have records."""
     inputs = {name: record(runs[name])["artefacts"] for name in sorted(ancestors(run, runs))}
     return manifest.digest([run.code, inputs])
+
+
+def story(run: Run, runs: dict[str, Run]) -> dict:
+    """Everything that it takes to execute a run again, and to see what has changed since."""
+    names = ancestors(run, runs)
+    return {
+        "notebook": run.notebook,
+        "parameters": full_values(run),
+        "needs": list(run.needs),
+        "code": run.code,
+        "ancestors": {
+            name: {
+                "notebook": other.notebook,
+                "parameters": full_values(other),
+                "needs": list(other.needs),
+            }
+            for name, other in runs.items()
+            if name in names
+        },
+    }
+
+
+def full_values(run: Run) -> dict:
+    """Value of every parameter of a run, but for the profile and the folder of results."""
+    book = papermill_io.read_percent(read_text(run.source), run.source)
+    known = {p.name: ast.literal_eval(p.default) for p in papermill_io.known_parameters(book)}
+    given = papermill_io.complete(book, {**run.parameters, "profile": run.profile})
+    values = {**known, **given}
+    return {name: values[name] for name in known if name not in ("profile", "results")}
 
 
 def record(run: Run) -> dict:
@@ -148,7 +212,7 @@ def is_current(run: Run, runs: dict[str, Run]) -> bool:
 def artefacts_whole(run: Run, known: dict) -> bool:
     """Tell whether the executed notebook and every artefact are the bytes that were recorded."""
     made = {run.executed: known["sha256"]}
-    made |= {run.folder / name: checksum for name, checksum in known["artefacts"].items()}
+    made |= {inside(run.folder, name): checksum for name, checksum in known["artefacts"].items()}
     return all(path.exists() and manifest.sha256(path) == made[path] for path in made)
 
 

@@ -5,11 +5,13 @@ Prints one line when it starts and one when it ends; a failure leaves the partia
 
 import argparse
 import os
+import socket
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import grid
 import pipeline
 
 from galtools import __version__, manifest
@@ -41,20 +43,23 @@ def environment(cores: int, listing: Path) -> dict[str, str]:
     }
 
 
-def execute(run: pipeline.Run, results: Path) -> None:
+def execute(run: pipeline.Run) -> None:
     """Run the notebook through papermill; what fails is kept under another name."""
     import papermill  # takes a second: not needed to see that nothing is to be done
 
-    parameters = dict(run.parameters)
+    parameters, results = dict(run.parameters), run.folder.parent
     if run.profile != "quick":
         parameters["profile"] = run.profile
     if results != pipeline.paths.ROOT / "results":
         parameters["results"] = str(results)
     for leftover in (run.failed, run.failure):
         leftover.unlink(missing_ok=True)
-    with manifest.atomic(run.executed) as new:
+    with manifest.atomic(run.executed) as new, open(run.log, "w", buffering=1) as log:
+        print(f"started {time.strftime('%F %T')} on {socket.gethostname()}", file=log)
         try:
-            papermill.execute_notebook(run.source, new, parameters, progress_bar=False)
+            papermill.execute_notebook(
+                run.source, new, parameters, progress_bar=False, stdout_file=log, stderr_file=log
+            )
         except Exception:
             if new.exists():
                 os.replace(new, run.failed)
@@ -62,16 +67,18 @@ def execute(run: pipeline.Run, results: Path) -> None:
         manifest.manifest_path(run.executed).unlink(missing_ok=True)
 
 
-def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], results: Path, cores: int) -> None:
+def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int) -> None:
     """Execute a run and write its record."""
+    grid.fetch_inputs(run, runs)
     key, started = pipeline.key(run, runs), time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         listing = Path(scratch) / "artefacts"
         os.environ.update(environment(cores, listing))
-        execute(run, results)
+        execute(run)
         artefacts = pipeline.artefacts_listed(listing, run.folder)
     content = {
         "run": run.name,
+        **pipeline.story(run, runs),
         "key": key,
         "sha256": manifest.sha256(run.executed),
         "artefacts": artefacts,
@@ -87,31 +94,40 @@ def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], results: Path, cor
     manifest.write_json(manifest.manifest_path(run.executed), content)
 
 
+def attempt(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int) -> bool:
+    """Execute a run that is not current; tell whether it succeeded."""
+    started = time.perf_counter()
+    say(f"  started  {run.name}")
+    try:
+        perform(run, runs, cores)
+    except Exception as error:  # whatever it is, the summary must name the notebook
+        say(f"  failed   {run.name}  after {time.perf_counter() - started:.0f} s")
+        with manifest.atomic(run.failure) as note:
+            note.write_text(pipeline.failure_report(run, error) + "\n")
+        return False
+    done = 1 + sum(other.stamp.exists() for other in runs.values())
+    seconds = time.perf_counter() - started
+    say(f"  finished {run.name}  in {seconds:.0f} s  ({done} of {len(runs)})")
+    return True
+
+
 def main() -> int:
     """Run one notebook; the exit status says whether it succeeded."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run")
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--results", type=Path, default=pipeline.paths.ROOT / "results")
+    parser.add_argument("--plan", type=Path, help="take the run from the plan of a grid")
     parser.add_argument("--cores", type=int, default=1)
     args = parser.parse_args()
-    runs = pipeline.load(args.profile, args.results)
+    runs = grid.load(args.plan) if args.plan else pipeline.load(args.profile, args.results)
     run = runs[args.run]
-    started = time.perf_counter()
-    if not pipeline.is_current(run, runs):
-        say(f"  started  {run.name}")
-        try:
-            perform(run, runs, args.results.absolute(), args.cores)
-        except Exception as error:  # whatever it is, the summary must name the notebook
-            say(f"  failed   {run.name}  after {time.perf_counter() - started:.0f} s")
-            with manifest.atomic(run.failure) as note:
-                note.write_text(pipeline.failure_report(run, error) + "\n")
+    if args.plan and run.failure.exists():
+        return 1  # Snakemake tries killed jobs again; this one failed by itself
+    with run.only_once():
+        if not pipeline.is_current(run, runs) and not attempt(run, runs, args.cores):
             return 1
-        done = 1 + sum(other.stamp.exists() for other in runs.values())
-        seconds = time.perf_counter() - started
-        say(f"  finished {run.name}  in {seconds:.0f} s  ({done} of {len(runs)})")
-    run.stamp.parent.mkdir(parents=True, exist_ok=True)
-    run.stamp.touch()
+        run.stamp.touch()
     return 0
 
 

@@ -1,0 +1,146 @@
+"""A Slurm cluster of several node daemons on this one machine, for as long as a test runs."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scancel", "scontrol")
+CONFIGURATION = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={port}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CryptoType=crypto/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+SlurmdPidFile={folder}/%n.pid
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdLogFile={folder}/%n.log
+SlurmctldLogFile={folder}/slurmctld.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SlurmdParameters=config_overrides
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+ReturnToService=2
+SlurmdTimeout=6
+JobRequeue=1
+KillWait=2
+SchedulerParameters=sched_interval=2
+NodeName=node[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port={ports} CPUs=1 RealMemory=4000
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def missing() -> str:
+    """Say why no cluster can be started here, or nothing."""
+    if os.name != "posix" or os.geteuid():
+        return "a Slurm cluster of one's own can only be started by root"
+    path = os.environ["PATH"] + ":/usr/sbin"
+    absent = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
+    return f"{absent[0]} is not installed: apt-get install slurm-wlm munge" if absent else ""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, in a row."""
+    for first in range(21000 + os.getpid() % 20000, 60000, count):
+        sockets = [socket.socket() for _ in range(count)]
+        try:
+            for k, one in enumerate(sockets):
+                one.bind(("127.0.0.1", first + k))
+            return list(range(first, first + count))
+        except OSError:
+            continue
+        finally:
+            for one in sockets:
+                one.close()
+    raise OSError("no free ports")
+
+
+class Cluster:
+    """Start in a folder; `stop` ends everything that was started."""
+
+    def __init__(self, folder: Path, nodes: int = 3):
+        """Write the configuration and start munged, slurmctld and the node daemons."""
+        self.folder, self.daemons = folder, {}
+        folder.mkdir(parents=True)
+        for name in ("state", *(f"spool-node{k + 1}" for k in range(nodes))):
+            (folder / name).mkdir()
+        port, *ports = free_ports(nodes + 1)
+        configuration = folder / "slurm.conf"
+        facts = {"host": socket.gethostname(), "folder": folder, "port": port, "nodes": nodes}
+        configuration.write_text(CONFIGURATION.format(ports=f"[{ports[0]}-{ports[-1]}]", **facts))
+        self.environment = {
+            **os.environ,
+            "SLURM_CONF": str(configuration),
+            "PATH": os.environ["PATH"] + ":/usr/sbin",
+        }
+        self.start_munge()
+        self.start("slurmctld", "-D")
+        for k in range(nodes):
+            self.start_node(f"node{k + 1}")
+        self.wait("all nodes idle", lambda: self.ask("sinfo", "-h", "-o", "%T") == "idle")
+
+    def start(self, program: str, *options, name: str = "") -> None:
+        """Start a daemon in a session of its own, so that all of it can be killed."""
+        log = open(self.folder / f"{name or program}.out", "w")  # noqa: SIM115  the daemon's
+        self.daemons[name or program] = subprocess.Popen(
+            [program, *options], env=self.environment, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def start_munge(self) -> None:
+        """Start munged with a key of this cluster's own."""
+        key = self.folder / "munge.key"
+        key.write_bytes(os.urandom(64))
+        key.chmod(0o400)
+        files = {"key-file": key, "socket": self.folder / "munge.socket"}
+        files |= {f"{name}-file": self.folder / f"munge.{name}" for name in ("pid", "seed", "log")}
+        options = [f"--{name}={path}" for name, path in files.items()]
+        self.start("munged", "--foreground", "--force", *options)
+        self.wait("munged", files["socket"].exists)
+
+    def start_node(self, name: str) -> None:
+        """Start, or start again, the daemon of a node."""
+        self.start("slurmd", "-D", "-N", name, name=name)
+
+    def kill(self, name: str) -> None:
+        """Kill a daemon as a power cut would."""
+        os.killpg(self.daemons[name].pid, signal.SIGKILL)
+        self.daemons[name].wait()
+
+    def ask(self, *command) -> str:
+        """Run one of Slurm's commands; return what it prints, different lines once each."""
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        return "\n".join(dict.fromkeys(done.stdout.split("\n"))).strip()
+
+    def wait(self, what: str, ready, seconds: float = 60) -> None:
+        """Wait until something is so."""
+        end = time.monotonic() + seconds
+        while not ready():
+            if time.monotonic() > end:
+                logs = [path.read_text()[-500:] for path in self.folder.glob("*.log")]
+                raise TimeoutError(f"{what}: {self.ask('sinfo')}\n" + "\n".join(logs))
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End every job and every daemon."""
+        self.ask("scancel", "--user=root")
+        for daemon in reversed(self.daemons.values()):
+            if daemon.poll() is None:
+                os.killpg(daemon.pid, signal.SIGTERM)
+        for daemon in self.daemons.values():
+            try:
+                daemon.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                os.killpg(daemon.pid, signal.SIGKILL)
