@@ -1,5 +1,7 @@
 """From FITS files on disk to pairs: what was written is what is found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -165,6 +167,27 @@ def test_missing_band_and_saturation_are_flagged(mock):
         flag = cut(planes["CFHTLS"], catalogue, CFHTLS, align=align).catalogue["flag"]
         assert (flag & Flag.SATURATED > 0).tolist() == [False, True, False, False]
     hot.mask[y, x] = 0
+
+
+def test_of_overlapping_planes_the_one_with_more_room_is_taken(mock):
+    """Whatever their order, and read one by one."""
+    pairs, planes, catalogue = mock
+    whole = planes["SDSS"]
+    x, y = whole[0].wcs.world_to_pixel_values(catalogue["ra"][0], catalogue["dec"][0])
+    edges = [
+        replace(
+            plane,
+            image=plane.image[: int(y) + 9, : int(x) + 9],
+            mask=plane.mask[: int(y) + 9, : int(x) + 9],
+        )
+        for plane in whole
+    ]
+    for order in (whole + edges, edges + whole):
+        stamps = cut(iter(order), catalogue, SDSS, align=False)
+        np.testing.assert_array_equal(stamps.images, pairs.source)
+    alone = cut(iter(edges), catalogue, SDSS, align=False)
+    assert alone.catalogue["flag"][0] == Flag.INCOMPLETE
+    assert alone.side.mask[0].any() and np.isfinite(alone.images[0]).any()
 
 
 def test_mixed_pixel_scales_are_refused(mock):

@@ -275,6 +275,18 @@ def test_folder_of_cutouts(tmp_path):
         read_folder(folder, SDSS, catalogue=catalogue[[0, 2, 3]])
 
 
+def test_objects_without_any_file_stay_in_the_table(tmp_path):
+    folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"])
+    catalogue = Table({"id": [*"xcbaya"], "z": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]})
+    stamps = read_folder(folder, SDSS, catalogue=catalogue)
+    assert list(stamps.catalogue["id"]) == [*"abcxya"]
+    assert list(stamps.catalogue["redshift"]) == [0.4, 0.3, 0.2, 0.1, 0.5, 0.6]
+    assert np.isnan(stamps.images[3:5]).all()
+    np.testing.assert_array_equal(stamps.images[5], stamps.images[0])
+    words = [flags.names(flag) for flag in stamps.catalogue["flag"]]
+    assert words == ["", "", "", *["INCOMPLETE, MISSING_BAND"] * 2, "DUPLICATE"]
+
+
 def test_damage_in_a_folder_is_flagged_and_named_rows_stay(tmp_path):
     folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"])
     (folder / "a_g.fits").unlink()

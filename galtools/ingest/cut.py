@@ -11,6 +11,8 @@ stays as it was, up to .71 pixel off the object (each band on its own) and up to
 north. The columns `offset` and `rotation`, five numbers per object, say how much.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.nddata import Cutout2D
@@ -40,14 +42,13 @@ def upright_wcs(ra: float, dec: float, scale: float, size: int) -> WCS:
     return wcs
 
 
-def check_scales(planes: list[Plane], survey: Survey) -> None:
-    """Refuse planes whose pixels are not the survey's."""
-    for plane in planes:
-        if abs(plane.pixel_scale / survey.pixel_scale - 1) > SAME_SCALE:
-            raise GaltoolsError(
-                f"{plane.path} has pixels of {plane.pixel_scale:.3f} arcsec, {survey.name} of "
-                f"{survey.pixel_scale}: take files of one survey and one pixel scale"
-            )
+def check_scale(plane: Plane, survey: Survey) -> None:
+    """Refuse a plane whose pixels are not the survey's."""
+    if abs(plane.pixel_scale / survey.pixel_scale - 1) > SAME_SCALE:
+        raise GaltoolsError(
+            f"{plane.path} has pixels of {plane.pixel_scale:.3f} arcsec, {survey.name} of "
+            f"{survey.pixel_scale}: take files of one survey and one pixel scale"
+        )
 
 
 def _positions(plane: Plane, sky: SkyCoord) -> tuple[np.ndarray, np.ndarray]:
@@ -123,39 +124,59 @@ def _cut_one(plane: Plane, place, row, survey: Survey, size: int, align: bool):
     return cut_nearest(plane, place, size)
 
 
-def cut(planes: list[Plane], catalogue: Table, survey: Survey, *, align=True, size=None) -> Stamps:
+class _Sheet:
+    """Stamps of a catalogue's rows as they are filled, plane by plane."""
+
+    def __init__(self, catalogue: Table, survey: Survey, size: int):
+        n = len(catalogue)
+        self.table, self.survey, self.size = catalogue.copy(), survey, size
+        self.images = np.full((n, len(BANDS), size, size), np.nan, np.float32)
+        self.mask = np.full(self.images.shape, NO_DATA, np.uint8)
+        self.psf = np.tile(np.float32(survey.psf_fwhm), (n, 1))
+        self.room = np.zeros((n, len(BANDS)))  # pixels from the object to the edge of its plane
+        self.bands_met: set[str] = set()
+        self.placed = has_position(self.table)
+        ra, dec = (np.where(self.placed, self.table[name], 0) for name in ("ra", "dec"))
+        self.sky = SkyCoord(ra, dec, unit="deg")
+        self.table["offset"], self.table["rotation"] = np.zeros((2, n, len(BANDS)), np.float32)
+
+    def add(self, plane: Plane, align: bool) -> None:
+        """Cut the objects that have more room around them here than in any plane before."""
+        check_scale(plane, self.survey)
+        self.bands_met.add(plane.band)
+        k, table = BANDS.index(plane.band), self.table
+        places, edge = _positions(plane, self.sky)
+        for j in np.flatnonzero(self.placed & (edge > self.room[:, k])):
+            parts = _cut_one(plane, places[j], table[j], self.survey, self.size, align)
+            self.images[j, k], self.mask[j, k] = parts[:2]
+            table["offset"][j, k], table["rotation"][j, k] = parts[2:]
+            self.psf[j, k] = plane.psf_fwhm or self.psf[j, k]
+            self.room[j, k] = edge[j]
+
+    def stamps(self) -> Stamps:
+        """Flag what is missing, measure the noise, and describe the whole."""
+        table = self.table
+        table["offset"].unit, table["rotation"].unit = "arcsec", "deg"
+        if set(BANDS) - self.bands_met:
+            raise_flag(table, slice(None), Flag.MISSING_BAND)
+        raise_flag(table, self.placed & ~self.room.any(axis=1), Flag.OFF_IMAGE)
+        side = describe(self.images, self.survey, self.survey.pixel_scale, self.mask, self.psf)
+        stamps = Stamps(self.images, sky_noise(self.images), table, side)
+        flag_images(stamps)
+        return stamps
+
+
+def cut(
+    planes: Iterable[Plane], catalogue: Table, survey: Survey, *, align=True, size=None
+) -> Stamps:
     """Cut a stamp in five bands for every row; what is not on any plane is NaN and flagged.
 
-    Where several planes of a band hold an object, the one with the most room around it is taken.
+    Planes are taken one by one, so `map(read_plane, paths)` holds a single one in memory. Where
+    several of a band hold an object, the one with the most room around it is taken.
     """
-    if not planes:
+    sheet = _Sheet(catalogue, survey, size or survey.stamp)
+    for plane in planes:
+        sheet.add(plane, align)
+    if not sheet.bands_met:
         raise GaltoolsError("no images to cut from: give at least one plane")
-    check_scales(planes, survey)
-    n, size = len(catalogue), size or survey.stamp
-    table = catalogue.copy()
-    images = np.full((n, len(BANDS), size, size), np.nan, np.float32)
-    mask = np.full(images.shape, NO_DATA, np.uint8)
-    psf = np.tile(np.float32(survey.psf_fwhm), (n, 1))
-    placed = has_position(table)
-    sky = SkyCoord(np.where(placed, table["ra"], 0), np.where(placed, table["dec"], 0), unit="deg")
-    found = np.zeros((n, len(BANDS)), bool)
-    table["offset"], table["rotation"] = np.zeros((2, n, len(BANDS)), np.float32)
-    for k, band in enumerate(BANDS):
-        own = [plane for plane in planes if plane.band == band]
-        if not own:
-            raise_flag(table, slice(None), Flag.MISSING_BAND)
-            continue
-        places, edges = zip(*(_positions(plane, sky) for plane in own), strict=True)
-        best = np.argmax(edges, axis=0)
-        found[:, k] = placed & (np.max(edges, axis=0) > 0)
-        for j in np.flatnonzero(found[:, k]):
-            plane = own[best[j]]
-            parts = _cut_one(plane, places[best[j]][j], table[j], survey, size, align)
-            images[j, k], mask[j, k], table["offset"][j, k], table["rotation"][j, k] = parts
-            psf[j, k] = plane.psf_fwhm or psf[j, k]
-    table["offset"].unit, table["rotation"].unit = "arcsec", "deg"
-    raise_flag(table, placed & ~found.any(axis=1), Flag.OFF_IMAGE)
-    side = describe(images, survey, survey.pixel_scale, mask, psf)
-    stamps = Stamps(images, sky_noise(images), table, side)
-    flag_images(stamps)
-    return stamps
+    return sheet.stamps()

@@ -100,16 +100,22 @@ def _read_object(files: dict[str, Path], survey: Survey, size: int, unit: str | 
     return images, mask, where[:2], int(flag)
 
 
-def _join(names: list[str], places: np.ndarray, catalogue: Table | None, folder: Path) -> Table:
-    """Table of the objects, with the columns of a catalogue that has the same identifiers."""
+def _join(objects: dict, catalogue: Table | None, folder: Path) -> tuple[list, Table | None]:
+    """Bring a folder and a catalogue with the same identifiers together.
+
+    Returns the files of every row, and the rows: objects in the order of the folder, then what
+    else the catalogue lists, without files or for a second time.
+    """
     if catalogue is None:
-        return Table({"id": names, "ra": places[:, 0], "dec": places[:, 1]})
+        return list(objects.values()), None
     known = tidy(catalogue, "the catalogue", positions=False)
     rows = {name: k for k, name in reversed(list(enumerate(known["id"])))}
-    if missing := [name for name in names if name not in rows]:
+    if missing := [name for name in objects if name not in rows]:
         raise GaltoolsError(f"{folder}: object {missing[0]} is not in the catalogue; add its row")
+    order = [rows[name] for name in objects]
+    order += sorted(set(range(len(known))) - set(order))
     known.remove_column(FLAG)
-    return known[[rows[name] for name in names]]
+    return [objects.get(name, {}) for name in known["id"][order]], known[order]
 
 
 def read_folder(
@@ -121,14 +127,20 @@ def read_folder(
     unit: str | None = None,
     check: bool = True,
 ) -> Stamps:
-    """Read every object of a folder; damaged and missing files are flagged, the rows stay."""
+    """Read every object of a folder; damaged and missing files are flagged, the rows stay.
+
+    Rows of the catalogue that have no file at all follow after the others.
+    """
     if unit not in (None, "nanomaggies", "counts"):
         raise GaltoolsError(f"unknown unit {unit!r}: choose nanomaggies or counts")
     objects = list_objects(folder)
+    files, table = _join(objects, catalogue, folder)
     size = size or survey.stamp
-    parts = [_read_object(files, survey, size, unit) for files in objects.values()]
+    parts = [_read_object(own, survey, size, unit) for own in files]
     images, mask, places, bits = (np.array(column) for column in zip(*parts, strict=True))
-    table = tidy(_join(list(objects), places, catalogue, folder), folder, positions=False)
+    if table is None:
+        table = Table({"id": list(objects), "ra": places[:, 0], "dec": places[:, 1]})
+    table = tidy(table, folder, positions=False)
     raise_flag(table, slice(None), bits)
     side = describe(images, survey, survey.pixel_scale, mask)
     stamps = Stamps(images, sky_noise(images), table, side)
