@@ -2,7 +2,8 @@
 
 A step draws a batch and lets every player of the network (most have one, a GAN has two) move once.
 The random numbers of step k follow from (seed, k) alone, so a training that was interrupted and
-taken up again ends with the very weights of an undisturbed one, on the same machine.
+taken up again ends with the very weights of an undisturbed one, on the same machine. Under
+torchrun, several processes share each batch (`galtools.processes`).
 
 This module and what it imports need only torch, numpy, h5py, safetensors and einops.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from galtools import checkpoint
+from galtools import checkpoint, processes
 from galtools.errors import GaltoolsError
 
 LEAP = 1000.0  # a loss this many times its running mean counts as divergence
@@ -108,7 +109,7 @@ class Progress:
         """Start the clock."""
         self.label, self.steps, self.start = label, steps, start
         self.began = time.perf_counter()
-        self.live = sys.stdout.isatty()
+        self.live = sys.stdout.isatty() and processes.is_first()
 
     def seconds(self) -> float:
         """Seconds since the start."""
@@ -124,6 +125,8 @@ class Progress:
 
     def check(self, step: int, loss: float, numbers: dict) -> None:
         """Print one lasting line."""
+        if not processes.is_first():
+            return
         said = ", ".join(f"{name} {value:.4g}" for name, value in list(numbers.items())[:3])
         print(f"{chr(13) if self.live else ''}{self.label} step {step + 1}/{self.steps}: "
               f"loss {loss:.4f}, {said} ({self.seconds():.0f} s)", flush=True)  # fmt: skip
@@ -157,15 +160,16 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             terms = player.losses(batch)
         total = sum(terms.values())
-        loss = self._refuse_divergence(name, total.item())
+        means = dict(zip(terms, processes.mean(list(terms.values())), strict=True))
+        loss = self._refuse_divergence(name, sum(means.values()).item())
         for group in optimiser.param_groups:
             group["lr"] = self.settings.rate_at(share)
         slopes = torch.autograd.grad(total, player.parameters, allow_unused=True)
-        for parameter, slope in zip(player.parameters, slopes, strict=True):
+        for parameter, slope in zip(player.parameters, processes.mean(slopes), strict=True):
             parameter.grad = slope
         nn.utils.clip_grad_norm_(player.parameters, self.settings.clip)
         optimiser.step()
-        for term, value in terms.items():
+        for term, value in means.items():
             self.sums.setdefault(f"{name}_{term}", []).append(value.item())
         return loss
 
@@ -182,7 +186,8 @@ class Trainer:
     def advance(self, draw: Callable) -> float:
         """Take one step of every player; return the sum of their losses."""
         generator = step_generator(self.settings.seed, self.step, self.device)
-        batch = draw(generator, self.step / self.settings.steps)
+        whole = draw(generator, self.step / self.settings.steps)
+        batch = processes.share(whole, self.settings.batch)
         losses = [self.move(name, batch) for name in self.optimisers]
         self.average.update(self.network, self.step)
         self.step += 1
@@ -201,7 +206,9 @@ class Trainer:
         return numbers
 
     def save(self, path: Path, key: str) -> None:
-        """Write everything that is needed to go on from here."""
+        """Write everything that is needed to go on from here; one of several processes does."""
+        if not processes.is_first():
+            return
         tensors = {f"network/{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average/{k}": v for k, v in self.average.values.items()}
         for name, optimiser in self.optimisers.items():
@@ -243,7 +250,9 @@ def fit(network, draw, settings, *, check=None, folder=None, key="", label="trai
     while trainer.step < settings.steps:
         loss = trainer.advance(draw)
         progress.tick(trainer.step - 1, loss)
-        out_of_time = 0 < settings.max_seconds < progress.seconds()
+        out_of_time = bool(settings.max_seconds) and processes.agree(
+            settings.max_seconds < progress.seconds()
+        )
         judged = settings.is_check(trainer.step - 1) or out_of_time
         if judged:
             progress.check(trainer.step - 1, loss, trainer.validate(check, progress.seconds()))

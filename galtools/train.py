@@ -4,13 +4,13 @@ This module and what it imports need only torch, numpy, h5py, safetensors and ei
 """
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from galtools import checkpoint, loop, manifest, models
+from galtools import checkpoint, loop, manifest, models, processes
 from galtools.errors import GaltoolsError
 from galtools.loop import Settings
 from galtools.models.common import Batch, count_parameters, draw
@@ -177,25 +177,39 @@ def load_weights(path: Path):
     return network.eval()
 
 
+def perform(weights, build, settings, load, train_file, valid_file, key, device=None) -> dict:
+    """Train a new network and write its weights; what happened goes into their manifest.
+
+    Several processes that torchrun started all do so together; the first one writes.
+    """
+    torch.manual_seed(settings.seed)
+    network = models.build(**build)
+    pairs, valid = load(train_file), load(valid_file)
+    folder = Path(weights).parent
+    history = train(network, pairs, valid, settings, folder=folder, key=key, device=device)
+    if processes.is_first():
+        save_weights(weights, network)
+    return {"history": history, "parameters": count_parameters(network)}
+
+
 def once(folder: Path, build: dict, settings: Settings, load, train_file, valid_file) -> dict:
     """Train unless this very training has been done; return its manifest.
 
     `build` holds the arguments of `models.build`, ``load(path)`` gives the pairs of the task. The
     folder receives weights.safetensors, history.csv and metrics.json. A training is the same if
     the settings, the data and the code of the model and of the training are the same; neither
-    prose nor figures count.
+    prose nor figures count, nor does the number of processes.
     """
     params = {"build": build, "settings": loop.describe(settings)}
     folder = Path(folder)
 
     def maker(new):
-        torch.manual_seed(settings.seed)
-        network = models.build(**build)
-        pairs, valid = load(train_file), load(valid_file)
         key = manifest.digest([params, manifest.sha256(train_file), manifest.package_versions()])
-        history = train(network, pairs, valid, settings, folder=folder, key=key)
-        save_weights(new, network)
-        return {"history": history, "parameters": count_parameters(network)}
+        if not processes.are_to_be_launched():
+            return perform(new, build, settings, load, train_file, valid_file, key)
+        files = [Path(file).absolute() for file in (train_file, valid_file)]
+        task = {"weights": new.absolute(), "build": build, "settings": asdict(settings)}
+        return processes.launch("galtools.worker", {**task, "files": files, "key": key}, folder)
 
     weights = folder / "weights.safetensors"
     made = manifest.make(

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from galtools import processes
 from galtools.models import register
 from galtools.models.common import Batch, Player, ResidualBlock, Translator, pixel_loss
 
@@ -173,10 +174,11 @@ class Diffusion(Translator):
         """Mean square error of v at random times."""
         with torch.no_grad():
             mean, spread = self.mean_and_spread(batch.source)
-        z, random = (batch.target - mean) / spread, batch.generator
-        t = torch.randint(STEPS_OF_TIME, (len(z),), generator=random, device=z.device)
+        z = (batch.target - mean) / spread
+        random = {"generator": batch.generator, "device": z.device}
+        t = processes.draw(lambda n: torch.randint(STEPS_OF_TIME, n, **random), (len(z),))
         alpha2 = self.alphas[t][:, None, None, None]
-        e = torch.randn(z.shape, generator=random, device=z.device)
+        e = processes.draw(lambda shape: torch.randn(shape, **random), z.shape)
         noisy = alpha2.sqrt() * z + (1 - alpha2).sqrt() * e
         v = alpha2.sqrt() * e - (1 - alpha2).sqrt() * z
         predicted = self.denoiser(noisy, torch.cat([batch.source, mean], dim=1), t)

@@ -1,0 +1,124 @@
+"""Several processes train the network that one would: shares of batches, means of gradients."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+import torch
+from astropy.table import Table
+from blobs import blobs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from galtools import data, manifest, processes, train
+from galtools.errors import GaltoolsError
+from galtools.loop import Settings
+from galtools.models.common import Batch
+from galtools.pairs import Pairs
+
+STEPS = 6
+SETTINGS = Settings(steps=STEPS, batch=4, crop=16, checks=2, save_seconds=0)
+
+
+@pytest.fixture
+def files(tmp_path):
+    pairs = blobs(n=12)
+    n = len(pairs)
+    stored = Pairs(
+        pairs.source, pairs.target, np.full(n, 0.1, np.float32), Table({"id": range(n)}),
+        np.broadcast_to(np.asarray(pairs.noise, np.float32), (n, 2, 5)).copy(),
+    )  # fmt: skip
+    paths = [tmp_path / "train.h5", tmp_path / "valid.h5"]
+    for path in paths:
+        data.save(stored, path)
+    return paths
+
+
+def once(folder, files, name, settings=SETTINGS):
+    folder.mkdir()
+    build = {"name": name, "task": "cross", "profile": "tiny"}
+    made = train.once(folder, build, settings, lambda p: data.load(p), *files)
+    return made, train.load_weights(folder / "weights.safetensors")
+
+
+@pytest.mark.parametrize("name", ["residual", "diffusion"])
+def test_two_processes_give_the_weights_of_one(tmp_path, files, name, monkeypatch):
+    """At the same global batch; sums in another order differ by rounding, and no more."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    told, alone = once(tmp_path / "one", files, name)
+    monkeypatch.setenv("GALTOOLS_PROCESSES", "2")
+    made, together = once(tmp_path / "two", files, name)
+    assert made["key"] == told["key"]  # the same training, however it was done
+    assert manifest.is_whole(tmp_path / "two" / "weights.safetensors")
+    assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(
+        p.name for p in (tmp_path / "one").iterdir()
+    )
+    torch.manual_seed(SETTINGS.seed)
+    start = train.models.build(name, "cross", "tiny").state_dict()
+    ours, theirs = alone.state_dict(), together.state_dict()
+    way = max((ours[k] - start[k]).abs().max() for k in ours if ours[k].is_floating_point())
+    gap = max((ours[k] - theirs[k]).abs().max() for k in ours if ours[k].is_floating_point())
+    assert way > 1e-3  # it has learnt
+    assert gap < 1e-4 * way
+    losses = [[{k: v for k, v in row.items() if k != "seconds"} for row in m["extra"]["history"]]
+              for m in (told, made)]  # fmt: skip
+    for one, two in zip(*losses, strict=True):
+        assert one == pytest.approx(two, rel=1e-4, abs=1e-6)
+
+
+def test_a_batch_that_cannot_be_shared_is_one_line(monkeypatch):
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    batch = Batch(torch.ones(3), torch.ones(3), abs, abs, 0.5, torch.Generator())
+    with pytest.raises(GaltoolsError, match="a batch of 3 cannot be shared by 2 processes"):
+        processes.share(batch, 3)
+
+
+def test_the_error_of_a_process_is_told_in_one_line(tmp_path, monkeypatch):
+    dying = f"{sys.executable} -c 'import sys; sys.exit(\"[rank0] a.b.GaltoolsError: no sky\\nx\")'"
+    monkeypatch.setenv("GALTOOLS_LAUNCH", dying)
+    with pytest.raises(GaltoolsError, match=r"several processes failed: no sky$"):
+        processes.launch("galtools.worker", {}, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.integers(1, 8), st.integers(1, 8))
+def test_shares_are_the_batch_with_no_galaxy_twice_and_none_lost(each, number):
+    whole = torch.arange(each * number)
+    batch = Batch(whole, whole + 1000, abs, abs, 0.5, torch.Generator())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "count", lambda: number)
+        shares = []
+        for k in range(number):
+            patch.setattr(processes, "rank", lambda k=k: k)
+            part = processes.share(batch, len(whole))
+            assert torch.equal(part.target, part.source + 1000)
+            assert part.progress == 0.5 and part.generator is batch.generator
+            noise = processes.draw(lambda shape: torch.arange(shape[0]), (each,))
+            assert torch.equal(noise, part.source)  # each galaxy keeps its own random numbers
+            shares.append(part.source)
+    assert {len(share) for share in shares} == {each}
+    assert sorted(torch.cat(shares).tolist()) == whole.tolist()
+
+
+def test_alone_nothing_is_shared():
+    tensors = [torch.ones(2), None]
+    batch = object()
+    assert processes.share(batch, 7) is batch
+    assert processes.mean(tensors) == tensors
+    assert processes.agree("x") == "x"
+    assert processes.is_first()
+
+
+@pytest.mark.parametrize("text", ["0", "two", "-1", "1.5"])
+def test_a_wrong_number_of_processes_is_refused(monkeypatch, text):
+    monkeypatch.setenv("GALTOOLS_PROCESSES", text)
+    with pytest.raises(GaltoolsError, match="must be a positive number"):
+        processes.wanted()
+
+
+def test_another_launcher_can_be_given(monkeypatch):
+    monkeypatch.setenv("GALTOOLS_LAUNCH", "srun torchrun --nnodes 2 '--rdzv-id=a b'")
+    assert processes.launcher() == ["srun", "torchrun", "--nnodes", "2", "--rdzv-id=a b"]
+    assert processes.are_to_be_launched()
+    assert os.environ.get("WORLD_SIZE") is None
