@@ -1,0 +1,87 @@
+"""The four ways between two surveys: there, back, to the same survey, and to another look at it.
+
+A direction is a way of putting pairs together; what learns it is always the same network.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from galtools import data, manifest, models, simulate, train, translate
+from galtools.errors import GaltoolsError
+from galtools.loop import Settings, best_device
+from galtools.pairs import Pairs
+
+DIRECTIONS = ("forward", "reverse", "reobserve")
+
+
+def swapped(pairs: Pairs) -> Pairs:
+    """Target to source: the easy direction, from the deep survey to the shallow one."""
+    source, target = pairs.target, pairs.source
+    return Pairs(source, target, pairs.redshift, pairs.catalogue, pairs.noise[:, ::-1])
+
+
+def reobserved(first: Pairs, second: Pairs) -> Pairs:
+    """Source to another source image of the same galaxies, with its own noise and seeing."""
+    if not np.array_equal(first.catalogue["galaxy"], second.catalogue["galaxy"]):
+        raise GaltoolsError("both observations must hold the same galaxies in the same order")
+    noise = np.stack([first.noise[:, 0], second.noise[:, 0]], axis=1)
+    return Pairs(first.source, second.source, first.redshift, first.catalogue, noise)
+
+
+def simulated(path: Path, options: dict) -> Path:
+    """Simulate one more sample into a file, once; `options` are those of `simulate.stream`."""
+    manifest.make(
+        path,
+        lambda new: data.save(simulate.stream(**options), new),
+        params=options,
+        seed=options["seed"],
+        modules=["galtools.simulate", "galtools.data"],
+    )
+    return path
+
+
+def show(chain: list, images: np.ndarray) -> np.ndarray:
+    """Send images through networks, one after the other."""
+    for network in chain:
+        images = translate.translate(network, images)
+    return images
+
+
+def pairs_of(direction: str, first: Path, second: Path) -> Pairs:
+    """Read the pairs of a direction from the files of the first and the second observation.
+
+    The second file may stop early: the galaxies that were observed once only are left out.
+    """
+    if direction not in DIRECTIONS:
+        raise GaltoolsError(f"unknown direction {direction!r}: choose {', '.join(DIRECTIONS)}")
+    pairs = data.load(first)
+    if direction == "reverse":
+        return swapped(pairs)
+    if direction == "forward":
+        return pairs
+    again = data.load(second)
+    return reobserved(pairs[: len(again)], again)
+
+
+def learn(path: Path, direction: str, build: dict, settings: Settings, files: dict) -> dict:
+    """Train one direction into the file of weights `path`, once; return its manifest.
+
+    `files` names two observations of each split: {"train": (first, second), "valid": ...}.
+    """
+
+    def maker(new):
+        torch.manual_seed(settings.seed)
+        network = models.build(**build)
+        samples = [pairs_of(direction, *files[split]) for split in ("train", "valid")]
+        history = train.train(network, *samples, settings)
+        train.save_weights(new, network)
+        return {"history": history}
+
+    return manifest.make(
+        path, maker,
+        params={"direction": direction, "build": build, "settings": vars(settings)},
+        modules=[*models.modules(build["name"]), "galtools.mapping.directions"],
+        inputs=[*files["train"], *files["valid"]], seed=settings.seed, device=best_device(),
+    )  # fmt: skip

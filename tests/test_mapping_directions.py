@@ -1,0 +1,58 @@
+"""Directions: who is source, who is target, and that one is trained just once."""
+
+import numpy as np
+import pytest
+
+from galtools import data, simulate, translate
+from galtools.errors import GaltoolsError
+from galtools.loop import Settings
+from galtools.mapping import directions
+
+
+@pytest.fixture(scope="module")
+def looks(tmp_path_factory):
+    """Two observations of the same galaxies, on disk."""
+    folder = tmp_path_factory.mktemp("looks")
+    for observation in (0, 1):
+        pairs = simulate.pairs(8, grid="sdss", observation=observation)
+        data.save(pairs, folder / f"{observation}.h5")
+    return folder / "0.h5", folder / "1.h5"
+
+
+def test_swapping_twice_changes_nothing(looks):
+    pairs = data.load(looks[0])
+    there = directions.swapped(pairs)
+    assert there.source is pairs.target and there.target is pairs.source
+    np.testing.assert_array_equal(there.noise[:, 0], pairs.noise[:, 1])
+    back = directions.swapped(there)
+    np.testing.assert_array_equal(back.noise, pairs.noise)
+
+
+def test_a_second_look_has_the_same_galaxies_and_other_noise(looks):
+    first, second = map(data.load, looks)
+    pairs = directions.pairs_of("reobserve", *looks)
+    np.testing.assert_array_equal(pairs.source, first.source)
+    np.testing.assert_array_equal(pairs.target, second.source)
+    corner = (pairs.target - pairs.source)[:, 2, :8, :8] / pairs.noise[:, :, 2, None].mean(1)[
+        ..., None
+    ]
+    assert corner.std() == pytest.approx(np.sqrt(2), rel=0.15)  # two independent noises
+    with pytest.raises(GaltoolsError, match="same galaxies"):
+        directions.reobserved(first, second[::-1])
+
+
+def test_an_unknown_direction_is_named(looks):
+    with pytest.raises(GaltoolsError, match="forward, reverse, reobserve"):
+        directions.pairs_of("sideways", *looks)
+
+
+def test_a_direction_is_learnt_once_and_translates_its_own_way(looks, tmp_path):
+    build = {"name": "residual", "task": "cross", "profile": "tiny"}
+    files = {"train": looks, "valid": looks}
+    made = [
+        directions.learn(tmp_path / "w.safetensors", "reverse", build, Settings(steps=2), files)
+        for _ in range(2)
+    ]
+    assert made[0]["made"] == made[1]["made"] and made[0]["key"] == made[1]["key"]
+    deep = data.load(looks[0]).target
+    assert translate.translate(tmp_path / "w.safetensors", deep).shape == deep.shape
