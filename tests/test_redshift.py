@@ -91,36 +91,170 @@ def test_turns_are_eight_different_orientations():
 
 
 def test_losses_against_closed_form():
-    network = redshift.RedshiftNetwork(grid=Grid(bins=4), crps_weight=1.0)
-    network.forward = lambda x, extra: torch.zeros(len(x), 4)
-    batch = redshift.Sample(torch.zeros(2, 5, 8, 8), torch.tensor([0, 2]), None)
+    network = redshift.RedshiftNetwork(grid=Grid(bins=4), crps_weight=1.0, blur=0.0)
+    network.logits = lambda numbers, picture, extra: torch.zeros(len(numbers), 4)
+    batch = redshift.Sample(torch.zeros(2, 28), torch.zeros(2, 0), torch.tensor([0, 2]), None)
     terms = network.losses(batch)
     assert terms["entropy"].item() == pytest.approx(np.log(4))
     # F = 1/4 1/2 3/4 1; H steps up at bin 0: (9 + 4 + 1) / 16; at bin 2: (1 + 4 + 1) / 16
     assert terms["crps"].item() == pytest.approx((14 / 16 + 6 / 16) / 2)
 
 
-def test_estimator_learns_flux_as_redshift_and_round_trips(tmp_path):
-    pairs, test = blobs(n=200, seed=1), blobs(n=100, seed=2)
-    torch.manual_seed(0)
-    network = redshift.RedshiftNetwork(width=8, grid=Grid(bins=20))
+def test_blurred_targets_are_a_gaussian():
+    table = redshift.blurred(101, 3.0).numpy()
+    assert table.sum(axis=1) == pytest.approx(1, abs=1e-6)
+    assert table[50] == pytest.approx(norm.pdf(np.arange(101), 50, 3), abs=1e-5)
+    assert (redshift.blurred(4, 0.0) == torch.eye(4)).all()
+
+
+def test_coverage_tells_a_calibrated_density_from_one_a_fifth_too_narrow():
+    rng = np.random.default_rng(3)
+    n, sigma = 6000, 0.02
+    centres = rng.uniform(0.12, 0.28, n)
+    z = centres + rng.normal(0, sigma, n)
+    passed = {}
+    for width in (1.0, 0.8):
+        steps = norm.cdf(GRID.edges, centres[:, None], width * sigma)
+        inside = redshift.covered(np.diff(steps, axis=1), z, GRID)
+        error = 3 * np.sqrt(redshift.ONE_SIGMA * (1 - redshift.ONE_SIGMA) / n)
+        assert inside.mean() == pytest.approx(1 - 2 * norm.sf(width), abs=error)
+        passed[width] = abs(inside.mean() - redshift.ONE_SIGMA) < error
+    assert passed == {1.0: True, 0.8: False}
+
+
+def test_quantiles_of_a_gaussian():
+    found = [redshift.quantile(gaussian(0.2, 0.02), q, GRID)[0] for q in (0.16, 0.5, 0.9)]
+    assert found == pytest.approx(norm.ppf([0.16, 0.5, 0.9], 0.2, 0.02), abs=2e-4)
+
+
+# --- what the first layer measures
+
+
+def measured(images, groups=redshift.GROUPS, noise=0.02):
+    layer = redshift.Measure(images.shape[1], groups)
+    layer.noise.fill_(noise)
+    with torch.no_grad():
+        return layer(torch.as_tensor(images)).numpy()
+
+
+def test_measured_numbers_do_not_turn():
+    images = torch.as_tensor(blobs(n=3, size=32, seed=4).target)
+    images = images * torch.linspace(0.5, 1.5, 32)  # one side brighter
+    first = measured(images.numpy())
+    for way in redshift.TURNS:
+        turned = measured(redshift.turn(images, *way).numpy())
+        np.testing.assert_allclose(turned, first, rtol=2e-4, atol=2e-4)
+
+
+def test_peak_is_the_box_of_the_peaks_chapter():
+    """An independent implementation, in numpy."""
+    from galtools.fidelity import peaks
+
+    images = blobs(n=5, size=32, seed=5).target
+    box = peaks.box_flux(images.astype(float))
+    magnitudes = -2.5 / np.log(10) * np.arcsinh(box / (2 * 0.02 / 3))
+    expected = np.column_stack([-np.diff(magnitudes, axis=1), magnitudes[:, 2]])
+    np.testing.assert_allclose(measured(images, ["peak"]), expected, atol=1e-4)
+
+
+def ellipse(size=96, major=8.0, ratio=0.5, flux=1e4):
+    """Noiseless elliptical Gaussian in five bands of equal flux."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    image = np.exp(-0.5 * (x**2 + (y / ratio) ** 2) / major**2)
+    return np.tile(flux * image / image.sum(), (1, 5, 1, 1)).astype(np.float32)
+
+
+def test_light_and_shape_of_a_gaussian():
+    images = ellipse()
+    images[:, 1] *= 10 ** (-0.4 * 0.7)  # g fainter by 0.7 mag
+    light = measured(images, ["light"])[0]
+    u_g = light[:16].reshape(4, 4)[:, 0]
+    assert u_g == pytest.approx(-0.7, abs=2e-3)
+    whole = -2.5 / np.log(10) * np.arcsinh(1e4 / (2 * 0.02 * np.sqrt(np.pi) * 0.28 * 96))
+    assert light[16] == pytest.approx(whole, abs=0.02)
+    log_size, ellipticity, _, _, lopsided = measured(images, ["shape"])[0]
+    # smoothing over 5 pixels adds (5^2 - 1) / 12 = 2 to both variances; the square of a Gaussian is
+    # one of half the variance: rms^2 = (a^2 + b^2) / 2
+    along, across = 64 + 2, 16 + 2
+    assert log_size == pytest.approx(np.log(np.sqrt((along + across) / 2) / 96), abs=0.003)
+    assert ellipticity == pytest.approx((along - across) / (along + across), abs=0.003)
+    assert lopsided == pytest.approx(0, abs=1e-4)
+
+
+def test_concentration_of_a_round_gaussian():
+    """The flux within r is 1 - exp(-r^2 / 2 s^2); a rim falling linearly over a pixel makes the
+    noise sqrt(pi r^2 - pi r / 3) instead of sqrt(pi) r."""
+    steps = measured(ellipse(ratio=1.0), ["shape"])[0, 2:4]
+    radii = 96 * np.array([0.08, 0.16, 0.28])
+    significance = (1 - np.exp(-(radii**2) / 2 / 8**2)) / np.sqrt(radii**2 - radii / 3)
+    expected = -2.5 * np.log10(significance[:2] / significance[2])
+    assert steps == pytest.approx(expected, abs=0.004)
+
+
+def test_shape_knows_neither_colour_nor_brightness():
+    images = ellipse()
+    changed = images * np.array([3, 0.2, 2, 5, 1], np.float32)[:, None, None]
+    difference = measured(images, ["shape"]) - measured(changed, ["shape"])
+    assert np.abs(difference).max() < 1e-3
+
+
+def test_empty_images_are_measured_without_nan():
+    for value in (0.0, -1.0, 5.0):
+        assert np.isfinite(measured(np.full((2, 5, 16, 16), value, np.float32))).all()
+
+
+# --- the network
+
+
+def quick_ensemble(pairs, test, **recipe):
     short = Settings(steps=200, batch=32, rate=5e-3, ema=0.9, checks=1)
-    redshift.train(network, pairs.source, pairs.redshift, pairs.noise[0, 0], short)
-    log_p = redshift.log_density(network, test.source)
-    assert np.exp(log_p).sum(axis=1) == pytest.approx(1, abs=1e-4)
-    found = redshift.scores(redshift.estimate(np.exp(log_p), network.grid), test.redshift)
+    recipe = {"hidden": 16, "grid": Grid(bins=20), "blur": 1.0, **recipe}
+    learn, check = ((s.source, s.redshift) for s in (pairs, test))
+    return redshift.train_ensemble(*learn, pairs.noise[0, 0], *check, short, 2, **recipe)
+
+
+@pytest.mark.parametrize("width", [0, 4])
+def test_estimator_learns_flux_as_redshift_and_round_trips(tmp_path, width):
+    pairs, test = blobs(n=200, seed=1), blobs(n=100, seed=2)
+    trained = quick_ensemble(pairs, test, width=width)
+    density = trained.predict(test.source)
+    assert density.sum(axis=1) == pytest.approx(1, abs=1e-9)
+    found = redshift.scores(redshift.estimate(density, trained.grid), test.redshift)
     guess = redshift.scores(np.full(100, np.median(pairs.redshift)), test.redshift)
     assert found["sigma_mad"] < 0.35 * guess["sigma_mad"]
     path = tmp_path / "redshift.safetensors"
-    redshift.save(path, [network], 1.5)
-    networks, temperature = redshift.load(path)
-    again = redshift.predict(networks, temperature, test.source)
-    assert np.allclose(again, redshift.tempered(log_p, 1.5), atol=1e-6)
+    trained.save(path)
+    again = redshift.Ensemble.load(path)
+    assert np.allclose(again.predict(test.source), density, atol=1e-6)
+    assert again.members(test.source).shape == (2, 100, 20)
+    turned = np.ascontiguousarray(np.rot90(test.source, axes=(2, 3)))
+    assert np.allclose(again.predict(turned), density, atol=2e-3)
+
+
+def test_a_tuned_copy_learns_what_has_changed_and_leaves_the_original():
+    pairs, test = blobs(n=200, seed=1), blobs(n=100, seed=2)
+    trained = quick_ensemble(pairs, test)
+    before = trained.predict(test.source)
+    short = Settings(steps=150, batch=32, rate=3e-3, ema=0.9, checks=1)
+    dimmed = [0.7 * images for images in (pairs.source, test.source)]
+    tuned = trained.tuned(dimmed[0], pairs.redshift, dimmed[1], test.redshift, short)
+    assert np.array_equal(trained.predict(test.source), before)
+    bias = [
+        abs(redshift.scores(redshift.estimate(e.predict(dimmed[1]), e.grid), test.redshift)["bias"])
+        for e in (trained, tuned)
+    ]
+    assert bias[1] < bias[0] / 5
+
+
+def test_training_repeats_itself():
+    pairs = blobs(n=40)
+    first, second = (quick_ensemble(pairs, pairs) for _ in range(2))
+    assert np.array_equal(first.predict(pairs.source), second.predict(pairs.source))
 
 
 def test_reddening_can_join():
     pairs = blobs(n=16)
-    network = redshift.RedshiftNetwork(width=8, extra=1)
+    network = redshift.RedshiftNetwork(hidden=8, extra=1)
     short = Settings(steps=2, batch=4, checks=1)
     with pytest.raises(GaltoolsError, match="1 extra"):
         redshift.train(network, pairs.source, pairs.redshift, pairs.noise[0, 0], short)

@@ -1,0 +1,297 @@
+"""The estimator: a network from an image to a density of redshift, and small ensembles of it."""
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from galtools import checkpoint, loop
+from galtools.errors import GaltoolsError
+from galtools.loop import Settings
+from galtools.models.common import Player
+from galtools.redshift.density import Grid, ensemble, fit_temperature, tempered
+from galtools.redshift.measure import GROUPS, Measure
+from galtools.stretch import Stretch, fit
+
+TURNS = [(flip, turn) for flip in (False, True) for turn in range(4)]
+CUT = 0.5  # share of the stamp's side that the convolutions see
+CHUNK = 256  # images at a time
+
+
+class RedshiftNetwork(nn.Module):
+    """Measured numbers and, if `width` > 0, convolved features, through dense layers to p(z).
+
+    `extra` numbers per galaxy (say, the reddening E(B-V)) join before the dense layers. `groups`
+    chooses what is measured (`galtools.redshift.measure`).
+    """
+
+    def __init__(
+        self, bands=5, hidden=128, grid: Grid | None = None, extra=0, width=0, groups=GROUPS,
+        dropout=0.15, blur=3.0, crps_weight=0.0,
+    ):  # fmt: skip
+        """Make the network; `crps_weight` adds the CRPS, in bins, to the cross-entropy."""
+        super().__init__()
+        self.grid = grid or Grid()
+        self.recipe = {
+            "bands": bands, "hidden": hidden, "extra": extra, "width": width,
+            "groups": list(groups), "dropout": dropout, "blur": blur, "crps_weight": crps_weight,
+        }  # fmt: skip
+        self.extra, self.crps_weight, self.stretch = extra, crps_weight, None
+        self.measure = Measure(bands, groups)
+        self.register_buffer("centre", torch.zeros(self.measure.size))
+        self.register_buffer("spread", torch.ones(self.measure.size))
+        self.register_buffer("blurred", blurred(self.grid.bins, blur))
+        self.convolve = convolutions(bands, width) if width else None
+        self.head = nn.Sequential(
+            nn.Linear(self.measure.size + 4 * width + extra, hidden),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, self.grid.bins),
+        )
+
+    def numbers(self, images: torch.Tensor) -> torch.Tensor:
+        """Measured numbers (n, size) of images in nanomaggies, in units of their spread."""
+        return (self.measure(images) - self.centre) / self.spread
+
+    def picture(self, images: torch.Tensor) -> torch.Tensor:
+        """Return what the convolutions see: the stretched centre; without them nothing."""
+        if self.convolve is None:
+            return images[:, :0, :1, :1]
+        side = images.shape[-1]
+        keep = 4 * max(1, round(side * CUT / 4))
+        start = (side - keep) // 2
+        return self.stretch.forward(images)[..., start : start + keep, start : start + keep]
+
+    def logits(self, numbers, picture, extra=None) -> torch.Tensor:
+        """Logits (n, bins) of what `numbers` and `picture` gave."""
+        parts = [numbers]
+        if self.convolve is not None:
+            h = self.convolve(picture)
+            parts += [h.mean(dim=(2, 3)), h.amax(dim=(2, 3))]
+        if self.extra:
+            parts.append(extra)
+        return self.head(torch.cat(parts, dim=1))
+
+    def forward(self, images: torch.Tensor, extra=None) -> torch.Tensor:
+        """Logits (n, bins) of images (n, bands, H, H) in nanomaggies."""
+        return self.logits(self.numbers(images), self.picture(images), extra)
+
+    def players(self) -> dict[str, Player]:
+        """One player that lowers cross-entropy, and CRPS if asked for."""
+        return {"estimator": Player(list(self.parameters()), self.losses)}
+
+    def losses(self, batch) -> dict[str, torch.Tensor]:
+        """Cross-entropy of the (blurred) true bin; CRPS = sum over bins of (F - H)^2.
+
+        In full precision, also where the loop would save on it: colours matter to a per cent.
+        """
+        with torch.autocast(batch.numbers.device.type, enabled=False):
+            logits = self.logits(batch.numbers, batch.picture, batch.extra)
+        log_p = logits.log_softmax(dim=1)
+        terms = {"entropy": -(self.blurred[batch.bin] * log_p).sum(dim=1).mean()}
+        if self.crps_weight:
+            steps = log_p.exp().cumsum(dim=1)
+            bins = torch.arange(self.grid.bins, device=logits.device)
+            passed = (bins >= batch.bin[:, None]).float()
+            terms["crps"] = self.crps_weight * (steps - passed).square().sum(dim=1).mean()
+        return terms
+
+
+def blurred(bins: int, blur: float) -> torch.Tensor:
+    """Target (bins, bins) of each true bin: a Gaussian of `blur` bins about it, sum one.
+
+    Neighbouring bins are alike, but a network has to be told. The temperature takes the blur out
+    again.
+    """
+    if blur <= 0:
+        return torch.eye(bins)
+    distance = torch.arange(bins)[:, None] - torch.arange(bins)
+    weight = torch.exp(-0.5 * (distance / blur) ** 2)
+    return weight / weight.sum(dim=1, keepdim=True)
+
+
+def convolutions(bands: int, width: int) -> nn.Sequential:
+    """Convolutions on pixels packed two by two; the image is halved once more."""
+    return nn.Sequential(
+        nn.PixelUnshuffle(2),
+        nn.Conv2d(4 * bands, width, 3, padding=1),
+        nn.GELU(),
+        nn.Conv2d(width, 2 * width, 2, stride=2),
+        nn.GELU(),
+        nn.Conv2d(2 * width, 2 * width, 3, padding=1),
+        nn.GELU(),
+    )
+
+
+@dataclass
+class Sample:
+    """A batch: measured numbers, stretched images, bins of the true redshifts, extra numbers."""
+
+    numbers: torch.Tensor
+    picture: torch.Tensor
+    bin: torch.Tensor
+    extra: torch.Tensor | None
+
+
+def turn(images: torch.Tensor, flip: bool, quarter_turns: int) -> torch.Tensor:
+    """One of the eight orientations of square images."""
+    images = images.flip(-1) if flip else images
+    return torch.rot90(images, quarter_turns, (-2, -1))
+
+
+def _as_seen(network, images, device):
+    """Numbers and pictures of many images, a few at a time."""
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(images), CHUNK):
+            part = torch.as_tensor(images[start : start + CHUNK], device=device)
+            parts.append((network.numbers(part), network.picture(part)))
+    return (torch.cat(column) for column in zip(*parts, strict=True))
+
+
+def prepare(network, images, noise) -> None:
+    """Fit to training images what is no weight: noise, stretch, mean and spread of the numbers."""
+    noise = np.asarray(noise, np.float32)
+    network.measure.noise.copy_(torch.as_tensor(noise))
+    network.stretch = fit(images[:CHUNK], 2 * noise)
+    device = network.centre.device
+    numbers, _ = _as_seen(network, images, device)
+    network.centre.copy_(numbers.mean(dim=0))
+    network.spread.copy_(numbers.std(dim=0).clamp_min(1e-6))
+
+
+def train(
+    network, images, z, noise, settings: Settings, extra=None, device=None, tune=False
+) -> list[dict]:
+    """Train on images (n, bands, H, W) in nanomaggies with redshifts z and sky noise (bands,).
+
+    With `tune`, a trained network goes on learning from where it is.
+    """
+    device = torch.device(device or loop.best_device())
+    if bool(network.extra) != (extra is not None):
+        raise GaltoolsError(f"the network takes {network.extra} extra numbers per galaxy")
+    bins = torch.as_tensor(network.grid.number(z)).to(device)
+    network.to(device)
+    if not tune:
+        prepare(network, images, noise)
+    numbers, pictures = _as_seen(network, images, device)
+    more = None if extra is None else torch.as_tensor(extra, dtype=torch.float32).to(device)
+
+    def draw(generator, progress):
+        rows = torch.randint(len(bins), (settings.batch,), generator=generator, device=device)
+        picture = pictures[rows]
+        if network.convolve is not None:
+            way = int(torch.randint(8, (1,), generator=generator, device=device))
+            picture = turn(picture, *TURNS[way])
+        return Sample(numbers[rows], picture, bins[rows], None if more is None else more[rows])
+
+    with torch.random.fork_rng():  # dropout draws from torch's own stream
+        torch.manual_seed(settings.seed)
+        return loop.fit(network, draw, settings, label="redshift", device=device)
+
+
+@torch.no_grad()
+def log_density(network, images, extra=None, turns=TURNS) -> np.ndarray:
+    """Logarithm of p(z), (n, bins), with p averaged over the orientations of the image."""
+    device, densities = network.centre.device, []
+    ways = turns if network.convolve is not None else TURNS[:1]  # what is measured does not turn
+    for start in range(0, len(images), CHUNK):
+        rows = slice(start, start + CHUNK)
+        part = torch.as_tensor(images[rows], device=device)
+        numbers, picture = network.numbers(part), network.picture(part)
+        more = None
+        if extra is not None:
+            more = torch.as_tensor(extra[rows], dtype=torch.float32).to(device)
+        each = [network.logits(numbers, turn(picture, *way), more).softmax(dim=1) for way in ways]
+        densities.append(torch.stack(each).mean(dim=0).cpu().numpy())
+    return np.log(np.concatenate(densities).astype(np.float64) + 1e-12)
+
+
+@dataclass
+class Ensemble:
+    """Trained networks, their common temperature, and how they are kept in one file."""
+
+    networks: list
+    temperature: float = 1.0
+
+    @property
+    def grid(self) -> Grid:
+        """Bins of the densities."""
+        return self.networks[0].grid
+
+    def members(self, images, extra=None) -> np.ndarray:
+        """Calibrated densities of each network, (members, n, bins)."""
+        each = [log_density(network, images, extra) for network in self.networks]
+        return np.stack([tempered(log_p, self.temperature) for log_p in each])
+
+    def predict(self, images, extra=None) -> np.ndarray:
+        """Calibrated densities (n, bins) of the ensemble."""
+        each = [log_density(network, images, extra) for network in self.networks]
+        return tempered(ensemble(each), self.temperature)
+
+    def calibrate(self, images, z, extra=None) -> "Ensemble":
+        """Fit the temperature to galaxies that were not trained on."""
+        each = [log_density(network, images, extra) for network in self.networks]
+        self.temperature = fit_temperature(ensemble(each), z, self.grid)
+        return self
+
+    def tuned(self, images, z, valid_images, valid_z, settings: Settings) -> "Ensemble":
+        """Copy of the ensemble that went on learning from other images, calibrated anew."""
+        networks = copy.deepcopy(self.networks)
+        for k, network in enumerate(networks):
+            train(network, images, z, None, _of_member(settings, k), tune=True)
+        return Ensemble(networks).calibrate(valid_images, valid_z)
+
+    def save(self, path) -> None:
+        """Write the networks and their temperature to one file."""
+        first = self.networks[0]
+        about = {
+            "recipe": first.recipe,
+            "grid": [first.grid.bins, first.grid.z_max],
+            "temperature": self.temperature,
+            "stretches": [vars(network.stretch) for network in self.networks],
+        }
+        tensors = {
+            f"{k}/{name}": value
+            for k, network in enumerate(self.networks)
+            for name, value in network.state_dict().items()
+        }
+        checkpoint.save(path, tensors, about)
+
+    @classmethod
+    def load(cls, path) -> "Ensemble":
+        """Read what `save` wrote."""
+        tensors, about = checkpoint.load(path)
+        networks = []
+        for k, stretch in enumerate(about["stretches"]):
+            network = RedshiftNetwork(grid=Grid(*about["grid"]), **about["recipe"])
+            network.load_state_dict(checkpoint.select(tensors, str(k)))
+            kind, softening, scale = (stretch[name] for name in ("kind", "softening", "scale"))
+            network.stretch = Stretch(kind, tuple(softening), tuple(scale))
+            networks.append(network.eval())
+        return cls(networks, about["temperature"])
+
+
+def _of_member(settings: Settings, member: int) -> Settings:
+    """Give every network of an ensemble its own seed."""
+    return replace(settings, seed=settings.seed * 100 + member)
+
+
+def train_ensemble(
+    images, z, noise, valid_images, valid_z, settings: Settings, members: int = 2, **recipe
+) -> Ensemble:
+    """Train networks that differ in their seed, and calibrate them on the validation galaxies."""
+    networks = []
+    for member in range(members):
+        own = _of_member(settings, member)
+        with torch.random.fork_rng():
+            torch.manual_seed(own.seed)
+            network = RedshiftNetwork(images.shape[1], **recipe)
+        train(network, images, z, noise, own)
+        networks.append(network)
+    return Ensemble(networks).calibrate(valid_images, valid_z)
