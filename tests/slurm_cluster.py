@@ -2,13 +2,17 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
-PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scancel", "scontrol")
+import psutil
+
+COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo", "sacct")
+PROGRAMS = ("slurmctld", "slurmd", "munged", *COMMANDS)
+# a job that lost its node waits until its credentials have expired: 2 minutes, but for cred_expire
 CONFIGURATION = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -16,7 +20,7 @@ SlurmctldPort={port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 CryptoType=crypto/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
@@ -83,21 +87,31 @@ class Cluster:
         self.environment = {
             **os.environ,
             "SLURM_CONF": str(configuration),
-            "PATH": os.environ["PATH"] + ":/usr/sbin",
+            "PATH": f"{folder}/bin:{os.environ['PATH']}:/usr/sbin",
         }
+        self.wrap_commands(configuration)
         self.start_munge()
         self.start("slurmctld", "-D")
         for k in range(nodes):
             self.start_node(f"node{k + 1}")
         self.wait("all nodes idle", lambda: self.ask("sinfo", "-h", "-o", "%T") == "idle")
 
+    def wrap_commands(self, configuration: Path) -> None:
+        """Tell every command where the cluster is: Snakemake's plugin clears the environment."""
+        (self.folder / "bin").mkdir()
+        for name in COMMANDS:
+            script = self.folder / "bin" / name
+            script.write_text(
+                f'#!/bin/sh\nSLURM_CONF={configuration} exec {shutil.which(name)} "$@"\n'
+            )
+            script.chmod(0o755)
+
     def start(self, program: str, *options, name: str = "") -> None:
-        """Start a daemon in a session of its own, so that all of it can be killed."""
+        """Start a daemon."""
         log = open(self.folder / f"{name or program}.out", "w")  # noqa: SIM115  the daemon's
         self.daemons[name or program] = subprocess.Popen(
-            [program, *options], env=self.environment, stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
+            [program, *options], env=self.environment, stdout=log, stderr=log
+        )
 
     def start_munge(self) -> None:
         """Start munged with a key of this cluster's own."""
@@ -115,9 +129,22 @@ class Cluster:
         self.start("slurmd", "-D", "-N", name, name=name)
 
     def kill(self, name: str) -> None:
-        """Kill a daemon as a power cut would."""
-        os.killpg(self.daemons[name].pid, signal.SIGKILL)
+        """Kill a node as a power cut would: its daemon, and every job that it runs."""
+        for process in self.processes(name):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self.daemons[name].wait()
+
+    def processes(self, node: str) -> list[psutil.Process]:
+        """The daemon of a node and the keepers of its jobs (who must die first), and all below."""
+        keepers, daemon = [], self.daemons[node]
+        mark = {"SLURMD_NODENAME": node, "SLURM_CONF": self.environment["SLURM_CONF"]}
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if mark.items() <= process.environ().items():
+                    keepers += [one for one in process.parents() if "slurmstepd" in one.name()]
+        top = [psutil.Process(daemon.pid), *dict.fromkeys(keepers)]
+        return top + [child for one in top for child in one.children(recursive=True)]
 
     def ask(self, *command) -> str:
         """Run one of Slurm's commands; return what it prints, different lines once each."""
@@ -136,11 +163,6 @@ class Cluster:
     def stop(self) -> None:
         """End every job and every daemon."""
         self.ask("scancel", "--user=root")
-        for daemon in reversed(self.daemons.values()):
+        for name, daemon in reversed(self.daemons.items()):
             if daemon.poll() is None:
-                os.killpg(daemon.pid, signal.SIGTERM)
-        for daemon in self.daemons.values():
-            try:
-                daemon.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                os.killpg(daemon.pid, signal.SIGKILL)
+                self.kill(name)
