@@ -5,11 +5,12 @@ RESULTS ?= results
 TESTS ?=
 GRID ?= workflow/grid.example.yaml
 ON ?=
+RUN ?=
 VENV_PYTHON := .venv/bin/python
 TINY := $(CURDIR)/_build/test
 
 .DEFAULT_GOAL := help
-.PHONY: help book grid test lint bench clean distclean
+.PHONY: help book grid reproduce test lint bench clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s%s\n", $$1, $$2}'
@@ -24,6 +25,9 @@ book: .venv/.ready ## run what changed and render the book into _build/html
 
 grid: .venv/.ready ## run GRID=file of notebooks and parameters; ON=workflow/slurm runs it there
 	@$(VENV_PYTHON) workflow/run_grid.py "$(GRID)" --results "$(RESULTS)" $(if $(ON),--on "$(ON)")
+
+reproduce: .venv/.ready ## execute RUN=results/.../NAME.ipynb again from its manifest, and compare
+	@$(VENV_PYTHON) workflow/reproduce.py "$(RUN)"
 
 test: .venv/.ready ## build the tiny book and run every test; TESTS="tests/test_x.py -k y" runs some
 	@$(VENV_PYTHON) workflow/build.py --profile tiny --results "$(TINY)/results" --out "$(TINY)"

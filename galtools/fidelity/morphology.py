@@ -97,8 +97,13 @@ def _hide_failures(values: dict) -> dict:
     return values | dict.fromkeys(failed, np.nan)
 
 
-def _measure_galaxy(images, truth, sigma, fwhm, pixel_scale) -> dict:
-    """Measure one galaxy in every row: {row: quantities}."""
+def _measure_galaxy(task: tuple) -> dict:
+    """Measure one galaxy in every row: {row: quantities}.
+
+    All it needs comes in one tuple: joblib would lend bare arrays to a Dask worker beforehand, and
+    they would be lost with it.
+    """
+    images, truth, sigma, fwhm, pixel_scale = task
     own, others = segment(truth, sigma)
     measured = {}
     for row, image in images.items():
@@ -116,13 +121,14 @@ def measure(images: dict, truth, sigma, fwhm: dict, pixel_scale: float, jobs=2, 
     line per row and galaxy. joblib's backend decides where it runs, so a Dask cluster can.
     """
     tasks = (
-        delayed(_measure_galaxy)(
+        delayed(_measure_galaxy)((
             {row: stack[k] for row, stack in images.items()},
             truth[k], float(sigma[k]), {row: float(f[k]) for row, f in fwhm.items()}, pixel_scale,
-        )
+        ))
         for k in range(len(truth))
     )  # fmt: skip
-    jobs = min(jobs, 1 + len(truth) // 20) if jobs > 0 else jobs  # a process costs 20 galaxies
+    if jobs and jobs > 0:  # None leaves the number, as the place, to joblib.parallel_config
+        jobs = min(jobs, 1 + len(truth) // 20)  # a process costs 20 galaxies
     found = Parallel(n_jobs=jobs, return_as="generator")(tasks)
     shown = tqdm(found, total=len(truth), desc="statmorph", disable=not progress, mininterval=5)
     lines = [

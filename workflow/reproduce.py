@@ -1,0 +1,158 @@
+"""Execute a run again from its manifest alone, and compare every artefact with what it left.
+
+    python workflow/reproduce.py results/quick/notebooks/11_residual.ipynb [--cores 2]
+
+The manifest names the notebook, the value of every parameter, and the same of each run whose
+artefacts it read; all of them are executed in a fresh folder, results/reproduced/<run>. Artefacts
+should be the same bytes. Where one is not, the largest difference of its numbers is shown, and
+what has changed since: code, packages, or only the clock.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pipeline
+import run_grid
+from build import cores
+from safetensors import SafetensorError, safe_open
+
+from galtools import manifest, paths
+from galtools.errors import GaltoolsError
+
+CLOCK = "seconds"  # the one kind of number that may differ
+
+
+def read(run: Path) -> tuple[Path, dict]:
+    """Read the manifest of an executed notebook, given either; return its results folder, too."""
+    run = Path(run).absolute()
+    notebook = run.with_name(run.name.removesuffix(".manifest.json"))
+    record = manifest.read(notebook)
+    if not {"run", "profile", "notebook", "parameters", "ancestors"} <= record.keys():
+        raise GaltoolsError(f"{run} is not the manifest of a run: give results/.../RUN.ipynb")
+    return notebook.parents[1], record
+
+
+def plan(record: dict, file: Path) -> Path:
+    """Write the plan of a run and of all that it needs, as a grid would."""
+    own = {name: record[name] for name in ("notebook", "parameters", "needs")}
+    runs = {**record["ancestors"], record["run"]: own}
+    entries = {name: {**entry, "group": "", "cores": 1} for name, entry in runs.items()}
+    manifest.write_json(file, {"profile": record["profile"], "runs": entries})
+    return file
+
+
+def changes(record: dict, run: pipeline.Run) -> list[str]:
+    """Say what is no longer as it was: code of the notebook or of modules, versions of packages."""
+    then, now = record["code"], run.code
+    said = ["the notebook's code"] if then["cells"] != now["cells"] else []
+    for kind in ("modules", "packages"):
+        old, new = then[kind], now[kind]
+        said += sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    return said
+
+
+def numbers(path: Path) -> dict[str, np.ndarray] | None:
+    """Read all numbers of an artefact but the clock's, by name; None if it holds something else."""
+    try:
+        if path.suffix == ".csv":
+            table = pd.read_csv(path)
+            return {name: table[name].to_numpy() for name in table if name != CLOCK}
+        if path.suffix == ".json":
+            return {"": np.array(json.dumps(without_clock(json.loads(path.read_text()))))}
+        if path.suffix == ".h5":
+            found = {}
+            with h5py.File(path) as file:
+                file.visititems(lambda name, item: found.update(_values(name, item)))
+            return found
+        with safe_open(path, "np") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, ValueError, SafetensorError):
+        return None
+
+
+def _values(name: str, item) -> dict[str, np.ndarray]:
+    return {name: item[:]} if isinstance(item, h5py.Dataset) else {}
+
+
+def without_clock(thing):
+    """JSON without any entry called seconds."""
+    if isinstance(thing, dict):
+        return {name: without_clock(value) for name, value in thing.items() if name != CLOCK}
+    return [without_clock(one) for one in thing] if isinstance(thing, list) else thing
+
+
+def gap(old: np.ndarray, new: np.ndarray) -> float:
+    """Largest difference of two arrays in units of the largest number; infinite if not alike."""
+    if old.shape != new.shape or old.dtype.kind != new.dtype.kind:
+        return np.inf
+    if old.dtype.kind not in "fiu":
+        return 0.0 if np.array_equal(old, new) else np.inf
+    old, new = old.astype(float), new.astype(float)
+    if not np.array_equal(np.isnan(old), np.isnan(new)):
+        return np.inf
+    return float(np.nanmax(np.abs(new - old), initial=0) / (np.nanmax(np.abs(old), initial=0) or 1))
+
+
+def verdict(old: Path, new: Path, checksum: str) -> tuple[bool, str]:
+    """Compare one artefact with its recorded checksum, and where that fails number by number."""
+    if not new.exists():
+        return False, "was not made"
+    if manifest.sha256(new) == checksum:
+        return True, "same bytes"
+    if not old.exists() or manifest.sha256(old) != checksum:
+        return False, "other bytes, and the first file is gone or changed"
+    pair = numbers(old), numbers(new)
+    if None in pair or pair[0].keys() != pair[1].keys():
+        return False, "differs"
+    largest = max((gap(pair[0][name], pair[1][name]) for name in pair[0]), default=0.0)
+    if largest == 0:
+        return True, "same numbers but for the clock"
+    return False, f"differs by up to {largest:.2g} of the largest number"
+
+
+def reproduce(run: Path, folder: Path | None, count: int) -> bool:
+    """Execute and compare; tell whether every artefact came out the same."""
+    original, record = read(run)
+    folder = folder or paths.ROOT / "results" / "reproduced" / record["run"]
+    shutil.rmtree(folder, ignore_errors=True)
+    file = plan(record, folder / "grids" / "reproduced" / "plan.json")
+    runs = run_grid.execute(file, count)
+    again = runs[record["run"]]
+    if not again.stamp.exists():
+        print(run_grid.summary(runs, file.parent))
+        return False
+    alike = True
+    for name, checksum in record["artefacts"].items():
+        same, words = verdict(
+            pipeline.inside(original, name), pipeline.inside(again.folder, name), checksum
+        )
+        alike &= same
+        print(f"  {name}: {words}")
+    if said := changes(record, again):
+        print(f"changed since: {', '.join(said)}")
+    count = len(record["artefacts"])
+    print(f"{record['run']}: {count} artefacts {'are the same' if alike else 'were compared'}")
+    return alike
+
+
+def main() -> bool:
+    """Read the command line and reproduce one run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="an executed notebook, or its manifest")
+    parser.add_argument("--folder", type=Path, help="where to work; emptied first")
+    parser.add_argument("--cores", type=int, default=cores())
+    args = parser.parse_args()
+    return reproduce(args.run, args.folder and args.folder.absolute(), args.cores)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(0 if main() else 1)
+    except GaltoolsError as error:
+        sys.exit(f"{error}")
