@@ -1,0 +1,151 @@
+"""What the three components to touch show: data of `touch.element`, from artefacts of a run.
+
+compare    any two renderings of a galaxy, swiped or blinked
+draws      the draws of the diffusion model for one source
+redshift   one galaxy moved through redshift
+"""
+
+import numpy as np
+
+from galtools import plots, touch
+from galtools.fidelity.rows import Rows
+from galtools.simulate import distant
+from galtools.surveys import BANDS, SDSS, Survey
+
+R = BANDS.index("r")
+WHITE = 300.0  # sky noises of SDSS that are white on the grey scale of the moving galaxy
+OBSERVED = {"resample": ("source", "Source"), "truth": ("truth", "Truth")}
+
+
+def choose(sample: Rows, count: int) -> np.ndarray:
+    """Numbers of at most `count` test galaxies, bright to faint, without the faintest fifth."""
+    order = np.argsort(-sample.truth[:, R].sum(axis=(1, 2)))
+    return order[np.linspace(0, 0.8 * (len(order) - 1), min(count, len(order))).astype(int)]
+
+
+def _told(sample: Rows, galaxies) -> list[dict]:
+    """Name galaxies, shortly and in words."""
+    total = np.maximum(sample.truth[galaxies, R].sum(axis=(1, 2)), 1e-3)
+    lines = zip(sample.pairs.redshift[galaxies], 22.5 - 2.5 * np.log10(total), strict=True)
+    return [
+        {"short": f"z {z:.2f}", "told": f"redshift {z:.2f}, r magnitude {m:.1f}"} for z, m in lines
+    ]
+
+
+def errors(sample: Rows, galaxies, row: str) -> tuple[np.ndarray, np.ndarray]:
+    """Residual, rms in units of the sky noise, and error of the light in per cent; r band."""
+    image, truth = sample.images[row][galaxies, R], sample.truth[galaxies, R]
+    chi = (image - truth) / sample.sigma[galaxies, R, None, None]
+    here, there = (touch.light(x, sample.pixel_scale) for x in (image, truth))
+    return np.sqrt((chi**2).mean(axis=(1, 2))), 100 * (here / there - 1)
+
+
+def compare(sample: Rows, galaxies, models: list[str]) -> dict:
+    """Every rendering of the galaxies in colour, and the residuals of each in r."""
+    layers, cells = [], []
+    for row in ("resample", "truth", "again", *models):
+        key, label = OBSERVED.get(row, (row, plots.MODEL_NAME.get(row, row)))
+        group, of = ("Translations", {"of": row}) if row in models else ("Observations", {})
+        layers.append({"key": key, "label": label, "group": group, **of})
+        cells.append(touch.colour(sample.images[row][galaxies]))
+    truth, sigma = sample.truth[galaxies, R], sample.sigma[galaxies, R, None, None]
+    for row in ("again", *models):
+        label = f"{plots.MODEL_NAME.get(row, row)}: residual"
+        of = {"of": row} if row in models else {}
+        layers.append({"key": f"residual {row}", "label": label, "group": "Residuals, r", **of})
+        cells.append(touch.residual(sample.images[row][galaxies, R], truth, sigma))
+    listed = _told(sample, galaxies)
+    for model in models:
+        for one, chi, light in zip(listed, *errors(sample, galaxies, model), strict=True):
+            numbers = {"chi": f"{chi:.1f}", "light": f"{light:+.1f}".replace("-", "−")}
+            one.setdefault("numbers", {})[model] = numbers
+    return {
+        "size": truth.shape[-1],
+        "sheet": touch.sheet(np.stack(cells, axis=1)),
+        "layers": layers,
+        "galaxies": listed,
+        "left": "source",
+        "right": models[0],
+    }
+
+
+def draw_light(sample: Rows, galaxies, draws: np.ndarray) -> np.ndarray:
+    """Error of the r light of draws (n, K, 5, H, W) within 3 arcsec, per cent, (n, K)."""
+    truth = touch.light(sample.truth[galaxies, R], sample.pixel_scale)
+    return 100 * (touch.light(draws[:, :, R], sample.pixel_scale) / truth[:, None] - 1)
+
+
+def draws(sample: Rows, galaxies, images: np.ndarray) -> dict:
+    """Draws (n, K, 5, H, W) of the galaxies: in colour, less their mean, and their spread."""
+    sigma, count = sample.sigma[galaxies, R, None, None], images.shape[1]
+    mean = images.mean(axis=1)
+    spread = images[:, :, R].std(axis=1, ddof=min(1, count - 1)) / sigma
+    cells = [
+        *(touch.colour(images[:, k]) for k in range(count)),
+        *(touch.residual(images[:, k, R], mean[:, R], sigma) for k in range(count)),
+        *(touch.colour(x[galaxies]) for x in (sample.truth, sample.images["resample"])),
+        touch.colour(mean),
+        touch.grey(spread, 1.0, max(float(spread.max()), 1.0)),
+    ]
+    light = draw_light(sample, galaxies, images)
+    listed = _told(sample, galaxies)
+    for one, line in zip(listed, light, strict=True):
+        one["light"] = np.round(line, 3).tolist()
+    reach = float(np.percentile(np.abs(light), 80))
+    return {
+        "size": images.shape[-1],
+        "sheet": touch.sheet(np.stack(cells, axis=1)),
+        "count": count,
+        "galaxies": listed,
+        "reach": reach,
+    }
+
+
+def choose_kinds(catalogue, count: int) -> list[int]:
+    """Numbers of the largest spiral, elliptical and lenticular galaxy, then of other large ones."""
+    size, kinds = np.asarray(catalogue["half_light_radius"]), np.asarray(catalogue["morphology"])
+    order = np.argsort(-size)
+    best = [next((k for k in order if kinds[k] == kind), None)
+            for kind in ("spiral", "elliptical", "lenticular")]  # fmt: skip
+    found = [int(k) for k in (*best, *order) if k is not None]
+    return list(dict.fromkeys(found))[:count]
+
+
+def move(galaxy, redshifts, survey: Survey) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures (steps, 6, H, W, 3), colour and ugriz, and magnitudes of a row of a catalogue."""
+    where = int(galaxy["galaxy"]), redshifts, survey, int(galaxy["seed"])
+    images, magnitudes = distant.observe(*where)
+    greys = touch.grey(images / touch.survey_noise(survey)[:, None, None], 1.0, WHITE)
+    return np.concatenate([touch.colour(images)[:, None], greys], axis=1), magnitudes
+
+
+def redshift(catalogue, galaxies: list[int], redshifts, surveys) -> dict:
+    """Galaxies at all redshifts as `surveys` see them, with the filters and magnitudes."""
+    stacks = [[move(catalogue[g], redshifts, s) for s in surveys] for g in galaxies]
+    listed = [
+        {
+            "short": str(catalogue["morphology"][g]),
+            "told": f"{catalogue['morphology'][g]}, by birth at z {catalogue['redshift'][g]:.2f}",
+            "magnitudes": [np.round(magnitudes, 2).tolist() for _, magnitudes in pair],
+        }
+        for g, pair in zip(galaxies, stacks, strict=True)
+    ]
+    cells = np.concatenate([pictures for pair in stacks for pictures, _ in pair])
+    return {
+        "size": cells.shape[2],
+        "sheet": touch.sheet(cells),
+        "redshifts": np.round(redshifts, 3).tolist(),
+        "start": int(np.argmin(np.abs(np.asarray(redshifts) - 0.1))),
+        "surveys": [
+            {"name": s.name, "filters": touch.filters(s), "pivots": touch.pivots(s)}
+            for s in surveys
+        ],
+        "galaxies": listed,
+        "bands": list(BANDS),
+        "colours": [plots.BAND_COLOUR[band] for band in BANDS],
+    }
+
+
+def on_one_grid(*surveys: Survey) -> list[Survey]:
+    """Draw surveys on the pixels of SDSS, so that all cells of a sheet have one size."""
+    return [survey.on_grid_of(SDSS) for survey in surveys]
