@@ -188,3 +188,40 @@ def verdicts(claims) -> pd.DataFrame:
     columns = ["Claim, as tested here", "Model", "This run", "Verdict"]
     named = [(text, plots.MODEL_NAME.get(row, row), *rest) for text, row, *rest in claims]
     return pd.DataFrame(named, columns=columns)
+
+
+def seed_strips(estimates, colours, xlabel):
+    """Draw one line per way, {(way, seed): Estimate}, and on it one symbol per seed."""
+    ways = list(dict.fromkeys(way for way, _ in estimates))
+    seeds = sorted({k for _, k in estimates})
+    fig, ax = plt.subplots(figsize=(plots.WIDTH, 0.45 * len(ways) + 1))
+    for (way, k), e in estimates.items():
+        y = ways.index(way) + 0.24 * (seeds.index(k) - (len(seeds) - 1) / 2)
+        style = {"marker": "os^v"[seeds.index(k) % 4], "color": colours.get(way, "#0072B2")}
+        ax.errorbar(e.value, y, xerr=[[e.value - e.low], [e.high - e.value]], **style)
+    ax.set(yticks=range(len(ways)), yticklabels=ways, xlabel=xlabel)
+    ax.invert_yaxis()
+    return fig
+
+
+def learning_curves(panels, ylabel, xlabel, limits):
+    """Draw a panel of curves per learner, {learner: {arm: {size: Estimate}}}.
+
+    `limits` {learner: value} is reached without a label: a dashed line.
+    """
+    fig, axes = plt.subplots(1, len(panels), figsize=(plots.WIDTH, 3.6), sharey=True)
+    for ax, (learner, arms) in zip(axes, panels.items(), strict=True):
+        for arm, marker, colour in zip(
+            arms, "osD", ("#882255", "#E69F00", "#0072B2"), strict=False
+        ):
+            sizes, found = list(arms[arm]), list(arms[arm].values())
+            y, low, high = np.array([(e.value, e.low, e.high) for e in found]).T
+            style = {"marker": marker, "color": colour, "label": arm}
+            ax.errorbar(sizes, y, yerr=[y - low, high - y], **style)
+        ax.axhline(limits[learner], color=colour, linestyle="--", linewidth=1.2)
+        ax.set(xscale="log", xlabel=xlabel, title=learner)
+        ax.set_xticks(sizes, [str(size) for size in sizes])
+        ax.minorticks_off()
+    axes[0].set(ylabel=ylabel, ylim=(0, None))
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return fig

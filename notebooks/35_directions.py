@@ -226,14 +226,9 @@ made = manifest.make(
 )
 
 # %% mystnb={"figure": {"caption": "Information on the redshift in peaks and total fluxes, for every way, with 95 % intervals over galaxies. Two symbols: two seeds of translator and estimator.", "name": "fig-directions-bits"}, "image": {"alt": "One line per way with two points each: the originals know most, the round trip least."}} tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 0.45 * len(WAYS) + 1))
-for (way, k), part in found.groupby(["row", "seed"]):
-    line, y = part.iloc[0], WAYS.index(way) + 0.24 * (k - (seeds - 1) / 2)
-    colour = plots.SURVEY_COLOUR["CFHTLS" if way in OF_CFHTLS else "SDSS"]
-    error = [[line.value - line.low], [line.high - line.value]]
-    ax.errorbar(line.value, y, xerr=error, marker="os^v"[k % 4], color=colour)
-ax.set(yticks=range(len(WAYS)), yticklabels=WAYS, xlabel=f"bits of redshift (n = {len(z)})")
-ax.invert_yaxis()
+colours = {way: plots.SURVEY_COLOUR["CFHTLS" if way in OF_CFHTLS else "SDSS"] for way in WAYS}
+means = {way: intervals.estimate(intervals.mean, b, n_boot) for way, b in known.items()}
+panels.seed_strips(means, colours, f"bits of redshift (n = {len(z)})")
 plt.show()
 
 # %% [markdown]
@@ -293,4 +288,4 @@ glue("way_guess", float(lines["re-observed, seed 0"].value), display=False)
 # first part has thrown away is gone, so the round trip can at best come up to the way there.
 # ```
 #
-# **What's next.** [Batch reruns](../running.md) repeat this page with other seeds and sizes.
+# **What's next.** A translation that knows less can be [useful all the same](37_useful.py).
