@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from galtools import plots
+from galtools import manifest, plots
 from galtools.fidelity import intervals
 from galtools.surveys import BANDS
 
@@ -188,6 +188,21 @@ def verdicts(claims) -> pd.DataFrame:
     columns = ["Claim, as tested here", "Model", "This run", "Verdict"]
     named = [(text, plots.MODEL_NAME.get(row, row), *rest) for text, row, *rest in claims]
     return pd.DataFrame(named, columns=columns)
+
+
+def keep(table: pd.DataFrame, path, inputs) -> pd.DataFrame:
+    """Write verdicts beside the other tables, for the page of claims, and return them.
+
+    `table` comes from `verdicts` or is tidy: claim, seed, value, low, high, n, verdict.
+    """
+    manifest.make(
+        path,
+        lambda new: table.to_csv(new, index=False),
+        params={"verdicts": table.astype(str).to_dict("list")},
+        modules=["galtools.fidelity.intervals"],
+        inputs=inputs,
+    )
+    return table
 
 
 def seed_strips(estimates, colours, xlabel):

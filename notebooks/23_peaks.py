@@ -16,18 +16,22 @@
 #
 # - why the *max pixel* is a treacherous measure, and what to put beside it;
 # - how well peaks alone predict a redshift, with two classic estimators;
-# - how to tell a loss of information from a mere change of calibration, by swapping.
+# - how to tell a loss of information from a mere change of calibration, by swapping;
+# - how much of what a network reads from an image it reads from peaks, from colours and from shapes.
 #
-# **Prerequisites:** the chapter on pixels. About 15 minutes.
+# **Prerequisites:** the chapters on pixels and on the redshift estimator. About 20 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
+from itertools import combinations
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import manifest, panels, paths, plots
-from galtools.fidelity import files, intervals, peaks, rows
+from galtools import data, manifest, panels, paths, plots, redshift, redshift_panels
+from galtools.fidelity import files, information, intervals, peaks, redshifts, rows
+from galtools.loop import Settings
 
 plots.use_style()
 
@@ -39,6 +43,8 @@ task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to SDSS
 models: list = ["residual"]  # the translators to judge
 kind: str = "boosting"  # the estimator of the figures and verdicts: boosting or knn
 n_boot: int = 400  # resamples of the galaxies behind each interval
+core: float = 1.2  # radius in arcsec of the core that is swapped
+steps: int = 1500  # training steps of each network that reads only a part of the image
 
 # %% [markdown]
 # ## The peaks themselves
@@ -108,7 +114,8 @@ plt.show()
 
 # %%
 train_file = paths.need(folder.data("train"), "01_two_surveys")
-train = files.open_images(train_file, "target" if task == "cross" else "source")
+side = "target" if task == "cross" else "source"
+train = files.open_images(train_file, side)
 train_z = files.read_column(train_file, "redshift").astype(float)
 train_fluxes = peaks.box_and_aperture(train, sample.pixel_scale)
 found = {r: peaks.box_and_aperture(i, sample.pixel_scale) for r, i in sample.images.items()}
@@ -128,15 +135,15 @@ errors = {
     for name, estimator in estimators.items()
     for row, box in shown.items()
 }
-redshifts = pd.concat(
+predicted = pd.concat(
     peaks.redshift_summary(error, name, n_boot, seed).assign(row=row)
     for (name, row), error in errors.items()
 )
 
 # %% mystnb={"figure": {"caption": "Scatter and outlier share of redshifts predicted from peak fluxes alone, learnt on target images, with 95 % intervals.", "name": "fig-peaks-redshift"}, "image": {"alt": "Two panels with one line per kind of image."}} tags=["hide-input"]
-part = redshifts[redshifts.band == kind].set_index(["metric", "row"])
+part = predicted[predicted.band == kind].set_index(["metric", "row"])
 labels = {"sigma_mad": "σ_MAD of Δz / (1 + z)", "outliers": "share of outliers"}
-fig = panels.row_strips(redshifts[redshifts.band == kind], labels, list(shown))
+fig = panels.row_strips(predicted[predicted.band == kind], labels, list(shown))
 plt.show()
 
 # %% [markdown]
@@ -171,17 +178,6 @@ cells = {
 }
 pd.DataFrame(cells, index=list(swaps))
 
-# %% tags=["hide-input"]
-everything = pd.concat([table, redshifts, swapped.assign(level="peak swap")]).assign(task=task)
-made = manifest.make(
-    folder.table("peaks" if task == "cross" else f"peaks_{task}"),
-    lambda path: everything.to_csv(path, index=False),
-    params={"task": task, "models": models, "kind": kind, "n_boot": n_boot},
-    modules=["galtools.fidelity.peaks", "galtools.fidelity.rows"],
-    inputs=[*sample.inputs, train_file],
-    seed=seed,
-)
-
 # %% [markdown]
 # The line *both true* is what peaks and totals can tell together. The last line of each model, *none
 # true*, is what its images tell. The two lines between say which half of the damage is done at the
@@ -189,11 +185,142 @@ made = manifest.make(
 # in a handful of pixels. Where they do not, it sits in the total light as well, and no sharpening of
 # the core would help.
 #
+# ## The same with a network and with pixels
+#
+# Peaks and totals are ten numbers; perhaps an image holds more. So we swap *pixels*: the core, everything
+# within 1.2 arcsec of the centre, is cut out of one image and put into the other, and the network of the
+# chapter on the estimator, which knows original images only, judges the mixture. What it knows
+# is counted in bits, as explained there.
+
+# %%
+network = redshift.Ensemble.load(redshifts.estimator_file(folder, redshifts.SURVEY[task], seed))
+prior = information.prior(train_z, network.grid.edges)
+radius = core / sample.pixel_scale
+
+
+def network_judges(images):
+    """Judge the densities that the network gives for images of the test galaxies."""
+    return redshifts.judge(network.predict(images), z, network.grid, prior, peaks.OUTLIER)
+
+
+whole = {row: network_judges(images) for row, images in sample.images.items()}
+by_pixels = {}
+for model in models:
+    made_images = sample.images[model]
+    with_core = network_judges(peaks.swap_core(made_images, sample.truth, radius))
+    without = network_judges(peaks.swap_core(sample.truth, made_images, radius))
+    named = {"none true": whole[model], "true core": with_core}
+    by_pixels[model] = named | {"true surroundings": without, "both true": whole["truth"]}
+
+# %% mystnb={"figure": {"caption": "What the frozen network knows when the core, or all but the core, of a translated image is replaced by the true one: information about the redshift and scatter of the estimates, with 95 % intervals.", "name": "fig-peaks-core"}, "image": {"alt": "Two panels with one line per mixture of true and translated pixels."}} tags=["hide-input"]
+pixel_swap = pd.concat(
+    redshifts.summarise(judged, "network", (), n_boot, seed).assign(row=model, mixture=name)
+    for model, mixtures in by_pixels.items()
+    for name, judged in mixtures.items()
+).drop(columns="seed_scatter")
+pixel_swap["metric"] = pixel_swap.mixture + "_" + pixel_swap.metric
+statistics = {"bits": "bits", "sigma_mad": "σ_MAD of Δz / (1 + z)"}
+fig = panels.quantity_strips(pixel_swap, list(by_pixels[models[0]]), statistics, models, 3.6)
+plt.show()
+
+# %% [markdown]
+# The estimator is *frozen*: it never saw a translation. Its bits can fall below zero, where it is misled by what
+# has changed. The lines *none true* and *both true* are the translated and the true images.
+#
+# A seam between two images is unlike anything the network has learnt from, so a mixture may again be worse than
+# both its parents. If the true core brings the bits back, they were lost there.
+#
+# ## What the network reads
+#
+# How would one find out what a network looks at? Maps of its attention are pretty and prove little. A
+# cleaner way is to hide things from it, and to count what it then still finds. Its first layer measures three groups of numbers: the **light**, total magnitudes and colours; the **peak**,
+# the five central boxes; the **shape** in one band, without colour or brightness. Networks that are given
+# only one of them, or two, tell how much there is in each. All are trained here, on target images.
+
+
+# %%
+def read_groups(path):
+    """Train a network for every choice of groups; write the bits of each test galaxy."""
+    valid = data.for_task(data.load(folder.data("valid")), task)
+    settings = Settings(steps=steps, batch=64, rate=3e-3, weight_decay=1e-3, checks=1, seed=seed)
+    sets = (train[:], train_z), (valid.target, valid.redshift), (sample.truth, z)
+    found = redshifts.read_groups(*sets, sigma, settings)
+    table = pd.DataFrame({"+".join(groups): values for groups, values in found.items()})
+    table.to_csv(path, index=False)
+
+
+groups_table = folder.table(f"redshift_groups_{task}")
+made = manifest.make(
+    groups_table,
+    read_groups,
+    params={"task": task, "steps": steps},
+    modules=["galtools.fidelity.redshifts"],
+    inputs=[train_file, paths.need(folder.data("valid"), "01_two_surveys"), sample.inputs[0]],
+    seed=seed,
+)
+
+# %%
+group_bits = {
+    tuple(name.split("+")): column.to_numpy() for name, column in pd.read_csv(groups_table).items()
+}
+shares = information.shapley(group_bits, n_boot, seed)
+parts = pd.concat(
+    information.decompose(group_bits[a,], group_bits[b,], group_bits[a, b], n_boot, seed).assign(
+        row=f"{a} and {b}"
+    )
+    for a, b in combinations(redshift.GROUPS, 2)
+)
+
+# %% mystnb={"figure": {"caption": "Left: information about the redshift that networks find in each choice of what is measured on a target image. Right: the share of each in the information of all three, averaged over the orders in which they can be opened. With 95 % intervals over galaxies.", "name": "fig-peaks-groups"}, "image": {"alt": "Left seven lines, right three, each a number of bits with its interval."}} tags=["hide-input"]
+alone = {
+    " + ".join(some): intervals.estimate(intervals.mean, values, n_boot, seed)
+    for some, values in group_bits.items()
+}
+owned = {line.metric: line for line in shares.itertuples()}
+redshift_panels.estimates({"bits": alone, "share of all, bits": owned})
+plt.show()
+
+# %% [markdown]
+# The bits of two groups do not add up: much of what the peak says, the total light says as well. Of two
+# sources of information, part is **redundant**, in both of them; part is **unique** to one; and part is
+# **synergy**, which only both together reveal, as a lock with two keys. We take them apart by the rule
+# of minimum mutual information: redundant is the smaller of the two, $\min(I_A, I_B)$, and the rest
+# follows. It is the largest redundancy that anybody would grant, hence the smallest unique part.
+
+# Note that no network is asked to do without something it was trained with; each has learnt to make the best
+# of what it is given. A drop is then a lack of information, and not a network that misses an old habit.
+
+# %% mystnb={"figure": {"caption": "The information of each pair of groups, taken apart into what is redundant, what is unique to the first or the second, and their synergy, with 95 % intervals over galaxies.", "name": "fig-peaks-parts"}, "image": {"alt": "Three groups of four bars."}} tags=["hide-input"]
+redshift_panels.parts_of_pairs(parts)
+plt.show()
+
+# %% tags=["hide-input"]
+levels = [
+    table,
+    predicted,
+    swapped.assign(level="peak swap"),
+    pixel_swap.assign(level="pixel swap").drop(columns="mixture"),
+    shares.assign(level="redshift shares", row="truth"),
+    parts.assign(level="redshift parts"),
+]
+everything = pd.concat(levels).assign(task=task)
+made = manifest.make(
+    folder.table("peaks" if task == "cross" else f"peaks_{task}"),
+    lambda path: everything.to_csv(path, index=False),
+    params={"task": task, "models": models, "kind": kind, "n_boot": n_boot, "core": core},
+    modules=["galtools.fidelity.peaks", "galtools.fidelity.redshifts"],
+    inputs=[*sample.inputs, train_file, groups_table],
+    seed=seed,
+)
+
+# %% [markdown]
 # ## Does this run agree with the paper?
 #
-# The paper found that peaks come out of the translation uncertain, and that this uncertainty costs
-# redshift. The first is a difference between a translator and a second observation, the second one
-# between a translator and the target, each taken galaxy by galaxy.
+# The paper found that peaks come out of the translation uncertain, that this uncertainty costs
+# redshift, and that peaks carry much of what a network reads. The first is a difference between a translator
+# and a second observation, the second one between a translator and the target, each taken galaxy by galaxy. For
+# the last we ask whether peaks alone tell a network more than half of what all that is measured tells it; and
+# whether the true core, put into a translated image, brings bits back.
 
 # %%
 scatter, lines = intervals.mad_scatter, []
@@ -203,7 +330,16 @@ for model in models:
     lines.append(panels.compare("peaks scatter more than in a second look (r)", model, more))
     more = intervals.difference(scatter, errors[kind, model], errors[kind, "truth"], n_boot, seed)
     lines.append(panels.compare("peaks lose redshift: σ_MAD above the target's", model, more))
-panels.verdicts(lines)
+    mixed = (by_pixels[model][name]["bits"][:, 0] for name in ("true core", "none true"))
+    more = intervals.difference(intervals.mean, *mixed, n_boot, seed)
+    lines.append(panels.compare("the true core brings bits back", model, more))
+peak_share = np.stack([group_bits["peak",], group_bits[redshift.GROUPS]])
+half = intervals.estimate(
+    lambda x: intervals.mean(x[0]) - intervals.mean(x[1]) / 2, peak_share, n_boot, seed
+)
+lines.append(panels.compare("peaks alone tell over half of the bits", "truth", half))
+name = "verdicts_peaks" if task == "cross" else f"verdicts_peaks_{task}"
+panels.keep(panels.verdicts(lines), folder.table(name), sample.inputs)
 
 # %% tags=["remove-cell"]
 index = part.value
@@ -221,6 +357,17 @@ glue("peak_sigma_mad_guess", float(guess), display=False)
 glue("peak_first", plots.MODEL_NAME.get(first, first), display=False)
 glue("n_peaks", len(z), display=False)
 
+# %% tags=["remove-cell"]
+for group in redshift.GROUPS:
+    glue(f"share_{group}", 100 * owned[group].value / alone[" + ".join(redshift.GROUPS)].value,
+         display=False)  # fmt: skip
+    glue(f"bits_{group}", alone[group].value, display=False)
+glue("bits_all", alone[" + ".join(redshift.GROUPS)].value, display=False)
+twins = parts[parts.row == "light and peak"].set_index("metric").value
+glue("bits_redundant", float(twins["redundant"]), display=False)
+glue("bits_unique_peak", float(twins["unique_second"]), display=False)
+glue("bits_synergy", float(twins["synergy"]), display=False)
+
 # %% [markdown]
 # ## What we found
 #
@@ -231,6 +378,14 @@ glue("n_peaks", len(z), display=False)
 # manner {glue:text}`peak_sigma_mad_scattered:.4f`, and from a second observation
 # {glue:text}`peak_sigma_mad_again:.4f`.
 #
+# A network finds {glue:text}`bits_all:.2f` bits in everything it measures on the target images,
+# {glue:text}`bits_light:.2f` in the light alone, {glue:text}`bits_peak:.2f` in the peaks alone and
+# {glue:text}`bits_shape:.2f` in the shape. Averaged over the orders of opening, the light accounts for
+# {glue:text}`share_light:.0f` per cent, the peaks for {glue:text}`share_peak:.0f` and the shape for
+# {glue:text}`share_shape:.0f`. Of light and peaks, {glue:text}`bits_redundant:.2f` bits are redundant,
+# {glue:text}`bits_unique_peak:.2f` unique to the peaks, and {glue:text}`bits_synergy:.2f` appear only when both are
+# known.
+#
 # **Exercise.** Give all galaxies of a translation the same error of their peaks: lower every
 # band by a tenth. What happens to the scatter of the redshift, to its bias, and why?
 #
@@ -240,5 +395,5 @@ glue("n_peaks", len(z), display=False)
 # The bias grows a little, the scatter hardly. A common factor is calibration, not information.
 # ```
 #
-# **What's next.** Peaks are five numbers. A network that sees the whole image is the subject of the
-# chapter on redshift.
+# **What's next.** Here the network was frozen. What is left when it may learn from translated images is the
+# subject of the chapter on redshift.

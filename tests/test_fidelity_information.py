@@ -88,3 +88,76 @@ def test_bad_input():
         information.bits(density, [0.1, 0.5], edges, prior)
     with pytest.raises(GaltoolsError, match="shape"):
         information.bits(density, [0.1], edges, prior)
+
+
+def counted_bits(seen, z):
+    """Bits of the densities that counting gives: p(z | seen) of discrete variables."""
+    joint = np.zeros((seen.max() + 1, z.max() + 1))
+    np.add.at(joint, (seen, z), 1)
+    told = joint[seen, z] / joint[seen].sum(axis=1)
+    return np.log2(told) - np.log2(np.bincount(z)[z] / len(z))
+
+
+GATES = {  # what two independent fair bits do to z: redundant, unique a, unique b, synergy
+    "exclusive or": (lambda a, b: a ^ b, (0, 0, 0, 1)),
+    "copy of a": (lambda a, b: a, (0, 1, 0, 0)),
+    "both, side by side": (lambda a, b: 2 * a + b, (1, 0, 0, 1)),  # minimum mutual information
+    "and": (lambda a, b: a & b, (0.3113, 0, 0, 0.5)),  # H(1/4) = .8113; I_a = H(1/4) - 1/2
+}
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_decomposition_of_gates(name):
+    gate, expected = GATES[name]
+    a, b = np.divmod(np.arange(4000) % 4, 2)
+    z = gate(a, b)
+    bits_of = [counted_bits(seen, z) for seen in (a, b, 2 * a + b)]
+    found = information.decompose(*bits_of, 20).set_index("metric").value
+    parts = [found[k] for k in ("redundant", "unique_first", "unique_second", "synergy")]
+    assert parts == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_shares_of_gates(name):
+    """By symmetry equal, of a copy all, and they add up to the whole."""
+    gate, _ = GATES[name]
+    a, b = np.divmod(np.arange(4000) % 4, 2)
+    z, idle = gate(a, b), np.arange(4000) // 2000
+    seen = {"a": a, "b": b, "idle": idle}
+    bits_of = {}
+    for some in information.subsets(tuple(seen)):
+        code = sum(seen[one] * 2**k for k, one in enumerate(some))
+        bits_of[some] = counted_bits(code, z)
+    found = information.shapley(bits_of, 20).set_index("metric").value
+    whole = bits_of["a", "b", "idle"].mean()
+    a_share = whole if name == "copy of a" else whole / 2
+    assert [found["a"], found["b"]] == pytest.approx([a_share, whole - a_share], abs=1e-9)
+    assert found["idle"] == pytest.approx(0, abs=1e-9)
+
+
+def test_decomposition_of_two_noisy_looks():
+    """Independent noise s: I = log2(1 + sum 1 / s^2) / 2 of each and of both together."""
+    rng, n = np.random.default_rng(4), 20_000
+    z = rng.normal(size=n)
+    noise = np.array([0.5, 1.0])
+    looks = z[:, None] + noise * rng.normal(size=(n, 2))
+
+    def bits_of(chosen):
+        weight = 1 / noise[chosen] ** 2
+        precision = 1 + weight.sum()
+        mean = looks[:, chosen] @ weight / precision
+        density = information.gaussian_density(mean, precision**-0.5, EDGES)
+        return information.bits(density, z, EDGES, normal_prior())
+
+    found = information.decompose(bits_of([0]), bits_of([1]), bits_of([0, 1]), 20)
+    found = found.set_index("metric").value
+    first, second, both = (0.5 * np.log2(1 + total) for total in (4, 1, 5))
+    assert found["redundant"] == pytest.approx(second, abs=0.03)
+    assert found["unique_first"] == pytest.approx(first - second, abs=0.03)
+    assert found["unique_second"] == 0
+    assert found["synergy"] == pytest.approx(both - first, abs=0.03)
+
+
+def test_shares_need_every_subset():
+    with pytest.raises(GaltoolsError, match="all their subsets"):
+        information.shapley({("a",): np.ones(3), ("a", "b"): np.ones(3)})

@@ -12,7 +12,13 @@ negative if an estimator misleads. Two sources of information A and B are taken 
 
 the decomposition of minimum mutual information. For Gaussian variables and one number to predict,
 every decomposition whose redundancy follows from the two pairs alone is this one (Barrett 2015).
+
+Of more than two sources, each accounts for a *share* of the whole: what it adds, averaged over all
+orders in which the sources can be opened (Shapley 1953). Shares add up to the whole.
 """
+
+from itertools import combinations
+from math import comb
 
 import numpy as np
 
@@ -90,3 +96,41 @@ def _parts(x) -> tuple:
     a, b, both = np.maximum(np.mean(x, axis=-1), 0)
     redundant = np.minimum(a, b)
     return redundant, a - redundant, b - redundant, both - a - b + redundant
+
+
+def subsets(sources) -> list[tuple[str, ...]]:
+    """All non-empty choices of the sources, in a fixed order."""
+    return [some for k in range(1, len(sources) + 1) for some in combinations(sources, k)]
+
+
+def shapley(bits_of: dict[tuple, np.ndarray], n_boot=intervals.N_BOOT, seed=0):
+    """Share of each source in the information of all of them: a tidy table, one metric a source.
+
+    `bits_of` maps every one of `subsets` to bits per galaxy (n,) of an estimator that saw it. With
+    N sources, source k has the share  sum over S without k of (I_{S+k} - I_S) / (N C(N - 1, |S|)).
+    """
+    sources = max(bits_of, key=len)
+    if set(bits_of) != set(subsets(sources)):
+        raise GaltoolsError(f"shares of {', '.join(sources)} need the bits of all their subsets")
+    names = {some: "+".join(some) for some in bits_of}
+    measured = {names[some]: np.asarray(values)[:, None] for some, values in bits_of.items()}
+
+    def share(source):
+        def statistic(x):
+            mean = dict(zip(bits_of, np.mean(x, axis=-1), strict=True)) | {(): 0.0}
+            return sum(
+                (mean[_with(some, source, sources)] - mean[some])
+                / (len(sources) * comb(len(sources) - 1, len(some)))
+                for some in mean
+                if source not in some
+            )
+
+        return statistic
+
+    metrics = {k: Metric(tuple(names.values()), share(k), 0, f"share of {k}") for k in sources}
+    return tidy(measured, metrics, ["bits"], "information", n_boot, seed)
+
+
+def _with(some: tuple, source: str, order: tuple) -> tuple:
+    """Add a source to a subset, in the order of the whole."""
+    return tuple(one for one in order if one in some or one == source)
