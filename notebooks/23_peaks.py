@@ -44,7 +44,7 @@ models: list = ["residual"]  # the translators to judge
 kind: str = "boosting"  # the estimator of the figures and verdicts: boosting or knn
 n_boot: int = 400  # resamples of the galaxies behind each interval
 core: float = 1.2  # radius in arcsec of the core that is swapped
-steps: int = 1500  # training steps of each network that reads only a part of the image
+steps: int = 1200  # training steps of each network that reads only a part of the image
 
 # %% [markdown]
 # ## The peaks themselves
@@ -221,6 +221,7 @@ pixel_swap = pd.concat(
 pixel_swap["metric"] = pixel_swap.mixture + "_" + pixel_swap.metric
 statistics = {"bits": "bits", "sigma_mad": "σ_MAD of Δz / (1 + z)"}
 fig = panels.quantity_strips(pixel_swap, list(by_pixels[models[0]]), statistics, models, 3.6)
+fig.axes[1].locator_params(axis="x", nbins=4)
 plt.show()
 
 # %% [markdown]

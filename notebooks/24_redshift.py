@@ -80,9 +80,9 @@ compared = list(sample.images)
 # %%
 def look(ensemble, images, protocol):
     """Judge an ensemble on images: quantities per galaxy, and their summary with intervals."""
-    judged = redshifts.judge(ensemble.predict(images), z, grid, prior, limit)
-    members = [redshifts.judge(d, z, grid, prior, limit) for d in ensemble.members(images)]
-    return judged, redshifts.summarise(judged, protocol, members, n_boot, seed)
+    density, members = ensemble.densities(images)
+    judged, *each = (redshifts.judge(d, z, grid, prior, limit) for d in (density, *members))
+    return judged, redshifts.summarise(judged, protocol, each, n_boot, seed)
 
 
 settings = Settings(steps=steps, batch=64, rate=rate, weight_decay=1e-3, checks=1, seed=seed)

@@ -226,7 +226,10 @@ def test_estimator_learns_flux_as_redshift_and_round_trips(tmp_path, width):
     trained.save(path)
     again = redshift.Ensemble.load(path)
     assert np.allclose(again.predict(test.source), density, atol=1e-6)
-    assert again.members(test.source).shape == (2, 100, 20)
+    _, members = again.densities(test.source)
+    alone = [redshift.log_density(network, test.source) for network in again.networks]
+    assert np.allclose(members[1], redshift.tempered(alone[1], again.temperature), atol=1e-6)
+    assert members.shape == (2, 100, 20)
     turned = np.ascontiguousarray(np.rot90(test.source, axes=(2, 3)))
     assert np.allclose(again.predict(turned), density, atol=2e-3)
 

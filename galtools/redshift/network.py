@@ -56,7 +56,11 @@ class RedshiftNetwork(nn.Module):
 
     def numbers(self, images: torch.Tensor) -> torch.Tensor:
         """Measured numbers (n, size) of images in nanomaggies, in units of their spread."""
-        return (self.measure(images) - self.centre) / self.spread
+        return self.scaled(self.measure(images))
+
+    def scaled(self, measured: torch.Tensor) -> torch.Tensor:
+        """Centre measured numbers and divide them by their spread."""
+        return (measured - self.centre) / self.spread
 
     def picture(self, images: torch.Tensor) -> torch.Tensor:
         """Return what the convolutions see: the stretched centre; without them nothing."""
@@ -196,20 +200,31 @@ def train(
 
 
 @torch.no_grad()
-def log_density(network, images, extra=None, turns=TURNS) -> np.ndarray:
-    """Logarithm of p(z), (n, bins), with p averaged over the orientations of the image."""
-    device, densities = network.centre.device, []
-    ways = turns if network.convolve is not None else TURNS[:1]  # what is measured does not turn
+def log_densities(networks, images, extra=None, turns=TURNS) -> np.ndarray:
+    """Logarithm of p(z) by each network, (networks, n, bins), averaged over orientations.
+
+    The networks of an ensemble measure alike, so every image is measured once for all of them.
+    """
+    first, chunks = networks[0], []
+    ways = turns if first.convolve is not None else TURNS[:1]  # what is measured does not turn
     for start in range(0, len(images), CHUNK):
         rows = slice(start, start + CHUNK)
-        part = torch.as_tensor(images[rows], device=device)
-        numbers, picture = network.numbers(part), network.picture(part)
+        part = torch.as_tensor(images[rows], device=first.centre.device)
         more = None
         if extra is not None:
-            more = torch.as_tensor(extra[rows], dtype=torch.float32).to(device)
-        each = [network.logits(numbers, turn(picture, *way), more).softmax(dim=1) for way in ways]
-        densities.append(torch.stack(each).mean(dim=0).cpu().numpy())
-    return np.log(np.concatenate(densities).astype(np.float64) + 1e-12)
+            more = torch.as_tensor(extra[rows], dtype=torch.float32, device=part.device)
+        measured, densities = first.measure(part), []
+        for network in networks:
+            numbers, picture = network.scaled(measured), network.picture(part)
+            each = [network.logits(numbers, turn(picture, *w), more).softmax(dim=1) for w in ways]
+            densities.append(torch.stack(each).mean(dim=0))
+        chunks.append(torch.stack(densities).cpu().numpy())
+    return np.log(np.concatenate(chunks, axis=1).astype(np.float64) + 1e-12)
+
+
+def log_density(network, images, extra=None, turns=TURNS) -> np.ndarray:
+    """Logarithm of p(z), (n, bins), by one network."""
+    return log_densities([network], images, extra, turns)[0]
 
 
 @dataclass
@@ -224,20 +239,20 @@ class Ensemble:
         """Bins of the densities."""
         return self.networks[0].grid
 
-    def members(self, images, extra=None) -> np.ndarray:
-        """Calibrated densities of each network, (members, n, bins)."""
-        each = [log_density(network, images, extra) for network in self.networks]
-        return np.stack([tempered(log_p, self.temperature) for log_p in each])
+    def densities(self, images, extra=None) -> tuple[np.ndarray, np.ndarray]:
+        """Calibrated densities of the ensemble (n, bins) and of each network (m, n, bins)."""
+        each = log_densities(self.networks, images, extra)
+        apart = np.stack([tempered(log_p, self.temperature) for log_p in each])
+        return tempered(ensemble(each), self.temperature), apart
 
     def predict(self, images, extra=None) -> np.ndarray:
         """Calibrated densities (n, bins) of the ensemble."""
-        each = [log_density(network, images, extra) for network in self.networks]
-        return tempered(ensemble(each), self.temperature)
+        return self.densities(images, extra)[0]
 
     def calibrate(self, images, z, extra=None) -> "Ensemble":
         """Fit the temperature to galaxies that were not trained on."""
-        each = [log_density(network, images, extra) for network in self.networks]
-        self.temperature = fit_temperature(ensemble(each), z, self.grid)
+        log_p = ensemble(log_densities(self.networks, images, extra))
+        self.temperature = fit_temperature(log_p, z, self.grid)
         return self
 
     def tuned(self, images, z, valid_images, valid_z, settings: Settings) -> "Ensemble":
