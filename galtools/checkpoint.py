@@ -1,5 +1,6 @@
 """Files of weights and of half-finished trainings, as safetensors: no code can hide in them."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -14,8 +15,18 @@ from galtools.manifest import atomic
 def save(path: Path, tensors: dict, about: dict) -> None:
     """Write tensors and a dictionary about them, whole or not at all."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with atomic(path) as new:
-        save_file(tensors, new, {"galtools": json.dumps(about, sort_keys=True)})
+    told = {"about": about, "sha256": checksum(tensors, about)}
+    with atomic(path) as new:  # one entry only: safetensors writes several in any order
+        save_file(tensors, new, {"galtools": json.dumps(told, sort_keys=True)})
+
+
+def checksum(tensors: dict, about: dict) -> str:
+    """Hash what a file says and holds: safetensors itself would not notice a flipped bit."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def load(path: Path) -> tuple[dict, dict]:
@@ -24,8 +35,11 @@ def load(path: Path) -> tuple[dict, dict]:
         raise GaltoolsError(f"{path} is missing: train the model first, or check the name")
     try:
         with safe_open(path, "pt") as file:
-            about = json.loads(file.metadata()["galtools"])
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+            told = json.loads(file.metadata()["galtools"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if told["sha256"] != checksum(tensors, told["about"]):
+            raise ValueError("other bytes than were written")
+        return tensors, told["about"]
     except (SafetensorError, KeyError, TypeError, ValueError):
         raise GaltoolsError(f"{path} is damaged or not ours: delete it and train again") from None
 

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import socket
 import time
 from contextlib import contextmanager, suppress
@@ -76,12 +77,14 @@ def atomic(path: Path):
 
 
 def _sweep(path: Path) -> None:
-    """Remove what killed processes of this machine left half-written."""
-    beginning = f".{path.stem}.{socket.gethostname()}-"
-    for file in path.parent.glob(f"{glob.escape(beginning)}*{glob.escape(path.suffix)}"):
-        process = file.name.removeprefix(beginning).removesuffix(path.suffix)
-        if process.isdecimal() and not _alive(int(process)):
-            file.unlink(missing_ok=True)
+    """Remove what killed processes of this machine left half-written, also within one another."""
+    writer = rf"\.{re.escape(socket.gethostname())}-(\d+)"
+    whole = re.compile(rf"\.+{re.escape(path.stem)}(?:{writer})+{re.escape(path.suffix)}")
+    for file in path.parent.glob(f".*{glob.escape(path.suffix)}"):
+        if whole.fullmatch(file.name):
+            writers = re.findall(writer, file.name[len(path.stem) :])
+            if not any(_alive(int(process)) for process in writers):
+                file.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:

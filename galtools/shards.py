@@ -14,7 +14,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from galtools import data, manifest, redshift, translate
+from galtools import data, loop, manifest, redshift, train, translate
 from galtools.errors import GaltoolsError
 from galtools.fidelity import morphology
 from galtools.pairs import Pairs
@@ -98,7 +98,8 @@ def translations(path: Path, shard: Shard, weights: Path, seed: int = 0) -> dict
     first = shard.first()
 
     def maker(new):
-        images = translate.translate(weights, shard.load().source, 1, seed, first)
+        network = train.load_weights(weights).to(loop.best_device())
+        images = translate.translate(network, shard.load().source, 1, seed, first)
         translate.save_translations(new, images, {"first": first})
         return {"galaxies": len(images)}
 
@@ -106,6 +107,7 @@ def translations(path: Path, shard: Shard, weights: Path, seed: int = 0) -> dict
     return manifest.make(
         path, maker,
         params=_numbers(shard), modules=modules, inputs=[weights, *shard.files], seed=seed,
+        device=loop.best_device(),
     )  # fmt: skip
 
 

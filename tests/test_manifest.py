@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -340,6 +341,22 @@ def test_writers_at_work_are_not_disturbed(tmp_path):
         manifest._sweep(path)
     assert sorted(tmp_path.iterdir()) == sorted([path, other, elsewhere])
     assert path.read_text() == "mine"
+
+
+def test_what_dead_writers_left_within_one_another_is_swept(tmp_path):
+    """A maker that writes through `atomic` itself, as most do, makes two temporary files."""
+    path, host = tmp_path / "artefact.h5", socket.gethostname()
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    one, two = f".{host}-{dead.pid}", f".{host}-{os.getpid()}"
+    for name in (f".artefact{one}.h5", f"..artefact{one}{one}.h5", f"..artefact{one}{two}.h5",
+                 f".artefact.other{one}.h5", f"artefact{one}.h5"):  # fmt: skip
+        (tmp_path / name).touch()
+    with manifest.atomic(path) as new:
+        new.touch()
+    left = {file.name for file in tmp_path.iterdir()} - {"artefact.h5"}
+    kept = {f"..artefact{one}{two}.h5", f".artefact.other{one}.h5", f"artefact{one}.h5"}
+    assert left == kept
 
 
 def missing_input():

@@ -1,0 +1,239 @@
+"""Kill -9 the real steps at random moments, start them again, compare the hashes of what they made.
+
+    python benchmarks/soak.py [--kills 200] [--seed 0] [--out _build/benchmarks/soak.json]
+
+Every step (data, training, translating, measuring, a figure, the pages of a book) runs in a child
+process that is killed at a random moment of its work, with all that it has started, and started
+again, until it has been killed as often as asked; the last start runs to its end. What stands on
+the disk then must be, byte for byte, what an undisturbed run leaves, and a run afterwards must make
+nothing anew. The moments are spread over the time that the step takes undisturbed, so that some
+fall into the writing of each artefact.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import h5py
+import matplotlib as mpl
+
+mpl.use("agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from galtools import data, manifest, simulate, train, translate
+from galtools.fidelity import morphology
+from galtools.loop import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow"))
+import build  # noqa: E402
+import stage  # noqa: E402
+
+SETTINGS = Settings(steps=12, batch=4, crop=16, checks=3, save_seconds=0)
+BUILD = {"name": "residual", "task": "cross", "profile": "tiny"}
+
+
+def make_data(folder: Path) -> None:
+    """Simulate two small samples."""
+    for split, n, start in (("train", 6, 0), ("test", 3, 6)):
+        manifest.make(
+            folder / f"{split}.h5",
+            lambda new, n=n, start=start: data.save(
+                simulate.pairs(n, seed=0, start=start, grid="sdss"), new
+            ),
+            params={"n": n, "start": start},
+            modules=["galtools.simulate"],
+        )
+
+
+def make_training(folder: Path) -> None:
+    """Train a small network, with a checkpoint after every step."""
+    files = folder / "train.h5", folder / "test.h5"
+    train.once(folder / "model", BUILD, SETTINGS, data.load, *files)
+
+
+def make_translation(folder: Path) -> None:
+    """Translate the test sample."""
+    weights = folder / "model" / "weights.safetensors"
+    translate.once(folder / "translated.h5", weights, data.load, folder / "test.h5")
+
+
+def make_measures(folder: Path) -> None:
+    """Measure the shapes of the translated galaxies."""
+
+    def maker(new):
+        images = translate.load_translations(folder / "translated.h5")[:, 2]
+        sky, fwhm = np.full(len(images), 0.03), {"row": np.full(len(images), 1.3)}
+        table = morphology.measure({"row": images}, images, sky, fwhm, 0.396, 1, progress=False)
+        table.to_csv(new, index=False)
+
+    manifest.make(
+        folder / "shapes.csv", maker, params={}, modules=["galtools.fidelity.morphology"],
+        inputs=[folder / "translated.h5"],
+    )  # fmt: skip
+
+
+def make_figure(folder: Path) -> None:
+    """Draw the translated galaxies."""
+
+    def maker(new):
+        with h5py.File(folder / "translated.h5") as file:
+            fig, axes = plt.subplots(1, len(file["images"]))
+            for ax, image in zip(axes, file["images"], strict=True):
+                ax.imshow(np.arcsinh(image[0, 2]))
+        fig.savefig(new, metadata={"Software": None})
+        plt.close(fig)
+
+    inputs = [folder / "translated.h5"]
+    manifest.make(
+        folder / "figure.png", maker, params={}, modules=["galtools.plots"], inputs=inputs
+    )
+
+
+def make_pages(folder: Path) -> None:
+    """Render a small book with the code that renders the real one."""
+    source, out = folder / "book", folder / "rendered"
+    source.mkdir(parents=True, exist_ok=True)
+    for name, text in PAGES.items():
+        stage.write_if_new(source / name, text.encode())
+    shutil.copytree(ROOT / "book" / "_static", source / "_static", dirs_exist_ok=True)
+    (out / "_build").mkdir(parents=True, exist_ok=True)
+    build.render(source, out)
+
+
+PAGES = {
+    "_toc.yml": "format: jb-book\nroot: index\nchapters:\n  - file: other\n",
+    "index.md": "# A book\n\nWith one $y = x^2$ and a [link](other.md).\n",
+    "other.md": "# Another page\n\nWith *words*.\n",
+    "references.bib": "",
+    "_extra/robots.txt": "",
+}
+STEPS = {
+    "data": make_data,
+    "training": make_training,
+    "translating": make_translation,
+    "measuring": make_measures,
+    "drawing": make_figure,
+    "rendering": make_pages,
+}
+KEPT = (".h5", ".csv", ".json", ".safetensors", ".png", ".html")  # what a step leaves
+
+
+def in_child(step, folder: Path, patience: float | None = None) -> bool:
+    """Run a step in a child; kill it after `patience` seconds; tell whether it ended by itself."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        try:
+            step(folder)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    end = None if patience is None else time.monotonic() + patience
+    while True:
+        done, status = os.waitpid(child, 0 if end is None else os.WNOHANG)
+        if done:
+            if os.waitstatus_to_exitcode(status):
+                raise RuntimeError(f"{step.__name__} failed by itself")
+            return True
+        if time.monotonic() > end:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return False
+        time.sleep(0.0005)
+
+
+def artefacts(folder: Path) -> dict[str, str]:
+    """Hash every artefact; what holds the clock (seconds, dates) is hashed without it."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in KEPT and not path.name.endswith(".manifest.json"):
+            content = without_clock(path).encode() if path.parent.name == "model" else b""
+            content = content or path.read_bytes()
+            found[str(path.relative_to(folder))] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def without_clock(path: Path) -> str:
+    """Text of a report of a training, but for its seconds; nothing for its weights."""
+    if path.suffix == ".json":
+        return json.dumps({**json.loads(path.read_text()), "seconds": 0})
+    if path.suffix == ".csv":
+        lines = [line.split(",") for line in path.read_text().splitlines()]
+        drop = lines[0].index("seconds")
+        return str([line[:drop] + line[drop + 1 :] for line in lines])
+    return ""
+
+
+def undo(step_made: set[str], folder: Path) -> None:
+    """Take away what a step has made, so that it can be killed once more."""
+    for name in step_made:
+        (folder / name).unlink()
+    shutil.rmtree(folder / "rendered", ignore_errors=True)
+
+
+def soak(kills: int, seed: int, folder: Path, names: list[str]) -> dict:
+    """Run every step undisturbed, then with kills; return the counts and what differs."""
+    calm, torn, moments = folder / "calm", folder / "torn", random.Random(seed)
+    report = {}
+    for number, name in enumerate(names):
+        step, started = STEPS[name], time.monotonic()
+        in_child(step, calm)
+        usual = time.monotonic() - started
+        wanted = kills // len(names) + (number < kills % len(names))
+        before, done, finished = set(artefacts(torn)), 0, 0
+        while done < wanted:
+            if in_child(step, torn, moments.uniform(0, usual)):
+                finished += 1
+                undo(set(artefacts(torn)) - before, torn)
+            else:
+                done += 1
+        in_child(step, torn)
+        report[name] = {"kills": done, "finished before the kill": finished,
+                        "seconds undisturbed": round(usual, 2)}  # fmt: skip
+    one, other = artefacts(calm), artefacts(torn)
+    different = sorted(name for name in one | other if one.get(name) != other.get(name))
+    stamps = {torn / name: (torn / name).stat().st_mtime_ns for name in other}
+    for name in names:
+        in_child(STEPS[name], torn)
+    anew = [path.name for path in stamps if path.stat().st_mtime_ns != stamps[path]]
+    total = sum(row["kills"] for row in report.values())
+    return {"kills": total, "seed": seed, "artefacts": len(one), "different": different,
+            "made anew afterwards": anew, "steps": report}  # fmt: skip
+
+
+def main() -> None:
+    """Read the command line, soak, and keep the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=list(STEPS))
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        report = soak(args.kills, args.seed, Path(folder), args.steps)
+    text = json.dumps(report, indent=1)
+    print(text)
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(text + "\n")
+    if report["different"] or report["made anew afterwards"]:
+        raise SystemExit("what was killed and started again is not what an undisturbed run leaves")
+
+
+if __name__ == "__main__":
+    main()

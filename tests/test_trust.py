@@ -1,0 +1,93 @@
+"""Nothing that comes from outside is run: no pickle, no shell, no way out of a folder."""
+
+import ast
+import pickle
+import re
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from packaging.utils import canonicalize_name
+
+from galtools import checkpoint
+from galtools.errors import GaltoolsError
+from galtools.fidelity import files
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("galtools", "workflow", "notebooks", "benchmarks")
+SOURCES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "tarfile", "zipfile"}
+CALLS = {"torch.load", "torch.save", "os.system", "os.popen", "yaml.load", "joblib.load",
+         "eval", "exec", "shutil.unpack_archive", "pd.read_pickle"}  # fmt: skip
+
+
+def tree(path: Path) -> ast.AST:
+    return ast.parse(re.sub(r"(?m)^\s*[%!].*$", "pass", path.read_text()))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_no_source_can_run_what_it_reads(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            assert not MODULES & {alias.name.split(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert (node.module or "").split(".")[0] not in MODULES
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in CALLS
+            for word in node.keywords:
+                if word.arg in ("shell", "allow_pickle"):
+                    assert isinstance(word.value, ast.Constant) and word.value.value is False
+
+
+def test_the_search_finds_what_it_is_for():
+    """The test above would see each of these."""
+    bad = ["import pickle", "from dill import x", "torch.load(f)", "yaml.load(f)", "os.system(s)"]
+    for line in bad:
+        node = ast.parse(line).body[0]
+        call = ast.unparse(node.value.func) if isinstance(node, ast.Expr) else ""
+        names = [a.name for a in getattr(node, "names", [])] + [getattr(node, "module", "")]
+        assert call in CALLS or MODULES & set(names), line
+
+
+@pytest.mark.parametrize("name", ["Snakefile", "grid.smk"])
+def test_commands_of_rules_quote_all_that_is_not_a_number(name):
+    text = (ROOT / "workflow" / name).read_text()
+    command = "".join(re.findall(r'"([^"\n]*)"', text.split("shell:")[1]))
+    fields = re.findall(r"\{([^}]+)\}", command)
+    assert fields
+    assert {field for field in fields if not field.endswith(":q")} <= {"threads"}
+
+
+class Bomb:
+    """Would run code if it were ever unpickled."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle was executed",))
+
+
+def test_pickles_are_refused_where_weights_and_images_are_read(tmp_path):
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(GaltoolsError, match="damaged or not ours"):
+        checkpoint.load(weights)
+    for name, save in (("images.npz", np.savez), ("images.npy", np.save)):
+        save(tmp_path / name, np.array([Bomb()], dtype=object))
+        with pytest.raises(GaltoolsError):
+            files.open_images(tmp_path / name)
+
+
+def test_addresses_of_downloads_are_https():
+    for path in SOURCES:
+        for address in re.findall(r"http://[^\s\"')]+", path.read_text()):
+            assert re.match(r"http://(localhost|127\.0\.0\.1)", address), f"{path.name}: {address}"
+
+
+def test_every_package_is_listed_with_its_licence():
+    """LICENCES.md is written by workflow/licences.py."""
+    listed = dict(re.findall(r"(?m)^\| ([\w.-]+) \| (.+) \|$", (ROOT / "LICENCES.md").read_text()))
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = {canonicalize_name(line.split("==")[0]) for line in lines if "==" in line}
+    installed = {canonicalize_name(one.name) for one in metadata.distributions()}
+    assert {name for name in pinned & installed if name not in listed} == set()
+    assert [name for name, licence in listed.items() if licence in ("", "?")] == []
