@@ -121,7 +121,8 @@ plt.show()
 # has lost something for certain, and one that ends beside it may have lost a little.
 #
 # The same as numbers that astronomers use. The estimates are the medians of the densities; an outlier is
-# off by more than 0.05 in $\delta z / (1 + z)$, for both surveys alike, so that rows can be compared.
+# off by more than 0.05 in $\delta z / (1 + z)$, for both surveys alike, so that rows can be compared. The
+# *coverage* is the share of galaxies whose redshift lies in the central 68 % of its density.
 
 # %% mystnb={"figure": {"caption": "Scatter of the redshift estimates under both protocols, with 95 % intervals over galaxies.", "name": "fig-redshift-scores"}, "image": {"alt": "Two panels with a line per kind of image: the scatter, frozen and retrained."}} tags=["hide-input"]
 labels = {("sigma_mad", protocol): f"σ_MAD, {protocol}" for protocol in ("frozen", "retrained")}
@@ -130,8 +131,7 @@ plt.show()
 
 # %% tags=["hide-input"]
 keyed = table.set_index(["band", "row", "metric"])
-columns = {"bits": "bits", "bias": "bias", "sigma_mad": "σ_MAD", "outliers": "outliers"}
-columns |= {"crps": "CRPS", "coverage": "coverage"}
+columns = {"bias": "bias", "outliers": "outliers", "crps": "CRPS", "coverage": "coverage"}
 lines = [("source", "source")] + [(p, row) for p in ("frozen", "retrained") for row in compared]
 cells = [
     [panels.with_interval(*keyed.loc[(*line, m), ["value", "low", "high"]]) for m in columns]

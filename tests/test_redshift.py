@@ -267,6 +267,19 @@ def test_reddening_can_join():
     assert not np.allclose(changed, redshift.log_density(network, pairs.source, dust))
 
 
+def test_images_that_cannot_be_read_are_refused():
+    pairs = blobs(n=8)
+    network = redshift.RedshiftNetwork(hidden=8)
+    short = Settings(steps=2, batch=4, checks=1)
+    redshift.train(network, pairs.source, pairs.redshift, pairs.noise[0, 0], short)
+    holed = pairs.source.copy()
+    holed[3, 0, 0, 0] = np.nan
+    bad = {"NaN": holed, "3 bands": pairs.source[:, :3], "float32": pairs.source.astype(float)}
+    for message, images in bad.items():
+        with pytest.raises(GaltoolsError, match=message):
+            redshift.log_density(network, images)
+
+
 def test_redshifts_outside_the_grid_are_refused():
     with pytest.raises(GaltoolsError, match="widen z_max"):
         GRID.number([0.1, 0.5])

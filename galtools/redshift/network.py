@@ -14,6 +14,7 @@ from galtools.models.common import Player
 from galtools.redshift.density import Grid, ensemble, fit_temperature, tempered
 from galtools.redshift.measure import GROUPS, Measure
 from galtools.stretch import Stretch, fit
+from galtools.train import check_images
 
 TURNS = [(flip, turn) for flip in (False, True) for turn in range(4)]
 CUT = 0.5  # share of the stamp's side that the convolutions see
@@ -158,6 +159,14 @@ def _as_seen(network, images, device):
     return (torch.cat(column) for column in zip(*parts, strict=True))
 
 
+def check(network, images) -> None:
+    """Refuse images that the network cannot read."""
+    check_images(images, "images")
+    bands = network.measure.bands
+    if images.shape[1] != bands:
+        raise GaltoolsError(f"the images have {images.shape[1]} bands, the estimator takes {bands}")
+
+
 def prepare(network, images, noise) -> None:
     """Fit to training images what is no weight: noise, stretch, mean and spread of the numbers."""
     noise = np.asarray(noise, np.float32)
@@ -177,6 +186,7 @@ def train(
     With `tune`, a trained network goes on learning from where it is.
     """
     device = torch.device(device or loop.best_device())
+    check(network, images)
     if bool(network.extra) != (extra is not None):
         raise GaltoolsError(f"the network takes {network.extra} extra numbers per galaxy")
     bins = torch.as_tensor(network.grid.number(z)).to(device)
@@ -206,6 +216,7 @@ def log_densities(networks, images, extra=None, turns=TURNS) -> np.ndarray:
     The networks of an ensemble measure alike, so every image is measured once for all of them.
     """
     first, chunks = networks[0], []
+    check(first, images)
     ways = turns if first.convolve is not None else TURNS[:1]  # what is measured does not turn
     for start in range(0, len(images), CHUNK):
         rows = slice(start, start + CHUNK)
