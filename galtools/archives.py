@@ -11,8 +11,9 @@ astroquery knows the archives and answers where things are; the files themselves
 """
 
 import argparse
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from astropy import units as u
 from astropy.coordinates import Angle, Latitude, Longitude, SkyCoord
@@ -29,6 +30,7 @@ DATA_RELEASE = 17
 SFD_R = 2.751  # A_r / E(B-V) by which SDSS tabulates Schlegel's reddening
 WIDE_W3 = (208.0, 221.0), (51.0, 58.0)  # degrees: the CFHTLS-Wide field that SDSS covers best
 HIPS = {"SDSS": "CDS/P/SDSS9/{band}", "CFHTLS": "CDS/P/CFHTLS/W/{band}"}
+HOPELESS = 10  # failures in a row after which the archive is left alone
 COLUMNS = "p.objID AS id, p.ra, p.dec, s.z AS redshift, p.run, p.rerun, p.camcol, p.field"
 
 
@@ -41,6 +43,20 @@ def astroquery(name: str):
             "downloads need astroquery: install it with `pip install 'galtools[download]'`"
         ) from None
     return module
+
+
+@contextmanager
+def answer_of(archive: str):
+    """Say in one line what went wrong while an archive was asked, whatever library tells it."""
+    try:
+        yield
+    except GaltoolsError:
+        raise
+    except Exception as error:  # astroquery lets through what requests, pyvo and parsers raise
+        reason = next(iter(str(error).splitlines()), "")[:120]
+        raise GaltoolsError(
+            f"{archive} gave no answer ({type(error).__name__}: {reason}); try again later"
+        ) from error
 
 
 def main_sample_query(n: int, ra: tuple, dec: tuple, limit: float = 17.8) -> str:
@@ -60,7 +76,8 @@ def main_sample_query(n: int, ra: tuple, dec: tuple, limit: float = 17.8) -> str
 def sdss_catalogue(path: Path, n: int, ra=WIDE_W3[0], dec=WIDE_W3[1], limit=17.8) -> Table:
     """Fetch the spectroscopic catalogue of a region into an ECSV file."""
     query = main_sample_query(n, ra, dec, limit)
-    table = astroquery("sdss").SDSS.query_sql(query, data_release=DATA_RELEASE)
+    with answer_of("SDSS"):
+        table = astroquery("sdss").SDSS.query_sql(query, data_release=DATA_RELEASE)
     if table is None or not len(table):
         raise GaltoolsError("SDSS has no galaxy there: widen ra and dec")
     table["id"] = [str(name) for name in table["id"]]
@@ -85,15 +102,25 @@ def frame_urls(catalogue: Table) -> dict[str, str]:
     return urls
 
 
-def fetch_all(urls: dict[str, str], folder: Path, polite=POLITE) -> tuple[list[Path], Table]:
-    """Fetch files, go on after a failure, and tell of each what became of it."""
-    paths, rows = [], []
+def fetch_all(urls: dict, folder: Path, polite=POLITE) -> tuple[list[Path], Table]:
+    """Fetch files, go on after a failure, and tell of each what became of it.
+
+    `urls` names an address for each file, or the GaltoolsError that says why there is none. After
+    `HOPELESS` failed transfers in a row the rest is not tried; a later call goes on from there.
+    """
+    paths, rows, in_a_row = [], [], 0
     for name, url in urls.items():
         try:
+            if isinstance(url, GaltoolsError):
+                raise url
+            if in_a_row >= HOPELESS:
+                raise GaltoolsError(f"not tried, as the {HOPELESS} before it failed")
             paths.append(fetch(url, Path(folder) / name, check=_readable, polite=polite))
             rows.append((name, "fetched", ""))
+            in_a_row = 0
         except GaltoolsError as error:
             rows.append((name, "failed", str(error)))
+            in_a_row += url is not error
     if rows and not paths:
         raise GaltoolsError(f"none of {len(rows)} files came; the first: {rows[0][2]}")
     return paths, Table(
@@ -110,20 +137,45 @@ def sdss_frames(catalogue: Table, folder: Path, polite=POLITE):
     return fetch_all(frame_urls(catalogue), folder, polite)
 
 
-def cfhtls_urls(catalogue: Table, size: float = 40.0, cadc=None) -> dict[str, str]:
-    """Addresses of CFHTLS-Wide cutouts, `size` arcsec wide, of every galaxy, from the CADC."""
-    cadc = cadc or astroquery("cadc").Cadc()
+def cfhtls_urls(catalogue: Table, size: float = 40.0, cadc=None, polite=POLITE) -> dict:
+    """Addresses of CFHTLS-Wide cutouts, `size` arcsec wide, of every galaxy, from the CADC.
+
+    Where the archive has none, or does not answer, the GaltoolsError that says so stands instead.
+    """
+    if cadc is None:
+        with answer_of("CADC"):
+            cadc = astroquery("cadc").Cadc()
     urls = {}
     for row in catalogue:
         place = SkyCoord(row["ra"], row["dec"], unit="deg")
-        radius = size / 2 * u.arcsec
-        planes = cadc.query_region(place, radius=radius, collection="CFHTTERAPIX")
-        for band in BANDS:
-            wanted = [k for k, plane in enumerate(planes) if _is_wide_stack(plane, band)]
-            if wanted:
-                (url, *_) = cadc.get_image_list(planes[wanted], place, radius)
-                urls[f"{row['id']}_{band}.fits"] = url
+        polite.wait()
+        try:
+            with answer_of("CADC"):
+                found = _cutouts_around(cadc, place, size / 2 * u.arcsec)
+        except GaltoolsError as error:
+            found = dict.fromkeys(BANDS, error)
+        urls |= {f"{row['id']}_{band}.fits": found[band] for band in BANDS}
     return urls
+
+
+def _cutouts_around(cadc, place: SkyCoord, radius) -> dict:
+    """Address of a cutout in each band, or why there is none."""
+    planes = cadc.query_region(place, radius=radius, collection="CFHTTERAPIX")
+    found = {}
+    for band in BANDS:
+        wanted = [k for k, plane in enumerate(planes) if _is_wide_stack(plane, band)]
+        if wanted:
+            (url, *_) = cadc.get_image_list(planes[wanted], place, radius)
+            found[band] = _without_run(url)
+        else:
+            found[band] = GaltoolsError(f"CFHTLS-Wide has no stack in {band} there")
+    return found
+
+
+def _without_run(url: str) -> str:
+    """Drop the identifier of the request, or a file would look new whenever it is asked for."""
+    address, _, query = url.partition("?")
+    return f"{address}?{urlencode([p for p in parse_qsl(query) if p[0] != 'RUNID'])}"
 
 
 def _is_wide_stack(plane, band: str) -> bool:
@@ -134,7 +186,7 @@ def _is_wide_stack(plane, band: str) -> bool:
 
 def cfhtls_cutouts(catalogue: Table, folder: Path, polite=POLITE):
     """Fetch CFHTLS cutouts around every galaxy: paths, and the outcome file by file."""
-    return fetch_all(cfhtls_urls(catalogue), folder, polite)
+    return fetch_all(cfhtls_urls(catalogue, polite=polite), folder, polite)
 
 
 def hips_urls(catalogue: Table, survey: Survey) -> dict[str, str]:

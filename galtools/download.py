@@ -161,7 +161,7 @@ def _attempt(part: _Part, timeout: float) -> None:
         size = _expected_size(response, part)
         with open(part.path, "ab") as file:
             try:
-                while block := response.read(CHUNK):
+                while block := response.read1(CHUNK):  # what is there: a stall loses nothing
                     file.write(block)
                     if file.tell() > LARGEST:
                         raise GaltoolsError(f"{part.url} is larger than {LARGEST >> 30} GiB")

@@ -32,6 +32,7 @@ class Server:
 
     def __init__(self):
         self.script, self.requests, self.body, self.tag = [], [], BODY, TAG
+        self.stalled = threading.Event()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -52,6 +53,7 @@ class Server:
         self.thread.start()
 
     def stop(self):
+        self.stalled.set()
         self.http.shutdown()
         self.http.server_close()
         self.thread.join()
@@ -103,6 +105,13 @@ def says_no_length(handler, server):
 
 def cuts_without_length(handler, server):
     respond(handler, 200, server.body[:HALF], length=False)
+
+
+def stalls(handler, server):
+    """Send half of it and then nothing, with the connection held open."""
+    respond(handler, 200, server.body[:HALF], length=len(server.body), ETag=server.tag)
+    handler.wfile.flush()
+    server.stalled.wait(5)
 
 
 def hangs_up(handler, server):
@@ -184,6 +193,13 @@ def test_file_arrives_whole_whatever_the_server_does(server, tmp_path, polite, s
     assert read_fits(path)[0].shape == (120, 150)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["frame.fits", "frame.fits.origin.json"]
     assert SHA in origin_path(path).read_text()
+
+
+def test_a_stalled_transfer_is_given_up_and_resumed(server, tmp_path, polite):
+    server.script = [stalls]
+    path = get(server, tmp_path, polite, timeout=0.5)
+    assert path.read_bytes() == BODY
+    assert server.requests[1]["Range"] == f"bytes={HALF}-"
 
 
 def test_second_call_asks_nothing(server, tmp_path, polite):

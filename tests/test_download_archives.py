@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from astropy.table import Table
-from test_download import Server, missing, truncates
+from test_download import Server, missing, truncates, well
 
 from galtools import archives
 from galtools.download import Politeness
@@ -91,23 +91,33 @@ def test_hips_stamps_are_on_the_surveys_grid():
         assert query["format"] == ["fits"]
 
 
-def test_cfhtls_takes_the_final_wide_stacks_only():
-    asked = []
+class Cadc:
+    """Answers like the archive: stacks in all bands, but none in z, and no answer for galaxy 12."""
 
-    class Cadc:
-        def query_region(self, place, radius, collection):
-            assert collection == "CFHTTERAPIX"
-            names = [f"CFHTLS_W_{b}_141754+523831_T0007_MEDIAN" for b in "ugriz"]
-            other = ["CFHTLS_D-85_g_141927+524056_T0007_MEDIAN", "CFHTLS_W_g_1_T0007_SIGWEI"]
-            return Table({"productID": [*other, *names], "publisherID": range(7)})
+    def query_region(self, place, radius, collection):
+        assert collection == "CFHTTERAPIX"
+        if place.ra.deg > 214.55:
+            raise ConnectionError("Max retries exceeded\nwith a traceback")
+        names = [f"CFHTLS_W_{b}_141754+523831_T0007_MEDIAN" for b in "ugri"]
+        other = ["CFHTLS_D-85_g_141927+524056_T0007_MEDIAN", "CFHTLS_W_g_1_T0007_SIGWEI"]
+        return Table({"productID": [*other, *names], "publisherID": range(6)})
 
-        def get_image_list(self, planes, place, radius):
-            asked.append(list(planes["productID"]))
-            return [f"https://archive/{planes['publisherID'][0]}"]
+    def get_image_list(self, planes, place, radius):
+        assert len(planes) == 1
+        plane = planes["publisherID"][0]
+        return [f"https://archive/sync?ID=ivo%3A%2F%2F{plane}&RUNID=r{id(planes)}&POS=CIRCLE+1+2+3"]
 
-    urls = archives.cfhtls_urls(catalogue(), cadc=Cadc())
-    assert [urls[f"11_{band}.fits"][-1] for band in "ugriz"] == ["2", "3", "4", "5", "6"]
-    assert all(len(names) == 1 for names in asked)
+
+def test_cfhtls_takes_the_final_wide_stacks_only_and_says_what_is_missing(polite):
+    urls = archives.cfhtls_urls(catalogue(), cadc=Cadc(), polite=polite)
+    assert list(urls) == [f"{k}_{band}.fits" for k in (11, 12) for band in "ugriz"]
+    for k, band in enumerate("ugri"):
+        asked = f"https://archive/sync?ID=ivo%3A%2F%2F{k + 2}&POS=CIRCLE+1+2+3"
+        assert urls[f"11_{band}.fits"] == asked  # the same at every call: resumable
+    assert "no stack in z" in str(urls["11_z.fits"])
+    assert str(urls["12_u.fits"]) == (
+        "CADC gave no answer (ConnectionError: Max retries exceeded); try again later"
+    )
 
 
 def test_failures_are_listed_and_the_rest_goes_on(server, tmp_path, polite):
@@ -121,6 +131,27 @@ def test_failures_are_listed_and_the_rest_goes_on(server, tmp_path, polite):
     server.script = [missing] * 3
     with pytest.raises(GaltoolsError, match="none of 3 files came"):
         archives.fetch_all(dict.fromkeys(names, server.url), tmp_path / "none", polite)
+
+
+def test_a_dead_archive_is_left_alone_and_missing_files_are_not_its_fault(server, tmp_path, polite):
+    absent = {f"none{k}.fits": GaltoolsError("no stack there") for k in range(20)}
+    present = dict.fromkeys((f"{k}.fits" for k in range(15)), server.url)
+    server.script = [well] + [missing] * 14
+    _, outcome = archives.fetch_all(absent | present, tmp_path, polite)
+    assert len(server.requests) == 1 + archives.HOPELESS
+    assert list(outcome["outcome"]) == ["failed"] * 20 + ["fetched"] + ["failed"] * 14
+    assert outcome["reason"][-1] == "not tried, as the 10 before it failed"
+
+
+def test_no_network_is_one_line(tmp_path, monkeypatch):
+    def no_network(*args, **options):
+        raise ConnectionError("Failed to resolve 'host'\n  at line 7")
+
+    sdss = pytest.importorskip("astroquery.sdss")
+    monkeypatch.setattr(sdss.SDSS, "query_sql", no_network)
+    with pytest.raises(GaltoolsError, match=r"^SDSS gave no answer \(Conn.*'host'\); try again"):
+        archives.sdss_catalogue(tmp_path / "c.ecsv", 2)
+    assert not list(tmp_path.iterdir())
 
 
 def test_missing_astroquery_is_explained(monkeypatch):
