@@ -12,8 +12,8 @@
 #
 # Expansion reddens light and moves spectral features through the bands, so colours carry the
 # redshift. Size, brightness and shape carry some more. An estimator that reads all of it is our
-# instrument for the chapters to come: if a translated image has lost what tells the redshift, this is
-# where it shows.
+# instrument for the chapters to come: if a translated image has lost what tells the redshift, this
+# is where it shows.
 #
 # **What you will learn**
 #
@@ -77,18 +77,20 @@ plt.show()
 # %% [markdown]
 # ## A network that begins with measuring
 #
-# The first layers of a plain network would have to find out by themselves what a colour is. That takes
-# many galaxies: with the few thousand at hand such a network loses against anybody with a table of
-# five fluxes. So our first layer is told. It *measures*, by sums of pixels with fixed weights:
+# The first layers of a plain network would have to find out by themselves what a colour is. That
+# takes many galaxies: with the few thousand at hand such a network loses against anybody with a
+# table of five fluxes. So our first layer is told. It *measures*, by sums of pixels with fixed
+# weights:
 #
-# - the **light**: magnitudes and colours in circles of 2, 4 and 7 arcsec, and under the galaxy's own
-#   smoothed profile $w$. With $\sum w^2 = 1$, the flux $\sum w I$ has the noise of a single pixel, and all
-#   bands are weighted alike;
+# - the **light**: magnitudes and colours in circles of 2, 4 and 7 arcsec, and under the galaxy's
+#   own smoothed profile $w$. With $\sum w^2 = 1$, the flux $\sum w I$ has the noise of a single
+#   pixel, and all bands are weighted alike;
 # - the **peak**: the $3 \times 3$ pixels at the brightest spot, in each band;
 # - the **shape** in the middle band: size, ellipticity, concentration and asymmetry.
 #
-# Fluxes enter as asinh magnitudes (Lupton et al. 1999), which do not mind a negative flux. All these numbers are
-# the same in all eight orientations of an image, so a galaxy and its mirror image get one answer:
+# Fluxes enter as asinh magnitudes (Lupton et al. 1999), which do not mind a negative flux. All
+# these numbers are the same in all eight orientations of an image, so a galaxy and its mirror
+# image get one answer:
 
 # %%
 store = paths.Results(results, profile)
@@ -101,17 +103,18 @@ values = torch.cat([layer(redshift.turn(image, *way)) for way in redshift.TURNS]
 print(f"{layer.size} numbers; largest change by turning: {float(values.std(dim=0).max()):.1e}")
 
 # %% [markdown]
-# Two dense layers turn them into the logits of the bins. Set `width` to have convolutions on the stretched
-# image join in, for what no list of measurements holds; each batch is then turned into one of the eight
-# orientations, and when a galaxy is judged, all eight are averaged.
+# Two dense layers turn them into the logits of the bins. Set `width` to have convolutions on the
+# stretched image join in, for what no list of measurements holds; each batch is then turned into
+# one of the eight orientations, and when a galaxy is judged, all eight are averaged.
 #
 # ## Training one ensemble for each survey
 #
-# The loss is the cross-entropy of the bin that holds the true redshift. Neighbouring bins are alike, which
-# the network cannot know; so the truth is handed to it blurred by three bins. The CRPS can be added,
-# since it also rewards coming close; and numbers that are no part of an image, such as the reddening $E(B-V)$ by
-# our own Galaxy, can join the dense layers (`extra`). Networks that differ only in their seed are averaged, and
-# the validation galaxies then fix one temperature $T$: densities become $p^{1/T}$, wider for $T > 1$.
+# The loss is the cross-entropy of the bin that holds the true redshift. Neighbouring bins are
+# alike, which the network cannot know; so the truth is handed to it blurred by three bins. The
+# CRPS can be added, since it also rewards coming close; and numbers that are no part of an image,
+# such as the reddening $E(B-V)$ by our own Galaxy, can join the dense layers (`extra`). Networks
+# that differ only in their seed are averaged, and the validation galaxies then fix one temperature
+# $T$: densities become $p^{1/T}$, wider for $T > 1$.
 
 # %%
 grid = redshift.Grid(bins, z_max)
@@ -165,16 +168,16 @@ axes[0].set_ylabel("estimated redshift")
 plt.show()
 
 # %% [markdown]
-# Points along the diagonal are good estimates. Look at the ends: near redshift zero an estimator that
-# is unsure pulls its answers up, and at the far end down, towards where most galaxies are. This is not
-# a fault but what a sensible guess does with weak evidence. It is one more reason to ask for the whole
-# density, which shows how weak the evidence was.
+# Points along the diagonal are good estimates. Look at the ends: near redshift zero an estimator
+# that is unsure pulls its answers up, and at the far end down, towards where most galaxies are.
+# This is not a fault but what a sensible guess does with weak evidence. It is one more reason to
+# ask for the whole density, which shows how weak the evidence was.
 #
 # ## Is the density to be trusted?
 #
-# If it is, the truth falls anywhere in it with the probability it says: the values $F(z_\mathrm{true})$
-# (PIT) are spread evenly. A hill in the middle means densities that are too wide, piles at the ends too
-# narrow.
+# If it is, the truth falls anywhere in it with the probability it says: the values
+# $F(z_\mathrm{true})$ (PIT) are spread evenly. A hill in the middle means densities that are too
+# wide, piles at the ends too narrow.
 
 # %% mystnb={"figure": {"caption": "PIT of the test galaxies for both surveys. Flat (dashed) is calibrated.", "name": "fig-redshift-pit"}, "image": {"alt": "Two histograms close to a flat line."}} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.6))
@@ -189,22 +192,23 @@ fig.legend(loc="outside upper center", ncols=2)
 plt.show()
 
 # %% [markdown]
-# The temperature is fitted on galaxies that neither the training nor this figure has seen. It is one
-# number for all galaxies, so it can make densities wider or narrower, but it cannot mend an estimator
-# that is too sure about red galaxies and not sure enough about blue ones. A network that has been
-# trained for long on few galaxies learns them by heart: its densities become too narrow, and $T$ rises
-# above one. Watch it when you change the number of steps.
+# The temperature is fitted on galaxies that neither the training nor this figure has seen. It is
+# one number for all galaxies, so it can make densities wider or narrower, but it cannot mend an
+# estimator that is too sure about red galaxies and not sure enough about blue ones. A network that
+# has been trained for long on few galaxies learns them by heart: its densities become too narrow,
+# and $T$ rises above one. Watch it when you change the number of steps.
 #
 # ## What it has to beat
 #
 # A network on images is worth its trouble only if it knows more than the few numbers that everybody
 # measures on an image anyway.
 #
-# Colours within a fifth of the stamp, or the flux of the brightest pixel in each band, given to twenty
-# nearest neighbours or to gradient boosting. A third set of features is everything that our first layer
-# measures: what is left between that row and the network is not what they see but how they learn. *True
-# light* is no competitor but a mark to look at: the magnitudes that the simulation itself gave to the galaxies, without noise,
-# seeing or error of calibration. The last row knows no image at all and always guesses the median redshift.
+# Colours within a fifth of the stamp, or the flux of the brightest pixel in each band, given to
+# twenty nearest neighbours or to gradient boosting. A third set of features is everything that our
+# first layer measures: what is left between that row and the network is not what they see but how
+# they learn. *True light* is no competitor but a mark to look at: the magnitudes that the
+# simulation itself gave to the galaxies, without noise, seeing or error of calibration. The last
+# row knows no image at all and always guesses the median redshift.
 
 
 # %%
@@ -287,14 +291,15 @@ made = manifest.make(
 # | SDSS | {glue:text}`redshift_sdss_network:.4f` | {glue:text}`redshift_sdss_all:.4f` | {glue:text}`redshift_sdss_colours:.4f` | {glue:text}`redshift_sdss_peaks:.4f` | {glue:text}`redshift_sdss_guess:.4f` |
 # | CFHTLS | {glue:text}`redshift_cfhtls_network:.4f` | {glue:text}`redshift_cfhtls_all:.4f` | {glue:text}`redshift_cfhtls_colours:.4f` | {glue:text}`redshift_cfhtls_peaks:.4f` | {glue:text}`redshift_cfhtls_guess:.4f` |
 #
-# with a mean CRPS of {glue:text}`redshift_sdss_crps:.4f` and {glue:text}`redshift_cfhtls_crps:.4f`.
-# Training took {glue:text}`redshift_sdss_seconds:.0f` and {glue:text}`redshift_cfhtls_seconds:.0f`
-# seconds. The network {glue:text}`redshift_sdss_beaten` every classic estimator on SDSS images and
-# {glue:text}`redshift_cfhtls_beaten` every one on those of CFHTLS. Its first layer hands it the same numbers
-# as boosting on *all measured*, but boosting cuts the space of colours into boxes, where the dense layers
-# draw smooth surfaces; redshift is a smooth function of colour. Even the true light, given to boosting, leaves
-# {glue:text}`redshift_sdss_true:.4f` and {glue:text}`redshift_cfhtls_true:.4f`: galaxies of one colour differ in redshift, and no
-# observation changes that.
+# with a mean CRPS of {glue:text}`redshift_sdss_crps:.4f` and
+# {glue:text}`redshift_cfhtls_crps:.4f`. Training took {glue:text}`redshift_sdss_seconds:.0f` and
+# {glue:text}`redshift_cfhtls_seconds:.0f` seconds. The network {glue:text}`redshift_sdss_beaten`
+# every classic estimator on SDSS images and {glue:text}`redshift_cfhtls_beaten` every one on those
+# of CFHTLS. Its first layer hands it the same numbers as boosting on *all measured*, but boosting
+# cuts the space of colours into boxes, where the dense layers draw smooth surfaces; redshift is a
+# smooth function of colour. Even the true light, given to boosting, leaves
+# {glue:text}`redshift_sdss_true:.4f` and {glue:text}`redshift_cfhtls_true:.4f`: galaxies of one
+# colour differ in redshift, and no observation changes that.
 #
 # ## Exercises
 #

@@ -17,7 +17,8 @@
 # - why the *max pixel* is a treacherous measure, and what to put beside it;
 # - how well peaks alone predict a redshift, with two classic estimators;
 # - how to tell a loss of information from a mere change of calibration, by swapping;
-# - how much of what a network reads from an image it reads from peaks, from colours and from shapes.
+# - how much of what a network reads from an image it reads from peaks, from colours and from
+#   shapes.
 #
 # **Prerequisites:** the chapters on pixels and on the redshift estimator. About 20 minutes.
 
@@ -105,12 +106,13 @@ plt.show()
 # peaks of the *target* images of the training galaxies. Neither sees an image, and neither needs
 # more than seconds: they are an honest lower bound on what a network could do with these fluxes.
 # As features they get asinh magnitudes, which stay finite where the noise makes a flux negative,
-# and their differences between neighbouring bands, the colours of the core. They are then shown the peaks of the test
-# galaxies: in the target image, in a second observation, in each translation; and in the target
-# image after its peaks were **scattered like** those of a translator, by handing the relative
-# errors of one galaxy, all bands together, to another of similar brightness. If a translation is
-# as good as its scattered stand-in, its errors are pure chance; if it is better, they still hold
-# something of the galaxy; if it is worse, they conspire against the redshift.
+# and their differences between neighbouring bands, the colours of the core. They are then shown
+# the peaks of the test galaxies: in the target image, in a second observation, in each
+# translation; and in the target image after its peaks were **scattered like** those of a
+# translator, by handing the relative errors of one galaxy, all bands together, to another of
+# similar brightness. If a translation is as good as its scattered stand-in, its errors are pure
+# chance; if it is better, they still hold something of the galaxy; if it is worse, they conspire
+# against the redshift.
 
 # %%
 train_file = paths.need(folder.data("train"), "01_two_surveys")
@@ -179,18 +181,18 @@ cells = {
 pd.DataFrame(cells, index=list(swaps))
 
 # %% [markdown]
-# The line *both true* is what peaks and totals can tell together. The last line of each model, *none
-# true*, is what its images tell. The two lines between say which half of the damage is done at the
-# centre. Where true peaks alone restore the redshift, the paper's suspicion is right: the loss sits
-# in a handful of pixels. Where they do not, it sits in the total light as well, and no sharpening of
-# the core would help.
+# The line *both true* is what peaks and totals can tell together. The last line of each model,
+# *none true*, is what its images tell. The two lines between say which half of the damage is done
+# at the centre. Where true peaks alone restore the redshift, the paper's suspicion is right: the
+# loss sits in a handful of pixels. Where they do not, it sits in the total light as well, and no
+# sharpening of the core would help.
 #
 # ## The same with a network and with pixels
 #
-# Peaks and totals are ten numbers; perhaps an image holds more. So we swap *pixels*: the core, everything
-# within 1.2 arcsec of the centre, is cut out of one image and put into the other, and the network of the
-# chapter on the estimator, which knows original images only, judges the mixture. What it knows
-# is counted in bits, as explained there.
+# Peaks and totals are ten numbers; perhaps an image holds more. So we swap *pixels*: the core,
+# everything within 1.2 arcsec of the centre, is cut out of one image and put into the other, and
+# the network of the chapter on the estimator, which knows original images only, judges the
+# mixture. What it knows is counted in bits, as explained there.
 
 # %%
 network = redshift.Ensemble.load(redshifts.estimator_file(folder, redshifts.SURVEY[task], seed))
@@ -225,18 +227,21 @@ fig.axes[1].locator_params(axis="x", nbins=4)
 plt.show()
 
 # %% [markdown]
-# The estimator is *frozen*: it never saw a translation. Its bits can fall below zero, where it is misled by what
-# has changed. The lines *none true* and *both true* are the translated and the true images.
+# The estimator is *frozen*: it never saw a translation. Its bits can fall below zero, where it is
+# misled by what has changed. The lines *none true* and *both true* are the translated and the true
+# images.
 #
-# A seam between two images is unlike anything the network has learnt from, so a mixture may again be worse than
-# both its parents. If the true core brings the bits back, they were lost there.
+# A seam between two images is unlike anything the network has learnt from, so a mixture may again
+# be worse than both its parents. If the true core brings the bits back, they were lost there.
 #
 # ## What the network reads
 #
-# How would one find out what a network looks at? Maps of its attention are pretty and prove little. A
-# cleaner way is to hide things from it, and to count what it then still finds. Its first layer measures three groups of numbers: the **light**, total magnitudes and colours; the **peak**,
-# the five central boxes; the **shape** in one band, without colour or brightness. Networks that are given
-# only one of them, or two, tell how much there is in each. All are trained here, on target images.
+# How would one find out what a network looks at? Maps of its attention are pretty and prove
+# little. A cleaner way is to hide things from it, and to count what it then still finds. Its first
+# layer measures three groups of numbers: the **light**, total magnitudes and colours; the
+# **peak**, the five central boxes; the **shape** in one band, without colour or brightness.
+# Networks that are given only one of them, or two, tell how much there is in each. All are trained
+# here, on target images.
 
 
 # %%
@@ -282,14 +287,16 @@ redshift_panels.estimates({"bits": alone, "share of all, bits": owned})
 plt.show()
 
 # %% [markdown]
-# The bits of two groups do not add up: much of what the peak says, the total light says as well. Of two
-# sources of information, part is **redundant**, in both of them; part is **unique** to one; and part is
-# **synergy**, which only both together reveal, as a lock with two keys. We take them apart by the rule
-# of minimum mutual information: redundant is the smaller of the two, $\min(I_A, I_B)$, and the rest
-# follows. It is the largest redundancy that anybody would grant, hence the smallest unique part.
+# The bits of two groups do not add up: much of what the peak says, the total light says as well.
+# Of two sources of information, part is **redundant**, in both of them; part is **unique** to one;
+# and part is **synergy**, which only both together reveal, as a lock with two keys. We take them
+# apart by the rule of minimum mutual information: redundant is the smaller of the two, $\min(I_A,
+# I_B)$, and the rest follows. It is the largest redundancy that anybody would grant, hence the
+# smallest unique part.
 
-# Note that no network is asked to do without something it was trained with; each has learnt to make the best
-# of what it is given. A drop is then a lack of information, and not a network that misses an old habit.
+# Note that no network is asked to do without something it was trained with; each has learnt to
+# make the best of what it is given. A drop is then a lack of information, and not a network that
+# misses an old habit.
 
 # %% mystnb={"figure": {"caption": "The information of each pair of groups, taken apart into what is redundant, what is unique to the first or the second, and their synergy, with 95 % intervals over galaxies.", "name": "fig-peaks-parts"}, "image": {"alt": "Three groups of four bars."}} tags=["hide-input"]
 redshift_panels.parts_of_pairs(parts)
@@ -318,10 +325,11 @@ made = manifest.make(
 # ## Does this run agree with the paper?
 #
 # The paper found that peaks come out of the translation uncertain, that this uncertainty costs
-# redshift, and that peaks carry much of what a network reads. The first is a difference between a translator
-# and a second observation, the second one between a translator and the target, each taken galaxy by galaxy. For
-# the last we ask whether peaks alone tell a network more than half of what all that is measured tells it; and
-# whether the true core, put into a translated image, brings bits back.
+# redshift, and that peaks carry much of what a network reads. The first is a difference between a
+# translator and a second observation, the second one between a translator and the target, each
+# taken galaxy by galaxy. For the last we ask whether peaks alone tell a network more than half of
+# what all that is measured tells it; and whether the true core, put into a translated image,
+# brings bits back.
 
 # %%
 scatter, lines = intervals.mad_scatter, []
@@ -381,11 +389,11 @@ glue("bits_synergy", float(twins["synergy"]), display=False)
 #
 # A network finds {glue:text}`bits_all:.2f` bits in everything it measures on the target images,
 # {glue:text}`bits_light:.2f` in the light alone, {glue:text}`bits_peak:.2f` in the peaks alone and
-# {glue:text}`bits_shape:.2f` in the shape. Averaged over the orders of opening, the light accounts for
-# {glue:text}`share_light:.0f` per cent, the peaks for {glue:text}`share_peak:.0f` and the shape for
-# {glue:text}`share_shape:.0f`. Of light and peaks, {glue:text}`bits_redundant:.2f` bits are redundant,
-# {glue:text}`bits_unique_peak:.2f` unique to the peaks, and {glue:text}`bits_synergy:.2f` appear only when both are
-# known.
+# {glue:text}`bits_shape:.2f` in the shape. Averaged over the orders of opening, the light accounts
+# for {glue:text}`share_light:.0f` per cent, the peaks for {glue:text}`share_peak:.0f` and the
+# shape for {glue:text}`share_shape:.0f`. Of light and peaks, {glue:text}`bits_redundant:.2f` bits
+# are redundant, {glue:text}`bits_unique_peak:.2f` unique to the peaks, and
+# {glue:text}`bits_synergy:.2f` appear only when both are known.
 #
 # **Exercise.** Give all galaxies of a translation the same error of their peaks: lower every
 # band by a tenth. What happens to the scatter of the redshift, to its bias, and why?
@@ -396,5 +404,5 @@ glue("bits_synergy", float(twins["synergy"]), display=False)
 # The bias grows a little, the scatter hardly. A common factor is calibration, not information.
 # ```
 #
-# **What's next.** Here the network was frozen. What is left when it may learn from translated images is the
-# subject of the chapter on redshift.
+# **What's next.** Here the network was frozen. What is left when it may learn from translated
+# images is the subject of the chapter on redshift.
