@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from galtools.simulate import anchors, features, population, sed
 from galtools.surveys import CFHTLS, SDSS
 
-N = 20000  # so that the rarest bin, 0.25 < z < 0.30, holds some 150 galaxies
+N = 50000  # the rarest bin, 0.25 < z < 0.30, holds some 500: all criteria are met by 2 sigma
 
 
 def plain(n=1, **values):
@@ -131,16 +131,23 @@ def test_blue_fraction(sample):
     assert blue == pytest.approx(anchors.BLUE_FRACTION, abs=0.05)
 
 
+def nearest_neighbours(colours_and_r, redshift):
+    """Scatter of the mean redshift of 20 neighbours, 7604 of 10,873 galaxies against the rest."""
+    model = KNeighborsRegressor(20).fit(colours_and_r[:7604], redshift[:7604])
+    error = (model.predict(colours_and_r[7604:]) - redshift[7604:]) / (1 + redshift[7604:])
+    return anchors.robust_scatter(error)
+
+
 def test_colours_carry_as_much_redshift_as_real_ones(sample):
-    """20 nearest neighbours in four colours and r, on as many galaxies as the real catalogue has.
+    """Four catalogues of the real one's size, so that chance (2 % of one) does not decide.
 
     More than the real ones (sigma .018) by at most what their unmodelled variety would take away.
     """
-    redshift, magnitudes = (values[:10873] for values in sample)
+    redshift, magnitudes = sample
     features_ = np.column_stack([magnitudes[:, :-1] - magnitudes[:, 1:], magnitudes[:, 2]])
-    model = KNeighborsRegressor(20).fit(features_[:7604], redshift[:7604])
-    error = (model.predict(features_[7604:]) - redshift[7604:]) / (1 + redshift[7604:])
-    assert 0.0125 < anchors.robust_scatter(error) < 0.018
+    catalogues = [slice(k, k + 10873) for k in range(0, 4 * 10873, 10873)]
+    found = np.mean([nearest_neighbours(features_[rows], redshift[rows]) for rows in catalogues])
+    assert 0.0125 < found < 0.018
 
 
 def test_a_lane_takes_the_light_that_its_depth_says():

@@ -35,8 +35,8 @@ class LuminosityFunction:
     correction: float  # magnitudes per unit redshift
 
 
-RED = LuminosityFunction(density=1.0, magnitude=-21.35, slope=-0.55, correction=0.44)
-BLUE = LuminosityFunction(density=1.0, magnitude=-21.27, slope=-1.305, correction=0.36)
+RED = LuminosityFunction(density=1.0, magnitude=-21.14, slope=-0.57, correction=-0.15)
+BLUE = LuminosityFunction(density=1.04, magnitude=-21.12, slope=-1.22, correction=-0.11)
 
 
 @dataclass(frozen=True)
@@ -58,34 +58,34 @@ class SpectralMix:
 
 MIX = tuple(SpectralMix.__dataclass_fields__)
 RED_MIX = SpectralMix(
-    kind=0.257,
-    kind_slope=0.09,
-    kind_scatter=0.02,
-    dust=0.038,
-    tilt=-0.08,
-    break_step=0.07,
-    uv_step=0.2,
-    uv_scatter=0.25,
-    break_scatter=0.10,
-    red_step=0.0,
+    kind=0.224,
+    kind_slope=0.064,
+    kind_scatter=0.033,
+    dust=0.036,
+    tilt=0.078,
+    break_step=0.0,
+    uv_step=0.283,
+    uv_scatter=0.211,
+    break_scatter=0.02,
+    red_step=-0.025,
     emission=0.0,
 )
 BLUE_MIX = SpectralMix(
-    kind=0.865,
-    kind_slope=0.34,
-    kind_scatter=0.635,
-    dust=0.269,
+    kind=1.128,
+    kind_slope=0.268,
+    kind_scatter=0.617,
+    dust=0.327,
     tilt=-0.009,
-    break_step=-0.051,
-    uv_step=0.024,
-    uv_scatter=0.15,
-    break_scatter=0.567,
-    red_step=-0.05,
-    emission=2.0,
+    break_step=-0.061,
+    uv_step=-0.177,
+    uv_scatter=0.099,
+    break_scatter=0.218,
+    red_step=-0.143,
+    emission=5.8,
 )
-DUST_SCATTER = 0.73  # of ln A_V
+DUST_SCATTER = 0.756  # of ln A_V
 TILT_SCATTER = 0.077
-RED_SCATTER = 0.07  # of red_step
+RED_SCATTER = 0.032  # of red_step
 
 
 @cache
