@@ -42,6 +42,7 @@ def once(folder, files, name, settings=SETTINGS):
     return made, train.load_weights(folder / "weights.safetensors")
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("name", ["residual", "diffusion"])
 def test_two_processes_give_the_weights_of_one(tmp_path, files, name, monkeypatch):
     """At the same global batch; sums in another order differ by rounding, and no more."""

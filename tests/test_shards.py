@@ -118,6 +118,7 @@ def test_no_scheduler_is_one_line():
         pass
 
 
+@pytest.mark.pipeline
 def test_a_worker_killed_in_the_middle_costs_nothing():
     """statmorph through joblib on a Dask cluster of three processes, one of which is killed."""
     distributed = pytest.importorskip("distributed")
