@@ -1,8 +1,12 @@
 """Bootstrap intervals against theory; verdicts against their definition."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from galtools import panels
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Estimate, estimate
 
@@ -74,3 +78,40 @@ def test_paired_difference_removes_the_common_scatter():
 )
 def test_verdict(low, high, n, expected):
     assert intervals.verdict(Estimate(0.5 * (low + high), low, high, n), (0, 1)) == expected
+
+
+numbers = st.floats(-3, 3)
+
+
+@given(numbers, numbers, numbers, numbers, st.integers(0, 60))
+def test_verdicts_leave_no_gap_and_never_overlap(a, b, c, d, n):
+    """Inside, outside or astride: one of them, and too few galaxies never settle a claim."""
+    (low, high), claim = sorted((a, b)), tuple(sorted((c, d)))
+    said = intervals.verdict(Estimate(0.5 * (low + high), low, high, n), claim)
+    inside = claim[0] <= low and high <= claim[1]
+    outside = high < claim[0] or claim[1] < low
+    wanted = "agrees" if inside else "disagrees" if outside else "cannot tell"
+    assert said == (wanted if n >= intervals.MIN_GALAXIES else "cannot tell")
+
+
+@pytest.mark.parametrize(
+    ("effect", "n", "expected"),
+    [(0.5, 200, "agrees"), (-0.5, 200, "disagrees"), (0, 200, "cannot tell"),
+     (0.5, 20, "cannot tell")],
+)  # fmt: skip
+def test_a_claim_on_a_difference_can_come_out_each_way(effect, n, expected):
+    common, noise = np.random.default_rng(6).normal(size=(2, n)) * [[5], [0.5]]
+    noise = noise - noise.mean()
+    found = intervals.difference(intervals.mean, common + effect + noise, common)
+    *_, said = panels.compare("first is larger", "swin", found)
+    assert said == expected
+
+
+def test_a_claim_on_a_table_can_come_out_each_way():
+    lines = {"inside": (0.1, 0.4), "outside": (0.6, 0.9), "astride": (0.4, 0.6)}
+    table = pd.DataFrame(
+        [("morphology", "r", "ks", 0.5 * (a + b), a, b, 99, row) for row, (a, b) in lines.items()],
+        columns=["level", "band", "metric", "value", "low", "high", "n", "row"],
+    )
+    found = panels.judge(table, {"near": ("ks", "r", (0, 0.5))}, list(lines))
+    assert list(found.Verdict) == ["agrees", "disagrees", "cannot tell"]

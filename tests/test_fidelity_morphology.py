@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+import statmorph
 from astropy.modeling.models import Sersic2D
+from scipy.ndimage import gaussian_filter
 from scipy.signal import fftconvolve
 from scipy.stats import ks_2samp, wasserstein_distance
 
@@ -115,3 +117,78 @@ def test_catastrophic_errors_are_those_beyond_the_population():
     frame = [part.assign(flag=0) for part in frame]
     table = morphology.summarise(*frame, "r", n_boot=20).set_index("metric").value
     assert table["gini_catastrophic"] == pytest.approx(20 / 101)
+
+
+def several(n):
+    truth = np.stack([galaxy(1, seed=k, radius=4 + k % 3) for k in range(n)])
+    fwhm = {"truth": np.full(n, FWHM)}
+    return {"truth": truth}, truth, np.full(n, SIGMA), fwhm, SCALE, 1, False
+
+
+def test_computing_less_changes_no_number():
+    """Beside statmorph itself, which computes everything: equal to the last bit."""
+    image = galaxy(3.0)
+    own, others = morphology.segment(image, SIGMA)
+    options = {"mask": others, "weightmap": np.full(image.shape, SIGMA)}
+    options["psf"] = morphology.psf_stamp(FWHM, SCALE)
+    ours, theirs = (
+        kind(image, own.astype(int), 1, **options)
+        for kind in (morphology.Shapes, statmorph.SourceMorphology)
+    )
+    for name in morphology.QUANTITIES.values():
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert ours.flag == theirs.flag == morphology.GOOD
+
+
+def test_a_translation_without_noise_is_measured():
+    """Its smooth sky, a hundredth of the noise above zero, is no reason to call it bad."""
+    noisy = galaxy()
+    own, others = morphology.segment(noisy, SIGMA)
+    clean = fftconvolve(np.where(own, noisy, 0), np.ones((3, 3)) / 9, mode="same") + 0.01 * SIGMA
+    stamp = morphology.psf_stamp(FWHM, SCALE)
+    found = morphology.measure_one(clean, own, others, SIGMA, stamp, SCALE)
+    assert found["flag"] < morphology.BAD and np.isfinite(found["gini"])
+    spoilt = morphology.measure_one(clean + 2 * SIGMA, own, others, SIGMA, stamp, SCALE)
+    assert spoilt["flag"] == morphology.BAD
+
+
+def test_a_galaxy_that_fills_its_stamp_gets_an_edge_with_sky_around_it():
+    image = galaxy(4.0, radius=6, ellipticity=0)
+    own, others = morphology.segment(image, SIGMA)
+    assert own[32, 32] and morphology._shows_sky(own | others)
+    above = gaussian_filter(image, 1.5) > 1.5 * SIGMA / (2 * np.sqrt(np.pi) * 1.5)
+    assert not morphology._shows_sky(above)  # without raising the edge
+
+
+def test_a_killed_measurement_goes_on_where_it_was(tmp_path, monkeypatch):
+    diary = tmp_path / "new" / "galaxies.part"
+    whole = morphology.measure(*several(7))
+    one, calls = morphology._measure_galaxy, []
+
+    def killed(*task):
+        calls.append(1)
+        if len(calls) > 5:
+            raise KeyboardInterrupt
+        return one(*task)
+
+    monkeypatch.setattr(morphology, "_measure_galaxy", killed)
+    with pytest.raises(KeyboardInterrupt):
+        morphology.measure(*several(7), diary)
+    with open(diary, "a") as file:
+        file.write('\n{"half a li')
+    done = len(diary.read_text().splitlines()) - 2  # an empty first line, a broken last one
+    assert done == 4
+    calls.clear()
+    monkeypatch.setattr(morphology, "_measure_galaxy", lambda *t: calls.append(1) or one(*t))
+    again = morphology.measure(*several(7), diary)
+    assert len(calls) == 7 - done and not diary.exists()
+    pd.testing.assert_frame_equal(again, whole)
+
+
+def test_equal_images_are_measured_once(monkeypatch):
+    calls, one = [], morphology.measure_one
+    monkeypatch.setattr(morphology, "measure_one", lambda *a: calls.append(1) or one(*a))
+    rows, *rest = several(1)
+    rest[2] = {"truth": np.full(1, FWHM), "copy": np.full(1, FWHM)}
+    table = morphology.measure({**rows, "copy": rows["truth"].copy()}, *rest)
+    assert len(calls) == 1 and len(table) == 2

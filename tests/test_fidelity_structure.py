@@ -1,5 +1,7 @@
 """Structure metrics against closed forms: Gaussians, white noise and filtered noise."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,6 +27,24 @@ def test_rings_of_a_flat_image_have_their_area():
     flux = structure.ring_fluxes(np.ones((1, 1, 64, 64)), SCALE)[0, 0]
     edges = np.array(structure.RINGS) / SCALE
     np.testing.assert_allclose(flux, np.pi * np.diff(edges**2))
+
+
+def test_radial_profile_of_gaussians():
+    """Between radii a and b lies exp(-a^2 / 2 s^2) - exp(-b^2 / 2 s^2); pixels add p^2 / 12."""
+    narrow, wide = 1.5, 2.0
+    measured = structure.measure(gaussian(narrow), gaussian(wide), np.ones((1, 1)), SCALE)
+    table = structure.summarise(measured, ("r",), 20).set_index("metric").value
+    for a, b in pairwise(structure.RINGS):
+        shares = [
+            np.exp(-0.5 * a**2 / variance) - np.exp(-0.5 * b**2 / variance)
+            for variance in (s**2 + SCALE**2 / 12 for s in (wide, narrow))
+        ]
+        assert table[f"profile_{a:.0f}_{b:.0f}"] == pytest.approx(shares[0] / shares[1], rel=5e-3)
+
+
+def test_centroid_shift_is_the_distance_of_the_centres():
+    measured = structure.measure(gaussian(), gaussian(x=0.3, y=-0.4), np.ones((1, 1)), SCALE)
+    assert measured["shift"][0, 0] == pytest.approx(0.5, abs=2e-3)
 
 
 def test_white_noise_has_a_flat_power_spectrum():

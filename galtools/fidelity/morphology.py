@@ -5,18 +5,23 @@ a comparison is measured on the same pixels, with neighbours masked, and with th
 ought to have. Nothing is dropped: what cannot be measured is NaN and carries a flag.
 """
 
+import hashlib
+import json
 import warnings
 from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import statmorph
+from astropy.utils import lazyproperty
 from joblib import Parallel, delayed
 from photutils.segmentation import SourceFinder
 from photutils.utils.exceptions import NoDetectionsWarning
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, minimum_filter
 from tqdm import tqdm
 
+from galtools import manifest
 from galtools.fidelity import intervals
 from galtools.fidelity.pixels import COLUMNS
 from galtools.fidelity.structure import noise_level
@@ -36,6 +41,27 @@ RADII = ("half_light_radius", "petrosian_radius")  # statmorph's pixels become a
 GOOD, SUSPECT, BAD, HOPELESS = 0, 1, 2, 4  # statmorph's grades
 MOFFAT_BETA = 4.765  # the Moffat profile closest to Kolmogorov's atmosphere
 MISSING = dict.fromkeys(QUANTITIES, np.nan) | {"flag": HOPELESS, "flag_sersic": HOPELESS}
+SKYBOX = 8  # pixels along a side of the empty sky that statmorph has to find in a stamp
+ISOPHOTES = (1, 2, 3, 4, 6, 8)  # the galaxy's edge, times the lowest threshold of detection
+BATCH = 4  # galaxies handed to a process at a time
+
+
+class Shapes(statmorph.SourceMorphology):
+    """statmorph computing our quantities alone, at half the cost, and told the noise.
+
+    It calls an image bad whose mean sky exceeds the scatter of its sky. A translation may have no
+    noise at all, and then every sky would fail: the noise of the weight map counts as well.
+    """
+
+    def _calculate_morphology(self):
+        for name in QUANTITIES.values():
+            getattr(self, name)
+
+    @lazyproperty
+    def sky_sigma(self):
+        """Scatter of the sky, or the noise that the weight map states, if that is larger."""
+        own = statmorph.SourceMorphology.sky_sigma.fget(self)
+        return max(own, float(np.mean(self._weightmap)))
 
 
 def psf_stamp(fwhm: float, pixel_scale: float) -> np.ndarray:
@@ -47,27 +73,39 @@ def psf_stamp(fwhm: float, pixel_scale: float) -> np.ndarray:
     return stamp / stamp.sum()
 
 
-def segment(image, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """Find the pixels of the central galaxy and those of its neighbours, two boolean maps.
-
-    Sources stand out by 1.5 standard deviations after smoothing with 1.5 pixels, over at least 8
-    pixels, and touching ones are parted. The galaxy is the source at the stamp's centre, not the
-    first in the list; without one there, its map is empty.
-    """
-    empty = np.zeros(image.shape, bool)
-    smooth = gaussian_filter(image, 1.5)
-    threshold = 1.5 * sigma / (2 * np.sqrt(np.pi) * 1.5)  # white noise after that filter
+def _sources(image, threshold: float) -> np.ndarray:
+    """Number the sources above `threshold`, of at least 8 pixels, touching ones parted: (H, W)."""
     finder = SourceFinder(n_pixels=8, contrast=0.01, progress_bar=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoDetectionsWarning)  # answered by an empty map
-        found = finder(smooth, threshold)
-    if found is None:
-        return empty, empty
-    middle = tuple(size // 2 for size in image.shape)
-    label = found.data[middle]
+        found = finder(image, threshold)
+    return np.zeros(image.shape, int) if found is None else found.data
+
+
+def _shows_sky(labels) -> bool:
+    """Tell whether a square of SKYBOX pixels is free of sources."""
+    square = (min(SKYBOX, *labels.shape),) * 2
+    return bool(minimum_filter(labels == 0, square, mode="constant", cval=0).any())
+
+
+def segment(image, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Find the pixels of the central galaxy and those of its neighbours, two boolean maps.
+
+    Sources stand out by 1.5 standard deviations after smoothing with 1.5 pixels. In a deep survey
+    the wings of a galaxy can fill its stamp; then the threshold is raised until some sky is seen,
+    without which statmorph calls everything bad. The galaxy is the source at the stamp's centre,
+    not the first in the list; without one there, its map is empty.
+    """
+    smooth = gaussian_filter(image, 1.5)
+    lowest = 1.5 * sigma / (2 * np.sqrt(np.pi) * 1.5)  # white noise after that filter
+    for times in ISOPHOTES:
+        if _shows_sky(smooth > times * lowest):
+            break
+    labels = _sources(smooth, times * lowest)
+    label = labels[tuple(size // 2 for size in image.shape)]
     if label == 0:
-        return empty, found.data > 0
-    return found.data == label, (found.data > 0) & (found.data != label)
+        return np.zeros(image.shape, bool), labels > 0
+    return labels == label, (labels > 0) & (labels != label)
 
 
 def measure_one(image, own, others, sigma: float, psf, pixel_scale: float) -> dict:
@@ -77,7 +115,7 @@ def measure_one(image, own, others, sigma: float, psf, pixel_scale: float) -> di
     weight = np.full(image.shape, float(sigma))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the flags say the same, and stay with the galaxy
-        found = statmorph.SourceMorphology(
+        found = Shapes(
             np.asarray(image, float), own.astype(int), 1, mask=others, weightmap=weight, psf=psf
         )
     values = {name: float(getattr(found, key)) for name, key in QUANTITIES.items()}
@@ -97,46 +135,109 @@ def _hide_failures(values: dict) -> dict:
     return values | dict.fromkeys(failed, np.nan)
 
 
-def _measure_galaxy(task: tuple) -> dict:
-    """Measure one galaxy in every row: {row: quantities}.
-
-    All it needs comes in one tuple: joblib would lend bare arrays to a Dask worker beforehand, and
-    they would be lost with it.
-    """
-    images, truth, sigma, fwhm, pixel_scale = task
+def _measure_galaxy(images, truth, sigma, fwhm, pixel_scale) -> dict:
+    """Measure one galaxy in every row, {row: quantities}; equal images only once."""
     own, others = segment(truth, sigma)
-    measured = {}
+    measured, known = {}, {}
     for row, image in images.items():
-        level = max(sigma, float(noise_level(image[None, None])[0, 0]))
-        psf = psf_stamp(fwhm[row], pixel_scale)
-        measured[row] = measure_one(image, own, others, level, psf, pixel_scale)
+        same = image.tobytes(), fwhm[row]
+        if same not in known:
+            level = max(sigma, float(noise_level(image[None, None])[0, 0]))
+            psf = psf_stamp(fwhm[row], pixel_scale)
+            known[same] = measure_one(image, own, others, level, psf, pixel_scale)
+        measured[row] = known[same]
     return measured
 
 
-def measure(images: dict, truth, sigma, fwhm: dict, pixel_scale: float, jobs=2, progress=True):
+def _measure_batch(batch: tuple) -> list[dict]:
+    """Measure a few galaxies.
+
+    All they need comes in one tuple: joblib would lend bare arrays to a Dask worker beforehand,
+    and they would be lost with it.
+    """
+    return [_measure_galaxy(*task) for task in batch]
+
+
+def _key(task: tuple, code: str) -> str:
+    """Hash all that a galaxy's measurement follows from."""
+    images, truth, sigma, fwhm, pixel_scale = task
+    content = hashlib.sha256(truth.tobytes())
+    for row, image in images.items():
+        content.update(row.encode() + image.tobytes())
+    content.update(repr((truth.shape, sigma, fwhm, pixel_scale)).encode())
+    return f"{content.hexdigest()[:32]} {code[:32]}"
+
+
+class _Diary:
+    """Galaxies that are done, one line each in a file, so that a killed run can go on.
+
+    Without a path it only remembers.
+    """
+
+    def __init__(self, path: Path | None):
+        self.path, self.known = path, {}
+        if path is not None and path.exists():
+            for line in path.read_text().splitlines():
+                try:
+                    self.known |= json.loads(line)
+                except ValueError:  # the line that was being written when the run was killed
+                    continue
+
+    def add(self, key: str, galaxy: dict) -> None:
+        self.known[key] = galaxy
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "a") as file:  # closed, and so written, galaxy by galaxy
+                file.write("\n" + json.dumps({key: galaxy}))
+
+    def close(self) -> None:
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+def measure(
+    images: dict, truth, sigma, fwhm: dict, pixel_scale: float, jobs=2, progress=True, diary=None
+) -> pd.DataFrame:
     """Measure every galaxy in every row, on `jobs` cores.
 
     `images` maps rows to stamps (n, H, W) of one band, `fwhm` rows to seeing (n,) in arcsec;
     `truth` (n, H, W) with its sky noise `sigma` (n,) gives the pixels. Returns a table with one
-    line per row and galaxy. joblib's backend decides where it runs, so a Dask cluster can.
+    line per row and galaxy. joblib's backend decides where it runs, so a Dask cluster can. What is
+    done is kept in the file `diary`: a run that was killed goes on where it was.
     """
-    tasks = (
-        delayed(_measure_galaxy)((
-            {row: stack[k] for row, stack in images.items()},
-            truth[k], float(sigma[k]), {row: float(f[k]) for row, f in fwhm.items()}, pixel_scale,
-        ))
+    tasks = [
+        (
+            {row: np.ascontiguousarray(stack[k]) for row, stack in images.items()},
+            np.ascontiguousarray(truth[k]), float(sigma[k]),
+            {row: float(f[k]) for row, f in fwhm.items()}, pixel_scale,
+        )
         for k in range(len(truth))
-    )  # fmt: skip
+    ]  # fmt: skip
+    code = manifest.digest(manifest.module_digests([__name__]))
+    keys = [_key(task, code) for task in tasks]
+    done = _Diary(diary)
+    left = [k for k, key in enumerate(keys) if key not in done.known]
     if jobs and jobs > 0:  # None leaves the number, as the place, to joblib.parallel_config
-        jobs = min(jobs, 1 + len(truth) // 20)  # a process costs 20 galaxies
-    found = Parallel(n_jobs=jobs, return_as="generator")(tasks)
-    shown = tqdm(found, total=len(truth), desc="statmorph", disable=not progress, mininterval=5)
+        jobs = min(jobs, 1 + len(left) // 20)  # a process costs 20 galaxies
+    with tqdm(total=len(keys), initial=len(keys) - len(left), desc="statmorph",
+              disable=not progress, mininterval=5) as bar:  # fmt: skip
+        for k, galaxy in zip(left, _galaxies([tasks[k] for k in left], jobs), strict=True):
+            done.add(keys[k], galaxy)
+            bar.update()
     lines = [
         {"row": row, "galaxy": k, **values}
-        for k, galaxy in enumerate(shown)
-        for row, values in galaxy.items()
+        for k, key in enumerate(keys)
+        for row, values in done.known[key].items()
     ]
+    done.close()
     return pd.DataFrame(lines).sort_values(["row", "galaxy"], ignore_index=True)
+
+
+def _galaxies(tasks, jobs):
+    """Yield the measurements of galaxies in their order, as they come."""
+    batches = (delayed(_measure_batch)(tasks[k : k + BATCH]) for k in range(0, len(tasks), BATCH))
+    for batch in Parallel(n_jobs=jobs, return_as="generator")(batches):
+        yield from batch
 
 
 def population_spread(truth: np.ndarray) -> float:
