@@ -37,6 +37,13 @@ COLOURS = (
     ColourBin(0.25, 0.30, 173, (2.053, 1.497, 0.552, 0.348), (0.404, 0.075, 0.028, 0.038)),
 )
 
+# Luminous red galaxies of the same catalogue with 17.8 < r < 18.6. Nothing was tuned on them.
+FAINT_LIMIT = 18.6
+FAINT_RED = (
+    ColourBin(0.30, 0.35, 252, (2.061, 1.698, 0.599, 0.363), (0.657, 0.088, 0.030, 0.053)),
+    ColourBin(0.35, 0.40, 181, (2.119, 1.753, 0.627, 0.394), (0.775, 0.072, 0.041, 0.052)),
+)
+
 ERROR_AT = np.array([19.81, 18.14, 17.27, 16.85, 16.56])  # ugriz magnitude ...
 ERROR = np.array([0.096, 0.0111, 0.0077, 0.0078, 0.0191])  # ... and its median quoted error there
 ERROR_GROWTH = np.array([0.24, 0.21, 0.18, 0.20, 0.24])  # decades of error per magnitude
