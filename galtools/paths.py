@@ -36,7 +36,8 @@ class Results:
     """The artefacts of one profile: `Results(results, profile)`.
 
     The default folder "results" is the one in the repository, wherever the notebook is run from;
-    any other relative path starts, as usual, at the working directory.
+    any other relative path, and that one where there is no repository, starts at the working
+    directory.
     """
 
     results: str = "results"
@@ -45,7 +46,8 @@ class Results:
     @property
     def folder(self) -> Path:
         """Folder of this profile."""
-        base = ROOT / "results" if self.results == "results" else Path(self.results).absolute()
+        at_home = self.results == "results" and NOTEBOOKS.is_dir()
+        base = ROOT / "results" if at_home else Path(self.results).absolute()
         return base / check_profile(self.profile)
 
     def data(self, split: str) -> Path:

@@ -8,7 +8,9 @@ drawn `WIDTH` inches wide with an 11-point font, so that the text is still read 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from astropy.visualization import make_lupton_rgb
+from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from galtools.errors import GaltoolsError
 from galtools.surveys import BANDS, SDSS
@@ -89,7 +91,7 @@ STYLE = {
     "errorbar.capsize": 3,
     "image.cmap": "cividis",
     "image.origin": "lower",
-    "image.interpolation": "nearest",
+    "image.interpolation": "none",  # pixels as they are, also in vector graphics
     "svg.hashsalt": "galtools",  # the same figure gives the same file
     "xtick.labelsize": 10,
     "ytick.labelsize": 10,
@@ -97,8 +99,14 @@ STYLE = {
 
 
 def use_style() -> None:
-    """Draw every figure that follows in the house style."""
+    """Draw every figure that follows in the house style; in a notebook, as PNG and as SVG.
+
+    Sentences in tables are shown whole.
+    """
     mpl.rcParams.update(STYLE)
+    pd.set_option("display.max_colwidth", None)
+    if "inline" in mpl.get_backend():
+        set_matplotlib_formats("png", "svg")
 
 
 def lupton(images, pixel_scale=None, weights=(1.0, 1.4, 2.3), stretch=5.0, softening=8.0):

@@ -95,7 +95,7 @@ for k in range(columns):
     axes[0, k].set_title(f"draw {k + 1}", fontsize=10)
     picture = plots.residual_map(draws[0, k, 2], mean[2], sample.sigma[shown[0], 2], axes[1, k])
     plots.clean(axes[0, k])
-fig.colorbar(picture, ax=axes[1], extend="both", label="(draw − mean) / σ")
+fig.colorbar(picture, ax=axes, extend="both", shrink=0.6, label="(draw − mean) / σ")
 plt.show()
 
 # %% [markdown]

@@ -250,6 +250,7 @@ CLAIMS = {
     "from CFHTLS to SDSS, information is lost": ("CFHTLS", "CFHTLS to SDSS"),
 }
 judged = seeds_agree.compare(known, CLAIMS, n_boot, seed)
+panels.keep(judged, folder.table("verdicts_directions"), [first["test"], looks["learn"]])
 seeds_agree.summary(judged)
 
 # %% tags=["remove-cell"]

@@ -137,6 +137,7 @@ for learner in LEARNERS:
         f"{many} labels: untouched harm ({learner})": ((*raw, many), (*alone, many)),
     }
 judged = seeds_agree.compare(errors, CLAIMS, n_boot, seed, downstream.mean_scatter)
+panels.keep(judged, folder.table("verdicts_useful"), list(split.values()))
 seeds_agree.summary(judged)
 
 # %% [markdown]

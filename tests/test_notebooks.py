@@ -155,6 +155,16 @@ def test_chapter_follows_the_template(file):
     assert re.search(r"(?s)Exercise.*dropdown", text), "exercises with hidden solutions"
 
 
+@every_notebook
+def test_every_figure_has_a_name_a_caption_and_words_for_who_cannot_see(file):
+    for cell in code_cells(file):
+        if "plt.show()" in cell.source:
+            about = cell.metadata.get("mystnb", {})
+            assert about["figure"]["name"].startswith("fig-"), cell.source
+            assert len(about["figure"]["caption"]) > 20, cell.source
+            assert len(about["image"]["alt"]) > 20, cell.source
+
+
 @every_chapter
 def test_prose_outweighs_code(file):
     """More words of prose than words of code."""

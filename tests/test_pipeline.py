@@ -219,6 +219,11 @@ def test_failure_names_notebook_cell_and_error_on_the_last_lines(project):
     assert last[0].startswith("FAILED notebooks/a.py (run a), cell 3: raise RuntimeError")
     assert "RuntimeError: no sky" in last[1]
     assert "a.failed.ipynb" in last[2]
+    page = project.page("a")
+    assert page.index("# Title") < page.index("This page could not be run") < page.index("prose")
+    assert "RuntimeError: no sky" in page
+    assert "it needs a, which has not been run" in project.page("b")
+    assert "How this page was made" in project.page("c")
     assert re.findall(r"finished (\w+)", done.stdout) == ["c"]  # the others go on
     project.edit("notebooks/a.py", 'raise RuntimeError("no sky")\n', "")
     assert project.ran() == []  # the source is as it was, and so its last good run still holds

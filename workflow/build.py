@@ -15,6 +15,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import launch
 import pipeline
 import stage
 
@@ -43,13 +44,13 @@ def only_one(folder: Path):
         yield lock.fileno()
 
 
-def execute(profile: str, results: Path, cores: int, lock: int) -> None:
-    """Let Snakemake run every notebook that is not current."""
+def execute(profile: str, results: Path, cores: int, lock: int) -> str:
+    """Let Snakemake run every notebook that is not current; return what went wrong, or nothing."""
     runs = pipeline.load(profile, results)
     current = pipeline.drop_stale(runs)
     if len(current) == len(runs):
         print(f"notebooks: all {len(runs)} are current")
-        return
+        return ""
     print(f"notebooks: {len(runs) - len(current)} of {len(runs)} to run (profile {profile})")
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(paths.WORKFLOW / "Snakefile")),
@@ -60,21 +61,37 @@ def execute(profile: str, results: Path, cores: int, lock: int) -> None:
     log = results / profile / "snakemake.log"
     with open(log, "w") as file:
         status = subprocess.run(command, stderr=file, pass_fds=[lock], cwd=paths.ROOT).returncode
-    if status:
-        raise GaltoolsError(failures(runs, log))
+    return failures(runs, log) if status else ""
 
 
 def failures(runs: dict[str, pipeline.Run], log: Path) -> str:
     """Collect what went wrong, the first failure last so that it is read first."""
     failed = [run for run in runs.values() if run.failure.exists() and not run.stamp.exists()]
     if not failed:
-        return f"{log.read_text()[-2000:]}\nthe pipeline stopped; whole log: {log}"
+        raise GaltoolsError(f"{log.read_text()[-2000:]}\nthe pipeline stopped; whole log: {log}")
     return "\n" + "".join(run.failure.read_text() for run in reversed(failed)).rstrip()
 
 
-def render(source: Path, out: Path) -> Path:
-    """Let Jupyter Book render the staged tree, warnings as errors, unless nothing changed."""
-    config, toc = paths.ROOT / "_config.yml", source / "_toc.yml"
+def reasons(runs: dict[str, pipeline.Run]) -> dict[str, str]:
+    """Say of every run that is not done why, in one or two lines without a path."""
+    why: dict[str, str] = {}
+    for name, run in runs.items():
+        if run.stamp.exists():
+            continue
+        lost = [need for need in run.needs if need in why]
+        if run.failure.exists():
+            why[name] = "\n".join(run.failure.read_text().splitlines()[:2])
+        else:
+            why[name] = f"it needs {lost[0]}, which has not been run" if lost else "it was not run"
+    return why
+
+
+def render(source: Path, out: Path, whole: bool = True) -> Path:
+    """Let Jupyter Book render the staged tree, unless nothing changed.
+
+    Warnings are errors where the book is `whole`; references to what is missing cannot resolve.
+    """
+    config, toc = launch.configure(paths.ROOT / "_config.yml", out / "_build"), source / "_toc.yml"
     index = out / "_build" / "html" / "index.html"
     seal = out / "_build" / ".rendered"
     digest = stage.tree_digest(source, config)
@@ -86,8 +103,9 @@ def render(source: Path, out: Path) -> Path:
     print("pages: rendering ...", flush=True)
     log = out / "_build" / "render.log"
     command = [
-        *(str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "-W", "-n"),
-        *("--keep-going", "--config", str(config), "--toc", str(toc), "--path-output", str(out)),
+        *(str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)),
+        *(("-W", "-n", "--keep-going") if whole else ()),
+        *("--config", str(config), "--toc", str(toc), "--path-output", str(out)),
     ]
     with open(log, "w") as file:
         status = subprocess.run(
@@ -108,10 +126,14 @@ def build(profile: str, results: Path, out: Path, cores: int, pages: bool = True
     """Run, stage and render; return the first page (or the staged pages)."""
     folder = results / paths.check_profile(profile)
     with only_one(folder) as lock, only_one(out / "_build"):
-        execute(profile, results, cores, lock)
-        staged = out / "_build" / "stage"
-        stage.stage(pipeline.load(profile, results), staged)
-        return render(staged, out) if pages else staged
+        failed = execute(profile, results, cores, lock)
+        staged, runs = out / "_build" / "stage", pipeline.load(profile, results)
+        stage.stage(runs, staged, reasons(runs) if failed else {})
+        made = render(staged, out, whole=not failed) if pages else staged
+    if failed:
+        print(f"the book without the pages that failed is at {made}")
+        raise GaltoolsError(failed)
+    return made
 
 
 def cores() -> int:

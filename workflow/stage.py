@@ -4,13 +4,16 @@ The outputs of a page come from its last run, the words and the look of its code
 it is now. They always belong together, because a run whose code has changed since is refused.
 """
 
+import ast
 import base64
+import io
 import re
 import shutil
 from pathlib import Path
 
 import nbformat
 import pipeline
+import terms
 
 from galtools import manifest, paths
 from galtools.errors import GaltoolsError
@@ -20,6 +23,22 @@ PROVENANCE = """:::{{admonition}} How this page was made
 :class: provenance
 Profile `{profile}`, seed {seed}, on {made}, in {seconds} s on {cores} CPU core(s), device {device};
 galtools {version}, torch {torch}, numpy {numpy}; key of code, parameters and inputs `{key:.12}`.
+:::"""
+LINKED = ("index", "tour", "running")  # pages of prose whose words link to the glossary
+SVG = "image/svg+xml"
+VECTOR = '<a class="vector" href="../vector/{name}" download>This figure as SVG</a>'
+QUOTED = """:::{{admonition}} Where the numbers on this page come from
+:class: provenance
+{n} runs of notebooks; profile {profile}, seed {seed}, made {made}, device {device}; galtools
+{version}. The pages of the chapters say it one by one.
+:::"""
+NOT_RUN = "*(not run)*"  # stands for every number that is not there
+NOTICE = """:::{{admonition}} This page could not be run
+:class: danger
+```text
+{reason}
+```
+Only its text is shown: figures are missing, and numbers read {blank}.
 :::"""
 
 
@@ -62,10 +81,43 @@ def joined(outputs: list) -> list:
     return pieces
 
 
+def as_run(book, record: dict):
+    """Write the values that a run had into its parameters cell; `results` stays the default."""
+    values = {"profile": record["profile"], **record["parameters"]}
+    for cell in book.cells:
+        if "parameters" not in cell.metadata.get("tags", ()):
+            continue
+        lines = cell.source.splitlines()
+        for node in ast.parse(cell.source).body:
+            name = node.target.id
+            if name in values and ast.literal_eval(node.value) != values[name]:
+                line, start = lines[node.lineno - 1].encode(), node.value.col_offset
+                new = line[:start] + repr(values[name]).encode() + line[node.value.end_col_offset :]
+                lines[node.lineno - 1] = new.decode()
+        cell.source = "\n".join(lines)
+    return book
+
+
+def vectors(book, run: pipeline.Run) -> dict[str, str]:
+    """Take the SVG of every figure out of a page and put a link to it below the figure."""
+    found, cells = {}, []
+    for cell in book.cells:
+        cells.append(cell)
+        drawn = [o.data.pop(SVG) for o in cell.get("outputs", ()) if SVG in o.get("data", ())]
+        figure = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+        if drawn and figure:
+            name = f"{run.name}-{figure.removeprefix('fig-')}.svg"
+            found[name] = drawn[-1]
+            cells.append(nbformat.v4.new_markdown_cell(VECTOR.format(name=name)))
+    book.cells = cells
+    return found
+
+
 def told_apart(book, run: pipeline.Run):
     """Give a second run of a notebook its own title and figure labels, unique in the book."""
     labels = {cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in book.cells}
-    ending = "-" + "-".join(str(value) for value in run.parameters.values())
+    words = [value for value in run.parameters.values() if isinstance(value, str)]
+    ending = "-" + "-".join(words)
     text = nbformat.writes(book)
     for label in labels - {None}:
         text = re.sub(rf"(?<![\w-]){re.escape(label)}(?![\w-])", label + ending, text)
@@ -75,35 +127,63 @@ def told_apart(book, run: pipeline.Run):
     return book
 
 
-def page(run: pipeline.Run) -> bytes:
-    """Make the page of a run: refreshed text, outputs, and how it was made."""
+def page(run: pipeline.Run, missing=()) -> tuple[bytes, dict[str, str]]:
+    """Make the page of a run: refreshed text, outputs, how it was made; and its vector figures."""
     record = pipeline.record(run)
     book = refreshed(pipeline.read_source(run.source), nbformat.read(run.executed, as_version=4))
-    book.metadata["kernelspec"] = {
-        "display_name": "Python 3",
-        "language": "python",
-        "name": "python3",
-    }
     if run.name != run.notebook:
         book = told_apart(book, run)
+    drawn = vectors(as_run(book, record), run)
     note = nbformat.v4.new_markdown_cell(PROVENANCE.format(**record, **record["packages"]))
     book.cells.append(note)
+    return finished(book, missing), drawn
+
+
+def empty_page(run: pipeline.Run, reason: str, missing) -> bytes:
+    """Make the page of a run that failed: its text and code, and at its top why."""
+    book = pipeline.read_source(run.source)
+    first = book.cells[0]
+    title, _, rest = first.source.partition("\n")
+    notice = NOTICE.format(reason=reason, blank=NOT_RUN)
+    first.source = f"{title}\n\n{notice}\n{rest}"
+    if run.name != run.notebook:
+        book = told_apart(book, run)
+    for cell in book.cells:
+        cell.source = re.sub(r"\{glue:\w+\}`[^`]*`", NOT_RUN, cell.source)
+    return finished(book, missing)
+
+
+def finished(book, missing) -> bytes:
+    """Write a page: chapters link to each other's source, pages to pages; cells have fixed ids."""
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    book.metadata["kernelspec"] = kernel
+    link = terms.linker(paths.ROOT / "book")
     for number, cell in enumerate(book.cells):
-        if cell.cell_type == "markdown":  # chapters link to each other's source; pages to pages
+        if cell.cell_type == "markdown":
             cell.source = re.sub(r"\]\((\w+)\.py\)", r"](\1.ipynb)", cell.source)
+            cell.source = link(without(cell.source, missing))
         cell["id"] = f"cell-{number}"  # the same in every build: only true changes are rendered
     return nbformat.writes(book).encode() + b"\n"
 
 
-def pictures(run: pipeline.Run) -> dict[str, bytes]:
-    """Glued figures as files, `<run>-<name>.png`: any page of the prose can show them."""
+def without(text: str, missing) -> str:
+    """Mark the numbers that a text quotes from runs that are missing."""
+    for name in missing:
+        text = re.sub(rf"\{{glue:\w+\}}`(?:\w+/)*{name}\.ipynb::[^`]*`", NOT_RUN, text)
+    return text
+
+
+def pictures(run: pipeline.Run, wanted: set[str]) -> dict[str, bytes]:
+    """Figures that the prose shows, `<run>-<name>.png`: glued ones, and those named fig-<name>."""
     found = {}
     for cell in nbformat.read(run.executed, as_version=4).cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure", {}).get("name", "")
         for output in cell.get("outputs", ()):
             name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            if name and (picture := output.data.get(GLUED_PNG)):
-                found[f"{run.name}-{name}.png"] = base64.b64decode(picture)
-    return found
+            data = output.get("data", {})
+            if picture := data.get(GLUED_PNG if name else "image/png"):
+                found[f"{run.name}-{name or figure.removeprefix('fig-')}.png"] = picture
+    return {name: base64.b64decode(found[name]) for name in wanted & found.keys()}
 
 
 def mathjax() -> Path:
@@ -116,20 +196,72 @@ def mathjax() -> Path:
     return Path(found[0].locate())
 
 
-def stage(runs: dict[str, pipeline.Run], folder: Path) -> None:
-    """Bring `folder` up to date with the book's prose and every run; remove what is gone."""
-    book = paths.ROOT / "book"
-    pages = {
-        folder / file.relative_to(book): file.read_bytes()
-        for file in book.rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts
-    }
+def blank(width: int = 640, height: int = 360) -> bytes:
+    """A picture that says that there is none."""
+    from PIL import Image, ImageDraw
+
+    picture, file = Image.new("RGB", (width, height), "#eeeeee"), io.BytesIO()
+    middle = (width / 2, height / 2)
+    ImageDraw.Draw(picture).text(middle, "not run", "#444444", anchor="mm", font_size=36)
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def prose(missing) -> dict[Path, bytes]:
+    """Files of book/ by their place; numbers and figures from missing runs are marked."""
+    book, found = paths.ROOT / "book", {}
+    for file in book.rglob("*"):
+        if not file.is_file() or "__pycache__" in file.parts:
+            continue
+        content = file.read_bytes()
+        if file.suffix == ".md":
+            text = without(content.decode(), missing)
+            for figure in re.findall(r"figures/([\w-]+\.png)", text):
+                if figure.rpartition(".")[0].split("-")[0] in missing:
+                    found[Path("figures", figure)] = blank()
+            content = (terms.linker(book)(text) if file.stem in LINKED else text).encode()
+        found[file.relative_to(book)] = content
+    if (map_of_code := paths.ROOT / "CONTRIBUTING.md").exists():
+        found[Path("contributing.md")] = map_of_code.read_bytes()
+    return found
+
+
+def quoted(text: str, records: dict[str, dict]) -> str:
+    """Say how the numbers that a page of prose quotes were made, at the end of the page."""
+    used = [records[name] for name in records if f"{name}.ipynb::" in text]
+    if not used:
+        return text
+    told = {}
+    for key in ("profile", "seed", "made", "device", "version"):
+        values = sorted({str(record[key]) for record in used})
+        told[key] = values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"
+    return f"{text.rstrip()}\n\n{QUOTED.format(n=len(used), **told)}\n"
+
+
+def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] | None = None):
+    """Bring `folder` up to date with the book's prose and every run; remove what is gone.
+
+    `missing` says why runs have no outputs; each gets a page that tells so.
+    """
+    missing = missing or {}
+    pages = {folder / name: content for name, content in prose(missing).items()}
+    records = {name: pipeline.record(run) for name, run in runs.items() if name not in missing}
+    for name in (folder / f"{page}.md" for page in LINKED):
+        if name in pages:
+            pages[name] = quoted(pages[name].decode(), records).encode()
+    shown = b" ".join(content for name, content in pages.items() if name.suffix == ".md").decode()
+    wanted = set(re.findall(r"figures/([\w-]+\.png)", shown))
     pages[folder / "_extra" / "tex-svg.js"] = mathjax().read_bytes()
     for run in runs.values():
+        target = folder / "notebooks" / f"{run.name}.ipynb"
+        if run.name in missing:
+            pages[target] = empty_page(run, missing[run.name], missing)
+            continue
         if not pipeline.is_current(run, runs):
             raise GaltoolsError(f"the code of {run.name} changed while it ran: start again")
-        pages[folder / "notebooks" / f"{run.name}.ipynb"] = page(run)
-        pages |= {folder / "figures" / name: png for name, png in pictures(run).items()}
+        pages[target], drawn = page(run, missing)
+        pages |= {folder / "_extra" / "vector" / k: v.encode() for k, v in drawn.items()}
+        pages |= {folder / "figures" / name: png for name, png in pictures(run, wanted).items()}
     for file in folder.rglob("*"):
         if file.is_file() and file not in pages:
             file.unlink()
