@@ -1,0 +1,114 @@
+"""The claims of the paper beside the verdicts of a run.
+
+Chapters turn what the paper says into numbers and judge them (`fidelity.intervals.verdict`); their
+tables of verdicts are read here. A claim whose chapter has not been run stays in the list.
+"""
+
+import re
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from galtools import panels, paths, plots
+
+WORDS = ("agrees", "cannot tell", "disagrees")
+SIGN = {"agrees": "✓", "cannot tell": "?", "disagrees": "✗"}
+COLOUR = {"agrees": "#0072B2", "cannot tell": "#BBBBBB", "disagrees": "#D55E00"}
+COLUMNS = ("test", "by", "found", "verdict")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the paper says, and the verdicts that bear on it."""
+
+    text: str
+    chapter: str  # that tests it
+    table: str  # of verdicts, without "verdicts_"
+    part: str = ""  # pattern of the tested sentences that belong here; all, if empty
+
+
+CLAIMS = (
+    Claim("The global structure comes out roughly right", "21_pixels", "pixels", "global"),
+    Claim("The total light is roughly right", "21_pixels", "pixels", "total brightness"),
+    Claim("Learning gains over resampling", "21_pixels", "pixels", "learning"),
+    Claim("The statistics of morphology are preserved", "22_morphology", "morphology", "distribu"),
+    Claim("Single galaxies keep their shape", "22_morphology", "morphology", "each galaxy"),
+    Claim("Light and peak fluxes come out uncertain", "21_pixels", "pixels", "light is less"),
+    Claim("Light and peak fluxes come out uncertain", "23_peaks", "peaks", "peaks scatter"),
+    Claim("Uncertain peaks cost redshift information", "23_peaks", "peaks", "peaks lose"),
+    Claim("Every model loses redshift information", "24_redshift", "redshift", "than (its|the) "),
+    Claim("Some models lose more than others", "24_redshift", "redshift", "than [A-Z]"),
+    Claim("The mapping itself loses information", "35_directions", "directions"),
+    Claim("Imperfect translations are still useful", "24_redshift", "redshift", "still useful"),
+    Claim("Imperfect translations are still useful", "37_useful", "useful", "translated help"),
+)
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Bring both kinds of verdict tables to the columns test, by, found, verdict."""
+    if "claim" in table:
+        shown = [panels.with_interval(*x) for x in table[["value", "low", "high"]].to_numpy()]
+        by = "seed " + table["seed"].astype(str)
+        columns = [table["claim"], by, pd.Series(shown, table.index), table["verdict"]]
+    else:
+        names = ["Claim, as tested here", "Model", "This run", "Verdict"]
+        columns = [table[name] for name in names]
+    return pd.concat(columns, axis=1, keys=COLUMNS)
+
+
+def collect(folder: paths.Results, ending: str = "") -> pd.DataFrame:
+    """Every verdict of a run: claim, chapter, test, by (model or seed), found, verdict.
+
+    A claim without a table has one line with the verdict "not run".
+    """
+    parts = []
+    for claim in CLAIMS:
+        path = folder.table(f"verdicts_{claim.table}{ending}")
+        about = {"claim": claim.text, "chapter": claim.chapter}
+        if path.exists():
+            found = _plain(pd.read_csv(path, keep_default_na=False, na_values=["nan"]))
+            found = found[[bool(re.search(claim.part, test)) for test in found["test"]]]
+        else:
+            found = pd.DataFrame([["–", "–", "–", "not run"]], columns=list(COLUMNS))
+        parts.append(found.assign(**about))
+    return pd.concat(parts, ignore_index=True)[["claim", "chapter", *COLUMNS]]
+
+
+def count(found: pd.DataFrame) -> pd.DataFrame:
+    """Number of verdicts of each kind for every claim, in the order of the claims."""
+    counts = found.groupby(["claim", "verdict"], sort=False).size()
+    table = counts.reset_index(name="n").pivot_table("n", "claim", "verdict", sort=False)
+    return table.reindex(columns=list(WORDS)).fillna(0).astype(int)
+
+
+def bars(counts: pd.DataFrame):
+    """Draw one bar per claim: the shares of verdicts, with their numbers; the truth in words."""
+    shown = counts[counts.sum(axis=1) > 0]
+    share = shown.div(shown.sum(axis=1), axis=0)
+    fig, ax = plt.subplots(figsize=(plots.WIDTH, 0.72 * len(shown) + 0.9))
+    left = pd.Series(0.0, shown.index)
+    for word in WORDS:
+        style = {"color": COLOUR[word], "label": f"{SIGN[word]} {word}", "height": 0.4}
+        ax.barh(range(len(shown)), share[word], left=left, edgecolor="white", **style)
+        for y, (n, x, width) in enumerate(zip(shown[word], left, share[word], strict=True)):
+            if n:
+                colour = "black" if word == "cannot tell" else "white"
+                text = f"{SIGN[word]} {n}"
+                ax.text(x + width / 2, y, text, ha="center", va="center", color=colour)
+        left = left + share[word]
+    for y, claim in enumerate(shown.index):
+        ax.text(0, y - 0.26, claim, va="bottom", fontsize=10)
+    ax.set(xlim=(0, 1), ylim=(len(shown) - 0.6, -0.75), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    ax.grid(False)
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return fig
+
+
+def overview(found: pd.DataFrame, chapter: str) -> pd.DataFrame:
+    """Verdicts of one chapter: a line per tested sentence, a column per model or seed."""
+    part = found[(found["chapter"] == chapter) & found["verdict"].isin(WORDS)]
+    cells = part.assign(cell=part["verdict"].map(SIGN) + " " + part["found"])
+    table = cells.pivot_table("cell", "test", "by", aggfunc="first", sort=False).fillna("–")
+    return table.rename_axis(index="as tested here", columns=None)

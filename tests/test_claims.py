@@ -1,0 +1,55 @@
+"""The page of claims reads what the chapters left, and says what they did not."""
+
+import pandas as pd
+import pytest
+
+from galtools import claims, panels, paths
+from galtools.fidelity import intervals
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = paths.Results(str(tmp_path), "tiny")
+    below = intervals.Estimate(-1.0, -2.0, -0.5, 100)
+    above = intervals.Estimate(1.0, 0.5, 2.0, 100)
+    unsure = intervals.Estimate(0.1, -0.5, 0.7, 100)
+    lines = [
+        panels.compare("peaks scatter more than in a second look (r)", "swin", above),
+        panels.compare("peaks scatter more than in a second look (r)", "srgan", below),
+        panels.compare("peaks lose redshift: x", "swin", unsure),
+    ]
+    panels.keep(panels.verdicts(lines), folder.table("verdicts_peaks"), [])
+    tidy = {"claim": "a way back loses", "seed": 1, **vars(above), "verdict": "agrees"}
+    panels.keep(pd.DataFrame([tidy]), folder.table("verdicts_directions"), [])
+    return folder
+
+
+def test_both_kinds_of_tables_are_counted_and_the_absent_are_named(folder):
+    found = claims.collect(folder)
+    counts = claims.count(found)
+    assert list(counts.loc["Light and peak fluxes come out uncertain"]) == [1, 0, 1]
+    assert list(counts.loc["Uncertain peaks cost redshift information"]) == [0, 1, 0]
+    assert list(counts.loc["The mapping itself loses information"]) == [1, 0, 0]
+    absent = set(found[found["verdict"] == "not run"]["chapter"])
+    assert absent == {"21_pixels", "22_morphology", "24_redshift", "37_useful"}
+    assert len(counts) == len({claim.text for claim in claims.CLAIMS})
+
+
+def test_overview_has_a_column_for_every_model(folder):
+    table = claims.overview(claims.collect(folder), "23_peaks")
+    assert list(table.columns) == ["Swin", "SRGAN"]
+    assert table.iloc[0, 0].startswith("✓ 1.00")
+    assert table.iloc[1, 1] == "–"
+    assert claims.overview(claims.collect(folder), "22_morphology").empty
+
+
+def test_figure_shows_only_what_was_judged(folder):
+    fig = claims.bars(claims.count(claims.collect(folder)))
+    texts = {text.get_text() for text in fig.axes[0].texts}
+    assert "The mapping itself loses information" in texts
+    assert "The statistics of morphology are preserved" not in texts
+
+
+def test_every_claim_belongs_to_a_chapter_of_the_book():
+    chapters = {file.stem for file in paths.NOTEBOOKS.glob("*.py")}
+    assert {claim.chapter for claim in claims.CLAIMS} <= chapters
