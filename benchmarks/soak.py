@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -134,7 +135,7 @@ def in_child(step, folder: Path, patience: float | None = None) -> bool:
     """Run a step in a child; kill it after `patience` seconds; tell whether it ended by itself."""
     child = os.fork()
     if child == 0:
-        os.setsid()
+        os.setpgid(0, 0)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         try:
             step(folder)
@@ -142,6 +143,8 @@ def in_child(step, folder: Path, patience: float | None = None) -> bool:
         except BaseException:
             traceback.print_exc()
             os._exit(1)
+    with suppress(OSError):
+        os.setpgid(child, child)  # here, too: whoever comes first
     end = None if patience is None else time.monotonic() + patience
     while True:
         done, status = os.waitpid(child, 0 if end is None else os.WNOHANG)
