@@ -361,6 +361,18 @@ plt.show()
 # python -m galtools.archives hips my_data      # light: stamps of both surveys out of HiPS
 # ```
 #
+# From there to one file is what this chapter did. Planes are read one at a time while stamps are
+# cut, so a survey need not fit into memory:
+#
+# ```python
+# objects = read_catalogue("my_data/catalogue.ecsv")
+# frames, tiles = Path("my_data/sdss").glob("frame-*.bz2"), Path("my_data/cfhtls").glob("[!.]*.fits")
+# sdss = cut(map(read_plane, sorted(frames)), objects, SDSS)
+# cfht = cut(map(read_plane, sorted(tiles)), objects, CFHTLS)
+# found = match(sdss, cfht)
+# data.save(found.pairs, "real.h5", source=found.source, target=found.target)
+# ```
+#
 # HiPS images have been resampled at least once. Use them to look, not to measure. These commands
 # have been tested against a server on one machine that breaks, truncates and lies; which archive
 # addresses answer today, only the network can tell.
