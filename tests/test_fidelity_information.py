@@ -137,7 +137,7 @@ def test_shares_of_gates(name):
 
 def test_decomposition_of_two_noisy_looks():
     """Independent noise s: I = log2(1 + sum 1 / s^2) / 2 of each and of both together."""
-    rng, n = np.random.default_rng(4), 20_000
+    rng, n = np.random.default_rng(4), 6000
     z = rng.normal(size=n)
     noise = np.array([0.5, 1.0])
     looks = z[:, None] + noise * rng.normal(size=(n, 2))

@@ -206,8 +206,8 @@ def test_empty_images_are_measured_without_nan():
 # --- the network
 
 
-def quick_ensemble(pairs, test, **recipe):
-    short = Settings(steps=200, batch=32, rate=5e-3, ema=0.9, checks=1)
+def quick_ensemble(pairs, test, steps=200, **recipe):
+    short = Settings(steps=steps, batch=32, rate=5e-3, ema=0.9, checks=1)
     recipe = {"hidden": 16, "grid": Grid(bins=20), "blur": 1.0, **recipe}
     learn, check = ((s.source, s.redshift) for s in (pairs, test))
     return redshift.train_ensemble(*learn, pairs.noise[0, 0], *check, short, 2, **recipe)
@@ -251,7 +251,7 @@ def test_a_tuned_copy_learns_what_has_changed_and_leaves_the_original():
 
 def test_training_repeats_itself():
     pairs = blobs(n=40)
-    first, second = (quick_ensemble(pairs, pairs) for _ in range(2))
+    first, second = (quick_ensemble(pairs, pairs, steps=20) for _ in range(2))
     assert np.array_equal(first.predict(pairs.source), second.predict(pairs.source))
 
 
