@@ -10,7 +10,7 @@ VENV_PYTHON := .venv/bin/python
 TINY := $(CURDIR)/_build/test
 
 .DEFAULT_GOAL := help
-.PHONY: help book grid reproduce test lint bench clean distclean
+.PHONY: help book grid reproduce test lint audit bench clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s%s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test: .venv/.ready ## build the tiny book and run every test; TESTS="tests/test_
 
 lint: .venv/.ready ## check style and spelling
 	@$(VENV_PYTHON) -m ruff check . && $(VENV_PYTHON) -m ruff format --check . && $(VENV_PYTHON) -m codespell_lib
+
+audit: .venv/.ready ## ask whether a pinned package has a known vulnerability (needs the network)
+	@$(VENV_PYTHON) -m uv tool run pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 bench: .venv/.ready ## run every benchmark; tables go to _build/benchmarks
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(VENV_PYTHON) $$file || exit 1; done

@@ -83,10 +83,18 @@ def labels(rows: pd.DataFrame, parameters: list[str]) -> list[str]:
     told = [name for name in parameters if name != "seed" and len(set(map(str, rows[name]))) > 1]
     return [
         ", ".join(
-            [notebook, *(f"{k}={v}" for k, v in zip(told, values, strict=True) if pd.notna(v))]
+            [
+                notebook,
+                *(f"{k}={_plain(v)}" for k, v in zip(told, values, strict=True) if pd.notna(v)),
+            ]
         )
         for notebook, *values in rows[["notebook", *told]].itertuples(index=False)
     ]
+
+
+def _plain(value):
+    """Show an integer that pandas has made a float, because others have none, as an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def figure(rows: pd.DataFrame, parameters: list[str]):
@@ -95,7 +103,9 @@ def figure(rows: pd.DataFrame, parameters: list[str]):
 
     rows = rows.assign(label=labels(rows, parameters))
     shared = rows.groupby("name").label.nunique()
-    names = [n for n in rows.name.unique() if shared[n] > 1 and n != SECONDS][: SHOWN - 1]
+    ranges = rows.groupby("name").value.agg(lambda values: values.max() > values.min())
+    names = [n for n in rows.name.unique() if shared[n] > 1 and ranges[n] and n != SECONDS]
+    names = names[: SHOWN - 1]
     names += [SECONDS] if shared.get(SECONDS, 0) > 1 else []
     if not names:
         return None
