@@ -93,7 +93,7 @@ with shards.workers(scheduler, jobs):
 # runs:
 #   shards:
 #     notebook: 41_survey_size
-#     parameters: {sample: [[/data/a.h5, /data/b.h5]], count: 1000, only: {range: 1000}}
+#     parameters: {sample: [[mine/a.h5, mine/b.h5]], count: 1000, only: {range: 1000}}
 # ```
 #
 # is a thousand jobs, each idempotent, retried when it is killed, with a table at the end. The chapter

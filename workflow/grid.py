@@ -35,7 +35,7 @@ class Variant:
     name: str
     group: str
     notebook: str
-    values: dict  # of every parameter, whether the grid sets it or not
+    parameters: dict  # of every parameter, whether the grid sets it or not
     needs: tuple[str, ...] = ()
     lineage: dict = field(default_factory=dict)  # the variant of each group that this one is from
     cores: int = 1
@@ -82,9 +82,9 @@ def alternatives(value, needs: dict[str, Variant], name: str) -> list:
         case {"range": int(n)} if len(value) == 1:
             return list(range(n))
         case {"as": group} if len(value) == 1:
-            if group not in needs or name not in needs[group].values:
+            if group not in needs or name not in needs[group].parameters:
                 raise GaltoolsError(f"{name}: {{as: {group}}}, but no such run or parameter above")
-            return [needs[group].values[name]]
+            return [needs[group].parameters[name]]
         case dict():
             raise GaltoolsError(f"{name}: {value} is no value; write {{range: n}} or {{as: group}}")
     return listed(value)
@@ -155,7 +155,7 @@ def plan(grid: dict) -> dict:
             name: {
                 "group": variant.group,
                 "notebook": variant.notebook,
-                "parameters": variant.values,
+                "parameters": variant.parameters,
                 "needs": list(variant.needs),
                 "cores": variant.cores,
             }
