@@ -196,6 +196,8 @@ def test_mixed_pixel_scales_are_refused(mock):
         cut([*planes["SDSS"][:2], planes["CFHTLS"][0]], catalogue, SDSS)
     with pytest.raises(GaltoolsError, match="at least one plane"):
         cut([], catalogue, SDSS)
+    with pytest.raises(GaltoolsError, match="no rows"):
+        cut(planes["SDSS"], catalogue[:0], SDSS)
 
 
 def test_each_band_is_cut_on_its_own_grid():

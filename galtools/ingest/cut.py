@@ -174,6 +174,8 @@ def cut(
     Planes are taken one by one, so `map(read_plane, paths)` holds a single one in memory. Where
     several of a band hold an object, the one with the most room around it is taken.
     """
+    if not len(catalogue):
+        raise GaltoolsError("the catalogue has no rows: give at least one object to cut")
     sheet = _Sheet(catalogue, survey, size or survey.stamp)
     for plane in planes:
         sheet.add(plane, align)
