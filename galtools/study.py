@@ -3,7 +3,7 @@
 A figure drawn here is no part of a training: an edit of this module retrains nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from matplotlib.ticker import SymmetricalLogLocator
 
-from galtools import data, paths, plots, train, translate
+from galtools import data, models, paths, plots, stretch, train, translate
 from galtools.pairs import Pairs
 from galtools.stretch import regrid
 from galtools.surveys import BANDS
@@ -31,6 +31,7 @@ class Study:
     seconds: float  # of training, when it was done
     pairs: Pairs  # the test galaxies
     draws: np.ndarray  # (n, K, 5, H, W) nanomaggies
+    again: np.ndarray  # the targets observed a second time, (n, 5, H, W)
 
     @property
     def translated(self) -> np.ndarray:
@@ -49,7 +50,7 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
     store = paths.Results(results, profile)
     files = {
         split: paths.need(store.data(split), "01_two_surveys")
-        for split in ("train", "valid", "test")
+        for split in ("train", "valid", "test", "again")
     }
 
     def load(path):
@@ -68,15 +69,37 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
         made["seconds"],
         load(files["test"]),
         translate.load_translations(translations, None),
+        load(files["again"]).target,
     )
 
 
+def matched(study: Study) -> np.ndarray:
+    """Translate without learning, by exchanging the seeing."""
+    network = models.build("psfmatch", study.task, "quick")
+    scaling = study.network.scaling
+    linear = stretch.Stretch("linear", scaling.source.softening, scaling.source.scale)
+    network.scaling = replace(scaling, source=linear, target=linear)
+    return translate.translate(network, study.pairs.source)
+
+
+def diversity(study: Study) -> float:
+    """Return how much translations differ from galaxy to galaxy, relative to how much truth does.
+
+    With the stretched images y of all galaxies, <var(y')> / <var(y)> of each pixel over galaxies:
+    zero for a generator that has collapsed onto one image.
+    """
+    forward = study.network.scaling.target.forward
+    ours, truth = (forward(torch.as_tensor(images)).var(dim=0).mean()
+                   for images in (study.translated, study.pairs.target))  # fmt: skip
+    return float(ours / truth)
+
+
 def compare(study: Study) -> pd.DataFrame:
-    """Judge the translations and the floor on the test galaxies (`train.judge`)."""
+    """Judge the translations and what needs no training on the test galaxies (`train.judge`)."""
     rows = {plots.MODEL_NAME[study.model]: study.translated}
     if study.draws.shape[1] > 1:
         rows["Mean draw"] = study.draws.mean(axis=1)
-    rows["Resampling"] = study.floor
+    rows |= {"Resampling": study.floor, "PSF matching": matched(study), "Seen again": study.again}
     sky = study.pairs.noise[:, 1]
     table = pd.DataFrame({k: train.judge(v, study.pairs.target, sky) for k, v in rows.items()}).T
     return table[["chi", "bias", "scatter"]]
@@ -161,8 +184,12 @@ def numbers(study: Study) -> dict:
              for images in (study.translated, study.pairs.target)]  # fmt: skip
     values = {
         "chi": ours["chi"],
-        "chi_best": table.iloc[-2]["chi"],  # of the mean draw, where there are several
+        "chi_best": table.loc[
+            "Mean draw" if "Mean draw" in table.index else ours.name, "chi"
+        ],  # of the mean draw, where there are several
         "chi_floor": floor["chi"],
+        "chi_matched": table.loc["PSF matching", "chi"],
+        "chi_again": table.loc["Seen again", "chi"],
         "bias": 100 * ours["bias"],
         "scatter": 100 * ours["scatter"],
         "scatter_floor": 100 * floor["scatter"],

@@ -53,12 +53,12 @@ rate: float = 0.002  # highest learning rate
 #
 # $$ y = \frac{1}{s}\,\mathrm{sign}(x)\left(\sqrt{1 + |x|/b} - 1\right), $$
 #
-# linear for pixels fainter than the softening $b$ (five times the sky noise of the source, in each
+# linear for pixels fainter than the softening $b$ (twice the sky noise of the source, in each
 # band) and a square root for those that are brighter. Negative pixels are noise like any other and
 # keep their sign. The way back, $x = b\,sy\,(|sy| + 2)$, is exact.
 
 # %% mystnb={"figure": {"caption": "The stretch: linear in the noise, a square root in the light.", "name": "fig-residual-stretch"}, "image": {"alt": "A curve that is straight near zero and flattens on both sides."}}
-stretch = Stretch("sqrt", softening=(0.14,), scale=(1.0,))
+stretch = Stretch("sqrt", softening=(0.057,), scale=(1.0,))
 x = torch.linspace(-2, 8, 400).view(1, 1, 1, -1)
 fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.6))
 ax.plot(x.flatten(), stretch.forward(x).flatten())

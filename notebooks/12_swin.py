@@ -89,7 +89,9 @@ plt.show()
 # ## Training
 #
 # The loss, the crops and the schedule are those of the residual network; only the network differs.
-# Named before looking: for `cross` it has to beat resampling in the residual `chi`.
+# Named before looking: for `cross` it has to beat resampling in the residual `chi`. For `intra`
+# resampling *is* the image asked for; there it has to come nearer to it than a second observation of
+# the galaxy by the same survey does (`Seen again`).
 
 # %%
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
@@ -130,7 +132,9 @@ plt.show()
 #
 # On {glue:text}`swin_n` test galaxies (task {glue:text}`swin_task`) the residual is
 # {glue:text}`swin_chi:.1f` times the sky noise, where resampling leaves
-# {glue:text}`swin_chi_floor:.1f`. The central flux is biased by {glue:text}`swin_bias:.2f`
+# {glue:text}`swin_chi_floor:.1f`,
+# exchanging the seeing without learning {glue:text}`swin_chi_matched:.1f`, and a second observation
+# by the target's survey {glue:text}`swin_chi_again:.1f`. The central flux is biased by {glue:text}`swin_bias:.2f`
 # per cent (mean over bands of the absolute median) and scatters by
 # {glue:text}`swin_scatter:.2f` per cent. The noise in the corners is
 # {glue:text}`swin_noise:.2f` times that of the target. Training took

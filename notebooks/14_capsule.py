@@ -87,6 +87,10 @@ plt.show()
 # itself. A decoder turns the poses back into an image.
 #
 # ## Training
+#
+# Named before looking: for `cross` it has to beat resampling in the residual `chi`. For `intra`
+# resampling *is* the image asked for; there it has to come nearer to it than a second observation of
+# the galaxy by the same survey does (`Seen again`).
 
 # %%
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
@@ -164,7 +168,9 @@ plt.show()
 #
 # On {glue:text}`capsule_n` test galaxies (task {glue:text}`capsule_task`) the residual is
 # {glue:text}`capsule_chi:.1f` times the sky noise, where resampling leaves
-# {glue:text}`capsule_chi_floor:.1f`. The central flux is biased by {glue:text}`capsule_bias:.2f`
+# {glue:text}`capsule_chi_floor:.1f`,
+# exchanging the seeing without learning {glue:text}`capsule_chi_matched:.1f`, and a second observation
+# by the target's survey {glue:text}`capsule_chi_again:.1f`. The central flux is biased by {glue:text}`capsule_bias:.2f`
 # per cent (mean over bands of the absolute median) and scatters by
 # {glue:text}`capsule_scatter:.2f` per cent. The noise in the corners is
 # {glue:text}`capsule_noise:.2f` times that of the target. Training took

@@ -18,7 +18,7 @@
 # **What you will learn**
 #
 # - how noise and image are mixed, and what the network predicts;
-# - why we first learn mean and spread of every pixel, and diffuse only what is left;
+# - why we first learn a middle and its spread on every scale, and diffuse only what is left;
 # - how to judge draws: their noise, and the rank of the truth among them.
 #
 # **Prerequisites:** the chapter on the residual network. About 20 minutes.
@@ -40,7 +40,7 @@ profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the 
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to the same SDSS image
-steps: int = 1100  # training steps
+steps: int = 1300  # training steps
 batch: int = 16  # galaxies in a step
 crop: int = 32  # pixels along a side of the random crops
 rate: float = 0.002  # highest learning rate
@@ -67,22 +67,29 @@ plt.show()
 #
 # A diffusion of whole images spends its training on what any network finds in seconds: where the
 # light is. So a small network, the *anchor*, first learns the middle $m(x)$ of every pixel, like the
-# residual network does, and the spread $s(x)$ of what it gets wrong:
+# residual network does, and how far off it is. It does not give that spread pixel by pixel: an error of
+# one pixel and an error of the light of a whole block are different things. Blocks of
+# $8 \times 8$ pixels are turned into their *frequencies* by an orthonormal cosine transform $C$, and
+# each frequency has a spread $s(x)$ of its own:
 #
 # $$ L = L_\mathrm{pixel} + L_\mathrm{flux}
-#        + \Big\langle \ln s + \sqrt{\tfrac{\pi}{2}}\,\frac{|y - m|}{s} \Big\rangle,
-#    \qquad z = \frac{y - m}{s}. $$
+#        + \ell\,\Big\langle \ln s + \sqrt{\tfrac{\pi}{2}}\,\frac{|C(y - m)|}{s} \Big\rangle,
+#    \qquad z = \frac{C(y - m)}{s}. $$
 #
-# What is left, $z$, has about mean zero and variance one in every pixel, in the sky as in the centre. That
-# is what diffusion takes for granted. The network predicts $v = \alpha_t e - \sigma_t z$: for white
-# noise its best answer is zero, so even before any training the draws have the right variance in each
-# pixel. What it has to learn is how errors hang together: a wrong seeing, a wrong flux.
+# What is left, $z$, has about variance one at every frequency, in the sky as in the centre. That is what
+# diffusion takes for granted. The network predicts $v = \alpha_t e - \sigma_t z$: for white noise its
+# best answer is zero, so even before any training the draws have the right variance on every scale up to
+# a block. What it has to learn is how errors hang together from block to block and from band to band: a
+# wrong seeing, a wrong flux.
 #
 # ```python
+# z = self.cosines(batch.target - middle) / spread
 # noisy = alpha2.sqrt() * z + (1 - alpha2).sqrt() * e
 # v = alpha2.sqrt() * e - (1 - alpha2).sqrt() * z
-# loss = F.mse_loss(self.denoiser(noisy, context, t), v)
+# loss = (self.weight * (self.denoiser(noisy, context, t) - v).square()).mean()
 # ```
+#
+# Working on frequencies is also cheap: the denoiser never sees more than one place per block.
 #
 # ## Training
 #
@@ -161,12 +168,11 @@ glue("diffusion_ends_flat", 200 / levels, display=False)
 # %% [markdown]
 # ## What goes wrong
 #
-# The spread of a *pixel* is learnt directly. Where the noise in the corners still comes out above one,
-# a likely reason (not tested here) is the anchor: if it lets a few per cent of the source's noise
-# through, and the source is many times noisier than the target, that adds to each draw. The spread of a *flux* is the sum of many
-# small errors with the same sign, and to draw those the denoiser has to know which errors belong
-# together. The histogram of ranks says how far it got; a slope in it is a bias of the flux. The truth
-# is found outside all draws in
+# Within a block the spread is learnt directly, and the noise in the corners is near the target's. The
+# flux of a *galaxy* is the sum of many blocks. Where a wrong seeing moves light from one block to the next,
+# their errors cancel in the flux; a denoiser that has not found this out draws fluxes that differ too
+# much. The histogram of ranks says how far it got: a hill in the middle is a spread too wide, a slope a
+# bias of the flux. The truth is found outside all draws in
 # {glue:text}`diffusion_ends:.0f` per cent of the cases, where {glue:text}`diffusion_ends_flat:.0f`
 # would be calibrated.
 
@@ -175,7 +181,9 @@ glue("diffusion_ends_flat", 200 / levels, display=False)
 #
 # On {glue:text}`diffusion_n` test galaxies (task {glue:text}`diffusion_task`) the residual is
 # {glue:text}`diffusion_chi:.1f` times the sky noise, where resampling leaves
-# {glue:text}`diffusion_chi_floor:.1f`. The central flux is biased by {glue:text}`diffusion_bias:.2f`
+# {glue:text}`diffusion_chi_floor:.1f`,
+# exchanging the seeing without learning {glue:text}`diffusion_chi_matched:.1f`, and a second observation
+# by the target's survey {glue:text}`diffusion_chi_again:.1f`. The central flux is biased by {glue:text}`diffusion_bias:.2f`
 # per cent (mean over bands of the absolute median) and scatters by
 # {glue:text}`diffusion_scatter:.2f` per cent. The noise in the corners is
 # {glue:text}`diffusion_noise:.2f` times that of the target. Training took

@@ -55,6 +55,31 @@ def test_resampling_returns_the_source_on_the_same_grid():
     assert np.allclose(translate.translate(floor, pairs.source), pairs.source, atol=1e-4)
 
 
+def test_matching_the_seeing_undoes_it_within_the_damping():
+    """A point under the source's seeing becomes one under the target's; intra is left alone."""
+    from galtools.models import psfmatch
+    from galtools.simulate.render import seeing
+    from galtools.surveys import CFHTLS, SDSS
+
+    f, pairs = torch.linspace(0, 0.6, 40), blobs(size=64)
+    old, new = (torch.tensor(s.psf_fwhm[2]) for s in (SDSS, CFHTLS))
+    known = seeing((2 * np.pi * f.double()) ** 2 + torch.zeros(1, 40), old.double()[None])
+    assert torch.allclose(psfmatch.seeing(f, old).double(), known[0, 0], atol=1e-4)
+    ratio = psfmatch.seeing(f, new) / psfmatch.seeing(f, old)
+    gain = psfmatch.damped_gain(ratio, 0.05)
+    assert gain[0] == 1 and gain.max() <= 1.05 / (2 * np.sqrt(0.05)) + 1e-6
+    assert torch.allclose(psfmatch.damped_gain(ratio, 0.0), ratio)
+    for task in models.TASKS:
+        network = models.build("psfmatch", task, "tiny")
+        train.train(network, pairs, pairs, Settings(crop=8))
+        seen = translate.translate(network, pairs.source)
+        flat = torch.full((1, 5, 64, 64), 3.0)
+        assert torch.allclose(network(flat), flat, atol=1e-5)  # the zero points are equal
+        assert np.allclose(seen, pairs.source, atol=1e-4) == (task == "intra")
+        if task == "cross":
+            assert (seen.max(axis=(2, 3)) > pairs.source.max(axis=(2, 3))).all()
+
+
 def test_bad_input_is_refused(network):
     images = blobs().source
     for bad, message in (

@@ -1,14 +1,20 @@
 """Conditional diffusion: draw a target image out of noise, given the source.
 
-Two parts, trained one after the other. The *anchor* gives middle m(x) and spread s(x) of every
-pixel. What is left, z = (y - m) / s, has about mean zero and variance one everywhere, and a
+Two parts, trained one after the other. The *anchor* gives the middle m(x) of every pixel, and the
+spread s(x) of what it gets wrong in every *frequency* of every block of p x p pixels (a cosine
+transform C, orthonormal). What is left,
+
+    z = C(y - m) / s,
+
+has about variance one in the sky and in the centre, in fine grain and in the flux of a block. A
 diffusion model learns its structure: with the cosine schedule
 
     z_t = alpha_t z + sigma_t e,     alpha_t^2 + sigma_t^2 = 1,     v = alpha_t e - sigma_t z,
 
 a network predicts v from (z_t, x, m, t). White noise of unit variance has E[v | z_t] = 0, so even
-an untrained network that says zero draws images with the right variance in every pixel; what it
-learns is how errors hang together. No sample is ever clipped: fluxes have no upper end.
+an untrained network that says zero draws images with the right variance on every scale up to a
+block; what it learns is how errors hang together. No sample is ever clipped: fluxes have no upper
+end.
 """
 
 import math
@@ -17,13 +23,20 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from galtools import processes
 from galtools.models import register
-from galtools.models.common import Batch, Player, ResidualBlock, Translator, pixel_loss
+from galtools.models.common import (
+    Batch,
+    Player,
+    ResidualBlock,
+    Translator,
+    pad_to_multiple,
+    pixel_loss,
+)  # fmt: skip
 
 STEPS_OF_TIME = 1000
 SAMPLERS = ("ddim", "dpm++", "unipc")
-QUIETEST = 0.005  # smallest spread, stretched units: without any, there is no likelihood
+QUIETEST = 0.002  # smallest spread, stretched units: without any, there is no likelihood
+LOG_SPREAD = (-8.0, 4.0)  # range of the logarithm of the rest
 
 
 def scheduler(name: str, steps: int):
@@ -63,6 +76,36 @@ def solve(predict, noise: torch.Tensor, name: str = "dpm++", steps: int = 10) ->
     return z
 
 
+class Cosines(nn.Module):
+    """Orthonormal cosine transform of blocks of p x p pixels; white noise stays white.
+
+    With C_kj = sqrt((1 or 2) / p) cos(pi k (2 j + 1) / 2p), a block B becomes C B C^T: p^2
+    frequencies of one pixel of a smaller image, the mean of the block first.
+    """
+
+    def __init__(self, side: int):
+        """Write down the matrix."""
+        super().__init__()
+        self.side = side
+        j, k = torch.arange(side), torch.arange(side)[:, None]
+        matrix = torch.cos(math.pi * k * (2 * j + 1) / (2 * side)) * math.sqrt(2 / side)
+        matrix[0] /= math.sqrt(2)
+        self.register_buffer("matrix", torch.kron(matrix, matrix), persistent=False)
+
+    def _mix(self, packed, matrix):
+        n, _, height, width = packed.shape
+        mixed = matrix @ packed.view(n, -1, self.side**2, height * width)
+        return mixed.view(n, -1, height, width)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (n, bands, H, W) to frequencies (n, bands p^2, H/p, W/p)."""
+        return self._mix(F.pixel_unshuffle(images, self.side), self.matrix)
+
+    def inverse(self, frequencies: torch.Tensor) -> torch.Tensor:
+        """Undo `forward`."""
+        return F.pixel_shuffle(self._mix(frequencies, self.matrix.T), self.side)
+
+
 class TimedBlock(ResidualBlock):
     """A residual block whose first convolution is shifted and scaled by the time."""
 
@@ -78,29 +121,29 @@ class TimedBlock(ResidualBlock):
 
 
 class Denoiser(nn.Module):
-    """Two-level U-Net on packed pixels that predicts v; begins by saying zero."""
+    """Two-level U-Net on frequencies that predicts v; begins by saying zero."""
 
-    def __init__(self, bands: int, conditions: int, width: int, blocks: int):
-        """Make it for images of `bands` with `conditions` channels of context."""
+    def __init__(self, channels: int, conditions: int, width: int, blocks: int):
+        """Make it for `channels` frequencies with `conditions` channels of context."""
         super().__init__()
-        self.head = nn.Conv2d(4 * (bands + conditions), width, 3, padding=1)
+        self.head = nn.Conv2d(channels + conditions, width, 1)
         self.time = nn.Sequential(nn.Linear(16, width), nn.GELU())
 
-        def level():
-            return nn.ModuleList(TimedBlock(width, width) for _ in range(blocks))
+        def level(size):
+            return nn.ModuleList(TimedBlock(size, width) for _ in range(blocks))
 
-        self.fine, self.coarse, self.after = level(), level(), level()
-        self.down = nn.Conv2d(width, width, 2, stride=2)
-        self.up = nn.ConvTranspose2d(width, width, 2, stride=2)
-        self.tail = nn.Conv2d(width, 4 * bands, 3, padding=1)
+        self.fine, self.coarse, self.after = level(width), level(2 * width), level(width)
+        self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
+        self.up = nn.ConvTranspose2d(2 * width, width, 2, stride=2)
+        self.tail = nn.Conv2d(width, channels, 1)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)
 
     def forward(self, z: torch.Tensor, context: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """Predict v from the noisy z (n, bands, H, W) at times t (n,), 0 <= t < 1000."""
+        """Predict v from the noisy z (n, channels, h, w) at times t (n,), 0 <= t < 1000."""
         waves = t[:, None] / STEPS_OF_TIME * math.pi * torch.arange(1, 9, device=t.device)
         time = self.time(torch.cat([waves.sin(), waves.cos()], dim=1))
-        h = self.head(F.pixel_unshuffle(torch.cat([z, context], dim=1), 2))
+        h = self.head(torch.cat([z, context], dim=1))
         for block in self.fine:
             h = block(h, time)
         low = self.down(h)
@@ -109,87 +152,115 @@ class Denoiser(nn.Module):
         h = h + self.up(low)
         for block in self.after:
             h = block(h, time)
-        return F.pixel_shuffle(self.tail(h), 2)
+        return self.tail(h)
 
 
 @register(
     "diffusion",
-    tiny={"width": 16, "blocks": 1, "steps": 3},
+    tiny={"width": 16, "blocks": 1, "side": 2, "steps": 3},
     quick={"width": 48, "blocks": 1},
     paper={"width": 128, "blocks": 4, "steps": 20},
 )
 class Diffusion(Translator):
-    """Anchor (mean and spread of every pixel) and a diffusion of what it leaves."""
-
-    multiple = 4
+    """Anchor (middle of every pixel, spread of every frequency), and a diffusion of the rest."""
 
     def __init__(
         self, bands_in, bands_out, width, blocks,
-        steps: int = 10, sampler: str = "dpm++", start: float = 0.6,
+        side: int = 8, steps: int = 10, sampler: str = "dpm++", start: float = 0.42,
+        likelihood: float = 0.3, emphasis: float = 4.0,
     ):  # fmt: skip
-        """Make both parts; the share `start` of the training belongs to the anchor."""
+        """Make both parts; the share `start` of the training belongs to the anchor.
+
+        `likelihood` weighs the likelihood in the anchor's loss, `emphasis` the mean of a block
+        against any other of its frequencies in the denoiser's.
+        """
         super().__init__()
-        self.anchor = nn.Sequential(
+        self.multiple, self.cosines = 2 * side, Cosines(side)
+        self.features = nn.Sequential(
             nn.PixelUnshuffle(2),
             nn.Conv2d(4 * bands_in, width, 3, padding=1),
             *[ResidualBlock(width) for _ in range(2 * blocks + 1)],
-            nn.Conv2d(width, 8 * bands_out, 3, padding=1),
-            nn.PixelShuffle(2),
         )
-        nn.init.constant_(self.anchor[-2].bias[4 * bands_out :], -3.0)  # the sky is quiet
-        self.denoiser = Denoiser(bands_out, bands_in + bands_out, width, blocks)
+        self.middle = nn.Conv2d(width, 4 * bands_out, 3, padding=1)
+        channels = bands_out * side**2
+        self.spread = nn.Sequential(
+            nn.Conv2d(width, width, side // 2, stride=side // 2),
+            nn.GELU(),
+            nn.Conv2d(width, channels, 1),
+        )
+        nn.init.zeros_(self.spread[-1].weight)
+        nn.init.constant_(self.spread[-1].bias, -2.0)  # the sky is quiet
+        self.denoiser = Denoiser(channels, channels + bands_in * side**2, width, blocks)
         self.steps, self.sampler, self.start = steps, sampler, start
+        self.likelihood = likelihood
+        weight = torch.ones(bands_out, side**2)
+        weight[:, 0] = emphasis
+        self.register_buffer("weight", (weight / weight.mean()).view(-1, 1, 1), persistent=False)
         self.register_buffer("alphas", cosine_alphas(), persistent=False)
 
-    def mean_and_spread(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean m and standard deviation s of every pixel, stretched units."""
-        mean, raw = self.anchor(x).chunk(2, dim=1)
-        return mean, QUIETEST + F.softplus(raw)  # grows no faster than the light itself
+    def middle_and_spread(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Middle m of every pixel and standard deviation s of every frequency, stretched units.
+
+        The spread is the exponential of a function of the features' logarithm: beyond what was
+        seen in the training it grows as a power of the light.
+        """
+        h = self.features(x)
+        spread = QUIETEST + self.spread(torch.asinh(h)).clamp(*LOG_SPREAD).exp()
+        return F.pixel_shuffle(self.middle(h), 2), spread
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the mean alone: the best single guess."""
-        return self.mean_and_spread(x)[0]
+        """Return the middle alone: the best single guess."""
+        return self.middle_and_spread(x)[0]
 
     def players(self) -> dict[str, Player]:
         """Return the anchor and the denoiser, each in its own part of the training."""
+        anchor = [
+            p for part in (self.features, self.middle, self.spread) for p in part.parameters()
+        ]
         return {
-            "anchor": Player(list(self.anchor.parameters()), self.anchor_losses, end=self.start),
+            "anchor": Player(anchor, self.anchor_losses, end=self.start),
             "denoiser": Player(list(self.denoiser.parameters()), self.denoiser_losses, self.start),
         }
 
     def anchor_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Pixel and flux loss of the mean, and a Laplace likelihood of the spread.
+        """Pixel and flux loss of the middle, and a Laplace likelihood of both parts.
 
-        With r = |y - m|, <log s + sqrt(pi/2) r / s> is lowest where s = sqrt(pi/2) E[r], which for
-        Gaussian errors is their standard deviation; a few bright pixels cannot upset it, as they
-        would with r^2. Each pixel is weighed by its s (a constant for the slopes).
+        With r = |C(y - m)|, <log s + sqrt(pi/2) r / s> is lowest where s = sqrt(pi/2) E[r], which
+        for Gaussian errors is their standard deviation; a few bright pixels cannot upset it, as
+        they would with r^2. Since r counts in units of s, it also keeps the source's noise out of
+        the middle of a quiet sky, where the pixel loss would not notice it.
         """
-        mean, spread = self.mean_and_spread(batch.source)
-        error = (batch.target - mean.detach()).abs()
+        middle, spread = self.middle_and_spread(batch.source)
+        error = self.cosines(batch.target - middle).abs()
         likelihood = spread.log() + math.sqrt(math.pi / 2) * error / spread
-        weighed = (spread.detach() * likelihood).mean()
-        return {**pixel_loss(mean, batch), "spread": weighed}
+        return {**pixel_loss(middle, batch), "spread": self.likelihood * likelihood.mean()}
 
     def denoiser_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Mean square error of v at random times."""
+        """Weighted mean square error of v at random times."""
         with torch.no_grad():
-            mean, spread = self.mean_and_spread(batch.source)
-        z = (batch.target - mean) / spread
-        random = {"generator": batch.generator, "device": z.device}
-        t = processes.draw(lambda n: torch.randint(STEPS_OF_TIME, n, **random), (len(z),))
+            middle, spread = self.middle_and_spread(batch.source)
+        z, random = self.cosines(batch.target - middle) / spread, batch.generator
+        t = torch.randint(STEPS_OF_TIME, (len(z),), generator=random, device=z.device)
         alpha2 = self.alphas[t][:, None, None, None]
-        e = processes.draw(lambda shape: torch.randn(shape, **random), z.shape)
+        e = torch.randn(z.shape, generator=random, device=z.device)
         noisy = alpha2.sqrt() * z + (1 - alpha2).sqrt() * e
         v = alpha2.sqrt() * e - (1 - alpha2).sqrt() * z
-        predicted = self.denoiser(noisy, torch.cat([batch.source, mean], dim=1), t)
-        return {"v": F.mse_loss(predicted, v)}
+        predicted = self.denoiser(noisy, self.context(batch.source, middle), t)
+        return {"v": (self.weight * (predicted - v).square()).mean()}
+
+    def context(self, x: torch.Tensor, middle: torch.Tensor) -> torch.Tensor:
+        """What the denoiser knows of the galaxy: frequencies of source and middle."""
+        return self.cosines(torch.cat([x, middle], dim=1))
 
     def sample(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Draw a target: m + s z, with z solved from white noise."""
-        mean, spread = self.mean_and_spread(x)
-        context = torch.cat([x, mean], dim=1)
+        """Draw a target: m + C^-1(s z), with z solved from white noise."""
+        height, width = x.shape[-2:]
+        x, noise = (pad_to_multiple(images, self.multiple) for images in (x, noise))
+        middle, spread = self.middle_and_spread(x)
+        context = self.context(x, middle)
 
         def predict(z, t):
             return self.denoiser(z, context, t.to(z.device).expand(len(z)))
 
-        return mean + spread * solve(predict, noise, self.sampler, self.steps)
+        z = solve(predict, self.cosines(noise), self.sampler, self.steps)
+        return (middle + self.cosines.inverse(spread * z))[..., :height, :width]
