@@ -52,7 +52,7 @@ def unet_of_diffusers(channels, out):
 
     return UNet2DModel(
         sample_size=SIDE // 8, in_channels=channels, out_channels=out, layers_per_block=1,
-        block_out_channels=(32, 64), norm_num_groups=8,
+        block_out_channels=(16, 32), norm_num_groups=8,
         down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2,
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ def unet_of_monai(channels, out):
 
     return DiffusionModelUNet(
         spatial_dims=2, in_channels=channels, out_channels=out, num_res_blocks=1,
-        channels=(32, 64), attention_levels=(False, False), norm_num_groups=8,
+        channels=(16, 32), attention_levels=(False, False), norm_num_groups=8,
         num_head_channels=8,
     )  # fmt: skip
 
