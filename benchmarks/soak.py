@@ -224,16 +224,16 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=list(STEPS))
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="list of reports that this one joins")
     args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         report = soak(args.kills, args.seed, Path(folder), args.steps)
-    text = json.dumps(report, indent=1)
-    print(text)
+    print(json.dumps(report, indent=1))
     if args.out:
+        kept = json.loads(args.out.read_text()) if args.out.exists() else []
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(text + "\n")
+        args.out.write_text(json.dumps([*kept, report], indent=1) + "\n")
     if report["different"] or report["made anew afterwards"]:
         raise SystemExit("what was killed and started again is not what an undisturbed run leaves")
 
