@@ -159,6 +159,8 @@ def leaderboard(table, numbers, rows):
             style["fmt"] = plots.MODEL_MARKER.get(row, "o")
             ax.errorbar(value, k, xerr=[[value - low], [high - value]], markersize=5, **style)
         ax.set(xlabel=label, yticks=range(len(rows)))
+    for ax in axes.flat[len(numbers) :]:
+        ax.remove()
     axes[0, 0].set_yticklabels([plots.MODEL_NAME.get(row, row) for row in rows])
     axes[0, 0].invert_yaxis()
     return fig

@@ -30,6 +30,10 @@ def test_rows_of_both_tasks(folder):
     assert list(cross.images) == ["truth", "again", "resample", "swin"]
     np.testing.assert_array_equal(cross.images["resample"], cross.pairs.source)
     np.testing.assert_array_equal(intra.truth, cross.pairs.source)
+    assert list(intra.images) == list(intra.psf_fwhm) == ["truth", "again", "swin"]
+    again = data.load(folder.data("again"))  # of the survey that each task ends in
+    np.testing.assert_array_equal(intra.images["again"], again.source)
+    np.testing.assert_array_equal(cross.images["again"], again.target)
     assert np.allclose(cross.sigma, 0.2) and np.allclose(intra.sigma, 0.1)
     assert cross.psf_fwhm["swin"][0, 2] < cross.psf_fwhm["resample"][0, 2]
 

@@ -3,6 +3,9 @@
 truth      the target image itself: the ceiling
 resample   the source on the target's pixel grid: the floor, translation without learning
 again      a second, independent observation of the galaxy: what nature itself would give
+
+Within one survey (task intra) source and target are the same image, so resampling would be a copy
+of the truth, floor and ceiling at once: the row is left out.
 """
 
 from dataclasses import dataclass
@@ -14,8 +17,6 @@ from galtools import data, paths
 from galtools.errors import GaltoolsError
 from galtools.fidelity import files
 from galtools.pairs import Pairs
-
-REFERENCES = ("truth", "again", "resample")
 
 
 @dataclass(frozen=True)
@@ -53,20 +54,20 @@ def load(folder: paths.Results, task: str, models: list[str], seed: int = 0) -> 
     to = "target" if task == "cross" else "source"
     there, here = data.side(test, to), data.side(test, "source")
     scale, source_scale = there.pixel_scale, here.pixel_scale
-    floor = pairs.source
-    if pairs.source.shape != pairs.target.shape:
-        floor = regrid(pairs.source, pairs.target.shape[-1], scale / source_scale)
-    images = {
-        "truth": pairs.target,
-        "again": data.for_task(data.load(again), task).target,
-        "resample": floor.astype(np.float32),
-    }
+    images = {"truth": pairs.target, "again": data.for_task(data.load(again), task).target}
+    if task == "cross":
+        floor = pairs.source
+        if pairs.source.shape != pairs.target.shape:
+            floor = regrid(pairs.source, pairs.target.shape[-1], scale / source_scale)
+        images["resample"] = floor.astype(np.float32)
     made = [paths.need(folder.translations(task, m, seed), _notebook(m)) for m in models]
     for model, path in zip(models, made, strict=True):
         images[model] = files.open_images(path)[:]
         if images[model].shape != pairs.target.shape:
             raise GaltoolsError(f"{path} does not fit the test galaxies: translate them again")
     seeing = dict.fromkeys(images, there.psf_fwhm)
-    seeing |= {"again": data.side(again, to).psf_fwhm, "resample": here.psf_fwhm}
+    seeing["again"] = data.side(again, to).psf_fwhm
+    if "resample" in images:
+        seeing["resample"] = here.psf_fwhm
     inputs = [test, again, *made]
     return Rows(pairs.target, pairs.noise[:, 1], scale, images, seeing, pairs, inputs)
