@@ -77,6 +77,8 @@ numbers = {
     ("peak_ratio_scatter", "g-r"): "peak g - r scatter (mag)",
     ("bits", "retrained"): "bits on redshift",
 }
+
+# %%
 keys = pd.MultiIndex.from_frame(table[["metric", "band"]])
 numbers = {key: label for key, label in numbers.items() if key in keys}
 board = table[keys.isin(list(numbers))]
