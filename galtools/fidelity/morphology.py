@@ -47,7 +47,7 @@ BATCH = 4  # galaxies handed to a process at a time
 
 
 class Shapes(statmorph.SourceMorphology):
-    """statmorph computing our quantities alone, at half the cost, and told the noise.
+    """statmorph computing our quantities alone, and told the noise.
 
     It calls an image bad whose mean sky exceeds the scatter of its sky. A translation may have no
     noise at all, and then every sky would fail: the noise of the weight map counts as well.
