@@ -31,7 +31,7 @@ class Study:
     seconds: float  # of training, when it was done
     pairs: Pairs  # the test galaxies
     draws: np.ndarray  # (n, K, 5, H, W) nanomaggies
-    again: np.ndarray  # the targets observed a second time, (n, 5, H, W)
+    again: np.ndarray | None  # the targets observed a second time; of real galaxies, none is
 
     @property
     def translated(self) -> np.ndarray:
@@ -50,8 +50,9 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
     store = paths.Results(results, profile)
     files = {
         split: paths.need(store.data(split), "01_two_surveys")
-        for split in ("train", "valid", "test", "again")
+        for split in ("train", "valid", "test")
     }
+    again = store.data("again")
 
     def load(path):
         return data.for_task(data.load(path), task)
@@ -69,7 +70,7 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
         made["seconds"],
         load(files["test"]),
         translate.load_translations(translations, None),
-        load(files["again"]).target,
+        load(again).target if again.exists() else None,
     )
 
 
@@ -99,7 +100,9 @@ def compare(study: Study) -> pd.DataFrame:
     rows = {plots.MODEL_NAME[study.model]: study.translated}
     if study.draws.shape[1] > 1:
         rows["Mean draw"] = study.draws.mean(axis=1)
-    rows |= {"Resampling": study.floor, "PSF matching": matched(study), "Seen again": study.again}
+    rows |= {"Resampling": study.floor, "PSF matching": matched(study)}
+    if study.again is not None:
+        rows["Seen again"] = study.again
     sky = study.pairs.noise[:, 1]
     table = pd.DataFrame({k: train.judge(v, study.pairs.target, sky) for k, v in rows.items()}).T
     return table[["chi", "bias", "scatter"]]
@@ -189,7 +192,7 @@ def numbers(study: Study) -> dict:
         ],  # of the mean draw, where there are several
         "chi_floor": floor["chi"],
         "chi_matched": table.loc["PSF matching", "chi"],
-        "chi_again": table.loc["Seen again", "chi"],
+        "chi_again": table["chi"].get("Seen again", np.nan),
         "bias": 100 * ours["bias"],
         "scatter": 100 * ours["scatter"],
         "scatter_floor": 100 * floor["scatter"],
