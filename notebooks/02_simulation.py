@@ -33,6 +33,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from astropy.io import fits
 from myst_nb import glue
 from sklearn.neighbors import KNeighborsRegressor
 
@@ -315,6 +316,26 @@ if folder and cutouts.exists():
     plt.show()
 else:
     print("no real cutouts here: set GALTOOLS_REAL_DATA to a folder that has some")
+
+# %% [markdown]
+# The same for CFHTLS, where a tile of its Wide survey is at hand: two galaxies in its middle, both
+# fainter than any in our sample, beside the faintest ones of the sheet. The tile has no u and z, which
+# the colours do not need. Real galaxies have company: a neighbour in front, another being torn.
+
+# %% mystnb={"figure": {"caption": "Two real galaxies of the CFHTLS Wide survey, and two simulated ones as CFHTLS sees them, on one scale.", "name": "fig-beside-real-cfhtls"}, "image": {"alt": "Two colour stamps of real galaxies, one with a companion, one irregular, above two simulated ones."}} tags=["hide-input"]
+tile, half, middle = Path(folder or "") / "cfhtls_w3", 40, CFHTLS.stamp // 2
+if folder and tile.exists():
+    planes = [fits.getdata(tile / f"CFHTLS-test_{band}.fits") * 1e-3 for band in "gri"]
+    real = np.zeros((2, 5, 2 * half, 2 * half), np.float32)
+    for stamp, (y, x) in zip(real, [(228, 222), (270, 161)], strict=True):  # their middles, pixels
+        stamp[1:4] = [plane[y - half : y + half, x - half : x + half] for plane in planes]
+    faint = np.argsort(-sheet.catalogue["r_magnitude"])[:2]
+    inner = np.s_[..., middle - half : middle + half, middle - half : middle + half]
+    pictures = [real, sheet.target[faint][inner]]
+    plots.stamps(pictures, ["real", "simulated"], pixel_scale=CFHTLS.pixel_scale)
+    plt.show()
+else:
+    print("no real tile here: set GALTOOLS_REAL_DATA to a folder that has one")
 
 # %% [markdown]
 # ## What is not modelled
