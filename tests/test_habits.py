@@ -338,3 +338,14 @@ def test_every_package_runs_on_the_oldest_python_promised():
     for one in metadata.distributions():
         needs = one.metadata.get("Requires-Python")
         assert not needs or SpecifierSet(needs).contains("3.11.0"), one.name
+
+
+def test_numbers_from_other_pages_have_a_format():
+    """Without one the value vanishes from the page."""
+    pages = [*(ROOT / "book").rglob("*.md"), *(ROOT / "notebooks").glob("*.py")]
+    naked = [
+        f"{page.name}: {found}"
+        for page in pages
+        for found in re.findall(r"\{glue:text\}`[^`]*\.ipynb::\w+`", page.read_text())
+    ]
+    assert not naked
