@@ -101,7 +101,8 @@ def differ(found: np.ndarray, known: np.ndarray) -> float:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_figures_look_on_the_screen_as_the_run_drew_them(browser, visit, tiny, html, scheme):
     """Neither lost nor dimmed nor distorted: a screenshot against the file, cell by cell."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=scheme)
+    tall = {"width": 1400, "height": 2400}  # else the page's header lies over the highest figure
+    context = browser.new_context(viewport=tall, color_scheme=scheme)
     for selector, (page, file) in WATCHED.items():
         tab, _, _ = visit(context, html / page)
         figure = tab.locator(selector)
