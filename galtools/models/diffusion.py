@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from galtools import processes
 from galtools.models import register
 from galtools.models.common import (
     Batch,
@@ -240,9 +241,10 @@ class Diffusion(Translator):
         with torch.no_grad():
             middle, spread = self.middle_and_spread(batch.source)
         z, random = self.cosines(batch.target - middle) / spread, batch.generator
-        t = torch.randint(STEPS_OF_TIME, (len(z),), generator=random, device=z.device)
+        options = {"generator": random, "device": z.device}
+        t = processes.draw(lambda n: torch.randint(STEPS_OF_TIME, n, **options), (len(z),))
         alpha2 = self.alphas[t][:, None, None, None]
-        e = torch.randn(z.shape, generator=random, device=z.device)
+        e = processes.draw(lambda shape: torch.randn(shape, **options), z.shape)
         noisy = alpha2.sqrt() * z + (1 - alpha2).sqrt() * e
         v = alpha2.sqrt() * e - (1 - alpha2).sqrt() * z
         predicted = self.denoiser(noisy, self.context(batch.source, middle), t)
