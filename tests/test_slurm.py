@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 import slurm_cluster
@@ -17,10 +19,12 @@ RUNS = {"words": {"notebook": "1_words", "parameters": {"seed": [1, 2, 3], "word
 
 
 @pytest.fixture
-def cluster(tmp_path):
-    cluster = slurm_cluster.Cluster(tmp_path / "slurm", nodes=3)
-    yield cluster
-    cluster.stop()
+def cluster():
+    """Three nodes; a socket's path is at most 108 characters long, so their folder is near /."""
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
+        cluster = slurm_cluster.Cluster(Path(folder) / "c", nodes=3)
+        yield cluster
+        cluster.stop()
 
 
 def test_a_killed_job_and_a_killed_node_cost_nothing(tmp_path, cluster):
