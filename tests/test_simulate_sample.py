@@ -25,6 +25,7 @@ def test_a_galaxy_is_the_same_whatever_else_is_drawn(sample, start, n):
     assert same(simulate.pairs(n, seed=4, start=start), sample[start : start + n])
 
 
+@pytest.mark.pipeline
 def test_a_galaxy_is_the_same_with_two_workers(sample):
     assert same(simulate.pairs(15, seed=4, start=5, workers=2), sample[5:20])
 
