@@ -15,6 +15,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import icons
 import launch
 import pipeline
 import stage
@@ -117,6 +118,7 @@ def render(source: Path, out: Path, whole: bool = True) -> Path:
         plain = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text())
         lines = re.findall(r"(?m)^.*(?:WARNING|ERROR|Error).*$", plain)
         raise GaltoolsError("\n".join([*lines[:20], f"rendering failed; whole log: {log}"]))
+    icons.prune(out / "_build" / "html")
     print(f"pages: rendered in {time.perf_counter() - started:.0f} s")
     seal.write_text(digest)
     return index

@@ -244,6 +244,9 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
     `missing` says why runs have no outputs; each gets a page that tells so.
     """
     missing = missing or {}
+    seal, inputs = folder.with_name(".staged"), followed(runs, missing)
+    if seal.exists() and seal.read_text() == manifest.digest([inputs, tree_digest(folder)]):
+        return
     pages = {folder / name: content for name, content in prose(missing).items()}
     records = {name: pipeline.record(run) for name, run in runs.items() if name not in missing}
     for name in (folder / f"{page}.md" for page in LINKED):
@@ -267,6 +270,19 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
             file.unlink()
     for file, content in pages.items():
         write_if_new(file, content)
+    seal.write_text(manifest.digest([inputs, tree_digest(folder)]))
+
+
+def followed(runs: dict[str, pipeline.Run], missing: dict[str, str]) -> list:
+    """List everything that the staged tree follows from: texts, code, and the records of runs.
+
+    A record holds the checksum of its executed notebook, so the many megabytes of outputs need
+    not be read again to know that nothing has changed.
+    """
+    texts = [paths.ROOT / "book", paths.ROOT / "CONTRIBUTING.md", paths.ROOT / "constraints.txt"]
+    code = [*sorted(paths.NOTEBOOKS.glob("*.py")), *sorted(paths.WORKFLOW.glob("*.py"))]
+    records = {name: pipeline.record(run) for name, run in runs.items() if name not in missing}
+    return [tree_digest(*texts, *code), {name: runs[name].code for name in runs}, records, missing]
 
 
 def tree_digest(*folders: Path) -> str:

@@ -2,7 +2,8 @@
 
 import re
 from html.parser import HTMLParser
-from urllib.parse import unquote, urldefrag
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlsplit
 
 import nbformat
 import pytest
@@ -41,9 +42,23 @@ def test_pages_are_quiet_complete_and_fit_their_window(browser, visit, pages, wi
             problems.append(f"{page.name}: {excess} pixels too wide")
         if scheme != tab.evaluate("document.documentElement.dataset.theme"):
             problems.append(f"{page.name}: does not follow the reader's {scheme} scheme")
+        if tab.locator("svg .missing").count():
+            problems.append(f"{page.name}: an icon is missing")
         tab.close()
     context.close()
     assert not problems, "\n".join(problems)
+
+
+def test_no_page_weighs_more_than_three_megabytes(browser, visit, pages):
+    """Everything a page loads, counted as bytes on disk; only formulas bring more: MathJax."""
+    context = browser.new_context()
+    for page in pages:
+        tab, _, requests = visit(context, page)
+        files = {Path(unquote(urlsplit(url).path)) for url in requests if url[:5] == "file:"}
+        weight = sum(f.stat().st_size for f in files if f.is_file() and f.name != "tex-svg.js")
+        assert weight < 3e6, f"{page.name} weighs {weight / 1e6:.1f} MB"
+        tab.close()
+    context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
