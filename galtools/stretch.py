@@ -19,6 +19,8 @@ import torch
 
 from galtools.errors import GaltoolsError
 
+ENOUGH = 300  # galaxies that fix the scale of a stretch to a few per cent
+
 
 class Curve(NamedTuple):
     """An odd, growing function with slope one (sqrt: one half) at zero, and its inverse."""
@@ -151,10 +153,12 @@ def fit_scaling(source, target, softening, step: float = 1.0, kind: str = "sqrt"
     """Fit both stretches on training images (n, bands, H, W) in nanomaggies.
 
     Source and target share the softening (one number per band), so that a pixel of the same
-    brightness is stretched alike on both sides.
+    brightness is stretched alike on both sides. The scales follow from `ENOUGH` galaxies, evenly
+    chosen: they only bring the numbers to order one.
     """
     size = target.shape[-1]
     if target.shape[-2] != size:
         raise GaltoolsError(f"stamps must be square, the targets are {target.shape[-2:]}")
-    first = fit(source, softening, kind)
-    return Scaling(first, fit(target, softening, kind), size, float(step))
+    few = slice(None, None, -(-len(source) // ENOUGH))
+    stretches = (fit(images[few], softening, kind) for images in (source, target))
+    return Scaling(*stretches, size, float(step))

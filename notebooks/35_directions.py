@@ -21,6 +21,8 @@
 # **Prerequisites:** the chapters on the residual network and on peak fluxes. About 15 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
+from functools import lru_cache
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -106,23 +108,31 @@ copier = translate.load_weights(
 WAYS = ["SDSS", "reconstructed", "re-observed", "there and back"]
 WAYS += ["SDSS to CFHTLS", "CFHTLS to SDSS", "CFHTLS"]
 OF_CFHTLS = {"CFHTLS", "SDSS to CFHTLS"}  # these have the noise and the depth of CFHTLS
+learn, test, again = map(data.load, (looks["learn"], first["test"], first["again"]))
 
 
-def images(way: str, pairs, k: int = 0) -> np.ndarray:
-    """The galaxies of `pairs` as one of the ways shows them, by the networks of seed k."""
+def last_step(way: str, k: int):
+    """What the last network of a way is shown, and that network."""
     there, back, anew = (networks[direction, k] for direction in directions.DIRECTIONS)
-    chains = {
-        "reconstructed": [copier],
-        "re-observed": [anew],
-        "SDSS to CFHTLS": [there],
-        "there and back": [there, back],
-        "CFHTLS to SDSS": [back],
-    }
-    start = pairs.target if way.startswith("CFHTLS") else pairs.source
-    return directions.show(chains.get(way, []), start)
+    return {
+        "reconstructed": ("SDSS", copier),
+        "re-observed": ("SDSS", anew),
+        "SDSS to CFHTLS": ("SDSS", there),
+        "there and back": ("SDSS to CFHTLS", back),
+        "CFHTLS to SDSS": ("CFHTLS", back),
+    }[way]
 
 
-test, again = data.load(first["test"]), data.load(first["again"])
+@lru_cache(maxsize=6)  # the way there is also the first half of the round trip
+def images(way: str, of_test: bool = True, k: int = 0) -> np.ndarray:
+    """The test galaxies (or those to learn from) as a way shows them, by the networks of seed k."""
+    pairs = test if of_test else learn
+    if way in ("SDSS", "CFHTLS"):
+        return pairs.source if way == "SDSS" else pairs.target
+    shown, network = last_step(way, k)
+    return translate.translate(network, images(shown, of_test, k))
+
+
 order = np.argsort(-test.target[:, 2].sum(axis=(1, 2)))
 chosen = order[np.linspace(0, len(order) - 1, 6).astype(int)[:4]]
 
@@ -130,7 +140,7 @@ chosen = order[np.linspace(0, len(order) - 1, 6).astype(int)[:4]]
 fig, axes = plt.subplots(len(WAYS), 4, figsize=(plots.WIDTH, 1.42 * len(WAYS)))
 fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
 for line, way in zip(axes, WAYS, strict=True):
-    for ax, picture in zip(line, plots.lupton(images(way, test[chosen])), strict=True):
+    for ax, picture in zip(line, plots.lupton(images(way)[chosen]), strict=True):
         ax.imshow(picture)
         plots.clean(ax)
     line[0].set_ylabel(way.replace(" to ", "\nto ").replace(" and ", "\nand "))
@@ -166,7 +176,7 @@ def residual(shown: np.ndarray, band: int = 2) -> np.ndarray:
 
 lines = {
     f"{way}, seed {k}": intervals.estimate(
-        lambda x: np.sqrt(x.mean(-1)), residual(images(way, test, k)), n_boot
+        lambda x: np.sqrt(x.mean(-1)), residual(images(way, k=k)), n_boot
     )
     for way in ["SDSS", "reconstructed", "re-observed", "there and back", "CFHTLS to SDSS"]
     for k in range(1 if way in ("SDSS", "reconstructed") else seeds)
@@ -194,7 +204,7 @@ pd.DataFrame(
 # narrower the density of the redshift becomes by looking. One bit is half the width.
 
 # %%
-learn, edges = data.load(looks["learn"]), Grid().edges
+edges = Grid().edges
 z, prior = test.redshift.astype(float), information.prior(learn.redshift, edges)
 scale = data.side(first["test"], "source").pixel_scale
 scale_there = data.side(first["test"], "target").pixel_scale
@@ -204,12 +214,12 @@ def bits(way: str, k: int) -> np.ndarray:
     """Information of each test galaxy when the redshift is learnt from this way's images."""
     noise = np.median(learn.noise[:, int(way in OF_CFHTLS)], axis=0)
     pixel = scale_there if way in OF_CFHTLS else scale
-    tables = [fluxes.features(images(way, pairs, k), noise, pixel) for pairs in (learn, test)]
+    tables = [fluxes.features(images(way, it, k), noise, pixel) for it in (False, True)]
     density = fluxes.FluxRedshift(tables[0], learn.redshift, k).density(tables[1], edges)
     return information.bits(density, z, edges, prior)
 
 
-known = {(way, k): bits(way, k) for way in WAYS for k in range(seeds)}
+known = {(way, k): bits(way, k) for k in range(seeds) for way in WAYS}
 
 # %% tags=["hide-input"]
 found = pd.DataFrame(
@@ -284,9 +294,10 @@ glue("way_guess", float(lines["re-observed, seed 0"].value), display=False)
 # CFHTLS images with noise. Train the way back on *translated* images. Does the round trip keep more?
 #
 # ```{dropdown} Solution
-# Replace the source of the pairs of `reverse` by `images("SDSS to CFHTLS", pairs)` before training.
-# The chain as a whole is then one deeper network from SDSS to SDSS, trained in two parts; what the
-# first part has thrown away is gone, so the round trip can at best come up to the way there.
+# Replace the source of the pairs of `reverse` by what the networks of the way there make of them,
+# before training. The chain as a whole is then one deeper network from SDSS to SDSS, trained in two
+# parts; what the first part has thrown away is gone, so the round trip can at best come up to the
+# way there.
 # ```
 #
 # **What's next.** A translation that knows less can be [useful all the same](37_useful.py).

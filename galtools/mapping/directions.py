@@ -3,12 +3,13 @@
 A direction is a way of putting pairs together; what learns it is always the same network.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from galtools import data, manifest, models, simulate, train, translate
+from galtools import data, manifest, models, simulate, train
 from galtools.errors import GaltoolsError
 from galtools.loop import Settings, best_device
 from galtools.pairs import Pairs
@@ -42,13 +43,6 @@ def simulated(path: Path, options: dict) -> Path:
     return path
 
 
-def show(chain: list, images: np.ndarray) -> np.ndarray:
-    """Send images through networks, one after the other."""
-    for network in chain:
-        images = translate.translate(network, images)
-    return images
-
-
 def pairs_of(direction: str, first: Path, second: Path) -> Pairs:
     """Read the pairs of a direction from the files of the first and the second observation.
 
@@ -56,13 +50,16 @@ def pairs_of(direction: str, first: Path, second: Path) -> Pairs:
     """
     if direction not in DIRECTIONS:
         raise GaltoolsError(f"unknown direction {direction!r}: choose {', '.join(DIRECTIONS)}")
-    pairs = data.load(first)
+    pairs = _read(first)
     if direction == "reverse":
         return swapped(pairs)
     if direction == "forward":
         return pairs
-    again = data.load(second)
+    again = _read(second)
     return reobserved(pairs[: len(again)], again)
+
+
+_read = lru_cache(maxsize=4)(data.load)  # several directions learn from the same files
 
 
 def learn(path: Path, direction: str, build: dict, settings: Settings, files: dict) -> dict:
