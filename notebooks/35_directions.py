@@ -21,7 +21,7 @@
 # **Prerequisites:** the chapters on the residual network and on peak fluxes. About 15 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
-from functools import lru_cache
+from functools import cache
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -101,8 +101,8 @@ copier = translate.load_weights(
 # %% [markdown]
 # ## What each way makes of a galaxy
 #
-# A way is a chain of networks, empty for the two originals. The pictures are on one scale of surface
-# brightness, so that any two of them can be compared.
+# A way is a chain of networks, empty for the two originals. Each network is shown what the way before
+# it made.
 
 # %%
 WAYS = ["SDSS", "reconstructed", "re-observed", "there and back"]
@@ -123,20 +123,28 @@ def last_step(way: str, k: int):
     }[way]
 
 
-@lru_cache(maxsize=6)  # the way there is also the first half of the round trip
-def images(way: str, of_test: bool = True, k: int = 0) -> np.ndarray:
-    """The test galaxies (or those to learn from) as a way shows them, by the networks of seed k."""
-    pairs = test if of_test else learn
+# %% [markdown]
+# The pictures are on one scale of surface brightness, so that any two of them can be compared.
+
+
+# %%
+def shown(way: str, pairs, k: int) -> np.ndarray:
+    """The galaxies of `pairs` as a way shows them, by the networks of seed k."""
     if way in ("SDSS", "CFHTLS"):
         return pairs.source if way == "SDSS" else pairs.target
-    shown, network = last_step(way, k)
-    return translate.translate(network, images(shown, of_test, k))
+    before, network = last_step(way, k)
+    return translate.translate(network, shown(before, pairs, k))
 
 
-order = np.argsort(-test.target[:, 2].sum(axis=(1, 2)))
-chosen = order[np.linspace(0, len(order) - 1, 6).astype(int)[:4]]
+@cache
+def images(way: str, k: int = 0) -> np.ndarray:
+    """The test galaxies as a way shows them."""
+    return shown(way, test, k)
+
 
 # %% mystnb={"figure": {"caption": "Four test galaxies, bright to faint, on every way. What comes from a network has no noise: compare the background of the first two rows with that of the third and fourth.", "name": "fig-directions-galaxies"}, "image": {"alt": "Seven rows of colour stamps of the same four galaxies: SDSS, reconstructed, re-observed, there and back, translated to CFHTLS, translated from CFHTLS, CFHTLS."}} tags=["hide-input"]
+order = np.argsort(-test.target[:, 2].sum(axis=(1, 2)))
+chosen = order[np.linspace(0, len(order) - 1, 6).astype(int)[:4]]
 fig, axes = plt.subplots(len(WAYS), 4, figsize=(plots.WIDTH, 1.42 * len(WAYS)))
 fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
 for line, way in zip(axes, WAYS, strict=True):
@@ -176,7 +184,7 @@ def residual(shown: np.ndarray, band: int = 2) -> np.ndarray:
 
 lines = {
     f"{way}, seed {k}": intervals.estimate(
-        lambda x: np.sqrt(x.mean(-1)), residual(images(way, k=k)), n_boot
+        lambda x: np.sqrt(x.mean(-1)), residual(images(way, k)), n_boot
     )
     for way in ["SDSS", "reconstructed", "re-observed", "there and back", "CFHTLS to SDSS"]
     for k in range(1 if way in ("SDSS", "reconstructed") else seeds)
@@ -214,7 +222,7 @@ def bits(way: str, k: int) -> np.ndarray:
     """Information of each test galaxy when the redshift is learnt from this way's images."""
     noise = np.median(learn.noise[:, int(way in OF_CFHTLS)], axis=0)
     pixel = scale_there if way in OF_CFHTLS else scale
-    tables = [fluxes.features(images(way, it, k), noise, pixel) for it in (False, True)]
+    tables = [fluxes.features(x, noise, pixel) for x in (shown(way, learn, k), images(way, k))]
     density = fluxes.FluxRedshift(tables[0], learn.redshift, k).density(tables[1], edges)
     return information.bits(density, z, edges, prior)
 
