@@ -29,7 +29,7 @@ SVG = "image/svg+xml"
 VECTOR = '<a class="vector" href="../vector/{name}" download>This figure as SVG</a>'
 QUOTED = """:::{{admonition}} Where the numbers on this page come from
 :class: provenance
-{n} runs of notebooks; profile {profile}, seed {seed}, made {made}, device {device}; galtools
+{runs}; profile {profile}, seed {seed}, made {made}, device {device}; galtools
 {version}. The pages of the chapters say it one by one.
 :::"""
 NOT_RUN = "*(not run)*"  # stands for every number that is not there
@@ -235,7 +235,8 @@ def quoted(text: str, records: dict[str, dict]) -> str:
     for key in ("profile", "seed", "made", "device", "version"):
         values = sorted({str(record[key]) for record in used})
         told[key] = values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"
-    return f"{text.rstrip()}\n\n{QUOTED.format(n=len(used), **told)}\n"
+    runs = f"{len(used)} run{'s' * (len(used) > 1)} of notebooks"
+    return f"{text.rstrip()}\n\n{QUOTED.format(runs=runs, **told)}\n"
 
 
 def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] | None = None):
