@@ -1,0 +1,238 @@
+"""How well anyone could know the redshift from an image: three ways, and what is left to lose.
+
+The pixels of each image are compressed to the brightness of its galaxy in five bands and to its
+size (`fisher`). Of these, the posterior of the simulator's latent numbers is found exactly and
+locally (`posterior`, `latents`), and an estimator learns it from simulated galaxies that are
+measured with the same errors. All give densities of redshift in the same bins.
+"""
+
+import math
+
+import numpy as np
+import torch
+
+from galtools import data, paths, redshift
+from galtools.errors import GaltoolsError
+from galtools.fidelity import information, redshifts
+from galtools.mapping import fisher, latents, posterior, sensitivity
+from galtools.mapping.fluxes import FluxRedshift
+from galtools.redshift import Ensemble, Grid
+from galtools.simulate import noise
+from galtools.surveys import BANDS, CFHTLS, SDSS
+
+SIDES = ("source", "target")
+LIBRARY = 20000  # simulated galaxies among which the climb to the modes starts
+STARTS = 4  # for each type of galaxy
+CHUNK = 24  # galaxies at a time
+AGAIN = 3  # times as many draws for galaxies that were refused
+ARRAYS = ("z", "density", "effective", "good", "mean", "scatter", "local_mean", "local_scatter")
+ARRAYS += ("parts_mean", "parts_scatter", "measured", "errors")
+
+
+def surveys_of(pairs) -> tuple:
+    """Source and target survey of simulated pairs, on the grid that the images have."""
+    same = pairs.source.shape == pairs.target.shape
+    return (SDSS, CFHTLS.on_grid_of(SDSS)) if same else (SDSS, CFHTLS)
+
+
+def measured(pairs, side: str, pixels: fisher.Pixels):
+    """What is measured of n galaxies: ln fluxes and ln R (n, 6), and relative errors (n, 6, 6).
+
+    The best estimates given the pixels; the errors are those of the pixels alone.
+    """
+    table, whole = pairs.catalogue, pixels.whole()
+    errors = np.linalg.inv(whole.information)
+    off = np.einsum("nij,nj->ni", errors, whole.score)
+    magnitude = np.stack([table[f"{side}_{band}"] for band in BANDS], axis=1)
+    calibration = np.stack([table[f"{side}_calibration_{band}"] for band in BANDS], axis=1)
+    truth = np.log(10) * 0.4 * (22.5 - magnitude) + np.log(calibration)
+    light = truth + np.log(np.maximum(1 + off[:, :5], 0.05))
+    size = np.log(np.asarray(table["half_light_radius"], float)) + off[:, 5]
+    scale = np.concatenate([np.exp(light - truth), np.ones((len(size), 1))], axis=1)
+    return np.column_stack([light, size]), errors / scale[:, :, None] / scale[:, None]
+
+
+def covariance(errors) -> np.ndarray:
+    """Errors of the data as the latents foresee them, (types, n, 6, 6).
+
+    To those of the pixels comes the calibration of each band and, as sizes differ among galaxies of
+    one kind, the scatter of ln R.
+    """
+    whole = np.repeat(errors[None], len(latents.TYPES), axis=0)
+    band = np.arange(len(BANDS))
+    whole[:, :, band, band] += noise.CALIBRATION**2
+    whole[:, :, -1, -1] += latents.SIZE_SCATTER[:, None] ** 2
+    return whole
+
+
+def target(light, values, errors) -> posterior.Target:
+    """Posterior of galaxies measured as `values` (n, 6) with `errors` (n, 6, 6).
+
+    Errors are normal in the fluxes themselves, in units of the measured ones.
+    """
+    precision = torch.from_numpy(np.linalg.inv(covariance(errors)))
+    seen = torch.from_numpy(values)
+
+    def residual(x, kind, galaxy):
+        off = light.predict(x, kind) - seen[galaxy]
+        return torch.cat([off[:, :-1].exp() - 1, off[:, -1:]], dim=1)
+
+    return posterior.Target(residual, precision, light)
+
+
+def starts(light, values, errors, seed: int = 0):
+    """Latents (n, 12, 9) and types (n, 12) of the simulated galaxies most like the measured ones.
+
+    Each is made as bright in r as the galaxy is.
+    """
+    x, kind, _ = latents.draw(LIBRARY, seed, light.limit)
+    shown, seen = light.predict(x, kind), torch.from_numpy(values)
+    lower = torch.linalg.cholesky(torch.from_numpy(np.linalg.inv(covariance(errors))))
+    found, kinds = [], []
+    for number in range(len(latents.TYPES)):
+        own, some = shown[kind == number], x[kind == number]
+        brighter = seen[:, None, 2] - own[:, 2]
+        off = own - seen[:, None]
+        off[..., :-1] += brighter[..., None]
+        distance = (off @ lower[number]).square().sum(-1)
+        best = distance.topk(STARTS, dim=1, largest=False).indices
+        like = some[best].clone()
+        like[..., 1] -= 2.5 / math.log(10) * brighter.gather(1, best)
+        found.append(like)
+        kinds.append(torch.full(best.shape, number))
+    return torch.cat(found, dim=1), torch.cat(kinds, dim=1)
+
+
+def posteriors(light, values, errors, draws: int, points: int, seeds: int, seed: int = 0) -> dict:
+    """Exact and local posteriors of the redshift of n galaxies, as a dict of arrays.
+
+    The draws of each galaxy are dealt out to `seeds` hands, each of which gives a density. A galaxy
+    is explored once more, with more draws, before it is refused.
+    """
+    parts = []
+    for first in range(0, len(values), CHUNK):
+        some = slice(first, first + CHUNK)
+        one = _explored(light, values[some], errors[some], draws, points, seeds, seed)
+        bad = np.flatnonzero(~one["good"])
+        if len(bad):
+            rows, more = bad + first, (AGAIN * draws, 2 * points, seeds, seed + 1)
+            again = _explored(light, values[rows], errors[rows], *more)
+            for name, array in one.items():
+                array[bad] = again[name]
+        parts.append(one)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _explored(light, values, errors, draws, points, seeds, seed) -> dict:
+    begin = starts(light, values, errors, seed)
+    found, modes = posterior.explore(target(light, values, errors), *begin, draws, points, seed)
+    hands = [
+        posterior.Draws(
+            found.x[:, k::seeds], found.kind[:, k::seeds], found.log_weight[:, k::seeds]
+        )
+        for k in range(seeds)
+    ]
+    edges = Grid().edges
+    arrays = {"effective": found.effective}
+    arrays["mean"], arrays["scatter"] = posterior.moments(found)
+    arrays["local_mean"], arrays["local_scatter"] = posterior.local(modes)
+    arrays = {name: value.numpy() for name, value in arrays.items()}
+    each = np.stack([posterior.density(hand, edges) for hand in hands], axis=1)
+    return {**arrays, "good": found.good, "density": each}
+
+
+def measure(path, side: str, n: int, draws: int, points: int, seeds: int, limit=17.8) -> dict:
+    """Everything about one side of the first n simulated pairs of a file, `ARRAYS`."""
+    pairs = data.load(path, slice(n))
+    known = {"seed", "galaxy", f"{side}_calibration_r"}
+    if not known <= set(pairs.catalogue.colnames):
+        raise GaltoolsError(f"{path} is not a simulation: what galaxies truly are is not known")
+    surveys, index = surveys_of(pairs), SIDES.index(side)
+    number, galaxies = int(pairs.catalogue["seed"][0]), np.asarray(pairs.catalogue["galaxy"])
+    images = getattr(pairs, side)
+    pixels, mean, scatter = sensitivity.look_up(number, galaxies, surveys, index, images, limit)
+    values, errors = measured(pairs, side, pixels)
+    light = latents.Light(surveys[index], limit)
+    found = posteriors(light, values, errors, draws, points, seeds)
+    about = {"parts_mean": mean, "parts_scatter": scatter, "measured": values, "errors": errors}
+    return {**found, **about, "z": np.asarray(pairs.catalogue["redshift"], float)}
+
+
+def save(new, path, **options) -> None:
+    """Write what `measure` finds on both sides of `path` to an npz file `new`."""
+    both = {side: measure(path, side, **options) for side in SIDES}
+    np.savez(new, **{f"{s}_{name}": both[s][name] for s in SIDES for name in ARRAYS})
+
+
+def load(path) -> dict[str, dict[str, np.ndarray]]:
+    """Read what `save` wrote: arrays by side and name."""
+    with np.load(path) as file:
+        return {side: {name: file[f"{side}_{name}"] for name in ARRAYS} for side in SIDES}
+
+
+def features(values) -> np.ndarray:
+    """Five magnitudes, four colours and ln R, (n, 10), of ln fluxes and ln R (n, 6)."""
+    return np.column_stack([values, np.diff(values[:, :-1], axis=1)])
+
+
+def simulated(light, n: int, like: dict, seed: int = 0):
+    """Measure n simulated galaxies with the errors of the measured galaxies most like them.
+
+    Returns ln fluxes and ln R (n, 6), and redshifts (n,). Like means in r brightness and size;
+    errors are taken over in nanomaggies.
+    """
+    x, kind, normal = latents.draw(n, seed, light.limit)
+    truth = light.predict(x, kind).numpy()
+    truth[:, -1] += latents.SIZE_SCATTER[kind] * normal
+    seen, rng = like["measured"], np.random.default_rng([seed, 34])
+    apart = ((truth[:, None, [2, 5]] - seen[:, [2, 5]]) ** 2).sum(2)
+    near = apart.argmin(axis=1)
+    lower = np.linalg.cholesky(like["errors"])[near]
+    error = np.einsum("nij,nj->ni", lower, rng.standard_normal(truth.shape))
+    error[:, :-1] *= np.exp(seen[near, :-1] - truth[:, :-1])
+    error[:, :-1] += noise.CALIBRATION * rng.standard_normal((n, len(BANDS)))
+    error[:, :-1] = np.log(np.maximum(1 + error[:, :-1], 0.05))
+    return truth + error, x[:, 0].numpy()
+
+
+def learnt(light, sizes, like: dict, seeds: int) -> dict[tuple[int, int], np.ndarray]:
+    """Densities (n, bins) of estimators that learnt from so many galaxies, {(size, seed): ...}."""
+    found = {}
+    for k in range(seeds):
+        values, z = simulated(light, max(sizes), like, seed=100 + k)
+        for size in sizes:
+            pupil = FluxRedshift(features(values[:size]), z[:size], k)
+            found[size, k] = pupil.density(features(like["measured"]), Grid().edges)
+    return found
+
+
+def readings(store: paths.Results, images: dict, source, seed: int = 0) -> dict:
+    """Densities that networks read, {(row, k): (n, bins)}: k numbers the networks of an ensemble.
+
+    `images` holds rows of the comparison, each read by the ensemble that was retrained on it; the
+    row "source" is read by the ensemble that learnt from source images. What belongs to a second
+    observation is read by the truth's.
+    """
+    found = {}
+    for row, shown in {**images, "source": source}.items():
+        if row == "source":
+            file = redshifts.estimator_file(store, "SDSS", seed)
+        else:
+            name = "truth" if row == "again" else row
+            file = paths.need(store.weights("redshift", f"cross_{name}", seed), "24_redshift")
+        for k, one in enumerate(Ensemble.load(file).densities(shown)[1]):
+            found[row, k] = one
+    return found
+
+
+def bits(density, z, prior, good=None) -> np.ndarray:
+    """Information (n,) in bits; NaN for galaxies that were refused."""
+    known = information.bits(density, z, redshift.Grid().edges, prior)
+    return known if good is None else np.where(good, known, np.nan)
+
+
+def local_bits(found: dict, name: str, prior) -> np.ndarray:
+    """Information (n,) of the local posterior `name`: "local" or "parts"."""
+    edges = Grid().edges
+    density = information.gaussian_density(found[f"{name}_mean"], found[f"{name}_scatter"], edges)
+    return information.bits(density, found["z"], edges, prior)
