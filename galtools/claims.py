@@ -39,6 +39,12 @@ CLAIMS = (
     Claim("Uncertain peaks cost redshift information", "23_peaks", "peaks", "peaks lose"),
     Claim("Every model loses redshift information", "24_redshift", "redshift", "than (its|the) "),
     Claim("Some models lose more than others", "24_redshift", "redshift", "than [A-Z]"),
+    Claim(
+        "The mapping itself loses information",
+        "32_natures_spread",
+        "spread",
+        "(peak|colour|estimated).*: look",
+    ),
     Claim("The mapping itself loses information", "35_directions", "directions"),
     Claim("Imperfect translations are still useful", "24_redshift", "redshift", "still useful"),
     Claim("Imperfect translations are still useful", "37_useful", "useful", "translated help"),

@@ -31,7 +31,8 @@ def test_both_kinds_of_tables_are_counted_and_the_absent_are_named(folder):
     assert list(counts.loc["Uncertain peaks cost redshift information"]) == [0, 1, 0]
     assert list(counts.loc["The mapping itself loses information"]) == [1, 0, 0]
     absent = set(found[found["verdict"] == "not run"]["chapter"])
-    assert absent == {"21_pixels", "22_morphology", "24_redshift", "37_useful"}
+    ran = {"23_peaks", "35_directions"}
+    assert absent == {claim.chapter for claim in claims.CLAIMS} - ran
     assert len(counts) == len({claim.text for claim in claims.CLAIMS})
 
 

@@ -1,0 +1,429 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Nature's spread: what an SDSS image leaves open
+#
+# One galaxy gives many images, and one image could come from many galaxies. The paper suspects that
+# much of what translators lose is lost by this many-to-many mapping, whatever the model. How much
+# does nature itself leave open between an SDSS image and the CFHTLS image of the same galaxy?
+#
+# **What you will learn**
+#
+# - how the law of total variance takes a spread apart: noise, look-alikes, and what SDSS tells;
+# - two ways to find galaxies that look alike, and why they have to agree;
+# - when to refuse an answer, although the formula gives one.
+#
+# **Prerequisites:** the chapters on the two surveys and on the redshift estimator. About 20 minutes.
+
+# %% tags=["hide-input", "remove-stderr"]
+from itertools import product
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from myst_nb import glue
+
+from galtools import manifest, panels, paths, plots, simulate, spread_panels
+from galtools.fidelity import intervals
+from galtools.mapping import library, looks, nature, variance
+from galtools.mapping import seeds as seeds_agree
+
+plots.use_style()
+
+# %% tags=["parameters"]
+profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+seed: int = 0  # every random number follows from it
+results: str = "results"  # folder of all artefacts
+seeds: int = 2  # independent samples of galaxies, each with a network of its own
+n_galaxies: int = 1040  # galaxies in each sample
+n_again: int = 64  # how many of them are observed again and again
+n_looks: int = 6  # observations of each of these, by both surveys
+n_asked: int = 600  # galaxies of which the library is asked what they are
+neighbours: int = 40  # look-alikes of each galaxy
+directions: int = 8  # of the latent space in which they are looked for
+worse: list = [0.02, 0.05, 0.1]  # scatter of the zero points in three worse surveys
+limit: float = 17.8  # faintest r magnitude
+grid: str = "sdss"  # pixels of CFHTLS, as in the first chapter
+n_boot: int = 300  # resamples of the galaxies behind each interval
+
+# %% [markdown]
+# ## Three reasons to differ
+#
+# Measure a number $T$ on CFHTLS images: a colour, a peak, an estimated redshift. It differs from image
+# to image. With $S$ the SDSS image of the same galaxy, the *law of total variance* names three reasons,
+#
+# $$ \mathrm{Var}\,T = \underbrace{\mathrm{E\,Var}(T \mid \mathrm{galaxy})}_{\text{noise}}
+#  + \underbrace{\mathrm{E\,Var}\big(\mathrm{E}[T \mid \mathrm{galaxy}] \,\big|\, S\big)}_{\text{look-alikes}}
+#  + \underbrace{\mathrm{Var}\,\mathrm{E}[T \mid S]}_{\text{told by SDSS}} . $$
+#
+# *Noise* is what another CFHTLS image of the same galaxy would change: photons, seeing, the place
+# between the pixels, the zero point. *Look-alikes* are different galaxies that SDSS cannot tell apart
+# and CFHTLS can. These two no translator can foresee. The rest it could know.
+#
+# Real galaxies have one image per survey, which is why this stayed a suspicion. A simulation looks as
+# often as one likes: here every sample holds galaxies seen once, and some seen again and again by
+# both surveys. Noise of the two surveys is independent, so that any SDSS image of a galaxy can be
+# combined with any CFHTLS image of it: $K \times K$ pairs.
+
+# %%
+store = paths.Results(results, profile)
+weights = {
+    survey: paths.need(store.weights("redshift", survey, seed), "16_redshift_estimator")
+    for survey in ("SDSS", "CFHTLS")
+}
+scatters = [0.0, *worse]
+sizes = {"n": n_galaxies, "n_again": n_again, "looks": n_looks, "limit": limit}
+samples = {}
+for k in range(seeds):
+    options = {**sizes, "seed": 1000 * (seed + 1) + k, "worse": scatters}
+    columns = looks.make(store.data(f"spread{k}"), weights, k, grid, **options)
+    samples[k] = nature.Sample(columns)
+targets = {k: sample.targets() for k, sample in samples.items()}
+
+# %% [markdown]
+# Only numbers are kept, ten of each CFHTLS image: total light within five arcsec, the brightest
+# pixel in $r$ and in $u$, three colours, a concentration (light within two arcsec over that within
+# four), an asymmetry, and the redshift that the network of CFHTLS reads from the image; the true
+# redshift stands beside it. A full fit of the morphology would take half a second a galaxy and band,
+# thousands of times. Two *seeds* are two samples without a galaxy in common, read by two networks that
+# were trained apart.
+#
+# ## Look-alikes, first way: neighbours
+#
+# What does an SDSS image let one expect of $T$? Look at other galaxies whose SDSS images are alike.
+# *Alike* is what a network makes of it: the last hidden layer of the redshift estimator of SDSS, in its
+# few leading directions. Distances there are measured in units of the noise, which the repeated looks
+# show: two images of one galaxy are $\sqrt{2d}$ apart in $d$ directions. A galaxy is never its own
+# look-alike, whichever of its images is asked.
+#
+# A fit linear in place through the neighbours gives weights $w$ of sum one, and with them
+# $\hat T = \sum w T$. From a fit of finitely many neighbours $T$ misses by more than its spread, and
+# exactly so by
+#
+# $$ \mathrm{E}\,(T - \hat T)^2 = \mathrm{Var}(T \mid S)\,\big(1 + \textstyle\sum w^2\big) , $$
+#
+# so that the spread follows without a bias. A network that learnt redshifts need not look at
+# everything. So a second kind of place is tried: the light in three rings in five bands.
+
+# %%
+spaces = {
+    k: {
+        "latent space": sample.places(sample.columns["latent"][:, 0], directions),
+        "light in rings": sample.ring_places(0.0),
+    }
+    for k, sample in samples.items()
+}
+rows, closeness = {}, {}
+for k, ways in spaces.items():
+    for way, places in ways.items():
+        found = nature.by_neighbours(places, targets[k][0], neighbours)
+        closeness[way, k] = found["closeness"]
+        for i, quantity in enumerate(looks.QUANTITIES):
+            pick = targets[k][..., i], found["mean"][..., i], found["crowding"]
+            rows[quantity, way, k] = variance.stack(*pick)
+table = variance.tidy(rows, n_boot, seed)
+
+# %% tags=["hide-input"]
+made = manifest.make(
+    store.table("natures_spread"),
+    lambda path: table.to_csv(path, index=False),
+    params={**sizes, "neighbours": neighbours, "directions": directions, "n_boot": n_boot},
+    modules=["galtools.mapping.nature"],
+    inputs=[store.data(f"spread{k}") for k in range(seeds)],
+    seed=seed,
+)
+
+
+# %% mystnb={"figure": {"caption": "A galaxy of middling brightness, a second observation of it, and three other galaxies that look alike to the network, as seen by both surveys.", "name": "fig-spread-stamps"}, "image": {"alt": "Two rows of five colour stamps: SDSS above, the sharper CFHTLS below."}} tags=["hide-input"]
+places, sample = spaces[0]["latent space"], samples[0]
+order = np.argsort(sample.first("r_magnitude")[:n_again])
+chosen = int(order[len(order) // 2])
+alike, _ = variance.nearest(
+    places[0, [chosen]], places[0], np.array([chosen]), np.arange(n_galaxies), 3
+)
+shown = [(chosen, 0), (chosen, 1), *((int(g), 0) for g in alike[0])]
+seen = [
+    simulate.pairs(1, 1000 * (seed + 1), galaxy, grid=grid, observation=look, limit=limit)
+    for galaxy, look in shown
+]
+titles = ["a galaxy", "again", *["look-alike"] * 3]
+sides = [np.concatenate([getattr(pair, side) for pair in seen]) for side in ("source", "target")]
+plots.stamps(sides, ["SDSS", "CFHTLS"], titles)
+plt.show()
+
+# %% [markdown]
+# The first two columns differ by noise, the others by nature. What makes galaxies alike to a
+# network that estimates redshifts is colour, brightness and concentration; which way a galaxy is
+# turned, where its knots lie and what stands beside it, is all the same to it.
+
+# %% mystnb={"figure": {"caption": "Shares of noise and of look-alikes in the variance of what CFHTLS sees, with 95 % intervals over galaxies. What is missing to one is told by SDSS. Round: seed 0; square: seed 1. Shares too small for the axis, or not above zero, are left out.", "name": "fig-spread-shares"}, "image": {"alt": "Ten lines with points on a logarithmic axis from a hundredth of a per cent to one. Noise is mostly below one per cent; look-alikes lie between half a per cent and a tenth, and near one for the asymmetry."}} tags=["hide-input"]
+spread_panels.shares(table, looks.QUANTITIES)
+plt.show()
+
+# %% [markdown]
+# Both kinds of place give *upper limits*: no function of an image tells more than the image, so what
+# looks alike in some of its numbers differs at least as much as what looks alike in all. Where a
+# network for redshifts does not look, as at the total light, its look-alikes differ widely; the rings
+# put that right. The nearest neighbours in the latent space are as near as two images of one galaxy
+# (the ratio of these distances is in the table), in the many directions of the rings a few times
+# farther: there, the linear fit has to bridge a gap.
+
+# %% tags=["hide-input"]
+WAYS = list(spaces[0])
+found = table.set_index(["quantity", "way", "seed", "part"])
+best = {
+    q: min(WAYS, key=lambda way, q=q: found.value[q, way, :, "look-alikes"].mean())
+    for q in looks.QUANTITIES
+}
+
+
+def percent(quantity, way, part):
+    """A share of seed 0 with its interval, in per cent."""
+    return panels.with_interval(
+        *100 * found.loc[(quantity, way, 0, part), ["value", "low", "high"]].astype(float)
+    )
+
+
+cells = {
+    q: [f"{found.spread[q, WAYS[0], 0, 'noise']:.3f}", percent(q, WAYS[0], "noise")]
+    + [percent(q, way, "look-alikes") for way in WAYS]
+    + [percent(q, best[q], "told")]
+    for q in looks.QUANTITIES
+}
+names = ["spread", "noise, %", *(f"alike by {way}, %" for way in WAYS), "told, %"]
+pd.DataFrame.from_dict(cells, orient="index", columns=names)
+
+# %% [markdown]
+# The spread is the standard deviation in the quantity's own unit (magnitudes, shares, redshift);
+# *told* stands for the way that leaves less open. Shares of variance are harsh on small things: a
+# per cent of the variance is a tenth of the spread. For redshifts this matters, since the spread of a
+# whole survey is many times the error of a good estimate.
+#
+# Two statements are judged for each quantity: that SDSS tells most of it, more than noise and
+# look-alikes leave open together; and that look-alikes differ by more than the noise of CFHTLS.
+
+# %%
+MOST, MORE = "SDSS tells most of it", "look-alikes differ by more than the noise"
+claims = {}
+for quantity, way in best.items():
+    claims[f"{quantity}: {MOST}"] = (quantity, way), variance.share("told", "noise", "look-alikes")
+    claims[f"{quantity}: {MORE}"] = (quantity, way), variance.share("look-alikes", "noise")
+judged = variance.judge(rows, claims, n_boot, seed)
+panels.keep(judged, store.table("verdicts_spread"), [store.data("spread0")])
+words = judged.groupby("claim").verdict.agg(lambda v: seeds_agree.one_voice(list(v)))
+verdicts = pd.DataFrame(
+    {text: {q: words[f"{q}: {text}"] for q in looks.QUANTITIES} for text in (MOST, MORE)}
+)
+verdicts
+
+# %% [markdown]
+# ## Look-alikes, second way: likelihood
+#
+# Neighbours are near, but how near is near enough? The noise of a simulation is known, so there is an
+# exact answer. Let every galaxy of the sample, drawn without noise, be an entry of a *library*. The
+# probability that an entry, with noise added, gives the observed image is a Gaussian, and these
+# probabilities, normalised, are the posterior: $w \propto p(\text{image} \mid \text{entry})$. Seeing
+# and sub-pixel position are those of each entry, drawn as an observer finds them. The zero points, off by
+# half a per cent, and the brightness of each entry are integrated over in closed form, so that an
+# entry stands for all galaxies that differ from it by brightness alone.
+#
+# Exact, up to the size of the library. How many entries really carry a posterior is its *effective
+# sample size* $1 / \sum w^2$. Below {glue:text}`spread_least:.0f` we refuse the answer.
+
+# %%
+USES = {
+    "5 total fluxes": nature.whole,
+    "5 total fluxes, 5 cores": nature.core_and_whole,
+    "3 rings in 5 bands": lambda rings: rings,
+}
+lines = {}
+for name, use in USES.items():
+    size = np.concatenate(
+        [nature.ask(sample, 0.0, min(n_asked, 100), limit, use).size for sample in samples.values()]
+    )
+    low, middle, high = np.percentile(size, [10, 50, 90])
+    share = 100 * np.mean(size >= library.LEAST)
+    lines[name] = [f"{middle:.1f} ({low:.1f} to {high:.1f})", f"{share:.0f}"]
+columns = ["effective sample size: median (10th to 90th percentile)", "allowed, % of galaxies"]
+pd.DataFrame.from_dict(lines, orient="index", columns=columns)
+
+# %% [markdown]
+# This is the trouble with bright galaxies. SDSS sees them at a signal to noise of hundreds, and
+# among a thousand galaxies hardly one agrees with another to half a per cent in all bands. Ask for
+# more of the image than five fluxes, and each galaxy is alone. All 20,480 pixels at once would be
+# hopeless.
+#
+# So the question is asked of *worse surveys*: the same images, but with zero points that are
+# off by another two, five or ten per cent in each band. That is a survey like any other, its noise is
+# known, and its posterior just as exact. In each of them three ways are compared on the same
+# galaxies: the posterior given the five fluxes; neighbours among the same five fluxes; and neighbours
+# in the latent space, into which the spoilt images are sent.
+
+# %%
+ASKED = [looks.ESTIMATE, looks.TRUTH, "colour g − r", "peak, r"]
+sizes_of, rows_of, check_of = {}, {}, {}
+for k, sample in samples.items():
+    for step, scatter in enumerate(scatters):
+        size, found_rows, check = nature.three_ways(
+            sample, step, scatter, ASKED, n_asked, neighbours, directions, limit
+        )
+        sizes_of[scatter, k], rows_of[scatter, k], check_of[scatter, k] = size, found_rows, check
+
+# %% [markdown]
+# A step is allowed if at least half of its galaxies have the effective sample size, in every seed;
+# the comparison is made on these galaxies alone.
+
+# %%
+allowed = [
+    scatter
+    for scatter in scatters
+    if all(np.mean(sizes_of[scatter, k] >= library.LEAST) >= 0.5 for k in range(seeds))
+]
+statistic = variance.share("look-alikes")
+alike = {}
+for (scatter, k), of in rows_of.items():
+    if scatter in allowed:
+        of = rows_of[scatter, k] = nature.on_same_galaxies(of)
+    for way in nature.WAYS:
+        if way != "posterior" or scatter in allowed:
+            e = intervals.estimate(statistic, of[looks.ESTIMATE, way], n_boot, seed)
+            alike[way, scatter, k] = e
+
+# %% mystnb={"figure": {"caption": "Above: effective sample size of the posterior (median, 10th to 90th percentile of galaxies) against the further scatter of the zero points; below the dashed line an answer is refused. Below: share of look-alikes in the variance of the redshift that CFHTLS estimates, by three ways, with 95 % intervals over galaxies. Round: seed 0; square: seed 1.", "name": "fig-spread-ladder"}, "image": {"alt": "Effective sample sizes rise from five to a hundred as the survey gets worse. The shares of look-alikes rise with them; where the posterior is allowed, it lies close to the neighbours."}} tags=["hide-input"]
+NAMES = {scatter: f"+ {scatter:.0%}" if scatter else "SDSS" for scatter in scatters}
+spread_panels.ladder(sizes_of, alike, NAMES, library.LEAST, "share of look-alikes")
+plt.show()
+
+# %% [markdown]
+# To the left the library has to be silent, and the neighbours speak alone. To the right all three
+# answer. Neighbours and posterior of the *same* five fluxes have to agree there, or one of them would be
+# wrong; where the nearest neighbours are much farther off than the noise, at the left, neighbours
+# must leave more open than there is. The latent space knows more than five fluxes (the core, the
+# shape), and less, since it keeps only what helps its network; it need not agree, but should not be
+# far.
+#
+# The posterior is also asked to check itself: its own variance against how far off the truth really
+# was. *Agree* means that the whole interval of the difference lies within a twentieth of the variance,
+# or, for the check, that of the ratio within a quarter of one.
+
+# %%
+WITHIN, RATIO = 0.05, (0.75, 1.25)
+checked = []
+for scatter in allowed:
+    for quantity, k in product(ASKED, range(seeds)):
+        of, about = rows_of[scatter, k], f"{quantity}, {NAMES[scatter]}"
+        exact = of[quantity, "posterior"]
+        gaps = {
+            way: (intervals.difference(statistic, of[quantity, way], exact, n_boot, seed), WITHIN)
+            for way in nature.WAYS[1:]
+        }
+        ratio = check_of[scatter, k][quantity]
+        ratio = intervals.estimate(lambda x: intervals.ratio_of_means(x) - 1, ratio, n_boot, seed)
+        for way, (gap, bound) in (gaps | {"itself": (ratio, 0.25)}).items():
+            verdict = intervals.verdict(gap, (-bound, bound))
+            line = {"claim": f"{about}: {way}", "seed": k, **vars(gap), "verdict": verdict}
+            checked.append(line)
+agreed = pd.DataFrame(checked, columns=["claim", "seed", "value", "low", "high", "n", "verdict"])
+
+# %% tags=["hide-input"]
+shown = seeds_agree.summary(agreed) if len(agreed) else agreed
+shown.rename(columns={"so it": "they agree"})
+
+# %% tags=["remove-cell"]
+made = manifest.make(
+    store.table("natures_spread_agreement"),
+    lambda path: agreed.to_csv(path, index=False),
+    params={"scatters": scatters, "n_asked": n_asked, "n_boot": n_boot},
+    modules=["galtools.mapping.nature"],
+    inputs=[store.data(f"spread{k}") for k in range(seeds)],
+    seed=seed,
+)
+
+# %% tags=["remove-cell"]
+voices = agreed.groupby("claim").verdict.agg(lambda v: seeds_agree.one_voice(list(v)))
+for name, way in {"same": "equal fluxes", "latent": "latent space", "self": "itself"}.items():
+    of = voices[[claim.endswith(way) for claim in voices.index]] if len(voices) else voices
+    glue(f"spread_{name}_agree", int((of == "holds").sum()), display=False)
+    glue(f"spread_{name}_apart", int((of == "does not hold").sum()), display=False)
+    glue(f"spread_{name}_all", len(of), display=False)
+real = np.concatenate([sizes_of[0.0, k] for k in range(seeds)])
+glue("spread_real", float(np.median(real)), display=False)
+glue("spread_real_share", float(100 * np.mean(real >= library.LEAST)), display=False)
+glue("spread_answered", "answered" if 0.0 in allowed else "refused", display=False)
+glue("spread_least", library.LEAST, display=False)
+listed = ", ".join(NAMES[scatter] for scatter in allowed) or "none of them"
+glue("spread_allowed", listed, display=False)
+
+
+# %% tags=["remove-cell"]
+def named(claim, word):
+    """Quantities of which a claim has a verdict, as a list in words."""
+    return ", ".join(q for q in looks.QUANTITIES if verdicts.loc[q, claim] == word) or "none"
+
+
+for name, claim in {"most": MOST, "more": MORE}.items():
+    glue(f"spread_{name}", named(claim, "holds"), display=False)
+    glue(f"spread_not_{name}", named(claim, "does not hold"), display=False)
+    glue(f"spread_open_{name}", named(claim, seeds_agree.UNDECIDED), display=False)
+for name, quantity in {"estimate": looks.ESTIMATE, "truth": looks.TRUTH}.items():
+    line = found.loc[(quantity, best[quantity], 0, "look-alikes")]
+    glue(f"spread_{name}", percent(quantity, best[quantity], "look-alikes"), display=False)
+    glue(f"spread_{name}_size", float(line.spread * max(line.value, 0) ** 0.5), display=False)
+glue("spread_noise", percent(looks.ESTIMATE, WAYS[0], "noise"), display=False)
+glue("spread_n", n_galaxies, display=False)
+for way, name in zip(WAYS, ("latent", "rings"), strict=True):
+    near = np.median(np.concatenate([closeness[way, k] for k in range(seeds)]))
+    glue(f"spread_near_{name}", float(near), display=False)
+
+# %% [markdown]
+# ## What we found
+#
+# In samples of {glue:text}`spread_n` galaxies, SDSS tells most of what CFHTLS sees of: {glue:text}`spread_most`.
+# It does not of: {glue:text}`spread_not_most`; too small to tell: {glue:text}`spread_open_most`.
+# Look-alikes differ by more than the noise of CFHTLS in: {glue:text}`spread_more`; not in:
+# {glue:text}`spread_not_more`; too small to tell: {glue:text}`spread_open_more`.
+#
+# Of the variance of the redshift that is read from CFHTLS images, the noise of CFHTLS makes
+# {glue:text}`spread_noise` per cent and galaxies that look alike at most {glue:text}`spread_estimate`
+# per cent, which is a standard deviation of {glue:text}`spread_estimate_size:.4f` in redshift. Of the
+# true redshift, look-alikes leave open {glue:text}`spread_truth` per cent
+# ({glue:text}`spread_truth_size:.4f`). No translator can undercut these: it is what a perfect one, asked
+# for one image, gets wrong. Neighbours in the latent space are {glue:text}`spread_near_latent:.1f`
+# times as far apart as two images of one galaxy, in the rings {glue:text}`spread_near_rings:.1f` times.
+#
+# The exact posterior given five fluxes of SDSS as it is rests on {glue:text}`spread_real:.0f` galaxies
+# in the median, {glue:text}`spread_real_share:.0f` per cent of the galaxies reach the least size: it is
+# {glue:text}`spread_answered`. Answered are: {glue:text}`spread_allowed`. There, neighbours of equal
+# fluxes agree with it in {glue:text}`spread_same_agree` of {glue:text}`spread_same_all` comparisons for
+# all seeds, and disagree in {glue:text}`spread_same_apart`; neighbours in the latent space agree in
+# {glue:text}`spread_latent_agree` and disagree in {glue:text}`spread_latent_apart`; its own variance
+# agrees with its misses in {glue:text}`spread_self_agree` and disagrees in
+# {glue:text}`spread_self_apart`. The others are too small to tell.
+#
+# ## Exercises
+#
+# 1. Make the library larger (`-p n_galaxies 4800`). Which steps are allowed now, and does the share of
+#    look-alikes in the latent space fall?
+#
+# ```{dropdown} Solution
+# The effective sample size grows in proportion to the library, so that steps to the left open up. The
+# share of look-alikes falls a little as neighbours come nearer, and stops falling once they are as near
+# as two images of one galaxy.
+# ```
+#
+# 2. Look at fainter galaxies (`-p limit 19.0`), whose fluxes SDSS knows less well. Why does the library
+#    speak sooner, although there are more kinds of galaxies?
+#
+# ```{dropdown} Solution
+# Noise in the u and z bands grows to tens of per cent, so that many more galaxies are compatible with
+# an image. The network has not seen galaxies as faint as these: its estimates, and so its latent space,
+# are not to be trusted there.
+# ```
+#
+# **What's next.** What is left open is one thing, where it gets lost another:
+# [there and back again](35_directions.py).
