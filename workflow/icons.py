@@ -5,9 +5,8 @@ itself. Each icon in it is an entry `name: [width, height, [aliases], "code poin
 """
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
-
-import pydata_sphinx_theme
 
 ENTRY = re.compile(
     r'(?<=[{,])(?P<name>"[\w-]+"|[A-Za-z_$][\w$]*):\[\d+,\d+,\[(?P<aliases>[^\]]*)\],"[0-9a-f]+",'
@@ -39,7 +38,7 @@ def pruned(script: str, wanted: set[str]) -> str:
 
 def prune(html: Path) -> None:
     """Make the script of icons as small as the rendered book allows, from the theme's whole one."""
-    theme = Path(pydata_sphinx_theme.__file__).parent
+    theme = Path(find_spec("pydata_sphinx_theme").origin).parent  # found, not imported: seconds
     whole = next(theme.rglob("static/scripts/fontawesome.js")).read_text()
     for script in html.glob("_static/**/fontawesome.js"):
         script.write_text(pruned(whole, shown(html)))
