@@ -16,8 +16,8 @@ SHOWN = re.compile(r"\bfa-([a-z0-9]+(?:-[a-z0-9]+)*)")
 
 
 def shown(html: Path) -> set[str]:
-    """Name every icon that a page, script or style of the book mentions."""
-    texts = (file for kind in ("html", "js", "css") for file in html.rglob(f"*.{kind}"))
+    """Name every icon that a page or script of the book mentions; styles draw theirs with a font."""
+    texts = (file for kind in ("html", "js") for file in html.rglob(f"*.{kind}"))
     return {
         name
         for file in texts
