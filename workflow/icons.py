@@ -16,7 +16,7 @@ SHOWN = re.compile(r"\bfa-([a-z0-9]+(?:-[a-z0-9]+)*)")
 
 
 def shown(html: Path) -> set[str]:
-    """Name every icon that a page or script of the book mentions; styles draw theirs with a font."""
+    """Name every icon that a page or a script mentions; styles draw theirs with a font."""
     texts = (file for kind in ("html", "js") for file in html.rglob(f"*.{kind}"))
     return {
         name
