@@ -1,10 +1,13 @@
 """Whatever breaks on the way: started again, the results are those of an undisturbed run."""
 
+import itertools
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +94,24 @@ def halfway(tmp_path, monkeypatch):
             once(folder)
     assert (folder / "net" / "checkpoint.safetensors").exists()
     return folder
+
+
+def test_a_wall_clock_that_jumps_about_changes_no_training(tmp_path, straight, monkeypatch):
+    """To 1970 and to 2096 and back, at every look; durations come from a clock that cannot."""
+    jumps = itertools.cycle([4e9, 0.0, 1.7e9])
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    (tmp_path / "jumping").mkdir()
+    assert once(tmp_path / "jumping") == straight
+    made = manifest.read(tmp_path / "jumping" / "net" / "weights.safetensors")
+    seconds = [row["seconds"] for row in made["extra"]["history"]]
+    assert 0 <= seconds[0] <= seconds[-1] <= made["seconds"] + 1 < 100
+
+
+def test_no_duration_is_taken_from_the_wall_clock():
+    sources = [*ROOT.glob("galtools/**/*.py"), *ROOT.glob("workflow/*.py")]
+    assert len(sources) > 50
+    wall = re.compile(r"\btime\.time(_ns)?\(|datetime\.(now|utcnow)\(")
+    assert [path.name for path in sources if wall.search(path.read_text())] == []
 
 
 @pytest.mark.parametrize("damage", ["none", "flip", "cut", "empty", "text"])

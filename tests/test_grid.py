@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -263,3 +264,27 @@ def test_a_plan_that_was_tampered_with_is_refused(tmp_path, change):
     file.write_text(json.dumps({"profile": "tiny", "runs": {name: {**entry, **change}}}))
     with pytest.raises(GaltoolsError):
         grid.load(file)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
+@pytest.mark.parametrize("locked", ["results", "results/grids"])
+def test_read_only_results_are_one_line(tmp_path, locked):
+    import run_grid
+
+    file, results = tmp_path / "my.yaml", tmp_path / "results"
+    file.write_text("profile: tiny\nruns:\n  real: {notebook: 03_real_data}\n")
+    (results / "grids").mkdir(parents=True)
+    (results / "grids" / ".lock").touch()
+    for folder in (*tmp_path.parents, tmp_path, results, results / "grids"):
+        if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
+            folder.chmod(0o755)
+    (tmp_path / locked).chmod(0o555)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(GaltoolsError) as error:
+            run_grid.run(file, results, 1)
+    finally:
+        os.seteuid(0)
+    assert str(error.value) == (
+        f"cannot write in {results}/grids (Permission denied): choose another with RESULTS=FOLDER"
+    )

@@ -1,11 +1,12 @@
-"""Execute a run again from its manifest alone, and compare every artefact with what it left.
+"""Execute runs again from their manifests alone, and compare every artefact with what they left.
 
-    python workflow/reproduce.py results/quick/notebooks/11_residual.ipynb [--cores 2]
+    python workflow/reproduce.py results/quick/notebooks/11_residual.ipynb [MORE ...] [--cores 2]
 
-The manifest names the notebook, the value of every parameter, and the same of each run whose
-artefacts it read; all of them are executed in a fresh folder, results/reproduced/<run>. Artefacts
-should be the same bytes. Where one is not, the largest difference of its numbers is shown, and
-what has changed since: code, packages, or only the clock.
+A manifest names the notebook, the value of every parameter, and the same of each run whose
+artefacts it read; all of them are executed, each once, in a fresh folder, results/reproduced/<run>
+(of several runs, the name of the first). Artefacts should be the same bytes. Where one is not, the
+largest difference of its numbers is shown, and what has changed since: code, packages, or only the
+clock.
 """
 
 import argparse
@@ -38,12 +39,18 @@ def read(run: Path) -> tuple[Path, dict]:
     return notebook.parents[1], record
 
 
-def plan(record: dict, file: Path) -> Path:
-    """Write the plan of a run and of all that it needs, as a grid would."""
-    own = {name: record[name] for name in ("notebook", "parameters", "needs")}
-    runs = {**record["ancestors"], record["run"]: own}
+def plan(records: list[dict], file: Path) -> Path:
+    """Write the plan of some runs and of all that they need, as a grid would."""
+    runs: dict[str, dict] = {}
+    for record in records:
+        own = {name: record[name] for name in ("notebook", "parameters", "needs")}
+        for name, entry in {**record["ancestors"], record["run"]: own}.items():
+            if runs.setdefault(name, entry) != entry:
+                raise GaltoolsError(f"these manifests differ on {name}: reproduce them one by one")
+    if len({record["profile"] for record in records}) > 1:
+        raise GaltoolsError("these runs are of several profiles: reproduce them one by one")
     entries = {name: {**entry, "group": "", "cores": 1} for name, entry in runs.items()}
-    manifest.write_json(file, {"profile": record["profile"], "runs": entries})
+    manifest.write_json(file, {"profile": records[0]["profile"], "runs": entries})
     return file
 
 
@@ -116,17 +123,8 @@ def verdict(old: Path, new: Path, checksum: str) -> tuple[bool, str]:
     return False, f"differs by up to {largest:.2g} of the largest number"
 
 
-def reproduce(run: Path, folder: Path | None, count: int) -> bool:
-    """Execute and compare; tell whether every artefact came out the same."""
-    original, record = read(run)
-    folder = folder or paths.ROOT / "results" / "reproduced" / record["run"]
-    shutil.rmtree(folder, ignore_errors=True)
-    file = plan(record, folder / "grids" / "reproduced" / "plan.json")
-    runs = run_grid.execute(file, count)
-    again = runs[record["run"]]
-    if not again.stamp.exists():
-        print(run_grid.summary(runs, file.parent))
-        return False
+def compare(original: Path, record: dict, again: pipeline.Run) -> bool:
+    """Say of every artefact of a run, and tell of all, whether it came out the same."""
     alike = True
     for name, checksum in record["artefacts"].items():
         same, words = verdict(
@@ -141,14 +139,28 @@ def reproduce(run: Path, folder: Path | None, count: int) -> bool:
     return alike
 
 
+def reproduce(files: list[Path], folder: Path | None, count: int) -> bool:
+    """Execute and compare; tell whether every artefact of every run came out the same."""
+    found = [read(file) for file in files]
+    records = [record for _, record in found]
+    folder = folder or paths.ROOT / "results" / "reproduced" / records[0]["run"]
+    shutil.rmtree(folder, ignore_errors=True)
+    file = plan(records, folder / "grids" / "reproduced" / "plan.json")
+    runs = run_grid.execute(file, count)
+    if not all(runs[record["run"]].stamp.exists() for record in records):
+        print(run_grid.summary(runs, file.parent))
+        return False
+    return all([compare(original, record, runs[record["run"]]) for original, record in found])
+
+
 def main() -> bool:
-    """Read the command line and reproduce one run."""
+    """Read the command line and reproduce."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, help="an executed notebook, or its manifest")
+    parser.add_argument("runs", type=Path, nargs="+", help="executed notebooks, or manifests")
     parser.add_argument("--folder", type=Path, help="where to work; emptied first")
     parser.add_argument("--cores", type=int, default=cores())
     args = parser.parse_args()
-    return reproduce(args.run, args.folder and args.folder.absolute(), args.cores)
+    return reproduce(args.runs, args.folder and args.folder.absolute(), args.cores)
 
 
 if __name__ == "__main__":
