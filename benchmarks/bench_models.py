@@ -1,49 +1,62 @@
 """Throughput of the networks, side by side with peers of matched size, in one run.
 
+    python benchmarks/bench_models.py
+
 Peers: diffusers' UNet2DModel and MONAI's DiffusionModelUNet against the denoiser, transformers'
 Swin2SR and MONAI's SwinUNETR against the Swin, routing by plain loops against `route`, and 50 steps
 of DDIM against the sampler's default. Peers see what ours sees, on the same packed pixels, and are
-about as large. Every time is the best of several repeats. transformers and monai are not needed by
-anything else: ``uv pip install transformers monai`` before, or their lines say so.
+about as large. Every time is the best of several, taken in turns with the peers, so that a busy
+machine hits all alike. transformers and monai are needed by nothing else: install the extra `bench`
+before. The table is kept in benchmarks/models.json, with what it was measured on.
 """
 
-import csv
+import json
+import platform
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
-from galtools import models
+from galtools import manifest, models
 from galtools.models import capsule
 from galtools.models.common import count_parameters
 
-OUT = Path(__file__).resolve().parents[1] / "_build" / "benchmarks" / "models.csv"
-BATCH, SIDE, REPEATS = 16, 32, 5
+OUT = Path(__file__).parent / "models.json"
+BATCH, SIDE, REPEATS = 16, 32, 9
+PEERS = ("diffusers", "monai", "transformers")
 
 
-def best(work) -> float:
-    """Seconds of the fastest of several runs, after one to warm up."""
-    work()
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+def fastest(works: dict) -> dict:
+    """Seconds of the fastest of several runs of each work, in turns, after one to warm up."""
+    times = {name: [] for name in works}
+    for turn in range(REPEATS + 1):
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    return {name: min(each) for name, each in times.items()}
 
 
-def training_and_inference(network, *inputs) -> tuple[float, float]:
-    """Images per second, forward and backward, and forward alone."""
+def training(network, inputs):
+    """Return one forward and backward pass, as a work."""
 
-    def step():
+    def work():
         network.zero_grad()
         network(*inputs).square().mean().backward()
 
-    def forward():
+    return work
+
+
+def inference(network, inputs):
+    """Return one forward pass, as a work."""
+
+    def work():
         with torch.no_grad():
             network(*inputs)
 
-    return BATCH / best(step), BATCH / best(forward)
+    return work
 
 
 def unet_of_diffusers(channels, out):
@@ -118,72 +131,109 @@ def loop_route(predictions, iterations):
     return torch.stack(found, dim=1)
 
 
-def networks():
-    """Yield name, parameters, and images per second in training and inference."""
-    x = torch.randn(BATCH, 5, SIDE, SIDE)
-    for name in models.names():
-        network = models.build(name, "cross", "quick")
-        if count_parameters(network):
-            yield name, count_parameters(network), *training_and_inference(network, x)
+def compared(cases: dict) -> list[dict]:
+    """Time networks in turns; `cases` gives each name its network and its inputs."""
+    rates = {}
+    for kind, make in (("training", training), ("inference", inference)):
+        works = {name: make(answer(network), inputs) for name, (network, inputs) in cases.items()}
+        rates[kind] = {name: BATCH / seconds for name, seconds in fastest(works).items()}
+    first = next(iter(cases))
+    return [
+        {
+            "what": name, "parameters": count_parameters(network),
+            **{f"{kind}, images/s": round(found[name], 1) for kind, found in rates.items()},
+            **{f"{kind}, {first} is faster": round(found[first] / found[name], 2)
+               for kind, found in rates.items()},
+        }
+        for name, (network, _) in cases.items()
+    ]  # fmt: skip
 
 
-def peers():
-    """Yield the same for the denoiser and for the libraries' networks; those not at hand last."""
-    denoiser = models.build("diffusion", "cross", "quick")
+def swins() -> list[dict]:
+    """Compare the Swin with those of the libraries."""
     x = torch.randn(BATCH, 5, SIDE, SIDE)
-    packed, z = torch.nn.functional.pixel_unshuffle(x, 2), denoiser.cosines(x)
-    context, t = denoiser.context(x, x), torch.full((BATCH,), 500)
+    packed = torch.nn.functional.pixel_unshuffle(x, 2)
+    large = torch.randn(BATCH // 4, 5, 2 * SIDE, 2 * SIDE)  # as many pixels
+    return compared({
+        "swin": (models.build("swin", "cross", "quick"), (x,)),
+        "transformers Swin2SR": (swin_of_transformers(), (packed,)),
+        "MONAI SwinUNETR": (swin_of_monai(), (large,)),
+    })  # fmt: skip
+
+
+def denoisers() -> list[dict]:
+    """Compare the denoiser with the U-Nets of the libraries."""
+    whole = models.build("diffusion", "cross", "quick")
+    x = torch.randn(BATCH, 5, SIDE, SIDE)
+    z, t = whole.cosines(x), torch.full((BATCH,), 500)
+    with torch.no_grad():
+        context = whole.context(x, x)
     both = torch.cat([z, context], dim=1)
-    cases = {
-        "denoiser": (lambda: denoiser.denoiser, (z, context, t)),
-        "diffusers UNet2DModel": (lambda: unet_of_diffusers(both.shape[1], z.shape[1]), (both, t)),
-        "MONAI DiffusionModelUNet": (lambda: unet_of_monai(both.shape[1], z.shape[1]), (both, t)),
-        "transformers Swin2SR": (swin_of_transformers, (packed,)),
-        "MONAI SwinUNETR": (swin_of_monai, (torch.randn(BATCH // 4, 5, 2 * SIDE, 2 * SIDE),)),
-    }
-    for name, (make, inputs) in cases.items():
-        try:
-            network = make()
-        except ImportError as error:
-            yield f"{name}: not measured, {error.name} is not installed", "", "", ""
-            continue
-        yield name, count_parameters(network), *training_and_inference(answer(network), *inputs)
+    channels = (both.shape[1], z.shape[1])
+    return compared({
+        "denoiser": (whole.denoiser, (z, context, t)),
+        "diffusers UNet2DModel": (unet_of_diffusers(*channels), (both, t)),
+        "MONAI DiffusionModelUNet": (unet_of_monai(*channels), (both, t)),
+    })  # fmt: skip
 
 
-def routing():
-    """Yield the two ways of routing, places per second."""
+def others() -> list[dict]:
+    """Time the networks that no library has."""
+    x = torch.randn(BATCH, 5, SIDE, SIDE)
+    names = ("residual", "srgan", "capsule")
+    return compared({name: (models.build(name, "cross", "quick"), (x,)) for name in names})
+
+
+def ways(works: dict) -> list[dict]:
+    """Time works in turns, the first against the rest."""
+    seconds = fastest(works)
+    first = seconds[next(iter(works))]
+    return [
+        {"what": name, "inference, images/s": round(BATCH / each, 1),
+         "times the first": round(each / first, 2)}
+        for name, each in seconds.items()
+    ]  # fmt: skip
+
+
+def routing() -> list[dict]:
+    """Compare the routing with plain loops, which give the same."""
     votes = torch.randn(BATCH, 6, 6, 8, 8, 8)
     assert torch.allclose(capsule.route(votes, 3)[0], loop_route(votes, 3), atol=1e-5)
-    for name, work in (("route", lambda: capsule.route(votes, 3)),
-                       ("route, plain loops", lambda: loop_route(votes, 3))):  # fmt: skip
-        yield name, 0, "", BATCH / best(work)
+    return ways({
+        "route": lambda: capsule.route(votes, 3),
+        "route, plain loops": lambda: loop_route(votes, 3),
+    })  # fmt: skip
 
 
-def sampling():
-    """Yield the default sampler and DDIM with 50 steps, images per second."""
+def sampling() -> list[dict]:
+    """Compare the default sampler with DDIM of 50 steps."""
     network = models.build("diffusion", "cross", "quick").eval()
     x, noise = torch.randn(BATCH, 5, SIDE, SIDE), torch.randn(BATCH, 5, SIDE, SIDE)
-    for sampler, steps in (("dpm++", network.steps), ("ddim", 50)):
+
+    def draw(sampler, steps):
         network.sampler, network.steps = sampler, steps
+        with torch.no_grad():
+            network.sample(x, noise)
 
-        def draw():
-            with torch.no_grad():
-                network.sample(x, noise)
-
-        yield f"sample, {sampler}, {steps} steps", 0, "", BATCH / best(draw)
+    return ways({
+        f"sample, dpm++, {network.steps} steps": lambda steps=network.steps: draw("dpm++", steps),
+        "sample, ddim, 50 steps": lambda: draw("ddim", 50),
+    })  # fmt: skip
 
 
 def main() -> None:
-    """Print the table and keep it as CSV."""
-    rows = [("what", "parameters", "training images/s", "inference images/s")]
-    for part in (networks, peers, routing, sampling):
+    """Measure, print and keep the table."""
+    rows = []
+    for part in (swins, denoisers, others, routing, sampling):
         for row in part():
             rows.append(row)
-            print(*(f"{v:.4g}" if isinstance(v, float) else v for v in row), sep="\t", flush=True)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    with open(OUT, "w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    print(OUT)
+            print(row, flush=True)
+    versions = manifest.package_versions() | {name: version(name) for name in PEERS}
+    about = {
+        "batch": BATCH, "pixels a side": SIDE, "repeats": REPEATS, "device": "cpu",
+        "threads": torch.get_num_threads(), "machine": platform.machine(), "versions": versions,
+    }  # fmt: skip
+    OUT.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ def for_task(pairs: Pairs, task: str) -> Pairs:
     if task == "cross":
         return pairs
     noise = np.stack([pairs.noise[:, 0]] * 2, axis=1)
-    return Pairs(pairs.source, pairs.source, pairs.redshift, pairs.catalogue, noise)
+    bad = (pairs.bad[0],) * 2
+    return Pairs(pairs.source, pairs.source, pairs.redshift, pairs.catalogue, noise, bad)
 
 
 def check(pairs: Pairs) -> None:
@@ -220,13 +221,20 @@ def read_images(group: h5py.Group, rows: np.ndarray) -> np.ndarray:
     return images
 
 
+def read_bad(group: h5py.Group, rows: np.ndarray) -> np.ndarray | None:
+    """Read which pixels of one side do not count, (len(rows), 5, H, W); None if all do."""
+    return read_rows(group["mask"], rows) > 0 if "mask" in group else None
+
+
 def load(path: Path, rows=None) -> Pairs:
     """Read pairs; `rows` is a slice, a mask or an index array, in any order."""
     with opened(path) as file:
         index = choose(len(file["redshift"]), rows, path)
         source, target = (read_images(file[name], index) for name in SIDES)
         catalogue = Table.read(file, path="catalogue", character_as_bytes=False)[index]
-        return Pairs(source, target, file["redshift"][:][index], catalogue, file["noise"][:][index])
+        redshift, noise = file["redshift"][:][index], file["noise"][:][index]
+        bad = tuple(read_bad(file[name], index) for name in SIDES)
+        return Pairs(source, target, redshift, catalogue, noise, bad)
 
 
 def side(path: Path, name: str, rows=None) -> Side:

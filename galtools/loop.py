@@ -163,7 +163,7 @@ class Trainer:
         means = dict(zip(terms, processes.mean(list(terms.values())), strict=True))
         loss = self._refuse_divergence(name, sum(means.values()).item())
         for group in optimiser.param_groups:
-            group["lr"] = self.settings.rate_at(share)
+            group["lr"] = player.pace * self.settings.rate_at(share)
         slopes = torch.autograd.grad(total, player.parameters, allow_unused=True)
         for parameter, slope in zip(player.parameters, processes.mean(slopes), strict=True):
             parameter.grad = slope

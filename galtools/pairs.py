@@ -17,6 +17,8 @@ class Pairs:
     redshift: np.ndarray  # (n,) float32, spectroscopic
     catalogue: Table  # n rows: what is known of each galaxy
     noise: np.ndarray  # (n, 2, 5) float32, sky sigma per pixel of source and target
+    # (n, 5, H, W) true where a pixel of source and target does not count; None: every pixel does
+    bad: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
 
     def __post_init__(self):
         """Refuse arrays that do not belong together."""
@@ -26,6 +28,9 @@ class Pairs:
             raise GaltoolsError(
                 f"source has {n} galaxies, but target, redshift, catalogue, noise have {lengths}"
             )
+        for images, bad in zip((self.source, self.target), self.bad, strict=True):
+            if bad is not None and np.shape(bad) != np.shape(images):
+                raise GaltoolsError(f"the mask is {np.shape(bad)}, its images {np.shape(images)}")
 
     def __len__(self):
         """Count the galaxies."""
@@ -39,4 +44,5 @@ class Pairs:
             self.redshift[rows],
             self.catalogue[rows],
             self.noise[rows],
+            tuple(bad if bad is None else bad[rows] for bad in self.bad),
         )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.ticker import SymmetricalLogLocator
+from scipy.stats import t as student_t
 
 from galtools import data, models, paths, plots, stretch, train, translate
 from galtools.pairs import Pairs
@@ -95,6 +96,32 @@ def diversity(study: Study) -> float:
     return float(ours / truth)
 
 
+def spread_ratio(draws: np.ndarray, target: np.ndarray, box: int) -> np.ndarray:
+    """How far draws spread their fluxes, relative to how far the truth lies from them, per band.
+
+    `draws` (n, K, bands, H, W), `target` (n, bands, H, W), fluxes in the central box x box pixels.
+    With the mean f and the deviation s of K fluxes, u = (F - f) / (s sqrt(1 + 1/K)) follows
+    Student's t with K - 1 degrees of freedom if the truth is one of the draws. The ratio is
+    median |t| / median |u - median u|: one is calibrated, two is draws that differ twice too much.
+    """
+    side, count = target.shape[-1], draws.shape[1]
+    middle = slice((side - box) // 2, (side + box) // 2)
+    drawn, true = (
+        images[..., middle, middle].sum(axis=(-2, -1), dtype=np.float64)
+        for images in (draws, target)
+    )
+    width = drawn.std(axis=1, ddof=1) * np.sqrt(1 + 1 / count)
+    u = (true - drawn.mean(axis=1)) / width
+    return student_t(count - 1).ppf(0.75) / np.median(np.abs(u - np.median(u, axis=0)), axis=0)
+
+
+def noise_ratio(images: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Noise in the corners of (n, bands, H, W) relative to the target's, median, per band."""
+    corner = np.s_[..., : target.shape[-1] // 6, : target.shape[-1] // 6]
+    ours, theirs = (stack[corner].std(axis=(-2, -1)) for stack in (images, target))
+    return np.median(ours / theirs, axis=0)
+
+
 def compare(study: Study) -> pd.DataFrame:
     """Judge the translations and what needs no training on the test galaxies (`train.judge`)."""
     rows = {plots.MODEL_NAME[study.model]: study.translated}
@@ -104,7 +131,8 @@ def compare(study: Study) -> pd.DataFrame:
     if study.again is not None:
         rows["Seen again"] = study.again
     sky = study.pairs.noise[:, 1]
-    table = pd.DataFrame({k: train.judge(v, study.pairs.target, sky) for k, v in rows.items()}).T
+    target, bad = study.pairs.target, study.pairs.bad[1]
+    table = pd.DataFrame({k: train.judge(v, target, sky, bad) for k, v in rows.items()}).T
     return table[["chi", "bias", "scatter"]]
 
 
@@ -116,17 +144,20 @@ def curve(study: Study):
     ]
     fig, (left, right) = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.2))
     fig.get_layout_engine().set(wspace=0.08)
-    for name, marker in zip(terms, "osD^vP", strict=False):
+    for name, marker in zip(terms, "osD^vPX*", strict=False):
         left.plot(history["step"], history[name], marker=marker, label=name.replace("_", " "))
     left.set(xlabel="step", ylabel="loss since last point")
-    left.set_yscale("symlog", linthresh=0.01)
-    left.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=0.01, subs=(1, 2, 5)))
+    signed = (history[terms] < -0.01).any().any()  # likelihoods may be: fewer, wider steps
+    low, steps = (0.1, (1, 3)) if signed else (0.01, (1, 2, 5))
+    left.set_yscale("symlog", linthresh=low)
+    left.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=low, subs=steps))
     left.yaxis.set_major_formatter("{x:g}")
     fig.legend(loc="outside upper center", ncols=2, fontsize=9)
     style = {"color": plots.MODEL_COLOUR[study.model], "marker": plots.MODEL_MARKER[study.model]}
     right.plot(history["step"], history["chi"], **style)
     n = min(train.VALID, len(study.pairs))
-    right.set(xlabel="step", ylabel="validation residual / σ", ylim=(0, None))
+    top = 1.08 * history["chi"].max()
+    right.set(xlabel="step", ylabel="validation residual / σ", ylim=(0, top))
     right.set_title(f"up to {n} galaxies", fontsize=10, fontweight="normal")
     return fig
 

@@ -34,6 +34,17 @@ def check_images(images, name: str) -> None:
         raise GaltoolsError(f"{name} has NaN or infinite pixels, first in image {bad[0]}: cut them")
 
 
+def without_bad(pairs):
+    """Darken the pixels that do not count, whatever they hold, be it NaN."""
+    if all(bad is None for bad in pairs.bad):
+        return pairs
+    sides = zip((pairs.source, pairs.target), pairs.bad, strict=True)
+    source, target = (
+        images if bad is None else np.where(bad, np.float32(0), images) for images, bad in sides
+    )
+    return replace(pairs, source=source, target=target)
+
+
 def check_pairs(pairs, crop: int = 0) -> None:
     """Refuse pairs that no translator can be trained on."""
     check_images(pairs.source, "source")
@@ -61,6 +72,8 @@ class Crops:
         """Put all stamps on the device."""
         self.source = torch.as_tensor(pairs.source).to(device)
         self.target = torch.as_tensor(pairs.target).to(device)
+        bad = pairs.bad[1]
+        self.good = None if bad is None else torch.as_tensor(~bad).to(device)
         self.scaling, self.device, self.batch = scaling, device, settings.batch
         self.side = settings.crop or scaling.size
 
@@ -87,7 +100,8 @@ class Crops:
             source = cut(self.scaling.enter(self.source[galaxies]), every)
         stretch = self.scaling.target
         target = stretch.forward(cut(self.target, galaxies))
-        return Batch(source, target, stretch.inverse, stretch.forward, progress, generator)
+        good = None if self.good is None else cut(self.good, galaxies)
+        return Batch(source, target, stretch.inverse, stretch.forward, progress, generator, good)
 
     def _pixels(self, corner, flip):
         """Pixel numbers along one axis, (batch, 1, side, 1), reversed where `flip` is 1."""
@@ -103,12 +117,15 @@ def central_flux(images: np.ndarray) -> np.ndarray:
     return images[..., box, box].sum(axis=(-2, -1), dtype=np.float64)
 
 
-def judge(translated: np.ndarray, target: np.ndarray, sky: np.ndarray) -> dict:
+def judge(translated: np.ndarray, target: np.ndarray, sky: np.ndarray, bad=None) -> dict:
     """Physical numbers of a translation: error in units of the noise, flux bias and scatter.
 
     With d = (F' - F) / F of the central flux, bias is the median of d over galaxies, scatter
     1.4826 times its median absolute deviation; `chi` is the root mean square of (y' - y) / sky.
+    Pixels of the target that are `bad` are taken from the translation, and so never differ.
     """
+    if bad is not None:
+        target = np.where(bad, translated, target)
     chi = (translated - target) / sky[:, :, None, None]
     truth = central_flux(target)
     d = central_flux(translated) / truth - 1
@@ -129,7 +146,7 @@ def validator(pairs, scaling: Scaling):
 
     def check(network) -> dict:
         translated = np.concatenate(list(draw(network, scaling, pairs.source)))
-        return judge(translated, pairs.target, pairs.noise[:, 1])
+        return judge(translated, pairs.target, pairs.noise[:, 1], pairs.bad[1])
 
     return check
 
@@ -139,6 +156,7 @@ def train(network, pairs, valid, settings: Settings, *, folder=None, key="", dev
 
     The network keeps its scaling as ``network.scaling``: from then on `translate` takes it.
     """
+    pairs, valid = without_bad(pairs), without_bad(valid)
     check_pairs(pairs, settings.crop)
     check_pairs(valid)
     bands = (pairs.source.shape[1], pairs.target.shape[1])
@@ -146,6 +164,7 @@ def train(network, pairs, valid, settings: Settings, *, folder=None, key="", dev
         raise GaltoolsError(f"the data have bands {bands}, the network {network.recipe['bands']}")
     device = torch.device(device or loop.best_device())
     network.scaling = scaling_of(pairs)
+    network.prepare(pairs)
     sampler = Crops(pairs, network.scaling, settings, device)
     check = validator(valid[slice(0, VALID)], network.scaling)
     label = f"{network.recipe['model']} {network.recipe['task']}"

@@ -5,10 +5,9 @@ import math
 import pytest
 import torch
 from einops import rearrange
-from scipy.fft import dctn
 
 from galtools import models
-from galtools.models import capsule, diffusion, srgan, swin
+from galtools.models import capsule, srgan, swin
 from galtools.models.common import Batch
 
 
@@ -143,88 +142,6 @@ def test_two_children_that_agree_by_hand():
     assert torch.allclose(couplings[0], torch.tensor([[c, 1 - c], [c, 1 - c]]))
     length = (2 * c) ** 2 / (1 + (2 * c) ** 2)
     assert torch.allclose(parents[0], torch.tensor([[length, 0.0], [0.0, 0.0]]), atol=1e-6)
-
-
-# --- Diffusion ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", diffusion.SAMPLERS)
-@pytest.mark.parametrize(("mean", "spread"), [(0.0, 1.0), (1.5, 0.4), (-0.5, 2.0)])
-def test_every_scheduler_draws_a_gaussian_whose_score_is_exact(name, mean, spread):
-    alphas = diffusion.cosine_alphas()
-
-    def predict(z, t):
-        alpha, sigma = alphas[int(t)].sqrt(), (1 - alphas[int(t)]).sqrt()
-        gain = alpha * spread**2 / (alpha**2 * spread**2 + sigma**2)
-        clean = mean + gain * (z - alpha * mean)
-        return (alpha * z - clean) / sigma
-
-    noise = torch.randn(40_000, 1, generator=torch.Generator().manual_seed(0))
-    steps = 250 if name == "ddim" else 50  # DDIM is of first order, the others of second
-    drawn = diffusion.solve(predict, noise, name, steps)
-    assert drawn.mean().item() == pytest.approx(mean, abs=0.03)
-    assert drawn.std().item() == pytest.approx(spread, rel=0.03)
-
-
-def test_schedule_is_that_of_diffusers():
-    known = diffusion.scheduler("ddim", 10).alphas_cumprod
-    assert torch.allclose(diffusion.cosine_alphas(), known, atol=1e-5)
-
-
-def test_cosines_are_those_of_scipy_and_come_back():
-    images = torch.randn(2, 3, 16, 24, generator=torch.Generator().manual_seed(0))
-    cosines = diffusion.Cosines(8)
-    frequencies = cosines(images)
-    block = dctn(images[1, 2, 8:16, 16:24].numpy(), norm="ortho").ravel()
-    assert torch.allclose(frequencies[1, 128:, 1, 2], torch.as_tensor(block), atol=1e-5)
-    assert torch.allclose(cosines.inverse(frequencies), images, atol=1e-5)
-
-
-def test_untrained_denoiser_draws_the_anchors_middle_and_spread():
-    torch.manual_seed(0)
-    network = models.build("diffusion", "cross", "tiny", steps=10).eval()
-    x, noise = torch.randn(4, 5, 16, 16), torch.randn(4, 5, 16, 16)
-    with torch.no_grad():
-        middle, spread = network.middle_and_spread(x)
-        z = network.cosines(network.sample(x, noise) - middle) / spread
-    assert z.std().item() == pytest.approx(1, abs=0.05)
-    assert abs(z.mean().item()) < 0.05
-
-
-def test_draws_of_any_size_are_whole():
-    network = models.build("diffusion", "cross", "tiny").eval()
-    x, noise = torch.randn(1, 5, 26, 22), torch.randn(1, 5, 26, 22)
-    with torch.no_grad():
-        assert network.sample(x, noise).shape == x.shape
-
-
-def test_spread_is_found_at_the_standard_deviation_of_the_error():
-    torch.manual_seed(0)
-    network = models.build("diffusion", "cross", "tiny", likelihood=1.0)
-    target = 0.3 + 0.2 * torch.randn(8, 5, 32, 32)
-    batch = batch_of(torch.zeros_like(target), target)
-    shape, found = network.cosines(target).shape, {}
-    for spread in (0.18, 0.19, 0.2, 0.21, 0.22):
-        pair = (torch.full_like(target, 0.3), torch.full(shape, spread))
-        network.middle_and_spread = lambda x, pair=pair: pair
-        found[spread] = network.anchor_losses(batch)["spread"].item()
-    assert min(found, key=found.get) == 0.2
-    assert found[0.2] == pytest.approx(math.log(0.2) + 1, abs=0.01)
-
-
-def test_v_loss_of_a_silent_denoiser_is_one_for_white_noise_whatever_is_emphasised():
-    for emphasis in (1.0, 30.0):
-        network = models.build("diffusion", "cross", "tiny", emphasis=emphasis)
-        z = torch.randn(16, 5, 32, 32, generator=torch.Generator().manual_seed(1))
-        still = (torch.zeros_like(z), torch.ones_like(network.cosines(z)))
-        network.middle_and_spread = lambda x, still=still: still
-        loss = network.denoiser_losses(batch_of(z, z, progress=0.9))["v"].item()
-        assert loss == pytest.approx(1, abs=0.04)
-
-
-def test_emphasis_counts_an_error_of_the_mean_more():
-    network = models.build("diffusion", "cross", "tiny", emphasis=5.0)
-    assert network.weight.view(5, 4)[0].tolist() == [2.5, 0.5, 0.5, 0.5]
 
 
 def test_votes_reach_their_own_parents():

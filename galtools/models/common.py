@@ -21,6 +21,11 @@ class Batch:
     stretch: Callable  # and back
     progress: float  # share of the training that is done, 0 to 1
     generator: torch.Generator  # all randomness of this step
+    good: torch.Tensor | None = None  # (n, bands, h, w) true where the target counts; None: all
+
+    def wanted(self, guess: torch.Tensor) -> torch.Tensor:
+        """Target, and where it does not count the guess itself: no loss can blame it there."""
+        return self.target if self.good is None else torch.where(self.good, self.target, guess)
 
 
 class Player(NamedTuple):
@@ -30,6 +35,7 @@ class Player(NamedTuple):
     losses: Callable  # Batch -> {name: scalar tensor}, whose sum is lowered
     begin: float = 0.0  # share of the training at which it enters
     end: float = 1.0  # and at which it leaves; its learning rate rises and falls in between
+    pace: float = 1.0  # its learning rate relative to that of the settings
 
 
 def pixel_loss(predicted, batch: Batch) -> dict[str, torch.Tensor]:
@@ -40,22 +46,25 @@ def pixel_loss(predicted, batch: Batch) -> dict[str, torch.Tensor]:
     *mean flux* F of blocks, stretched only after averaging,
 
         L = <|y' - y|> + <|f(F') - f(F)|>.
+
+    Pixels of the target that do not count hold what was predicted, and add no error to either.
     """
+    target = batch.wanted(predicted)
 
     def block_flux(stretched):
         return batch.stretch(F.avg_pool2d(batch.flux(stretched), FLUX_BLOCK))
 
     return {
-        "pixel": F.l1_loss(predicted, batch.target),
-        "flux": F.l1_loss(block_flux(predicted), block_flux(batch.target)),
+        "pixel": F.l1_loss(predicted, target),
+        "flux": F.l1_loss(block_flux(predicted), block_flux(target)),
     }
 
 
 class Translator(nn.Module):
     """Base of all networks: stretched source (n, bands, H, W) to stretched target, same grid.
 
-    A subclass gives `forward`; it changes `players` if it is not trained by `pixel_loss` alone,
-    and `sample` if it draws from a distribution.
+    A subclass gives `network`; it changes `players` if it is not trained by `pixel_loss` alone,
+    `sample` if it draws from a distribution, and `prepare` if something is fitted beforehand.
     """
 
     multiple = 1  # the network needs sides that are a multiple of this
@@ -69,6 +78,9 @@ class Translator(nn.Module):
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Translate images whose sides are a multiple of `multiple`."""
         raise NotImplementedError
+
+    def prepare(self, pairs) -> None:
+        """Fit buffers to the training pairs, once and before the first step."""
 
     def players(self) -> dict[str, Player]:
         """Name what is trained and on which loss; in each step every player moves once."""

@@ -13,7 +13,12 @@ diffusion model learns its structure: with the cosine schedule
 
 a network predicts v from (z_t, x, m, t). White noise of unit variance has E[v | z_t] = 0, so even
 an untrained network that says zero draws images with the right variance on every scale up to a
-block; what it learns is how errors hang together. No sample is ever clipped: fluxes have no upper
+block; what it learns is how errors hang together.
+
+One sum is too important to be left to that: the light. Seeing that is not known moves light from
+frequency to frequency and makes none, so errors that are drawn apart would give fluxes with far too
+wide a spread. The anchor therefore learns a third thing, the spread of the flux in windows of
+`TILE` pixels, and a draw is given a flux from it. No sample is ever clipped: fluxes have no upper
 end.
 """
 
@@ -24,7 +29,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from galtools import processes
-from galtools.models import register
+from galtools.models import noising, register
+from galtools.models.blocks import Cosines, over_tiles, tile_sums
 from galtools.models.common import (
     Batch,
     Player,
@@ -34,77 +40,9 @@ from galtools.models.common import (
     pixel_loss,
 )  # fmt: skip
 
-STEPS_OF_TIME = 1000
-SAMPLERS = ("ddim", "dpm++", "unipc")
 QUIETEST = 0.002  # smallest spread, stretched units: without any, there is no likelihood
 LOG_SPREAD = (-8.0, 4.0)  # range of the logarithm of the rest
-
-
-def scheduler(name: str, steps: int):
-    """Return a scheduler of diffusers for v-prediction on the cosine schedule, set to `steps`."""
-    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
-
-    shared = {
-        "num_train_timesteps": STEPS_OF_TIME,
-        "beta_schedule": "squaredcos_cap_v2",
-        "prediction_type": "v_prediction",
-    }
-    if name == "ddim":
-        made = DDIMScheduler(**shared, clip_sample=False, timestep_spacing="trailing")
-    elif name == "dpm++":
-        made = DPMSolverMultistepScheduler(**shared, timestep_spacing="trailing")
-    else:
-        made = UniPCMultistepScheduler(**shared, timestep_spacing="trailing")
-    made.set_timesteps(steps)
-    return made
-
-
-def cosine_alphas() -> torch.Tensor:
-    """Return alpha_t^2 of the cosine schedule at each of the steps of time."""
-
-    def bar(t):
-        return math.cos((t / STEPS_OF_TIME + 0.008) / 1.008 * math.pi / 2) ** 2
-
-    betas = [min(1 - bar(t + 1) / bar(t), 0.999) for t in range(STEPS_OF_TIME)]
-    return torch.cumprod(1 - torch.tensor(betas, dtype=torch.float64), 0).float()
-
-
-def solve(predict, noise: torch.Tensor, name: str = "dpm++", steps: int = 10) -> torch.Tensor:
-    """Turn white noise into a sample; ``predict(z_t, t)`` gives v."""
-    plan, z = scheduler(name, steps), noise
-    for t in plan.timesteps:
-        z = plan.step(predict(z, t), t, z).prev_sample
-    return z
-
-
-class Cosines(nn.Module):
-    """Orthonormal cosine transform of blocks of p x p pixels; white noise stays white.
-
-    With C_kj = sqrt((1 or 2) / p) cos(pi k (2 j + 1) / 2p), a block B becomes C B C^T: p^2
-    frequencies of one pixel of a smaller image, the mean of the block first.
-    """
-
-    def __init__(self, side: int):
-        """Write down the matrix."""
-        super().__init__()
-        self.side = side
-        j, k = torch.arange(side), torch.arange(side)[:, None]
-        matrix = torch.cos(math.pi * k * (2 * j + 1) / (2 * side)) * math.sqrt(2 / side)
-        matrix[0] /= math.sqrt(2)
-        self.register_buffer("matrix", torch.kron(matrix, matrix), persistent=False)
-
-    def _mix(self, packed, matrix):
-        n, _, height, width = packed.shape
-        mixed = matrix @ packed.view(n, -1, self.side**2, height * width)
-        return mixed.view(n, -1, height, width)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (n, bands, H, W) to frequencies (n, bands p^2, H/p, W/p)."""
-        return self._mix(F.pixel_unshuffle(images, self.side), self.matrix)
-
-    def inverse(self, frequencies: torch.Tensor) -> torch.Tensor:
-        """Undo `forward`."""
-        return F.pixel_shuffle(self._mix(frequencies, self.matrix.T), self.side)
+TILE = 32  # pixels along a side of the windows in which the light of a draw is fixed
 
 
 class TimedBlock(ResidualBlock):
@@ -142,7 +80,7 @@ class Denoiser(nn.Module):
 
     def forward(self, z: torch.Tensor, context: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Predict v from the noisy z (n, channels, h, w) at times t (n,), 0 <= t < 1000."""
-        waves = t[:, None] / STEPS_OF_TIME * math.pi * torch.arange(1, 9, device=t.device)
+        waves = t[:, None] / noising.STEPS_OF_TIME * math.pi * torch.arange(1, 9, device=t.device)
         time = self.time(torch.cat([waves.sin(), waves.cos()], dim=1))
         h = self.head(torch.cat([z, context], dim=1))
         for block in self.fine:
@@ -163,19 +101,22 @@ class Denoiser(nn.Module):
     paper={"width": 128, "blocks": 4, "steps": 20},
 )
 class Diffusion(Translator):
-    """Anchor (middle of every pixel, spread of every frequency), and a diffusion of the rest."""
+    """Anchor (middle of pixels, spread of frequencies and of the light), and what it leaves."""
 
     def __init__(
         self, bands_in, bands_out, width, blocks,
         side: int = 8, steps: int = 10, sampler: str = "dpm++", start: float = 0.42,
-        likelihood: float = 0.3, emphasis: float = 64.0,
+        likelihood: float = 0.3, emphasis: float = 64.0, prediction: str = "v",
+        weighting: str = "plain", pinned: bool = True,
     ):  # fmt: skip
         """Make both parts; the share `start` of the training belongs to the anchor.
 
-        `likelihood` weighs the likelihood in the anchor's loss, `emphasis` the mean of a block
-        against any other of its frequencies in the denoiser's.
+        `likelihood` weighs the likelihoods in the anchor's loss, `emphasis` the mean of a block
+        against any other of its frequencies in the denoiser's. `prediction` and `weighting` are
+        those of `noising`; draws that are not `pinned` keep the flux that the denoiser gives.
         """
         super().__init__()
+        noising.refuse_unknown(prediction, weighting, sampler)
         self.multiple, self.cosines = 2 * side, Cosines(side)
         self.features = nn.Sequential(
             nn.PixelUnshuffle(2),
@@ -191,78 +132,155 @@ class Diffusion(Translator):
         )
         nn.init.zeros_(self.spread[-1].weight)
         nn.init.constant_(self.spread[-1].bias, -2.0)  # the sky is quiet
+        self.light = nn.Sequential(
+            nn.Conv2d(width, width, 1), nn.GELU(), nn.Conv2d(width, 2 * bands_out, 1)
+        )
+        nn.init.zeros_(self.light[-1].weight)
+        nn.init.zeros_(self.light[-1].bias)
         self.denoiser = Denoiser(channels, channels + bands_in * side**2, width, blocks)
         self.steps, self.sampler, self.start = steps, sampler, start
-        self.likelihood = likelihood
+        self.likelihood, self.pinned = likelihood, pinned
+        self.prediction, self.weighting = prediction, weighting
         weight = torch.ones(bands_out, side**2)
         weight[:, 0] = emphasis
         self.register_buffer("weight", (weight / weight.mean()).view(-1, 1, 1), persistent=False)
-        self.register_buffer("alphas", cosine_alphas(), persistent=False)
+        self.register_buffer("amplitudes", noising.amplitudes(prediction), persistent=False)
 
-    def middle_and_spread(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Middle m of every pixel and standard deviation s of every frequency, stretched units.
+    def anchor(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Middle m of every pixel, standard deviation s of every frequency, and the features.
 
         The spread is the exponential of a function of the features' logarithm: beyond what was
         seen in the training it grows as a power of the light.
         """
         h = self.features(x)
         spread = QUIETEST + self.spread(torch.asinh(h)).clamp(*LOG_SPREAD).exp()
-        return F.pixel_shuffle(self.middle(h), 2), spread
+        return F.pixel_shuffle(self.middle(h), 2), spread, torch.asinh(h)
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Return the middle alone: the best single guess."""
-        return self.middle_and_spread(x)[0]
+        return self.anchor(x)[0]
 
     def players(self) -> dict[str, Player]:
         """Return the anchor and the denoiser, each in its own part of the training."""
-        anchor = [
-            p for part in (self.features, self.middle, self.spread) for p in part.parameters()
-        ]
+
+        def all_of(*parts):
+            return [p for part in parts for p in part.parameters()]
+
+        anchor = all_of(self.features, self.middle, self.spread)
+        rest = all_of(self.light, self.denoiser)
         return {
             "anchor": Player(anchor, self.anchor_losses, end=self.start),
-            "denoiser": Player(list(self.denoiser.parameters()), self.denoiser_losses, self.start),
+            "denoiser": Player(rest, self.denoiser_losses, self.start),
         }
 
     def anchor_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Pixel and flux loss of the middle, and a Laplace likelihood of both parts.
+        """Pixel and flux loss of the middle, and a Laplace likelihood of both.
 
         With r = |C(y - m)|, <log s + sqrt(pi/2) r / s> is lowest where s = sqrt(pi/2) E[r], which
         for Gaussian errors is their standard deviation; a few bright pixels cannot upset it, as
         they would with r^2. Since r counts in units of s, it also keeps the source's noise out of
         the middle of a quiet sky, where the pixel loss would not notice it.
         """
-        middle, spread = self.middle_and_spread(batch.source)
-        error = self.cosines(batch.target - middle).abs()
-        likelihood = spread.log() + math.sqrt(math.pi / 2) * error / spread
-        return {**pixel_loss(middle, batch), "spread": self.likelihood * likelihood.mean()}
+        middle, spread, _ = self.anchor(batch.source)
+        error = self.cosines(batch.wanted(middle) - middle)
+        found = likelihood(error, spread, self.whole(batch.good))
+        return {**pixel_loss(middle, batch), "spread": self.likelihood * found}
+
+    def light_of(self, middle, spread, features, flux) -> tuple[torch.Tensor, ...]:
+        """How errors of pixels and of the light of a tile hang together.
+
+        Returns the variance V of every pixel's flux, (dF/dy)^2 var(y), as though pixels erred
+        independently; the standard deviation U = sqrt(sum V) that a tile would then have; and, in
+        units of U, by how much its light is missed on the average, and with which spread.
+        """
+        step = 0.01  # of the stretch, whose square-root form makes this derivative exact
+        slope = (flux(middle + step) - flux(middle - step)) / (2 * step)
+        variance = slope.square() * self.cosines.variance(spread)
+        unit = tile_sums(variance, TILE).sqrt()
+        height, width = variance.shape[-2:]
+        share = variance / over_tiles(unit.square(), TILE, height, width)
+        share = F.avg_pool2d(share.mean(dim=1, keepdim=True), 2) * 4
+        offset, log = self.light(tile_sums(share * features, TILE // 2)).chunk(2, dim=1)
+        return variance, unit, offset, log.clamp(*LOG_SPREAD).exp()
 
     def denoiser_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Weighted mean square error of v at random times."""
+        """Weighted square error of the prediction at random times; likelihood of the light."""
         with torch.no_grad():
-            middle, spread = self.middle_and_spread(batch.source)
-        z, random = self.cosines(batch.target - middle) / spread, batch.generator
+            middle, spread, features = self.anchor(batch.source)
+        target, random = batch.wanted(middle), batch.generator
+        z = self.cosines(target - middle) / spread
         options = {"generator": random, "device": z.device}
-        t = processes.draw(lambda n: torch.randint(STEPS_OF_TIME, n, **options), (len(z),))
-        alpha2 = self.alphas[t][:, None, None, None]
+        times = noising.STEPS_OF_TIME
+        t = processes.draw(lambda n: torch.randint(times, n, **options), (len(z),))
         e = processes.draw(lambda shape: torch.randn(shape, **options), z.shape)
-        noisy = alpha2.sqrt() * z + (1 - alpha2).sqrt() * e
-        v = alpha2.sqrt() * e - (1 - alpha2).sqrt() * z
-        predicted = self.denoiser(noisy, self.context(batch.source, middle), t)
-        return {"v": (self.weight * (predicted - v).square()).mean()}
+        alpha, sigma = self.amplitudes[:, t, None, None, None]
+        wanted = noising.wanted(self.prediction, z, e, alpha, sigma)
+        weight = self.weight * noising.weight(self.weighting, self.prediction, alpha, sigma)
+        context = self.context(batch.source, middle)
+        predicted = self.denoiser(alpha * z + sigma * e, context, t)
+        _, unit, offset, ratio = self.light_of(middle, spread, features, batch.flux)
+        missed = tile_sums(batch.flux(target) - batch.flux(middle), TILE)
+        seen = None if batch.good is None else tile_sums((~batch.good).float(), TILE) == 0
+        return {
+            self.prediction: mean(weight * (predicted - wanted).square(), self.whole(batch.good)),
+            "light": likelihood(missed / unit - offset, ratio, seen),
+        }
+
+    def whole(self, good: torch.Tensor | None) -> torch.Tensor | None:
+        """Tell of every frequency whether all pixels of its block and band count."""
+        if good is None:
+            return None
+        side = self.cosines.side
+        blocks = F.avg_pool2d(good.float(), side) == 1
+        return blocks.repeat_interleave(side**2, dim=1)
 
     def context(self, x: torch.Tensor, middle: torch.Tensor) -> torch.Tensor:
         """What the denoiser knows of the galaxy: frequencies of source and middle."""
         return self.cosines(torch.cat([x, middle], dim=1))
 
     def sample(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Draw a target: m + C^-1(s z), with z solved from white noise."""
+        """Draw a target: m + C^-1(s z), with z solved from white noise; then give it its light."""
         height, width = x.shape[-2:]
         x, noise = (pad_to_multiple(images, self.multiple) for images in (x, noise))
-        middle, spread = self.middle_and_spread(x)
+        middle, spread, features = self.anchor(x)
         context = self.context(x, middle)
 
         def predict(z, t):
             return self.denoiser(z, context, t.to(z.device).expand(len(z)))
 
-        z = solve(predict, self.cosines(noise), self.sampler, self.steps)
-        return (middle + self.cosines.inverse(spread * z))[..., :height, :width]
+        plan = (self.sampler, self.steps, self.prediction)
+        z = noising.solve(predict, self.cosines(noise), *plan)
+        drawn = middle + self.cosines.inverse(spread * z)
+        if self.pinned:
+            drawn = self.pin(drawn, middle, spread, features, noise)
+        return drawn[..., :height, :width]
+
+    def pin(self, drawn, middle, spread, features, noise) -> torch.Tensor:
+        """Give each tile of a draw the flux F* = F(m) + U (o + r n), n being white noise.
+
+        What is missing is spread over the pixels as the variance V of their flux is, which is
+        what the best linear guess of Gaussian errors with a known sum would do.
+        """
+        scaling = getattr(self, "scaling", None)  # there is none before the training
+        flux, stretch = (scaling.target.inverse, scaling.target.forward) if scaling else (same,) * 2
+        variance, unit, offset, ratio = self.light_of(middle, spread, features, flux)
+        light = flux(drawn)
+        wanted = unit * (offset + ratio * tile_sums(noise, TILE) / TILE)
+        missing = wanted - tile_sums(light - flux(middle), TILE)
+        share = over_tiles(missing / unit.square(), TILE, *light.shape[-2:])
+        return stretch(light + variance * share)
+
+
+def likelihood(error: torch.Tensor, spread: torch.Tensor, seen=None) -> torch.Tensor:
+    """Mean of log s + sqrt(pi/2) |error| / s, lowest at the standard deviation of the error."""
+    return mean(spread.log() + math.sqrt(math.pi / 2) * error.abs() / spread, seen)
+
+
+def mean(values: torch.Tensor, seen: torch.Tensor | None) -> torch.Tensor:
+    """Mean of what was seen; None: of all."""
+    return values.mean() if seen is None else (values * seen).sum() / seen.sum().clamp(min=1)
+
+
+def same(images: torch.Tensor) -> torch.Tensor:
+    """Return what comes in: the stretch of a network that has none yet."""
+    return images

@@ -94,7 +94,7 @@ class SRGAN(Translator):
         """Hinge loss of the critic."""
         with torch.no_grad():
             translated = self(batch.source)
-        true, _ = self.critic(batch.source, batch.target)
+        true, _ = self.critic(batch.source, batch.wanted(translated))
         false, _ = self.critic(batch.source, translated)
         return {"hinge": critic_hinge(true, false)}
 
@@ -106,7 +106,7 @@ class SRGAN(Translator):
             return losses
         verdict, features = self.critic(batch.source, translated)
         with torch.no_grad():
-            _, wanted = self.critic(batch.source, batch.target)
+            _, wanted = self.critic(batch.source, batch.wanted(translated))
         content = sum(F.l1_loss(f, w) for f, w in zip(features, wanted, strict=True))
         losses["content"] = self.content * content
         losses["adversarial"] = -self.adversarial * verdict.mean()

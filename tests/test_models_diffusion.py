@@ -1,0 +1,243 @@
+"""Diffusion against what is known exactly: schedules, solvers, frequencies, light, spreads."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from blobs import blobs
+from scipy.fft import dctn
+
+from galtools import models, study, train
+from galtools.errors import GaltoolsError
+from galtools.models import noising
+from galtools.models.blocks import Cosines, over_tiles, tile_sums
+from galtools.models.common import Batch
+
+
+def batch_of(source, target, progress=0.0):
+    generator = torch.Generator().manual_seed(0)
+    return Batch(source, target, lambda y: y, lambda f: f, progress, generator)
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+# --- noise in, noise out ---------------------------------------------------------------------
+
+GAUSSIANS = [(0.0, 1.0), (1.5, 0.4), (-0.5, 2.0)]
+SOLVED = [("v", sampler, *one) for sampler in noising.SAMPLERS for one in GAUSSIANS]
+SOLVED += [(said, "dpm++", 1.5, 0.4) for said in ("eps", "x0", "flow")]
+SOLVED += [("flow", "unipc", -0.5, 2.0)]
+
+
+@pytest.mark.parametrize(("prediction", "name", "mean", "spread"), SOLVED)
+def test_every_scheduler_draws_a_gaussian_whose_score_is_exact(prediction, name, mean, spread):
+    def predict(z, t):
+        alpha, sigma = noising.amplitudes(prediction)[:, int(t)]
+        gain = alpha * spread**2 / (alpha**2 * spread**2 + sigma**2)
+        clean = mean + gain * (z - alpha * mean)
+        return noising.wanted(prediction, clean, (z - alpha * clean) / sigma, alpha, sigma)
+
+    steps = 250 if name == "ddim" else 50  # DDIM is of first order, the others of second
+    drawn = noising.solve(predict, random(20_000, 1), name, steps, prediction)
+    assert drawn.mean().item() == pytest.approx(mean, abs=0.03)
+    assert drawn.std().item() == pytest.approx(spread, rel=0.03)
+
+
+def test_schedule_is_that_of_diffusers():
+    known = noising.scheduler("ddim", 10).alphas_cumprod
+    assert torch.allclose(noising.cosine_alphas(), known, atol=1e-5)
+    alpha, sigma = noising.amplitudes("v")
+    assert torch.allclose(alpha**2 + sigma**2, torch.ones(noising.STEPS_OF_TIME))
+    assert torch.allclose(sum(noising.amplitudes("flow")), torch.ones(noising.STEPS_OF_TIME))
+
+
+@pytest.mark.parametrize("prediction", noising.PREDICTIONS)
+def test_min_snr_counts_an_error_of_the_image_by_the_signal_to_noise(prediction):
+    alpha, sigma = noising.amplitudes(prediction)[:, 5:-5:50].double()
+    z, e = random(2, len(alpha), seed=1).double()
+    noisy = alpha * z + sigma * e
+    wrong = z + 0.01  # said of the image; with the same noisy image, what is said of the noise:
+    said = noising.wanted(prediction, wrong, (noisy - alpha * wrong) / sigma, alpha, sigma)
+    error = (said - noising.wanted(prediction, z, e, alpha, sigma)).square()
+    counted = noising.weight("min_snr", prediction, alpha, sigma) * error
+    snr = (alpha / sigma) ** 2
+    expected = 0.01**2 * snr.clamp(max=5)
+    assert torch.allclose(counted, expected, rtol=1e-6)
+    assert (noising.weight("plain", prediction, alpha, sigma) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"prediction": "image"}, "unknown prediction 'image': choose one of eps"),
+        ({"weighting": "none"}, "unknown weighting 'none': choose one of plain"),
+        ({"sampler": "euler"}, "unknown sampler 'euler': choose one of ddim"),
+        ({"prediction": "flow", "sampler": "ddim"}, "ddim cannot solve a flow"),
+    ],
+)
+def test_unknown_plans_are_refused(wrong, message):
+    with pytest.raises(GaltoolsError, match=message):
+        models.build("diffusion", "cross", "tiny", **wrong)
+
+
+# --- frequencies and tiles -------------------------------------------------------------------
+
+
+def test_cosines_are_those_of_scipy_and_come_back():
+    images = torch.randn(2, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    cosines = Cosines(8)
+    frequencies = cosines(images)
+    block = dctn(images[1, 2, 8:16, 16:24].numpy(), norm="ortho").ravel()
+    assert torch.allclose(frequencies[1, 128:, 1, 2], torch.as_tensor(block), atol=1e-5)
+    assert torch.allclose(cosines.inverse(frequencies), images, atol=1e-5)
+
+
+def test_untrained_denoiser_draws_the_anchors_middle_and_spread():
+    torch.manual_seed(0)
+    network = models.build("diffusion", "cross", "tiny", steps=10, pinned=False).eval()
+    x, noise = torch.randn(4, 5, 16, 16), torch.randn(4, 5, 16, 16)
+    with torch.no_grad():
+        middle, spread, _ = network.anchor(x)
+        z = network.cosines(network.sample(x, noise) - middle) / spread
+    assert z.std().item() == pytest.approx(1, abs=0.05)
+    assert abs(z.mean().item()) < 0.05
+
+
+def test_draws_of_any_size_are_whole():
+    network = models.build("diffusion", "cross", "tiny").eval()
+    x, noise = torch.randn(1, 5, 26, 22), torch.randn(1, 5, 26, 22)
+    with torch.no_grad():
+        assert network.sample(x, noise).shape == x.shape
+
+
+def test_spread_is_found_at_the_standard_deviation_of_the_error():
+    torch.manual_seed(0)
+    network = models.build("diffusion", "cross", "tiny", likelihood=1.0)
+    target = 0.3 + 0.2 * torch.randn(8, 5, 32, 32)
+    batch = batch_of(torch.zeros_like(target), target)
+    shape, found = network.cosines(target).shape, {}
+    for spread in (0.18, 0.19, 0.2, 0.21, 0.22):
+        pair = (torch.full_like(target, 0.3), torch.full(shape, spread))
+        network.anchor = lambda x, pair=pair: (*pair, None)
+        found[spread] = network.anchor_losses(batch)["spread"].item()
+    assert min(found, key=found.get) == 0.2
+    assert found[0.2] == pytest.approx(math.log(0.2) + 1, abs=0.01)
+
+
+def test_v_loss_of_a_silent_denoiser_is_one_for_white_noise_whatever_is_emphasised():
+    for emphasis in (1.0, 30.0):
+        network = models.build("diffusion", "cross", "tiny", emphasis=emphasis)
+        z = torch.randn(16, 5, 32, 32, generator=torch.Generator().manual_seed(1))
+        still = (torch.zeros_like(z), torch.ones_like(network.cosines(z)))
+        network.anchor = lambda x, still=still: (*still, torch.zeros(16, 16, 16, 16))
+        loss = network.denoiser_losses(batch_of(z, z, progress=0.9))["v"].item()
+        assert loss == pytest.approx(1, abs=0.04)
+
+
+def test_emphasis_counts_an_error_of_the_mean_more():
+    network = models.build("diffusion", "cross", "tiny", emphasis=5.0)
+    assert network.weight.view(5, 4)[0].tolist() == [2.5, 0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("side", [32, 64, 70, 136])
+def test_a_tile_lies_in_the_middle_and_no_light_is_lost(side):
+    images = random(2, 3, side, side).double()
+    sums = tile_sums(images, 32)
+    middle = slice((side - 32) // 2, (side - 32) // 2 + 32)
+    here = sums.shape[-1] // 2
+    assert sums.shape[-1] % 2 == 1
+    assert torch.allclose(sums[..., here, here], images[..., middle, middle].sum(dim=(2, 3)))
+    assert torch.allclose(sums.sum(dim=(2, 3)), images.sum(dim=(2, 3)))
+    spread = over_tiles(sums, 32, side, side)
+    assert torch.equal(
+        spread[..., middle, middle], sums[..., here, here, None, None].expand(2, 3, 32, 32)
+    )
+
+
+def test_variance_of_pixels_is_that_of_drawn_frequencies():
+    cosines = Cosines(4)
+    spread = 0.5 + random(1, 16, 1, 1).square()
+    drawn = cosines.inverse(spread * random(40_000, 16, 1, 1, seed=1))
+    assert torch.allclose(drawn.var(dim=0), cosines.variance(spread)[0], rtol=0.05)
+
+
+# --- the light of a draw ---------------------------------------------------------------------
+
+
+def trained(pairs, **changes):
+    torch.manual_seed(0)
+    network = models.build("diffusion", "cross", "tiny", **changes)
+    network.scaling = train.scaling_of(pairs)
+    for parameter in network.light.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.1)
+    return network.eval()
+
+
+def test_a_draw_has_the_flux_that_was_drawn_for_it():
+    pairs = blobs(n=3, size=48)
+    network, noise = trained(pairs), random(3, 5, 48, 48)
+    x, flux = network.scaling.enter(torch.as_tensor(pairs.source)), network.scaling.leave
+    with torch.no_grad():
+        drawn = network.sample(x, noise)
+        middle, spread, features = network.anchor(x)
+        variance, unit, offset, ratio = network.light_of(middle, spread, features, flux)
+        number = tile_sums(noise, 32) / 32
+        wanted = tile_sums(flux(middle), 32) + unit * (offset + ratio * number)
+        assert torch.allclose(tile_sums(flux(drawn), 32), wanted, rtol=1e-3, atol=1e-3)
+        network.pinned = False
+        change = flux(drawn) - flux(network.sample(x, noise))
+    share = (change / variance)[0, 0, 8:40, 8:40]  # the middle tile: the same for all its pixels
+    assert torch.allclose(share, share.mean().expand_as(share), rtol=0.02)
+
+
+def test_the_unit_of_light_is_the_sum_of_what_independent_frequencies_vary():
+    network = models.build("diffusion", "cross", "tiny")
+    spread = 0.2 + random(2, 20, 16, 16).square()
+    middle, features = random(2, 5, 32, 32), torch.zeros(2, 16, 16, 16)
+    with torch.no_grad():
+        _, unit, offset, ratio = network.light_of(middle, spread, features, lambda y: 3 * y)
+    known = 3 * spread.square().view(2, 5, -1).sum(dim=2).sqrt()
+    assert torch.allclose(unit.view(2, 5), known, rtol=1e-3)
+    assert (offset == 0).all() and (ratio == 1).all()
+
+
+def test_loss_of_the_light_is_lowest_at_bias_and_spread_of_the_fluxes():
+    network, n = models.build("diffusion", "cross", "tiny"), 400
+    target = 0.5 + 2 * random(n, 5, 1, 1).expand(n, 5, 32, 32) / 32**2
+    still = (torch.zeros(n, 5, 32, 32), torch.ones(n, 20, 16, 16), torch.zeros(n, 16, 16, 16))
+    network.anchor = lambda x: still
+    found = {}
+    for spread in (1.6, 2.0, 2.4):
+        said = (None, torch.ones(n, 5, 1, 1), torch.tensor(512.0), torch.tensor(spread))
+        network.light_of = lambda *_, said=said: said
+        network.denoiser.forward = lambda z, context, t: z
+        found[spread] = network.denoiser_losses(batch_of(target, target))["light"].item()
+    assert min(found, key=found.get) == 2.0
+    assert found[2.0] == pytest.approx(math.log(2) + 1, abs=0.04)
+
+
+# --- are draws calibrated? -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wide", [0.5, 1.0, 2.0])
+def test_spread_ratio_finds_draws_that_differ_too_much(wide):
+    rng = np.random.default_rng(0)
+    n, bands = 6000, 2
+    own = rng.uniform(1, 5, (n, 1, bands, 1, 1))  # every galaxy has a spread of its own
+    middle = rng.normal(0, 50, (n, 1, bands, 1, 1))
+    draws = middle + wide * own * rng.normal(size=(n, 8, bands, 1, 1))
+    truth = (middle + own * rng.normal(size=own.shape))[:, 0]
+    if wide == 1.0:
+        assert study.spread_ratio(draws, truth, 1) == pytest.approx(1, rel=0.05)
+    else:
+        ratio = study.spread_ratio(draws, truth, 1)
+        u = np.sqrt((1 + 1 / 8 / 1) / (1 / wide**2 + 1 / 8))  # of widths, as K is finite
+        assert ratio == pytest.approx(u, rel=0.05)
+
+
+def test_noise_ratio_of_corners():
+    truth = random(50, 2, 24, 24).numpy()
+    assert study.noise_ratio(3 * truth, truth) == pytest.approx(3)
