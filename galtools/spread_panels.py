@@ -7,7 +7,7 @@ from galtools import plots
 from galtools.mapping import nature
 
 SYMBOLS = "os^v"  # one per seed
-SMALLEST = 1e-4  # share of the variance that is still drawn
+SMALLEST = 5e-5  # share of the variance that is still drawn
 COLOUR = {"posterior": "#000000", "equal fluxes": "#009E73", "latent space": "#D55E00"}
 KINDS = {  # of shares: (part, way) to label and colour
     ("noise", "latent space"): ("noise of CFHTLS", "#000000"),
