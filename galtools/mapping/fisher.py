@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch.func import jvp
 
 from galtools.simulate import noise, population, render, shapes
 from galtools.simulate.scene import Ellipses, Knots, Scene
@@ -27,6 +26,7 @@ from galtools.surveys import BANDS, Survey
 PARTS = {"bulge": (0,), "disc": (2,), "arms": (7,), "bar": (8,), "lane": (9,)}
 OTHERS = (1, 3, 4, 5, 6)  # companion and neighbours
 GEOMETRY = ("x", "y", "ln size", "ln axis ratio", "angle")  # arcsec, radian
+STEP = 0.01  # of the differences in size and shape
 B, C = len(BANDS), len(PARTS)
 BATCH = 16  # galaxies at a time
 
@@ -107,7 +107,7 @@ def patterns(looks: Looks) -> torch.Tensor:
     """Images X of all changes, (n, 60, H, W): 6 x 5 of light, 5 x 5 of geometry, 5 of seeing.
 
     Derivatives are taken before the light is sampled: a shift multiplies the transform by -i k, a
-    wider seeing by d ln T / d ln FWHM = 5/3 ln T; those of size and shape come from autograd.
+    wider seeing by d ln T / d ln FWHM = 5/3 ln T; those of size and shape are differences.
     """
     scene, seen, survey = looks.scene, looks.seen, looks.survey
     fwhm, shift = (torch.from_numpy(a.astype(np.float32)) for a in (seen.fwhm, seen.shift))
@@ -117,11 +117,11 @@ def patterns(looks: Looks) -> torch.Tensor:
     parts = render.sky_transform(replace(scene, flux=_apart(flux)), 0, kx, k)
     whole = parts.unflatten(1, (C + 1, B)).sum(1)
     plain = replace(scene, flux=flux[:, None])
-    zero = torch.zeros(3)
-    changes = [
-        jvp(lambda c: render.sky_transform(reshaped(plain, c), 0, kx, k), (zero,), (along,))[1]
-        for along in torch.eye(3)
-    ]
+    changes = []
+    for along in torch.eye(3):
+        ends = (reshaped(plain, sign * STEP * along) for sign in (1, -1))
+        up, down = (render.sky_transform(end, 0, kx, k) for end in ends)
+        changes.append((up - down) / (2 * STEP))
     blur = render.seeing((kx**2)[:, None] + k**2, fwhm)
     moves = [whole * (-1j * kx[:, None]), whole * (-1j * k)]
     wider = whole * (5 / 3 * blur.clamp_min(1e-30).log())

@@ -10,20 +10,22 @@ import math
 
 import numpy as np
 import torch
+from scipy.stats import kstest
 
-from galtools import data, paths, redshift
+from galtools import data
 from galtools.errors import GaltoolsError
-from galtools.fidelity import information, redshifts
-from galtools.mapping import fisher, latents, posterior, sensitivity
-from galtools.mapping.fluxes import FluxRedshift
-from galtools.redshift import Ensemble, Grid
+from galtools.fidelity import information
+from galtools.mapping import fisher, latents, posterior, pupil, sensitivity
+from galtools.redshift import Grid, cumulative
 from galtools.simulate import noise
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 SIDES = ("source", "target")
 LIBRARY = 20000  # simulated galaxies among which the climb to the modes starts
-STARTS = 4  # for each type of galaxy
+LIKE, STARTS = 60, 5  # galaxies of each type most like a measured one; so many of them start
 CHUNK = 24  # galaxies at a time
+EPOCHS = 30  # at most, of the estimator's learning
+LIMIT = 17.8  # faintest r magnitude of the simulated sample
 AGAIN = 3  # times as many draws for galaxies that were refused
 ARRAYS = ("z", "density", "effective", "good", "mean", "scatter", "local_mean", "local_scatter")
 ARRAYS += ("parts_mean", "parts_scatter", "measured", "errors")
@@ -80,13 +82,19 @@ def target(light, values, errors) -> posterior.Target:
     return posterior.Target(residual, precision, light)
 
 
-def starts(light, values, errors, seed: int = 0):
-    """Latents (n, 12, 9) and types (n, 12) of the simulated galaxies most like the measured ones.
-
-    Each is made as bright in r as the galaxy is.
-    """
+def library(light, seed: int = 0):
+    """Latents, types and looks of simulated galaxies to start from."""
     x, kind, _ = latents.draw(LIBRARY, seed, light.limit)
-    shown, seen = light.predict(x, kind), torch.from_numpy(values)
+    return x, kind, light.predict(x, kind)
+
+
+def starts(known, values, errors):
+    """Latents (n, 15, 9) and types (n, 15) of galaxies of a library that are like measured ones.
+
+    Of those most alike of each type, nearest to farthest in redshift, so that no mode is passed by;
+    each is made as bright in r as the galaxy is.
+    """
+    (x, kind, shown), seen = known, torch.from_numpy(values)
     lower = torch.linalg.cholesky(torch.from_numpy(np.linalg.inv(covariance(errors))))
     found, kinds = [], []
     for number in range(len(latents.TYPES)):
@@ -95,7 +103,9 @@ def starts(light, values, errors, seed: int = 0):
         off = own - seen[:, None]
         off[..., :-1] += brighter[..., None]
         distance = (off @ lower[number]).square().sum(-1)
-        best = distance.topk(STARTS, dim=1, largest=False).indices
+        best = distance.topk(LIKE, dim=1, largest=False).indices
+        near_to_far = best.gather(1, some[best][..., 0].argsort(1))
+        best = near_to_far[:, np.linspace(0, LIKE - 1, STARTS).astype(int)]
         like = some[best].clone()
         like[..., 1] -= 2.5 / math.log(10) * brighter.gather(1, best)
         found.append(like)
@@ -109,22 +119,22 @@ def posteriors(light, values, errors, draws: int, points: int, seeds: int, seed:
     The draws of each galaxy are dealt out to `seeds` hands, each of which gives a density. A galaxy
     is explored once more, with more draws, before it is refused.
     """
-    parts = []
+    parts, known = [], library(light, seed)
     for first in range(0, len(values), CHUNK):
         some = slice(first, first + CHUNK)
-        one = _explored(light, values[some], errors[some], draws, points, seeds, seed)
+        one = _explored(light, known, values[some], errors[some], draws, points, seeds, seed)
         bad = np.flatnonzero(~one["good"])
         if len(bad):
             rows, more = bad + first, (AGAIN * draws, 2 * points, seeds, seed + 1)
-            again = _explored(light, values[rows], errors[rows], *more)
+            again = _explored(light, known, values[rows], errors[rows], *more)
             for name, array in one.items():
                 array[bad] = again[name]
         parts.append(one)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _explored(light, values, errors, draws, points, seeds, seed) -> dict:
-    begin = starts(light, values, errors, seed)
+def _explored(light, known, values, errors, draws, points, seeds, seed) -> dict:
+    begin = starts(known, values, errors)
     found, modes = posterior.explore(target(light, values, errors), *begin, draws, points, seed)
     hands = [
         posterior.Draws(
@@ -141,7 +151,7 @@ def _explored(light, values, errors, draws, points, seeds, seed) -> dict:
     return {**arrays, "good": found.good, "density": each}
 
 
-def measure(path, side: str, n: int, draws: int, points: int, seeds: int, limit=17.8) -> dict:
+def measure(path, side: str, n: int, draws: int, points: int, seeds: int, limit=LIMIT) -> dict:
     """Everything about one side of the first n simulated pairs of a file, `ARRAYS`."""
     pairs = data.load(path, slice(n))
     known = {"seed", "galaxy", f"{side}_calibration_r"}
@@ -195,39 +205,41 @@ def simulated(light, n: int, like: dict, seed: int = 0):
     return truth + error, x[:, 0].numpy()
 
 
-def learnt(light, sizes, like: dict, seeds: int) -> dict[tuple[int, int], np.ndarray]:
-    """Densities (n, bins) of estimators that learnt from so many galaxies, {(size, seed): ...}."""
+def learnt(light, sizes, like: dict, steps: int, seeds: int) -> dict:
+    """Densities (n, bins) of estimators that learnt from so many galaxies, {(size, seed): ...}.
+
+    The smaller the school, the fewer the steps, lest it is learnt by heart.
+    """
     found = {}
     for k in range(seeds):
         values, z = simulated(light, max(sizes), like, seed=100 + k)
         for size in sizes:
-            pupil = FluxRedshift(features(values[:size]), z[:size], k)
-            found[size, k] = pupil.density(features(like["measured"]), Grid().edges)
+            enough = min(steps, max(steps // 8, EPOCHS * size // pupil.BATCH))
+            one = pupil.Pupil(features(values[:size]), z[:size], enough, k)
+            found[size, k] = one.density(features(like["measured"]), Grid().edges)
     return found
 
 
-def readings(store: paths.Results, images: dict, source, seed: int = 0) -> dict:
-    """Densities that networks read, {(row, k): (n, bins)}: k numbers the networks of an ensemble.
+def save_learnt(new, path, sizes, steps: int, seeds: int, limit=LIMIT) -> None:
+    """Write what estimators have learnt about the galaxies of `path`, from `save`, to an npz."""
+    arrays = {}
+    for side, like in load(path).items():
+        light = latents.Light(SDSS if side == "source" else CFHTLS, limit)
+        for (size, k), density in learnt(light, sizes, like, steps, seeds).items():
+            arrays[f"{side}_{size}_{k}"] = density
+    np.savez(new, **arrays)
 
-    `images` holds rows of the comparison, each read by the ensemble that was retrained on it; the
-    row "source" is read by the ensemble that learnt from source images. What belongs to a second
-    observation is read by the truth's.
-    """
-    found = {}
-    for row, shown in {**images, "source": source}.items():
-        if row == "source":
-            file = redshifts.estimator_file(store, "SDSS", seed)
-        else:
-            name = "truth" if row == "again" else row
-            file = paths.need(store.weights("redshift", f"cross_{name}", seed), "24_redshift")
-        for k, one in enumerate(Ensemble.load(file).densities(shown)[1]):
-            found[row, k] = one
-    return found
+
+def load_learnt(path) -> dict:
+    """Read what `save_learnt` wrote, {(side, size, seed): density}."""
+    with np.load(path) as file:
+        keys = [name.split("_") for name in file.files]
+        return {(side, int(n), int(k)): file[f"{side}_{n}_{k}"] for side, n, k in keys}
 
 
 def bits(density, z, prior, good=None) -> np.ndarray:
     """Information (n,) in bits; NaN for galaxies that were refused."""
-    known = information.bits(density, z, redshift.Grid().edges, prior)
+    known = information.bits(density, z, Grid().edges, prior)
     return known if good is None else np.where(good, known, np.nan)
 
 
@@ -236,3 +248,15 @@ def local_bits(found: dict, name: str, prior) -> np.ndarray:
     edges = Grid().edges
     density = information.gaussian_density(found[f"{name}_mean"], found[f"{name}_scatter"], edges)
     return information.bits(density, found["z"], edges, prior)
+
+
+def evenness(found: dict) -> float:
+    """Probability that the PIT of honest posteriors would stray as far from even, or farther.
+
+    By Kolmogorov and Smirnov, over the galaxies that were not refused; NaN if there are none.
+    """
+    good = found["good"]
+    if not good.any():
+        return math.nan
+    pit = cumulative(found["density"].mean(axis=1), found["z"], Grid())
+    return float(kstest(pit[good], "uniform").pvalue)

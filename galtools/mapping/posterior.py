@@ -18,11 +18,11 @@ import torch
 
 TAILS = 5.0  # degrees of freedom of the proposals
 WIDER = 1.15  # than the local posterior are the proposals
-FEWEST, HEAVIEST = 100, 0.7  # effective draws and Pareto index at which an answer is refused
+FEWEST, HEAVIEST = 50, 0.7  # effective draws and Pareto index at which an answer is refused
 FLOOR = 0.02  # added to the share of the draws that a mode gets
-NARROWER = 0.8  # than the local posterior are proposals about single draws
 SHARES = (0.3, 0.5, 0.2)  # of the draws: about single draws, about their mean, about the modes
 KINDS = 3  # of galaxies
+MISSED = 3.0  # times the posterior's width, where what no draw has met is looked for
 KERNEL = 0.6  # of Silverman's width: what smooths draws into a density
 
 
@@ -174,9 +174,9 @@ def matched(draws: Draws, weight, fallback):
         own = weight * (draws.kind == kind)
         share = own.sum(1)
         own = own / share.clamp_min(1e-12)[:, None]
-        mean = torch.einsum("ns,nsd->nd", own, draws.x)
+        mean = torch.einsum("ns,nsk->nk", own, draws.x)
         away = draws.x - mean[:, None]
-        spread = torch.einsum("ns,nsd,nse->nde", own, away, away)
+        spread = torch.einsum("ns,nsk,nsl->nkl", own, away, away)
         trust = 1 / (1 + mean.shape[1] * own.square().sum(1))[:, None, None]
         few = (share < 1e-3)[:, None]
         spread = torch.where(few[..., None], fallback, trust * spread + (1 - trust) * fallback)
@@ -198,8 +198,9 @@ def refined(target: Target, old: Mixture, draws: Draws, points: int, seed: int =
     x, kind = draws.x[rows, chosen], draws.kind[rows, chosen]
     galaxy = rows.expand_as(kind).flatten()
     width = torch.linalg.inv(target.terms(x.flatten(0, 1), kind.flatten(), galaxy)[1])
-    width = NARROWER**2 * width.unflatten(0, kind.shape)
-    near = Mixture(x, width, kind, torch.full(kind.shape, 1 / points, dtype=x.dtype))
+    near = Mixture(
+        x, width.unflatten(0, kind.shape), kind, torch.full(kind.shape, 1 / points, dtype=x.dtype)
+    )
     best = old.share.argmax(1)
     whole = matched(draws, weight, old.width[rows[:, 0], best])
     members = list(zip(SHARES, (near, whole, old), strict=True))
@@ -246,14 +247,19 @@ def pareto_index(log_weight: np.ndarray) -> np.ndarray:
 def density(draws: Draws, edges) -> np.ndarray:
     """Probability (n, bins) of the first latent between `edges`, sum one within them.
 
-    Draws are smoothed by a normal law, some of Silverman's 1.06 sigma n^(-1/5) wide.
+    Draws are smoothed by a normal law, some of Silverman's 1.06 sigma n^(-1/5) wide. As n effective
+    draws cannot know of what has a share below 1 / n, so much goes to a normal law `MISSED` times
+    as wide as the posterior.
     """
     z, weight = draws.x[..., 0], draws.weight
-    scatter = moments(draws)[1]
+    mean, scatter = moments(draws)
+    unknown = 1 / (1 + draws.effective)
     width = KERNEL * 1.06 * scatter * draws.effective.clamp_min(1) ** -0.2 + 1e-9
     steps = []
     for edge in torch.as_tensor(edges, dtype=z.dtype):
-        steps.append((weight * torch.special.ndtr((edge - z) / width[:, None])).sum(1))
+        known = (weight * torch.special.ndtr((edge - z) / width[:, None])).sum(1)
+        wide = torch.special.ndtr((edge - mean) / (MISSED * scatter))
+        steps.append((1 - unknown) * known + unknown * wide)
     mass = np.diff(torch.stack(steps, 1).numpy(), axis=1)
     return np.maximum(mass, 0) / np.maximum(mass.sum(axis=1, keepdims=True), 1e-300)
 

@@ -1,0 +1,392 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # The limit: how well could anyone know the redshift?
+#
+# A translator that keeps half of the redshift information has lost half of what? Of what some
+# network found in the source, or of what there is to be found? How well could *anyone* know the
+# redshift from this SDSS image, and from this CFHTLS image?
+#
+# **What you will learn**
+#
+# - how to compute what an image says about a redshift, without training anything;
+# - why a deeper and sharper image does not say as much more as one would think;
+# - which part of the loss no translator could avoid, and which part is the translator's.
+#
+# **Prerequisites:** the chapter on redshift. About 20 minutes.
+
+# %% tags=["hide-input", "remove-stderr"]
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from myst_nb import glue
+
+from galtools import data, limit_panels, manifest, panels, paths, plots, redshift
+from galtools.fidelity import files, information, intervals, rows
+from galtools.mapping import fisher, limit, losses
+from galtools.mapping import seeds as seeds_agree
+
+plots.use_style()
+
+# %% tags=["parameters"]
+profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+seed: int = 0  # every random number follows from it
+results: str = "results"  # folder of all artefacts
+models: list = ["residual"]  # the translators whose loss is taken apart
+n_galaxies: int = 100  # test galaxies whose limit is computed
+draws: int = 2000  # draws from the posterior of each
+points: int = 24  # about which the last of these draws are made
+sizes: list = [1000, 8000, 64000]  # simulated galaxies that an estimator learns from
+steps: int = 2000  # steps of learning from the largest of these samples
+seeds: int = 2  # how often everything random is done anew
+margin: float = 0.15  # bits within which two ways agree: 10 per cent in the width of a density
+n_boot: int = 400  # resamples of the galaxies behind each interval
+
+# %% [markdown]
+# ## What a redshift hides behind
+#
+# In this simulation a galaxy is a handful of numbers: its redshift and magnitude, drawn from the
+# luminosity functions of red and of blue galaxies, and seven standard normal numbers that make its
+# spectrum: how old its stars are, dust, slope, the depth of the 4000 Å break, light in the far
+# blue and the far red, emission lines. The redshift enters the pixels through the colours, the
+# brightness and the size, and every one of the other numbers can imitate it a little. Who wants the
+# redshift has to allow for all of them. That is what a posterior does,
+#
+# $$ p(z \mid d) \propto \sum_\mathrm{type} \int p(d \mid z, r, n_1 \ldots n_7)\,
+# p(\mathrm{type}, z, r) \prod_k N(n_k; 0, 1)\; dr\, dn_1 \ldots dn_7 , $$
+#
+# and nobody who sees the data $d$ and knows how galaxies are made can do better: no other density
+# has a larger expected score in bits.
+#
+# ## From pixels to six numbers
+#
+# Near the truth, an image is linear in small changes of what it shows. So all that its 20 000
+# pixels say about brightness, position, size, shape and seeing is a matrix, the **Fisher
+# information**, and a vector, the score; the noise of every pixel is known. Position, shape and
+# seeing are integrated out, each seeing with the scatter it has from night to night. What is left
+# is the best measurement of the light in five bands and of the size, with its errors. To them comes
+# what no pixel knows of: the calibration of each band, off by 0.5 per cent, in u by 1.
+
+# %%
+store = paths.Results(results, profile)
+test = paths.need(store.data("test"), "01_two_surveys")
+options = {"n": n_galaxies, "draws": draws, "points": points, "seeds": seeds}
+exact_file = store.table("limit_posteriors").with_suffix(".npz")
+made = manifest.make(
+    exact_file,
+    lambda new: limit.save(new, test, **options),
+    params=options,
+    modules=["galtools.mapping.limit"],
+    inputs=[test],
+    seed=seed,
+)
+found = limit.load(exact_file)
+
+# %% [markdown]
+# Is the compression fair? For a few galaxies we draw brightness, position, shape and seeing from
+# what the six numbers allow, render every draw anew and compare the likelihood of all pixels with
+# that of the compression. If they differ by much less than 1 (in ln L), nobody could tell the two
+# apart.
+
+# %%
+few = data.load(test, slice(3))
+surveys = limit.surveys_of(few)
+names = list(limit_panels.SURVEYS.values())
+error = pd.DataFrame(index=[f"galaxy {j}" for j in range(len(few))], columns=names, dtype=float)
+for k, side in enumerate(limit.SIDES):
+    for j in range(len(few)):
+        catalogue, images = few.catalogue[j : j + 1], getattr(few, side)
+        numbers = int(catalogue["seed"][0]), np.asarray(catalogue["galaxy"])
+        looks = fisher.looks(*numbers, surveys, k, limit.LIMIT)
+        off = fisher.compression_error(looks, images[j])
+        error.iloc[j, k] = off.std()
+error.round(3).rename_axis("scatter of ln L")
+
+# %% [markdown]
+# ## Three ways that have to agree
+#
+# **Exact.** We draw the nine numbers and the type from a proposal that is adapted to each galaxy,
+# and weight every draw by the posterior over the proposal (*importance sampling*). The answer is
+# exact up to the number of draws that count; galaxies with too few of them, or with weights whose
+# tail is too heavy, are refused rather than believed.
+#
+# **Local.** At the highest mode, the Fisher information of the six numbers plus the curvature of the
+# prior gives a normal law: a formula, no draws. It knows nothing of the other modes.
+#
+# **Learnt.** A small network learns the density from simulated galaxies that are measured with the
+# same errors. It knows nothing of latent numbers or likelihoods.
+
+# %% mystnb={"figure": {"caption": "What the two surveys say about the redshift of three test galaxies, among the best known (top) and the least well known (bottom). Each panel has its own range of redshifts.", "name": "fig-limit-posteriors"}, "image": {"alt": "Three panels with the densities of the redshift from SDSS and CFHTLS, exact as lines and local as dots, about the true redshift."}} tags=["hide-input"]
+order = np.argsort(found["source"]["local_scatter"])
+limit_panels.posteriors(found, order[(np.array([0.1, 0.5, 0.9]) * len(order)).astype(int)])
+plt.show()
+
+# %%
+learnt_file = store.table("limit_learnt").with_suffix(".npz")
+school = {"sizes": sizes, "steps": steps, "seeds": seeds}
+made = manifest.make(
+    learnt_file,
+    lambda new: limit.save_learnt(new, exact_file, **school),
+    params=school,
+    modules=["galtools.mapping.limit"],
+    inputs=[exact_file],
+    seed=seed,
+)
+learnt = limit.load_learnt(learnt_file)
+z, edges = found["source"]["z"], redshift.Grid().edges
+train_z = files.read_column(paths.need(store.data("train"), "01_two_surveys"), "redshift")
+prior = information.prior(train_z, edges)
+
+# %% [markdown]
+# Scatter first: the width of the posterior of the median galaxy, in units of $1 + z$, and in the last
+# line how far the exact means really are from the truth. *Parts told apart* is a fourth, generous
+# way: what if somebody told us where every knot, arm and neighbour stands? Then bulge, disc and arms
+# could be measured apart. They are made of older and younger stars of the same galaxy, and their
+# differences know the redshift too, free of any calibration. No real reader has this help, and help
+# cannot harm: it is an upper bound.
+
+# %%
+lines = {}
+for side, name in limit_panels.SURVEYS.items():
+    one = found[side]
+    widths = {
+        "exact": np.where(one["good"], one["scatter"], np.nan),
+        "local": one["local_scatter"],
+        "parts told apart (upper bound)": one["parts_scatter"],
+    }
+    for way, width in widths.items():
+        lines[way, name] = intervals.estimate(intervals.median, width / (1 + z), n_boot)
+    off = np.where(one["good"], one["mean"] - z, np.nan) / (1 + z)
+    lines["σ_MAD of the exact means", name] = intervals.estimate(intervals.mad_scatter, off, n_boot)
+shown = {key: panels.with_interval(e.value, e.low, e.high) for key, e in lines.items()}
+ways = list(dict.fromkeys(way for way, _ in lines))
+pd.DataFrame({name: [shown[way, name] for way in ways] for name in names}, index=ways)
+
+# %% [markdown]
+# Now in bits, in which everything is counted that a median forgets: wings, second modes, galaxies
+# that are taken for something else. Galaxies that were refused by one way are left out of all.
+
+# %%
+known = {}
+for side, name in limit_panels.SURVEYS.items():
+    one = found[side]
+    for k in range(seeds):
+        known[f"{name}, exact", k] = limit.bits(one["density"][:, k], z, prior, one["good"])
+        known[f"{name}, local", k] = limit.local_bits(one, "local", prior)
+        known[f"{name}, learnt", k] = limit.bits(learnt[side, max(sizes), k], z, prior)
+        known[f"{name}, parts", k] = limit.local_bits(one, "parts", prior)
+known = losses.common(known)
+
+# %% mystnb={"figure": {"caption": "Information about the redshift, three ways and with the upper bound that knows all parts of the galaxies, with 95 % intervals over galaxies. Two symbols: two seeds of the draws and of the learner; the local posterior and the bound have none.", "name": "fig-limit-bits"}, "image": {"alt": "Eight lines, four for each survey: exact, local and learnt lie close together; with all parts known CFHTLS is far to the right."}} tags=["hide-input"]
+means = {key: intervals.estimate(intervals.mean, b, n_boot) for key, b in known.items()}
+colours = {way: plots.SURVEY_COLOUR[way.split(",")[0]] for way, _ in known}
+n_known = next(iter(means.values())).n
+panels.seed_strips(means, colours, f"bits of redshift (n = {n_known})")
+plt.show()
+
+# %% [markdown]
+# Two ways *agree* if the interval of their difference, galaxy by galaxy, lies within the margin set
+# above; a statement holds if all seeds say so.
+
+# %%
+pairs = {
+    f"{name}: {text}": (f"{name}, exact", f"{name}, {other}")
+    for name in limit_panels.SURVEYS.values()
+    for text, other in {
+        "exact and local agree": "local",
+        "exact and learnt agree": "learnt",
+    }.items()
+}
+agreement = losses.agreement(known, pairs, margin, n_boot, seed)
+seeds_agree.summary(agreement)
+
+# %% tags=["hide-input"]
+rows_of = {name: found[side] for side, name in limit_panels.SURVEYS.items()}
+pd.DataFrame(
+    {
+        "refused": {name: int((~one["good"]).sum()) for name, one in rows_of.items()},
+        "draws that count (median)": {
+            name: int(np.median(one["effective"])) for name, one in rows_of.items()
+        },
+        "PIT is even (probability)": {
+            name: round(limit.evenness(one), 2) for name, one in rows_of.items()
+        },
+    }
+)
+
+# %% [markdown]
+# Has the learner seen enough? Its curve should bend towards the exact limit, from below, and not
+# cross it by more than chance. Whether it has *converged* is computed too: the gain from the last
+# enlargement of its school has to be below a third of the margin, with all of its interval.
+
+# %% mystnb={"figure": {"caption": "What an estimator finds that learnt from so many simulated galaxies. Dashed: the exact limit; grey: its 95 % interval over galaxies.", "name": "fig-limit-learning"}, "image": {"alt": "Two panels: the bits rise with the number of galaxies and level off at the dashed line."}} tags=["hide-input"]
+curves = {
+    name: {
+        (size, k): intervals.estimate(
+            intervals.mean, limit.bits(learnt[side, size, k], z, prior, found[side]["good"]), n_boot
+        )
+        for size in sizes
+        for k in range(seeds)
+    }
+    for side, name in limit_panels.SURVEYS.items()
+}
+levels = {
+    name: intervals.estimate(
+        intervals.mean, limit.bits(one["density"].mean(1), z, prior, one["good"]), n_boot
+    )
+    for name, one in ((n, found[s]) for s, n in limit_panels.SURVEYS.items())
+}
+limit_panels.learning(curves, levels)
+plt.show()
+
+# %%
+last = {}
+for side, name in limit_panels.SURVEYS.items():
+    for k in range(seeds):
+        for label, size in (("before", sizes[-2]), ("after", sizes[-1])):
+            last[f"{name}, {label}", k] = limit.bits(learnt[side, size, k], z, prior)
+gained = {
+    f"{name}: the learner has converged": (f"{name}, after", f"{name}, before")
+    for name in limit_panels.SURVEYS.values()
+}
+converged = losses.agreement(last, gained, margin / 3, n_boot, seed)
+seeds_agree.summary(converged)
+
+# %% [markdown]
+# ## Whose fault is the loss?
+#
+# The chapter on redshift has estimators that were retrained on every kind of image. They are asked
+# once more, galaxy by galaxy, on the galaxies whose limit we know. The difference between the limit
+# of the target and what is found in a translation has three parts,
+#
+# $$ L_\mathrm{target} - I_\mathrm{translated} =
+#   \underbrace{L_\mathrm{target} - L_\mathrm{source}}_\text{nature}
+# + \underbrace{L_\mathrm{source} - I_\mathrm{source}}_\text{reader}
+# + \underbrace{I_\mathrm{source} - I_\mathrm{translated}}_\text{model} . $$
+#
+# *Nature*: the source image never held it; no model could avoid this part. *Reader*: it is there,
+# but the estimator that we have does not find it in the source either. *Model*: it was found in
+# the source and is not found in the translation. For $I_\mathrm{source}$ we take the estimator that
+# was retrained on resampled source images, which learnt as long and from as many galaxies as those
+# of the translations. The networks of an ensemble stand for seeds.
+
+# %%
+sample = rows.load(store, "cross", models, seed)
+images = {row: shown[:n_galaxies] for row, shown in sample.images.items() if row != "again"}
+read = losses.readings(store, images, seed)
+for (row, k), density in read.items():
+    if k < seeds:
+        known[row, k] = limit.bits(density, z, prior)
+for k in range(seeds):
+    for name in limit_panels.SURVEYS.values():
+        known[name, k] = known[f"{name}, exact", k]
+known = losses.common(known)
+lost = losses.split(known, models, "resample", n_boot, seed)
+
+# %% mystnb={"figure": {"caption": "The loss of every translator in three parts, with 95 % intervals over galaxies; two symbols: two networks that read. Nature is the same for all.", "name": "fig-limit-split"}, "image": {"alt": "For every translator three groups of points: nature close to zero, the reader and the model."}} tags=["hide-input"]
+limit_panels.split(lost)
+plt.show()
+
+# %% [markdown]
+# The limits here are those of total light and size. A reader of whole CFHTLS images, which sees
+# bulge and disc apart, may therefore come up to this limit or go beyond it, and the part of nature
+# may be larger than drawn: with all parts known it is the difference in the second line of the
+# table. A reader beyond the upper bound would be an error somewhere. All are statements that have
+# to survive both seeds.
+
+# %%
+claims = {"CFHTLS images can tell more than SDSS images": ("CFHTLS", "SDSS")}
+claims["… if all parts of a galaxy are told apart"] = ("CFHTLS, parts", "SDSS, parts")
+claims["the reader falls short of the limit of SDSS"] = ("SDSS", "resample")
+claims["the reader falls short of the limit of CFHTLS"] = ("CFHTLS", "truth")
+for model in models:
+    name = plots.MODEL_NAME.get(model, model)
+    claims[f"{name} loses what the reader finds in its source"] = ("resample", model)
+judged = seeds_agree.compare(known, claims, n_boot, seed)
+everything = pd.concat([agreement, converged, judged], ignore_index=True)
+panels.keep(everything, store.table("verdicts_limit"), [exact_file, learnt_file, *sample.inputs])
+seeds_agree.summary(judged)
+
+# %% tags=["hide-input"]
+shares = {
+    plots.MODEL_NAME.get(model, model): {
+        "bits found": panels.with_interval(e.value, e.low, e.high),
+        "share of the limit of SDSS": f"{100 * e.value / levels['SDSS'].value:.0f} %",
+    }
+    for model in ["resample", *models]
+    for e in [intervals.estimate(intervals.mean, known[model, 0], n_boot)]
+}
+pd.DataFrame(shares).T
+
+# %% tags=["remove-cell"]
+for side, name in limit_panels.SURVEYS.items():
+    low, bound = name.lower(), lines["parts told apart (upper bound)", name]
+    glue(f"limit_sigma_{low}", float(lines["exact", name].value), display=False)
+    glue(f"limit_bound_{low}", float(bound.value), display=False)
+    glue(f"limit_bits_{low}", levels[name].value, display=False)
+    glue(f"limit_refused_{low}", int((~found[side]["good"]).sum()), display=False)
+average = lost.groupby(["part", "row"]).value.mean()
+best = average["model"].fillna(np.inf).idxmin()
+glue("limit_n", int(lost.n.max()), display=False)
+glue("limit_nature", float(average["nature"].mean()), display=False)
+glue("limit_reader", float(average["reader"].mean()), display=False)
+glue("limit_best", plots.MODEL_NAME.get(best, best), display=False)
+glue("limit_best_loss", float(average["model"].min()), display=False)
+glue("limit_worst_loss", float(average["model"].max()), display=False)
+
+# %% tags=["remove-cell"]
+most = known["CFHTLS, parts", 0] - known["SDSS, parts", 0]
+glue(
+    "limit_nature_most",
+    float(intervals.estimate(intervals.mean, most, n_boot).value),
+    display=False,
+)
+words = {t: seeds_agree.one_voice(list(v)) for t, v in everything.groupby("claim").verdict}
+glue("limit_deeper", words["CFHTLS images can tell more than SDSS images"], display=False)
+glue("limit_apart", words["… if all parts of a galaxy are told apart"], display=False)
+
+# %% [markdown]
+# ## What we found
+#
+# Whoever reads total light and size of a galaxy without error of method knows its redshift to
+# {glue:text}`limit_sigma_sdss:.4f` of $1 + z$ (median) from SDSS and to
+# {glue:text}`limit_sigma_cfhtls:.4f` from CFHTLS: {glue:text}`limit_bits_sdss:.2f` and
+# {glue:text}`limit_bits_cfhtls:.2f` bits. That the deeper survey can tell more of it:
+# *{glue:text}`limit_deeper`*. Its noise is ten times smaller, but the calibration is not, and the
+# variety of galaxies is the same. If bulge, disc and arms could be told apart, the scatter would be
+# {glue:text}`limit_bound_sdss:.4f` and {glue:text}`limit_bound_cfhtls:.4f`; that CFHTLS then tells
+# more: *{glue:text}`limit_apart`*. The true limit of an image lies between the two, and the second is
+# optimistic, since it was told where every knot stands.
+#
+# Of the loss of the translators, nature takes {glue:text}`limit_nature:.2f` bits if total light is
+# all that anybody reads, and at most {glue:text}`limit_nature_most:.2f` if all parts are; the reader
+# {glue:text}`limit_reader:.2f`, and the model between {glue:text}`limit_best_loss:.2f`
+# ({glue:text}`limit_best`) and {glue:text}`limit_worst_loss:.2f`. All this on
+# {glue:text}`limit_n` galaxies that every way could judge, {glue:text}`limit_refused_sdss` (SDSS) and
+# {glue:text}`limit_refused_cfhtls` (CFHTLS) having been refused; the tables above say which of the
+# differences are larger than chance.
+#
+# ## Exercises
+#
+# 1. The average of the Fisher information over all galaxies bounds the mean square error of any
+#    estimator (van Trees). Why did we take medians over galaxies, and bits, instead?
+#
+# ```{dropdown} Solution
+# The average is taken by the few galaxies whose redshift is known best, those on which a spectral
+# feature stands at the edge of a filter. The bound that follows is true for all galaxies and far
+# below what is possible for almost any of them.
+# ```
+#
+# 2. The exact posterior knows how galaxies are made. What would a real astronomer have to add?
+#
+# ```{dropdown} Solution
+# That the population is not known: the prior and the spectra come with errors of their own, which
+# have to be integrated out as well. The limit here is one of this simulated world.
+# ```
+#
+# **What's next:** [there and back again](35_directions.py): which way between the surveys loses what.

@@ -1,0 +1,168 @@
+"""The light of the simulator in torch, the limit from it, and the loss in parts."""
+
+import numpy as np
+import pytest
+import torch
+from astropy.table import Table
+from scipy.stats import kstest
+
+from galtools import data
+from galtools.errors import GaltoolsError
+from galtools.fidelity import information
+from galtools.mapping import fisher, latents, limit, losses, posterior, pupil, sensitivity
+from galtools.pairs import Pairs
+from galtools.redshift import Grid
+from galtools.simulate import population
+from galtools.surveys import CFHTLS, SDSS
+
+EDGES = Grid().edges
+
+
+@pytest.fixture(scope="module")
+def light():
+    return latents.Light(CFHTLS)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return latents.draw(3000)
+
+
+def test_light_and_size_are_those_of_the_simulator(light, drawn):
+    x, kind, normal = drawn
+    shown = light.predict(x, kind).numpy()
+    z, r = x[:, 0].numpy(), x[:, 1].numpy()
+    red, early = kind.numpy() < 2, kind.numpy() == 0
+    absolute = r - population.distance_modulus(z)
+    spectra = population.draw_spectra(red, absolute, x[:, 2:].numpy())
+    flux = population.normalised_fluxes(CFHTLS.filters, spectra, z, r)
+    np.testing.assert_allclose(shown[:, :5], np.log(flux), atol=1e-10)
+    size = np.log(population.half_light_radius(early, absolute, z, normal))
+    inside = (size > np.log(0.31)) & (size < np.log(11.9))
+    found = shown[:, 5] + latents.SIZE_SCATTER[kind.numpy()] * normal
+    np.testing.assert_allclose(found[inside], size[inside], atol=1e-10)
+
+
+def test_abundance_is_that_of_the_drawn_galaxies(light, drawn):
+    x, kind, _ = drawn
+    real = population.draw(7, np.arange(600), latents.Light(SDSS).limit)
+    assert real["early"].sum() / real["red"].sum() == pytest.approx(latents.SPHEROIDS, abs=0.08)
+    z = torch.linspace(0.0031, 0.69, 300, dtype=torch.float64)
+    r = torch.linspace(14.001, 17.799, 200, dtype=torch.float64)
+    cells = torch.cartesian_prod(z, r)
+    mass = torch.stack(
+        [light.log_abundance(cells, torch.full((len(cells),), k)).exp() for k in range(3)]
+    )
+    mass = mass.unflatten(1, (300, 200)) * (z[1] - z[0]) * (r[1] - r[0])
+    assert float(mass.sum()) == pytest.approx(1, abs=0.02)
+    share = mass.sum((1, 2)) / mass.sum()
+    counted = torch.bincount(kind) / len(kind)
+    np.testing.assert_allclose(counted, share, atol=0.03)
+    for axis, values, grid in ((2, x[:, 0], z), (1, x[:, 1], r)):
+        below = mass.sum((0, axis)).cumsum(0).numpy()
+        place = np.interp(values.numpy(), grid.numpy(), below / below[-1])
+        assert kstest(place, "uniform").pvalue > 0.001
+
+
+def test_terms_of_the_prior_are_its_derivatives(light, drawn):
+    x, kind, _ = (part[:50] for part in drawn)
+    at = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(light.log_prior(at, kind).sum(), at)
+    gradient, curvature = light.prior_terms(x, kind)
+    np.testing.assert_allclose(gradient[:, 2:], slope[:, 2:])
+    np.testing.assert_allclose(gradient[:, 1], slope[:, 1], atol=0.05)
+    assert (torch.linalg.eigvalsh(curvature) > -1e-9).all()
+
+
+def test_wrong_latents_are_refused(light):
+    with pytest.raises(GaltoolsError, match="9 numbers"):
+        light.predict(torch.zeros(2, 5), torch.zeros(2, dtype=torch.long))
+
+
+def test_posterior_is_that_of_a_reweighted_population(light):
+    """Where errors are large, draws from the prior do: the same posterior from another proposal."""
+    x, kind, _ = latents.draw(20000, seed=9)
+    values = light.predict(x[:2], kind[:2]).numpy()
+    errors = np.tile(np.diag([0.3, 0.15, 0.15, 0.15, 0.2, 0.1]) ** 2, (2, 1, 1))
+    found = limit.posteriors(light, values, errors, draws=1000, points=12, seeds=2)
+    target = limit.target(light, values, errors)
+    for galaxy in range(2):
+        rows = torch.full((len(x),), galaxy)
+        log_weight = target.log_density(x, kind, rows) - light.log_prior(x, kind)
+        log_weight = log_weight.nan_to_num(nan=-torch.inf)  # drawn at the border, half a cell out
+        brute = posterior.Draws(x[None], kind[None], log_weight[None])
+        assert brute.effective > 100
+        mean, scatter = (float(v) for v in posterior.moments(brute))
+        assert abs(found["mean"][galaxy] - mean) < 0.3 * scatter
+        assert found["scatter"][galaxy] == pytest.approx(scatter, rel=0.25)
+    assert found["density"].shape == (2, 2, Grid().bins)
+    np.testing.assert_allclose(found["density"].sum(2), 1)
+
+
+def test_local_posterior_of_all_parts_is_narrower_than_that_of_the_light():
+    looks = fisher.looks(0, np.arange(8), (SDSS,), 0, limit.LIMIT)
+    information_ = np.tile(np.diag([1e4] * 25 + [1e3]), (8, 1, 1))
+    ends = [fisher.Pixels(part * information_, np.zeros((8, 26))) for part in (1e-3, 1)]
+    (_, wide), (middle, narrow) = (sensitivity.local(looks, p, limit.LIMIT) for p in ends)
+    assert (narrow < wide).all()
+    slope, bend = sensitivity.prior(looks, limit.LIMIT)
+    d = sensitivity.derivatives(looks)
+    posterior_ = np.linalg.inv(np.einsum("nki,nkl,nlj->nij", d, information_, d) + bend)
+    np.testing.assert_allclose(narrow, np.sqrt(posterior_[:, 0, 0]))
+    pulled = np.einsum("nk,nk->n", posterior_[:, 0], slope)  # no score: the prior alone pulls
+    np.testing.assert_allclose(middle - looks.physics["redshift"], pulled, atol=1e-10)
+
+
+def test_pupil_comes_up_to_the_closed_form():
+    """ln(1 + z) normal and measured with a normal error: no density knows more than this one."""
+    rng = np.random.default_rng(0)
+    truth = 0.15 + 0.03 * rng.standard_normal(8000)
+    shown = truth + 0.01 * rng.standard_normal(8000)
+    z, kept = np.expm1(truth), slice(6000, None)
+    one = pupil.Pupil(shown[:6000, None], z[:6000], steps=200)
+    found = information.bits(
+        one.density(shown[kept, None], EDGES), z[kept], EDGES, np.ones(180) / 180
+    )
+    narrow = 1 / np.sqrt(1 / 0.03**2 + 1 / 0.01**2)
+    best = narrow**2 * (0.15 / 0.03**2 + shown[kept] / 0.01**2)
+    log_score = -0.5 * ((truth[kept] - best) / narrow) ** 2 - np.log(narrow * np.sqrt(2 * np.pi))
+    expected = (log_score - truth[kept]) / np.log(2) + np.log2(EDGES[-1])
+    assert found.mean() == pytest.approx(expected.mean(), abs=0.05)
+    assert found.mean() < expected.mean() + 0.02
+
+
+def test_simulated_measurements_have_the_errors_of_the_measured_galaxies(light):
+    x, kind, _ = latents.draw(3)
+    errors = np.tile(1e-8 * np.eye(6), (3, 1, 1))
+    like = {"measured": light.predict(x, kind).numpy(), "errors": errors}
+    values, z = limit.simulated(light, 2000, like, seed=4)
+    truth, kinds, _ = latents.draw(2000, 4)
+    off = values - light.predict(truth, kinds).numpy()
+    np.testing.assert_allclose(z, truth[:, 0])
+    np.testing.assert_allclose(off[:, :5].std(0), [0.01, 0.005, 0.005, 0.005, 0.0075], rtol=0.1)
+    assert off[:, 5].std() == pytest.approx(0.36, abs=0.03)  # sizes: 0.15 dex
+
+
+def test_parts_of_the_loss_add_up_and_refused_galaxies_are_left_out_everywhere():
+    rng = np.random.default_rng(3)
+    rows = ("CFHTLS", "SDSS", "resample", "swin")
+    known = {(row, k): rng.normal(3 - j, 1, 50) for j, row in enumerate(rows) for k in (0, 1)}
+    known["SDSS", 1][:5] = np.nan
+    known = losses.common(known)
+    table = losses.split(known, ["swin"], "resample", n_boot=50)
+    assert (table.n == 45).all()
+    whole = table.groupby("seed").value.sum()
+    for k in (0, 1):
+        assert whole[k] == pytest.approx(np.nanmean(known["CFHTLS", k] - known["swin", k]))
+    near = {("a", 0): np.zeros(60), ("b", 0): np.zeros(60) + 0.01, ("c", 0): np.ones(60)}
+    found = losses.agreement(near, {"same": ("a", "b"), "other": ("a", "c")}, 0.1, 50)
+    assert list(found.verdict) == ["agrees", "disagrees"]
+
+
+def test_images_without_a_truth_are_refused(tmp_path):
+    image = np.zeros((1, 5, 4, 4), np.float32)
+    table, one = Table({"id": ["a"]}), np.ones(1, np.float32)
+    pairs = Pairs(image, image, one, table, np.ones((1, 2, 5), np.float32))
+    data.save(pairs, tmp_path / "real.h5")
+    with pytest.raises(GaltoolsError, match="not a simulation"):
+        limit.measure(tmp_path / "real.h5", "source", 1, 10, 5, 1)
