@@ -1,42 +1,44 @@
 """How fast and how large: the card, statmorph on one core and two, SSIM beside torchmetrics.
 
-    python benchmarks/bench_fidelity.py [--galaxies 1000] [--morphology 60]
-    python benchmarks/bench_fidelity.py --whole 1000
-    python benchmarks/bench_fidelity.py --large 20000
+    python benchmarks/bench_fidelity.py                  a short look, a minute
+    python benchmarks/bench_fidelity.py --kept FILE      all that we hold to, kept in FILE (json)
 
-Times are the best of a few repeats in this very process, so that ratios mean something on a busy
-machine. `--whole` makes the whole card with statmorph on every galaxy in one band, on two cores;
-`--large` measures that many galaxies from files and prints the peak memory.
+Galaxies are simulated; the translation that is judged is the source image, and a second look for
+statmorph. `--kept` needs an idle machine with two cores, makes every measurement in a process of
+its own, so that one's memory is not the other's, and says of each limit whether it was held.
 """
 
 import argparse
+import json
+import multiprocessing
+import os
 import resource
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import h5py
 import numpy as np
+import psutil
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from galtools import fidelity
+from galtools import fidelity, manifest, simulate
 from galtools.fidelity import files, morphology, pixels
-from galtools.surveys import SDSS
+from galtools.surveys import CFHTLS, SDSS
 
-SIGMA = np.array(SDSS.sky_noise, np.float32)[:, None, None]
-
-
-def galaxies(n, seed=0):
-    """Round exponential galaxies in five bands with the noise of SDSS, float32."""
-    rng = np.random.default_rng(seed)
-    y, x = np.indices((64, 64), np.float32) - 31.5
-    image = np.exp(-np.hypot(x, y) / rng.uniform(2, 4, (n, 1, 1, 1)).astype(np.float32))
-    image = image * rng.uniform(1, 5, (n, 5, 1, 1)).astype(np.float32)
-    return image + SIGMA * rng.standard_normal(image.shape, np.float32)
+MOST_GIB = 2.0  # of memory, for the card of 20,000 galaxies
+LINEAR = 1.15  # most that a galaxy of the largest sample may cost, in those of the smallest
 
 
-def best(function, repeats=3):
+def galaxies(n, start=0):
+    """Simulate the source and the target of galaxies, and their redshifts."""
+    pairs = simulate.pairs(n, start=start, grid="sdss")
+    return pairs.target, pairs.source, pairs.redshift
+
+
+def best(function, repeats=2):
     """Shortest time of a few calls, seconds."""
     times = []
     for _ in range(repeats):
@@ -46,85 +48,127 @@ def best(function, repeats=3):
     return min(times)
 
 
-def bench_card(n):
-    truth, translated = galaxies(n), galaxies(n, seed=1)
-    z = np.random.default_rng(2).uniform(0.01, 0.3, n)
+def card_without_statmorph(n: int) -> dict:
+    """Cost of the card by the number of galaxies; a limit on the whole, and on its growth."""
+    truth, translated, z = galaxies(n)
+    spent = {}
     for count in (n // 4, n // 2, n):
         rows = slice(count)
-        spent = best(
+        spent[count] = best(
             lambda rows=rows: fidelity.card(
                 truth[rows], translated[rows], redshift=z[rows], morphology=0
-            ),
-            repeats=2,
+            )
         )
-        print(f"card without statmorph  {count:6d} galaxies  {spent:7.2f} s")
+    growth = spent[n] / n / (spent[n // 4] / (n // 4))
+    return {
+        "galaxies": n,
+        "seconds": spent[n],
+        "seconds by number": spent,
+        "cost of a galaxy, of n over of n / 4": growth,
+        "held": bool(spent[n] < 20 * n / 1000 and growth < LINEAR),
+    }
 
 
-def bench_morphology(n):
-    truth = galaxies(n)[:, 2]
-    images, fwhm = {"truth": truth}, {"truth": np.full(n, 1.3)}
-    sigma = np.full(n, SDSS.sky_noise[2])
-    spent = {}
+def card_with_statmorph(n: int) -> dict:
+    """Cost of the whole card, statmorph in one band on every galaxy, on two cores."""
+    truth, translated, z = galaxies(n)
+    spent = best(lambda: fidelity.card(truth, translated, redshift=z, morphology=n), repeats=1)
+    return {"galaxies": n, "seconds": spent, "held": spent < 240 * n / 1000}
+
+
+def statmorph_on_cores(n: int) -> dict:
+    """Speed of statmorph on two cores over one; CPU seconds say what parallel work adds."""
+    truth = galaxies(n)[0][:, 2]
+    fwhm = {"truth": np.full(n, CFHTLS.psf_fwhm[2])}
+    sigma = np.full(n, CFHTLS.sky_noise[2])
+    result = {"galaxies": n}
     for jobs in (1, 2):
 
         def run(jobs=jobs):
+            images = {"truth": truth}
             morphology.measure(images, truth, sigma, fwhm, SDSS.pixel_scale, jobs, progress=False)
 
         run()  # starts the processes
-        spent[jobs] = best(run, repeats=2)
-        print(f"statmorph, {jobs} core(s)     {n:6d} galaxies  {spent[jobs]:7.2f} s")
-    print(f"statmorph, two cores over one: {spent[1] / spent[2]:.2f} times faster")
+        before = cpu_seconds()
+        result[f"seconds on {jobs}"] = best(run)
+        result[f"CPU seconds on {jobs}"] = (cpu_seconds() - before) / 2  # of two repeats
+    faster = result["seconds on 1"] / result["seconds on 2"]
+    return {**result, "times faster": faster, "held": faster >= 1.8}
 
 
-def bench_ssim(n):
-    x, y = (galaxies(n, seed).astype(np.float64) for seed in (0, 1))
+def cpu_seconds() -> float:
+    """CPU time of this process and of the workers that it has started."""
+    here = psutil.Process()
+    return sum(sum(p.cpu_times()[:2]) for p in (here, *here.children(recursive=True)))
+
+
+def ssim_beside_torchmetrics(n: int) -> dict:
+    """Speed of SSIM against a library's; no limit."""
+    x, y, _ = galaxies(n)
+    x, y = (images.astype(np.float64) for images in (x, y))
     a, b = torch.from_numpy(x), torch.from_numpy(y)
     ours = best(lambda: pixels.ssim(x, y, 9.9))
     theirs = best(lambda: structural_similarity_index_measure(a, b, data_range=9.9))
-    print(f"SSIM of {n} x 5 stamps: {ours:.2f} s, torchmetrics {theirs:.2f} s")
+    return {"galaxies": n, "seconds": ours, "seconds of torchmetrics": theirs}
 
 
-def bench_whole(n):
-    truth, translated = galaxies(n), galaxies(n, seed=1)
-    z = np.random.default_rng(2).uniform(0.01, 0.3, n)
-    spent = best(lambda: fidelity.card(truth, translated, redshift=z, morphology=n), repeats=1)
-    print(f"whole card, two cores  {n:6d} galaxies  {spent:7.2f} s")
-
-
-def bench_memory(n):
+def memory_of_the_card(n: int) -> dict:
+    """Peak memory of a card from files larger than that: 2,000 galaxies, again and again."""
+    truth, translated, z = galaxies(min(n, 2000))
+    rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         stacks = []
-        for seed in range(2):
-            path = Path(folder) / f"{seed}.h5"
+        for name, some in (("truth", truth), ("translated", translated)):
+            path = Path(folder) / f"{name}.h5"
             with h5py.File(path, "w") as file:
-                images = file.create_dataset("images", (n, 5, 64, 64), np.float32)
-                for start in range(0, n, 500):
-                    images[start : start + 500] = galaxies(min(500, n - start), start + seed)
+                images = file.create_dataset("images", (n, *some.shape[1:]), np.float32)
+                for start in range(0, n, len(some)):
+                    images[start : start + len(some)] = some[: n - start]
             stacks.append(files.open_images(path))
+        redshift = np.resize(z, n) + rng.normal(0, 1e-4, n)
+        del truth, translated, some
         start = time.perf_counter()
-        z = np.random.default_rng(2).uniform(0.01, 0.3, n)
-        fidelity.card(*stacks, redshift=z, morphology=0)
+        fidelity.card(*stacks, redshift=redshift, morphology=0)
         spent = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"card of {n} galaxies from files: {spent:.1f} s, peak memory {peak:.2f} GiB")
+    return {"galaxies": n, "seconds": spent, "peak GiB": peak, "held": peak < MOST_GIB}
+
+
+WHOLE = {
+    card_without_statmorph: 1000,
+    card_with_statmorph: 1000,
+    statmorph_on_cores: 120,
+    ssim_beside_torchmetrics: 250,
+    memory_of_the_card: 20000,
+}
+SHORT = {card_without_statmorph: 200, statmorph_on_cores: 24, ssim_beside_torchmetrics: 50}
+
+
+def alone(function, n: int) -> dict:
+    """Measure in a new process."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, n).result()
 
 
 def main():
+    """Read the command line, measure, print, and keep the report if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--galaxies", type=int, default=1000)
-    parser.add_argument("--morphology", type=int, default=60)
-    parser.add_argument("--whole", type=int, default=0)
-    parser.add_argument("--large", type=int, default=0)
+    parser.add_argument("--kept", type=Path, help="measure all and write it here")
+    names = {function.__name__ for function in WHOLE}
+    parser.add_argument("--only", nargs="+", choices=sorted(names))
     options = parser.parse_args()
-    if options.whole:
-        bench_whole(options.whole)
-        return
-    if options.large:
-        bench_memory(options.large)
-        return
-    bench_card(options.galaxies)
-    bench_ssim(options.galaxies // 4)
-    bench_morphology(options.morphology)
+    report = {"cores": len(os.sched_getaffinity(0)), "packages": manifest.package_versions()}
+    for function, n in (WHOLE if options.kept or options.only else SHORT).items():
+        if options.only and function.__name__ not in options.only:
+            continue
+        report[function.__name__] = found = alone(function, n)
+        numbers = {k: round(v, 3) if isinstance(v, float) else v for k, v in found.items()}
+        print(function.__name__, json.dumps(numbers), flush=True)
+    if options.kept:
+        options.kept.parent.mkdir(parents=True, exist_ok=True)
+        options.kept.write_text(json.dumps(report, indent=1) + "\n")
+        if missed := [name for name in names & report.keys() if not report[name].get("held", True)]:
+            raise SystemExit(f"not held: {', '.join(missed)}")
 
 
 if __name__ == "__main__":

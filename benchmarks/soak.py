@@ -128,6 +128,12 @@ STEPS = {
     "drawing": make_figure,
     "rendering": make_pages,
 }
+NEEDS = {  # steps whose artefacts a step reads
+    "training": ("data",),
+    "translating": ("data", "training"),
+    "measuring": ("data", "training", "translating"),
+    "drawing": ("data", "training", "translating"),
+}
 KEPT = (".h5", ".csv", ".json", ".safetensors", ".png", ".html")  # what a step leaves
 
 
@@ -189,9 +195,16 @@ def undo(step_made: set[str], folder: Path) -> None:
 
 
 def soak(kills: int, seed: int, folder: Path, names: list[str]) -> dict:
-    """Run every step undisturbed, then with kills; return the counts and what differs."""
+    """Run steps undisturbed, then with kills; return the counts and what differs.
+
+    `names` are in the order of `STEPS`; what they need and do not name is done without kills.
+    """
     calm, torn, moments = folder / "calm", folder / "torn", random.Random(seed)
     report = {}
+    for need in dict.fromkeys(need for name in names for need in NEEDS.get(name, ())):
+        if need not in names:
+            in_child(STEPS[need], calm)
+            in_child(STEPS[need], torn)
     for number, name in enumerate(names):
         step, started = STEPS[name], time.monotonic()
         in_child(step, calm)
@@ -228,7 +241,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        report = soak(args.kills, args.seed, Path(folder), args.steps)
+        names = [name for name in STEPS if name in args.steps]
+        report = soak(args.kills, args.seed, Path(folder), names)
     print(json.dumps(report, indent=1))
     if args.out:
         kept = json.loads(args.out.read_text()) if args.out.exists() else []

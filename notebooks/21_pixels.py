@@ -112,8 +112,8 @@ plt.show()
 
 # %%
 measured, tables = {}, []
-for row, images in sample.images.items():
-    arguments = sample.truth, images, sample.sigma, sample.pixel_scale
+for row in compared:
+    arguments = sample.truth, sample.images[row], sample.sigma, sample.pixel_scale
     measured[row] = pixels.measure(*arguments) | structure.measure(*arguments)
     for level in (pixels, structure):
         tables.append(level.summarise(measured[row], n_boot=n_boot, seed=seed).assign(row=row))

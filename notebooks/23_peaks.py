@@ -241,10 +241,12 @@ plt.show()
 # layer measures three groups of numbers: the **light**, total magnitudes and colours; the
 # **peak**, the five central boxes; the **shape** in one band, without colour or brightness.
 # Networks that are given only one of them, or two, tell how much there is in each. All are trained
-# here, on target images.
+# here, on target images, for {glue:text}`group_steps:,.0f` steps each. How many bits a network finds
+# also depends on how long it has learnt; so compare within this page, and with the page of the other
+# task only if that says the same number of steps.
 
 
-# %%
+# %% tags=["remove-stdout"]
 def read_groups(path):
     """Train a network for every choice of groups; write the bits of each test galaxy."""
     valid = data.for_task(data.load(folder.data("valid")), task)
@@ -293,7 +295,7 @@ plt.show()
 # apart by the rule of minimum mutual information: redundant is the smaller of the two, $\min(I_A,
 # I_B)$, and the rest follows. It is the largest redundancy that anybody would grant, hence the
 # smallest unique part.
-
+#
 # Note that no network is asked to do without something it was trained with; each has learnt to
 # make the best of what it is given. A drop is then a lack of information, and not a network that
 # misses an old habit.
@@ -365,6 +367,7 @@ guess = intervals.mad_scatter((np.median(train_z) - z) / (1 + z))
 glue("peak_sigma_mad_guess", float(guess), display=False)
 glue("peak_first", plots.MODEL_NAME.get(first, first), display=False)
 glue("n_peaks", len(z), display=False)
+glue("group_steps", float(steps), display=False)
 
 # %% tags=["remove-cell"]
 for group in redshift.GROUPS:
@@ -387,7 +390,7 @@ glue("bits_synergy", float(twins["synergy"]), display=False)
 # manner {glue:text}`peak_sigma_mad_scattered:.4f`, and from a second observation
 # {glue:text}`peak_sigma_mad_again:.4f`.
 #
-# A network finds {glue:text}`bits_all:.2f` bits in everything it measures on the target images,
+# After {glue:text}`group_steps:,.0f` steps, a network finds {glue:text}`bits_all:.2f` bits in everything it measures on the target images,
 # {glue:text}`bits_light:.2f` in the light alone, {glue:text}`bits_peak:.2f` in the peaks alone and
 # {glue:text}`bits_shape:.2f` in the shape. Averaged over the orders of opening, the light accounts
 # for {glue:text}`share_light:.0f` per cent, the peaks for {glue:text}`share_peak:.0f` and the

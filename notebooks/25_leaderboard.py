@@ -42,8 +42,8 @@ cards: list = []  # JSON files of cards of other translators, made by bring_your
 # %% [markdown]
 # ## The numbers
 #
-# They are taken in the r band where nothing else is said, and all come with the interval of 95 % over galaxies that their own
-# chapter computed. The **PSNR** and the **correlation** of pixels are better when larger. The
+# They are taken in the r band where nothing else is said, and all come with the interval of 95 %
+# over galaxies that their own chapter computed. The **PSNR** and the **correlation** of pixels are better when larger. The
 # **scatter of the light** within 3 arcsec, the **scatter of the peak** in a 3 × 3 box, the
 # **scatter of the half-light radius** and the **scatter of the peak colour** g - r are errors of
 # single galaxies after the common bias is taken out: better when smaller, and never zero, since a

@@ -162,9 +162,12 @@ glue("cost_hours", float(cost.loc["sum", "core-hours"]), display=False)
 glue("cost_shapes", float(cost.loc[steps[2], "core-hours"]), display=False)
 glue("cost_translate", float(cost.loc[steps[0], "core-hours"]), display=False)
 glue("cost_disk", float(cost.loc["sum", "GB"]), display=False)
-glue("cost_days", float(cost.loc["sum", "core-hours"] / 24 / 100), display=False)
+glue("cost_minutes", float(cost.loc["sum", "core-hours"] * 60 / 100), display=False)
 glue("cost_n", n_survey, display=False)
-glue("cost_sample", int(sum(told[0]["extra"]["galaxies"] for told in made.values())), display=False)
+counted = [[told["extra"]["galaxies"] for told in manifests] for manifests in made.values()]
+translated, _, measured = (sum(numbers) for numbers in zip(*counted, strict=True))
+glue("cost_sample", int(translated), display=False)
+glue("cost_measured", int(measured), display=False)
 gpu = "not measured: this page was made without a GPU"
 if device == "cuda":
     gpu = f"{cost.loc[steps[0], 'core-hours']:.2f}, of the row on translating"
@@ -173,8 +176,8 @@ glue("cost_gpu", gpu, display=False)
 # %% [markdown]
 # ## What we found
 #
-# Scaled up from {glue:text}`cost_sample` galaxies, {glue:text}`cost_n:,` of them take
-# {glue:text}`cost_hours:.0f` core-hours and {glue:text}`cost_disk:.0f` GB. Shapes in a single band
+# Scaled up from {glue:text}`cost_sample` galaxies, and their shapes from those of
+# {glue:text}`cost_measured`, {glue:text}`cost_n:,` of them take {glue:text}`cost_hours:.0f` core-hours and {glue:text}`cost_disk:.0f` GB. Shapes in a single band
 # are {glue:text}`cost_shapes:.0f` of these core-hours, translating with the model *residual* is
 # {glue:text}`cost_translate:.1f`. On a hundred cores it would be done in {glue:text}`cost_days:.2f`
 # days. GPU-hours: {glue:text}`cost_gpu`.

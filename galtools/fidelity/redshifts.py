@@ -9,6 +9,7 @@ Nothing that is made from the source alone can know more than the source. Summar
 tables, level "redshift", with the protocol in the column "band".
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,12 @@ def rendered(row: str, pairs, weights: Path | None) -> np.ndarray:
     return translate(weights, pairs.source)
 
 
+@lru_cache(maxsize=2)
+def _learners(file: Path, number: int, task: str):
+    """Read the first galaxies of a split; every row of a comparison learns from the same ones."""
+    return data.for_task(data.load(file, slice(number)), task)
+
+
 def retrain(store, task, row, settings: Settings, learn: int, check: int, seed=0) -> Ensemble:
     """Let the frozen estimator go on learning from the images of a row, unless this is done.
 
@@ -125,7 +132,7 @@ def retrain(store, task, row, settings: Settings, learn: int, check: int, seed=0
     def maker(new):
         sets = []
         for split, file in files.items():
-            pairs = data.for_task(data.load(file, slice(numbers[split])), task)
+            pairs = _learners(file, numbers[split], task)
             sets += [rendered(row, pairs, weights), pairs.redshift]
         Ensemble.load(start).tuned(*sets, settings).save(new)
 
