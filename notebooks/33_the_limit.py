@@ -79,7 +79,7 @@ options = {"n": n_galaxies, "draws": draws, "points": points, "seeds": seeds}
 exact_file = store.table("limit_posteriors").with_suffix(".npz")
 made = manifest.make(
     exact_file,
-    lambda new: limit.save(new, test, **options),
+    lambda new: limit.save(new, test, **options, seed=seed),
     params=options,
     modules=["galtools.mapping.limit"],
     inputs=[test],
@@ -131,7 +131,7 @@ learnt_file = store.table("limit_learnt").with_suffix(".npz")
 school = {"sizes": sizes, "steps": steps, "seeds": seeds}
 made = manifest.make(
     learnt_file,
-    lambda new: limit.save_learnt(new, exact_file, **school),
+    lambda new: limit.save_learnt(new, exact_file, **school, seed=seed),
     params=school,
     modules=["galtools.mapping.limit"],
     inputs=[exact_file],

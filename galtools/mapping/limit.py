@@ -151,8 +151,8 @@ def _explored(light, known, values, errors, draws, points, seeds, seed) -> dict:
     return {**arrays, "good": found.good, "density": each}
 
 
-def measure(path, side: str, n: int, draws: int, points: int, seeds: int, limit=LIMIT) -> dict:
-    """Everything about one side of the first n simulated pairs of a file, `ARRAYS`."""
+def measure(path, side: str, n: int, draws: int, points: int, seeds: int, seed=0, limit=LIMIT):
+    """Everything about one side of the first n simulated pairs of a file: a dict of `ARRAYS`."""
     pairs = data.load(path, slice(n))
     known = {"seed", "galaxy", f"{side}_calibration_r"}
     if not known <= set(pairs.catalogue.colnames):
@@ -163,7 +163,7 @@ def measure(path, side: str, n: int, draws: int, points: int, seeds: int, limit=
     pixels, mean, scatter = sensitivity.look_up(number, galaxies, surveys, index, images, limit)
     values, errors = measured(pairs, side, pixels)
     light = latents.Light(surveys[index], limit)
-    found = posteriors(light, values, errors, draws, points, seeds)
+    found = posteriors(light, values, errors, draws, points, seeds, seed)
     about = {"parts_mean": mean, "parts_scatter": scatter, "measured": values, "errors": errors}
     return {**found, **about, "z": np.asarray(pairs.catalogue["redshift"], float)}
 
@@ -205,27 +205,27 @@ def simulated(light, n: int, like: dict, seed: int = 0):
     return truth + error, x[:, 0].numpy()
 
 
-def learnt(light, sizes, like: dict, steps: int, seeds: int) -> dict:
+def learnt(light, sizes, like: dict, steps: int, seeds: int, seed: int = 0) -> dict:
     """Densities (n, bins) of estimators that learnt from so many galaxies, {(size, seed): ...}.
 
     The smaller the school, the fewer the steps, lest it is learnt by heart.
     """
     found = {}
     for k in range(seeds):
-        values, z = simulated(light, max(sizes), like, seed=100 + k)
+        values, z = simulated(light, max(sizes), like, seed=1000 * seed + 100 + k)
         for size in sizes:
             enough = min(steps, max(steps // 8, EPOCHS * size // pupil.BATCH))
-            one = pupil.Pupil(features(values[:size]), z[:size], enough, k)
+            one = pupil.Pupil(features(values[:size]), z[:size], enough, 1000 * seed + k)
             found[size, k] = one.density(features(like["measured"]), Grid().edges)
     return found
 
 
-def save_learnt(new, path, sizes, steps: int, seeds: int, limit=LIMIT) -> None:
+def save_learnt(new, path, sizes, steps: int, seeds: int, seed=0, limit=LIMIT) -> None:
     """Write what estimators have learnt about the galaxies of `path`, from `save`, to an npz."""
     arrays = {}
     for side, like in load(path).items():
         light = latents.Light(SDSS if side == "source" else CFHTLS, limit)
-        for (size, k), density in learnt(light, sizes, like, steps, seeds).items():
+        for (size, k), density in learnt(light, sizes, like, steps, seeds, seed).items():
             arrays[f"{side}_{size}_{k}"] = density
     np.savez(new, **arrays)
 
