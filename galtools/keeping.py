@@ -1,0 +1,294 @@
+"""The study of a translator that keeps the redshift: what it is built from, tuned on and judged by.
+
+Protocols are those of `fidelity.redshifts`; here the weights may be those of any seed, and an
+estimator is retrained on as many galaxies as one asks for.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+
+from galtools import data, manifest, models, panels, paths, plots, redshift, train
+from galtools.fidelity import files, information, intervals, pixels, redshifts, structure
+from galtools.loop import Settings, describe
+from galtools.models import keeper
+from galtools.pairs import Pairs
+from galtools.redshift import Ensemble, Measure
+from galtools.translate import load_translations, once, translate
+
+R_BAND = 2
+SIZES = ("size", "ellipticity", "inner light", "outer light", "asymmetry")  # as `Measure` has them
+PRICES = {"chi": "residual", "flux": "bias of the flux", "blur": "blur"}
+MARGINS = {"chi": 1.05, "flux": 0.005, "blur": 0.05}  # share; share of the flux; arcsec
+
+
+def wrap(store: paths.Results, task: str, seed: int = 0) -> Path:
+    """Put the rule around the residual network of the book, once; return the file of weights."""
+    old = paths.need(store.weights(task, "residual", seed), "11_residual")
+    learn = paths.need(store.data("train"), "01_two_surveys")
+    new = store.weights(task, "keeper", seed)
+
+    def maker(path):
+        pairs = data.for_task(data.load(learn), task)
+        train.save_weights(path, keeper.around(train.load_weights(old), pairs))
+
+    modules = ["galtools.keeping", *models.modules("keeper")]
+    manifest.make(new, maker, params={"task": task}, modules=modules, inputs=[old, learn])
+    return new
+
+
+def shown(weights: Path, file: Path, task: str, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Translations and redshifts of the first galaxies of a file of pairs."""
+    pairs = data.for_task(data.load(file, slice(number)), task)
+    return translate(weights, pairs.source), pairs.redshift
+
+
+def translations(store: paths.Results, task: str, seed: int = 0) -> np.ndarray:
+    """Translate the test galaxies with a keeper, once: for every chapter on fidelity, too."""
+    path, test = store.translations(task, "keeper", seed), store.data("test")
+    weights = store.weights(task, "keeper", seed)
+    once(path, weights, lambda file: data.for_task(data.load(file), task), test, seed=seed)
+    return load_translations(path)
+
+
+def tuned(store, task, weights: Path, learn: int, check: int, settings: Settings) -> Ensemble:
+    """Let the frozen estimator of the target go on learning from translations, once.
+
+    It sees the first `learn` galaxies of the training split; the first `check` of the validation
+    split fix its temperature.
+    """
+    start = redshifts.estimator_file(store, redshifts.SURVEY[task], settings.seed)
+    files = [store.data("train"), store.data("valid")]
+
+    def maker(new):
+        sets = [x for f, n in zip(files, (learn, check), strict=True)
+                for x in shown(weights, f, task, n)]  # fmt: skip
+        Ensemble.load(start).tuned(*sets, settings).save(new)
+
+    path = weights.parent / f"redshift_{learn}.safetensors"
+    manifest.make(
+        path, maker,
+        params={**describe(settings), "learn": learn, "check": check, "task": task},
+        modules=["galtools.keeping"], inputs=[start, *files, weights], seed=settings.seed,
+    )  # fmt: skip
+    return Ensemble.load(path)
+
+
+def without(weights: Path):
+    """Read a keeper and leave out its rule: the same network, alone."""
+    network = train.load_weights(weights)
+    network.rounds = 0
+    return network
+
+
+def ablation(weights: Path, pairs, changes: dict[str, dict]) -> dict[str, torch.nn.Module]:
+    """Put rules of other circles or rounds, or learnt from fewer galaxies, around one network.
+
+    `changes` maps names to {"circles": ..., "rounds": ..., "galaxies": ...}, all optional.
+    """
+    base, found = train.load_weights(weights), {}
+    for name, change in changes.items():
+        change = dict(change)
+        number = change.pop("galaxies", len(pairs))
+        recipe = base.recipe
+        sizes = recipe["sizes"] | change
+        network = models.build(
+            "keeper", recipe["task"], recipe["profile"], tuple(recipe["bands"]), **sizes
+        )
+        own = {k: v for k, v in base.state_dict().items() if not k.startswith("rule.")}
+        network.load_state_dict(own | keeper.rule_of(network))
+        network.scaling = base.scaling
+        network.prepare(pairs[slice(number)])
+        found[name] = network.eval()
+    return found
+
+
+def ruled(weights: Path, source: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Put the light of anybody's translations right, by the rule of a keeper."""
+    network = train.load_weights(weights)
+    with torch.no_grad():
+        wanted = network.rule.predict(network.regridded(torch.as_tensor(source)))
+        return network.rule.correct(torch.as_tensor(images), wanted, network.rounds).numpy()
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where translations of the test galaxies are judged, all against one source."""
+
+    pairs: Pairs
+    prior: np.ndarray  # of redshift, in the bins of the estimators
+    start: Ensemble  # learnt from original targets
+    source: dict[str, np.ndarray]  # what the source's own estimator finds in the sources
+    n_boot: int
+    seed: int
+
+    @classmethod
+    def open(cls, store, task, pairs, n_boot, seed=0) -> "Bench":
+        """Read the estimators of both surveys, and judge the sources."""
+        surveys = ("SDSS", redshifts.SURVEY[task])
+        reader, start = (
+            Ensemble.load(redshifts.estimator_file(store, survey, seed)) for survey in surveys
+        )
+        prior = information.prior(
+            files.read_column(store.data("train"), "redshift"), start.grid.edges
+        )
+        bench = cls(pairs, prior, start, {}, n_boot, seed)
+        bench.source.update(bench.judge(pairs.source, reader))
+        return bench
+
+    def judge(self, images, ensemble: Ensemble | None = None) -> dict[str, np.ndarray]:
+        """Bits and errors dz of every galaxy, by the frozen estimator or another one."""
+        ensemble = ensemble or self.start
+        density, z = ensemble.predict(images), self.pairs.redshift.astype(float)
+        found = redshifts.judge(density, z, ensemble.grid, self.prior, redshift.OUTLIER["SDSS"])
+        return {name: found[name][:, 0] for name in ("bits", "dz")}
+
+    def scores(self, found) -> dict[str, intervals.Estimate]:
+        """Share of the source's information, and sigma_MAD over the source's, with intervals."""
+        arguments = self.n_boot, self.seed
+        return {
+            "retained": share(found["bits"], self.source["bits"], *arguments),
+            "ratio": scatter_ratio(found["dz"], self.source["dz"], *arguments),
+        }
+
+    def sheet(self, rows: dict, columns=("share retained", "σ / source's σ")) -> pd.DataFrame:
+        """Lay out the scores of rows, {name: what `judge` found}, with their intervals."""
+        cells = [
+            [panels.with_interval(e.value, e.low, e.high) for e in self.scores(x).values()]
+            for x in rows.values()
+        ]
+        return pd.DataFrame(cells, index=list(rows), columns=list(columns))
+
+    def tidy(self, judged: dict) -> pd.DataFrame:
+        """Tidy table of the scores of {(protocol, row): what `judge` found}."""
+        return pd.DataFrame(
+            {"row": row, "band": protocol, "metric": metric, **vars(estimate)}
+            for (protocol, row), found in judged.items()
+            for metric, estimate in self.scores(found).items()
+        )
+
+    def others(self, path: Path, models: list[str]) -> pd.DataFrame:
+        """The same scores of other models, from the table of the chapter on redshift."""
+        table = pd.read_csv(paths.need(path, "24_redshift"))
+        names = {"retained": "retained", "sigma_mad": "ratio"}
+        table = table[table.metric.isin(list(names)) & table.row.isin(models)].copy()
+        sigma = intervals.mad_scatter(self.source["dz"])
+        table.loc[table.metric == "sigma_mad", ["value", "low", "high"]] /= sigma
+        return table.assign(metric=table.metric.map(names))
+
+    def price(self, plain, kept) -> dict[str, intervals.Estimate]:
+        """What kept translations cost, compared with plain ones."""
+        scale = plots.FIELD / self.pairs.target.shape[-1]
+        return price(self.pairs, plain, kept, scale, self.n_boot, self.seed)
+
+    def verdicts(self, found: dict, prices: dict, row: str) -> list[tuple]:
+        """Hold {protocol: what `judge` found} and prices against the goals."""
+        tests = {
+            f"retains 95 %, {protocol}": (self.scores(x)["retained"], (0.95, np.inf))
+            for protocol, x in found.items()
+            if protocol != "frozen"
+        }
+        ratio = self.scores(found["frozen"])["ratio"]
+        tests["frozen σ at most 1.15 times the source's"] = ratio, (-np.inf, 1.15)
+        for name, estimate in prices.items():
+            tests[f"{PRICES[name]} no worse than the network's"] = (
+                estimate,
+                (-np.inf, MARGINS[name]),
+            )
+        return [
+            (text, row, panels.with_interval(e.value, e.low, e.high), intervals.verdict(e, claim))
+            for text, (e, claim) in tests.items()
+        ]
+
+
+def scatter_ratio(dz, dz_source, n_boot: int, seed: int = 0) -> intervals.Estimate:
+    """sigma_MAD of some estimates over that of the source's, galaxies resampled together."""
+    both = np.stack([dz, dz_source])
+    return intervals.estimate(
+        lambda x: intervals.mad_scatter(x[0]) / intervals.mad_scatter(x[1]), both, n_boot, seed
+    )
+
+
+def share(bits, source_bits, n_boot: int, seed: int = 0) -> intervals.Estimate:
+    """Share of the source's information, galaxies resampled together."""
+    return intervals.estimate(intervals.ratio_of_means, np.stack([bits, source_bits]), n_boot, seed)
+
+
+def price(pairs, plain, kept, scale: float, n_boot: int, seed: int = 0) -> dict:
+    """What the rule costs in the r band, galaxy by galaxy: kept against plain translations.
+
+    chi    residual scatter of kept over that of plain
+    flux   |median flux error| of kept less that of plain, within 3 arcsec
+    blur   |median extra blur| of kept less that of plain, arcsec
+    """
+
+    def measured(images):
+        arguments = (pairs.target[:, band], images[:, band], pairs.noise[:, 1, band], scale)
+        found = pixels.measure(*arguments) | structure.measure(*arguments)
+        return {name: found[name][:, 0] for name in ("chi_var", "aperture_error", "blur")}
+
+    band = slice(R_BAND, R_BAND + 1)
+    old, new = measured(plain), measured(kept)
+
+    def against(statistic, quantity):
+        both = np.stack([new[quantity], old[quantity]])
+        return intervals.estimate(statistic, both, n_boot, seed)
+
+    def distance(x):
+        return np.abs(intervals.median(x[0])) - np.abs(intervals.median(x[1]))
+
+    return {
+        "chi": against(lambda x: intervals.rms(x[0]) / intervals.rms(x[1]), "chi_var"),
+        "flux": against(distance, "aperture_error"),
+        "blur": against(distance, "blur"),
+    }
+
+
+def shapes(rows: dict[str, np.ndarray], noise) -> dict[str, np.ndarray]:
+    """Size, ellipticity, concentration and asymmetry (n, 5) of the middle band of each row."""
+    layer = Measure(len(noise), groups=("shape",))
+    layer.noise.copy_(torch.as_tensor(noise))
+    with torch.no_grad():
+        return {row: layer(torch.as_tensor(images)).numpy() for row, images in rows.items()}
+
+
+def shape_table(rows: dict[str, np.ndarray], noise, n_boot: int, seed: int = 0) -> pd.DataFrame:
+    """Bias and scatter of the shapes of each row against the row "truth"."""
+    found = shapes(rows, noise)
+    lines = []
+    for row in rows.keys() - {"truth"}:
+        error = found[row] - found["truth"]
+        for name, values in zip(SIZES, error.T, strict=True):
+            for word, statistic in (("bias", intervals.median), ("scatter", intervals.mad_scatter)):
+                estimate = intervals.estimate(statistic, values, n_boot, seed)
+                lines.append({"row": row, "metric": f"{name}_{word}", **vars(estimate)})
+    return pd.DataFrame(lines)
+
+
+def other_reader(learn, rows: dict[str, np.ndarray], radius: float, seed: int = 0) -> dict:
+    """Estimates by gradient boosting that learnt from original targets, for images of each row."""
+    features = {row: redshift.colours(images, radius) for row, images in rows.items()}
+    known = redshift.colours(learn.target, radius)
+    return {
+        row: redshift.baselines(known, learn.redshift, x, seed)["boosting"]
+        for row, x in features.items()
+    }
+
+
+def colour_errors(pairs, rows: dict[str, np.ndarray], radius: float):
+    """Draw histograms of the errors of u - g and g - r within `radius` (in stamps)."""
+    truth = redshift.colours(pairs.target, radius)
+    fig, axes = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.0), sharey=True)
+    for ax, column, name, reach in zip(axes, (1, 2), ("u − g", "g − r"), (0.4, 0.12), strict=True):
+        for row, images in rows.items():
+            error = (truth - redshift.colours(images, radius))[:, column].clip(-reach, reach)
+            style = {"color": plots.MODEL_COLOUR[row], "histtype": "step", "linewidth": 2}
+            ax.hist(error, np.linspace(-reach, reach, 41), label=plots.MODEL_NAME[row], **style)
+        ax.set(xlabel=f"error of {name} (mag)")
+    axes[0].set_ylabel(f"galaxies of {len(pairs)}")
+    panels.shared_legend(fig, axes[0])
+    return fig

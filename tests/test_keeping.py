@@ -1,0 +1,84 @@
+"""What chapter 36 measures, on galaxies and estimates whose answer is known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from blobs import blobs
+
+from galtools import keeping, models, train
+
+RNG = np.random.default_rng(0)
+
+
+def test_scatter_and_share_of_scaled_errors():
+    dz = RNG.normal(size=200)
+    ratio = keeping.scatter_ratio(1.2 * dz, dz, 50)
+    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((1.2, 1.2, 1.2))
+    share = keeping.share(0.9 * dz**2, dz**2, 50)
+    assert (share.value, share.low, share.high) == pytest.approx((0.9, 0.9, 0.9))
+
+
+def test_the_price_of_a_known_change():
+    """A tenth more light in a circle that was right, and residuals twice as large."""
+    pairs = blobs(n=20, size=32)
+    noise = RNG.normal(0, 0.01, pairs.target.shape).astype(np.float32)
+    plain = pairs.target + noise
+    same = keeping.price(pairs, plain, plain, 0.4, 20)
+    assert [same[name].value for name in ("chi", "flux", "blur")] == [1, 0, 0]
+    assert keeping.price(pairs, plain, pairs.target + 2 * noise, 0.4, 20)["chi"].value == (
+        pytest.approx(2, rel=1e-4)
+    )
+    brighter = keeping.price(pairs, pairs.target, 1.1 * pairs.target, 0.4, 20)
+    assert brighter["flux"].value == pytest.approx(0.1, rel=1e-3)
+
+
+def test_shapes_of_a_copy_are_right_and_those_of_a_wider_image_larger():
+    truth = blobs(n=10, size=32).target
+    wider = blobs(n=10, size=32).source
+    found = keeping.shape_table({"truth": truth, "copy": truth, "wider": wider}, [0.01] * 5, 20)
+    keyed = found.set_index(["row", "metric"]).value
+    assert (keyed["copy"] == 0).all()
+    assert keyed["wider", "size_bias"] > 0.1
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A keeper around a network that copies its input, too faint in every band by a tenth."""
+    pairs, path = blobs(n=40, size=32), tmp_path_factory.mktemp("keeper") / "weights.safetensors"
+    torch.manual_seed(0)
+    network = models.build("keeper", "cross", "tiny")
+    network.scaling = train.scaling_of(pairs)
+    network.prepare(pairs)
+    train.save_weights(path, network)
+    return SimpleNamespace(path=path, pairs=pairs)
+
+
+def test_the_rule_mends_what_others_drew(weights):
+    pairs = weights.pairs
+    put = keeping.ruled(weights.path, pairs.source, 0.9 * pairs.target)
+    before, after = (abs(np.median(x.sum((2, 3)) / pairs.target.sum((2, 3))) - 1)
+                     for x in (0.9 * pairs.target, put))  # fmt: skip
+    assert before == pytest.approx(0.1, rel=1e-3)
+    assert after < 0.02
+
+
+def test_parts_of_the_rule_share_the_network(weights):
+    changes = {
+        "alone": {"rounds": 0},
+        "one": {"circles": (0.2,)},
+        "few": {"galaxies": 10},
+        "all": {},
+    }
+    found = keeping.ablation(weights.path, weights.pairs, changes)
+    x = found["all"].scaling.enter(torch.as_tensor(weights.pairs.source[:3]))
+    with torch.no_grad():
+        drawn = {name: network(x) for name, network in found.items()}
+        whole = train.load_weights(weights.path)
+        assert torch.allclose(drawn["all"], whole(x))
+        assert torch.allclose(drawn["alone"], keeping.without(weights.path)(x))
+        crop = [network(x[..., :16, :16]) for network in found.values()]
+    assert all(torch.equal(crop[0], other) for other in crop)
+    assert found["one"].rule.circles == (0.2,)
+    assert not torch.allclose(found["few"].rule.matrix, found["all"].rule.matrix)
