@@ -25,10 +25,12 @@
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from myst_nb import glue
 
 from galtools import plots, study
+from galtools.fidelity import structure
 from galtools.loop import Settings
 from galtools.models.common import count_parameters
 
@@ -75,9 +77,14 @@ plt.show()
 #
 # The *content* loss compares features $\varphi$. They are usually taken from a network trained on
 # photographs, which knows cats but no galaxies. Here they are the critic's own layers: a network that
-# has seen nothing but galaxies. Three things keep the game stable: the hinge, which lets a critic that
-# has won stop pushing; a small weight $a$, so that photometry stays in charge; and a late start,
-# when the generator already draws decent galaxies.
+# has seen nothing but galaxies. Four things keep the game stable: the hinge, which lets a critic that
+# has won stop pushing; a small weight $a$, so that photometry stays in charge; a late start,
+# when the generator already draws decent galaxies; and a critic that learns at a tenth of the generator's
+# rate. At the same rate it leaps ahead, its verdicts become huge, and the generator pays for them with its
+# photometry.
+#
+# The critic also has to *see* what is wrong: translations differ from true images by a few hundredths, in
+# detail and in noise. So what a mean over $3 \times 3$ pixels takes away is shown to it magnified.
 #
 # ## Training
 #
@@ -98,8 +105,9 @@ plt.show()
 # Read the left panel from right to left. The hinge loss of a critic that knows nothing is two; that
 # of one that has won is zero. Both ends would be the end of learning: a generator facing a perfect
 # critic has no slope to follow. Collapse would show as a hinge near zero with a rising pixel loss. A
-# hinge that stays near two says that the critic is hardly better than chance: then this network is in
-# effect the residual one, trained in another way, and no more should be read into it.
+# hinge near two says that patch by patch the critic can hardly tell the two apart. That may be because it
+# has learnt nothing, or because the generator follows it. Which of the two it is, the loss cannot say;
+# the spectrum further down can.
 #
 # ## Translated galaxies
 
@@ -155,6 +163,41 @@ glue("srgan_diversity", study.diversity(result), display=False)
 # won. And a generator that had *collapsed* would give all galaxies the same face: relative to the
 # truth, its images vary from galaxy to galaxy by {glue:text}`srgan_diversity:.2f` (variance of the
 # stretched pixels; zero is collapse, one is right).
+
+# %% [markdown]
+# ## What the critic buys
+#
+# The best single guess is smooth: between the grain of the sky and the shape of a galaxy, power is missing.
+# A critic that has learnt something gives some of it back. The power spectrum of the whole stamps, relative to
+# that of the targets, says how much: one is as sharp and as noisy as the truth.
+
+# %% mystnb={"figure": {"caption": "Power of the translations relative to the targets', r band, median over test galaxies with quartiles, from coarse to fine structure.", "name": "fig-srgan-power"}, "image": {"alt": "Two falling curves of relative power against spatial frequency."}} tags=["hide-input"]
+rings = 16
+target = structure.power_spectrum(result.pairs.target[:, [study.R_BAND]], rings)[:, 0]
+frequency = (np.arange(rings) + 0.5) / (2 * rings)
+rows = {"srgan": result.translated, "resample": result.floor}
+fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.8))
+sharp = {}
+for name, images in rows.items():
+    power = structure.power_spectrum(images[:, [study.R_BAND]], rings)[:, 0] / target
+    low, sharp[name], high = np.quantile(power, [0.25, 0.5, 0.75], axis=0)
+    label = plots.with_n(plots.MODEL_NAME[name], len(power))
+    ax.plot(frequency, sharp[name], color=plots.MODEL_COLOUR[name], label=label)
+    ax.fill_between(frequency, low, high, color=plots.MODEL_COLOUR[name], alpha=0.2, linewidth=0)
+ax.axhline(1, color="black", linestyle="--")
+ax.set(xlabel="spatial frequency / cycles per pixel", ylabel="power / the target's", yscale="log")
+ax.legend()
+plt.show()
+
+# %% tags=["hide-input"]
+middle, fine = (frequency > 0.2) & (frequency < 0.3), frequency > 0.3
+glue("srgan_power_middle", float(sharp["srgan"][middle].mean()), display=False)
+glue("srgan_power_fine", float(sharp["srgan"][fine].mean()), display=False)
+
+# %% [markdown]
+# Between 0.2 and 0.3 cycles per pixel the translations hold {glue:text}`srgan_power_middle:.2f` of the power of
+# the targets in the r band, beyond 0.3 {glue:text}`srgan_power_fine:.2f`: whatever is still missing there is
+# mostly noise, which no function of the source can supply.
 
 # %% [markdown]
 # ## What we found

@@ -92,6 +92,16 @@ def test_learning_rate_rises_then_falls_to_zero():
     assert rates[100] == pytest.approx(0, abs=1e-12)
 
 
+def test_a_player_learns_at_its_own_pace():
+    network = fresh("srgan", start=0.0, pace=0.25)
+    settings = Settings(steps=10, batch=2, crop=8)
+    trainer = loop.Trainer(network, settings, "cpu")
+    trainer.advance(train.Crops(blobs(), train.scaling_of(blobs()), settings, "cpu"))
+    rates = {name: o.param_groups[0]["lr"] for name, o in trainer.optimisers.items()}
+    assert rates["generator"] == settings.rate_at(0)
+    assert rates["critic"] == 0.25 * settings.rate_at(0)
+
+
 def test_validations_are_spread_evenly_and_end_at_the_end():
     settings = Settings(steps=10, checks=3)
     assert [k + 1 for k in range(10) if settings.is_check(k)] == [4, 7, 10]

@@ -7,7 +7,8 @@ target of x or a translation, pixel patch by pixel patch. They lower
     L_G = pixel and flux loss + c <|phi(y) - phi(G(x))|> - a <D(x, G(x))>,
 
 where phi are the critic's own features: a content loss from a network that has seen nothing but
-galaxies. The hinge, a small weight a and a late start of the game keep it stable.
+galaxies. The hinge, a small weight a, a late start of the game and a critic that learns more slowly
+than the generator keep it stable.
 """
 
 import torch
@@ -17,7 +18,7 @@ from torch import nn
 from galtools.models import register
 from galtools.models.common import Batch, Player, ResidualBlock, Translator, pixel_loss
 
-MAGNIFIED = 5.0
+MAGNIFIED = 80.0  # then the noise of the deeper survey is of order one
 
 
 def critic_hinge(true: torch.Tensor, translated: torch.Tensor) -> torch.Tensor:
@@ -65,9 +66,12 @@ class SRGAN(Translator):
 
     def __init__(
         self, bands_in, bands_out, width, blocks, critic_width,
-        adversarial: float = 0.003, content: float = 0.02, start: float = 0.4,
+        adversarial: float = 0.05, content: float = 0.02, start: float = 0.4, pace: float = 0.1,
     ):  # fmt: skip
-        """Make both networks; the game starts after the share `start` of the training."""
+        """Make both networks; the game starts after the share `start` of the training.
+
+        `pace` is the learning rate of the critic relative to that of the generator.
+        """
         super().__init__()
         self.head = nn.Conv2d(4 * bands_in, width, 5, padding=2)
         self.body = nn.Sequential(
@@ -75,7 +79,8 @@ class SRGAN(Translator):
         )
         self.tail = nn.Conv2d(width, 4 * bands_out, 3, padding=1)
         self.critic = Critic((bands_in, bands_out), critic_width)
-        self.adversarial, self.content, self.start = adversarial, content, start
+        self.adversarial, self.content = adversarial, content
+        self.start, self.pace = start, pace
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Stretched source to stretched target."""
@@ -86,7 +91,9 @@ class SRGAN(Translator):
         """Return critic and generator, who move in turn."""
         generator = [p for part in (self.head, self.body, self.tail) for p in part.parameters()]
         return {
-            "critic": Player(list(self.critic.parameters()), self.critic_losses, self.start),
+            "critic": Player(
+                list(self.critic.parameters()), self.critic_losses, self.start, pace=self.pace
+            ),
             "generator": Player(generator, self.generator_losses),
         }
 
