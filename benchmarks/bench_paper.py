@@ -40,7 +40,8 @@ def exercised(model: str, values: dict, pairs) -> dict:
     return {
         "model": model, "parameters": count_parameters(network), "CPU seconds": round(seconds, 1),
         "memory so far, GiB": round(peak, 2), **values, "batch here": BATCH,
-        "terms": {name: round(value, 4) for name, value in last.items() if "_" in name},
+        "losses": {name: round(value, 4) for name, value in last.items()
+                   if name.split("_")[0] in network.players()},
     }  # fmt: skip
 
 

@@ -1,8 +1,12 @@
 """What every model has to keep: registry, sizes, fields of view, overfitting, exact resume."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import yaml
 from blobs import blobs
 
 from galtools import loop, models, train
@@ -16,6 +20,19 @@ LEARNING = [name for name in models.names() if name not in ("resample", "psfmatc
 def fresh(name, profile="tiny", **changes):
     torch.manual_seed(0)
     return models.build(name, "cross", profile, **changes)
+
+
+def test_the_sizes_of_paper_were_exercised():
+    """benchmarks/bench_paper.py took two steps of every network with what paper.yaml says."""
+    root = Path(__file__).resolve().parents[1]
+    sizes = yaml.safe_load((root / "workflow" / "paper.yaml").read_text())
+    rows = json.loads((root / "benchmarks" / "paper.json").read_text())["rows"]
+    assert {row["model"] for row in rows} == {"residual", "swin", "srgan", "capsule", "diffusion"}
+    for row in rows:
+        (run,) = (name for name in sizes if name.endswith(f"_{row['model']}"))
+        assert {name: row[name] for name in sizes[run]} == sizes[run]
+        assert row["parameters"] == count_parameters(models.build(row["model"], "cross", "paper"))
+        assert row["losses"] and all(np.isfinite(value) for value in row["losses"].values())
 
 
 def batch_of(source, target):
