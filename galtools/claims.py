@@ -38,12 +38,16 @@ CLAIMS = (
     Claim("Light and peak fluxes come out uncertain", "23_peaks", "peaks", "peaks scatter"),
     Claim("Uncertain peaks cost redshift information", "23_peaks", "peaks", "peaks lose"),
     Claim("Every model loses redshift information", "24_redshift", "redshift", "than (its|the) "),
+    Claim("Every model loses redshift information", "33_the_limit", "limit", "loses what"),
     Claim("Some models lose more than others", "24_redshift", "redshift", "than [A-Z]"),
     Claim(
         "The mapping itself loses information",
         "32_natures_spread",
         "spread",
         "(peak|colour|estimated).*: look",
+    ),
+    Claim(
+        "The mapping itself loses information", "33_the_limit", "limit", "CFHTLS images can|parts"
     ),
     Claim("The mapping itself loses information", "35_directions", "directions"),
     Claim("Imperfect translations are still useful", "24_redshift", "redshift", "still useful"),

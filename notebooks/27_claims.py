@@ -106,6 +106,13 @@ claims.overview(found, "24_redshift")
 claims.overview(found, "35_directions")
 
 # %% [markdown]
+# **What anybody could know**, from [the chapter on the limit](33_the_limit.py): what the target holds
+# beyond its source, which no model could carry over, and what each model loses of what was found.
+
+# %% tags=["hide-input"]
+claims.overview(found, "33_the_limit")
+
+# %% [markdown]
 # **Useful nevertheless?** Translated galaxies are added where labels are scarce.
 
 # %% tags=["hide-input"]
