@@ -22,6 +22,7 @@ WATCHED = {  # figures of the key pages and the files that the run made for them
     "#tour-residuals img": ("tour.html", "21_pixels-pixels-residuals.png"),
     "#tour-morphology img": ("tour.html", "22_morphology-morphology-summary.png"),
     "#tour-peaks img": ("tour.html", "23_peaks-peaks-redshift.png"),
+    "#tour-limit img": ("tour.html", "33_the_limit-limit-split.png"),
     "#tour-claims img": ("tour.html", "27_claims-claims.png"),
 }
 KEY_PAGES = ("index.html", "tour.html", "notebooks/21_pixels.html", "notebooks/26_touch.html")
