@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from scipy.stats import kstest
 
 from galtools import data
@@ -195,8 +196,7 @@ def simulated(light, n: int, like: dict, seed: int = 0):
     truth = light.predict(x, kind).numpy()
     truth[:, -1] += latents.SIZE_SCATTER[kind] * normal
     seen, rng = like["measured"], np.random.default_rng([seed, 34])
-    apart = ((truth[:, None, [2, 5]] - seen[:, [2, 5]]) ** 2).sum(2)
-    near = apart.argmin(axis=1)
+    near = cKDTree(seen[:, [2, 5]]).query(truth[:, [2, 5]])[1]
     lower = np.linalg.cholesky(like["errors"])[near]
     error = np.einsum("nij,nj->ni", lower, rng.standard_normal(truth.shape))
     error[:, :-1] *= np.exp(seen[near, :-1] - truth[:, :-1])
