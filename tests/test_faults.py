@@ -44,10 +44,12 @@ def test_killed_at_random_moments_every_step_leaves_the_same_bytes(tmp_path):
 
 def test_the_long_soaks_that_are_kept_were_clean():
     kept = json.loads((ROOT / "benchmarks" / "soak.json").read_text())
-    assert sum(report["kills"] for report in kept) >= 50
-    assert {step for report in kept for step in report["steps"]} >= {
+    longest = max(kept, key=lambda report: report["kills"])
+    assert longest["kills"] >= 50
+    assert set(longest["steps"]) == {
         "data", "training", "translating", "measuring", "drawing", "rendering",
     }  # fmt: skip
+    assert min(step["kills"] for step in longest["steps"].values()) >= 5
     assert all(report["different"] == report["made anew afterwards"] == [] for report in kept)
 
 

@@ -1,7 +1,10 @@
 """Several processes train the network that one would: shares of batches, means of gradients."""
 
 import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,26 +20,48 @@ from galtools.loop import Settings
 from galtools.models.common import Batch
 from galtools.pairs import Pairs
 
+ROOT = Path(__file__).resolve().parents[1]
 STEPS = 6
 SETTINGS = Settings(steps=STEPS, batch=4, crop=16, checks=2, save_seconds=0)
 
 
-@pytest.fixture
-def files(tmp_path):
+def store(folder):
+    """Write galaxies to train and to validate with."""
     pairs = blobs(n=12)
     n = len(pairs)
     stored = Pairs(
         pairs.source, pairs.target, np.full(n, 0.1, np.float32), Table({"id": range(n)}),
         np.broadcast_to(np.asarray(pairs.noise, np.float32), (n, 2, 5)).copy(),
     )  # fmt: skip
-    paths = [tmp_path / "train.h5", tmp_path / "valid.h5"]
+    paths = [folder / "train.h5", folder / "valid.h5"]
     for path in paths:
         data.save(stored, path)
     return paths
 
 
-def once(folder, files, name, settings=SETTINGS):
-    folder.mkdir()
+@pytest.fixture
+def files(tmp_path):
+    return store(tmp_path)
+
+
+def assert_equal_weights(alone, together, start, most=1e-4):
+    """Of two trainings from the same start: equal, as measured by the way that they went."""
+    ours, theirs = alone.state_dict(), together.state_dict()
+    numbers = [name for name in ours if ours[name].is_floating_point()]
+    way = max((ours[name] - start[name]).abs().max() for name in numbers)
+    gap = max((ours[name] - theirs[name]).abs().max() for name in numbers)
+    assert way > 1e-3  # it has learnt
+    assert gap < most * way
+
+
+def beginning(name):
+    """Weights that a training begins with."""
+    torch.manual_seed(SETTINGS.seed)
+    return train.models.build(name, "cross", "tiny").state_dict()
+
+
+def once(folder, files, name, settings=SETTINGS, new=True):
+    folder.mkdir(exist_ok=not new)
     build = {"name": name, "task": "cross", "profile": "tiny"}
     made = train.once(folder, build, settings, lambda p: data.load(p), *files)
     return made, train.load_weights(folder / "weights.safetensors")
@@ -55,17 +80,33 @@ def test_two_processes_give_the_weights_of_one(tmp_path, files, name, monkeypatc
     assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(
         p.name for p in (tmp_path / "one").iterdir()
     )
-    torch.manual_seed(SETTINGS.seed)
-    start = train.models.build(name, "cross", "tiny").state_dict()
-    ours, theirs = alone.state_dict(), together.state_dict()
-    way = max((ours[k] - start[k]).abs().max() for k in ours if ours[k].is_floating_point())
-    gap = max((ours[k] - theirs[k]).abs().max() for k in ours if ours[k].is_floating_point())
-    assert way > 1e-3  # it has learnt
-    assert gap < 1e-4 * way
+    assert_equal_weights(alone, together, beginning(name))
     losses = [[{k: v for k, v in row.items() if k != "seconds"} for row in m["extra"]["history"]]
               for m in (told, made)]  # fmt: skip
     for one, two in zip(*losses, strict=True):
         assert one == pytest.approx(two, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.notebook
+def test_a_notebook_under_papermill_trains_in_two_processes(tiny, tmp_path):
+    """As a reader would start it; the log that torchrun keeps of each process is the witness."""
+    there, here = tiny / "results" / "tiny", tmp_path / "results" / "tiny"
+    shutil.copytree(there / "data", here / "data")
+    logs = tmp_path / "logs"
+    torchrun = f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node 2"
+    command = [Path(sys.executable).with_name("papermill"), "notebooks/11_residual.py"]
+    command += [tmp_path / "out.ipynb", "-p", "profile", "tiny", "-p", "results", here.parent]
+    done = subprocess.run(
+        [*map(str, command), "--no-progress-bar"], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1",
+             "GALTOOLS_LAUNCH": f"{torchrun} --log-dir '{logs}' --redirects 3"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list(logs.rglob("stdout.log"))) == 2
+    weights = "models/cross/residual/seed0/weights.safetensors"
+    assert manifest.read(here / weights)["key"] == manifest.read(there / weights)["key"]
+    alone, together = (train.load_weights(folder / weights) for folder in (there, here))
+    assert_equal_weights(alone, together, beginning("residual"), most=1e-2)  # of 40 steps
 
 
 def test_a_batch_that_cannot_be_shared_is_one_line(monkeypatch):
