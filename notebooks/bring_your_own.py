@@ -86,7 +86,7 @@ if bool(truth) != bool(translations):
     raise GaltoolsError("hand in both truth and translations, or neither for the demonstration")
 if truth:
     true_images, made_images = files.open_images(truth), files.open_images(translations)
-    z = np.loadtxt(redshifts) if redshifts else files.read_column(truth, "redshift")
+    z = files.read_numbers(redshifts) if redshifts else files.read_column(truth, "redshift")
 else:
     true_images, made_images, z = demonstration(n_demo, seed)
 before = files.open_images(source) if source else None

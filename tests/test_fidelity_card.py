@@ -103,6 +103,67 @@ def test_other_bad_arguments_are_refused(sample):
             short(truth, translated, **options)
     with pytest.raises(GaltoolsError, match="name them"):
         short(truth[:, :3], translated[:, :3])
+    with pytest.raises(GaltoolsError, match="too small: give at least 16 x 16"):
+        short(truth[..., 8:16, 8:16], translated[..., 8:16, 8:16])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"redshift": ["far"] * N}, "redshifts must be numbers"),
+        ({"pixel_scale": 0.0}, "pixel_scale must be positive, in arcsec per pixel, not 0.0"),
+        ({"pixel_scale": -1}, "pixel_scale must be positive"),
+        ({"pixel_scale": "fine"}, "pixel_scale must be positive"),
+        ({"morphology": -3}, "0 for none, not -3"),
+        ({"morphology": 2, "psf_fwhm": -1.0}, "psf_fwhm must be positive, in arcsec"),
+        ({"morphology": 2, "psf_fwhm": np.ones(7)}, "give one, or one per galaxy"),
+        ({"weights": np.full((N, 5, 32, 32), -1)}, "must not be negative"),
+    ],
+)
+def test_arguments_without_sense_are_one_line(sample, options, message):
+    with pytest.raises(GaltoolsError, match=message) as error:
+        short(*sample[:2], **options)
+    assert "\n" not in str(error.value)
+
+
+def test_images_that_are_no_real_numbers_are_refused(sample):
+    truth, translated, _ = sample
+    for bad, message in (
+        (truth.astype(complex), "translated holds complex128: hand in real numbers"),
+        (truth.astype(object), "translated holds object"),
+        ([["galaxy"]], "translated is no array of numbers"),
+    ):
+        with pytest.raises(GaltoolsError, match=message):
+            short(truth, bad)
+    some = slice(0, 3)
+    assert short(truth[some].tolist(), translated[some]).get("flux_bias", "r").n == 3
+
+
+def test_units_of_the_source_and_of_everything(sample):
+    truth, translated, _ = sample
+    with pytest.raises(GaltoolsError, match=r"the source is .* factor 1000.*divide it by 1000"):
+        short(truth, translated, source=1000 * truth)
+    notes = short(1e4 * truth, 1e4 * translated).notes
+    assert any("would have magnitude 6" in note and "other units?" in note for note in notes)
+    assert not any("other units" in note for note in short(truth, translated).notes)
+
+
+def test_bands_in_another_order_are_noticed(sample):
+    truth, translated, _ = sample
+    notes = short(truth, translated[:, [4, 1, 2, 3, 0]]).notes
+    assert any("fit better as z, g, r, i, u: another order of the bands?" in note for note in notes)
+    assert not any("order of the bands" in note for note in short(truth, 1.5 * translated).notes)
+
+
+def test_nothing_measurable_is_no_warning(sample):
+    truth, translated, z = sample
+    nowhere = np.full_like(truth, np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        card = short(nowhere, translated, redshift=z, source=truth, morphology=2, jobs=1)
+        short(truth, truth, source=truth)  # nothing can be gained over a perfect copy
+    assert card.get("rmse", "r").n == card.get("gini_bias", "r").n == 0
+    assert card.get("broken", "r").value == 1
 
 
 def test_odd_galaxies_are_flagged_counted_and_never_divide_by_zero(sample):
@@ -182,6 +243,16 @@ def test_images_from_every_kind_of_file(sample, tmp_path):
     assert files.read_column(tmp_path / "a.h5", "redshift") is None
     lazy = files.open_images(tmp_path / "a.h5")
     assert short(lazy, lazy).get("rmse", "r").value == 0
+
+
+def test_redshifts_from_a_text_file(tmp_path):
+    (tmp_path / "z.txt").write_text("0.1\n0.2\n")
+    assert files.read_numbers(tmp_path / "z.txt").tolist() == [0.1, 0.2]
+    (tmp_path / "words.txt").write_text("z\n0.2\n")
+    with pytest.raises(GaltoolsError, match="one number a line"):
+        files.read_numbers(tmp_path / "words.txt")
+    with pytest.raises(GaltoolsError, match="cannot read"):
+        files.read_numbers(tmp_path / "none.txt")
 
 
 def test_files_that_hold_no_images(tmp_path):

@@ -138,3 +138,13 @@ def read_column(path, name: str) -> np.ndarray | None:
         return None
     with h5py.File(path) as file:
         return file[name][:] if name in file else None
+
+
+def read_numbers(path) -> np.ndarray:
+    """Read a text file of one number a line, redshifts for instance."""
+    try:
+        return np.loadtxt(path, ndmin=1)
+    except OSError as error:
+        raise GaltoolsError(f"cannot read {path}: {error.strerror or 'it is missing'}") from error
+    except ValueError as error:
+        raise GaltoolsError(f"{path} has to hold one number a line and nothing else") from error

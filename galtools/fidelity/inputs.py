@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import linear_sum_assignment
 
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals, structure
@@ -11,6 +12,9 @@ from galtools.fidelity.pixels import CHUNK, COLUMNS, check
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 FOREIGN = 20  # a median flux ratio beyond this means other units
+PLAUSIBLE = (1e-3, 1e4)  # nanomaggies of a median galaxy: 30th to 12.5th magnitude
+SMALLEST = 16  # pixels along a side of a stamp: less shows no sky
+SWAPPED = 0.2  # dex, in all bands together, that another order of the bands has to fit better
 
 
 @dataclass
@@ -28,20 +32,60 @@ class Inputs:
 
 def accept(truth, translated, bands=None, pixel_scale=None, noise=None) -> Inputs:
     """Check the images and look up, or estimate, what was not said about them."""
+    truth, translated = (
+        real(images, name) for images, name in ((truth, "truth"), (translated, "translated"))
+    )
     _check_layout(truth, translated)
     check(truth, translated)
+    if min(truth.shape[2:]) < SMALLEST:
+        raise GaltoolsError(
+            f"stamps of {truth.shape[2]} x {truth.shape[3]} pixels are too small: give at least "
+            f"{SMALLEST} x {SMALLEST}"
+        )
     bands = _name_bands(truth.shape[1], bands)
-    scale = pixel_scale or _guess_scale(truth.shape[-1])
+    scale = (
+        _guess_scale(truth.shape[-1])
+        if pixel_scale is None
+        else positive(pixel_scale, "pixel_scale", "arcsec per pixel")
+    )
     facts = _look(truth, translated)
-    _check_units(facts)
+    check_units(facts["flux_truth"], facts["flux_translated"], "translation")
     sigma = facts["sigma"] if noise is None else _per_galaxy(noise, truth.shape[:2])
     found = Inputs(truth, translated, bands, scale, sigma, facts)
     if noise is None:
         found.notes.append("noise: not given, estimated from the edges of the truth")
     if pixel_scale is None:
         found.notes.append(f"pixel scale: not given, taken to be {scale} arcsec from the size")
-    found.notes += _oddities(facts)
+    found.notes += _oddities(facts) + _other_bands(facts, bands) + _other_units(facts)
     return found
+
+
+def real(images, name: str):
+    """Refuse images that are no real numbers; lists become arrays, files stay files."""
+    if not hasattr(images, "shape"):
+        try:
+            images = np.asarray(images, float)
+        except (TypeError, ValueError):
+            raise GaltoolsError(
+                f"{name} is no array of numbers (galaxies, bands, height, width)"
+            ) from None
+    kind = np.dtype(getattr(images, "dtype", float)).kind
+    if kind not in "fiu":
+        raise GaltoolsError(f"{name} holds {images.dtype}: hand in real numbers, as float32")
+    return images
+
+
+def positive(value, name: str, unit: str):
+    """Refuse a number, or numbers, that are not positive."""
+    try:
+        good = np.all(np.asarray(value, float) > 0) and np.all(
+            np.isfinite(np.asarray(value, float))
+        )
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise GaltoolsError(f"{name} must be positive, in {unit}, not {value}")
+    return value
 
 
 def _check_layout(truth, translated) -> None:
@@ -119,10 +163,12 @@ def _look(truth, translated) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _check_units(facts) -> None:
-    """Refuse images in other units; name the factor 1000 between zero points 22.5 and 30."""
-    x, y = facts["flux_truth"], facts["flux_translated"]
-    good = (x > 0) & (y > 0) & ~facts["broken"]
+def check_units(x, y, name: str) -> None:
+    """Refuse images whose fluxes y are in other units than those of the truth, x.
+
+    The factor 1000 between the zero points 22.5 and 30 is named.
+    """
+    good = (x > 0) & (y > 0)
     if not good.any():
         return
     ratio = np.median(y[good] / x[good])
@@ -131,12 +177,51 @@ def _check_units(facts) -> None:
     for factor, what in ((1000, "divide it by 1000"), (0.001, "multiply it by 1000")):
         if 0.5 < ratio / factor < 2:
             raise GaltoolsError(
-                f"the translation is {ratio:.3g} times as bright as the truth, the factor 1000 "
+                f"the {name} is {ratio:.3g} times as bright as the truth, the factor 1000 "
                 f"between zero points 30 and 22.5: {what}, or bring both to nanomaggies"
             )
     raise GaltoolsError(
-        f"the translation is {ratio:.3g} times as bright as the truth: bring both to nanomaggies"
+        f"the {name} is {ratio:.3g} times as bright as the truth: bring both to nanomaggies"
     )
+
+
+def fluxes(images) -> np.ndarray:
+    """Total fluxes (n, bands); NaN where a pixel is."""
+    chunks = range(0, len(images), CHUNK)
+    return np.concatenate([np.asarray(images[k : k + CHUNK], float).sum((2, 3)) for k in chunks])
+
+
+def _median_fluxes(facts, side) -> np.ndarray | None:
+    """Median flux in every band, if it is positive in all of them."""
+    flux = np.where(facts["broken"], np.nan, facts[f"flux_{side}"])
+    if np.isnan(flux).all(axis=0).any():
+        return None
+    found = np.nanmedian(flux, axis=0)
+    return found if (found > 0).all() else None
+
+
+def _other_bands(facts, bands) -> list[str]:
+    """Notice bands in another order: the median fluxes fit those of the truth better so."""
+    x, y = (_median_fluxes(facts, side) for side in ("truth", "translated"))
+    if x is None or y is None:
+        return []
+    apart = np.abs(np.log10(y[None] / x[:, None]))
+    rows, order = linear_sum_assignment(apart)
+    if np.trace(apart) - apart[rows, order].sum() <= SWAPPED:
+        return []
+    names = [bands[k] for k in np.argsort(order)]
+    return [
+        f"the translation's bands fit better as {', '.join(names)}: another order of the bands?"
+    ]
+
+
+def _other_units(facts) -> list[str]:
+    """Notice galaxies that would be too bright or too faint, were these nanomaggies."""
+    found = _median_fluxes(facts, "truth")
+    if found is None or PLAUSIBLE[0] < found.max() < PLAUSIBLE[1]:
+        return []
+    magnitude = 22.5 - 2.5 * np.log10(found.max())
+    return [f"in nanomaggies the median galaxy would have magnitude {magnitude:.1f}: other units?"]
 
 
 def _oddities(facts) -> list[str]:

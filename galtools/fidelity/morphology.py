@@ -242,7 +242,8 @@ def _galaxies(tasks, jobs):
 
 def population_spread(truth: np.ndarray) -> float:
     """Robust spread of a quantity over the galaxies of the truth: the ruler of what is large."""
-    return float(intervals.mad_scatter(truth[np.isfinite(truth)]))
+    measured = truth[np.isfinite(truth)]
+    return float(intervals.mad_scatter(measured)) if measured.size else np.nan
 
 
 def _statistics(truth, found, n_boot, seed) -> dict:

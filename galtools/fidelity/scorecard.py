@@ -119,6 +119,8 @@ def card(
     psf_fwhm     seeing of the truth in arcsec, one number or per galaxy, for the morphology
     morphology   galaxies that statmorph measures, in r or the middle band; 0 for none
     """
+    if not (isinstance(morphology, int | np.integer) and morphology >= 0):
+        raise GaltoolsError(f"morphology is a number of galaxies, 0 for none, not {morphology!r}")
     if weights is not None:
         truth, translated = _mask(truth, weights), _mask(translated, weights)
     given = inputs.accept(truth, translated, bands, pixel_scale, noise)
@@ -143,8 +145,11 @@ class Missing(Exception):
 
 def _mask(images, weights):
     """Set pixels of weight zero to zero in truth and translation alike."""
+    images = inputs.real(images, "images")
     if tuple(images.shape) != np.shape(weights):
         raise GaltoolsError(f"weights have shape {np.shape(weights)}, images {tuple(images.shape)}")
+    if np.any(np.asarray(weights) < 0):
+        raise GaltoolsError("weights must not be negative: 0 leaves a pixel out")
     return np.where(np.asarray(weights) > 0, images[:], 0)
 
 
@@ -171,10 +176,13 @@ def _gain(given, measured, source, n_boot, seed) -> pd.DataFrame:
     """Gain in PSNR and correlation over the source, galaxy by galaxy."""
     if source is None:
         raise Missing("no source images were given")
+    source = inputs.real(source, "source")
     if tuple(source.shape) != tuple(given.truth.shape):
         raise Missing(f"source has shape {tuple(source.shape)}: resample it to the truth's grid")
+    inputs.check_units(given.facts["flux_truth"], inputs.fluxes(source), "source")
     floor = pixels.measure(given.truth, source, given.sigma, given.pixel_scale)
-    gains = {key: measured[key] - floor[key] for key in ("psnr", "correlation")}
+    with np.errstate(invalid="ignore"):  # of two perfect copies none gains: NaN, not measured
+        gains = {key: measured[key] - floor[key] for key in ("psnr", "correlation")}
     metrics = {
         f"{key}_gain": Metric((key,), intervals.mean, np.inf, f"{key}, y minus source")
         for key in gains
@@ -193,7 +201,10 @@ def _morphology(given, psf_fwhm, count, jobs, n_boot, seed) -> pd.DataFrame:
     x, y = (np.asarray(images[:n])[:, k] for images in (given.truth, given.translated))
     if psf_fwhm is None:
         given.notes.append(f"PSF: not given, {SEEING} arcsec assumed for the morphology")
-    seeing = np.broadcast_to(SEEING if psf_fwhm is None else psf_fwhm, len(given.truth))[:n]
+    seeing = inputs.positive(SEEING if psf_fwhm is None else psf_fwhm, "psf_fwhm", "arcsec")
+    if np.shape(seeing) not in ((), (len(given.truth),)):
+        raise GaltoolsError(f"psf_fwhm has shape {np.shape(seeing)}: give one, or one per galaxy")
+    seeing = np.broadcast_to(seeing, len(given.truth))[:n]
     images, fwhm = {"truth": x, "translated": y}, {"truth": seeing, "translated": seeing}
     table = morphology.measure(
         images, x, given.sigma[:n, k], fwhm, given.pixel_scale, jobs, progress=False
@@ -206,13 +217,18 @@ def _redshift(given, measured, redshift, n_boot, seed) -> pd.DataFrame:
     """Redshift from the peaks: learnt from true images, shown true and translated ones."""
     if redshift is None:
         raise Missing("no redshifts were given")
-    z = np.asarray(redshift, float)
+    try:
+        z = np.asarray(redshift, float)
+    except (TypeError, ValueError):
+        raise GaltoolsError("redshifts must be numbers, one per galaxy") from None
     if z.shape != (len(given.truth),):
         raise GaltoolsError(f"redshift has shape {z.shape}: give one per galaxy")
     if len(z) < 10 * FOLDS:
         raise Missing(f"{len(z)} galaxies are too few to learn redshifts from: give {10 * FOLDS}")
     if not np.isfinite(z).all() or np.ptp(z) == 0:
         raise Missing("redshifts must be finite and not all the same")
+    if np.isnan(given.sigma).all(axis=0).any():
+        raise Missing("the noise of some band could not be measured: give it")
     floor = np.nanmedian(given.sigma, axis=0)
     sides = {
         side: peaks.features(measured[f"box_{side}"], floor) for side in ("truth", "translated")
