@@ -27,6 +27,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.ticker import LogLocator
 from myst_nb import glue
 
 from galtools import plots, study
@@ -41,7 +42,7 @@ profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the 
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to the same SDSS image
-steps: int = 700  # training steps
+steps: int = 650  # training steps
 batch: int = 16  # galaxies in a step
 crop: int = 32  # pixels along a side of the random crops
 rate: float = 0.002  # highest learning rate
@@ -186,6 +187,9 @@ for name, images in rows.items():
     ax.fill_between(frequency, low, high, color=plots.MODEL_COLOUR[name], alpha=0.2, linewidth=0)
 ax.axhline(1, color="black", linestyle="--")
 ax.set(xlabel="spatial frequency / cycles per pixel", ylabel="power / the target's", yscale="log")
+ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+ax.yaxis.set_major_formatter("{x:g}")
+ax.set_ylim(bottom=0.09)
 ax.legend()
 plt.show()
 
@@ -196,8 +200,9 @@ glue("srgan_power_fine", float(sharp["srgan"][fine].mean()), display=False)
 
 # %% [markdown]
 # Between 0.2 and 0.3 cycles per pixel the translations hold {glue:text}`srgan_power_middle:.2f` of the power of
-# the targets in the r band, beyond 0.3 {glue:text}`srgan_power_fine:.2f`: whatever is still missing there is
-# mostly noise, which no function of the source can supply.
+# the targets in the r band, beyond 0.3 {glue:text}`srgan_power_fine:.2f`. For `cross`, what is missing there is
+# mostly the target's own noise, which no function of the source can supply; what resampling has too much
+# of is the noise of the source.
 
 # %% [markdown]
 # ## What we found
