@@ -22,10 +22,10 @@ from galtools.models.diffusion import Diffusion
 
 OUT = Path(__file__).parent / "diffusion.json"
 STEPS, SHARE, DRAWS, JUDGED = 1100, 0.42, 8, 200
-WHOLE = {"prediction": "v", "weighting": "plain", "emphasis": 64.0}
+WHOLE = {"prediction": "v", "weighting": "plain", "emphasis": 1.0}
 VARIANTS = {
     "v": WHOLE,
-    "v, all frequencies alike": {**WHOLE, "emphasis": 1.0},
+    "v, means of blocks 64 times": {**WHOLE, "emphasis": 64.0},
     "v, min-SNR": {**WHOLE, "weighting": "min_snr"},
     "flow": {**WHOLE, "prediction": "flow"},
     "x0": {**WHOLE, "prediction": "x0"},
