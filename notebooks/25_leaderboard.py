@@ -64,7 +64,7 @@ tables = [
 ]
 others = [scorecard.load(file) for file in cards]
 if others:
-    tables.append(scorecard.merge(others))
+    tables.append(scorecard.merge(others, pd.concat(tables).row))
 table = pd.concat(tables, ignore_index=True)
 
 # %%
@@ -114,9 +114,9 @@ pd.DataFrame(cells, index=[plots.MODEL_NAME.get(row, row) for row in rows]).T
 models = [row for row in rows if row not in ("again", "resample")]
 values = board.set_index(["metric", "row"]).value
 winners = {
-    "psnr": values["psnr"][models].idxmax(),
-    "box_scatter": values["box_scatter"][models].idxmin(),
-    "aperture_scatter": values["aperture_scatter"][models].idxmin(),
+    "psnr": values["psnr"].reindex(models).idxmax(),
+    "box_scatter": values["box_scatter"].reindex(models).idxmin(),
+    "aperture_scatter": values["aperture_scatter"].reindex(models).idxmin(),
 }
 for metric, row in winners.items():
     glue(f"best_{metric}", plots.MODEL_NAME.get(row, row), display=False)
@@ -143,9 +143,9 @@ glue("leaderboard_task", task, display=False)
 # **Exercise.** Put a translator of your own on the board.
 #
 # ```{dropdown} Solution
-# Run `bring_your_own` with your images and a `name`; it leaves `tables/my_card.json` in the results
-# folder. Then run this notebook with `papermill notebooks/25_leaderboard.py out.ipynb -y
-# "cards: [results/quick/tables/my_card.json]"`. To be comparable it has to be made from the same
+# Run `bring_your_own` with your images and a `name`, say *Mine*; it leaves `tables/card_mine.json` in
+# the results folder. Then run this notebook with `papermill notebooks/25_leaderboard.py out.ipynb -y
+# "cards: [results/quick/tables/card_mine.json]"`. To be comparable it has to be made from the same
 # test galaxies, `results/quick/data/test.h5`.
 # ```
 #

@@ -27,6 +27,7 @@
 # and a translator that is nothing but a slight blur.
 
 # %% tags=["hide-input", "remove-stderr"]
+import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -135,17 +136,20 @@ pd.DataFrame(lines, columns=["", "what the card says"]).set_index("")
 # ## Keep it, send it, compare it
 #
 # The same card as an HTML page that needs nothing else, to send to a colleague; as JSON, which
-# `scorecard.load` reads back and `scorecard.merge` joins with others; and as CSV.
+# `scorecard.load` reads back and `scorecard.merge` joins with others; and as CSV. The files are named
+# after the translator, so that the cards of several can lie side by side.
 
 # %%
 inputs = [Path(file) for file in (truth, translations, source, redshifts) if file]
-saved = paths.Results(results, profile).table("my_card")
+slug = re.sub(r"\W+", "_", name.lower()).strip("_") or "translator"
+saved = paths.Results(results, profile).table(f"card_{slug}")
 about = {"name": name, "bands": bands, "scale": pixel_scale, "n_boot": n_boot, "demo": n_demo}
 for ending in (".json", ".html", ".csv"):
     manifest.make(
         saved.with_suffix(ending), card.save, params={**about, "morphology": morphology},
         modules=["galtools.fidelity.scorecard", "galtools.cardpage"], inputs=inputs, seed=seed,
     )  # fmt: skip
+print("the card lies in", ", ".join(saved.with_suffix(e).name for e in (".json", ".html", ".csv")))
 
 # %% tags=["remove-cell"]
 middle = "r" if "r" in bands else bands[len(bands) // 2]

@@ -221,6 +221,8 @@ def test_saving_loading_and_merging(sample, tmp_path):
     assert set(board.row) == {"copy", "bright"}
     with pytest.raises(GaltoolsError, match="different names"):
         scorecard.merge([card, card])
+    with pytest.raises(GaltoolsError, match=r"names, not \['copy'\] beside \['copy', 'swin'\]"):
+        scorecard.merge([card], ["swin", "copy", "copy"])
     with pytest.raises(GaltoolsError, match="end it in"):
         card.save(tmp_path / "card.txt")
     (tmp_path / "bad.json").write_text('{"format": 1}')

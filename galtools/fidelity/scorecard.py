@@ -92,12 +92,18 @@ def load(path) -> Card:
         raise GaltoolsError(f"{path} is no card of galtools, or a damaged one") from None
 
 
-def merge(cards) -> pd.DataFrame:
-    """Join cards into one table with a column "row", the name of the translator."""
+def merge(cards, taken=()) -> pd.DataFrame:
+    """Join cards into one table with a column "row", the name of the translator.
+
+    No two may have the same name, nor one that is `taken` already.
+    """
     cards = list(cards)
     names = [card.name for card in cards]
-    if not cards or len(set(names)) < len(names):
-        raise GaltoolsError(f"a leaderboard needs cards of different names, not {names}")
+    if not cards or len({*names, *taken}) < len(names) + len({*taken}):
+        raise GaltoolsError(
+            f"a leaderboard needs cards of different names, not {names}"
+            + (f" beside {sorted({*taken})}" if {*taken} & {*names} else "")
+        )
     parts = [card.table.assign(row=card.name) for card in cards]
     return pd.concat(parts, ignore_index=True)
 
