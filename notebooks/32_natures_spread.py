@@ -435,5 +435,5 @@ for way, name in zip(WAYS, ("latent", "rings"), strict=True):
 # are not to be trusted there.
 # ```
 #
-# **What's next.** What is left open is one thing, where it gets lost another:
-# [there and back again](35_directions.py).
+# **What's next.** What an image leaves open of another image is one thing, what it leaves open of the
+# redshift another: [the limit](33_the_limit.py).

@@ -217,7 +217,8 @@ def make(path, weights: dict, member: int, grid: str, worse=(0.0,), **options) -
 def at_brightness(columns: dict, rows, fainter) -> np.ndarray:
     """Estimated redshift (q, m) of galaxies `rows` (m,), made fainter by (q, m) magnitudes.
 
-    A parabola through what the network says of images at `DIMMED`, held fixed beyond.
+    A parabola through what the network says of images at `DIMMED`, held fixed beyond. The network
+    is not as smooth as that: at half a magnitude the parabola is off by 0.004 rms, at one by 0.007.
     """
     known = columns["estimate"][rows]
     x = np.clip(fainter, DIMMED[0], DIMMED[-1]) / DIMMED[-1]
