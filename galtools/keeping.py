@@ -5,6 +5,7 @@ estimator is retrained on as many galaxies as one asks for.
 """
 
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -41,10 +42,7 @@ def wrap(store: paths.Results, task: str, seed: int = 0) -> Path:
     return new
 
 
-def shown(weights: Path, file: Path, task: str, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Translations and redshifts of the first galaxies of a file of pairs."""
-    pairs = data.for_task(data.load(file, slice(number)), task)
-    return translate(weights, pairs.source), pairs.redshift
+_read = lru_cache(maxsize=2)(data.load)  # several estimators learn from the same galaxies
 
 
 def translations(store: paths.Results, task: str, seed: int = 0) -> np.ndarray:
@@ -55,27 +53,35 @@ def translations(store: paths.Results, task: str, seed: int = 0) -> np.ndarray:
     return load_translations(path)
 
 
-def tuned(store, task, weights: Path, learn: int, check: int, settings: Settings) -> Ensemble:
+def tuned(store, task, weights: Path, numbers, check: int, settings: Settings) -> dict:
     """Let the frozen estimator of the target go on learning from translations, once.
 
-    It sees the first `learn` galaxies of the training split; the first `check` of the validation
-    split fix its temperature.
+    It sees as many galaxies of the training split as each of `numbers` says; the first `check` of
+    the validation split fix its temperature. Returns {number: Ensemble}.
     """
     start = redshifts.estimator_file(store, redshifts.SURVEY[task], settings.seed)
     files = [store.data("train"), store.data("valid")]
 
-    def maker(new):
-        sets = [x for f, n in zip(files, (learn, check), strict=True)
-                for x in shown(weights, f, task, n)]  # fmt: skip
-        Ensemble.load(start).tuned(*sets, settings).save(new)
+    @cache
+    def seen(file: Path, number: int):
+        pairs = data.for_task(_read(file), task)[slice(number)]
+        return translate(weights, pairs.source), pairs.redshift
 
-    path = weights.parent / f"redshift_{learn}.safetensors"
-    manifest.make(
-        path, maker,
-        params={**describe(settings), "learn": learn, "check": check, "task": task},
-        modules=["galtools.keeping"], inputs=[start, *files, weights], seed=settings.seed,
-    )  # fmt: skip
-    return Ensemble.load(path)
+    def tune(number: int) -> Ensemble:
+        def maker(new):
+            images, z = seen(files[0], max(numbers))
+            sets = images[:number], z[:number], *seen(files[1], check)
+            Ensemble.load(start).tuned(*sets, settings).save(new)
+
+        path = weights.parent / f"redshift_{number}.safetensors"
+        manifest.make(
+            path, maker,
+            params={**describe(settings), "learn": number, "check": check, "task": task},
+            modules=["galtools.keeping"], inputs=[start, *files, weights], seed=settings.seed,
+        )  # fmt: skip
+        return Ensemble.load(path)
+
+    return {number: tune(number) for number in numbers}
 
 
 def without(weights: Path):
@@ -85,25 +91,26 @@ def without(weights: Path):
     return network
 
 
-def ablation(weights: Path, pairs, changes: dict[str, dict]) -> dict[str, torch.nn.Module]:
-    """Put rules of other circles or rounds, or learnt from fewer galaxies, around one network.
+def ablation(weights: Path, pairs, source, plain, changes: dict[str, dict]) -> dict:
+    """Correct plain translations by less than the whole rule: {name: images}.
 
-    `changes` maps names to {"circles": ..., "rounds": ..., "galaxies": ...}, all optional.
+    `changes` maps names to {"circles": ..., "rounds": ..., "galaxies": ...}, all optional; a rule
+    of other circles or fewer galaxies is learnt anew from training pairs.
     """
     base, found = train.load_weights(weights), {}
+    recipe = base.recipe
+    x, y = base.regridded(torch.as_tensor(source)), torch.as_tensor(plain)
     for name, change in changes.items():
-        change = dict(change)
-        number = change.pop("galaxies", len(pairs))
-        recipe = base.recipe
-        sizes = recipe["sizes"] | change
-        network = models.build(
-            "keeper", recipe["task"], recipe["profile"], tuple(recipe["bands"]), **sizes
-        )
-        own = {k: v for k, v in base.state_dict().items() if not k.startswith("rule.")}
-        network.load_state_dict(own | keeper.rule_of(network))
-        network.scaling = base.scaling
-        network.prepare(pairs[slice(number)])
-        found[name] = network.eval()
+        rounds, rule = change.get("rounds", base.rounds), base.rule
+        if change.keys() & {"circles", "galaxies"}:
+            sizes = recipe["sizes"] | {k: v for k, v in change.items() if k == "circles"}
+            bands = tuple(recipe["bands"])
+            other = models.build("keeper", recipe["task"], recipe["profile"], bands, **sizes)
+            other.scaling = base.scaling
+            other.prepare(pairs[slice(change.get("galaxies"))])
+            rule = other.rule
+        with torch.no_grad():
+            found[name] = rule.correct(y, rule.predict(x), rounds).numpy()
     return found
 
 
@@ -125,6 +132,19 @@ class Bench:
     source: dict[str, np.ndarray]  # what the source's own estimator finds in the sources
     n_boot: int
     seed: int
+
+    def residuals(self, images) -> np.ndarray:
+        """Mean square residual of every galaxy in the r band, in units of the sky noise."""
+        sky = self.pairs.noise[:, 1, R_BAND, None, None]
+        chi = (images - self.pairs.target)[:, R_BAND] / sky
+        return np.square(chi, dtype=np.float64).mean((1, 2))
+
+    def residual_ratio(self, images, plain) -> intervals.Estimate:
+        """Root mean square residual over that of plain translations."""
+        both = np.stack([self.residuals(images), self.residuals(plain)])
+        return intervals.estimate(
+            lambda x: intervals.rms(x[0]) / intervals.rms(x[1]), both, self.n_boot, self.seed
+        )
 
     @classmethod
     def open(cls, store, task, pairs, n_boot, seed=0) -> "Bench":

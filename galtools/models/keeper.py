@@ -12,10 +12,13 @@ those of the target are predicted from those of the source by least squares on t
 
     a* = A a_source + c;
 
-and what a network draws is multiplied by a gain g_b(r) that is F*_kb / F'_kb at circle k and linear
-in between, again and again, until its circles hold the predicted light. No redshift enters, and
+and what a network draws is multiplied by a gain g_b(r). In the middle of each ring between two
+circles it is the light that the ring should hold over the light that it holds, and in between it is
+linear; a second round mends what neighbouring rings did to each other. No redshift enters, and
 nothing of an estimator of redshifts.
 """
+
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -27,10 +30,11 @@ from galtools.models import build, register
 from galtools.models.residual import Residual
 
 CIRCLES = (0.025, 0.05, 0.1, 0.2, 0.3)  # radii in stamps
-ROUNDS = 4  # of gains
+ROUNDS = 2  # of gains
 REACH = 1.5  # largest gain of a round, and the inverse of the smallest
 ENOUGH = 5000  # galaxies that fix the rule
 CHUNK = 256  # galaxies measured at a time
+TINY = 1e-9  # nanomaggies: no light at all
 RIDGE = 1.0  # of the least squares, in galaxies: it only matters where there are few
 
 
@@ -46,17 +50,27 @@ def discs(circles, side: int, like: torch.Tensor) -> torch.Tensor:
     return ((edges - radius(side, like)) * side + 0.5).clamp(0, 1)
 
 
-def tents(circles, side: int, like: torch.Tensor) -> torch.Tensor:
-    """Weights (circles, side, side): one at a circle, and linear to zero at its neighbours.
+def tents(places, side: int, like: torch.Tensor) -> torch.Tensor:
+    """Weights (places, side, side): one at a radius, and linear to zero at its neighbours.
 
-    They sum to one in every pixel: within the first circle and beyond the last, one is alone.
+    They sum to one in every pixel: within the first place and beyond the last, one is alone.
     """
-    edges, r = like.new_tensor(circles), radius(side, like)
+    edges, r = like.new_tensor(places), radius(side, like)
     left = torch.searchsorted(edges, r, right=True) - 1
     low, high = left.clamp(0), (left + 1).clamp(max=len(edges) - 1)
     share = ((r - edges[low]) / (edges[high] - edges[low]).clamp_min(1e-9)).clamp(0, 1)
     rows = torch.eye(len(edges)).to(like)
     return (rows[low] * (1 - share)[..., None] + rows[high] * share[..., None]).movedim(2, 0)
+
+
+def middles(circles) -> list[float]:
+    """Radii in the middle of the first circle and of each ring between two."""
+    return [(low + high) / 2 for low, high in pairwise((0.0, *circles))]
+
+
+def rings(within: torch.Tensor) -> torch.Tensor:
+    """Light (n, rings, bands) of the rings, from that within the circles."""
+    return torch.diff(within, dim=1, prepend=torch.zeros_like(within[:, :1]))
 
 
 def light(images: torch.Tensor, circles=CIRCLES) -> torch.Tensor:
@@ -123,11 +137,16 @@ class Rule(nn.Module):
         return torch.sinh(found) * self.unit(source, self.noise_out)
 
     def correct(self, images, wanted, rounds: int = ROUNDS) -> torch.Tensor:
-        """Multiply images by smooth gains until their circles hold the light that is wanted."""
-        shapes = tents(self.circles, images.shape[-1], images)
+        """Multiply images by smooth gains towards the light that is wanted within the circles.
+
+        A ring whose light is lost in the noise, negative or wanted to be, has the gain one.
+        """
+        shapes = tents(middles(self.circles), images.shape[-1], images)
         for _ in range(rounds):
-            gain = wanted / light(images, self.circles).clamp_min(1e-9)
-            images = images * torch.einsum("nkb,kyx->nbyx", gain.clamp(1 / REACH, REACH), shapes)
+            want, have = rings(wanted), rings(light(images, self.circles))
+            gain = (want / have.clamp_min(TINY)).clamp(1 / REACH, REACH)
+            gain = torch.where((want > 0) & (have > TINY), gain, 1.0)
+            images = images * torch.einsum("nkb,kyx->nbyx", gain, shapes)
         return images
 
 
