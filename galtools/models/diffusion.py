@@ -106,7 +106,7 @@ class Diffusion(Translator):
     def __init__(
         self, bands_in, bands_out, width, blocks,
         side: int = 8, steps: int = 10, sampler: str = "dpm++", start: float = 0.42,
-        likelihood: float = 0.3, emphasis: float = 64.0, prediction: str = "v",
+        likelihood: float = 0.3, emphasis: float = 1.0, prediction: str = "v",
         weighting: str = "plain", pinned: bool = True,
     ):  # fmt: skip
         """Make both parts; the share `start` of the training belongs to the anchor.
