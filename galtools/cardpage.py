@@ -16,6 +16,7 @@ th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right
   white-space: nowrap }
 th:first-child, td:first-child { text-align: left }
 img { max-width: 100% }
+@media (max-width: 40rem) { td { white-space: normal } }
 """
 FIGURES = {  # caption: {metric: label}
     "How close the pixels are to the truth": {
@@ -49,10 +50,10 @@ def body(card, figures: bool = True) -> str:
     parts += [_list("What is missing, and why", [f"{k}: {v}" for k, v in card.missing.items()])]
     if figures:
         parts += [_figure(card, caption, metrics) for caption, metrics in FIGURES.items()]
-    parts += [
-        f"<h2>{escape(level).capitalize()}</h2>{_table(part)}"
-        for level, part in card.table.groupby("level", sort=False)
-    ]
+    for level, lines in card.table.groupby("level", sort=False):
+        colours = lines.metric.isin(lines.metric[lines.band.str.contains("-")])
+        tables = [_table(part) for part in (lines[~colours], lines[colours]) if len(part)]
+        parts.append(f"<h2>{escape(level).capitalize()}</h2>{''.join(tables)}")
     return "".join(parts)
 
 

@@ -99,6 +99,13 @@ claims.overview(found, "23_peaks")
 claims.overview(found, "24_redshift")
 
 # %% [markdown]
+# **What an image leaves open**, from [the chapter on nature's spread](32_natures_spread.py): galaxies that
+# look alike in the source and differ in the target.
+
+# %% tags=["hide-input"]
+claims.overview(found, "32_natures_spread")
+
+# %% [markdown]
 # **The mapping itself.** Can the loss be told from what nature loses in a second look, and does a round
 # trip lose more than the way there? Each column is another seed of everything that is trained.
 
