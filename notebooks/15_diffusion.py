@@ -264,7 +264,7 @@ pd.DataFrame(rows).set_index(["predicts", "light"]).map("{:.3g}".format)
 # ## What goes wrong
 #
 # Within a block the spread is learnt directly, and the light of the galaxy by itself. What lies between is
-# left to the denoiser: how the light is spread over the core. In the examples that is plain to see:
+# left to the denoiser: how the light is spread over the core. In the examples of `cross` it is plain:
 # around bright centres there are squares of coloured grain, since a spread of frequencies is the same all
 # over its block, while true errors follow the light and are much the same in all bands. The noise in the corners is
 # {glue:text}`diffusion_noise_bands:.2f` times the target's (mean over bands): the middle is not quite free of the
