@@ -242,19 +242,51 @@ def _list_for_pipeline(path: Path) -> None:
             file.write(f"{path.absolute()}\n")
 
 
+def notebook_code(maker) -> list:
+    """What a maker written in a notebook does, with the notebook's functions that it calls.
+
+    Modules are hashed by name; a function of a notebook has no module, so its byte code stands for
+    it (constants included, line numbers not).
+    """
+    told, queue, seen = [], [maker], set()
+    while queue:
+        function = queue.pop()
+        code = getattr(function, "__code__", None)
+        if getattr(function, "__module__", None) != "__main__" or code is None or code in seen:
+            continue
+        seen.add(code)
+        told.append(_bytes_of(code))
+        queue += [function.__globals__.get(name) for name in sorted(_names(code))]
+    return told
+
+
+def _bytes_of(code) -> list:
+    return [code.co_code.hex(), [_constant(c) for c in code.co_consts], list(code.co_names)]
+
+
+def _constant(value):
+    if hasattr(value, "co_code"):  # a function within the function
+        return _bytes_of(value)
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
+
+
+def _names(code) -> set[str]:
+    return set(code.co_names).union(*(_names(c) for c in code.co_consts if hasattr(c, "co_code")))
+
+
 def make(path, maker, *, params, modules, inputs=(), seed=0, device="cpu", extra=None) -> dict:
     """Make the artefact `path` once and return its manifest.
 
     ``maker(temporary_path)`` is called only if there is no whole artefact with the same key, which
     is made of `params` (a dict), `seed`, the code of `modules` (names of galtools modules, with
-    all that they import) and the contents of the files `inputs`. What `maker` returns, if it is a
-    dict, goes into the manifest as ``extra``.
+    all that they import), that of a maker that the notebook itself defines, and the contents of the
+    files `inputs`. What `maker` returns, if it is a dict, goes into the manifest as ``extra``.
     """
     path = Path(path)
     content = {
         "parameters": params,
         "seed": seed,
-        "code": digest(module_digests(modules)),
+        "code": digest([module_digests(modules), *notebook_code(maker)]),
         "packages": package_versions(),
         "inputs": [_input(Path(file)) for file in inputs],
     }

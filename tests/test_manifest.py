@@ -277,6 +277,41 @@ def test_damaged_artefact_is_made_again(package, tmp_path, damage):
     assert path.read_text() == "made"
 
 
+NOTEBOOK = """
+def size(path):
+    '''How much.'''
+    return 3 if path.suffix in {".a", ".b", ".c"} else 4
+
+
+def write(path):
+    path.write_text("x" * size(path))
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("def size", "# a remark\ndef size", True),
+        ("* size(path)", "*  size( path )", True),
+        ("else 4", "else 5", False),
+        ('"x" *', '"y" *', False),
+        ("path.suffix", "path.name", False),
+    ],
+)
+def test_a_maker_written_in_a_notebook_counts_with_all_it_calls(old, new, same):
+    found = []
+    for text in (NOTEBOOK, NOTEBOOK.replace(old, new)):
+        cells = {"__name__": "__main__"}
+        exec(text, cells)
+        found += [manifest.notebook_code(cells["write"])]
+    assert len(found[0]) == 2
+    assert (found[0] == found[1]) is same
+
+
+def test_a_maker_from_a_module_is_known_by_its_module():
+    assert manifest.notebook_code(manifest.sha256) == []
+
+
 def test_failing_maker_leaves_the_old_artefact_and_nothing_else(package, tmp_path):
     path = tmp_path / "artefact"
     make(path, Maker())
