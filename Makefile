@@ -26,8 +26,8 @@ book: .venv/.ready ## run what changed and render the book into _build/html
 grid: .venv/.ready ## run GRID=file of notebooks and parameters; ON=workflow/slurm runs it there
 	@$(VENV_PYTHON) workflow/run_grid.py "$(GRID)" --results "$(RESULTS)" $(if $(ON),--on "$(ON)")
 
-reproduce: .venv/.ready ## execute RUN=results/.../NAME.ipynb again from its manifest, and compare
-	@$(VENV_PYTHON) workflow/reproduce.py "$(RUN)"
+reproduce: .venv/.ready ## execute RUN=results/.../NAME.ipynb (or several) again from their manifests, and compare
+	@$(VENV_PYTHON) workflow/reproduce.py $(RUN)
 
 test: .venv/.ready ## build the tiny book and run every test; TESTS="tests/test_x.py -k y" runs some
 	@$(VENV_PYTHON) workflow/build.py --profile tiny --results "$(TINY)/results" --out "$(TINY)"
@@ -37,7 +37,7 @@ lint: .venv/.ready ## check style and spelling
 	@$(VENV_PYTHON) -m ruff check . && $(VENV_PYTHON) -m ruff format --check . && $(VENV_PYTHON) -m codespell_lib
 
 audit: .venv/.ready ## ask whether a pinned package has a known vulnerability (needs the network)
-	@$(VENV_PYTHON) -m uv tool run pip-audit --requirement constraints.txt --no-deps --disable-pip
+	@$(VENV_PYTHON) -m uv tool run pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 bench: .venv/.ready ## run every benchmark; tables go to _build/benchmarks
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(VENV_PYTHON) $$file || exit 1; done
