@@ -150,13 +150,13 @@ def turn(images: torch.Tensor, flip: bool, quarter_turns: int) -> torch.Tensor:
 
 
 def _as_seen(network, images, device):
-    """Numbers and pictures of many images, a few at a time."""
+    """Measured numbers and pictures of many images, a few at a time."""
     parts = []
     with torch.no_grad():
         for start in range(0, len(images), CHUNK):
             part = torch.as_tensor(images[start : start + CHUNK], device=device)
-            parts.append((network.numbers(part), network.picture(part)))
-    return (torch.cat(column) for column in zip(*parts, strict=True))
+            parts.append((network.measure(part), network.picture(part)))
+    return [torch.cat(column) for column in zip(*parts, strict=True)]
 
 
 def check(network, images) -> None:
@@ -168,14 +168,10 @@ def check(network, images) -> None:
 
 
 def prepare(network, images, noise) -> None:
-    """Fit to training images what is no weight: noise, stretch, mean and spread of the numbers."""
+    """Set what a network has to know before it can look: the noise, and the stretch of pictures."""
     noise = np.asarray(noise, np.float32)
     network.measure.noise.copy_(torch.as_tensor(noise))
     network.stretch = fit(images[:CHUNK], 2 * noise)
-    device = network.centre.device
-    numbers, _ = _as_seen(network, images, device)
-    network.centre.copy_(numbers.mean(dim=0))
-    network.spread.copy_(numbers.std(dim=0).clamp_min(1e-6))
 
 
 def train(
@@ -185,16 +181,34 @@ def train(
 
     With `tune`, a trained network goes on learning from where it is.
     """
+    return _train_all([network], images, z, noise, [settings], extra, device, tune)[0]
+
+
+def _train_all(networks, images, z, noise, settings, extra=None, device=None, tune=False):
+    """Train networks that measure alike, each with its own settings; every image is seen once."""
     device = torch.device(device or loop.best_device())
-    check(network, images)
-    if bool(network.extra) != (extra is not None):
-        raise GaltoolsError(f"the network takes {network.extra} extra numbers per galaxy")
-    bins = torch.as_tensor(network.grid.number(z)).to(device)
-    network.to(device)
+    for network in networks:
+        check(network, images)
+        if bool(network.extra) != (extra is not None):
+            raise GaltoolsError(f"the network takes {network.extra} extra numbers per galaxy")
+        network.to(device)
+        if not tune:
+            prepare(network, images, noise)
+    seen = _as_seen(networks[0], images, device)
     if not tune:
-        prepare(network, images, noise)
-    numbers, pictures = _as_seen(network, images, device)
+        for network in networks:
+            network.centre.copy_(seen[0].mean(dim=0))
+            network.spread.copy_(seen[0].std(dim=0).clamp_min(1e-6))
     more = None if extra is None else torch.as_tensor(extra, dtype=torch.float32).to(device)
+    pairs = zip(networks, settings, strict=True)
+    return [_learn(network, *seen, z, own, more) for network, own in pairs]
+
+
+def _learn(network, measured, pictures, z, settings: Settings, extra) -> list[dict]:
+    """Train a network on what it has seen."""
+    device = measured.device
+    numbers = network.scaled(measured)
+    bins = torch.as_tensor(network.grid.number(z)).to(device)
 
     def draw(generator, progress):
         rows = torch.randint(len(bins), (settings.batch,), generator=generator, device=device)
@@ -202,7 +216,7 @@ def train(
         if network.convolve is not None:
             way = int(torch.randint(8, (1,), generator=generator, device=device))
             picture = turn(picture, *TURNS[way])
-        return Sample(numbers[rows], picture, bins[rows], None if more is None else more[rows])
+        return Sample(numbers[rows], picture, bins[rows], None if extra is None else extra[rows])
 
     with torch.random.fork_rng():  # dropout draws from torch's own stream
         torch.manual_seed(settings.seed)
@@ -269,8 +283,8 @@ class Ensemble:
     def tuned(self, images, z, valid_images, valid_z, settings: Settings) -> "Ensemble":
         """Copy of the ensemble that went on learning from other images, calibrated anew."""
         networks = copy.deepcopy(self.networks)
-        for k, network in enumerate(networks):
-            train(network, images, z, None, _of_member(settings, k), tune=True)
+        own = [_of_member(settings, k) for k in range(len(networks))]
+        _train_all(networks, images, z, None, own, tune=True)
         return Ensemble(networks).calibrate(valid_images, valid_z)
 
     def save(self, path) -> None:
@@ -312,12 +326,10 @@ def train_ensemble(
     images, z, noise, valid_images, valid_z, settings: Settings, members: int = 2, **recipe
 ) -> Ensemble:
     """Train networks that differ in their seed, and calibrate them on the validation galaxies."""
-    networks = []
-    for member in range(members):
-        own = _of_member(settings, member)
+    networks, own = [], [_of_member(settings, member) for member in range(members)]
+    for each in own:
         with torch.random.fork_rng():
-            torch.manual_seed(own.seed)
-            network = RedshiftNetwork(images.shape[1], **recipe)
-        train(network, images, z, noise, own)
-        networks.append(network)
+            torch.manual_seed(each.seed)
+            networks.append(RedshiftNetwork(images.shape[1], **recipe))
+    _train_all(networks, images, z, noise, own)
     return Ensemble(networks).calibrate(valid_images, valid_z)
