@@ -39,7 +39,7 @@ lint: .venv/.ready ## check style and spelling
 audit: .venv/.ready ## ask whether a pinned package has a known vulnerability (needs the network)
 	@$(VENV_PYTHON) -m uv tool run pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
-bench: .venv/.ready ## run every benchmark; tables go to _build/benchmarks
+bench: .venv/.ready ## run every benchmark; tables go to benchmarks/*.json
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(VENV_PYTHON) $$file || exit 1; done
 
 clean: ## remove the rendered book and the results of tiny and quick

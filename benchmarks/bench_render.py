@@ -1,15 +1,19 @@
 """Speed of the simulation: pairs per second and core, against GalSim, in n and over cores.
 
-Everything is measured in one run on one machine. Tables are printed and written to
-_build/benchmarks/render.json; `--oracle N` also compares N galaxies x 10 bands with GalSim.
+Everything is measured in one run on one machine, which should have nothing else to do. The table is
+printed and kept in benchmarks/render.json (`--kept FILE`: there instead); `--oracle N` also
+compares N galaxies x 10 bands with GalSim.
 """
 
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -100,12 +104,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=128, help="pairs per measurement")
     parser.add_argument("--oracle", type=int, default=0, help="galaxies compared with GalSim")
+    parser.add_argument("--kept", type=Path, default=ROOT / "benchmarks" / "render.json")
     arguments = parser.parse_args()
     result = measure(arguments.n, arguments.oracle)
     print("\n".join(f"{name:55} {value:12.5g}" for name, value in result.items()))
-    path = ROOT / "_build" / "benchmarks" / "render.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    versions = {name: version(name) for name in ("numpy", "torch", "galsim")}
+    about = {"pairs": arguments.n, "machine": platform.machine(), "versions": versions}
+    arguments.kept.write_text(json.dumps(about | result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
