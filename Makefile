@@ -40,6 +40,7 @@ audit: .venv/.ready ## ask whether a pinned package has a known vulnerability (n
 	@$(VENV_PYTHON) -m uv tool run pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 bench: .venv/.ready ## run every benchmark; tables go to benchmarks/*.json
+	@$(VENV_PYTHON) -m uv pip install --quiet --python $(VENV_PYTHON) --constraint constraints.txt -e ".[bench]"
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(VENV_PYTHON) $$file || exit 1; done
 
 clean: ## remove the rendered book and the results of tiny and quick
