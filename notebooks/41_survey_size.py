@@ -177,10 +177,11 @@ glue("cost_gpu", gpu, display=False)
 # ## What we found
 #
 # Scaled up from {glue:text}`cost_sample` galaxies, and their shapes from those of
-# {glue:text}`cost_measured`, {glue:text}`cost_n:,` of them take {glue:text}`cost_hours:.0f` core-hours and {glue:text}`cost_disk:.0f` GB. Shapes in a single band
-# are {glue:text}`cost_shapes:.0f` of these core-hours, translating with the model *residual* is
-# {glue:text}`cost_translate:.1f`. On a hundred cores it would be done in {glue:text}`cost_days:.2f`
-# days. GPU-hours: {glue:text}`cost_gpu`.
+# {glue:text}`cost_measured`, {glue:text}`cost_n:,` of them take {glue:text}`cost_hours:.0f`
+# core-hours and {glue:text}`cost_disk:.0f` GB. Shapes in a single band are
+# {glue:text}`cost_shapes:.0f` of these core-hours, translating with the model *residual* is
+# {glue:text}`cost_translate:.1f`. On a hundred cores it would be done in
+# {glue:text}`cost_minutes:.0f` minutes. GPU-hours: {glue:text}`cost_gpu`.
 #
 # So it is statmorph that has to be spread over machines, and it needs no GPU; five bands cost five
 # times as much. Other translators cost other amounts: run this chapter with `-p model swin`, say,

@@ -179,3 +179,33 @@ def test_what_we_found_is_computed(file):
     section = prose(file).split("What we found")[1].split("\n## ")[0]
     typed = re.findall(r"\d+\.\d+|\d+ ?%", re.sub(r"`[^`]*`", "", section))
     assert typed == []
+
+
+def glued(file: Path) -> set[str] | None:
+    """Patterns of the names that the code of a notebook glues; None if one is not to be read."""
+    patterns = set()
+    calls = [
+        node
+        for cell in code_cells(file)
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "glue"
+    ]
+    for call in calls:
+        match call.args[0]:
+            case ast.Constant(str(name)):
+                patterns.add(re.escape(name))
+            case ast.JoinedStr(parts):
+                fixed = (re.escape(p.value) if isinstance(p, ast.Constant) else ".+" for p in parts)
+                patterns.add("".join(fixed))
+            case _:
+                return None
+    return patterns
+
+
+@every_notebook
+def test_every_number_that_the_text_shows_is_glued(file):
+    patterns = glued(file)
+    if patterns is None:
+        pytest.skip("its names are computed: rendering the book tells")
+    for name in re.findall(r"\{glue:\w+\}`([\w-]+)[:`]", prose(file)):
+        assert any(re.fullmatch(pattern, name) for pattern in patterns), name
