@@ -389,4 +389,4 @@ glue("limit_apart", words["… if all parts of a galaxy are told apart"], displa
 # have to be integrated out as well. The limit here is one of this simulated world.
 # ```
 #
-# **What's next:** [there and back again](35_directions.py): which way between the surveys loses what.
+# **What's next:** a model that draws says itself how sure it is: [the models' spread](34_models_spread.py).

@@ -308,4 +308,5 @@ glue("way_guess", float(lines["re-observed, seed 0"].value), display=False)
 # way there.
 # ```
 #
-# **What's next.** A translation that knows less can be [useful all the same](37_useful.py).
+# **What's next.** Not all of it has to be lost: [a translator that keeps the
+# redshift](36_keeping_redshift.py).

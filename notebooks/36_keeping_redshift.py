@@ -328,4 +328,4 @@ glue("keep_learn", learn, display=False)
 # the light in circles *instead* of the rule kept no more redshift than the network alone.
 # ```
 #
-# **What's next:** what imperfect translations are good for.
+# **What's next:** what imperfect translations are good for: [useful all the same](37_useful.py).

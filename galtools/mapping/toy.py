@@ -115,8 +115,8 @@ def batches(steps: int, seed: int):
 def descent(net, loss, steps: int, seed: int) -> nn.Module:
     """Lower loss(net, x, y), at a learning rate that rises, then falls to nothing.
 
-    The fall matters: at a constant rate the last steps leave a sampler's shares wrong by more than
-    a test of calibration forgives.
+    At a constant rate the last steps leave a sampler's shares somewhat wrong, which a test of
+    calibration notices. The number of steps and their size matter at least as much as the fall.
     """
     optimiser = torch.optim.Adam(net.parameters(), RATE)
     plan = torch.optim.lr_scheduler.OneCycleLR(
