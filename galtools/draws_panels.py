@@ -116,14 +116,17 @@ def averages(found, n_boot: int, seed: int):
     """Draw squared errors of means of K draws over the limit, {quantity: (draws, truth)}."""
     fig, ax = plt.subplots(figsize=(plots.WIDTH, 3.8))
     line = np.geomspace(1, 64, 50)
-    for (quantity, (many, true)), marker in zip(found.items(), "osDv", strict=False):
+    for k, ((quantity, (many, true)), marker) in enumerate(
+        zip(found.items(), "osDv", strict=False)
+    ):
         counts = draws.powers(len(many))
         spread, limit = answers.limit_of_averages(many, true).mean(axis=1)
         errors = calibration.of_averages(many, true, counts)
         shares = [intervals.divide(e**2, limit) for e in errors.values()]
         points = [intervals.estimate(intervals.mean, x, n_boot, seed) for x in shares]
         y, low, high = np.array([(e.value, e.low, e.high) for e in points]).T
-        bars = ax.errorbar(counts, y, yerr=[y - low, high - y], fmt=marker, label=quantity)
+        beside = np.asarray(counts) * 1.06 ** (k - 1.5)  # or the symbols would hide each other
+        bars = ax.errorbar(beside, y, yerr=[y - low, high - y], fmt=marker, label=quantity)
         curve = 1 + intervals.divide(spread, limit) / line
         ax.plot(line, curve, color=bars[0].get_color(), linewidth=1)
     ax.set(xscale="log", ylabel="(error of the mean)² / M")
