@@ -151,8 +151,8 @@ class Cluster:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
         return "\n".join(dict.fromkeys(done.stdout.split("\n"))).strip()
 
-    def wait(self, what: str, ready, seconds: float = 60) -> None:
-        """Wait until something is so."""
+    def wait(self, what: str, ready, seconds: float = 300) -> None:
+        """Wait until something is so; give up only where even a busy machine would have done it."""
         end = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > end:
