@@ -24,7 +24,7 @@
 #   itself;
 # - which files all later chapters read.
 #
-# **Prerequisites**: what a magnitude is. **Time**: 10 minutes to read, under one to run.
+# **Prerequisites:** what a magnitude is. About 10 minutes.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -331,6 +331,4 @@ plt.show()
 # The sigmas between two looks do: smaller pixels hold less light and relatively more noise.
 # ```
 #
-# ## What's next
-#
-# [How the simulation is made, and how far it can be trusted](02_simulation.ipynb).
+# **What's next:** [how the simulation is made, and how far it can be trusted](02_simulation.py).

@@ -22,7 +22,7 @@
 # - how the simulated colours, redshifts and noise compare with real SDSS galaxies;
 # - what is *not* modelled.
 #
-# **Prerequisites**: [](01_two_surveys.ipynb). **Time**: 15 minutes to read, half a minute to run.
+# **Prerequisites:** [the two surveys](01_two_surveys.py). About 15 minutes.
 
 # %% tags=["hide-input"]
 import os
@@ -385,6 +385,4 @@ else:
 # half of the light now take more than there is; `images.min()` tells.
 # ```
 #
-# ## What's next
-#
-# [The same door for real files](03_real_data.ipynb).
+# **What's next:** [the door for real files](03_real_data.py).

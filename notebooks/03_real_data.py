@@ -19,7 +19,7 @@
 # - how a sample is split on the sky, stored and streamed;
 # - stretching, normalising and regridding, each with its inverse.
 #
-# **Prerequisites:** the chapter on the two surveys. About 20 minutes.
+# **Prerequisites:** the chapter on [the two surveys](01_two_surveys.py). About 20 minutes.
 #
 # No survey data come with this book. The chapter therefore publishes a small survey of its own:
 # simulated galaxies, written to disk as FITS files in the formats of SDSS and CFHTLS. The code that
@@ -403,6 +403,5 @@ plt.show()
 #    several times what SDSS has there. Add `bands="zirgu"`, and it is read in the right order.
 # ```
 #
-# ## What's next
-#
-# The next chapters put translators between the two sides of such files.
+# **What's next:** a translator between the two sides of such files:
+# [the residual network](11_residual.py).

@@ -20,7 +20,7 @@
 # - why a loss on pixels alone loses light, and which second term brings it back;
 # - how to read a residual in units of the noise.
 #
-# **Prerequisites:** the chapter on the two surveys. About 10 minutes.
+# **Prerequisites:** the chapter on [the two surveys](01_two_surveys.py). About 10 minutes.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -180,4 +180,4 @@ plt.show()
 # change of code makes the training run anew by itself; so does putting the term back.
 # ```
 #
-# **What's next:** networks that look further than a few pixels: the Swin Transformer.
+# **What's next:** networks that look further than a few pixels: [the Swin Transformer](12_swin.py).

@@ -20,7 +20,7 @@
 # - how shifted windows pass information on, and why the shift needs a mask;
 # - what attention costs next to a convolution.
 #
-# **Prerequisites:** the chapter on the residual network. About 15 minutes.
+# **Prerequisites:** the chapter on [the residual network](11_residual.py). About 15 minutes.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -156,4 +156,4 @@ plt.show()
 # a pixel no longer knows where in the window its neighbours are, and the sharpening is lost.
 # ```
 #
-# **What's next:** a second network that judges the first: the SRGAN.
+# **What's next:** a second network that judges the first: [the SRGAN](13_srgan.py).

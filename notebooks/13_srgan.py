@@ -21,7 +21,7 @@
 # - how to read their losses, and what collapse would look like;
 # - what the critic buys, and what it costs in photometry.
 #
-# **Prerequisites:** the chapter on the residual network. About 15 minutes.
+# **Prerequisites:** the chapter on [the residual network](11_residual.py). About 15 minutes.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -234,4 +234,4 @@ glue("srgan_power_fine", float(sharp["srgan"][fine].mean()), display=False)
 # zero early on. Compare the left panel of the training curve with the one above.
 # ```
 #
-# **What's next:** a network whose inner numbers have a meaning: capsules.
+# **What's next:** a network whose inner numbers have a meaning: [capsules](14_capsule.py).

@@ -20,7 +20,7 @@
 # - over which axis the couplings must be normalised;
 # - how to find out what a capsule encodes: move one pose dimension and look.
 #
-# **Prerequisites:** the chapter on the residual network. About 20 minutes.
+# **Prerequisites:** the chapter on [the residual network](11_residual.py). About 20 minutes.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -191,4 +191,4 @@ plt.show()
 # The one that demands that couplings sum to one over the parents, and the case worked by hand.
 # ```
 #
-# **What's next:** a model that gives not one answer but many: diffusion.
+# **What's next:** a model that gives not one answer but many: [diffusion](15_diffusion.py).

@@ -22,7 +22,7 @@
 # - why the light of a draw is drawn by itself;
 # - how to judge draws: their noise, the spread of their fluxes, and the rank of the truth among them.
 #
-# **Prerequisites:** the chapter on the residual network. About 20 minutes.
+# **Prerequisites:** the chapter on [the residual network](11_residual.py). About 20 minutes.
 
 # %% tags=["hide-input"]
 import json
@@ -307,4 +307,5 @@ pd.DataFrame(rows).set_index(["predicts", "light"]).map("{:.3g}".format)
 # The residual one: the mean of the draws is the best guess again, smooth and without noise.
 # ```
 #
-# **What's next:** what of all this the physics notices: the chapters on fidelity.
+# **What's next:** the instrument that will judge them all: [a network that reads redshifts from
+# images](16_redshift_estimator.py).

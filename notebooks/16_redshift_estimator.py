@@ -21,7 +21,7 @@
 # - how a temperature calibrates densities that are too sure of themselves;
 # - how far colours and peak fluxes get without any network.
 #
-# **Prerequisites:** the chapter on the two surveys. About 20 minutes.
+# **Prerequisites:** the chapter on [the two surveys](01_two_surveys.py). About 20 minutes.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -317,4 +317,4 @@ made = manifest.make(
 # What size and shape tell, which is little: the scatter comes close to that of the guess.
 # ```
 #
-# **What's next:** what translation does to all this.
+# **What's next:** three levels of fidelity, the first of them [pixels](21_pixels.py).

@@ -17,7 +17,8 @@
 # - why the honest yardstick of a translation is a *second observation* of the same galaxy;
 # - whether a translator gets the total light, the colours and the noise right.
 #
-# **Prerequisites:** the chapters on the data and on at least one translator. About 15 minutes.
+# **Prerequisites:** the chapters on [the two surveys](01_two_surveys.py) and on at least
+# [one translator](11_residual.py). About 15 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 from itertools import product
@@ -284,5 +285,5 @@ glue("floor_psnr", floor, display=False)
 # never enough.
 # ```
 #
-# **What's next.** Pixels weigh the sky as much as the galaxy. The chapters on morphology and on
-# peak fluxes ask for what astronomers measure instead.
+# **What's next:** pixels weigh the sky as much as the galaxy. [Morphology](22_morphology.py) asks for
+# what astronomers measure instead.

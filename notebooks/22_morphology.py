@@ -17,7 +17,7 @@
 # - why a distribution can come out right while every single galaxy in it is wrong;
 # - how far apart two observations of one galaxy are, the best that any translation can do.
 #
-# **Prerequisites:** the chapter on pixels. About 15 minutes.
+# **Prerequisites:** the chapter on [pixels](21_pixels.py). About 15 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 import matplotlib.pyplot as plt
@@ -231,5 +231,5 @@ print(", ".join(f"{error:+.1%}" for error in found), "for centres on an edge, be
 # alone could return the wrong galaxy every time.
 # ```
 #
-# **What's next.** Shapes are one thing that survives or not; the light in the brightest pixel is
-# another, and it knows more about redshift than one would think.
+# **What's next:** shapes are one thing that survives or not; [the light in the brightest
+# pixel](23_peaks.py) is another, and it knows more about redshift than one would think.

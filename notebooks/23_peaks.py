@@ -20,7 +20,8 @@
 # - how much of what a network reads from an image it reads from peaks, from colours and from
 #   shapes.
 #
-# **Prerequisites:** the chapters on pixels and on the redshift estimator. About 20 minutes.
+# **Prerequisites:** the chapters on [pixels](21_pixels.py) and on
+# [the redshift estimator](16_redshift_estimator.py). About 20 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 from itertools import combinations
@@ -407,5 +408,5 @@ glue("bits_synergy", float(twins["synergy"]), display=False)
 # The bias grows a little, the scatter hardly. A common factor is calibration, not information.
 # ```
 #
-# **What's next.** Here the network was frozen. What is left when it may learn from translated
-# images is the subject of the chapter on redshift.
+# **What's next:** here the network was frozen. What is left when it may learn from translated
+# images is the subject of the chapter on [redshift](24_redshift.py).

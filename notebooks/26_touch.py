@@ -20,7 +20,8 @@
 # - how the draws of a diffusion model differ from each other, and by how much light;
 # - what redshift does to five bands, and why a few fluxes can tell it.
 #
-# **Prerequisites:** none; the chapters on the translators say what the names mean. About 10 minutes.
+# **Prerequisites:** none; the chapters [on the translators](11_residual.py) say what the names mean.
+# About 10 minutes.
 
 # %% tags=["hide-input"]
 from itertools import product
@@ -178,4 +179,5 @@ for name, value in quoted.items():
 # takes over as the colour that changes.
 # ```
 #
-# **What's next:** all that was claimed, beside all that was found: the page of claims.
+# **What's next:** even nature does not repeat an image. Is the loss the model's fault at all? First
+# [a toy](31_toy.py), in which the answer is known.

@@ -18,7 +18,8 @@
 # - two ways to find galaxies that look alike, and why they have to agree;
 # - when to refuse an answer, although the formula gives one.
 #
-# **Prerequisites:** the chapters on the two surveys and on the redshift estimator. About 20 minutes.
+# **Prerequisites:** the chapters on [the two surveys](01_two_surveys.py) and on
+# [the redshift estimator](16_redshift_estimator.py). About 20 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 from itertools import product
@@ -435,5 +436,5 @@ for way, name in zip(WAYS, ("latent", "rings"), strict=True):
 # are not to be trusted there.
 # ```
 #
-# **What's next.** What an image leaves open of another image is one thing, what it leaves open of the
+# **What's next:** What an image leaves open of another image is one thing, what it leaves open of the
 # redshift another: [the limit](33_the_limit.py).

@@ -18,7 +18,7 @@
 # - why a deeper and sharper image does not say as much more as one would think;
 # - which part of the loss no translator could avoid, and which part is the translator's.
 #
-# **Prerequisites:** the chapter on redshift. About 20 minutes.
+# **Prerequisites:** the chapter on [redshift](24_redshift.py). About 20 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 import matplotlib.pyplot as plt

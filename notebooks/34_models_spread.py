@@ -21,7 +21,8 @@
 # - how the spread of a model compares with the one that nature leaves open;
 # - how many draws are enough, and what an average of draws is good for.
 #
-# **Prerequisites:** the chapters on the toy, on diffusion and on nature's spread. About 20 minutes.
+# **Prerequisites:** the chapters on [the toy](31_toy.py), [diffusion](15_diffusion.py) and
+# [nature's spread](32_natures_spread.py). About 20 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 from itertools import product
@@ -351,4 +352,4 @@ glue("draws_joint", "; ".join(f"{name}: {said}" for name, said in joint.items())
 # $V/K$ is a small part of $M$, only a better model helps.
 # ```
 #
-# **What's next.** [There and back again](35_directions.py): which way between the surveys loses what.
+# **What's next:** [There and back again](35_directions.py): which way between the surveys loses what.

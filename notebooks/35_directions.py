@@ -18,7 +18,8 @@
 # - which direction between two surveys is the easy one, in bits;
 # - why a translation can look better than any real image and know less.
 #
-# **Prerequisites:** the chapters on the residual network and on peak fluxes. About 15 minutes.
+# **Prerequisites:** the chapters on [the residual network](11_residual.py) and on
+# [peak fluxes](23_peaks.py). About 15 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 from functools import cache
@@ -308,5 +309,5 @@ glue("way_guess", float(lines["re-observed, seed 0"].value), display=False)
 # way there.
 # ```
 #
-# **What's next.** Not all of it has to be lost: [a translator that keeps the
+# **What's next:** Not all of it has to be lost: [a translator that keeps the
 # redshift](36_keeping_redshift.py).

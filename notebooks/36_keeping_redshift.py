@@ -20,7 +20,8 @@
 # - how one linear rule, learnt in a second, mends a network that took a minute to train;
 # - how to tell a translator that keeps information from one that merely looks familiar.
 #
-# **Prerequisites:** the residual network, and the chapter on redshift. About 15 minutes.
+# **Prerequisites:** the chapters on [the residual network](11_residual.py) and on
+# [redshift](24_redshift.py). About 15 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 import matplotlib.pyplot as plt

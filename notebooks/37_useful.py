@@ -18,7 +18,8 @@
 # - that the same help can turn into harm once the new survey has labels of its own;
 # - why a translation can be the wrong place to look for something odd.
 #
-# **Prerequisites:** the chapters on peak fluxes and on directions. About 15 minutes.
+# **Prerequisites:** the chapters on [peak fluxes](23_peaks.py) and on
+# [directions](35_directions.py). About 15 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 import matplotlib.pyplot as plt
@@ -255,4 +256,4 @@ for key, value in {"few": few, "n": len(z), "mergers": int(is_merger.sum())}.ite
 # redshift depends on colour, and with many labels the labels do.
 # ```
 #
-# **What's next.** [Your own translator](bring_your_own.py) on the same bench.
+# **What's next:** [Your own translator](bring_your_own.py) on the same bench.

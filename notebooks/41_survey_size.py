@@ -17,7 +17,8 @@
 # - how the same notebook is one of a thousand jobs, or drives a Dask cluster;
 # - what a survey costs in core-hours and in disk, from rates measured on your machine.
 #
-# **Prerequisites:** the chapters on the residual network and on redshifts. About 5 minutes.
+# **Prerequisites:** the chapters on [the residual network](11_residual.py) and on
+# [the redshift estimator](16_redshift_estimator.py). About 5 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 from pathlib import Path
@@ -96,8 +97,8 @@ with shards.workers(scheduler, jobs):
 #     parameters: {sample: [[mine/a.h5, mine/b.h5]], count: 1000, only: {range: 1000}}
 # ```
 #
-# is a thousand jobs, each idempotent, retried when it is killed, with a table at the end. The chapter
-# *On a cluster* has the rest.
+# is a thousand jobs, each idempotent, retried when it is killed, with a table at the end.
+# [On a cluster](../cluster.md) has the rest.
 #
 # ## What it costs
 #
@@ -200,5 +201,4 @@ glue("cost_gpu", gpu, display=False)
 #    a killed job then loses twenty minutes, and starting a job (some seconds) still costs nothing.
 # ```
 #
-# **What's next.** *On a cluster*: the same through Slurm. *Your own data, end to end*: from FITS
-# files to a row of the leaderboard.
+# **What's next:** The same through Slurm: [on a cluster](../cluster.md).

@@ -17,8 +17,8 @@
 # - where to look before you go on to the next step;
 # - how to do it again for other fields, models and seeds without touching the notebook.
 #
-# **Prerequisites:** the chapter on preparing real data explains every step that is only called here.
-# About 10 minutes.
+# **Prerequisites:** the chapter on [preparing real data](03_real_data.py) explains every step that is
+# only called here. About 10 minutes.
 #
 # ```bash
 # papermill notebooks/42_own_data.py mine.ipynb -p results my_results -p name "My field" \
@@ -241,5 +241,6 @@ glue("own_chi", float(residuals.iloc[0]["chi"]), display=False)
 #    swin], sdss: [[...]], cfhtls: [[...]], catalogue: ...}`, and `make grid GRID=that_file.yaml`.
 # ```
 #
-# **What's next.** *Run in batches* says more about grids, *What would half a million galaxies cost?*
-# about samples that are larger than the memory.
+# **What's next:** [Run in batches](../batches.md) says more about grids,
+# [what would half a million galaxies cost?](41_survey_size.py) about samples that are larger than the
+# memory.

@@ -176,5 +176,5 @@ glue("own_name", name, display=False)
 # no scale.
 # ```
 #
-# **What's next.** The chapter on pixels explains every number of the first two figures; those on
-# morphology and on peak fluxes the rest.
+# **What's next:** the chapter on [pixels](21_pixels.py) explains every number of the first two
+# figures; those on [morphology](22_morphology.py) and on [peak fluxes](23_peaks.py) the rest.
