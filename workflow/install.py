@@ -83,7 +83,9 @@ def main() -> None:
     install_torch(uv, unpinned)
     everything = ["-e", ".[book,cluster,download,test]"]
     if uv:
-        run(PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON, *pins(unpinned), *everything)
+        # compiled once, as pip does: where Python must not write bytecode, every start would compile
+        compiled = ("--python", PYTHON, "--compile-bytecode")
+        run(PYTHON, "-m", "uv", "pip", "install", *compiled, *pins(unpinned), *everything)
     else:
         run(PYTHON, "-m", "pip", "install", *pins(unpinned), *everything)
     (VENV / ".ready").touch()
