@@ -83,7 +83,7 @@ def main() -> None:
     install_torch(uv, unpinned)
     everything = ["-e", ".[book,cluster,download,test]"]
     if uv:
-        # compiled once, as pip does: where Python must not write bytecode, every start would compile
+        # as pip does: where Python must not write bytecode, every start would compile anew
         compiled = ("--python", PYTHON, "--compile-bytecode")
         run(PYTHON, "-m", "uv", "pip", "install", *compiled, *pins(unpinned), *everything)
     else:
