@@ -12,6 +12,7 @@ NOTEBOOKS = ROOT / "notebooks"
 WORKFLOW = ROOT / "workflow"
 REFERENCE = ROOT / "book" / "reference"  # tables and small weights that a GPU run left
 PROFILES = ("tiny", "quick", "paper")
+CHAPTERS = {"keeper": "36_keeping_redshift"}  # of models whose chapter has not their name
 
 
 def check_profile(profile: str) -> str:
@@ -83,3 +84,14 @@ def need(path: Path, notebook: str) -> Path:
             "folder first, or `make book`"
         )
     return Path(path)
+
+
+def need_of(path: Path, model: str) -> Path:
+    """Return what the chapter of a translator makes, or say which chapter that is."""
+    if Path(path).exists():
+        return Path(path)
+    found = sorted(NOTEBOOKS.glob(f"1?_{model}.py"))
+    chapter = found[0].stem if found else CHAPTERS.get(model)
+    if chapter is None:
+        raise GaltoolsError(f"{path} is missing, and no chapter trains {model!r}: check its name")
+    return need(path, chapter)

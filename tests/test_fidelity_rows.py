@@ -38,9 +38,19 @@ def test_rows_of_both_tasks(folder):
     assert cross.psf_fwhm["swin"][0, 2] < cross.psf_fwhm["resample"][0, 2]
 
 
+def test_the_first_galaxies_alone(folder):
+    few = rows.load(folder, "cross", ["swin"], count=2)
+    assert {len(images) for images in few.images.values()} == {len(few.pairs)} == {2}
+    assert {len(fwhm) for fwhm in few.psf_fwhm.values()} == {2}
+
+
 def test_missing_and_misfitting_translations(folder):
     with pytest.raises(GaltoolsError, match="notebooks/13_srgan"):
         rows.load(folder, "cross", ["srgan"])
+    with pytest.raises(GaltoolsError, match="notebooks/36_keeping_redshift"):
+        rows.load(folder, "cross", ["keeper"])  # made by no chapter of its name
+    with pytest.raises(GaltoolsError, match="no chapter trains 'swim'"):
+        rows.load(folder, "cross", ["swim"])
     translate.save_translations(folder.translations("cross", "swin"), np.zeros((3, 5, 64, 64)))
     with pytest.raises(GaltoolsError, match="translate them again"):
         rows.load(folder, "cross", ["swin"])

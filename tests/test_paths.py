@@ -80,3 +80,11 @@ def test_broken_profile_is_one_line(tmp_path, monkeypatch):
 def test_every_profile_has_a_readable_file(profile):
     content = yaml.safe_load((paths.WORKFLOW / f"{profile}.yaml").read_text()) or {}
     assert all(isinstance(values, dict) for values in content.values())
+
+
+def test_what_a_translator_makes_is_looked_for_in_its_chapter(tmp_path):
+    assert paths.need_of(tmp_path, "whoever") == tmp_path
+    for model, chapter in {"swin": "12_swin", **paths.CHAPTERS}.items():
+        assert (paths.NOTEBOOKS / f"{chapter}.py").is_file()
+        with pytest.raises(GaltoolsError, match=f"run notebooks/{chapter}.py"):
+            paths.need_of(tmp_path / "absent", model)

@@ -40,33 +40,28 @@ def regrid(images, size: int, step: float) -> np.ndarray:
     return step**2 * np.einsum("Yy,nbyx,Xx->nbYX", weight, images, weight, optimize=True)
 
 
-def _notebook(model: str) -> str:
-    """Name of the chapter that trains a model."""
-    found = sorted(paths.NOTEBOOKS.glob(f"1?_{model}.py"))
-    return found[0].stem if found else f"11_{model}"
-
-
-def load(folder: paths.Results, task: str, models: list[str], seed: int = 0) -> Rows:
-    """Read the test galaxies and everything that was made of them for one task."""
+def load(folder: paths.Results, task: str, models, seed: int = 0, count: int | None = None) -> Rows:
+    """Read the test galaxies, or the first so many, and what was made of them for one task."""
+    some = slice(count)
     test = paths.need(folder.data("test"), "01_two_surveys")
     again = paths.need(folder.data("again"), "01_two_surveys")
-    pairs = data.for_task(data.load(test), task)
+    pairs = data.for_task(data.load(test, some), task)
     to = "target" if task == "cross" else "source"
-    there, here = data.side(test, to), data.side(test, "source")
+    there, here = data.side(test, to, some), data.side(test, "source", some)
     scale, source_scale = there.pixel_scale, here.pixel_scale
-    images = {"truth": pairs.target, "again": data.for_task(data.load(again), task).target}
+    images = {"truth": pairs.target, "again": data.for_task(data.load(again, some), task).target}
     if task == "cross":
         floor = pairs.source
         if pairs.source.shape != pairs.target.shape:
             floor = regrid(pairs.source, pairs.target.shape[-1], scale / source_scale)
         images["resample"] = floor.astype(np.float32)
-    made = [paths.need(folder.translations(task, m, seed), _notebook(m)) for m in models]
+    made = [paths.need_of(folder.translations(task, m, seed), m) for m in models]
     for model, path in zip(models, made, strict=True):
-        images[model] = files.open_images(path)[:]
+        images[model] = files.open_images(path)[some]
         if images[model].shape != pairs.target.shape:
             raise GaltoolsError(f"{path} does not fit the test galaxies: translate them again")
     seeing = dict.fromkeys(images, there.psf_fwhm)
-    seeing["again"] = data.side(again, to).psf_fwhm
+    seeing["again"] = data.side(again, to, some).psf_fwhm
     if "resample" in images:
         seeing["resample"] = here.psf_fwhm
     inputs = [test, again, *made]
