@@ -10,12 +10,12 @@ its own, so that one's memory is not the other's, and says of each limit whether
 
 import argparse
 import json
-import multiprocessing
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -145,9 +145,10 @@ SHORT = {card_without_statmorph: 200, statmorph_on_cores: 24, ssim_beside_torchm
 
 
 def alone(function, n: int) -> dict:
-    """Measure in a new process."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, n).result()
+    """Measure in a Python of its own, and none of multiprocessing's, whose end waits for joblib."""
+    command = [sys.executable, __file__, "--measure", function.__name__, str(n)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main():
@@ -156,7 +157,12 @@ def main():
     parser.add_argument("--kept", type=Path, help="measure all and write it here")
     names = {function.__name__ for function in WHOLE}
     parser.add_argument("--only", nargs="+", choices=sorted(names))
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.measure:
+        name, n = options.measure
+        print(json.dumps(globals()[name](int(n))))
+        return
     report = {"cores": len(os.sched_getaffinity(0)), "packages": manifest.package_versions()}
     for function, n in (WHOLE if options.kept or options.only else SHORT).items():
         if options.only and function.__name__ not in options.only:
