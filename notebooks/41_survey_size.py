@@ -139,9 +139,9 @@ cost = pd.DataFrame(
     }
 )
 cost.loc["sum"] = cost.sum()
-table = manifest.make(
-    store.table("survey_cost"), lambda path: cost.to_csv(path),
-    params={"n": n_survey, "rates": rates.to_dict("list")}, modules=["galtools.shards"], seed=seed,
+manifest.make(
+    store.table("survey_cost"), lambda path: mean.to_csv(path),
+    params={"rates": rates.to_dict("list")}, modules=["galtools.shards"], seed=seed,
 )  # fmt: skip
 cost.round(4)
 

@@ -56,8 +56,12 @@ def missing() -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, in a row."""
-    for first in range(21000 + os.getpid() % 20000, 60000, count):
+    """Ports that nobody listens on, in a row.
+
+    Each process looks in a place of its own, since tests that run beside this one look, too, and
+    below those that the kernel gives to whoever asks for any (from 32768).
+    """
+    for first in range(10_000 + os.getpid() * 20 % 20_000, 32_000, count):
         sockets = [socket.socket() for _ in range(count)]
         try:
             for k, one in enumerate(sockets):

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ every_notebook = pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: fil
 every_chapter = pytest.mark.parametrize("file", CHAPTERS, ids=lambda file: file.stem)
 
 
+@cache
 def read(file: Path):
     return read_percent(file.read_text(), file)
 

@@ -126,8 +126,9 @@ def test_what_is_gone_is_said(tmp_path):
 
 
 def test_manifests_that_contradict_each_other_are_refused(tmp_path):
-    one = {"run": "a", "notebook": "a", "parameters": {"n": 1}, "needs": [], "ancestors": {}}
-    two = {**one, "run": "b", "ancestors": {"a": {"notebook": "a", "parameters": {}, "needs": []}}}
+    plain = {"notebook": "a", "parameters": {}, "needs": [], "cores": 2}
+    one = {**plain, "run": "a", "parameters": {"n": 1}, "ancestors": {}}
+    two = {**one, "run": "b", "ancestors": {"a": plain}}
     both = [{**record, "profile": "tiny"} for record in (one, two)]
     with pytest.raises(GaltoolsError, match="differ on a: reproduce them one by one"):
         reproduce.plan(both, tmp_path / "plan.json")

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import threading
-import time
 
 import numpy as np
 import pandas as pd
@@ -66,7 +64,7 @@ def test_every_galaxy_is_in_exactly_one_shard(lengths, count):
 def test_shards_together_are_the_whole(survey, count):
     _, files, whole = survey
     parts = [Shard(files, number, count).load() for number in range(count)]
-    together = shards.joined(parts)
+    together = shards.join(parts)
     np.testing.assert_array_equal(together.catalogue["id"], np.arange(sum(SIZES)))
     np.testing.assert_allclose(together.source, whole.source, atol=0.01)
 
@@ -131,28 +129,23 @@ def test_a_worker_killed_in_the_middle_costs_nothing():
     with shards.workers():
         alone = measure()
     killed = []
+
+    class KillOneAtWork(distributed.SchedulerPlugin):
+        """When the first piece of work is done, kill a worker that has another in hand."""
+
+        def transition(self, key, start, finish, *args, **kwargs):
+            busy = [w.address for w in cluster.scheduler.workers.values() if w.processing]
+            if (start, finish) == ("processing", "memory") and busy and not killed:
+                pids = {nanny.worker_address: nanny.pid for nanny in cluster.workers.values()}
+                killed.append(pids[busy[0]])
+                os.kill(pids[busy[0]], signal.SIGKILL)
+
     with distributed.LocalCluster(
         n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
     ) as cluster:
-
-        def kill_one_at_work():
-            scheduler = cluster.scheduler
-            while not killed:
-                done = any(state.who_has for state in scheduler.tasks.values())
-                busy = [w for w in scheduler.workers.values() if w.processing]
-                if done and busy:
-                    victim = busy[0]
-                    nannies = cluster.workers.values()
-                    (pid,) = [n.pid for n in nannies if n.worker_address == victim.address]
-                    os.kill(pid, signal.SIGKILL)
-                    killed.append(pid)
-                time.sleep(0.005)
-
-        thread = threading.Thread(target=kill_one_at_work, daemon=True)
-        thread.start()
+        cluster.scheduler.add_plugin(KillOneAtWork())
         with shards.workers(cluster.scheduler_address):
             together = measure()
-        thread.join(timeout=10)
-    assert killed
+    assert len(killed) == 1
     pd.testing.assert_frame_equal(together, alone)
     assert (alone.flag < morphology.BAD).mean() > 0.5  # and there was something to measure

@@ -61,7 +61,7 @@ def test_a_killed_job_and_a_killed_node_cost_nothing(tmp_path, cluster):
         cluster.ask("scancel", "--signal=KILL", "--full", first)
         cluster.kill(node)
         hold.unlink()
-        output, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=1800)
     finally:
         process.kill()
     log = (project.results / "grids" / "my" / "snakemake.log").read_text()
@@ -72,7 +72,7 @@ def test_a_killed_job_and_a_killed_node_cost_nothing(tmp_path, cluster):
     assert list(project.folder.rglob("pwned")) == []
     assert f"SLURM-job '{first}' failed" in log  # the kill was noticed, and the run sent again
     lost = cluster.ask("scontrol", "show", "job", second)
-    assert "Restarts=1" in lost, lost  # Slurm itself sent it to another node
+    assert re.search(r"Restarts=[1-9]", lost), lost  # Slurm itself sent it to another node
     assert f"NodeList={node}\n" not in lost
 
 
@@ -106,7 +106,7 @@ def test_two_nodes_train_one_network(tmp_path, cluster):
     own = {"PYTHON": sys.executable, "PYTHONPATH": tests, "OMP_NUM_THREADS": "1"}
     job = subprocess.run(
         ["sbatch", "--wait", "--output", "job.log", "job.sh"], cwd=tmp_path,
-        env={**cluster.environment, **own}, capture_output=True, text=True, timeout=600,
+        env={**cluster.environment, **own}, capture_output=True, text=True, timeout=1800,
     )  # fmt: skip
     assert job.returncode == 0, job.stderr + (tmp_path / "job.log").read_text()
     nodes = (tmp_path / "nodes.txt").read_text().split()

@@ -179,6 +179,7 @@ def story(run: Run, runs: dict[str, Run]) -> dict:
                 "notebook": other.notebook,
                 "parameters": full_values(other),
                 "needs": list(other.needs),
+                "cores": record(other).get("cores", 1),
             }
             for name, other in runs.items()
             if name in names

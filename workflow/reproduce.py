@@ -5,8 +5,8 @@
 A manifest names the notebook, the value of every parameter, and the same of each run whose
 artefacts it read; all of them are executed, each once, in a fresh folder, results/reproduced/<run>
 (of several runs, the name of the first). Artefacts should be the same bytes. Where one is not, the
-largest difference of its numbers is shown, and what has changed since: code, packages, or only the
-clock.
+largest difference of its numbers is shown, and what has changed since: code, packages, the number
+of cores, or only the clock.
 """
 
 import argparse
@@ -43,21 +43,23 @@ def plan(records: list[dict], file: Path) -> Path:
     """Write the plan of some runs and of all that they need, as a grid would."""
     runs: dict[str, dict] = {}
     for record in records:
-        own = {name: record[name] for name in ("notebook", "parameters", "needs")}
+        own = {name: record[name] for name in ("notebook", "parameters", "needs", "cores")}
         for name, entry in {**record["ancestors"], record["run"]: own}.items():
             if runs.setdefault(name, entry) != entry:
                 raise GaltoolsError(f"these manifests differ on {name}: reproduce them one by one")
     if len({record["profile"] for record in records}) > 1:
         raise GaltoolsError("these runs are of several profiles: reproduce them one by one")
-    entries = {name: {**entry, "group": "", "cores": 1} for name, entry in runs.items()}
+    entries = {name: {"cores": 1, **entry, "group": ""} for name, entry in runs.items()}
     manifest.write_json(file, {"profile": records[0]["profile"], "runs": entries})
     return file
 
 
 def changes(record: dict, run: pipeline.Run) -> list[str]:
-    """Say what is no longer as it was: code of the notebook or of modules, versions of packages."""
+    """Say what is no longer as it was: code of notebook or modules, versions of packages, cores."""
     then, now = record["code"], run.code
     said = ["the notebook's code"] if then["cells"] != now["cells"] else []
+    if record["cores"] != pipeline.record(run)["cores"]:
+        said.append("the number of cores")  # other sums, other rounding
     for kind in ("modules", "packages"):
         old, new = then[kind], now[kind]
         said += sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+PATIENCE = 120_000  # milliseconds: what takes a busy machine longer is broken
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 OPTIONS = [
     "--no-sandbox",
@@ -33,13 +34,22 @@ def pages(html) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def browser():
+    """Chromium, whose every wait is as long as a busy machine needs."""
     if CHROMIUM is None:
         assert not os.environ.get("GALTOOLS_REQUIRE_BROWSER"), "chromium is not installed"
         pytest.skip("Chromium is not installed: apt install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=OPTIONS, timeout=PATIENCE)
+        new_context = chromium.new_context
+
+        def patient(**options):
+            context = new_context(**options)
+            context.set_default_timeout(PATIENCE)
+            return context
+
+        chromium.new_context = patient
         yield chromium
         chromium.close()
 
