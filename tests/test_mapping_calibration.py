@@ -7,7 +7,7 @@ W = S / sqrt(1 + S^2). Draws from it are calibrated by construction.
 import numpy as np
 import pytest
 from scipy.special import gamma
-from scipy.stats import chisquare, norm
+from scipy.stats import chisquare, kstest, norm
 
 from galtools.errors import GaltoolsError
 from galtools.mapping import calibration
@@ -121,3 +121,13 @@ def test_averages_come_closer_by_the_known_factor():
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(GaltoolsError, match="do not belong"):
         calibration.crps(ONE, TRUE[:-1])
+
+
+@pytest.mark.parametrize("n", [30, 300])
+def test_the_test_of_ranks_is_that_of_kolmogorov_and_smirnov(n):
+    """The asymptotic law, corrected, against the exact one of scipy, far into the tail."""
+    for power in (0.9, 1.0, 1.2, 1.5):
+        places = np.random.default_rng(n).random(n) ** power
+        exact = kstest(places, "uniform").pvalue
+        assert calibration.pvalue(places) == pytest.approx(exact, rel=0.06, abs=1e-6)
+    assert np.isnan(calibration.pvalue([]))

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from galtools import redshift
 from galtools.errors import GaltoolsError
 from galtools.fidelity import information
-from galtools.mapping.fluxes import FluxRedshift
+from galtools.mapping.fluxes import FluxRedshift, log_student
 
 EDGES = np.linspace(0, 0.4, 181)
 
@@ -58,3 +59,9 @@ def test_bad_features_are_named():
         FluxRedshift(table, z)
     with pytest.raises(GaltoolsError, match="need 10"):
         FluxRedshift(table[:5], z[:5])
+
+
+def test_the_law_of_the_errors_is_students():
+    x = np.linspace(-9, 9, 37)
+    for nu in (3, 30):
+        np.testing.assert_allclose(log_student(x, nu), student(nu).logpdf(x), rtol=1e-12)

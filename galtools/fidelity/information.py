@@ -21,6 +21,7 @@ from itertools import combinations
 from math import comb
 
 import numpy as np
+from scipy.special import ndtr
 
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
@@ -55,10 +56,8 @@ def bits(density, redshift, edges, prior_density) -> np.ndarray:
 
 def gaussian_density(mean, scatter, edges) -> np.ndarray:
     """Densities (n, bins) of a normal law of the given mean and standard deviation, sum one."""
-    from scipy.stats import norm
-
     mean, scatter = np.broadcast_arrays(np.asarray(mean, float), scatter)
-    cumulative = norm.cdf((edges[None] - mean[:, None]) / scatter[:, None])
+    cumulative = ndtr((edges[None] - mean[:, None]) / scatter[:, None])
     mass = np.maximum(np.diff(cumulative, axis=1), FLOOR)
     return mass / mass.sum(axis=1, keepdims=True)
 

@@ -28,7 +28,7 @@ OTHERS = (1, 3, 4, 5, 6)  # companion and neighbours
 GEOMETRY = ("x", "y", "ln size", "ln axis ratio", "angle")  # arcsec, radian
 STEP = 0.01  # of the differences in size and shape
 B, C = len(BANDS), len(PARTS)
-BATCH = 16  # galaxies at a time
+BATCH = 4  # galaxies at a time: more of them would take more memory, and longer
 
 
 @dataclass

@@ -12,7 +12,7 @@ are those under which galaxies that had no part in m and s are most likely.
 from itertools import product
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import gammaln, stdtr
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import KFold, cross_val_predict
 
@@ -28,6 +28,12 @@ TAILS = (3, 5, 10, 30)  # nu
 def features(images, sigma, pixel_scale: float) -> np.ndarray:
     """Asinh magnitudes and colours of the central box and within 3 arcsec, (n, 18)."""
     return peaks.joint_features(*peaks.box_and_aperture(images, pixel_scale), sigma)
+
+
+def log_student(x, nu):
+    """Logarithm of the density of Student's t with nu degrees of freedom."""
+    norm = gammaln((nu + 1) / 2) - gammaln(nu / 2) - np.log(nu * np.pi) / 2
+    return norm - (nu + 1) / 2 * np.log1p(x**2 / nu)
 
 
 def _boosting(seed: int, **options):
@@ -55,8 +61,8 @@ class FluxRedshift:
         self.factor, self.tail = max(
             product(FACTORS, TAILS),
             key=lambda law: (
-                student(law[1]).logpdf(error / (law[0] * width)) - np.log(law[0])
-            ).sum(),
+                log_student(error / (law[0] * width), law[1]).sum() - len(error) * np.log(law[0])
+            ),
         )
 
     def predict(self, table) -> np.ndarray:
@@ -67,5 +73,5 @@ class FluxRedshift:
         """Probability (n, bins) between `edges` of redshift, sum one."""
         width = self.factor * np.exp(self.width.predict(table))
         place = (np.log1p(edges)[None] - self.mean.predict(table)[:, None]) / width[:, None]
-        mass = np.diff(student(self.tail).cdf(place), axis=1) + 1e-9
+        mass = np.diff(stdtr(self.tail, place), axis=1) + 1e-9
         return mass / mass.sum(axis=1, keepdims=True)

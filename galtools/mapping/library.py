@@ -17,7 +17,7 @@ is the effective sample size 1 / sum w^2: where it is small, the library must no
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import log_ndtr
 
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
@@ -108,7 +108,7 @@ def _log_density(physics: dict, step: float, limit: float) -> np.ndarray:
     found = np.where(red, *(_of_type(law, mix, absolute, z, physics["kind"]) for law, mix in TYPES))
     size = np.log10(physics["half_light_radius"] / _typical_size(early, absolute, z))
     scatter = np.log10(_typical_size(early, NORMAL, 0.1, 1) / _typical_size(early, NORMAL, 0.1))
-    found = found + norm.logpdf(size / scatter)
+    found = found + _log_normal(size / scatter)
     inside = (magnitude > population.BRIGHT_LIMIT) & (magnitude < limit)
     return np.where(inside, found, -np.inf)
 
@@ -117,6 +117,11 @@ def _typical_size(early, absolute, z, normal: float = 0) -> np.ndarray:
     """Half-light radius (m,) in arcsec, `normal` standard deviations above the mean."""
     absolute, z = (np.broadcast_to(x, np.shape(early)) for x in (absolute, z))
     return population.half_light_radius(early, absolute, z, np.full(len(z), float(normal)))
+
+
+def _log_normal(x):
+    """Logarithm of the standard normal density."""
+    return -(x**2 + np.log(2 * np.pi)) / 2
 
 
 TYPES = ((population.RED, population.RED_MIX), (population.BLUE, population.BLUE_MIX))
@@ -128,7 +133,7 @@ def _of_type(law, mix, absolute, z, kind) -> np.ndarray:
     faint = np.clip(absolute + 21.5, -2.5, 4.0)
     off = (kind - mix.kind - mix.kind_slope * faint) / mix.kind_scatter
     piles = [kind <= 0, kind >= len(TEMPLATES) - 1]
-    spectrum = np.select(piles, [norm.logcdf(off), norm.logsf(off)], norm.logpdf(off))
+    spectrum = np.select(piles, [log_ndtr(off), log_ndtr(-off)], _log_normal(off))
     return (law.slope + 1) * np.log(light) - light + spectrum
 
 

@@ -11,12 +11,11 @@ import math
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
-from scipy.stats import kstest
 
 from galtools import data
 from galtools.errors import GaltoolsError
 from galtools.fidelity import information
-from galtools.mapping import fisher, latents, posterior, pupil, sensitivity
+from galtools.mapping import calibration, fisher, latents, posterior, pupil, sensitivity
 from galtools.redshift import Grid, cumulative
 from galtools.simulate import noise
 from galtools.surveys import BANDS, CFHTLS, SDSS
@@ -255,8 +254,5 @@ def evenness(found: dict) -> float:
 
     By Kolmogorov and Smirnov, over the galaxies that were not refused; NaN if there are none.
     """
-    good = found["good"]
-    if not good.any():
-        return math.nan
     pit = cumulative(found["density"].mean(axis=1), found["z"], Grid())
-    return float(kstest(pit[good], "uniform").pvalue)
+    return calibration.pvalue(pit[found["good"]])

@@ -104,12 +104,19 @@ class Draws:
         return (self.effective.numpy() > FEWEST) & (index < HEAVIEST)
 
 
+def _distances(x, centre, inverse):
+    """Squared lengths (s, k) of x (s, d) - centre (k, d) in units of widths, by their inverse."""
+    k, d = centre.shape
+    scaled = inverse.flatten(0, 1) @ x.mT - (inverse @ centre[..., None]).flatten()[:, None]
+    return scaled.square_().view(k, d, -1).sum(1).mT
+
+
 def _student(x, centre, lower):
     """ln t(x) (n, s, k) about centres (n, k, d) with Cholesky factors (n, k, d, d) of the width."""
     d = x.shape[-1]
-    away = (x[:, :, None] - centre[:, None]).permute(0, 2, 3, 1)  # (n, k, d, s)
-    scaled = torch.linalg.solve_triangular(lower, away, upper=False)
-    distance = scaled.square().sum(2).permute(0, 2, 1)
+    inverse = torch.linalg.solve_triangular(lower, torch.eye(d).to(lower), upper=False)
+    # galaxy by galaxy: to get as much memory as all need takes longer than to compute
+    distance = torch.stack([_distances(*one) for one in zip(x, centre, inverse, strict=True)])
     volume = torch.diagonal(lower, dim1=-2, dim2=-1).log().sum(-1)[:, None]
     norm = math.lgamma((TAILS + d) / 2) - math.lgamma(TAILS / 2) - d / 2 * math.log(TAILS * math.pi)
     return norm - volume - (TAILS + d) / 2 * torch.log1p(distance / TAILS)

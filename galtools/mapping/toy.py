@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from scipy.stats import norm
+from scipy.special import ndtr
 from torch import nn
 
 from galtools import manifest
@@ -50,8 +50,11 @@ def draw(x, rng) -> np.ndarray:
 
 def density(y, x):
     """Exact p(y | x)."""
-    high, low = norm.pdf(y, branch(x), WIDTH), norm.pdf(y, -branch(x), WIDTH)
-    return upper(x) * high + (1 - upper(x)) * low
+
+    def bell(centre):
+        return np.exp(-(((y - centre) / WIDTH) ** 2) / 2) / (WIDTH * np.sqrt(2 * np.pi))
+
+    return upper(x) * bell(branch(x)) + (1 - upper(x)) * bell(-branch(x))
 
 
 def mean(x):
@@ -64,8 +67,8 @@ def median(x, steps=60):
     low, high = np.full_like(x, -3), np.full_like(x, 3)
     for _ in range(steps):
         y = (low + high) / 2
-        below = upper(x) * norm.cdf(y, branch(x), WIDTH)
-        below = below + (1 - upper(x)) * norm.cdf(y, -branch(x), WIDTH)
+        below = upper(x) * ndtr((y - branch(x)) / WIDTH)
+        below = below + (1 - upper(x)) * ndtr((y + branch(x)) / WIDTH)
         low, high = np.where(below < 0.5, y, low), np.where(below < 0.5, high, y)
     return (low + high) / 2
 
@@ -118,7 +121,7 @@ def descent(net, loss, steps: int, seed: int) -> nn.Module:
     At a constant rate the last steps leave a sampler's shares somewhat wrong, which a test of
     calibration notices. The number of steps and their size matter at least as much as the fall.
     """
-    optimiser = torch.optim.Adam(net.parameters(), RATE)
+    optimiser = torch.optim.Adam(net.parameters(), RATE, fused=True)  # small networks: faster
     plan = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, RATE, total_steps=max(steps, 2), pct_start=START
     )
@@ -164,7 +167,8 @@ def adversarial(steps: int, seed: int) -> nn.Module:
     """Learn y = G(x, noise) against D(x, y), both with the non-saturating loss."""
     maker, judge = network(2), network(2)
     make, catch = (
-        torch.optim.Adam(net.parameters(), RATE / 20, betas=(0.5, 0.9)) for net in (maker, judge)
+        torch.optim.Adam(net.parameters(), RATE / 20, betas=(0.5, 0.9), fused=True)
+        for net in (maker, judge)
     )
     loss = nn.functional.softplus
     for x, y in batches(steps, seed):
