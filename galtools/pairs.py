@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from galtools.errors import GaltoolsError
 
@@ -46,3 +46,21 @@ class Pairs:
             self.noise[rows],
             tuple(bad if bad is None else bad[rows] for bad in self.bad),
         )
+
+
+def join(parts: list[Pairs]) -> Pairs:
+    """Put samples together, one after the other."""
+    names = ("source", "target", "redshift", "noise")
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    catalogue = vstack([part.catalogue for part in parts], metadata_conflicts="silent")
+    masks, images = zip(*((part.bad, (part.source, part.target)) for part in parts), strict=True)
+    bad = tuple(map(_join_masks, zip(*masks, strict=True), zip(*images, strict=True)))
+    return Pairs(catalogue=catalogue, bad=bad, **arrays)
+
+
+def _join_masks(masks, images) -> np.ndarray | None:
+    """Join masks of images; where a part has none, every pixel counts."""
+    if all(mask is None for mask in masks):
+        return None
+    every = zip(masks, images, strict=True)
+    return np.concatenate([np.zeros(x.shape, bool) if mask is None else mask for mask, x in every])

@@ -17,7 +17,7 @@ import pandas as pd
 from galtools import data, loop, manifest, redshift, train, translate
 from galtools.errors import GaltoolsError
 from galtools.fidelity import morphology
-from galtools.pairs import Pairs
+from galtools.pairs import Pairs, join
 from galtools.surveys import BANDS, SURVEYS
 
 
@@ -61,17 +61,7 @@ class Shard:
         parts = [data.load(file, rows) for file, rows in self.pieces()]
         if not parts:
             raise GaltoolsError(f"there are fewer galaxies than {self.count} shards: take fewer")
-        return parts[0] if len(parts) == 1 else joined(parts)
-
-
-def joined(parts: list[Pairs]) -> Pairs:
-    """One sample made of several."""
-    from astropy.table import vstack
-
-    names = ("source", "target", "redshift", "noise")
-    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    catalogue = vstack([part.catalogue for part in parts], metadata_conflicts="silent")
-    return Pairs(arrays["source"], arrays["target"], arrays["redshift"], catalogue, arrays["noise"])
+        return parts[0] if len(parts) == 1 else join(parts)
 
 
 @contextmanager
@@ -99,7 +89,8 @@ def translations(path: Path, shard: Shard, weights: Path, seed: int = 0) -> dict
 
     def maker(new):
         network = train.load_weights(weights).to(loop.best_device())
-        images = translate.translate(network, shard.load().source, 1, seed, first)
+        source = train.without_bad(shard.load()).source
+        images = translate.translate(network, source, 1, seed, first)
         translate.save_translations(new, images, {"first": first})
         return {"galaxies": len(images)}
 
@@ -136,14 +127,16 @@ def shapes(path: Path, shard: Shard, images: Path, band: str = "r", most: int = 
     Where it is done is for `workers` to say: in this process, in several, or on a Dask cluster.
     """
 
+    file, rows = shard.pieces()[0]
+    target, b = data.side(file, "target", rows), BANDS.index(band)
+    survey, fwhm = SURVEYS[target.survey], float(np.median(target.psf_fwhm[:, b]))
+
     def maker(new):
-        target = data.side(shard.files[0], "target")
-        survey, b = SURVEYS[target.survey], BANDS.index(band)
         with h5py.File(images) as file:
             stamps = file["images"][: most or None, 0, b]
         growth = target.pixel_scale / survey.pixel_scale  # sky per pixel, on coarser pixels
         sky = np.full(len(stamps), growth * survey.sky_noise[b])
-        seeing = {"translated": np.full(len(stamps), np.median(target.psf_fwhm[:, b]))}
+        seeing = {"translated": np.full(len(stamps), fwhm)}
         found = morphology.measure(
             {"translated": stamps}, stamps, sky, seeing, target.pixel_scale, jobs=None
         )
@@ -152,7 +145,8 @@ def shapes(path: Path, shard: Shard, images: Path, band: str = "r", most: int = 
         return {"galaxies": len(stamps)}
 
     modules = ["galtools.shards", "galtools.fidelity.morphology"]
-    params = {**_numbers(shard), "band": band, "most": most}
+    seen = {"survey": survey.name, "pixel_scale": target.pixel_scale, "fwhm": fwhm}
+    params = {**_numbers(shard), **seen, "band": band, "most": most}
     return manifest.make(path, maker, params=params, modules=modules, inputs=[images])
 
 

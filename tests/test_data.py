@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from galtools import data, flags, packing, sides
 from galtools.errors import GaltoolsError
-from galtools.pairs import Pairs
+from galtools.pairs import Pairs, join
 
 
 def sample(n=5, size=8, target=12, seed=0):
@@ -127,6 +127,17 @@ def test_tasks():
     np.testing.assert_array_equal(intra.noise[:, 1], pairs.noise[:, 0])
     with pytest.raises(GaltoolsError, match="intra, cross"):
         data.for_task(pairs, "inter")
+
+
+def test_samples_are_joined_with_their_masks():
+    first, second = sample(3), sample(2, seed=1)
+    assert join([first, second]).bad == (None, None)
+    second.bad = (np.random.default_rng(0).random(second.source.shape) < 0.1, None)
+    whole = join([first, second, first])
+    assert not whole.bad[0][:3].any() and not whole.bad[0][5:].any()
+    assert whole.bad[1] is None
+    np.testing.assert_array_equal(whole.bad[0][3:5], second.bad[0])
+    assert_same_pairs(whole[3:5], second)
 
 
 def test_damaged_files_are_refused_in_one_line(path):

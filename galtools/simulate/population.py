@@ -3,10 +3,11 @@
 A sample limited in apparent magnitude is drawn directly, without rejection: type, redshift and
 r magnitude follow from the two luminosity functions
 
-    dN / dz dr  ~  phi(M) dV/dz,   M = r - DM(z) - K z,   phi(L) ~ L^alpha exp(-L)
+    dN / dz dr  ~  phi(M) dV/dz,   M = r - DM(z) - K z,   phi(M) ~ L^(alpha + 1) exp(-L)
 
-and everything else is drawn given these three. The numbers below were tuned until colours,
-redshifts and magnitudes of the r < 17.8 sample agree with the SDSS main galaxy sample.
+with L = 10^(-0.4 (M - M*)), and everything else is drawn given these three. The numbers below were
+tuned until colours, redshifts and magnitudes of the r < 17.8 sample agree with the SDSS main galaxy
+sample.
 """
 
 from dataclasses import dataclass

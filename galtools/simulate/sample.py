@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from astropy.table import Table, vstack
+from astropy.table import Table
 from joblib import Parallel, delayed
 
 from galtools.errors import GaltoolsError
-from galtools.pairs import Pairs
+from galtools.pairs import Pairs, join
 from galtools.simulate import noise, population, shapes
 from galtools.simulate.render import render
 from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
@@ -28,14 +28,6 @@ def pairs(n: int, seed: int = 0, start: int = 0, **options) -> Pairs:
     if n < 1:
         raise GaltoolsError(f"n = {n} galaxies: ask for at least one")
     return join(list(stream(n, seed, start, **options)))
-
-
-def join(parts: list[Pairs]) -> Pairs:
-    """Put batches of pairs together."""
-    arrays = ("source", "target", "redshift")
-    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in arrays]
-    catalogue = vstack([part.catalogue for part in parts], metadata_conflicts="silent")
-    return Pairs(*columns, catalogue, np.concatenate([part.noise for part in parts]))
 
 
 def stream(
