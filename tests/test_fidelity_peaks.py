@@ -105,6 +105,20 @@ def test_swapping_cores_there_and_back():
     np.testing.assert_array_equal(peaks.swap_core(swapped, a, 4), a)
 
 
+@pytest.mark.parametrize("kind", ["knn", "boosting"])
+def test_nothing_is_predicted_by_what_has_seen_it(kind):
+    """From numbers that know nothing of the redshift, an honest guess errs like the typical one."""
+    rng = np.random.default_rng(8)
+    z, table = rng.uniform(0, 0.3, 300), rng.normal(size=(300, 4))
+    model = peaks.estimator(kind).fit(table, z)
+    seen = intervals.mad_scatter(peaks.redshift_errors(model, table, z))
+    fair = peaks.cross_predict(kind, {"truth": table, "copy": table.copy()}, z, 5)
+    guess = intervals.mad_scatter((np.median(z) - z) / (1 + z))
+    assert seen < 0.5 * guess  # had they been seen, it would show
+    assert intervals.mad_scatter(fair["truth"]) > 0.9 * guess
+    np.testing.assert_array_equal(fair["copy"], fair["truth"])
+
+
 def test_unknown_estimator():
     with pytest.raises(GaltoolsError, match="knn or boosting"):
         peaks.estimator("tarot")

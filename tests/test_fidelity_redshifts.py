@@ -146,3 +146,19 @@ def test_groups_are_read_by_heads_of_their_own():
     mean = {groups: float(values.mean()) for groups, values in bits.items()}
     assert mean["light",] > 1
     assert mean["shape",] < 0.3
+
+
+def test_measuring_once_changes_no_network():
+    """The ensemble of each choice is, number by number, the one that is trained on it alone."""
+    learn, check, test = (
+        (s.target, s.redshift) for s in (blobs(n=k, seed=k) for k in (80, 40, 30))
+    )
+    short = Settings(steps=5, batch=16, checks=1)
+    recipe = {"hidden": 8, "grid": Grid(bins=20), "width": 2}
+    found, grid = redshift.read_groups(learn, check, test[0], [0.03] * 5, short, 2, **recipe)
+    for groups in (("peak",), ("light", "shape")):
+        alone = redshift.train_ensemble(
+            *learn, [0.03] * 5, *check, short, 2, groups=groups, **recipe
+        )
+        np.testing.assert_allclose(found[groups], alone.predict(test[0]), rtol=1e-5)
+    assert grid == alone.grid

@@ -46,11 +46,12 @@ def ratio_of_means(x):
 def correlation(x):
     """Pearson's coefficient over the last axis of x, shape (2, ..., n); NaN for a constant."""
     centre = np.mean(x, axis=-1, keepdims=True)
-    a, b = x - centre
-    variance = np.mean((x - centre) ** 2, axis=-1)
+    a, b = deviation = x - centre
+    variance = np.einsum("...i,...i", deviation, deviation) / x.shape[-1]
     constant = variance <= (1e-12 * centre[..., 0]) ** 2  # rounding alone
     variance_a, variance_b = np.where(constant, 0, variance)
-    return divide(np.mean(a * b, axis=-1), np.sqrt(variance_a * variance_b))
+    covariance = np.einsum("...i,...i", a, b) / x.shape[-1]
+    return divide(covariance, np.sqrt(variance_a * variance_b))
 
 
 def wasserstein(x):

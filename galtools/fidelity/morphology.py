@@ -13,8 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import statmorph
-from astropy.utils import lazyproperty
 from joblib import Parallel, delayed
 from photutils.segmentation import SourceFinder
 from photutils.utils.exceptions import NoDetectionsWarning
@@ -24,19 +22,9 @@ from tqdm import tqdm
 from galtools import manifest
 from galtools.fidelity import intervals
 from galtools.fidelity.pixels import COLUMNS
+from galtools.fidelity.shapes import NOT_FOUND, QUANTITIES, Shapes
 from galtools.fidelity.structure import noise_level
 
-QUANTITIES = {  # name: (attribute of statmorph, what to multiply pixels by)
-    "concentration": "concentration",
-    "asymmetry": "asymmetry",
-    "smoothness": "smoothness",
-    "gini": "gini",
-    "m20": "m20",
-    "half_light_radius": "rhalf_circ",
-    "petrosian_radius": "rpetro_circ",
-    "ellipticity": "ellipticity_asymmetry",
-    "sersic_index": "sersic_n",
-}
 RADII = ("half_light_radius", "petrosian_radius")  # statmorph's pixels become arcsec
 GOOD, SUSPECT, BAD, HOPELESS = 0, 1, 2, 4  # statmorph's grades
 MOFFAT_BETA = 4.765  # the Moffat profile closest to Kolmogorov's atmosphere
@@ -44,24 +32,6 @@ MISSING = dict.fromkeys(QUANTITIES, np.nan) | {"flag": HOPELESS, "flag_sersic": 
 SKYBOX = 8  # pixels along a side of the empty sky that statmorph has to find in a stamp
 ISOPHOTES = (1, 2, 3, 4, 6, 8)  # the galaxy's edge, times the lowest threshold of detection
 BATCH = 4  # galaxies handed to a process at a time
-
-
-class Shapes(statmorph.SourceMorphology):
-    """statmorph computing our quantities alone, and told the noise.
-
-    It calls an image bad whose mean sky exceeds the scatter of its sky. A translation may have no
-    noise at all, and then every sky would fail: the noise of the weight map counts as well.
-    """
-
-    def _calculate_morphology(self):
-        for name in QUANTITIES.values():
-            getattr(self, name)
-
-    @lazyproperty
-    def sky_sigma(self):
-        """Scatter of the sky, or the noise that the weight map states, if that is larger."""
-        own = statmorph.SourceMorphology.sky_sigma.fget(self)
-        return max(own, float(np.mean(self._weightmap)))
 
 
 def psf_stamp(fwhm: float, pixel_scale: float) -> np.ndarray:
@@ -127,7 +97,9 @@ def measure_one(image, own, others, sigma: float, psf, pixel_scale: float) -> di
 
 def _hide_failures(values: dict) -> dict:
     """Replace statmorph's -99 and what a failed fit left by NaN."""
-    failed = [name for name in QUANTITIES if values[name] <= -99 or not np.isfinite(values[name])]
+    failed = [
+        name for name in QUANTITIES if values[name] <= NOT_FOUND or not np.isfinite(values[name])
+    ]
     if values["flag_sersic"] >= BAD:
         failed.append("sersic_index")
     if values["flag"] >= BAD:

@@ -9,10 +9,6 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.neighbors import KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
@@ -48,15 +44,21 @@ def peak_flux(images) -> np.ndarray:
     return _centre(images, SEARCH).max((2, 3))
 
 
+def _box_means(images) -> np.ndarray:
+    """Mean of every 3 x 3 pixels that lie within the images."""
+    for axis in (-1, -2):
+        places = np.arange(images.shape[axis] - BOX + 1)
+        images = sum(np.take(images, places + k, axis) for k in range(BOX)) / BOX
+    return images
+
+
 def box_flux(images) -> np.ndarray:
     """Mean flux of the 3 x 3 pixels around the brightest spot, nanomaggies per pixel: (n, bands).
 
     The spot is where the sum over bands, each divided by its largest value, is brightest in a
     3 x 3 mean: one place for all bands, so that their ratios compare the same piece of sky.
     """
-    centre = _centre(images, SEARCH)
-    windows = np.lib.stride_tricks.sliding_window_view(centre, (BOX, BOX), axis=(2, 3))
-    means = windows.mean((-2, -1))
+    means = _box_means(_centre(images, SEARCH))
     weight = np.maximum(means.max((2, 3), keepdims=True), np.finfo(float).tiny)
     spot = np.clip(means / weight, 0, None).sum(1).reshape(len(means), -1).argmax(-1)
     flat = means.reshape(*means.shape[:2], -1)
@@ -124,6 +126,11 @@ def mixtures(truth, made, sigma) -> dict[str, np.ndarray]:
 
 def estimator(kind: str, seed: int = 0):
     """Build a redshift estimator on features: "knn" or "boosting"."""
+    from sklearn.ensemble import HistGradientBoostingRegressor  # seconds: only where one is asked
+    from sklearn.neighbors import KNeighborsRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     if kind == "knn":
         return make_pipeline(StandardScaler(), KNeighborsRegressor(20, weights="distance"))
     if kind == "boosting":

@@ -2,18 +2,19 @@
 
 Images are in nanomaggies per pixel, shape (n, bands, H, W); truth x, translation y. `measure`
 gives numbers per galaxy and band, `summarise` their statistics with intervals. Both work on
-anything that can be sliced (an open HDF5 data set, a memory map), a few hundred galaxies at a
-time, so memory does not grow with the sample.
+anything that can be sliced (an open HDF5 data set, a memory map), a few galaxies at a time,
+so memory does not grow with the sample.
 """
 
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from photutils.aperture import CircularAperture
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter1d
 
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
@@ -22,7 +23,7 @@ from galtools.surveys import BANDS
 COLUMNS = ["level", "band", "metric", "value", "low", "high", "n"]
 RANGE_MAGNITUDE = 18.0  # AB mag per square arcsec: the surface brightness that PSNR and SSIM
 APERTURE = 3.0  # take for full scale, whatever the image holds; radius of the aperture, arcsec
-CHUNK = 200  # galaxies measured at a time
+CHUNK = 25  # galaxies measured at a time: few enough to stay in the processor's memory
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,16 @@ def check(truth, translated) -> None:
         )
 
 
+@lru_cache(maxsize=4)
+def _gaussian_weights(size: int) -> np.ndarray:
+    """Weights (size, size) of 11 pixels about each one of a line: a Gaussian of 1.5, mirrored."""
+    return gaussian_filter1d(np.eye(size), 1.5, axis=0, mode="mirror", radius=5)
+
+
 def _gaussian_window(images):
-    """Weigh an 11 x 11 window by a Gaussian of 1.5 pixels, edges mirrored."""
-    return gaussian_filter(images, (0, 0, 1.5, 1.5), mode="mirror", radius=(0, 0, 5, 5))
+    """Weigh an 11 x 11 window: two products of matrices, faster than a filter on small stamps."""
+    height, width = images.shape[-2:]
+    return _gaussian_weights(height) @ (images @ _gaussian_weights(width).T)
 
 
 def ssim(x, y, scale: float) -> np.ndarray:
@@ -117,30 +125,34 @@ def colours(flux) -> np.ndarray:
 def measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
     """Measure images already in memory; every entry is (n, bands), colours (n, bands - 1)."""
     scale = full_scale(pixel_scale)
-    residual = y - x
-    mse = np.mean(residual**2, axis=(2, 3))
-    chi = residual / sigma[:, :, None, None]
+    flat = np.stack([x, y]).reshape(2, *x.shape[:2], -1)
+    residual = flat[1] - flat[0]
+    mse = np.einsum("nbp,nbp->nb", residual, residual) / residual.shape[-1]
     with np.errstate(divide="ignore"):  # a perfect copy has an infinite PSNR
         psnr = 10 * np.log10(scale**2 / mse)
-    flat_x, flat_y = (np.moveaxis(a.reshape(*a.shape[:2], -1), -1, -1) for a in (x, y))
-    flux_x, flux_y = x.sum((2, 3)), y.sum((2, 3))
+    flux_x, flux_y = flat.sum(axis=-1)
     inside_x, inside_y = aperture_flux(x, pixel_scale), aperture_flux(y, pixel_scale)
     return {
-        "chi_mean": chi.mean((2, 3)),
-        "chi_var": chi.var((2, 3)),
-        "mae": np.abs(residual).mean((2, 3)),
+        "chi_mean": residual.mean(axis=-1) / sigma,
+        "chi_var": residual.var(axis=-1) / sigma**2,
+        "mae": np.abs(residual).mean(axis=-1),
         "mse": mse,
         "psnr": psnr,
         "ssim": ssim(x, y, scale),
-        "correlation": intervals.correlation(np.stack([flat_x, flat_y])),
+        "correlation": intervals.correlation(flat),
         "flux_error": intervals.divide(flux_y - flux_x, flux_x),
         "aperture_error": intervals.divide(inside_y - inside_x, inside_x),
         "colour_error": colours(inside_y) - colours(inside_x),
     }
 
 
+def _finite(images) -> np.ndarray:
+    """Tell of each image whether all of its pixels are numbers: (n, bands)."""
+    return np.isfinite(images).all((2, 3))
+
+
 def in_chunks(function, truth, translated, sigma) -> dict[str, np.ndarray]:
-    """Call ``function(x, y, sigma)`` on a few hundred galaxies at a time and join the answers.
+    """Call ``function(x, y, sigma)`` on a few galaxies at a time and join the answers.
 
     A galaxy-band with a pixel that is not finite becomes NaN in every quantity, and so is counted
     as not measured.
@@ -150,8 +162,9 @@ def in_chunks(function, truth, translated, sigma) -> dict[str, np.ndarray]:
     for start in range(0, len(truth), CHUNK):
         rows = slice(start, start + CHUNK)
         x, y = (np.asarray(a[rows], dtype=np.float64) for a in (truth, translated))
-        broken = ~(np.isfinite(x) & np.isfinite(y)).all((2, 3), keepdims=True)
-        x, y = (np.where(broken, np.nan, a) for a in (x, y))
+        broken = ~(_finite(x) & _finite(y))
+        if broken.any():
+            x, y = (np.where(broken[:, :, None, None], np.nan, a) for a in (x, y))
         parts.append(function(x, y, np.asarray(sigma[rows], dtype=np.float64)))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

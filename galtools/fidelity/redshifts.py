@@ -153,13 +153,8 @@ def read_groups(
 
     `learn`, `check` and `test` are (images, redshifts); `recipe` goes to the networks.
     """
-    found = {}
-    for groups in information.subsets(redshift.GROUPS):
-        trained = redshift.train_ensemble(
-            *learn, noise, *check, settings, members, groups=groups, **recipe
-        )
-        images, z = test
-        prior = information.prior(learn[1], trained.grid.edges)
-        density = trained.predict(images)
-        found[groups] = information.bits(density, np.asarray(z, float), trained.grid.edges, prior)
-    return found
+    images, z = test
+    found, grid = redshift.read_groups(learn, check, images, noise, settings, members, **recipe)
+    prior = information.prior(learn[1], grid.edges)
+    z = np.asarray(z, float)
+    return {groups: information.bits(p, z, grid.edges, prior) for groups, p in found.items()}

@@ -4,6 +4,7 @@ As in `pixels`, x is the truth, y the translation, images are (n, bands, H, W) i
 pixel, and every number is measured per galaxy and band before anything is averaged.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
@@ -68,14 +69,24 @@ def power_spectrum(images, rings: int = QUARTERS) -> np.ndarray:
     The rings are equally wide between zero (left out) and the Nyquist frequency; white noise of
     standard deviation s has power s^2 in each.
     """
-    height, width = images.shape[-2:]
+    return _ring_means(_power(images), images.shape[-1], rings)
+
+
+def _power(images) -> np.ndarray:
+    """Squared amplitudes |FFT|^2 at the frequencies of `rfft2`, (n, bands, H, W // 2 + 1)."""
+    waves = np.fft.rfft2(images)
+    return waves.real**2 + waves.imag**2
+
+
+def _ring_means(power, width: int, rings: int = QUARTERS) -> np.ndarray:
+    """Means of the squared amplitudes of stamps `width` pixels wide, per pixel, in rings."""
+    height = power.shape[-2]
     k = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     ring = np.ceil(2 * rings * k).astype(int)  # 1 ... rings; 0 is the mean, more the corners
-    power = np.abs(np.fft.rfft2(images)) ** 2 / (height * width)
-    twice = np.broadcast_to(np.r_[1, np.full(k.shape[1] - 2, 2), 1 + width % 2], k.shape)
-    sums = [(power * (twice * (ring == j))).sum((2, 3)) for j in range(1, rings + 1)]
-    counts = [twice[ring == j].sum() for j in range(1, rings + 1)]
-    return np.stack(sums, axis=-1) / counts
+    twice = np.r_[1, np.full(k.shape[1] - 2, 2), 1 + width % 2]  # as the other half is the same
+    weights = twice * (ring == np.arange(1, rings + 1)[:, None, None])
+    weights = weights / weights.sum(axis=(1, 2), keepdims=True) / (height * width)
+    return np.tensordot(power, weights, ((-2, -1), (-2, -1)))
 
 
 def sky_frame(images) -> tuple[np.ndarray, np.ndarray]:
@@ -88,37 +99,52 @@ def sky_frame(images) -> tuple[np.ndarray, np.ndarray]:
     frame = np.ones((height, width), bool)
     frame[height // 8 : -(height // 8), width // 8 : -(width // 8)] = False
     edge = images[..., frame]
-    level = np.median(edge, axis=-1)[..., None, None]
-    scatter = intervals.mad_scatter(edge)[..., None, None]
-    deviation = images - level
-    return deviation, frame & (np.abs(deviation) <= 4 * scatter)
+    level = np.median(edge, axis=-1, keepdims=True)
+    scatter = intervals.MAD_TO_SIGMA * np.median(np.abs(edge - level), axis=-1)
+    deviation = images - level[..., None]
+    return deviation, frame & (np.abs(deviation) <= 4 * scatter[..., None, None])
 
 
 def noise_level(images) -> np.ndarray:
     """Standard deviation of the sky, nanomaggies per pixel: (n, bands)."""
-    deviation, sky = sky_frame(images)
+    return _noise(*sky_frame(images))
+
+
+def _noise(deviation, sky) -> np.ndarray:
+    """Standard deviation of the pixels that show the sky."""
     values = np.where(sky, deviation, 0)
-    count = np.maximum(sky.sum((2, 3)), 1)
-    variance = (values**2).sum((2, 3)) / count - (values.sum((2, 3)) / count) ** 2
+    count = np.maximum(np.count_nonzero(sky, axis=(2, 3)), 1)
+    variance = _products(values, values) / count - (values.sum((2, 3)) / count) ** 2
     return np.sqrt(np.maximum(variance, 0))
 
 
 def neighbour_correlation(images) -> np.ndarray:
     """Correlate each sky pixel with the next, along both axes: (n, bands); 0 for white noise."""
-    deviation, sky = sky_frame(images)
+    return _neighbours(*sky_frame(images))
+
+
+def _neighbours(deviation, sky) -> np.ndarray:
+    """Correlation of neighbouring pixels that show the sky."""
     values = np.where(sky, deviation, 0)
     product, pairs = 0, 0
     for here, there in ((np.s_[..., 1:], np.s_[..., :-1]), (np.s_[..., 1:, :], np.s_[..., :-1, :])):
-        product = product + (values[here] * values[there]).sum((2, 3))
-        pairs = pairs + (sky[here] & sky[there]).sum((2, 3))
-    variance = intervals.divide((values**2).sum((2, 3)), sky.sum((2, 3)))
+        product = product + _products(values[here], values[there])
+        pairs = pairs + np.count_nonzero(sky[here] & sky[there], axis=(2, 3))
+    count = np.count_nonzero(sky, axis=(2, 3))
+    variance = intervals.divide(_products(values, values), count)
     return intervals.divide(product, pairs * variance)
 
 
-def _axis_windows(size, centre, pixel_scale):
-    """Gaussian window along one axis around each centre, and the offsets: (n, bands, size)."""
+def _products(a, b) -> np.ndarray:
+    """Sum of a b over the pixels of each image."""
+    return np.einsum("nbyx,nbyx->nb", a, b)
+
+
+def _axis_moments(size, centre, pixel_scale) -> np.ndarray:
+    """Gaussian window w along one axis, and w times the offset: (n, bands, size, 2)."""
     offset = (np.arange(size) - (size - 1) / 2) * pixel_scale - centre[..., None]
-    return np.exp(-0.5 * (offset / WINDOW) ** 2), offset
+    window = np.exp(-0.5 * (offset / WINDOW) ** 2)
+    return np.stack([window, window * offset], axis=-1)
 
 
 def centre(images, pixel_scale: float) -> np.ndarray:
@@ -128,25 +154,14 @@ def centre(images, pixel_scale: float) -> np.ndarray:
     """
     height, width = images.shape[-2:]
     x = y = np.zeros(images.shape[:2])
-
-    def weighted(of_x, of_y):
-        return np.matmul(of_y[..., None, :], np.matmul(images, of_x[..., None]))[..., 0, 0]
-
     for _ in range(STEPS):
-        (wx, dx), (wy, dy) = (
-            _axis_windows(s, c, pixel_scale) for s, c in ((width, x), (height, y))
-        )
-        light = weighted(wx, wy)
-        x = x + intervals.divide(weighted(wx * dx, wy), light)
-        y = y + intervals.divide(weighted(wx, wy * dy), light)
+        along_x, along_y = (_axis_moments(s, c, pixel_scale) for s, c in ((width, x), (height, y)))
+        moments = np.swapaxes(along_y, -1, -2) @ (images @ along_x)
+        light = moments[..., 0, 0]
+        x = x + intervals.divide(moments[..., 0, 1], light)
+        y = y + intervals.divide(moments[..., 1, 0], light)
     inside = np.hypot(x, y) < 0.5 * min(height, width) * pixel_scale
     return np.where(inside[..., None], np.stack([x, y], -1), np.nan)
-
-
-def _power_above_noise(images, noise) -> np.ndarray:
-    """Squared Fourier amplitudes less those of white noise of standard deviation (n, bands)."""
-    height, width = images.shape[-2:]
-    return np.abs(np.fft.rfft2(images)) ** 2 - height * width * noise[..., None, None] ** 2
 
 
 def extra_variance(x, y, noise_x, noise_y) -> np.ndarray:
@@ -157,13 +172,18 @@ def extra_variance(x, y, noise_x, noise_y) -> np.ndarray:
     pixel, as y: a gain plays no part, and sums of powers less the noise (n, bands) are not biased
     by it. Negative where y is the sharper image, NaN where noise leaves no power in a ring.
     """
-    height, width = x.shape[-2:]
+    return _extra_variance(_power(x), _power(y), x.shape[-1], noise_x, noise_y)
+
+
+def _extra_variance(power_x, power_y, width, noise_x, noise_y) -> np.ndarray:
+    """Find the blur between images of these squared amplitudes; white noise has H W sigma^2."""
+    height = power_x.shape[-2]
     k2 = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width)[None] ** 2
     used = (k2 > 0) & (k2 <= FEW_WAVES**2)
     outer = (k2 > FEW_WAVES**2 / 4)[used]
     power_x, power_y = (
-        _power_above_noise(images, noise)[..., used]
-        for images, noise in ((x, noise_x), (y, noise_y))
+        power[..., used] - height * width * noise[..., None] ** 2
+        for power, noise in ((power_x, noise_x), (power_y, noise_y))
     )
 
     def steepness(power):
@@ -180,21 +200,41 @@ def extra_variance(x, y, noise_x, noise_y) -> np.ndarray:
     return np.where(measurable & (np.abs(middle) < 0.99 * LARGEST_BLUR), middle, np.nan)
 
 
+@dataclass(frozen=True)
+class Alone:
+    """What an image tells without another one beside it."""
+
+    rings: np.ndarray  # (n, bands, rings) light, nanomaggies
+    power: np.ndarray  # (n, bands, H, W // 2 + 1) squared amplitudes
+    noise: np.ndarray  # (n, bands) of the sky, nanomaggies per pixel
+    neighbours: np.ndarray  # (n, bands) correlation of neighbouring sky pixels
+    centre: np.ndarray  # (n, bands, 2) arcsec
+
+    @classmethod
+    def of(cls, images, pixel_scale) -> "Alone":
+        """Measure images already in memory."""
+        sky = sky_frame(images)
+        return cls(
+            ring_fluxes(images, pixel_scale), _power(images), _noise(*sky), _neighbours(*sky),
+            centre(images, pixel_scale),
+        )  # fmt: skip
+
+
 def measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
     """Measure images already in memory."""
+    width = x.shape[-1]
+    of_x, of_y = (Alone.of(images, pixel_scale) for images in (x, y))
     found = {}
-    for side, images in (("x", x), ("y", y)):
-        rings = ring_fluxes(images, pixel_scale)
-        found |= {f"ring_{side}_{k}": rings[..., k] for k in range(len(RINGS) - 1)}
-    power = intervals.divide(power_spectrum(y), power_spectrum(x))
+    for side, alone in (("x", of_x), ("y", of_y)):
+        found |= {f"ring_{side}_{k}": alone.rings[..., k] for k in range(len(RINGS) - 1)}
+    power = intervals.divide(_ring_means(of_y.power, width), _ring_means(of_x.power, width))
     found |= {f"power_{k}": power[..., k] for k in range(QUARTERS)}
-    noise_x, noise_y = noise_level(x), noise_level(y)
-    growth = extra_variance(x, y, noise_x, noise_y) * pixel_scale**2
+    growth = _extra_variance(of_x.power, of_y.power, width, of_x.noise, of_y.noise)
     return found | {
-        "noise_ratio": intervals.divide(noise_y, noise_x),
-        "noise_correlation": neighbour_correlation(y),
-        "shift": np.linalg.norm(centre(y, pixel_scale) - centre(x, pixel_scale), axis=-1),
-        "blur": SIGMA_TO_FWHM * np.sign(growth) * np.sqrt(np.abs(growth)),
+        "noise_ratio": intervals.divide(of_y.noise, of_x.noise),
+        "noise_correlation": of_y.neighbours,
+        "shift": np.linalg.norm(of_y.centre - of_x.centre, axis=-1),
+        "blur": SIGMA_TO_FWHM * pixel_scale * np.sign(growth) * np.sqrt(np.abs(growth)),
     }
 
 

@@ -17,6 +17,7 @@ from galtools.redshift.density import (
     scores,
     tempered,
 )
+from galtools.redshift.groups import read_groups
 from galtools.redshift.measure import GROUPS, Measure
 from galtools.redshift.network import (
     TURNS,
@@ -53,6 +54,7 @@ __all__ = [
     "fit_temperature",
     "log_density",
     "quantile",
+    "read_groups",
     "scores",
     "tempered",
     "train",

@@ -53,11 +53,16 @@ class Measure(nn.Module):
         self.register_buffer("noise", torch.ones(bands))
 
     @property
-    def size(self) -> int:
-        """How many numbers there are per galaxy."""
+    def sizes(self) -> dict[str, int]:
+        """How many numbers each of the chosen groups has, in the order of the groups."""
         colours = self.bands - 1
         sizes = {"light": (len(CIRCLES) + 1) * colours + 2, "peak": colours + 1, "shape": 5}
-        return sum(sizes[group] for group in self.groups)
+        return {group: sizes[group] for group in self.groups}
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are per galaxy."""
+        return sum(self.sizes.values())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Measure; an empty image gives finite numbers, too."""
@@ -76,7 +81,7 @@ class Measure(nn.Module):
             found["peak"] = torch.cat([colours(peak), peak[:, middle, None]], dim=1)
         if "shape" in self.groups:
             steps = circles[:, :-1, middle] - circles[:, -1:, middle]
-            moments = self._moments(profile.square()[:, 0], radius, x, y)
+            moments = self._moments(profile.square()[:, 0], x, y)
             lopsided = self._asymmetry(images[:, middle], radius)
             found["shape"] = torch.cat([moments, steps, lopsided], dim=1)
         return torch.cat([found[group] for group in self.groups], dim=1)
@@ -114,7 +119,7 @@ class Measure(nn.Module):
         return means.flatten(2).gather(2, spot)[..., 0]
 
     @staticmethod
-    def _moments(weight, radius, x, y):
+    def _moments(weight, x, y):
         """Logarithm of the rms radius, and ellipticity |e|, by second moments: (n, 2)."""
         total = weight.sum((1, 2)).clamp_min(TINY)
         centre_x, centre_y = ((weight * at).sum((1, 2)) / total for at in (x, y))

@@ -149,7 +149,7 @@ def turn(images: torch.Tensor, flip: bool, quarter_turns: int) -> torch.Tensor:
     return torch.rot90(images, quarter_turns, (-2, -1))
 
 
-def _as_seen(network, images, device):
+def as_seen(network, images, device):
     """Measured numbers and pictures of many images, a few at a time."""
     parts = []
     with torch.no_grad():
@@ -194,14 +194,19 @@ def _train_all(networks, images, z, noise, settings, extra=None, device=None, tu
         network.to(device)
         if not tune:
             prepare(network, images, noise)
-    seen = _as_seen(networks[0], images, device)
+    seen = as_seen(networks[0], images, device)
+    more = None if extra is None else torch.as_tensor(extra, dtype=torch.float32).to(device)
+    return train_on_seen(networks, seen, z, settings, more, tune)
+
+
+def train_on_seen(networks, seen, z, settings, extra=None, tune=False) -> list[list[dict]]:
+    """Train networks on the numbers and pictures `seen` in images of redshift z; see `train`."""
     if not tune:
         for network in networks:
             network.centre.copy_(seen[0].mean(dim=0))
             network.spread.copy_(seen[0].std(dim=0).clamp_min(1e-6))
-    more = None if extra is None else torch.as_tensor(extra, dtype=torch.float32).to(device)
     pairs = zip(networks, settings, strict=True)
-    return [_learn(network, *seen, z, own, more) for network, own in pairs]
+    return [_learn(network, *seen, z, own, extra) for network, own in pairs]
 
 
 def _learn(network, measured, pictures, z, settings: Settings, extra) -> list[dict]:
@@ -231,20 +236,25 @@ def log_densities(networks, images, extra=None, turns=TURNS) -> np.ndarray:
     """
     first, chunks = networks[0], []
     check(first, images)
-    ways = turns if first.convolve is not None else TURNS[:1]  # what is measured does not turn
     for start in range(0, len(images), CHUNK):
         rows = slice(start, start + CHUNK)
         part = torch.as_tensor(images[rows], device=first.centre.device)
         more = None
         if extra is not None:
             more = torch.as_tensor(extra[rows], dtype=torch.float32, device=part.device)
-        measured, densities = first.measure(part), []
-        for network in networks:
-            numbers, picture = network.scaled(measured), network.picture(part)
-            each = [network.logits(numbers, turn(picture, *w), more).softmax(dim=1) for w in ways]
-            densities.append(torch.stack(each).mean(dim=0))
-        chunks.append(torch.stack(densities).cpu().numpy())
-    return np.log(np.concatenate(chunks, axis=1).astype(np.float64) + 1e-12)
+        measured = first.measure(part)
+        each = [answer(one, measured, one.picture(part), more, turns) for one in networks]
+        chunks.append(np.stack(each))
+    return np.concatenate(chunks, axis=1)
+
+
+@torch.no_grad()
+def answer(network, measured, picture, extra=None, turns=TURNS) -> np.ndarray:
+    """Logarithm of p(z), (n, bins), that one network gives for what was seen in images."""
+    ways = turns if network.convolve is not None else TURNS[:1]  # what is measured does not turn
+    numbers = network.scaled(measured)
+    each = [network.logits(numbers, turn(picture, *way), extra).softmax(dim=1) for way in ways]
+    return np.log(torch.stack(each).mean(dim=0).cpu().numpy().astype(np.float64) + 1e-12)
 
 
 def log_density(network, images, extra=None, turns=TURNS) -> np.ndarray:
@@ -326,10 +336,16 @@ def train_ensemble(
     images, z, noise, valid_images, valid_z, settings: Settings, members: int = 2, **recipe
 ) -> Ensemble:
     """Train networks that differ in their seed, and calibrate them on the validation galaxies."""
+    networks, own = new_members(images.shape[1], settings, members, **recipe)
+    _train_all(networks, images, z, noise, own)
+    return Ensemble(networks).calibrate(valid_images, valid_z)
+
+
+def new_members(bands: int, settings: Settings, members: int, **recipe):
+    """Make networks that differ in their seed, and the settings of each."""
     networks, own = [], [_of_member(settings, member) for member in range(members)]
     for each in own:
         with torch.random.fork_rng():
             torch.manual_seed(each.seed)
-            networks.append(RedshiftNetwork(images.shape[1], **recipe))
-    _train_all(networks, images, z, noise, own)
-    return Ensemble(networks).calibrate(valid_images, valid_z)
+            networks.append(RedshiftNetwork(bands, **recipe))
+    return networks, own

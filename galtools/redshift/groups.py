@@ -1,0 +1,55 @@
+"""What estimators find in each choice of what is measured: light, peak, shape, or several."""
+
+from itertools import combinations
+
+import numpy as np
+
+from galtools.loop import Settings, best_device
+from galtools.redshift.density import ensemble, fit_temperature, tempered
+from galtools.redshift.measure import GROUPS
+from galtools.redshift.network import (
+    RedshiftNetwork,
+    answer,
+    as_seen,
+    check,
+    new_members,
+    prepare,
+    train_on_seen,
+)
+
+CHOICES = [some for k in range(1, len(GROUPS) + 1) for some in combinations(GROUPS, k)]
+
+
+def read_groups(learn, valid, images, noise, settings: Settings, members=1, **recipe):
+    """Densities of the redshifts of `images` by an ensemble for every choice of groups.
+
+    `learn` and `valid` are (images, redshifts), to train and to calibrate; `recipe` goes to the
+    networks. A dictionary {groups: (n, bins)} and the grid of the bins. Each ensemble is the one
+    that `train_ensemble` would train; but all that is measured on an image is measured once.
+    """
+    device, bands = best_device(), images.shape[1]
+    whole = RedshiftNetwork(bands, **recipe).to(device)
+    prepare(whole, learn[0], noise)
+    seen = []
+    for some in (learn[0], valid[0], images):
+        check(whole, some)
+        seen.append(as_seen(whole, some, device))
+    found = {}
+    for groups in CHOICES:
+        columns = _columns(whole.measure.sizes, groups)
+        networks, own = new_members(bands, settings, members, groups=groups, **recipe)
+        for network in networks:
+            network.to(device)
+        train_on_seen(networks, (seen[0][0][:, columns], seen[0][1]), learn[1], own)
+
+        def log_p(numbers, pictures, networks=networks, columns=columns):
+            return ensemble([answer(one, numbers[:, columns], pictures) for one in networks])
+
+        temperature = fit_temperature(log_p(*seen[1]), valid[1], whole.grid)
+        found[groups] = tempered(log_p(*seen[2]), temperature)
+    return found, whole.grid
+
+
+def _columns(sizes: dict[str, int], groups) -> np.ndarray:
+    """Places of the numbers of some groups among those of all."""
+    return np.flatnonzero(np.repeat([group in groups for group in sizes], list(sizes.values())))
