@@ -21,7 +21,7 @@ from astropy.table import Table
 
 from galtools.download import POLITE, fetch
 from galtools.errors import GaltoolsError
-from galtools.ingest.catalogue import read_catalogue
+from galtools.ingest.catalogue import has_position, read_catalogue
 from galtools.ingest.fits_images import read_fits
 from galtools.manifest import atomic
 from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS, Survey
@@ -31,6 +31,7 @@ SFD_R = 2.751  # A_r / E(B-V) by which SDSS tabulates Schlegel's reddening
 WIDE_W3 = (208.0, 221.0), (51.0, 58.0)  # degrees: the CFHTLS-Wide field that SDSS covers best
 HIPS = {"SDSS": "CDS/P/SDSS9/{band}", "CFHTLS": "CDS/P/CFHTLS/W/{band}"}
 HOPELESS = 10  # failures in a row after which the archive is left alone
+NOWHERE = GaltoolsError("the object has no position: correct its ra and dec")
 COLUMNS = "p.objID AS id, p.ra, p.dec, s.z AS redshift, p.run, p.rerun, p.camcol, p.field"
 
 
@@ -113,6 +114,8 @@ def fetch_all(urls: dict, folder: Path, polite=POLITE) -> tuple[list[Path], Tabl
         try:
             if isinstance(url, GaltoolsError):
                 raise url
+            if Path(name).name != name:
+                raise GaltoolsError(f"{name!r} would lie outside the folder: rename the object")
             if in_a_row >= HOPELESS:
                 raise GaltoolsError(f"not tried, as the {HOPELESS} before it failed")
             paths.append(fetch(url, Path(folder) / name, check=_readable, polite=polite))
@@ -146,10 +149,12 @@ def cfhtls_urls(catalogue: Table, size: float = 40.0, cadc=None, polite=POLITE) 
         with answer_of("CADC"):
             cadc = astroquery("cadc").Cadc()
     urls = {}
-    for row in catalogue:
-        place = SkyCoord(row["ra"], row["dec"], unit="deg")
-        polite.wait()
+    for row, placed in zip(catalogue, has_position(catalogue), strict=True):
         try:
+            if not placed:
+                raise NOWHERE
+            polite.wait()
+            place = SkyCoord(row["ra"], row["dec"], unit="deg")
             with answer_of("CADC"):
                 found = _cutouts_around(cadc, place, size / 2 * u.arcsec)
         except GaltoolsError as error:
@@ -189,11 +194,17 @@ def cfhtls_cutouts(catalogue: Table, folder: Path, polite=POLITE):
     return fetch_all(cfhtls_urls(catalogue, polite=polite), folder, polite)
 
 
-def hips_urls(catalogue: Table, survey: Survey) -> dict[str, str]:
-    """Addresses of stamps out of the HiPS of a survey, on its own pixel grid, north up."""
+def hips_urls(catalogue: Table, survey: Survey) -> dict:
+    """Addresses of stamps out of the HiPS of a survey, on its own pixel grid, north up.
+
+    For an object without a position the GaltoolsError that says so stands instead.
+    """
     hips2fits = astroquery("hips2fits")
     urls = {}
-    for row in catalogue:
+    for row, placed in zip(catalogue, has_position(catalogue), strict=True):
+        if not placed:
+            urls |= {f"{row['id']}_{band}.fits": NOWHERE for band in BANDS}
+            continue
         for band in BANDS:
             payload = hips2fits.hips2fits.query(
                 hips=HIPS[survey.name].format(band=band),

@@ -6,6 +6,7 @@ length, its checksum (if known) and its reader (if given) agree. Beside it lies 
 and checksum, by which a second call knows that there is nothing left to do.
 """
 
+import errno
 import http.client
 import json
 import os
@@ -166,7 +167,7 @@ def _attempt(part: _Part, timeout: float) -> None:
                     if file.tell() > LARGEST:
                         raise GaltoolsError(f"{part.url} is larger than {LARGEST >> 30} GiB")
             except (OSError, http.client.HTTPException) as error:
-                if getattr(error, "errno", None) == 28:
+                if getattr(error, "errno", None) == errno.ENOSPC:
                     raise
                 raise Broken(f"the connection broke after {file.tell()} bytes") from error
     if size is not None and part.size() != size:

@@ -7,9 +7,10 @@ A selection is then something the reader makes, sees and counts, never something
 from enum import IntFlag
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Column, Table
 
 FLAG = "flag"
+MEANING = "sum of the bits of galtools.flags.Flag"  # tells our column from a stranger's
 MAX_REDSHIFT = 1.5  # beyond it no galaxy of these surveys' spectroscopic samples is believable
 
 
@@ -30,6 +31,7 @@ class Flag(IntFlag):
     MISSING_BAND = 2048
     UNREADABLE = 4096  # a file of this object is damaged
     NO_POSITION = 8192
+    NO_REDDENING = 16384  # E(B-V) is unknown: the dimming by dust was not undone
 
 
 def names(flag: int) -> str:
@@ -40,7 +42,7 @@ def names(flag: int) -> str:
 def raise_flag(catalogue: Table, rows, bits) -> None:
     """Set bits (a `Flag`, or one per row) in some rows, in place; a missing column is made."""
     if FLAG not in catalogue.colnames:
-        catalogue[FLAG] = np.zeros(len(catalogue), np.int32)
+        catalogue[FLAG] = Column(np.zeros(len(catalogue), np.int32), description=MEANING)
     catalogue[FLAG][rows] |= np.asarray(bits, np.int32)
 
 

@@ -45,10 +45,11 @@ def by_sky(ra, dec, fractions=(0.8, 0.1, 0.1), link=60.0, nside=64, seed=0) -> n
     58.6 / `nside` degrees. Fractions are reached on average over cells, not exactly.
     """
     ra, dec = np.asarray(ra, float), np.asarray(dec, float)
-    if not np.isfinite(ra).all() or not np.isfinite(dec).all():
-        bad = int(np.flatnonzero(~(np.isfinite(ra) & np.isfinite(dec)))[0])
+    placed = np.isfinite(ra) & (np.abs(dec) <= 90)
+    if not placed.all():
         raise GaltoolsError(
-            f"object in row {bad} has no position: the split follows the sky, so set it aside"
+            f"object in row {np.argmin(placed)} has no position: the split follows the sky, "
+            "so set it aside"
         )
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise GaltoolsError(f"fractions {fractions}: give three that sum to one")

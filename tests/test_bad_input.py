@@ -6,14 +6,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 from safetensors.numpy import save_file
 
 from galtools import data, manifest
 from galtools.errors import GaltoolsError
+from galtools.fidelity.files import open_images
 from galtools.pairs import Pairs
 
 
@@ -151,6 +154,27 @@ def test_corrupted_pairs(tmp_path, damage):
         data.load(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore")  # of astropy, before it raises
+@pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.fits", "a.h5"])
+def test_damaged_files_of_images(tmp_path, name):
+    """Whatever library reads them: zipfile has an error of its own, for instance."""
+    path, images = tmp_path / name, pairs().source
+    if name.endswith("fits"):
+        fits.PrimaryHDU(images).writeto(path)
+    elif name.endswith("h5"):
+        with h5py.File(path, "w") as file:
+            file["images"] = images
+    else:
+        (np.savez if name.endswith("npz") else np.save)(path, images)
+    assert open_images(path).shape == images.shape
+    whole = path.read_bytes()
+    for end in (0, 100, len(whole) // 2):
+        path.write_bytes(whole[:end])
+        with pytest.raises(GaltoolsError, match="cannot read images from") as error:
+            open_images(path)
+        assert "\n" not in str(error.value)
 
 
 def test_missing_pairs(tmp_path):

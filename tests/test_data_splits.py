@@ -54,6 +54,8 @@ def test_order_does_not_matter(random, seed):
 def test_bad_input():
     with pytest.raises(GaltoolsError, match="row 1 has no position"):
         splits.by_sky([1.0, np.nan], [0.0, 0.0])
+    with pytest.raises(GaltoolsError, match="row 2 has no position"):
+        splits.by_sky([1.0, 2.0, 3.0], [0.0, 90.0, 95.0])
     with pytest.raises(GaltoolsError, match="sum to one"):
         splits.by_sky([1.0], [0.0], fractions=(0.5, 0.5, 0.5))
     assert len(splits.by_sky([], [])) == 0

@@ -133,6 +133,26 @@ def test_failures_are_listed_and_the_rest_goes_on(server, tmp_path, polite):
         archives.fetch_all(dict.fromkeys(names, server.url), tmp_path / "none", polite)
 
 
+def test_a_strangers_identifier_leads_nowhere_else(server, tmp_path, polite):
+    names = ("../a.fits", "/a.fits", "b/c.fits", "d.fits")
+    paths, outcome = archives.fetch_all(dict.fromkeys(names, server.url), tmp_path / "in", polite)
+    assert [path.name for path in paths] == ["d.fits"]
+    assert all("outside the folder" in reason for reason in outcome["reason"][:3])
+    assert len(server.requests) == 1
+
+
+def test_objects_without_a_position_are_listed_not_asked_for(polite):
+    lost = catalogue()[[0, 0, 0]]
+    lost["id"], lost["ra"], lost["dec"] = ["a", "b", "11"], [np.nan, 10.0, 214.5], [0.0, 95.0, 52.5]
+    for urls in (
+        archives.hips_urls(lost, SDSS),
+        archives.cfhtls_urls(lost, cadc=Cadc(), polite=polite),
+    ):
+        assert list(urls) == [f"{k}_{band}.fits" for k in ("a", "b", "11") for band in "ugriz"]
+        assert all("no position" in str(url) for url in list(urls.values())[:10])
+        assert urls["11_g.fits"].startswith("https://")
+
+
 def test_a_dead_archive_is_left_alone_and_missing_files_are_not_its_fault(server, tmp_path, polite):
     absent = {f"none{k}.fits": GaltoolsError("no stack there") for k in range(20)}
     present = dict.fromkeys((f"{k}.fits" for k in range(15)), server.url)

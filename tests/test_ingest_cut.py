@@ -108,13 +108,13 @@ def test_every_orientation_is_brought_upright(angle, mirror):
     )
     table = tidy(Table({"ra": [150.0], "dec": [2.0], "z": [0.1]}))
     plane = plane_of(image, wcs)
-    aligned = cut([plane], table, SDSS).images[0, 2]
+    aligned = cut([plane], table, SDSS, check=False).images[0, 2]
     assert np.nansum(aligned) == pytest.approx(image.sum(), rel=2e-4)
     yy, xx = np.indices(aligned.shape) - 31.5
     centroid = [np.sum(aligned * axis) / aligned.sum() * SDSS.pixel_scale for axis in (-xx, yy)]
     expected = [0.5 * 5 / 1.75, 0.25 * 5 / 1.75]  # east, north
     np.testing.assert_allclose(centroid, expected, atol=0.005)
-    nearest = cut([plane], table, SDSS, align=False)
+    nearest = cut([plane], table, SDSS, align=False, check=False)
     centroid = [
         np.sum(nearest.images[0, 2] * a) / image.sum() * SDSS.pixel_scale for a in (-xx, yy)
     ]
@@ -133,7 +133,7 @@ def test_aligned_scale_change_conserves_flux():
     y, x = np.indices((size, size)) - 149.5
     image = np.exp(-0.5 * (np.hypot(x, y) / 10) ** 2)
     table = tidy(Table({"ra": [150.0], "dec": [2.0], "z": [0.1]}))
-    stamps = cut([plane_of(image, wcs, CFHTLS)], table, CFHTLS)
+    stamps = cut([plane_of(image, wcs, CFHTLS)], table, CFHTLS, check=False)
     assert stamps.images[0, 2].sum() == pytest.approx(image.sum(), rel=1e-4)
 
 
@@ -198,6 +198,36 @@ def test_mixed_pixel_scales_are_refused(mock):
         cut([], catalogue, SDSS)
     with pytest.raises(GaltoolsError, match="no rows"):
         cut(planes["SDSS"], catalogue[:0], SDSS)
+    with pytest.raises(GaltoolsError, match="no column ra"):
+        cut(planes["SDSS"], catalogue["id", "dec"], SDSS)
+
+
+def test_a_wrong_zero_point_is_refused(mock):
+    _, planes, catalogue = mock
+    wrong = [replace(plane, image=100 * plane.image) for plane in planes["CFHTLS"]]
+    with pytest.raises(GaltoolsError, match="times that of CFHTLS; check unit, zero point"):
+        cut(wrong, catalogue, CFHTLS, align=False)
+    stamps = cut(wrong, catalogue, CFHTLS, align=False, check=False)
+    assert flags.good(stamps.catalogue).all()
+
+
+@pytest.mark.parametrize("angle", [0, 90, 200])
+def test_declination_may_come_first(angle):
+    """The order of the axes in the header changes no pixel of a stamp."""
+    image = np.random.default_rng(angle).normal(size=(120, 120))
+    table = tidy(Table({"ra": [150.0], "dec": [2.0], "z": [0.1]}))
+    usual = rotated_wcs(angle, SDSS.pixel_scale, 120)
+    other = usual.deepcopy()
+    other.wcs.ctype, other.wcs.crval = list(usual.wcs.ctype)[::-1], usual.wcs.crval[::-1]
+    other.wcs.cd = usual.wcs.cd[::-1]
+    for align in (True, False):
+        stamps = [
+            cut([plane_of(image, wcs)], table, SDSS, align=align, check=False)
+            for wcs in (usual, other)
+        ]
+        np.testing.assert_allclose(stamps[0].images[0, 2], stamps[1].images[0, 2], atol=1e-6)
+        rotations = [each.catalogue["rotation"] for each in stamps]
+        np.testing.assert_allclose(*rotations, atol=1e-6)
 
 
 def test_each_band_is_cut_on_its_own_grid():

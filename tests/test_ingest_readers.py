@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 from hypothesis import HealthCheck, given, settings
@@ -92,7 +94,9 @@ def test_pickles_are_refused_and_not_run(tmp_path):
         ({"flux": sky()}, "holds flux"),
         ({"data": 1000 * sky()}, "check unit, zero point"),
         ({"data": sky()[:, ::-1]}, "order of the bands"),
-        ({"data": sky(), "z": np.array(["a", "b", "c"])}, "holds no numbers"),
+        ({"data": sky(), "z": np.array(["a", "b", "c"])}, "holds no decimal numbers"),
+        ({"data": sky(), "z": [0.1, 0.2]}, r"z is \(2,\), need \(3,\)"),
+        ({"data": sky(), "ebv": np.zeros((3, 1))}, r"ebv is \(3, 1\), need \(3,\)"),
     ],
 )
 def test_wrong_arrays_are_refused_by_name(tmp_path, content, message):
@@ -149,7 +153,7 @@ def test_bad_catalogues(tmp_path):
     for text, message in (
         ("ra,dec,z\n", "no rows"),
         ("ra,z\n1,2\n", "no column dec: it has ra, z"),
-        ("ra,dec,z\n1,x,0.1\n", "holds no numbers"),
+        ("ra,dec,z\n1,x,0.1\n", "holds no decimal numbers"),
         ("", "no rows"),
     ):
         path.write_text(text)
@@ -170,6 +174,34 @@ def test_duplicates_by_name_and_by_place_are_flagged():
     assert (table["flag"] & Flag.DUPLICATE > 0).tolist() == [False, True, False, True]
     bad = tidy(Table({"ra": [np.nan, 1.0, 400], "dec": [0, 91, 0.0]}))
     assert (bad["flag"] & Flag.NO_POSITION > 0).all()
+
+
+def test_angles_are_brought_to_degrees():
+    """Whatever unit a column says it is in; what no angle is measured in is refused."""
+    table = Table({"ra": [10.0, 12.0], "dec": [0.5, -0.5]})
+    for unit, factor in (("hourangle", 15), ("rad", 180 / np.pi), ("deg", 1), (None, 1)):
+        table["ra"].unit = unit
+        np.testing.assert_allclose(tidy(table)["ra"], np.multiply(table["ra"].data, factor))
+    table["ra"].unit = u.Unit("degrees", parse_strict="silent")  # no unit of the standard
+    np.testing.assert_array_equal(tidy(table)["ra"], [10, 12])
+    table["ra"].unit = "Jy"
+    with pytest.raises(GaltoolsError, match="column 'ra' is in Jy: give degrees"):
+        tidy(table)
+    with pytest.raises(GaltoolsError, match=r"column 'dec' holds .* numbers a row"):
+        tidy(Table({"ra": [1.0, 2.0], "dec": np.zeros((2, 3))}))
+
+
+@pytest.mark.parametrize("given", [[1, 0, 3], [0.5, 0.0, 1.0], ["star", "", "star"]])
+def test_a_strangers_flag_means_something_else(given):
+    table = Table({"ra": [1.0, 2.0, 2.0], "dec": [0.0, 0, 0], "z": [0.1, 0.1, 9], "flag": given})
+    found = tidy(table)
+    words = [flags.names(flag) for flag in found["flag"]]
+    assert words == ["", "", "ABSURD_REDSHIFT, DUPLICATE"]
+    assert list(found["flag_given"]) == given
+    flags.raise_flag(found, [0], Flag.SATURATED)  # while ours stays, through a file, too
+    again = tidy(found[[0]])
+    assert again.colnames == found.colnames
+    assert list(again["flag"]) == [Flag.SATURATED]
 
 
 # --- FITS ------------------------------------------------------------------------------------
@@ -200,6 +232,7 @@ def test_wrong_fits_is_refused_by_name(tmp_path):
     refused(frame(FILTER="Y"), "FILTER is 'Y'")
     refused(frame(BUNIT="adu"), "no zero point")
     refused(frame(BUNIT="adu", MZP_AB=300.0), "no zero point")
+    refused(frame(BUNIT="adu", MZP_AB="thirty"), "no zero point")
     refused(frame(SOFTBIAS=1000), "tsField")
     refused(fits.PrimaryHDU(), "holds no image")
     refused(fits.PrimaryHDU(np.zeros((2, 3, 4))), "3 dimensions")
@@ -223,6 +256,9 @@ def test_zero_points_by_header(tmp_path):
     counts.data = 1000 * counts.data
     counts.data[3, 4] = 2e5
     tile = read_plane(write(tmp_path / "b.fits", counts))
+    for seeing in (-1.0, 0.0, 99.0, "good"):
+        odd = frame(BUNIT="adu", MZP_AB=30.0, IQIMAGE=seeing)
+        assert read_plane(write(tmp_path / f"{seeing}.fits", odd)).psf_fwhm is None
     assert (nmgy.survey, tile.survey) == (SDSS, CFHTLS)
     assert tile.psf_fwhm == 0.8
     expected = nmgy.image.copy()
@@ -285,6 +321,22 @@ def test_objects_without_any_file_stay_in_the_table(tmp_path):
     np.testing.assert_array_equal(stamps.images[5], stamps.images[0])
     words = [flags.names(flag) for flag in stamps.catalogue["flag"]]
     assert words == ["", "", "", *["INCOMPLETE, MISSING_BAND"] * 2, "DUPLICATE"]
+
+
+def test_cutouts_in_other_coordinates_and_with_odd_headers(tmp_path):
+    """Galactic coordinates give ra and dec all the same; a zero point in words is none."""
+    folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"], CTYPE1="GLON-TAN", CTYPE2="GLAT-TAN")
+    place = SkyCoord(l=150 * u.deg, b=2 * u.deg, frame="galactic").icrs
+    found = read_folder(folder, SDSS).catalogue[0]
+    assert found["ra"] == pytest.approx(place.ra.deg, abs=1e-6)
+    assert found["dec"] == pytest.approx(place.dec.deg, abs=1e-6)
+    deep = sky(size=136, survey=CFHTLS)
+    for name, image in zip("ab", 1000 * deep[:2], strict=True):
+        header = fits.Header({"MAGZP": "thirty"}.items())
+        (tmp_path / "deep").mkdir(exist_ok=True)
+        fits.PrimaryHDU(image, header).writeto(tmp_path / "deep" / f"{name}.fits")
+    counts = read_folder(tmp_path / "deep", CFHTLS, unit="counts")
+    np.testing.assert_allclose(counts.images, deep[:2], rtol=1e-6)
 
 
 def test_damage_in_a_folder_is_flagged_and_named_rows_stay(tmp_path):

@@ -23,7 +23,9 @@ pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="GALTOOLS_REAL_DATA is
 def field():
     folder = REAL / "sdss_field"
     return read_plane(
-        folder / "fpC-005754-r3-0280.fit.gz", ts_field=folder / "tsField-005754-3-40-0280.fit"
+        folder / "fpC-005754-r3-0280.fit.gz",
+        ts_field=folder / "tsField-005754-3-40-0280.fit",
+        ps_field=folder / "psField-005754-3-0280.fit",
     )
 
 
@@ -39,6 +41,7 @@ def test_sdss_field(field):
     assert abs(np.median(field.image)) < 0.05 * field.noise
     seeing = read_psf_fwhm(REAL / "sdss_field" / "psField-005754-3-0280.fit")
     np.testing.assert_allclose(seeing, [2.07, 1.81, 1.77, 1.53, 1.68], atol=0.005)
+    assert field.psf_fwhm == pytest.approx(1.77, abs=0.005)
 
 
 def test_sdss_field_counts_are_worth_what_was_measured(field):

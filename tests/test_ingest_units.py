@@ -71,6 +71,8 @@ def test_reddening_is_the_published_one():
     expected = 10 ** (0.4 * 0.1 * np.array([4.239, 3.303, 2.285, 1.698, 1.263]))
     np.testing.assert_allclose(ratio[:, 0, 0], expected, rtol=1e-6)
     np.testing.assert_array_equal(clean.images[1:], stamps().images[1:])
+    unknown = clean.catalogue["flag"] & Flag.NO_REDDENING
+    assert (unknown > 0).tolist() == [False, False, True]
     coefficients = units.extinction_per_ebv(CFHTLS)
     assert (np.diff(coefficients) < 0).all()
     # redder than SDSS's filter means less dust: all but z' (8872 A against 8932 A) are redder
@@ -148,6 +150,8 @@ def test_matching_of_nothing_and_nonsense():
     assert match(source, far).pairs.catalogue["flag"][0] & Flag.LOST
     with pytest.raises(GaltoolsError, match="radius"):
         match(source, far, radius=0)
+    with pytest.raises(GaltoolsError, match="no target"):
+        match(source, far[[]])
     far.catalogue.remove_column("ra")
     with pytest.raises(GaltoolsError, match="needs columns ra and dec"):
         match(source, far)

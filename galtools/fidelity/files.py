@@ -46,10 +46,10 @@ def open_images(path, name: str | None = None) -> Stack:
     reader = readers.get(path.suffix.lower(), _hdf5)
     try:
         stack = reader(path, name)
-    except (OSError, KeyError, ValueError) as error:
-        if isinstance(error, GaltoolsError):
-            raise
-        why = str(error).splitlines()[0]
+    except GaltoolsError:
+        raise
+    except Exception as error:  # a stranger's bytes can break the parser anywhere
+        why = next(iter(str(error).splitlines()), type(error).__name__)
         raise GaltoolsError(f"cannot read images from {path}: {why}") from error
     if len(stack.shape) != 4:
         raise GaltoolsError(f"{path} holds {stack.shape}, not (galaxies, bands, height, width)")

@@ -13,7 +13,7 @@ import numpy as np
 from astropy.table import Table
 
 from galtools.errors import GaltoolsError
-from galtools.ingest.catalogue import tidy
+from galtools.ingest.catalogue import ALIASES, tidy
 from galtools.ingest.stamps import Stamps, check_units, describe, flag_images, sky_noise
 from galtools.ingest.units import counts_to_nanomaggies, luptitudes_to_nanomaggies
 from galtools.sides import NO_DATA
@@ -76,9 +76,12 @@ def _in_order(cube: np.ndarray, arrays: dict, path: Path) -> np.ndarray:
 
 def _catalogue(arrays: dict, catalogue: Table | None, n: int, path: Path) -> Table:
     if catalogue is None:
-        columns = {
-            key: x for key, x in arrays.items() if np.shape(x) == (n,) and x.dtype.kind != "O"
-        }
+        known = {alias for names in ALIASES.values() for alias in names}
+        columns = {key: x for key, x in arrays.items() if np.shape(x) == (n,)}
+        for key in arrays.keys() - columns.keys():
+            if key.lower() in known and np.ndim(arrays[key]) in (1, 2):
+                shape = np.shape(arrays[key])
+                raise GaltoolsError(f"{path}: {key} is {shape}, need ({n},): one per object")
         catalogue = Table(columns or {"id": np.arange(n)})
     if len(catalogue) != n:
         raise GaltoolsError(f"{path} has {n} objects, its catalogue {len(catalogue)}: match them")

@@ -8,7 +8,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from galtools.errors import GaltoolsError
-from galtools.flags import MAX_REDSHIFT, Flag, raise_flag
+from galtools.flags import FLAG, MAX_REDSHIFT, MEANING, Flag, raise_flag
 
 ALIASES = {
     "id": ("id", "objid", "specobjid", "object_id", "name", "plug_id"),
@@ -44,10 +44,33 @@ def _find(table: Table, name: str) -> str | None:
 
 
 def _numbers(table: Table, column: str, origin) -> np.ndarray:
+    """Read a column of numbers, NaN where one is missing."""
     try:
-        return np.ma.filled(np.ma.asarray(table[column], float), np.nan)
+        numbers = np.ma.filled(np.ma.asarray(table[column], float), np.nan)
     except (TypeError, ValueError):
-        raise GaltoolsError(f"{origin}: column {column!r} holds no numbers: correct it") from None
+        raise GaltoolsError(
+            f"{origin}: column {column!r} holds no decimal numbers: correct it"
+        ) from None
+    if numbers.ndim > 1:
+        raise GaltoolsError(f"{origin}: column {column!r} holds {numbers.shape[1:]} numbers a row")
+    return numbers
+
+
+def _in_degrees(table: Table, column: str, origin) -> float:
+    """Return the degrees in the unit of a column of angles; without a unit it is in degrees."""
+    unit = getattr(table[column], "unit", None)
+    if unit is None or isinstance(unit, u.UnrecognizedUnit):
+        return 1.0
+    try:
+        return unit.to(u.deg)
+    except u.UnitConversionError:
+        raise GaltoolsError(f"{origin}: column {column!r} is in {unit}: give degrees") from None
+
+
+def _name_of(table: Table, column: str) -> str:
+    """Keep a stranger's column `flag` apart from ours, whose bits mean something else."""
+    foreign = column == FLAG and table[column].info.description != MEANING
+    return f"{FLAG}_given" if foreign else column
 
 
 def tidy(table: Table, origin="the catalogue", positions: bool = True) -> Table:
@@ -65,8 +88,12 @@ def tidy(table: Table, origin="the catalogue", positions: bool = True) -> Table:
     for name in ("ra", "dec", "redshift", "ebv"):
         if found[name]:
             columns[name] = _numbers(table, found[name], origin)
+    for name in {"ra", "dec"} & columns.keys():
+        columns[name] = columns[name] * _in_degrees(table, found[name], origin)
     others = [name for name in table.colnames if name not in found.values()]
-    tidied = Table(columns | {name: table[name] for name in others}, meta=table.meta)
+    tidied = Table(
+        columns | {_name_of(table, name): table[name] for name in others}, meta=table.meta
+    )
     flag_rows(tidied)
     return tidied
 
@@ -88,7 +115,7 @@ def flag_rows(table: Table) -> None:
 def has_position(table: Table) -> np.ndarray:
     """Mask of the rows whose ra and dec are finite and on the sphere."""
     ra, dec = np.asarray(table["ra"], float), np.asarray(table["dec"], float)
-    return (ra >= -180) & (ra < 360) & (np.abs(dec) <= 90)
+    return (ra >= -180) & (ra <= 360) & (np.abs(dec) <= 90)
 
 
 def _same_place(table: Table) -> np.ndarray:

@@ -23,9 +23,9 @@ from reproject import reproject_exact
 
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag, raise_flag
-from galtools.ingest.catalogue import has_position
+from galtools.ingest.catalogue import has_position, tidy
 from galtools.ingest.fits_images import Plane
-from galtools.ingest.stamps import Stamps, describe, flag_images, sky_noise
+from galtools.ingest.stamps import Stamps, check_units, describe, flag_images, sky_noise
 from galtools.sides import NO_DATA, SATURATED
 from galtools.surveys import BANDS, Survey
 
@@ -65,7 +65,8 @@ def _positions(plane: Plane, sky: SkyCoord) -> tuple[np.ndarray, np.ndarray]:
 
 def quarter_turns(wcs: WCS) -> tuple[bool, bool, bool, float]:
     """Transpose and flips that bring north up and east left, and the angle in degrees left over."""
-    east_north = wcs.pixel_scale_matrix.copy()
+    wcs.wcs.set()  # finds out which axis is which: some files put declination first
+    east_north = wcs.pixel_scale_matrix[[wcs.wcs.lng, wcs.wcs.lat]]
     transpose = abs(east_north[0, 1]) > abs(east_north[0, 0])
     if transpose:
         east_north = east_north[:, ::-1]
@@ -129,7 +130,7 @@ class _Sheet:
 
     def __init__(self, catalogue: Table, survey: Survey, size: int):
         n = len(catalogue)
-        self.table, self.survey, self.size = catalogue.copy(), survey, size
+        self.table, self.survey, self.size = catalogue, survey, size
         self.images = np.full((n, len(BANDS), size, size), np.nan, np.float32)
         self.mask = np.full(self.images.shape, NO_DATA, np.uint8)
         self.psf = np.tile(np.float32(survey.psf_fwhm), (n, 1))
@@ -167,18 +168,26 @@ class _Sheet:
 
 
 def cut(
-    planes: Iterable[Plane], catalogue: Table, survey: Survey, *, align=True, size=None
+    planes: Iterable[Plane],
+    catalogue: Table,
+    survey: Survey,
+    *,
+    align: bool = True,
+    size: int | None = None,
+    check: bool = True,
 ) -> Stamps:
     """Cut a stamp in five bands for every row; what is not on any plane is NaN and flagged.
 
     Planes are taken one by one, so `map(read_plane, paths)` holds a single one in memory. Where
-    several of a band hold an object, the one with the most room around it is taken.
+    several of a band hold an object, the one with the most room around it is taken. `check`
+    compares the sky noise with the survey's, which tells a wrong zero point.
     """
-    if not len(catalogue):
-        raise GaltoolsError("the catalogue has no rows: give at least one object to cut")
-    sheet = _Sheet(catalogue, survey, size or survey.stamp)
+    sheet = _Sheet(tidy(catalogue), survey, size or survey.stamp)
     for plane in planes:
         sheet.add(plane, align)
     if not sheet.bands_met:
         raise GaltoolsError("no images to cut from: give at least one plane")
-    return sheet.stamps()
+    stamps = sheet.stamps()
+    if check:
+        check_units(stamps, f"the images of {survey.name}")
+    return stamps

@@ -20,6 +20,7 @@ from galtools.sides import NO_DATA, SATURATED
 from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
 
 FULL_WELL = 65535  # largest count of an SDSS fpC pixel
+WORST_SEEING = 10.0  # arcsec; beyond it a header cannot be believed
 SKY_BOX = 256  # pixels; an SDSS field's sky is smooth on this scale
 
 
@@ -94,35 +95,65 @@ def band_of(header: fits.Header, path: Path) -> str:
     raise GaltoolsError(f"{path}: FILTER is {text!r}; set it to one of u, g, r, i, z")
 
 
-def read_plane(path: Path, survey: Survey | None = None, ts_field: Path | None = None) -> Plane:
-    """Read an SDSS frame, an SDSS fpC (with its tsField) or a CFHTLS tile, told by its header."""
+def number_in(header: fits.Header, key: str) -> float | None:
+    """Read a number of the header, None where there is none."""
+    value = header.get(key)
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def zero_point_of(header: fits.Header) -> float | None:
+    """Read the AB magnitude of one count, None where the header does not know it."""
+    given = number_in(header, "MZP_AB")
+    return number_in(header, "MAGZP") if given is None else given
+
+
+def seeing_of(header: fits.Header) -> float | None:
+    """Read the seeing in arcsec of a CFHTLS tile, None where the header does not know it."""
+    seeing = number_in(header, "IQIMAGE")
+    return seeing if seeing and 0 < seeing < WORST_SEEING else None
+
+
+def read_plane(
+    path: Path,
+    survey: Survey | None = None,
+    ts_field: Path | None = None,
+    ps_field: Path | None = None,
+) -> Plane:
+    """Read an SDSS frame, an SDSS fpC (with its tsField) or a CFHTLS tile, told by its header.
+
+    The seeing is that of the header, or of the psField file of an SDSS field.
+    """
     path = Path(path)
     pixels, header = read_fits(path)
     wcs, band = read_wcs(header, path), band_of(header, path)
     mask = np.where(np.isfinite(pixels), 0, NO_DATA).astype(np.uint8)
+    if ps_field is None:
+        seeing = seeing_of(header)
+    else:
+        seeing = float(read_psf_fwhm(ps_field)[BANDS.index(band)])
     if "SOFTBIAS" in header:
         if ts_field is None:
             raise GaltoolsError(f"{path} is an fpC image: give its tsField file for the zero point")
-        factor = fpc_calibration(ts_field, band, header, path)
         mask[pixels >= FULL_WELL] |= SATURATED
-        image = subtract_sky(pixels - header["SOFTBIAS"]) * factor
-        return Plane(band, np.float32(image), mask, wcs, path, survey or SDSS)
-    if str(header.get("BUNIT", "")).lower().startswith("nanomagg"):
-        return Plane(band, pixels, mask, wcs, path, survey or SDSS)
-    zero_point = header.get("MZP_AB", header.get("MAGZP"))
-    if not isinstance(zero_point, (int, float)) or not 15 < zero_point < 40:
-        raise GaltoolsError(f"{path}: no zero point (MZP_AB or MAGZP) nor BUNIT nanomaggy; add one")
-    mask[saturated(pixels, header)] |= SATURATED
-    image = np.float32(counts_to_nanomaggies(pixels, zero_point))
-    seeing = header.get("IQIMAGE")
-    return Plane(band, image, mask, wcs, path, survey or CFHTLS, seeing)
+        counts = subtract_sky(pixels - (number_in(header, "SOFTBIAS") or 0.0))
+        image, default = counts * fpc_calibration(ts_field, band, header, path), SDSS
+    elif str(header.get("BUNIT", "")).lower().startswith("nanomagg"):
+        image, default = pixels, SDSS
+    else:
+        zero_point = zero_point_of(header)
+        if zero_point is None or not 15 < zero_point < 40:
+            raise GaltoolsError(
+                f"{path}: no zero point (MZP_AB or MAGZP) nor BUNIT nanomaggy; add one"
+            )
+        mask[saturated(pixels, header)] |= SATURATED
+        image, default = counts_to_nanomaggies(pixels, zero_point), CFHTLS
+    return Plane(band, np.float32(image), mask, wcs, path, survey or default, seeing)
 
 
 def saturated(pixels: np.ndarray, header: fits.Header) -> np.ndarray:
     """Mask of the pixels at or above the limit SATURATE of the header, if it has one."""
-    limit = header.get("SATURATE")
-    known = isinstance(limit, (int, float)) and limit > 0
-    return pixels >= limit if known else np.zeros(pixels.shape, bool)
+    limit = number_in(header, "SATURATE")
+    return pixels >= limit if limit and limit > 0 else np.zeros(pixels.shape, bool)
 
 
 def subtract_sky(counts: np.ndarray) -> np.ndarray:
@@ -160,8 +191,10 @@ def fpc_calibration(ts_field: Path, band: str, header: fits.Header, path: Path) 
     try:
         magnitude = float(row["aa"][k] + row["kk"][k] * row["airmass"][k])
         seconds = float(header["EXPTIME"])
-    except (KeyError, IndexError) as error:
-        raise GaltoolsError(f"{ts_field} or {path} lacks {error}: download them again") from error
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise GaltoolsError(
+            f"{ts_field} or {path} lacks aa, kk, airmass or EXPTIME: download them again"
+        ) from error
     return 1e9 * 10 ** (0.4 * magnitude) / seconds
 
 

@@ -15,7 +15,13 @@ from galtools.errors import GaltoolsError
 from galtools.flags import FLAG, Flag, raise_flag
 from galtools.ingest.catalogue import tidy
 from galtools.ingest.cut import SAME_SCALE
-from galtools.ingest.fits_images import band_of, read_fits, read_wcs, saturated
+from galtools.ingest.fits_images import (
+    band_of,
+    read_fits,
+    read_wcs,
+    saturated,
+    zero_point_of,
+)
 from galtools.ingest.stamps import Stamps, check_units, describe, flag_images, sky_noise
 from galtools.ingest.units import counts_to_nanomaggies
 from galtools.sides import NO_DATA, SATURATED
@@ -44,8 +50,8 @@ def list_objects(folder: Path) -> dict[str, dict[str, Path]]:
 
 def _to_nanomaggies(pixels: np.ndarray, header, survey: Survey, unit: str | None) -> np.ndarray:
     """Convert by what was asked, else by the header, else take nanomaggies."""
-    zero_point = header.get("MZP_AB", header.get("MAGZP"))
-    if unit == "counts" or (unit is None and isinstance(zero_point, (int, float))):
+    zero_point = zero_point_of(header)
+    if unit == "counts" or (unit is None and zero_point is not None):
         return counts_to_nanomaggies(
             pixels, survey.zero_point if zero_point is None else zero_point
         )
@@ -58,7 +64,7 @@ def _scale(header, path: Path) -> tuple[float, float, float]:
         wcs = read_wcs(header, path)
     except GaltoolsError:
         return np.nan, np.nan, np.nan
-    centre = wcs.pixel_to_world((header["NAXIS1"] - 1) / 2, (header["NAXIS2"] - 1) / 2)
+    centre = wcs.pixel_to_world((header["NAXIS1"] - 1) / 2, (header["NAXIS2"] - 1) / 2).icrs
     scale = 3600 * np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix)))
     return float(centre.ra.deg), float(centre.dec.deg), float(scale)
 

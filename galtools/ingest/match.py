@@ -63,6 +63,8 @@ def match(source: Stamps, target: Stamps, radius: float = 1.0) -> Matched:
     A source without a counterpart keeps its row, with a target of NaN and the flag LOST; where
     there was a choice, the nearest is taken and the row is flagged AMBIGUOUS.
     """
+    if not len(target):
+        raise GaltoolsError("there is no target to match with: give at least one")
     nearest, doubtful = counterparts(source.catalogue, target.catalogue, radius)
     lost = nearest < 0
     images = target.images[nearest].copy()

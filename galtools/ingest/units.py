@@ -4,6 +4,7 @@ import numpy as np
 from sedpy.observate import load_filters
 
 from galtools.errors import GaltoolsError
+from galtools.flags import Flag, raise_flag
 from galtools.ingest.stamps import Stamps
 from galtools.surveys import SDSS, Survey
 
@@ -25,7 +26,7 @@ def nanomaggies_to_counts(flux, zero_point):
 
 
 def luptitudes_to_nanomaggies(magnitude, softening=SOFTENING[:, None, None]):
-    """f = 10^9 x 2 b sinh(-m / 2.5 log10(e) - ln b): asinh magnitudes of (..., 5, H, W)."""
+    """f = 10^9 x 2 b sinh(-m ln(10) / 2.5 - ln b): asinh magnitudes of (..., 5, H, W)."""
     return 2e9 * softening * np.sinh(-np.asarray(magnitude, float) / POGSON - np.log(softening))
 
 
@@ -47,29 +48,40 @@ def extinction_per_ebv(survey: Survey) -> np.ndarray:
     return np.exp(np.interp(np.log(pivot[1]), np.log(pivot[0]), np.log(SDSS_EXTINCTION)))
 
 
-def _transparency(stamps: Stamps, survey: Survey) -> np.ndarray:
-    """Share of the light (n, 5) that reaches us: 10^(-0.4 A), one where E(B-V) is unknown."""
+def _reddening(stamps: Stamps) -> np.ndarray:
+    """E(B-V) of each object, NaN where it is unknown."""
     if "ebv" not in stamps.catalogue.colnames:
         raise GaltoolsError("no column 'ebv': add Schlegel's E(B-V), or leave the light as it came")
-    ebv = np.nan_to_num(np.ma.filled(np.ma.asarray(stamps.catalogue["ebv"], float), np.nan))
-    if (ebv < 0).any() or (ebv > 10).any():
-        row = int(np.flatnonzero((ebv < 0) | (ebv > 10))[0])
+    ebv = np.ma.filled(np.ma.asarray(stamps.catalogue["ebv"], float), np.nan)
+    if (wrong := (ebv < 0) | (ebv > 10)).any():
+        row = int(np.flatnonzero(wrong)[0])
         raise GaltoolsError(f"E(B-V) = {ebv[row]:g} in row {row}: give magnitudes from 0 to 10")
-    return 10 ** (-0.4 * ebv[:, None] * extinction_per_ebv(survey))
+    return ebv
+
+
+def _transparency(ebv: np.ndarray, survey: Survey) -> np.ndarray:
+    """Share of the light (n, 5) that reaches us: 10^(-0.4 A), one where E(B-V) is unknown."""
+    return 10 ** (-0.4 * np.nan_to_num(ebv)[:, None] * extinction_per_ebv(survey))
 
 
 def deredden(stamps: Stamps, survey: Survey) -> Stamps:
-    """Undo the dimming by Galactic dust, of images and noise alike, once."""
+    """Undo the dimming by Galactic dust, of images and noise alike, once.
+
+    Where E(B-V) is unknown the light stays as it came, and the row gets the flag NO_REDDENING.
+    """
     if stamps.catalogue.meta.get("dereddened"):
         raise GaltoolsError("these stamps are dereddened already: use them as they are")
-    return _scaled(stamps, 1 / _transparency(stamps, survey), True)
+    ebv = _reddening(stamps)
+    clean = _scaled(stamps, 1 / _transparency(ebv, survey), True)
+    raise_flag(clean.catalogue, ~np.isfinite(ebv), Flag.NO_REDDENING)
+    return clean
 
 
 def redden(stamps: Stamps, survey: Survey) -> Stamps:
     """Invert `deredden`."""
     if not stamps.catalogue.meta.get("dereddened"):
         raise GaltoolsError("these stamps are not dereddened: use them as they are")
-    return _scaled(stamps, _transparency(stamps, survey), False)
+    return _scaled(stamps, _transparency(_reddening(stamps), survey), False)
 
 
 def _scaled(stamps: Stamps, factor: np.ndarray, dereddened: bool) -> Stamps:
