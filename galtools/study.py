@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.ticker import SymmetricalLogLocator
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from galtools import data, models, paths, plots, stretch, train, translate
 from galtools.pairs import Pairs
@@ -61,7 +61,7 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
     build = {"name": model, "task": task, "profile": profile}
     folder = store.model(task, model, seed)
     made = train.once(folder, build, settings, load, files["train"], files["valid"])
-    weights, translations = folder / "weights.safetensors", store.translations(task, model, seed)
+    weights, translations = store.weights(task, model, seed), store.translations(task, model, seed)
     translate.once(translations, weights, load, files["test"], samples, seed)
     return Study(
         model,
@@ -112,7 +112,7 @@ def spread_ratio(draws: np.ndarray, target: np.ndarray, box: int) -> np.ndarray:
     )
     width = drawn.std(axis=1, ddof=1) * np.sqrt(1 + 1 / count)
     u = (true - drawn.mean(axis=1)) / width
-    return student_t(count - 1).ppf(0.75) / np.median(np.abs(u - np.median(u, axis=0)), axis=0)
+    return stdtrit(count - 1, 0.75) / np.median(np.abs(u - np.median(u, axis=0)), axis=0)
 
 
 def noise_ratio(images: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -213,9 +213,6 @@ def numbers(study: Study) -> dict:
     """Return what the chapters quote, by names that start with the model's."""
     table = compare(study)
     ours, floor = table.iloc[0], table.loc["Resampling"]
-    corner = study.pairs.target.shape[-1] // 6
-    noise = [images[:, R_BAND, :corner, :corner].std(axis=(1, 2))
-             for images in (study.translated, study.pairs.target)]  # fmt: skip
     values = {
         "chi": ours["chi"],
         "chi_best": table.loc[
@@ -227,7 +224,7 @@ def numbers(study: Study) -> dict:
         "bias": 100 * ours["bias"],
         "scatter": 100 * ours["scatter"],
         "scatter_floor": 100 * floor["scatter"],
-        "noise": np.median(noise[0] / noise[1]),
+        "noise": noise_ratio(study.translated, study.pairs.target)[R_BAND],
         "seconds": study.seconds,
     }
     quoted = {f"{study.model}_{name}": float(value) for name, value in values.items()}
