@@ -16,6 +16,8 @@ WORDS = ("agrees", "cannot tell", "disagrees")
 SIGN = {"agrees": "✓", "cannot tell": "?", "disagrees": "✗"}
 COLOUR = {"agrees": "#0072B2", "cannot tell": "#BBBBBB", "disagrees": "#D55E00"}
 COLUMNS = ("test", "by", "found", "verdict")
+ENDING = {"SDSS to CFHTLS": "", "SDSS to SDSS": "_intra"}  # of the tables of the two tasks
+TWICE = ("21_pixels", "22_morphology", "23_peaks", "24_redshift")  # run for both
 
 
 @dataclass(frozen=True)
@@ -67,49 +69,57 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(columns, axis=1, keys=COLUMNS)
 
 
-def collect(folder: paths.Results, ending: str = "") -> pd.DataFrame:
-    """Every verdict of a run: claim, chapter, test, by (model or seed), found, verdict.
+def collect(folder: paths.Results) -> pd.DataFrame:
+    """Every verdict of a run: claim, chapter, task, test, by (model or seed), found, verdict.
 
-    A claim without a table has one line with the verdict "not run".
+    A claim without a table has one line with the verdict "not run". Chapters that are about more
+    than one task keep one table; it counts as the first one's.
     """
     parts = []
     for claim in CLAIMS:
-        path = folder.table(f"verdicts_{claim.table}{ending}")
-        about = {"claim": claim.text, "chapter": claim.chapter}
-        if path.exists():
-            found = _plain(pd.read_csv(path, keep_default_na=False, na_values=["nan"]))
-            found = found[[bool(re.search(claim.part, test)) for test in found["test"]]]
-        else:
-            found = pd.DataFrame([["–", "–", "–", "not run"]], columns=list(COLUMNS))
-        parts.append(found.assign(**about))
-    return pd.concat(parts, ignore_index=True)[["claim", "chapter", *COLUMNS]]
+        for task in list(ENDING)[: len(ENDING) if claim.chapter in TWICE else 1]:
+            path = folder.table(f"verdicts_{claim.table}{ENDING[task]}")
+            about = {"claim": claim.text, "chapter": claim.chapter, "task": task}
+            if path.exists():
+                found = _plain(pd.read_csv(path, keep_default_na=False, na_values=["nan"]))
+                found = found[[bool(re.search(claim.part, test)) for test in found["test"]]]
+            else:
+                found = pd.DataFrame([["–", "–", "–", "not run"]], columns=list(COLUMNS))
+            parts.append(found.assign(**about))
+    return pd.concat(parts, ignore_index=True)[["claim", "chapter", "task", *COLUMNS]]
 
 
 def count(found: pd.DataFrame) -> pd.DataFrame:
-    """Number of verdicts of each kind for every claim, in the order of the claims."""
-    counts = found.groupby(["claim", "verdict"], sort=False).size()
-    table = counts.reset_index(name="n").pivot_table("n", "claim", "verdict", sort=False)
+    """Number of verdicts of each kind for every claim and task, in the order of the claims."""
+    keys = ["claim", "task"]
+    counts = found.groupby([*keys, "verdict"], sort=False).size()
+    table = counts.reset_index(name="n").pivot_table("n", keys, "verdict", sort=False)
     return table.reindex(columns=list(WORDS)).fillna(0).astype(int)
 
 
 def bars(counts: pd.DataFrame):
-    """Draw one bar per claim: the shares of verdicts, with their numbers; the truth in words."""
+    """Draw one bar per claim and task: the shares of verdicts, with their numbers."""
     shown = counts[counts.sum(axis=1) > 0]
     share = shown.div(shown.sum(axis=1), axis=0)
-    fig, ax = plt.subplots(figsize=(plots.WIDTH, 0.72 * len(shown) + 0.9))
+    claims = list(dict.fromkeys(claim for claim, _ in shown.index))
+    # every claim has a line of text, and below it a bar for each of its tasks
+    at = pd.Series(range(len(shown)), shown.index) + [claims.index(c) + 1 for c, _ in shown.index]
+    fig, ax = plt.subplots(figsize=(plots.WIDTH, 0.34 * (len(shown) + len(claims)) + 0.7))
     left = pd.Series(0.0, shown.index)
     for word in WORDS:
-        style = {"color": COLOUR[word], "label": f"{SIGN[word]} {word}", "height": 0.4}
-        ax.barh(range(len(shown)), share[word], left=left, edgecolor="white", **style)
-        for y, (n, x, width) in enumerate(zip(shown[word], left, share[word], strict=True)):
+        style = {"color": COLOUR[word], "label": f"{SIGN[word]} {word}", "height": 0.8}
+        ax.barh(at, share[word], left=left, edgecolor="white", **style)
+        for y, n, x, width in zip(at, shown[word], left, share[word], strict=True):
             if n:
                 colour = "black" if word == "cannot tell" else "white"
                 text = f"{SIGN[word]} {n}"
                 ax.text(x + width / 2, y, text, ha="center", va="center", color=colour)
         left = left + share[word]
-    for y, claim in enumerate(shown.index):
-        ax.text(0, y - 0.26, claim, va="bottom", fontsize=10)
-    ax.set(xlim=(0, 1), ylim=(len(shown) - 0.6, -0.75), xticks=[], yticks=[])
+    for claim in claims:
+        ax.text(0, at[claim].min() - 0.9, claim, va="center", fontsize=10)
+    ax.set_yticks(at, [task for _, task in shown.index])
+    ax.set(xlim=(0, 1), ylim=(at.max() + 0.6, -0.6), xticks=[])
+    ax.tick_params(left=False)
     ax.spines[:].set_visible(False)
     ax.grid(False)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -117,8 +127,10 @@ def bars(counts: pd.DataFrame):
 
 
 def overview(found: pd.DataFrame, chapter: str) -> pd.DataFrame:
-    """Verdicts of one chapter: a line per tested sentence, a column per model or seed."""
+    """Verdicts of one chapter: a line per tested sentence and task, a column per model or seed."""
     part = found[(found["chapter"] == chapter) & found["verdict"].isin(WORDS)]
+    lines = ["task", "test"] if chapter in TWICE else ["test"]
     cells = part.assign(cell=part["verdict"].map(SIGN) + " " + part["found"])
-    table = cells.pivot_table("cell", "test", "by", aggfunc="first", sort=False).fillna("–")
-    return table.rename_axis(index="as tested here", columns=None)
+    table = cells.pivot_table("cell", lines, "by", aggfunc="first", sort=False).fillna("–")
+    names = {"test": "as tested here", "task": ""}
+    return table.rename_axis(index=[names[line] for line in lines], columns=None)

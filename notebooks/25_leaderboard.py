@@ -50,14 +50,17 @@ cards: list = []  # JSON files of cards of other translators, made by bring_your
 # second observation has them too. The **bits** about the redshift that an estimator finds in the
 # images after retraining are better when more. The row *Seen again* is the one to compare with, the
 # row *Resampling* the one to beat. Within one survey (task *intra*) there is no such row, since the
-# source is the truth, and no bits. This page shows the task {glue:text}`leaderboard_task`.
+# source is the truth. This page shows the task {glue:text}`leaderboard_task`.
 
 # %%
 folder = paths.Results(results, profile)
 ending = "" if task == "cross" else f"_{task}"
-chapters = {"pixels": "21_pixels", "morphology": "22_morphology", "peaks": "23_peaks"}
-if task == "cross":
-    chapters["redshift"] = "24_redshift"
+chapters = {
+    "pixels": "21_pixels",
+    "morphology": "22_morphology",
+    "peaks": "23_peaks",
+    "redshift": "24_redshift",
+}
 tables = [
     pd.read_csv(paths.need(folder.table(f"{name}{ending}"), chapter))
     for name, chapter in chapters.items()
