@@ -27,6 +27,10 @@ def profile_values(profile: str, notebook: str) -> dict:
     file = WORKFLOW / f"{check_profile(profile)}.yaml"
     try:
         return (yaml.safe_load(file.read_text()) or {}).get(notebook) or {}
+    except FileNotFoundError:
+        raise GaltoolsError(
+            f"{file} is missing: install galtools out of its repository, `pip install -e .`"
+        ) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1
         raise GaltoolsError(f"workflow/{file.name}, line {line}: {error.problem}") from error

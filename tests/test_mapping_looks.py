@@ -8,7 +8,7 @@ from galtools import redshift, simulate
 from galtools.errors import GaltoolsError
 from galtools.mapping import library, looks, nature
 from galtools.redshift import Ensemble, RedshiftNetwork
-from galtools.simulate import noise
+from galtools.simulate import noise, sample
 from galtools.surveys import CFHTLS, SDSS
 
 SURVEYS = (SDSS, CFHTLS.on_grid_of(SDSS))
@@ -16,7 +16,7 @@ SURVEYS = (SDSS, CFHTLS.on_grid_of(SDSS))
 
 @pytest.fixture(scope="module")
 def seen():
-    with looks.one_thread():
+    with sample.one_thread():
         return list(looks.observe(5, 1, (0, 1), SURVEYS, 17.8))
 
 

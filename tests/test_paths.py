@@ -76,6 +76,12 @@ def test_broken_profile_is_one_line(tmp_path, monkeypatch):
     assert "\n" not in str(error.value)
 
 
+def test_without_the_repository_a_profile_is_explained(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "WORKFLOW", tmp_path)
+    with pytest.raises(GaltoolsError, match=r"tiny\.yaml is missing: install .* `pip install -e"):
+        paths.profile_values("tiny", "a")
+
+
 @pytest.mark.parametrize("profile", paths.PROFILES)
 def test_every_profile_has_a_readable_file(profile):
     content = yaml.safe_load((paths.WORKFLOW / f"{profile}.yaml").read_text()) or {}

@@ -127,9 +127,9 @@ def patterns(looks: Looks) -> torch.Tensor:
     wider = whole * (5 / 3 * blur.clamp_min(1e-30).log())
     fields = torch.cat([parts, *moves, *changes, wider], dim=1)
     fields = fields * blur.repeat(1, fields.shape[1] // B, 1, 1)
-    in_x = render._sampling(kx, both, survey, shift[:, 0])
-    in_y = render._sampling(k, 2 * weight, survey, shift[:, 1])
-    images = render._real_product(in_x[:, None] @ fields, in_y).transpose(2, 3)
+    in_x = render.sampling(kx, both, survey, shift[:, 0])
+    in_y = render.sampling(k, 2 * weight, survey, shift[:, 1])
+    images = render.real_product(in_x[:, None] @ fields, in_y).transpose(2, 3)
     calibration = torch.from_numpy(seen.calibration.astype(np.float32))
     return images * calibration.repeat(1, images.shape[1] // B)[..., None, None]
 

@@ -50,7 +50,7 @@ class Light:
         table = sed.table((*survey.filters, SDSS.filters[2]))
         self.table = torch.from_numpy(np.ascontiguousarray(table.values)).flatten(4).flatten(0, 3)
         self.limit = limit
-        self.modulus, volume = (torch.from_numpy(a) for a in population._distances())
+        self.modulus, volume = (torch.from_numpy(a) for a in population.distances())
         self.log_volume = volume.log()
         self.mixes = {
             name: torch.tensor([getattr(mix, name) for mix in _MIXES], dtype=torch.float64)

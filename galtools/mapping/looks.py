@@ -5,8 +5,6 @@ kept of an observation is what the target shows (`measures`), where the source i
 latent space of a redshift network, and its fluxes in rings, with noise and without.
 """
 
-from contextlib import contextmanager
-
 import h5py
 import numpy as np
 import torch
@@ -56,17 +54,6 @@ def measures(images, pixel_scale: float) -> np.ndarray:
     concentration = form[:, 3:].reshape(len(images), 3, -1)[:, 1, 1]
     columns = [total[:, 2], peak[:, 2], peak[:, 0], tint[:, 0], tint[:, 1], tip[:, 1]]
     return np.column_stack([*columns, concentration, form[:, 1]])
-
-
-@contextmanager
-def one_thread():
-    """Keep the order of sums, and so every bit, whatever the number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def observe(seed: int, block: int, numbers, surveys, limit: float):
@@ -181,7 +168,7 @@ def look(instruments, surveys, n: int, n_again: int, looks: int, seed: int, limi
         raise GaltoolsError(f"numbers of galaxies come in multiples of {sample.BLOCK}")
     kept, waiting = [], []
     blocks = range(n // sample.BLOCK)
-    with one_thread():
+    with sample.one_thread():
         for block in blocks:
             numbers = range(looks if block < n_again // sample.BLOCK else 1)
             waiting += observe(seed, block, numbers, surveys, limit)

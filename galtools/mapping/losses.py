@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from galtools import paths
-from galtools.fidelity import intervals, redshifts
+from galtools.fidelity import intervals
 from galtools.redshift import Ensemble
 
 PARTS = ("nature", "reader", "model")
@@ -30,11 +30,6 @@ def readings(store: paths.Results, images: dict, seed: int = 0) -> dict:
         for k, density in enumerate(Ensemble.load(file).densities(shown)[1]):
             found[row, k] = density
     return found
-
-
-def source_file(store: paths.Results, seed: int = 0):
-    """Ensemble that learnt from the source images of the whole training split."""
-    return redshifts.estimator_file(store, "SDSS", seed)
 
 
 def split(known: dict, models, reader: str, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:

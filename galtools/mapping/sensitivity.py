@@ -42,7 +42,7 @@ def moved(looks: Looks, normal, change: np.ndarray) -> tuple[dict, dict]:
     share = np.where(
         early,
         physics["bulge_fraction"] * (1 + SPREAD["bulge"] * bulge),
-        population._disc_bulge(spectra["kind"], normal[:, 7] + bulge),
+        population.disc_bulge(spectra["kind"], normal[:, 7] + bulge),
     )
     changed = {"arm_fraction": arms, "bar_fraction": bar, "lane_depth": lane}
     factor = {name: 1 + SPREAD[name.split("_")[0]] * by for name, by in changed.items()}

@@ -12,7 +12,6 @@ REDSHIFT_PERCENTILES = {5: 0.0313, 25: 0.0701, 50: 0.1007, 75: 0.1398, 95: 0.210
 MAGNITUDE_PERCENTILES = {5: 15.33, 25: 16.47, 50: 17.00, 75: 17.32, 95: 17.58}
 BLUE_FRACTION = 0.359  # share with g - r < 0.7 among 0.05 < z < 0.10
 KNN_SIGMA = 0.018  # sigma_MAD of dz / (1 + z), 20 nearest neighbours in four colours and r
-PRIOR_SIGMA = 0.048  # the same for guessing the median redshift
 SDSS_SKY_NOISE_R = 0.030  # nanomaggies per pixel, in real r cutouts
 CFHTLS_SKY_NOISE_GRI = (0.00064, 0.00139, 0.00189)  # nanomaggies per pixel, Wide field W3
 

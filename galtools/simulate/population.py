@@ -90,7 +90,7 @@ RED_SCATTER = 0.032  # of red_step
 
 
 @cache
-def _distances() -> tuple[np.ndarray, np.ndarray]:
+def distances() -> tuple[np.ndarray, np.ndarray]:
     """Distance modulus and volume per redshift at `REDSHIFT`."""
     modulus = COSMOLOGY.distmod(REDSHIFT).value
     volume = COSMOLOGY.differential_comoving_volume(REDSHIFT).value
@@ -99,7 +99,7 @@ def _distances() -> tuple[np.ndarray, np.ndarray]:
 
 def distance_modulus(redshift) -> np.ndarray:
     """Distance modulus in magnitudes."""
-    return np.interp(redshift, REDSHIFT, _distances()[0])
+    return np.interp(redshift, REDSHIFT, distances()[0])
 
 
 def kpc_per_arcsec(redshift) -> np.ndarray:
@@ -116,7 +116,7 @@ def _cumulative(limit: float):
     magnitude at each type and redshift.
     """
     magnitude = np.linspace(BRIGHT_LIMIT, limit, 400)
-    modulus, volume = _distances()
+    modulus, volume = distances()
     density = []
     for kind in (RED, BLUE):
         absolute = magnitude - (modulus + kind.correction * REDSHIFT)[:, None]
@@ -180,7 +180,7 @@ def draw(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
     absolute = magnitude - distance_modulus(redshift)
     spectra = draw_spectra(red, absolute, normal[:, :7])
     early = red & (uniform[:, 4] < 0.72)  # the other red galaxies are dusty or passive discs
-    bulge = np.where(early, 0.75 + 0.25 * uniform[:, 5], _disc_bulge(spectra["kind"], normal[:, 7]))
+    bulge = np.where(early, 0.75 + 0.25 * uniform[:, 5], disc_bulge(spectra["kind"], normal[:, 7]))
     return {
         "redshift": redshift,
         "r_magnitude": magnitude,
@@ -195,7 +195,7 @@ def draw(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
     }
 
 
-def _disc_bulge(kind, normal) -> np.ndarray:
+def disc_bulge(kind, normal) -> np.ndarray:
     """Share of the bulge in the r light of a disc galaxy: less in later types."""
     return np.clip((0.45 - 0.2 * kind) * np.exp(0.4 * normal), 0.0, 0.7)
 

@@ -143,7 +143,7 @@ def sky_transform(scene: Scene, survey_index: int, kx, ky) -> torch.Tensor:
     return mixed.unflatten(2, (len(kx), len(ky)))
 
 
-def _sampling(k, weight, survey: Survey, shift) -> torch.Tensor:
+def sampling(k, weight, survey: Survey, shift) -> torch.Tensor:
     """Matrix (n, pixels, N) from frequencies to pixels along one axis, pixel response included."""
     pixel = survey.pixel_scale
     centres = (torch.arange(survey.stamp).to(k) - (survey.stamp - 1) / 2) * pixel
@@ -162,14 +162,14 @@ def render(scene: Scene, survey: Survey, survey_index: int, fwhm, shift) -> torc
     kx, both = torch.cat([-k.flip(0), k]), torch.cat([weight.flip(0), weight])
     blur = seeing((kx**2)[:, None] + k**2, fwhm)
     sky = sky_transform(scene, survey_index, kx, k) * blur
-    in_x = _sampling(kx, both, survey, shift[:, 0])
-    in_y = _sampling(k, 2 * weight, survey, shift[:, 1])  # the other half plane is the conjugate
+    in_x = sampling(kx, both, survey, shift[:, 0])
+    in_y = sampling(k, 2 * weight, survey, shift[:, 1])  # the other half plane is the conjugate
     half = in_x[:, None] @ sky  # (n, 5, W, Y)
-    image = _real_product(half, in_y)  # (n, 5, W, H)
+    image = real_product(half, in_y)  # (n, 5, W, H)
     return image.transpose(2, 3)
 
 
-def _real_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def real_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Real part of a (n, 5, W, Y) times b (n, H, Y) transposed, as one real matrix product."""
     left = torch.view_as_real(a.resolve_conj()).flatten(-2)
     right = torch.view_as_real(b.conj().resolve_conj()).flatten(-2)

@@ -66,7 +66,7 @@ def stream(
 def _run(jobs, workers: int) -> Iterator[Pairs]:
     """Make blocks in order, in this process or in several, a bounded number ahead."""
     if workers == 1:
-        with _one_thread():
+        with one_thread():
             yield from (_block(*job) for job in jobs)
         return
     parallel = Parallel(workers, return_as="generator", pre_dispatch="4 * n_jobs")
@@ -74,12 +74,12 @@ def _run(jobs, workers: int) -> Iterator[Pairs]:
 
 
 def _block_alone(job) -> Pairs:
-    with _one_thread():
+    with one_thread():
         return _block(*job)
 
 
 @contextmanager
-def _one_thread():
+def one_thread():
     """One thread per process: the work is split over galaxies, and sums keep their order."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
