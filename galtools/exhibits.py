@@ -3,8 +3,11 @@
 compare    any two renderings of a galaxy, swiped or blinked
 draws      the draws of the diffusion model for one source
 redshift   one galaxy moved through redshift
+
+and still pictures for the first pages of the book: `portrait`, `lineup` and `residuals`.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 from galtools import plots, touch
@@ -67,6 +70,46 @@ def compare(sample: Rows, galaxies, models: list[str]) -> dict:
         "left": "source",
         "right": models[0],
     }
+
+
+def portrait(sample: Rows, galaxies, model: str):
+    """Draw galaxies large: as both surveys see them, as a model translates them, what differs."""
+    titles = {"SDSS": "resample", "translated": model, "CFHTLS": "truth"}
+    size = (plots.WIDTH, 0.245 * plots.WIDTH * len(galaxies) + 0.3)
+    fig, axes = plt.subplots(len(galaxies), 4, figsize=size, squeeze=False)
+    fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
+    for (title, row), column in zip(titles.items(), axes.T, strict=False):
+        column[0].set_title(title)
+        for ax, picture in zip(column, plots.lupton(sample.images[row][galaxies]), strict=True):
+            ax.imshow(picture)
+            plots.clean(ax)
+    axes[0, 3].set_title("difference")
+    for ax, galaxy in zip(axes[:, 3], galaxies, strict=True):
+        images = (sample.images[model][galaxy, R], sample.truth[galaxy, R])
+        plots.residual_map(*images, sample.sigma[galaxy, R], ax)
+    return fig
+
+
+def lineup(sample: Rows, galaxies, rows):
+    """Draw galaxies in colour: a line for each of them, a column for each of `rows`."""
+    pictures = np.stack([sample.images[row][galaxies] for row in rows], axis=1)
+    names = [OBSERVED.get(row, (row, plots.MODEL_NAME.get(row, row)))[1] for row in rows]
+    labels = [f"z = {z:.2f}" for z in sample.pairs.redshift[galaxies]]
+    return plots.stamps(list(pictures), labels, [name.replace(" ", "\n") for name in names])
+
+
+def residuals(sample: Rows, galaxies, rows):
+    """Draw (image - truth) / noise in r: a line for every galaxy, a column for each of `rows`."""
+    size = (plots.WIDTH, plots.WIDTH / len(rows) * len(galaxies) + 1.1)
+    fig, axes = plt.subplots(len(galaxies), len(rows), figsize=size, squeeze=False)
+    fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
+    for row, column in zip(rows, axes.T, strict=True):
+        column[0].set_title(plots.MODEL_NAME.get(row, row).replace(" ", "\n"), fontsize=10)
+        for ax, galaxy in zip(column, galaxies, strict=True):
+            images = (sample.images[row][galaxy, R], sample.truth[galaxy, R])
+            picture = plots.residual_map(*images, sample.sigma[galaxy, R], ax)
+    plots.residual_bar(picture, axes)
+    return fig
 
 
 def draw_light(sample: Rows, galaxies, draws: np.ndarray) -> np.ndarray:

@@ -138,10 +138,18 @@ def row_strips(table, metrics, rows):
             ax.errorbar(value, k, xerr=[[value - low], [high - value]], **style)
         ax.set(xlabel=label, yticks=range(len(rows)))
         ax.set_xlim(left=min(0, ax.get_xlim()[0]) if metric == "bias" else 0)
-    names = [plots.MODEL_NAME.get(row, row.replace(" like ", "\nlike ")) for row in rows]
+    names = [_of_two_words(row) for row in rows]
     axes[0, 0].set_yticklabels(names)
     axes[0, 0].invert_yaxis()
     return fig
+
+
+def _of_two_words(row: str) -> str:
+    """Name a row as readers know it, also one like "scattered like swin"."""
+    if row in plots.MODEL_NAME:
+        return plots.MODEL_NAME[row]
+    what, like, model = row.partition(" like ")
+    return f"{what}\nlike {plots.MODEL_NAME.get(model, model)}" if like else row
 
 
 def leaderboard(table, numbers, rows):

@@ -191,9 +191,8 @@ def residual_map(translated, truth, noise, ax=None, limit=5.0):
 def residual_bar(picture, axes):
     """Add the one colour bar that the residual maps on `axes` share."""
     fig = picture.get_figure()
-    return fig.colorbar(
-        picture, ax=axes, extend="both", shrink=0.85, label="(translation − truth) / noise σ"
-    )
+    style = {"location": "bottom", "extend": "both", "shrink": 0.7, "aspect": 35}
+    return fig.colorbar(picture, ax=axes, label="(translation − truth) / noise σ", **style)
 
 
 def with_n(label, n=None) -> str:

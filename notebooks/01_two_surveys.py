@@ -273,8 +273,8 @@ plt.show()
 # ## The same survey, twice
 #
 # Look at the same galaxy again *with CFHTLS*: the noise is new, the seeing is not quite the same,
-# the galaxy lies elsewhere between the pixels. No translation can be expected to come closer to
-# the target than the target comes to itself. How many sigmas of sky noise lie between the two?
+# the galaxy lies elsewhere between the pixels. None of this is written in the SDSS image, so no
+# translation can foresee it. How many sigmas of sky noise lie between the two?
 
 # %%
 difference = (test.target - again.target) / np.hypot(test.noise, again.noise)[:, 1, :, None, None]
@@ -311,7 +311,7 @@ plt.show()
 #   {glue:text}`snr_gain_u:.0f` times that.
 # - The filters differ: {glue:text}`term_u:.2f` mag between u and u* for the median galaxy.
 # - Two looks of CFHTLS at the same galaxy differ by {glue:text}`again_centre:.0f` sigma in its
-#   centre: pixel-by-pixel agreement is not a fair aim there.
+#   centre: to agree with one of them pixel by pixel is not a fair aim there.
 #
 # ## Exercises
 #

@@ -113,7 +113,8 @@ bad["z"] = [np.nan, -0.3, 0.1, bad["z"][3]]
 bad["dec"][2] += 1.0  # far off the images
 bad["ra"][:2] += 0.001  # beside a galaxy, not on it
 objects = catalogues.tidy(vstack([good, bad]))
-[f"{row['id']}: {flags.names(row['flag'])}" for row in objects[-4:]]
+for row in objects[-4:]:
+    print(f"{row['id']}: {flags.names(row['flag']) or 'no flag yet'}")
 
 # %% [markdown]
 # ## Cutting stamps

@@ -112,15 +112,16 @@ plt.show()
 # %%
 study.compare(result).round(4)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-cell"]
 for name, value in study.numbers(result).items():
     glue(name, value, display=False)
 
 # %% [markdown]
 # ## What goes wrong
 #
-# Like every network that is asked for one best guess, it smooths: the sky comes out quieter than any
-# sky is. Attention is also slow on a CPU: in the same time a convolution sees several times as many
+# Like every network that is asked for one best guess, it smooths: structure finer than the seeing comes
+# out too weak. What noise is left in its sky is not the target's, which it cannot know, but what it lets
+# through of the source's. Attention is also slow on a CPU: in the same time a convolution sees several times as many
 # galaxies, so that a comparison at equal time is not one at equal galaxies.
 
 # %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-swin-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
@@ -131,10 +132,10 @@ plt.show()
 # ## What we found
 #
 # On {glue:text}`swin_n` test galaxies (task {glue:text}`swin_task`) the residual is
-# {glue:text}`swin_chi:.1f` times the sky noise, where resampling leaves
-# {glue:text}`swin_chi_floor:.1f`,
-# exchanging the seeing without learning {glue:text}`swin_chi_matched:.1f`, and a second observation
-# by the target's survey {glue:text}`swin_chi_again:.1f`. The central flux is biased by {glue:text}`swin_bias:.2f`
+# {glue:text}`swin_chi:.2f` times the sky noise, where resampling leaves
+# {glue:text}`swin_chi_floor:.2f`,
+# exchanging the seeing without learning {glue:text}`swin_chi_matched:.2f`, and a second observation
+# by the target's survey {glue:text}`swin_chi_again:.2f`. The central flux is biased by {glue:text}`swin_bias:.2f`
 # per cent (mean over bands of the absolute median) and scatters by
 # {glue:text}`swin_scatter:.2f` per cent. The noise in the corners is
 # {glue:text}`swin_noise:.2f` times that of the target. Training took

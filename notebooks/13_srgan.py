@@ -119,7 +119,7 @@ plt.show()
 # %%
 study.compare(result).round(4)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-cell"]
 for name, value in study.numbers(result).items():
     glue(name, value, display=False)
 
@@ -149,7 +149,7 @@ ax.set(xlabel="mean verdict D", ylabel="galaxies")
 ax.legend()
 plt.show()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-cell"]
 verdicts = []
 with torch.no_grad():
     for images in (pairs.target, result.translated):
@@ -193,7 +193,7 @@ ax.set_ylim(bottom=0.09)
 ax.legend()
 plt.show()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-cell"]
 middle, fine = (frequency > 0.2) & (frequency < 0.3), frequency > 0.3
 glue("srgan_power_middle", float(sharp["srgan"][middle].mean()), display=False)
 glue("srgan_power_fine", float(sharp["srgan"][fine].mean()), display=False)
@@ -208,10 +208,10 @@ glue("srgan_power_fine", float(sharp["srgan"][fine].mean()), display=False)
 # ## What we found
 #
 # On {glue:text}`srgan_n` test galaxies (task {glue:text}`srgan_task`) the residual is
-# {glue:text}`srgan_chi:.1f` times the sky noise, where resampling leaves
-# {glue:text}`srgan_chi_floor:.1f`,
-# exchanging the seeing without learning {glue:text}`srgan_chi_matched:.1f`, and a second observation
-# by the target's survey {glue:text}`srgan_chi_again:.1f`. The central flux is biased by {glue:text}`srgan_bias:.2f`
+# {glue:text}`srgan_chi:.2f` times the sky noise, where resampling leaves
+# {glue:text}`srgan_chi_floor:.2f`,
+# exchanging the seeing without learning {glue:text}`srgan_chi_matched:.2f`, and a second observation
+# by the target's survey {glue:text}`srgan_chi_again:.2f`. The central flux is biased by {glue:text}`srgan_bias:.2f`
 # per cent (mean over bands of the absolute median) and scatters by
 # {glue:text}`srgan_scatter:.2f` per cent. The noise in the corners is
 # {glue:text}`srgan_noise:.2f` times that of the target. Training took

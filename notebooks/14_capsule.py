@@ -111,7 +111,7 @@ plt.show()
 # %%
 study.compare(result).round(4)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-cell"]
 for name, value in study.numbers(result).items():
     glue(name, value, display=False)
 
@@ -167,10 +167,10 @@ plt.show()
 # ## What we found
 #
 # On {glue:text}`capsule_n` test galaxies (task {glue:text}`capsule_task`) the residual is
-# {glue:text}`capsule_chi:.1f` times the sky noise, where resampling leaves
-# {glue:text}`capsule_chi_floor:.1f`,
-# exchanging the seeing without learning {glue:text}`capsule_chi_matched:.1f`, and a second observation
-# by the target's survey {glue:text}`capsule_chi_again:.1f`. The central flux is biased by {glue:text}`capsule_bias:.2f`
+# {glue:text}`capsule_chi:.2f` times the sky noise, where resampling leaves
+# {glue:text}`capsule_chi_floor:.2f`,
+# exchanging the seeing without learning {glue:text}`capsule_chi_matched:.2f`, and a second observation
+# by the target's survey {glue:text}`capsule_chi_again:.2f`. The central flux is biased by {glue:text}`capsule_bias:.2f`
 # per cent (mean over bands of the absolute median) and scatters by
 # {glue:text}`capsule_scatter:.2f` per cent. The noise in the corners is
 # {glue:text}`capsule_noise:.2f` times that of the target. Training took

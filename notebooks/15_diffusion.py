@@ -147,7 +147,7 @@ plt.show()
 # %%
 study.compare(result).round(4)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-cell"]
 for name, value in study.numbers(result).items():
     glue(name, value, display=False)
 
@@ -209,7 +209,7 @@ widths = {
 }
 pd.DataFrame(widths, index=list(BANDS)).T.round(2)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-cell"]
 wide = widths[f"{boxes[-1]} pixels"]
 glue("diffusion_wide", float(wide.mean()), display=False)
 glue("diffusion_widest", float(wide.max()), display=False)
@@ -280,16 +280,16 @@ pd.DataFrame(rows).set_index(["predicts", "light"]).map("{:.3g}".format)
 # ## What we found
 #
 # On {glue:text}`diffusion_n` test galaxies (task {glue:text}`diffusion_task`) the residual is
-# {glue:text}`diffusion_chi:.1f` times the sky noise, where resampling leaves
-# {glue:text}`diffusion_chi_floor:.1f`,
-# exchanging the seeing without learning {glue:text}`diffusion_chi_matched:.1f`, and a second observation
-# by the target's survey {glue:text}`diffusion_chi_again:.1f`. The central flux is biased by {glue:text}`diffusion_bias:.2f`
+# {glue:text}`diffusion_chi:.2f` times the sky noise, where resampling leaves
+# {glue:text}`diffusion_chi_floor:.2f`,
+# exchanging the seeing without learning {glue:text}`diffusion_chi_matched:.2f`, and a second observation
+# by the target's survey {glue:text}`diffusion_chi_again:.2f`. The central flux is biased by {glue:text}`diffusion_bias:.2f`
 # per cent (mean over bands of the absolute median) and scatters by
 # {glue:text}`diffusion_scatter:.2f` per cent. The noise in the corners is
 # {glue:text}`diffusion_noise:.2f` times that of the target. Training took
 # {glue:text}`diffusion_seconds:.0f` seconds.
 #
-# The mean of the draws leaves {glue:text}`diffusion_chi_best:.1f`.
+# The mean of the draws leaves {glue:text}`diffusion_chi_best:.2f`.
 #
 # ## Exercises
 #

@@ -56,14 +56,14 @@ n_steps: int = 15  # redshifts that each of them is moved to
 # A second observation of the same galaxy by the target survey is on the list too. It jumps as well:
 # even nature does not repeat an image.
 
-# %%
+# %% tags=["remove-input"]
 folder = paths.Results(results, profile)
 sample = rows.load(folder, "cross", models, seed)
 shown = exhibits.choose(sample, n_galaxies)
 data = exhibits.compare(sample, shown, models)
 touch.element("galaxy-compare", data, "Compare two pictures of a galaxy", "fig-touch-compare")
 
-# %% mystnb={"figure": {"caption": "The same galaxies as source, translated by each model, and as truth. Colours on one scaling of surface brightness; residuals in units of the target's sky noise, from −5 (blue) to 5 (red).", "name": "fig-touch-compare"}, "image": {"alt": "Rows of colour stamps of galaxies: blurred and noisy in the source, sharper and smooth in every translation, sharp with faint noise in the truth."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The same galaxies as source, translated by each model, and as truth. Colours on one scaling of surface brightness; residuals in units of the target's sky noise, from −5 (blue) to 5 (red).", "name": "fig-touch-compare"}, "image": {"alt": "Rows of colour stamps of galaxies: blurred and noisy in the source, sharper and smooth in most translations, with grain of its own in the draw of the diffusion model, sharp in the truth."}} tags=["hide-input"]
 pictured = ["resample", *models, "truth"]
 fig = plots.stamps(
     [sample.images[row][shown[:5]] for row in pictured],
@@ -71,6 +71,12 @@ fig = plots.stamps(
     [f"z = {z:.2f}" for z in sample.pairs.redshift[shown[:5]]],
 )
 plt.show()
+
+# %% tags=["remove-cell"]
+glue("landing", exhibits.portrait(sample, shown[:2], models[0]), display=False)
+glue("lineup", exhibits.lineup(sample, shown[:3], ["resample", *models, "truth"]), display=False)
+glue("residuals", exhibits.residuals(sample, shown[:2], ["again", *models]), display=False)
+plt.close("all")
 
 # %% [markdown]
 # ## Draw after draw
@@ -81,7 +87,7 @@ plt.show()
 # how much it does not know scatters them around the truth. Draws that all lie on one side of it
 # share an error that no number of draws brings to light.
 
-# %%
+# %% tags=["remove-input"]
 path = paths.need(folder.translations("cross", "diffusion", seed), "15_diffusion")
 draws = translate.load_translations(path, None)[shown]
 data = exhibits.draws(sample, shown, draws)
@@ -111,7 +117,7 @@ plt.show()
 # The grey pictures have one scale each, the same at all redshifts and in both surveys: the
 # asinh of the flux in units of the noise of SDSS. Watch the u band drown.
 
-# %%
+# %% tags=["remove-input"]
 catalogue = sample.pairs.catalogue
 moved = exhibits.choose_kinds(catalogue, n_moved)
 redshifts = np.linspace(0.02, 0.4, n_steps)

@@ -143,7 +143,7 @@ manifest.make(
     store.table("survey_cost"), lambda path: mean.to_csv(path),
     params={"rates": rates.to_dict("list")}, modules=["galtools.shards"], seed=seed,
 )  # fmt: skip
-cost.round(4)
+cost.round({"seconds per galaxy": 4, "core-hours": 2, "kB per galaxy": 1, "GB": 1})
 
 # %% mystnb={"figure": {"caption": "Core-hours for the whole survey, step by step. One point per shard, a bar for their mean.", "name": "fig-survey-cost"}, "image": {"alt": "Points on three lines, one per step, against core-hours on a logarithmic axis."}} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.2))

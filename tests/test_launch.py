@@ -75,6 +75,30 @@ def test_parameters_of_a_page_are_those_of_its_run():
     ]
 
 
+def test_second_run_of_a_notebook_says_at_its_top_that_it_is_one():
+    cell = nbformat.v4.new_markdown_cell("# A title\n\nA question.")
+    figure = nbformat.v4.new_code_cell("draw()  # fig-sky")
+    figure.metadata["mystnb"] = {"figure": {"name": "fig-sky"}}
+    run = pipeline.Run("a_intra", Path(), "tiny", "a", parameters={"task": "intra", "steps": 3})
+    book = stage.told_apart(nbformat.v4.new_notebook(cells=[cell, figure]), run)
+    lines = book.cells[0].source.splitlines()
+    assert lines[0] == "# A title (SDSS to SDSS)"
+    assert "[The chapter](a.ipynb) once more, SDSS to SDSS" in lines[3]
+    assert lines[-1] == "A question."
+    assert book.cells[1].source == "draw()  # fig-sky-intra"
+
+
+def test_intervals_in_tables_stay_whole_and_other_output_as_it_is():
+    table = "<table><td>0.97 (-0.9, 1.2)</td><td>f (1, 2)</td></table>"
+    outputs = [
+        nbformat.v4.new_output("display_data", {"text/html": html})
+        for html in (table, "<p>0.97 (0.9, 1.2)</p>")
+    ]
+    found = [output.data["text/html"] for output in stage.joined(outputs)]
+    kept = '<table><td>0.97 <span class="interval">(-0.9, 1.2)</span></td><td>f (1, 2)</td></table>'
+    assert found == [kept, "<p>0.97 (0.9, 1.2)</p>"]
+
+
 def test_vector_figures_leave_the_page_and_are_linked():
     output = nbformat.v4.new_output("display_data", {"image/png": "x", "image/svg+xml": "<svg/>"})
     cell = nbformat.v4.new_code_cell("draw()", outputs=[output])

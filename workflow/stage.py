@@ -24,8 +24,14 @@ PROVENANCE = """:::{{admonition}} How this page was made
 Profile `{profile}`, seed {seed}, on {made}, in {seconds} s on {cores} CPU core(s), device {device};
 galtools {version}, torch {torch}, numpy {numpy}; key of code, parameters and inputs `{key:.12}`.
 :::"""
+SECOND = """:::{{note}}
+[The chapter]({notebook}.ipynb) once more, {told}: the text is the same, numbers and figures are
+those of this run.
+:::"""
+TASK = {"cross": "SDSS to CFHTLS", "intra": "SDSS to SDSS"}
 LINKED = ("index", "tour", "running")  # pages of prose whose words link to the glossary
 SVG = "image/svg+xml"
+INTERVAL = re.compile(r"(?<=[\d∞]) (\([-−]?[\d.]+, [-−]?[\d.]+\))")
 VECTOR = '<a class="vector" href="../vector/{name}" download>This figure as SVG</a>'
 QUOTED = """:::{{admonition}} Where the numbers on this page come from
 :class: provenance
@@ -67,7 +73,10 @@ def refreshed(source, executed):
 
 
 def joined(outputs: list) -> list:
-    """Join what a cell printed bit by bit; of a progress bar only its last state stays."""
+    """Join what a cell printed bit by bit; of a progress bar only its last state stays.
+
+    In a table every interval keeps to one line, so that it stands below its value where it must.
+    """
     pieces: list = []
     for output in outputs:
         last = pieces[-1] if pieces else {}
@@ -78,6 +87,8 @@ def joined(outputs: list) -> list:
     for piece in pieces:
         if piece.output_type == "stream":
             piece.text = re.sub(r"[^\n]*\r(?!\n)", "", piece.text)
+        elif "<table" in (html := piece.get("data", {}).get("text/html", "")):
+            piece.data["text/html"] = INTERVAL.sub(r' <span class="interval">\1</span>', html)
     return pieces
 
 
@@ -114,7 +125,7 @@ def vectors(book, run: pipeline.Run) -> dict[str, str]:
 
 
 def told_apart(book, run: pipeline.Run):
-    """Give a second run of a notebook its own title and figure labels, unique in the book."""
+    """Give a second run of a notebook its own title, a note below it, and unique figure labels."""
     labels = {cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in book.cells}
     words = [value for value in run.parameters.values() if isinstance(value, str)]
     ending = "-" + "-".join(words)
@@ -123,7 +134,10 @@ def told_apart(book, run: pipeline.Run):
         text = re.sub(rf"(?<![\w-]){re.escape(label)}(?![\w-])", label + ending, text)
     book = nbformat.reads(text, as_version=4)
     title = next(cell for cell in book.cells if cell.source.startswith("# "))
-    title.source = re.sub(r"(?m)\A# (.*)$", rf"# \1 ({ending[1:]})", title.source)
+    told = ", ".join(TASK.get(word, word) for word in words)
+    head, _, rest = title.source.partition("\n")
+    note = SECOND.format(notebook=run.notebook, told=told)
+    title.source = f"{head} ({told})\n\n{note}\n{rest}"
     return book
 
 

@@ -89,8 +89,9 @@
     range(label, max, value, oninput) {
       const id = `${this.name}-${label.replaceAll(/\W+/g, "-")}`;
       const input = html("input", { type: "range", id, min: 0, max, step: 1, value, oninput });
-      const box = html("div", { class: "touch-range" }, html("label", { for: id }, label), input);
-      return { input, box };
+      const shown = html("output", { class: "touch-value", for: id, "aria-hidden": "true" });
+      const box = html("div", { class: "touch-range" }, html("label", { for: id }, label), input, shown);
+      return { input, shown, box };
     }
 
     button(label, onclick) {
@@ -246,6 +247,7 @@
       const off = galaxy.light[this.draw];
       const words = `Draw ${this.draw + 1} of ${this.count}: light within 3″ off by ${signed(off, 2)} %`;
       this.slider.input.setAttribute("aria-valuetext", words);
+      this.slider.shown.textContent = `${this.draw + 1} of ${this.count}`;
       this.plot.replaceChildren(this.dots(galaxy.light, words));
       this.say(`Galaxy ${this.galaxy + 1}, ${galaxy.told}. ${words}.`);
     }
@@ -277,8 +279,6 @@
       this.survey = 0;
       const last = this.data.redshifts.length - 1;
       this.slider = this.range("Redshift", last, this.step, () => { this.stop(); this.step = Number(this.slider.input.value); this.show(); });
-      this.value = html("output", { class: "touch-value" });
-      this.slider.box.append(this.value);
       this.play = this.button("Play", () => this.toggle(this.play, () => {
         this.step = (this.step + 1) % (last + 1);
         this.slider.input.value = this.step;
@@ -314,7 +314,7 @@
       const magnitudes = galaxy.magnitudes[this.survey][this.step];
       const parts = this.data.bands.map((band, k) => `${band} ${magnitudes[k].toFixed(1)}`);
       const words = `Redshift ${z.toFixed(2)}, magnitudes ${parts.join(", ")}`;
-      this.value.textContent = `z = ${z.toFixed(2)}`;
+      this.slider.shown.textContent = `z = ${z.toFixed(2)}`;
       this.slider.input.setAttribute("aria-valuetext", words);
       this.plot.replaceChildren(this.spectrum(magnitudes, z, words));
       this.say(`Galaxy ${this.galaxy + 1}, ${galaxy.told}, by ${this.data.surveys[this.survey].name}. ${words}.`);

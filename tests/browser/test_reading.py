@@ -16,10 +16,10 @@ COARSE = (48, 32)  # cells of a compared picture: how it is scaled does not show
 DIFFERENCE = 12  # of 255, root mean square over the cells
 HEAVIEST = 2_000_000  # bytes of a vector figure: stamps stay at their own pixels
 WATCHED = {  # figures of the key pages and the files that the run made for them
-    "#fig-landing img": ("index.html", "11_residual-examples.png"),
+    "#fig-landing img": ("index.html", "26_touch-landing.png"),
     "#tour-pairs img": ("tour.html", "01_two_surveys-pairs.png"),
-    "#tour-compare img": ("tour.html", "26_touch-touch-compare.png"),
-    "#tour-residuals img": ("tour.html", "21_pixels-pixels-residuals.png"),
+    "#tour-compare img": ("tour.html", "26_touch-lineup.png"),
+    "#tour-residuals img": ("tour.html", "26_touch-residuals.png"),
     "#tour-morphology img": ("tour.html", "22_morphology-morphology-summary.png"),
     "#tour-peaks img": ("tour.html", "23_peaks-peaks-redshift.png"),
     "#tour-limit img": ("tour.html", "33_the_limit-limit-split.png"),
