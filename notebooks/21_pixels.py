@@ -79,8 +79,9 @@ plt.show()
 # Five galaxies, from the brightest to the faintest. Subtracting the target and dividing by its sky
 # noise shows what the eye forgives. On empty sky a noiseless translation leaves the target's own
 # noise, a standard deviation of one, and a second observation, with noise of its own, $\sqrt 2$. On
-# the galaxy nobody comes near: half a pixel of pointing or a tenth of an arcsecond of seeing moves
-# more light than the noise of a deep survey.
+# the galaxy, between two surveys, nobody comes near: half a pixel of pointing or a tenth of an
+# arcsecond of seeing moves more light than the noise of a deep survey. Within one survey there is no
+# such excuse, and the maps show what a network's bottleneck does.
 
 # %% mystnb={"figure": {"caption": "Residuals in the r band in units of the target's sky noise, for three galaxies.", "name": "fig-pixels-residuals"}, "image": {"alt": "Maps of residuals, red where the translation is too bright."}} tags=["hide-input"]
 fig, axes = plt.subplots(len(compared), 3, figsize=(plots.WIDTH, 1.75 * len(compared)))

@@ -17,7 +17,8 @@
 # - how to count knowledge in bits, and why no translator can add any;
 # - whether the densities from translated images can still be trusted.
 #
-# **Prerequisites:** the chapter on the redshift estimator. About 20 minutes.
+# **Prerequisites:** the chapter on [the redshift estimator](16_redshift_estimator.py). About 20
+# minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 import matplotlib.pyplot as plt
@@ -344,4 +345,4 @@ glue("z_floor", floor_name, display=False)
 # deeper than the source, and no rule of information binds it to what SDSS saw.
 # ```
 #
-# **What's next:** all levels of fidelity on one board.
+# **What's next:** all levels of fidelity on one board: [the leaderboard](25_leaderboard.py).

@@ -18,7 +18,8 @@
 # - where each of them stands between the floor, plain resampling, and a second observation;
 # - how to put your own translator on the board.
 #
-# **Prerequisites:** the chapters on pixels, morphology, peak fluxes and redshift. About 5 minutes.
+# **Prerequisites:** the chapters on [pixels](21_pixels.py), [morphology](22_morphology.py),
+# [peak fluxes](23_peaks.py) and [redshift](24_redshift.py). About 5 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 from pathlib import Path
@@ -152,4 +153,5 @@ glue("leaderboard_task", task, display=False)
 # test galaxies, `results/quick/data/test.h5`.
 # ```
 #
-# **What's next.** The chapter *Bring your own* makes the card that this board takes.
+# **What's next:** [see and touch](26_touch.py) what these numbers mean. The card that this board takes
+# is made by [bring your own](bring_your_own.py).

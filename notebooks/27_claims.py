@@ -168,4 +168,6 @@ glue("claims_absent", ", ".join(absent) or "none", display=False)
 # back here.
 # ```
 #
-# **What's next:** the question whether the losses lie in the models or in the mapping.
+# **What's next:** from the beginning: [two surveys, one galaxy](01_two_surveys.py). Or the question behind
+# most of these verdicts, whether the loss lies in the models or in the mapping: [one input, many
+# answers](31_toy.py).
