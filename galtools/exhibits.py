@@ -123,12 +123,13 @@ def draws(sample: Rows, galaxies, images: np.ndarray) -> dict:
     sigma, count = sample.sigma[galaxies, R, None, None], images.shape[1]
     mean = images.mean(axis=1)
     spread = images[:, :, R].std(axis=1, ddof=min(1, count - 1)) / sigma
+    widest = max(float(spread.max()), 1.0)
     cells = [
         *(touch.colour(images[:, k]) for k in range(count)),
         *(touch.residual(images[:, k, R], mean[:, R], sigma) for k in range(count)),
         *(touch.colour(x[galaxies]) for x in (sample.truth, sample.images["resample"])),
         touch.colour(mean),
-        touch.grey(spread, 1.0, max(float(spread.max()), 1.0)),
+        touch.grey(spread, 1.0, widest),
     ]
     light = draw_light(sample, galaxies, images)
     listed = _told(sample, galaxies)
@@ -141,6 +142,7 @@ def draws(sample: Rows, galaxies, images: np.ndarray) -> dict:
         "count": count,
         "galaxies": listed,
         "reach": reach,
+        "widest": round(widest),
     }
 
 

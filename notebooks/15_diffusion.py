@@ -173,7 +173,8 @@ plt.show()
 # Three tests. The noise in the corners has to be that of the target. The fluxes of the draws have to
 # differ from each other as the truth differs from them. And the truth has to be *one among the draws*: if
 # we sort the fluxes of all draws, the true one should be found at every rank equally often. A pile at both
-# ends means draws that are too much alike; a hill in the middle, draws that differ too much.
+# ends means draws that are too much alike; a hill in the middle, draws that differ too much; a slope,
+# draws whose light is off to one side.
 
 # %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-diffusion-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
 study.corner_noise(result)

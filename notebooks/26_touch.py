@@ -83,7 +83,8 @@ plt.close("all")
 #
 # The diffusion model does not answer with one image but with as many as one asks for, all from the
 # same source. Step through them. Where they agree the source fixes the answer; where they differ the
-# model admits that it does not know. The dots below count the light of each draw: a model that knows
+# model admits that it does not know: the last picture is bright where they differ most, in units of
+# the sky noise. The dots below count the light of each draw: a model that knows
 # how much it does not know scatters them around the truth. Draws that all lie on one side of it
 # share an error that no number of draws brings to light.
 

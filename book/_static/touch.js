@@ -137,7 +137,7 @@
       this.left = this.choice("Left picture", this.data.left);
       this.right = this.choice("Right picture", this.data.right);
       this.blink = this.button("Blink", () => this.toggle(this.blink, () => this.flip(), 700));
-      this.strip = ["Source", "Translation", "Truth", "Residual, r"].map((title) => this.picture(title));
+      this.strip = ["Source", "Translation", "Truth", "Residual, r, ±5 σ"].map((title) => this.picture(title));
       this.numbers = html("p", { class: "touch-numbers" });
       this.append(
         this.picker(() => this.show()),
@@ -204,7 +204,7 @@
       const name = this.data.layers[this.column(model)].label;
       const about = galaxy.numbers[model];
       const columns = ["source", model, "truth", `residual ${model}`];
-      const titles = ["Source", name, "Truth", "Residual, r"];
+      const titles = ["Source", name, "Truth", "Residual, r, ±5 σ"];
       this.strip.forEach((one, k) => {
         this.paint(one.canvas, this.galaxy, this.column(columns[k]), 0, `${titles[k]} of galaxy ${this.galaxy + 1}`);
         one.caption.textContent = titles[k];
@@ -226,7 +226,8 @@
         this.slider.input.value = this.draw;
         this.show();
       }, 450));
-      const titles = ["This draw", "Draw − mean, r", "Truth", "Source", "Mean of draws", "Spread, r"];
+      const spread = `Spread, r, to ${this.data.widest} σ`;
+      const titles = ["This draw", "Draw − mean, r, ±5 σ", "Truth", "Source", "Mean of draws", spread];
       this.views = titles.map((title) => this.picture(title));
       this.plot = html("div", { class: "touch-plot" });
       this.append(
