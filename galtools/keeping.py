@@ -5,7 +5,7 @@ estimator is retrained on as many galaxies as one asks for.
 """
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -19,65 +19,81 @@ from galtools.loop import Settings, describe
 from galtools.models import keeper
 from galtools.pairs import Pairs
 from galtools.redshift import Ensemble, Measure
-from galtools.translate import load_translations, once, translate
+from galtools.translate import once, translate
 
 R_BAND = 2
+CHAPTERS = {"cross": "11_residual", "forward": "35_directions"}  # of residual networks
+FEW = 256  # galaxies translated at a time
 SIZES = ("size", "ellipticity", "inner light", "outer light", "asymmetry")  # as `Measure` has them
 PRICES = {"chi": "residual", "flux": "bias of the flux", "blur": "blur"}
 MARGINS = {"chi": 1.05, "flux": 0.005, "blur": 0.05}  # share; share of the flux; arcsec
 
 
-def wrap(store: paths.Results, task: str, seed: int = 0) -> Path:
-    """Put the rule around the residual network of the book, once; return the file of weights."""
-    old = paths.need(store.weights(task, "residual", seed), "11_residual")
+def wrap(store: paths.Results, way: str, seed: int = 0) -> Path:
+    """Put the rule around a residual network of the book, once; return the file of weights.
+
+    The `way` is that of the network: "cross" in its own chapter, "forward" among the directions.
+    """
+    old = paths.need(store.weights(way, "residual", seed), CHAPTERS[way])
     learn = paths.need(store.data("train"), "01_two_surveys")
-    new = store.weights(task, "keeper", seed)
+    new = store.weights(way, "keeper", seed)
+    rows = keeper.spread_over(len(files.read_column(learn, "redshift")))
 
     def maker(path):
-        pairs = data.for_task(data.load(learn), task)
-        train.save_weights(path, keeper.around(train.load_weights(old), pairs))
+        around = keeper.around(train.load_weights(old), data.load(learn, rows))
+        train.save_weights(path, around)
 
     modules = ["galtools.keeping", *models.modules("keeper")]
-    manifest.make(new, maker, params={"task": task}, modules=modules, inputs=[old, learn])
+    manifest.make(new, maker, params={"way": way}, modules=modules, inputs=[old, learn])
     return new
 
 
-_read = lru_cache(maxsize=2)(data.load)  # several estimators learn from the same galaxies
+def translations(store: paths.Results, seed: int = 0) -> Path:
+    """Translate the test galaxies with a keeper, once, into the file of translations."""
+    path, test = store.translations("cross", "keeper", seed), store.data("test")
+    once(path, store.weights("cross", "keeper", seed), data.load, test, seed=seed)
+    return path
 
 
-def translations(store: paths.Results, task: str, seed: int = 0) -> np.ndarray:
-    """Translate the test galaxies with a keeper, once: for every chapter on fidelity, too."""
-    path, test = store.translations(task, "keeper", seed), store.data("test")
-    weights = store.weights(task, "keeper", seed)
-    once(path, weights, lambda file: data.for_task(data.load(file), task), test, seed=seed)
-    return load_translations(path)
+def translated(weights: Path, file: Path, count: int):
+    """Translate the first galaxies of a file; yield a few at a time."""
+    network = train.load_weights(weights)
+    last = min(count, len(files.read_column(file, "redshift")))
+    for first in range(0, last, FEW):
+        some = slice(first, min(first + FEW, last))
+        yield translate(network, data.load(file, some).source)
 
 
-def tuned(store, task, weights: Path, numbers, check: int, settings: Settings) -> dict:
-    """Let the frozen estimator of the target go on learning from translations, once.
+def tuned(store, seed: int, weights: Path, numbers, check: int, settings: Settings) -> dict:
+    """Let the frozen estimator of the target, of a seed, go on learning from translations, once.
 
     It sees as many galaxies of the training split as each of `numbers` says; the first `check` of
     the validation split fix its temperature. Returns {number: Ensemble}.
     """
-    start = redshifts.estimator_file(store, redshifts.SURVEY[task], settings.seed)
-    files = [store.data("train"), store.data("valid")]
+    start = redshifts.estimator_file(store, "CFHTLS", seed)
+    splits = [store.data("train"), store.data("valid")]
+    z_learn, z_check = (files.read_column(file, "redshift") for file in splits)
 
     @cache
-    def seen(file: Path, number: int):
-        pairs = data.for_task(_read(file), task)[slice(number)]
-        return translate(weights, pairs.source), pairs.redshift
+    def looked_at():
+        """What the networks see in all translations to learn from, and translations to check by."""
+        reader = Ensemble.load(start)
+        parts = [reader.see(x) for x in translated(weights, splits[0], max(numbers))]
+        seen = [torch.cat(column) for column in zip(*parts, strict=True)]
+        return seen, np.concatenate(list(translated(weights, splits[1], check)))
 
     def tune(number: int) -> Ensemble:
         def maker(new):
-            images, z = seen(files[0], max(numbers))
-            sets = images[:number], z[:number], *seen(files[1], check)
-            Ensemble.load(start).tuned(*sets, settings).save(new)
+            seen, valid = looked_at()
+            some = [column[:number] for column in seen]
+            sets = some, z_learn[:number], valid, z_check[:check]
+            Ensemble.load(start).tuned_on_seen(*sets, settings).save(new)
 
         path = weights.parent / f"redshift_{number}.safetensors"
         manifest.make(
             path, maker,
-            params={**describe(settings), "learn": number, "check": check, "task": task},
-            modules=["galtools.keeping"], inputs=[start, *files, weights], seed=settings.seed,
+            params={**describe(settings), "learn": number, "check": check},
+            modules=["galtools.keeping"], inputs=[start, *splits, weights], seed=settings.seed,
         )  # fmt: skip
         return Ensemble.load(path)
 
@@ -147,11 +163,11 @@ class Bench:
         )
 
     @classmethod
-    def open(cls, store, task, pairs, n_boot, seed=0) -> "Bench":
+    def open(cls, store, pairs, n_boot, seed=0) -> "Bench":
         """Read the estimators of both surveys, and judge the sources."""
-        surveys = ("SDSS", redshifts.SURVEY[task])
         reader, start = (
-            Ensemble.load(redshifts.estimator_file(store, survey, seed)) for survey in surveys
+            Ensemble.load(redshifts.estimator_file(store, survey, seed))
+            for survey in ("SDSS", "CFHTLS")
         )
         prior = information.prior(
             files.read_column(store.data("train"), "redshift"), start.grid.edges
@@ -161,18 +177,22 @@ class Bench:
         return bench
 
     def judge(self, images, ensemble: Ensemble | None = None) -> dict[str, np.ndarray]:
-        """Bits and errors dz of every galaxy, by the frozen estimator or another one."""
+        """Bits and errors dz of every galaxy, by the frozen estimator or another one.
+
+        Beside them those of its source, against which they count.
+        """
         ensemble = ensemble or self.start
         density, z = ensemble.predict(images), self.pairs.redshift.astype(float)
         found = redshifts.judge(density, z, ensemble.grid, self.prior, redshift.OUTLIER["SDSS"])
-        return {name: found[name][:, 0] for name in ("bits", "dz")}
+        found = {name: found[name][:, 0] for name in ("bits", "dz")}
+        return found | {f"source's {name}": values for name, values in self.source.items()}
 
     def scores(self, found) -> dict[str, intervals.Estimate]:
         """Share of the source's information, and sigma_MAD over the source's, with intervals."""
         arguments = self.n_boot, self.seed
         return {
-            "retained": share(found["bits"], self.source["bits"], *arguments),
-            "ratio": scatter_ratio(found["dz"], self.source["dz"], *arguments),
+            "retained": share(found["bits"], found["source's bits"], *arguments),
+            "ratio": scatter_ratio(found["dz"], found["source's dz"], *arguments),
         }
 
     def sheet(self, rows: dict, columns=("share retained", "σ / source's σ")) -> pd.DataFrame:
@@ -205,8 +225,11 @@ class Bench:
         scale = plots.FIELD / self.pairs.target.shape[-1]
         return price(self.pairs, plain, kept, scale, self.n_boot, self.seed)
 
-    def verdicts(self, found: dict, prices: dict, row: str) -> list[tuple]:
-        """Hold {protocol: what `judge` found} and prices against the goals."""
+    def verdicts(self, found: dict, prices: dict, k: int) -> list[dict]:
+        """Hold {protocol: what `judge` found} and prices of seed k against the goals.
+
+        Lines of a table as of `mapping.seeds`.
+        """
         tests = {
             f"retains 95 %, {protocol}": (self.scores(x)["retained"], (0.95, np.inf))
             for protocol, x in found.items()
@@ -220,7 +243,7 @@ class Bench:
                 (-np.inf, MARGINS[name]),
             )
         return [
-            (text, row, panels.with_interval(e.value, e.low, e.high), intervals.verdict(e, claim))
+            {"claim": text, "seed": k, **vars(e), "verdict": intervals.verdict(e, claim)}
             for text, (e, claim) in tests.items()
         ]
 
@@ -291,12 +314,10 @@ def shape_table(rows: dict[str, np.ndarray], noise, n_boot: int, seed: int = 0) 
 
 def other_reader(learn, rows: dict[str, np.ndarray], radius: float, seed: int = 0) -> dict:
     """Estimates by gradient boosting that learnt from original targets, for images of each row."""
-    features = {row: redshift.colours(images, radius) for row, images in rows.items()}
+    asked = np.stack([redshift.colours(images, radius) for images in rows.values()])
     known = redshift.colours(learn.target, radius)
-    return {
-        row: redshift.baselines(known, learn.redshift, x, seed)["boosting"]
-        for row, x in features.items()
-    }
+    found = redshift.baselines(known, learn.redshift, asked.reshape(-1, asked.shape[-1]), seed)
+    return dict(zip(rows, found["boosting"].reshape(len(rows), -1), strict=True))
 
 
 def colour_errors(pairs, rows: dict[str, np.ndarray], radius: float):

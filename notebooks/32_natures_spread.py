@@ -393,10 +393,12 @@ for way, name in zip(WAYS, ("latent", "rings"), strict=True):
 # Of the variance of the redshift that is read from CFHTLS images, the noise of CFHTLS makes
 # {glue:text}`spread_noise` per cent and galaxies that look alike at most {glue:text}`spread_estimate`
 # per cent, which is a standard deviation of {glue:text}`spread_estimate_size:.4f` in redshift. Of the
-# true redshift, look-alikes leave open {glue:text}`spread_truth` per cent
-# ({glue:text}`spread_truth_size:.4f`). No translator can undercut these: it is what a perfect one, asked
-# for one image, gets wrong. Neighbours in the latent space are {glue:text}`spread_near_latent:.1f`
-# times as far apart as two images of one galaxy, in the rings {glue:text}`spread_near_rings:.1f` times.
+# true redshift, look-alikes leave open at most {glue:text}`spread_truth` per cent
+# ({glue:text}`spread_truth_size:.4f`). The noise no translator can foresee, however good it is. What
+# look-alikes leave open is an upper limit: a perfect translator reads all of its source, and is off by
+# this much at most. It would be the unavoidable error itself if the neighbours were as near as two
+# images of one galaxy; in the latent space they are {glue:text}`spread_near_latent:.1f` times as far
+# apart, in the rings {glue:text}`spread_near_rings:.1f` times.
 #
 # The exact posterior given five fluxes of SDSS as it is rests on {glue:text}`spread_real:.0f` galaxies
 # in the median, {glue:text}`spread_real_share:.0f` per cent of the galaxies reach the least size: it is

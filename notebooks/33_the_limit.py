@@ -374,9 +374,8 @@ glue("limit_apart", words["… if all parts of a galaxy are told apart"], displa
 #
 # Of the loss of the translators in bits, nature takes {glue:text}`limit_nature` if total light is all
 # that anybody reads, and at most {glue:text}`limit_nature_most` if all parts are; the reader
-# {glue:text}`limit_reader`; and the model from {glue:text}`limit_best_loss`
-# ({glue:text}`limit_best`) to {glue:text}`limit_worst_loss` ({glue:text}`limit_worst`), all of seed 0. An
-# interval that holds zero says that no such loss was found, and one below zero cannot be a loss. All
+# {glue:text}`limit_reader`; and the model {glue:text}`limit_best_loss` by {glue:text}`limit_best`, the
+# best of them, and {glue:text}`limit_worst_loss` by {glue:text}`limit_worst`, all of seed 0. An interval that holds zero says that no such loss was found, and one below zero cannot be a loss. All
 # this on {glue:text}`limit_n` galaxies that every way could judge, {glue:text}`limit_refused_sdss` (SDSS)
 # and {glue:text}`limit_refused_cfhtls` (CFHTLS) having been refused; the tables above say which of the
 # differences are larger than chance for both seeds.

@@ -56,3 +56,27 @@ def test_a_direction_is_learnt_once_and_translates_its_own_way(looks, tmp_path):
     assert made[0]["made"] == made[1]["made"] and made[0]["key"] == made[1]["key"]
     deep = data.load(looks[0]).target
     assert translate.translate(tmp_path / "w.safetensors", deep).shape == deep.shape
+
+
+def test_all_directions_learn_from_the_same_galaxies(looks, tmp_path):
+    few = tmp_path / "few.h5"
+    data.save(data.load(looks[1], slice(5)), few)
+    for direction in directions.DIRECTIONS:
+        assert len(directions.pairs_of(direction, looks[0], few)) == 5
+
+
+def test_a_few_galaxies_at_a_time_are_asked_what_all_would_be(looks, monkeypatch):
+    first, second = map(data.load, looks)
+
+    def ways(pairs):
+        return {"as it is": pairs.source, "doubled": 2 * pairs.source}
+
+    def ask(way, images, pairs, again):
+        return {"gain": (images - again.source).sum((2, 3)), "number": pairs.catalogue["galaxy"]}
+
+    monkeypatch.setattr(directions, "FEW", 3)
+    found = directions.along(ways, ask, *looks)
+    assert set(found) == {(w, n) for w in ("as it is", "doubled") for n in ("gain", "number")}
+    expected = (2 * first.source - second.source).sum((2, 3))
+    np.testing.assert_allclose(found["doubled", "gain"], expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(found["as it is", "number"], first.catalogue["galaxy"])

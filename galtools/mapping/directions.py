@@ -11,10 +11,12 @@ import torch
 
 from galtools import data, manifest, models, simulate, train
 from galtools.errors import GaltoolsError
+from galtools.fidelity.files import read_column
 from galtools.loop import Settings, best_device
 from galtools.pairs import Pairs
 
 DIRECTIONS = ("forward", "reverse", "reobserve")
+FEW = 256  # galaxies whose images are in memory at a time
 
 
 def swapped(pairs: Pairs) -> Pairs:
@@ -46,20 +48,21 @@ def simulated(path: Path, options: dict) -> Path:
 def pairs_of(direction: str, first: Path, second: Path) -> Pairs:
     """Read the pairs of a direction from the files of the first and the second observation.
 
-    The second file may stop early: the galaxies that were observed once only are left out.
+    The second file may stop early: whatever the direction, the galaxies that were observed once
+    only are left out.
     """
     if direction not in DIRECTIONS:
         raise GaltoolsError(f"unknown direction {direction!r}: choose {', '.join(DIRECTIONS)}")
-    pairs = _read(first)
+    pairs = _read(first, len(read_column(second, "redshift")))
     if direction == "reverse":
         return swapped(pairs)
-    if direction == "forward":
-        return pairs
-    again = _read(second)
-    return reobserved(pairs[: len(again)], again)
+    return pairs if direction == "forward" else reobserved(pairs, _read(second, None))
 
 
-_read = lru_cache(maxsize=4)(data.load)  # several directions learn from the same files
+@lru_cache(maxsize=4)
+def _read(file: Path, count: int | None) -> Pairs:
+    """Read the first galaxies of a file; several directions learn from the same ones."""
+    return data.load(file, slice(count))
 
 
 def learn(path: Path, direction: str, build: dict, settings: Settings, files: dict) -> dict:
@@ -82,3 +85,19 @@ def learn(path: Path, direction: str, build: dict, settings: Settings, files: di
         modules=[*models.modules(build["name"]), "galtools.mapping.directions"],
         inputs=[*files["train"], *files["valid"]], seed=settings.seed, device=best_device(),
     )  # fmt: skip
+
+
+def along(ways, ask, *files: Path, rows=slice(None)) -> dict:
+    """Ask something of galaxies on several ways, `FEW` at a time: {(way, name): (n, ...)}.
+
+    `files` hold the same galaxies, of which `rows` count. ``ways(pairs)`` sends those of the first
+    file on all ways, {way: images}; ``ask(way, images, *pairs)`` measures what comes, {name: (n,
+    ...)}.
+    """
+    parts, numbers = {}, np.arange(len(read_column(files[0], "redshift")))[rows]
+    for start in range(0, len(numbers), FEW):
+        pairs = [data.load(file, numbers[start : start + FEW]) for file in files]
+        for way, images in ways(pairs[0]).items():
+            for name, values in ask(way, images, *pairs).items():
+                parts.setdefault((way, name), []).append(values)
+    return {key: np.concatenate(each) for key, each in parts.items()}

@@ -95,8 +95,7 @@ def _noise(pairs_file) -> np.ndarray:
 def trained(weights, translations):
     """Return the file of translations if a model's chapter has been run, or say which to run."""
     model = _model(weights)
-    notebook = next((file.stem for file in paths.NOTEBOOKS.glob(f"1?_{model}.py")), model)
-    return paths.need(paths.need(weights, notebook) and translations, notebook)
+    return paths.need_of(weights, model) and paths.need_of(translations, model)
 
 
 def kept(path, translations, test_file) -> dict[str, np.ndarray]:
@@ -150,10 +149,15 @@ def of_looks(path, weights, files) -> np.ndarray:
     return make(path, parts, scale, modules, [weights, *files], {"looks": len(files)})["draws"]
 
 
-def seen(pairs_file, rows=None) -> tuple[np.ndarray, np.ndarray]:
+def seen(pairs_file, rows=slice(None)) -> tuple[np.ndarray, np.ndarray]:
     """Measures (n, 12) of the true target images of a file, and the redshifts (n,)."""
-    pairs = data.load(pairs_file, rows)
-    return measure(pairs.target, data.side(pairs_file, "target").pixel_scale), pairs.redshift
+    scale = data.side(pairs_file, "target").pixel_scale
+
+    def ask(_, images, __):
+        return {"measures": measure(images, scale)}
+
+    found = directions.along(lambda pairs: {"target": pairs.target}, ask, pairs_file, rows=rows)
+    return found["target", "measures"], read_column(pairs_file, "redshift")[rows]
 
 
 class Reader:

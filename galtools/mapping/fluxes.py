@@ -19,7 +19,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from galtools.errors import GaltoolsError
 from galtools.fidelity import peaks
 
-FOLDS = 5
+FOLDS = 3
 SMALLEST = 1e-3  # of the errors whose logarithm gives the width: a perfect guess is luck
 FACTORS = np.linspace(0.6, 3.6, 31)  # c
 TAILS = (3, 5, 10, 30)  # nu

@@ -28,6 +28,7 @@ from torch import nn
 from galtools.errors import GaltoolsError
 from galtools.models import build, register
 from galtools.models.residual import Residual
+from galtools.stretch import regrid
 
 CIRCLES = (0.025, 0.05, 0.1, 0.2, 0.3)  # radii in stamps
 ROUNDS = 2  # of gains
@@ -171,7 +172,7 @@ class Keeper(Residual):
     @torch.no_grad()
     def prepare(self, pairs) -> None:
         """Fit the rule to training pairs, as the network sees them."""
-        some = np.linspace(0, len(pairs.source) - 1, min(ENOUGH, len(pairs.source))).astype(int)
+        some = spread_over(len(pairs.source))
         rows = np.array_split(some, -(-len(some) // CHUNK))
         scaling, like = self.scaling, self.rule.matrix
         parts = (
@@ -184,7 +185,7 @@ class Keeper(Residual):
 
     def regridded(self, source: torch.Tensor) -> torch.Tensor:
         """Source images in nanomaggies on the target's grid."""
-        return self.scaling.source.inverse(self.scaling.enter(source))
+        return regrid(source, self.scaling.size, self.scaling.step)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Draw with the network; in a whole stamp, put the light right.
@@ -197,6 +198,11 @@ class Keeper(Residual):
         source, target = self.scaling.source, self.scaling.target
         wanted = self.rule.predict(source.inverse(x))
         return target.forward(self.rule.correct(target.inverse(drawn), wanted, self.rounds))
+
+
+def spread_over(count: int) -> np.ndarray:
+    """Rows of at most `ENOUGH` of so many galaxies, evenly chosen: these fix the rule."""
+    return np.linspace(0, count - 1, min(ENOUGH, count)).astype(int)
 
 
 def around(network: Residual, pairs) -> Keeper:

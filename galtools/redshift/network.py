@@ -292,9 +292,19 @@ class Ensemble:
 
     def tuned(self, images, z, valid_images, valid_z, settings: Settings) -> "Ensemble":
         """Copy of the ensemble that went on learning from other images, calibrated anew."""
+        return self.tuned_on_seen(self.see(images), z, valid_images, valid_z, settings)
+
+    def see(self, images) -> list[torch.Tensor]:
+        """Measured numbers and pictures of images, which take less memory than the images."""
+        check(self.networks[0], images)
+        device = loop.best_device()
+        return as_seen(self.networks[0].to(device), images, device)
+
+    def tuned_on_seen(self, seen, z, valid_images, valid_z, settings: Settings) -> "Ensemble":
+        """Like `tuned`, by what was seen in the images: it can be put together part by part."""
         networks = copy.deepcopy(self.networks)
         own = [_of_member(settings, k) for k in range(len(networks))]
-        _train_all(networks, images, z, None, own, tune=True)
+        train_on_seen(networks, seen, z, own, tune=True)
         return Ensemble(networks).calibrate(valid_images, valid_z)
 
     def save(self, path) -> None:
@@ -315,7 +325,7 @@ class Ensemble:
 
     @classmethod
     def load(cls, path) -> "Ensemble":
-        """Read what `save` wrote."""
+        """Read what `save` wrote, onto the GPU if there is one."""
         tensors, about = checkpoint.load(path)
         networks = []
         for k, stretch in enumerate(about["stretches"]):
@@ -323,7 +333,7 @@ class Ensemble:
             network.load_state_dict(checkpoint.select(tensors, str(k)))
             kind, softening, scale = (stretch[name] for name in ("kind", "softening", "scale"))
             network.stretch = Stretch(kind, tuple(softening), tuple(scale))
-            networks.append(network.eval())
+            networks.append(network.to(loop.best_device()).eval())
         return cls(networks, about["temperature"])
 
 
