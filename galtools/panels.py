@@ -10,6 +10,13 @@ from galtools import manifest, plots
 from galtools.fidelity import intervals
 from galtools.surveys import BANDS
 
+NAMES = {
+    "gini": "Gini",
+    "m20": "M20",
+    "half_light_radius": "half-light radius",
+    "petrosian_radius": "Petrosian radius",
+    "sersic_index": "Sersic index",
+}  # of quantities that are not written as they are called in tables
 COLOURS = tuple(f"{a}-{b}" for a, b in pairwise(BANDS))
 
 
@@ -116,7 +123,7 @@ def quantity_strips(table, names, statistics, rows, height=4.6):
             marker = plots.MODEL_MARKER.get(row, "o")
             ax.errorbar(part.value, y, xerr=error, ls="none", marker=marker, ms=5, **style)
         ax.set(xlabel=label, yticks=range(len(names)))
-    axes[0, 0].set_yticklabels([name.replace("_", " ") for name in names])
+    axes[0, 0].set_yticklabels([NAMES.get(name, name.replace("_", " ")) for name in names])
     axes[0, 0].invert_yaxis()
     shared_legend(fig, axes.flat[0])
     return fig
