@@ -1,6 +1,7 @@
 """Where every artefact lives. No other module joins a folder name."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -26,7 +27,7 @@ def profile_values(profile: str, notebook: str) -> dict:
     """Parameters that a profile changes in a notebook, from workflow/<profile>.yaml."""
     file = WORKFLOW / f"{check_profile(profile)}.yaml"
     try:
-        return (yaml.safe_load(file.read_text()) or {}).get(notebook) or {}
+        return {**(_parsed(file.read_text()).get(notebook) or {})}
     except FileNotFoundError:
         raise GaltoolsError(
             f"{file} is missing: install galtools out of its repository, `pip install -e .`"
@@ -34,6 +35,12 @@ def profile_values(profile: str, notebook: str) -> dict:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1
         raise GaltoolsError(f"workflow/{file.name}, line {line}: {error.problem}") from error
+
+
+@cache
+def _parsed(text: str) -> dict:
+    """Content of a profile, parsed once: a grid asks for it at every run."""
+    return yaml.safe_load(text) or {}
 
 
 @dataclass(frozen=True)

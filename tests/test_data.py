@@ -94,7 +94,7 @@ pixels = arrays(np.float32, (2, 5, 3, 3), elements=st.one_of(finite, st.just(np.
 sigmas = arrays(np.float32, (2, 5), elements=st.sampled_from([np.nan, 0, -1, 1e-3, 1, np.inf]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(pixels, sigmas)
 def test_pack_and_unpack_are_inverse_whatever_the_noise(images, noise):
     step = packing.quantum(images, noise)
@@ -282,7 +282,7 @@ def test_foreign_hdf5_is_refused(path):
         data.load(path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_whatever_is_broken_a_file_is_read_or_refused(tmp_path_factory, draw):
     """Random bytes anywhere in a file never end in another error than ours."""

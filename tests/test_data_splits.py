@@ -41,7 +41,7 @@ def test_fractions_are_met_within_the_scatter_of_cells():
         assert np.mean(names == name) == pytest.approx(share, abs=4 * 0.0085)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.randoms(use_true_random=False), st.integers(0, 5))
 def test_order_does_not_matter(random, seed):
     ra, dec = field(100, seed)

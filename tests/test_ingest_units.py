@@ -20,7 +20,6 @@ from galtools.surveys import CFHTLS, SDSS
 flux = arrays(np.float64, (2, 5, 2, 2), elements=st.floats(-1e5, 1e5))
 
 
-@settings(deadline=None)
 @given(flux, st.floats(20, 32))
 def test_zero_points_invert(image, zero_point):
     counts = units.nanomaggies_to_counts(image, zero_point)
@@ -29,7 +28,6 @@ def test_zero_points_invert(image, zero_point):
     np.testing.assert_allclose(back, image, rtol=1e-12, atol=1e-300)
 
 
-@settings(deadline=None)
 @given(flux)
 def test_luptitudes_invert(image):
     back = units.luptitudes_to_nanomaggies(units.nanomaggies_to_luptitudes(image))
@@ -55,7 +53,7 @@ def stamps(n=3, survey=SDSS, **columns):
     return Stamps(images, np.ones((n, 5), np.float32), table, describe(images, survey, 0.396))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=15)
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
 def test_reddening_inverts(ebv):
     before = stamps(ebv=ebv)
@@ -128,7 +126,7 @@ def test_flags_of_both_sides_are_kept():
     assert words == ["SATURATED, BLANK", "BLANK"]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.floats(0.5, 5))
 def test_matching_agrees_with_brute_force(seed, radius):
     rng = np.random.default_rng(seed)

@@ -42,7 +42,7 @@ def test_crps_of_a_gaussian_is_the_closed_form():
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=5, max_size=5), st.floats(0, 0.3999))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_crps_is_the_integral_it_stands_for(weights, z):
     grid = Grid(bins=5)
     density = np.array([weights]) / sum(weights)

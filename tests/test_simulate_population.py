@@ -73,7 +73,7 @@ def test_parts_of_a_spectrum_do_what_they_say():
 
 def test_sampling_follows_the_luminosity_function():
     """Magnitudes of red galaxies at one redshift against the Schechter function itself."""
-    uniform = np.random.default_rng(2).random((200_000, 2))
+    uniform = np.random.default_rng(2).random((100_000, 2))
     red, redshift, magnitude = population.draw_sample(17.8, uniform)
     near = red & (np.abs(redshift - 0.1) < 0.004)
     edges = np.linspace(15.5, 17.8, 9)
@@ -119,7 +119,7 @@ def test_faint_red_galaxies_have_the_colours_of_real_ones():
     Tolerances are those of the main sample, and .02 mag more as the real ones do not fill their
     bins alike (their median redshift is .01 off, and g - r grows by 2 mag per unit redshift).
     """
-    physics = population.draw(0, range(30000), anchors.FAINT_LIMIT)
+    physics = population.draw(0, range(20000), anchors.FAINT_LIMIT)
     redshift, r = physics["redshift"], physics["r_magnitude"]
     true = 22.5 - 2.5 * np.log10(population.normalised_fluxes(SDSS.filters, physics, redshift, r))
     for bin in anchors.FAINT_RED:

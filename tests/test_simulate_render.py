@@ -209,7 +209,7 @@ def test_flux_gradient_is_the_image_of_unit_flux():
 
 def test_components_of_a_galaxy_add_up_to_its_magnitude_and_stay_positive():
     """Everything but neighbours and companions sums to the total; no pixel is clearly negative."""
-    sky, truth, seen = simulated(64)
+    sky, truth, seen = simulated(24)
     slots = sky.flux.shape[-1]
     own = [0, 2, slots - 3, slots - 2, slots - 1]
     np.testing.assert_allclose(sky.flux[..., own].sum(-1), truth["total"], rtol=1e-4)

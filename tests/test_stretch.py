@@ -16,7 +16,7 @@ positive = st.lists(st.floats(1e-3, 10), min_size=3, max_size=3)
 
 @pytest.mark.parametrize("kind", CURVES)
 @given(images=fluxes, softening=positive, scale=positive)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_inverse_undoes_forward(kind, images, softening, scale):
     stretch = Stretch(kind, tuple(softening), tuple(scale))
     x = torch.tensor(images)

@@ -136,6 +136,12 @@ def code_cells(text: str) -> tuple[str, ...]:
     return tuple(cell.source for cell in cells if cell.cell_type == "code")
 
 
+@cache
+def parameterised(text: str, path: Path):
+    """The notebook whose parameters are asked for; each text is parsed once."""
+    return papermill_io.read_percent(text, path)
+
+
 def plain_python(cell: str) -> str:
     """Blank out IPython magics, which Python's own parser does not know."""
     return re.sub(r"(?m)^\s*[%!].*$", "pass", cell)
@@ -189,7 +195,7 @@ def story(run: Run, runs: dict[str, Run]) -> dict:
 
 def full_values(run: Run) -> dict:
     """Value of every parameter of a run, but for the profile and the folder of results."""
-    book = papermill_io.read_percent(read_text(run.source), run.source)
+    book = parameterised(read_text(run.source), run.source)
     known = {p.name: ast.literal_eval(p.default) for p in papermill_io.known_parameters(book)}
     given = papermill_io.complete(book, {**run.parameters, "profile": run.profile})
     values = {**known, **given}
