@@ -5,7 +5,7 @@ estimator is retrained on as many galaxies as one asks for.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -23,7 +23,7 @@ from galtools.translate import once, translate
 
 R_BAND = 2
 CHAPTERS = {"cross": "11_residual", "forward": "35_directions"}  # of residual networks
-FEW = 256  # galaxies translated at a time
+FEW = 64  # galaxies at a time
 SIZES = ("size", "ellipticity", "inner light", "outer light", "asymmetry")  # as `Measure` has them
 PRICES = {"chi": "residual", "flux": "bias of the flux", "blur": "blur"}
 MARGINS = {"chi": 1.05, "flux": 0.005, "blur": 0.05}  # share; share of the flux; arcsec
@@ -37,15 +37,19 @@ def wrap(store: paths.Results, way: str, seed: int = 0) -> Path:
     old = paths.need(store.weights(way, "residual", seed), CHAPTERS[way])
     learn = paths.need(store.data("train"), "01_two_surveys")
     new = store.weights(way, "keeper", seed)
-    rows = keeper.spread_over(len(files.read_column(learn, "redshift")))
 
     def maker(path):
-        around = keeper.around(train.load_weights(old), data.load(learn, rows))
-        train.save_weights(path, around)
+        train.save_weights(path, keeper.around(train.load_weights(old), training(learn)))
 
     modules = ["galtools.keeping", *models.modules("keeper")]
     manifest.make(new, maker, params={"way": way}, modules=modules, inputs=[old, learn])
     return new
+
+
+@lru_cache(maxsize=1)
+def training(file: Path) -> Pairs:
+    """Read the training pairs that fix the rule; all rules are learnt from the same ones."""
+    return data.load(file, keeper.spread_over(len(files.read_column(file, "redshift"))))
 
 
 def translations(store: paths.Results, seed: int = 0) -> Path:
@@ -125,17 +129,22 @@ def ablation(weights: Path, pairs, source, plain, changes: dict[str, dict]) -> d
             other.scaling = base.scaling
             other.prepare(pairs[slice(change.get("galaxies"))])
             rule = other.rule
-        with torch.no_grad():
-            found[name] = rule.correct(y, rule.predict(x), rounds).numpy()
+        found[name] = corrected(rule, x, y, rounds)
     return found
+
+
+@torch.no_grad()
+def corrected(rule, source, images, rounds: int) -> np.ndarray:
+    """Put the light of images right, a few at a time; both in nanomaggies on the target's grid."""
+    parts = zip(source.split(FEW), images.split(FEW), strict=True)
+    return torch.cat([rule.correct(y, rule.predict(x), rounds) for x, y in parts]).numpy()
 
 
 def ruled(weights: Path, source: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Put the light of anybody's translations right, by the rule of a keeper."""
     network = train.load_weights(weights)
-    with torch.no_grad():
-        wanted = network.rule.predict(network.regridded(torch.as_tensor(source)))
-        return network.rule.correct(torch.as_tensor(images), wanted, network.rounds).numpy()
+    x = network.regridded(torch.as_tensor(source))
+    return corrected(network.rule, x, torch.as_tensor(images), network.rounds)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from galtools import data, keeping, panels, paths, plots, redshift_panels, trans
 from galtools.fidelity import files, intervals
 from galtools.loop import Settings
 from galtools.mapping import seeds as seeds_agree
-from galtools.models.keeper import CIRCLES, ENOUGH, ROUNDS
+from galtools.models.keeper import CIRCLES, ROUNDS
 
 plots.use_style()
 
@@ -112,8 +112,10 @@ print(
 )
 
 # %%
-alone = {k: keeping.without(weights) for k, weights in kept.items()}
-plain = {k: translate.translate(network, looks[k].source) for k, network in alone.items()}
+first = paths.need_of(store.translations("cross", "residual", seed), "residual")
+plain = {seed: files.open_images(first)[:n_test]}  # the chapter on this network kept them
+second = keeping.without(kept[seed + 1])
+plain[seed + 1] = translate.translate(second, looks[seed + 1].source)
 drawn = {k: keeping.ruled(kept[k], looks[k].source, images) for k, images in plain.items()}
 keeping.translations(store, seed)  # of all test galaxies, for the chapters on fidelity
 
@@ -210,7 +212,7 @@ changes = {
     "rule from 100 galaxies": {"galaxies": 100},
     "the whole rule": {},
 }
-pairs = data.load(store.data("train"), slice(ENOUGH))
+pairs = keeping.training(store.data("train"))
 shown = keeping.ablation(kept[seed], pairs, test.source, plain[seed], changes)
 
 # %% tags=["hide-input"]
