@@ -23,6 +23,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from astropy.modeling.models import Sersic2D
 from myst_nb import glue
 
@@ -114,12 +115,41 @@ fig.suptitle(f"{n} test galaxies, {band} band", fontsize=11)
 plt.show()
 
 # %% [markdown]
+# ## The population
+#
+# Forget which galaxy is which, and look at all of them together: the same quantity as a
+# distribution, one for each kind of image. Is the population of translated galaxies the one that
+# the target survey sees?
+
+# %% mystnb={"figure": {"caption": "Distributions over the same galaxies in every rendering: smoothed (violins), with their quartiles (dashes). Black lines: median and quartiles of the target images.", "name": "fig-morphology-distributions"}, "image": {"alt": "Four panels, each with one violin per kind of image: concentration, asymmetry, Gini and M20."}} tags=["hide-input"]
+quantities = {
+    "concentration": "concentration",
+    "asymmetry": "asymmetry",
+    "gini": "Gini",
+    "m20": "M20",
+}
+people = pd.concat([by_row[row] for row in ["truth", *compared]], ignore_index=True)
+people["image"] = people.row.map(lambda row: plots.MODEL_NAME.get(row, row))
+tints = {plots.MODEL_NAME.get(row, row): plots.MODEL_COLOUR.get(row) for row in by_row}
+style = {"hue": "image", "palette": tints, "saturation": 1, "linewidth": 1, "alpha": 0.6}
+fig, axes = plt.subplots(2, 2, figsize=(plots.WIDTH, 6.0), sharey=True)
+for ax, (name, label) in zip(axes.flat, quantities.items(), strict=True):
+    sns.violinplot(people, x=name, y="image", inner="quart", cut=0, ax=ax, **style)
+    for level in by_row["truth"][name].quantile([0.25, 0.5, 0.75]):
+        ax.axvline(level, color="black", linewidth=0.8, zorder=0)
+    ax.set(xlabel=label, ylabel="")
+fig.suptitle(f"{n} test galaxies, {band} band", fontsize=11)
+plt.show()
+
+# %% [markdown]
 # ## Numbers
 #
 # For each quantity: the median error (**bias**), its robust **scatter**, the **correlation** over
 # galaxies, and the share of **catastrophic** errors, larger than the spread of the whole
 # population: there, guessing the typical galaxy would have done as well. As distributions: the
-# **Wasserstein** distance in units of that spread, and the **KS** distance.
+# **Wasserstein** distance, how far the galaxies would have to be moved on average to turn one
+# distribution into the other, in units of that spread, and the **KS** distance, the largest
+# difference between the shares of galaxies below any one value.
 
 # %%
 table = pd.concat(

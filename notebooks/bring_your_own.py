@@ -48,12 +48,14 @@ profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the 
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
 truth: str = ""  # file of true images (npz, npy, HDF5, FITS); empty for the demonstration
+truth_name: str = ""  # which of its arrays, if not truth, target, images or data
 translations: str = ""  # file of translated images, same galaxies, same order
 source: str = ""  # file of the images that were translated; may stay empty
 redshifts: str = ""  # file with one redshift a line; else looked for beside the truth
 name: str = "My translator"  # what to call it
 bands: str = "ugriz"  # the bands of the images, in their order
-pixel_scale: float = 0.396  # arcsec per pixel
+pixel_scale: float = 0.0  # arcsec per pixel; 0: that of the survey with stamps of this size
+psf_fwhm: float = 0.0  # seeing of the truth in arcsec, for the morphology; 0: an assumption
 morphology: int = 60  # galaxies that statmorph measures; 0 for none
 n_boot: int = 400  # resamples of the galaxies behind each interval
 n_demo: int = 300  # galaxies of the demonstration
@@ -66,6 +68,11 @@ n_demo: int = 300  # galaxies of the demonstration
 # forget it, the card says so instead of measuring nonsense. Galaxies and bands must be in the same
 # order in both files. Pixels that are no numbers cost the galaxy its place in that band, and are
 # counted. Only the truth and the translations are needed: whatever else is missing is listed.
+#
+# One file may hold both: in an npz with the arrays `truth`, `translated` and `redshift`, give its
+# name for `truth` and for `translations`. To judge a translator of this book's test galaxies give
+# `results/quick/data/test.h5` as `truth`, and as `source` too; for images translated within SDSS
+# set `truth_name` to `source`.
 
 
 # %% tags=["hide-input"]
@@ -86,11 +93,12 @@ def demonstration(n: int, seed: int):
 if bool(truth) != bool(translations):
     raise GaltoolsError("hand in both truth and translations, or neither for the demonstration")
 if truth:
-    true_images, made_images = files.open_images(truth), files.open_images(translations)
+    true_images = files.open_images(truth, truth_name, files.TRUTH)
+    made_images = files.open_images(translations, names=files.TRANSLATED)
     z = files.read_numbers(redshifts) if redshifts else files.read_column(truth, "redshift")
 else:
     true_images, made_images, z = demonstration(n_demo, seed)
-before = files.open_images(source) if source else None
+before = files.open_images(source, names=files.SOURCE) if source else None
 
 # %% [markdown]
 # ## The card
@@ -101,7 +109,8 @@ before = files.open_images(source) if source else None
 # %% tags=["remove-stderr"]
 card = scorecard.card(
     true_images, made_images, before, z, name=name, bands=tuple(bands),
-    pixel_scale=pixel_scale, morphology=morphology, n_boot=n_boot, seed=seed,
+    pixel_scale=pixel_scale or None, psf_fwhm=psf_fwhm or None, morphology=morphology,
+    n_boot=n_boot, seed=seed,
 )  # fmt: skip
 
 # %% mystnb={"figure": {"caption": "How close the pixels come to the truth, per band, with 95 % intervals over galaxies.", "name": "fig-own-pixels"}, "image": {"alt": "Four panels of pixel metrics against band."}} tags=["hide-input"]
@@ -144,6 +153,7 @@ inputs = [Path(file) for file in (truth, translations, source, redshifts) if fil
 slug = re.sub(r"\W+", "_", name.lower()).strip("_") or "translator"
 saved = paths.Results(results, profile).table(f"card_{slug}")
 about = {"name": name, "bands": bands, "scale": pixel_scale, "n_boot": n_boot, "demo": n_demo}
+about |= {"side": truth_name, "psf": psf_fwhm}
 for ending in (".json", ".html", ".csv"):
     manifest.make(
         saved.with_suffix(ending), card.save, params={**about, "morphology": morphology},

@@ -6,8 +6,9 @@ import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
+from blobs import blobs
 
-from galtools import fidelity
+from galtools import data, fidelity
 from galtools.errors import GaltoolsError
 from galtools.fidelity import files, scorecard
 
@@ -181,6 +182,10 @@ def test_odd_galaxies_are_flagged_counted_and_never_divide_by_zero(sample):
     assert card.get("rmse", "r").n == N - 4 and card.get("correlation", "g").n == N - 5
     text = " ".join(card.notes)
     assert "NaN borders" in text and "constant image" in text and "no positive flux" in text
+    assert "crop all images, images[..., 2:-2, 2:-2]" in text
+    assert not short(truth[..., 2:-2, 2:-2], translated[..., 2:-2, 2:-2]).get("broken", "r").value
+    translated[0, 0, 16, 16] = np.nan
+    assert "weights that are zero there" in " ".join(short(truth, translated).notes)
 
 
 def test_constant_and_empty_samples_do_not_crash():
@@ -246,6 +251,29 @@ def test_images_from_every_kind_of_file(sample, tmp_path):
     assert files.read_column(tmp_path / "a.h5", "redshift") is None
     lazy = files.open_images(tmp_path / "a.h5")
     assert short(lazy, lazy).get("rmse", "r").value == 0
+
+
+def test_one_file_may_hold_truth_translation_and_source(sample, tmp_path):
+    truth, translated, _ = sample
+    np.savez(tmp_path / "all.npz", translated=translated, truth=truth, source=-truth)
+    for names, images in (
+        (files.TRUTH, truth), (files.TRANSLATED, translated), (files.SOURCE, -truth)
+    ):  # fmt: skip
+        found = files.open_images(tmp_path / "all.npz", names=names)
+        np.testing.assert_array_equal(found[:2], images[:2])
+    picked = files.open_images(tmp_path / "all.npz", "source", files.TRUTH)
+    np.testing.assert_array_equal(picked[:2], -truth[:2])
+    assert any("one file twice" in note for note in short(truth, truth).notes)
+    assert not any("one file twice" in note for note in short(truth, translated).notes)
+
+
+def test_the_source_of_a_file_of_pairs_is_not_its_target(tmp_path):
+    pairs = blobs(n=3)
+    data.save(pairs, tmp_path / "test.h5")
+    for names, images in ((files.TRUTH, pairs.target), (files.SOURCE, pairs.source)):
+        found = files.open_images(tmp_path / "test.h5", names=names)[:]
+        np.testing.assert_allclose(found, images, atol=0.5 * np.abs(pairs.noise).max())
+    assert np.abs(pairs.target - pairs.source).max() > 2 * np.abs(pairs.noise).max()
 
 
 def test_redshifts_from_a_text_file(tmp_path):

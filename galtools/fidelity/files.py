@@ -15,7 +15,10 @@ from astropy.io import fits
 
 from galtools.errors import GaltoolsError
 
-NAMES = ("images", "translated", "truth", "target", "data")  # looked for first, in this order
+TRUTH = ("truth", "target", "images", "data")  # what is looked for, in this order
+TRANSLATED = ("translated", "translations", "images", "data")
+SOURCE = ("source", "images", "data")
+NAMES = ("images", "translated", "truth", "target", "data")
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,11 @@ class Stack:
         return self.read(rows)
 
 
-def open_images(path, name: str | None = None) -> Stack:
+def open_images(path, name: str | None = None, names=NAMES) -> Stack:
     """Open the images of a file; `name` picks a data set, an array or a FITS extension by name.
 
-    From a file of pairs, `name` is "source" or "target" (the default).
+    From a file of pairs, `name` is "source" or "target" (the default). Without a `name`, the first
+    of `names` that there is: a file may hold the truth and its translation.
     """
     path = Path(path)
     if not path.is_file():
@@ -45,7 +49,7 @@ def open_images(path, name: str | None = None) -> Stack:
     readers = {".npz": _npz, ".npy": _npy, ".fits": _fits, ".fit": _fits}
     reader = readers.get(path.suffix.lower(), _hdf5)
     try:
-        stack = reader(path, name)
+        stack = reader(path, name or None, names)
     except GaltoolsError:
         raise
     except Exception as error:  # a stranger's bytes can break the parser anywhere
@@ -56,12 +60,12 @@ def open_images(path, name: str | None = None) -> Stack:
     return stack
 
 
-def _choose(found: dict[str, int], name: str | None, path: Path) -> str:
+def _choose(found: dict[str, int], name: str | None, names, path: Path) -> str:
     """Name the data set that holds the images; `found` maps names to numbers of axes."""
     if name is not None and name in found:
         return name
     stacks = [key for key, axes in found.items() if axes in (4, 5)]
-    preferred = [key for key in NAMES if key in stacks] if name is None else []
+    preferred = [key for key in names if key in stacks] if name is None else []
     if preferred or (name is None and len(stacks) == 1):
         return (preferred or stacks)[0]
     raise GaltoolsError(
@@ -76,34 +80,34 @@ def _array(images) -> Stack:
     return Stack(images.shape, lambda rows: images[rows])
 
 
-def _npz(path, name):
+def _npz(path, name, names):
     with np.load(path, allow_pickle=False) as file:
         arrays = {key: file[key].ndim for key in file.files}
-        return _array(file[_choose(arrays, name, path)])
+        return _array(file[_choose(arrays, name, names, path)])
 
 
-def _npy(path, name):
+def _npy(path, name, names):
     return _array(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
-def _fits(path, name):
+def _fits(path, name, names):
     with fits.open(path) as hdus:
         sizes = {f"{h.name or 'extension'}:{k}": h.header["NAXIS"] for k, h in enumerate(hdus)}
         wanted = [key for key in sizes if name and key.split(":")[0] == name.upper()]
-        key = _choose(sizes, wanted[0] if wanted else name, path)
+        key = _choose(sizes, wanted[0] if wanted else name, names, path)
         return _array(np.asarray(hdus[int(key.split(":")[1])].data))
 
 
-def _hdf5(path, name):
+def _hdf5(path, name, names):
     with h5py.File(path) as file:
-        side = name or "target"
-        if f"{side}/images" in file and f"{side}/step" in file:
-            return _packed(path, side, file[f"{side}/images"].shape)
+        for side in [name] if name else names:
+            if f"{side}/images" in file and f"{side}/step" in file:
+                return _packed(path, side, file[f"{side}/images"].shape)
         sizes = {}
         file.visititems(
             lambda key, item: sizes.update({key: item.ndim}) if _is_data(item) else None
         )
-        key = _choose(sizes, name, path)
+        key = _choose(sizes, name, names, path)
         shape = file[key].shape
 
     def read(rows):

@@ -48,7 +48,7 @@ def accept(truth, translated, bands=None, pixel_scale=None, noise=None) -> Input
         if pixel_scale is None
         else positive(pixel_scale, "pixel_scale", "arcsec per pixel")
     )
-    facts = _look(truth, translated)
+    facts, whole = _look(truth, translated)
     check_units(facts["flux_truth"], facts["flux_translated"], "translation")
     sigma = facts["sigma"] if noise is None else _per_galaxy(noise, truth.shape[:2])
     found = Inputs(truth, translated, bands, scale, sigma, facts)
@@ -56,7 +56,7 @@ def accept(truth, translated, bands=None, pixel_scale=None, noise=None) -> Input
         found.notes.append("noise: not given, estimated from the edges of the truth")
     if pixel_scale is None:
         found.notes.append(f"pixel scale: not given, taken to be {scale} arcsec from the size")
-    found.notes += _oddities(facts) + _other_bands(facts, bands) + _other_units(facts)
+    found.notes += _oddities(facts, whole) + _other_bands(facts, bands) + _other_units(facts)
     return found
 
 
@@ -142,13 +142,17 @@ def _per_galaxy(noise, shape) -> np.ndarray:
     return sigma
 
 
-def _look(truth, translated) -> dict[str, np.ndarray]:
-    """One pass over the images: fluxes, noise, and what is broken; every entry (n, bands)."""
-    parts = []
+def _look(truth, translated) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """One pass over the images: fluxes, noise, and what is broken; every entry (n, bands).
+
+    Beside them a map (H, W) of the pixels that are numbers in every image.
+    """
+    parts, whole = [], True
     for start in range(0, len(truth), CHUNK):
         rows = slice(start, start + CHUNK)
         x, y = (np.asarray(images[rows], dtype=np.float64) for images in (truth, translated))
-        broken = ~(np.isfinite(x) & np.isfinite(y)).all((2, 3))
+        good = np.isfinite(x) & np.isfinite(y)
+        broken, whole = ~good.all((2, 3)), whole & good.all((0, 1))
         x, y = (np.where(np.isfinite(images), images, 0) for images in (x, y))
         sigma = structure.noise_level(x)
         parts.append(
@@ -160,7 +164,15 @@ def _look(truth, translated) -> dict[str, np.ndarray]:
                 "sigma": np.where(sigma > 0, sigma, np.nan),  # no noise, no unit of noise
             }
         )
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, whole
+
+
+def _how_to_crop(whole) -> str:
+    """Say which slice has no pixel without a number, if leaving out a border is all it takes."""
+    for width in range(1, min(whole.shape) // 2 - SMALLEST // 2 + 1):
+        if whole[width:-width, width:-width].all():
+            return f"crop all images, images[..., {width}:-{width}, {width}:-{width}]"
+    return "fill them, or give weights that are zero there"
 
 
 def check_units(x, y, name: str) -> None:
@@ -224,7 +236,7 @@ def _other_units(facts) -> list[str]:
     return [f"in nanomaggies the median galaxy would have magnitude {magnitude:.1f}: other units?"]
 
 
-def _oddities(facts) -> list[str]:
+def _oddities(facts, whole) -> list[str]:
     """Say in words what the table's lines on the input mean."""
     n = len(facts["broken"])
     notes = []
@@ -233,13 +245,17 @@ def _oddities(facts) -> list[str]:
     if broken := int(facts["broken"].any(axis=1).sum()):
         notes.append(
             f"{broken} of {n} galaxies have pixels that are no number (NaN borders?): their bands "
-            "are not measured; crop the stamps to get them back"
+            f"are not measured; to get them back, {_how_to_crop(whole)}"
         )
     if constant := int(facts["constant"].any(axis=1).sum()):
         notes.append(f"{constant} of {n} galaxies have a constant image: no correlation, no shape")
     dark = (facts["flux_truth"] <= 0) | (facts["flux_translated"] <= 0)
     if negative := int(dark.any(axis=1).sum()):
         notes.append(f"{negative} of {n} galaxies have no positive flux in some band: no colour")
+    if np.array_equal(facts["flux_truth"], facts["flux_translated"]):
+        notes.append(
+            "truth and translation have the same fluxes to the last digit: one file twice?"
+        )
     if _shuffled(facts):
         notes.append("the brightness of truth and translation is unrelated: another order?")
     return notes
