@@ -228,7 +228,7 @@ glue("morphology_task", task, display=False)
 # true one at {glue:text}`half_light_radius_correlation_first:.2f`, the asymmetry at
 # {glue:text}`asymmetry_correlation_first:.2f`; between two observations of the same galaxy these are
 # {glue:text}`half_light_radius_correlation_again:.2f` and {glue:text}`asymmetry_correlation_again:.2f`.
-# Sizes are easy, fine structure is not.
+# Sizes survive best; what becomes of finer structure, the figures and the table say.
 #
 # One caveat on Sersic indices: `statmorph` samples its model once a pixel, a camera adds up the
 # light of the whole pixel. For a steep profile this alone moves the index with the position of the

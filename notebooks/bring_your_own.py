@@ -131,7 +131,8 @@ plt.show()
 # galaxies that could be measured.
 
 # %%
-card.table.groupby("level", sort=False).head(2)
+measured = card.table.query("level != 'input'")
+measured.groupby("level", sort=False).head(2).set_index("level").round(4)
 
 # %% [markdown]
 # What the card wants you to know, and what is missing from it:
