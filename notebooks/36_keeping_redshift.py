@@ -326,8 +326,8 @@ for name, value in {"n": len(test), "learn": learn, "whole": whole}.items():
 # kind scatters {glue:text}`keep_less_ratio` times as much as on the network's images (all of seed 0).
 #
 # Are the goals reached, by both seeds? Ninety-five per cent after learning anew from few galaxies:
-# *{glue:text}`keep_goal`*; from more: *{glue:text}`keep_goal_all`*; a frozen scatter of at most 1.15
-# times the source's: *{glue:text}`keep_goal_frozen`*. That another reader scatters less:
+# *{glue:text}`keep_goal`*; from more: *{glue:text}`keep_goal_all`*; a frozen scatter as small as was
+# asked for: *{glue:text}`keep_goal_frozen`*. That another reader scatters less:
 # *{glue:text}`keep_less`*. *Too small to tell* means that an interval reaches across the goal, or that the
 # seeds disagree. And learning anew from few galaxies has a price of its own: even resampling, which
 # loses nothing, comes back to {glue:text}`keep_floor` per cent only.
