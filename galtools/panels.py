@@ -176,7 +176,9 @@ def leaderboard(table, numbers, rows):
         ax.set(xlabel=label, yticks=range(len(rows)))
     for ax in axes.flat[len(numbers) :]:
         ax.remove()
-    axes[0, 0].set_yticklabels([plots.MODEL_NAME.get(row, row) for row in rows])
+    sizes = table.groupby("row").n.max()
+    names = [plots.MODEL_NAME.get(row) or plots.with_n(row, sizes[row]) for row in rows]
+    axes[0, 0].set_yticklabels(names)  # a stranger's galaxies may be others, and fewer
     axes[0, 0].invert_yaxis()
     return fig
 

@@ -32,6 +32,7 @@ import galsim
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import torch
 from astropy.io import fits
 from myst_nb import glue
@@ -100,6 +101,25 @@ magnitudes = 22.5 - 2.5 * np.log10(flux)
 errors = anchors.magnitude_errors(magnitudes)
 observed = magnitudes + errors * np.random.default_rng(seed).standard_normal(flux.shape)
 colours = observed[:, :-1] - observed[:, 1:]
+
+# %% mystnb={"figure": {"caption": "The simulated sample: colour g − r against redshift of red and blue galaxies, contours around the densest 10, 30, 50, 70 and 90 % of each, and their distributions along the axes.", "name": "fig-population"}, "image": {"alt": "Two islands of contours: red galaxies above, rising with redshift to the right, blue galaxies below, nearer and more spread."}} tags=["hide-input"]
+shown = slice(min(4000, n_catalogue))
+sample = pd.DataFrame({"redshift": redshift, "g − r [mag]": colours[:, 1]})[shown]
+sample["type"] = np.where(red, "red", "blue")[shown]
+tints = {"red": "#D55E00", "blue": "#0072B2"}
+with plt.rc_context({"figure.constrained_layout.use": False}):
+    grid = sns.jointplot(
+        sample, x="redshift", y="g − r [mag]", hue="type", palette=tints, kind="kde", height=5,
+        joint_kws={"levels": [0.1, 0.3, 0.5, 0.7, 0.9], "linewidths": 1.5, "common_norm": False},
+        marginal_kws={"fill": True}, xlim=(0, 0.35), ylim=(0, 1.7),
+    )  # fmt: skip
+sns.move_legend(grid.ax_joint, "lower right", title=f"{len(sample):,} galaxies")
+plt.show()
+
+# %% [markdown]
+# Red galaxies are luminous, so they are seen to greater distances, and the 4000 Å break, as it moves
+# through the g band, makes them redder still: there colour *is* distance. Of a blue galaxy the colour
+# says far less.
 
 # %% mystnb={"figure": {"caption": "Colours against redshift: simulated median and scatter (1.48 MAD) as points and bars, real ones as lines and bands.", "name": "fig-colours"}, "image": {"alt": "Four panels of colour against redshift. The simulated points follow the lines of the real galaxies."}} tags=["hide-input"]
 fig, axes = plt.subplots(2, 2, figsize=(plots.WIDTH, 5), sharex=True)
