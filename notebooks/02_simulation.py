@@ -58,7 +58,8 @@ n_oracle: int = 10  # galaxies drawn by GalSim too, in ten bands each
 # A survey that stops at $r < 17.8$ sees near galaxies of all luminosities and far ones only if they
 # are bright. Two luminosity functions, one for red and one for blue galaxies, say how many there
 # are; cosmology says how much room there is at each redshift. Their product is drawn from directly:
-# no galaxy is thrown away, so galaxy number $k$ always exists and is always the same.
+# no galaxy is thrown away, so galaxy number $k$ always exists and is always the same. Percentiles of
+# the redshift, real and simulated:
 
 # %%
 physics = population.draw(seed, range(n_catalogue), limit=17.8)
@@ -138,7 +139,7 @@ fig.supxlabel("redshift")
 fig.supylabel("colour [mag]")
 plt.show()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-cell"]
 shift = np.array([row[0] for row in rows])
 ratio = np.array([row[1] for row in rows])
 glue("worst_median", float(np.abs(shift[1:]).max()), display=False)
@@ -397,7 +398,7 @@ else:
 # that follows with `simple` in the place of `physics`.
 # ```
 #
-# 2. How bright is a dust lane allowed to be dark? Multiply `scene.flux[..., -1]` by three, render,
+# 2. How dark may a dust lane be? Multiply `scene.flux[..., -1]` by three, render,
 #    and look for negative pixels.
 #
 # ```{dropdown} Solution

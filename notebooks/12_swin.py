@@ -50,7 +50,7 @@ rate: float = 0.002  # highest learning rate
 # On the left the image is cut into windows; within one, every pixel sees every other. In the next
 # layer the windows have moved by half their side. The shift is a roll: what leaves on one side comes
 # back on the other, so the last windows hold strips from both edges of the sky. A mask keeps these
-# strips apart. The right panel asks the real layer: which pixels does the marked one depend on?
+# strips apart. Each panel asks the real layer: which pixels does the marked one depend on?
 
 
 # %% mystnb={"figure": {"caption": "Pixels that the marked pixel (cross) depends on, in one layer of the real network: with straight windows, with shifted ones, and in the corner, where the mask cuts what the roll brought from the far side.", "name": "fig-swin-windows"}, "image": {"alt": "Three maps of 16 by 16 pixels with the visible window highlighted."}} tags=["hide-input"]
