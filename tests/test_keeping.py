@@ -7,7 +7,8 @@ import pytest
 import torch
 from blobs import blobs
 
-from galtools import keeping, models, train
+from galtools import data, keeping, models, redshift, train
+from galtools.translate import translate
 
 RNG = np.random.default_rng(0)
 
@@ -80,3 +81,16 @@ def test_less_of_the_rule_mends_less(weights):
     corner = found["one"][:, :, 2, 9] / plain[:, :, 2, 9]
     assert np.allclose(gain, corner, rtol=1e-4)  # one circle has one gain
     assert not np.allclose(found["few"], found["all"])
+
+
+def test_translations_are_read_a_few_at_a_time(weights, tmp_path, monkeypatch):
+    """What an estimator sees of them, put together, is what it sees of all at once."""
+    monkeypatch.setattr(keeping, "FEW", 16)
+    file, reader = tmp_path / "pairs.h5", redshift.Ensemble([redshift.RedshiftNetwork(5, hidden=8)])
+    data.save(weights.pairs, file)
+    parts = list(keeping.translated(weights.path, file, 36))
+    assert [len(part) for part in parts] == [16, 16, 4]
+    whole = reader.see(translate(weights.path, data.load(file, slice(36)).source))
+    seen = [torch.cat(column) for column in zip(*map(reader.see, parts), strict=True)]
+    for one, other in zip(seen, whole, strict=True):
+        torch.testing.assert_close(one, other)
