@@ -210,9 +210,10 @@ def verdicts(claims) -> pd.DataFrame:
 
 
 def keep(table: pd.DataFrame, path, inputs) -> pd.DataFrame:
-    """Write verdicts beside the other tables, for the page of claims, and return them.
+    """Write verdicts beside the other tables, for the page of claims, and return them to be read.
 
-    `table` comes from `verdicts` or is tidy: claim, seed, value, low, high, n, verdict.
+    `table` comes from `verdicts` or is tidy: claim, seed, value, low, high, n, verdict. Those of the
+    first kind are returned with the lines of a claim together.
     """
     manifest.make(
         path,
@@ -221,7 +222,12 @@ def keep(table: pd.DataFrame, path, inputs) -> pd.DataFrame:
         modules=["galtools.fidelity.intervals"],
         inputs=inputs,
     )
-    return table
+    if "Verdict" not in table:
+        return table
+    claim, model = table.columns[:2]
+    order = {text: k for k, text in enumerate(table[claim].unique())}
+    together = table.sort_values(claim, key=lambda texts: texts.map(order), kind="stable")
+    return together.set_index([claim, model])
 
 
 def seed_strips(estimates, colours, xlabel):

@@ -40,6 +40,14 @@ def test_both_kinds_of_tables_are_counted_for_each_task_and_the_absent_are_named
     assert set(found["claim"]) == {claim.text for claim in claims.CLAIMS}
 
 
+def test_verdicts_are_read_claim_by_claim(tmp_path):
+    lines = [(*line, "agrees") for line in (("b", "swin", "1"), ("a", "swin", "2"), ("b", "own", "3"))]
+    shown = panels.keep(panels.verdicts(lines), tmp_path / "verdicts.csv", [])
+    assert list(shown.index) == [("b", "Swin"), ("b", "own"), ("a", "Swin")]
+    assert list(shown["This run"]) == ["1", "3", "2"]
+    assert list(pd.read_csv(tmp_path / "verdicts.csv")["This run"]) == [1, 2, 3]
+
+
 def test_overview_has_a_column_for_every_model(folder):
     table = claims.overview(claims.collect(folder), "23_peaks")
     there, back = claims.ENDING
