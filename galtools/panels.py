@@ -212,8 +212,8 @@ def verdicts(claims) -> pd.DataFrame:
 def keep(table: pd.DataFrame, path, inputs) -> pd.DataFrame:
     """Write verdicts beside the other tables, for the page of claims, and return them to be read.
 
-    `table` comes from `verdicts` or is tidy: claim, seed, value, low, high, n, verdict. Those of the
-    first kind are returned with the lines of a claim together.
+    `table` comes from `verdicts` or is tidy: claim, seed, value, low, high, n, verdict. One from
+    `verdicts` is returned with the lines of a claim together.
     """
     manifest.make(
         path,

@@ -41,7 +41,8 @@ def test_both_kinds_of_tables_are_counted_for_each_task_and_the_absent_are_named
 
 
 def test_verdicts_are_read_claim_by_claim(tmp_path):
-    lines = [(*line, "agrees") for line in (("b", "swin", "1"), ("a", "swin", "2"), ("b", "own", "3"))]
+    said = (("b", "swin", "1"), ("a", "swin", "2"), ("b", "own", "3"))
+    lines = [(*line, "agrees") for line in said]
     shown = panels.keep(panels.verdicts(lines), tmp_path / "verdicts.csv", [])
     assert list(shown.index) == [("b", "Swin"), ("b", "own"), ("a", "Swin")]
     assert list(shown["This run"]) == ["1", "3", "2"]
