@@ -218,8 +218,8 @@ def test_saving_loading_and_merging(sample, tmp_path):
     card = short(truth, truth, name="copy")
     again = scorecard.load(card.save(tmp_path / "card.json"))
     assert again.table.equals(card.table) and again.missing == card.missing
-    assert "∞" in card.save(tmp_path / "card.html").read_text()
-    page = card.page()
+    page = card.save(tmp_path / "card.html").read_text()
+    assert "∞" in page
     assert page.count("<table") == 5  # input; pixels and peaks, each with one of its colours
     assert "<script" not in page and "http" not in page.replace("data:image", "")
     other = short(truth, translated, name="bright")
