@@ -115,6 +115,19 @@ def test_data_flow_one_way_and_the_map_is_complete():
             assert name != "papermill_io", f"{'/'.join(parts)} imports papermill_io"
 
 
+@pytest.mark.parametrize("folder", ["galtools", "notebooks", "workflow"])
+def test_private_names_stay_in_their_module(folder):
+    for file in (ROOT / folder).rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(file.read_text())))
+        froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+        ours = [node for node in froms if node.module.split(".")[0] == "galtools"]
+        names = {alias.asname or alias.name for node in ours for alias in node.names}
+        used = {(n.value.id, n.attr) for n in nodes if isinstance(n, ast.Attribute)
+                and isinstance(n.value, ast.Name) and n.value.id in names}  # fmt: skip
+        private = [name for name in (*names, *(attr for _, attr in used)) if name[0] == "_"]
+        assert set(private) <= {"__version__", "__file__"}, file
+
+
 # --- what may be in the repository
 
 
