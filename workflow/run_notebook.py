@@ -17,6 +17,8 @@ import pipeline
 from galtools import __version__, manifest
 from galtools.errors import GaltoolsError
 
+PATIENCE = 600  # seconds until a kernel has to answer; papermill's 60 are few on a busy machine
+
 
 def say(text: str) -> None:
     """Print at once, in one piece, also from parallel jobs."""
@@ -58,8 +60,9 @@ def execute(run: pipeline.Run) -> None:
         print(f"started {time.strftime('%F %T')} on {socket.gethostname()}", file=log)
         try:
             papermill.execute_notebook(
-                run.source, new, parameters, progress_bar=False, stdout_file=log, stderr_file=log
-            )
+                run.source, new, parameters, progress_bar=False, stdout_file=log, stderr_file=log,
+                start_timeout=PATIENCE,
+            )  # fmt: skip
         except Exception:
             if new.exists():
                 os.replace(new, run.failed)
