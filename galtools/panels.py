@@ -106,6 +106,30 @@ def galaxy_scatter(by_row, labels, rows):
     return fig
 
 
+def violins(by_row, labels, rows):
+    """Draw one panel per quantity: its smoothed distribution, with quartiles, in every row.
+
+    Lines mark the quartiles of the truth. `by_row` maps rows to tables with a line per galaxy.
+    """
+    import seaborn as sns  # half a second: only for the chapter that draws them
+
+    names = {row: plots.MODEL_NAME.get(row, row) for row in rows}
+    galaxies = pd.concat([by_row[row].assign(image=names[row]) for row in rows], ignore_index=True)
+    tints = {name: plots.MODEL_COLOUR.get(row, "#0072B2") for row, name in names.items()}
+    style = {"hue": "image", "palette": tints, "saturation": 1, "linewidth": 1, "alpha": 0.6}
+    lines = -(-len(labels) // 2)
+    size = (plots.WIDTH, lines * (0.27 * len(rows) + 0.8))
+    fig, axes = plt.subplots(lines, 2, figsize=size, sharey=True, squeeze=False)
+    for ax, (name, label) in zip(axes.flat, labels.items(), strict=False):
+        sns.violinplot(galaxies, x=name, y="image", inner="quart", cut=0, ax=ax, **style)
+        for level in by_row["truth"][name].quantile([0.25, 0.5, 0.75]):
+            ax.axvline(level, color="black", linewidth=0.8, zorder=0)
+        ax.set(xlabel=label, ylabel="")
+    for ax in axes.flat[len(labels) :]:
+        ax.remove()
+    return fig
+
+
 def quantity_strips(table, names, statistics, rows, height=4.6):
     """Draw one panel per statistic, one line per quantity, with intervals.
 

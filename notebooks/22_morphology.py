@@ -23,7 +23,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from astropy.modeling.models import Sersic2D
 from myst_nb import glue
 
@@ -128,16 +127,7 @@ quantities = {
     "gini": "Gini",
     "m20": "M20",
 }
-people = pd.concat([by_row[row] for row in ["truth", *compared]], ignore_index=True)
-people["image"] = people.row.map(lambda row: plots.MODEL_NAME.get(row, row))
-tints = {plots.MODEL_NAME.get(row, row): plots.MODEL_COLOUR.get(row) for row in by_row}
-style = {"hue": "image", "palette": tints, "saturation": 1, "linewidth": 1, "alpha": 0.6}
-fig, axes = plt.subplots(2, 2, figsize=(plots.WIDTH, 6.0), sharey=True)
-for ax, (name, label) in zip(axes.flat, quantities.items(), strict=True):
-    sns.violinplot(people, x=name, y="image", inner="quart", cut=0, ax=ax, **style)
-    for level in by_row["truth"][name].quantile([0.25, 0.5, 0.75]):
-        ax.axvline(level, color="black", linewidth=0.8, zorder=0)
-    ax.set(xlabel=label, ylabel="")
+fig = panels.violins(by_row, quantities, ["truth", *compared])
 fig.suptitle(f"{n} test galaxies, {band} band", fontsize=11)
 plt.show()
 
