@@ -176,10 +176,11 @@ swapped = pd.concat(
 # %% tags=["hide-input"]
 lines = swapped.set_index(["row", "metric"])[["value", "low", "high"]]
 cells = {
-    metric: [panels.with_interval(*lines.loc[(name, metric)]) for name in swaps]
-    for metric in ("bias", "sigma_mad", "outliers")
+    label: [panels.with_interval(*lines.loc[(name, metric)]) for name in swaps]
+    for metric, label in (("bias", "bias"), ("sigma_mad", "σ_MAD"), ("outliers", "outliers"))
 }
-pd.DataFrame(cells, index=list(swaps))
+names = [name.partition(":") for name in swaps]
+pd.DataFrame(cells, index=[plots.MODEL_NAME.get(of, of) + sign + what for of, sign, what in names])
 
 # %% [markdown]
 # The line *both true* is what peaks and totals can tell together. The last line of each model,
