@@ -106,6 +106,10 @@ print(f"{len(objects)} objects; bands", *("".join(p.band for p in ps) for ps in 
 stamps = {survey: cut(layers, objects, survey) for survey, layers in planes.items()}
 matched = match(stamps[SDSS], stamps[CFHTLS])
 usable = flags.good(matched.pairs.catalogue)
+if not usable.any():
+    met = flags.count(matched.pairs.catalogue)
+    told = ", ".join(f"{rows} {flag}" for flag, rows in met.iterrows() if flag.isupper())
+    raise GaltoolsError(f"none of {len(usable)} rows is without a flag ({told}): mend the largest")
 print(f"{usable.sum()} of {len(usable)} rows carry no flag")
 matched.counts.to_pandas().style.hide()
 
