@@ -3,7 +3,6 @@
 import ast
 import pickle
 import re
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +87,6 @@ def test_every_package_is_listed_with_its_licence():
     listed = dict(re.findall(r"(?m)^\| ([\w.-]+) \| (.+) \|$", (ROOT / "LICENCES.md").read_text()))
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = {canonicalize_name(line.split("==")[0]) for line in lines if "==" in line}
-    installed = {canonicalize_name(one.name) for one in metadata.distributions()}
-    assert {name for name in pinned & installed if name not in listed} == set()
-    assert [name for name, licence in listed.items() if licence in ("", "?")] == []
+    assert listed.keys() - {"package"} == pinned
+    unknown = ("", "?", "see the package's own files", "not installed where this list was made")
+    assert [name for name, licence in listed.items() if licence in unknown] == []

@@ -1,6 +1,6 @@
 """List every pinned package with its licence, as the packages themselves declare it.
 
-python workflow/licences.py > LICENCES.md
+python workflow/licences.py > LICENCES.md     (after `make bench`, which installs the last of them)
 """
 
 from importlib import metadata
@@ -17,16 +17,22 @@ packages declare; `make audit` asks whether any has a known vulnerability.
 |---|---|"""
 
 
-def licence(about) -> str:
-    """Licence of a package: its SPDX expression, else its classifiers, else its own words."""
+def licence(name: str) -> str:
+    """Licence of a package: its SPDX expression, else its classifiers, its own words, its file."""
+    try:
+        package = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return "not installed where this list was made"
+    about = package.metadata
     if expression := about.get("License-Expression"):
         return expression
     classes = [c for c in about.get_all("Classifier") or () if c.startswith("License ::")]
     named = [c.rpartition(" :: ")[2] for c in classes if c != "License :: OSI Approved"]
     if named:
-        return ", ".join(named)
-    words = (about.get("License") or "").strip().splitlines()
-    return words[0][:60] if words else "see the package's own files"
+        return ", ".join(dict.fromkeys(named))
+    files = [file for file in package.files or () if file.stem.upper() in ("LICENSE", "LICENCE")]
+    text = about.get("License") or (files[0].read_text() if files else "")
+    return next(iter(text.strip().splitlines()), "see the package's own files")[:60]
 
 
 def main() -> None:
@@ -34,10 +40,7 @@ def main() -> None:
     print(HEAD)
     for line in CONSTRAINTS.read_text().splitlines():
         name = line.split("==")[0].strip()
-        try:
-            print(f"| {name} | {licence(metadata.metadata(name))} |")
-        except metadata.PackageNotFoundError:
-            continue  # needed on other machines only
+        print(f"| {name} | {licence(name)} |")
 
 
 if __name__ == "__main__":
