@@ -253,7 +253,7 @@ for number, (survey, density) in enumerate(densities.items()):
 table = pd.DataFrame(rows).T
 table.round(4)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-cell"]
 for survey in sides:
     name = survey.lower()
     score = table.loc[survey]["sigma_mad"]
