@@ -78,17 +78,25 @@ def type_scores(table, is_early, test, seed: int = 0) -> np.ndarray:
     return learner.fit(table, is_early).predict_proba(test)[:, 1]
 
 
+def ranks(values):
+    """Rank along the last axis, from 1; equal values share the mean of their ranks."""
+
+    def in_order(x):
+        return np.argsort(np.argsort(x, axis=-1, kind="stable"), axis=-1)
+
+    return 1 + (in_order(values) + in_order(values[..., ::-1])[..., ::-1]) / 2
+
+
 def ranking(x):
     """Area under the ROC curve: the chance that a positive is ranked above a negative.
 
     `x` (2, ..., n) holds labels (0 or 1) and scores; from the ranks R of the n+ positives,
-    (sum R - n+ (n+ + 1) / 2) / (n+ n-), which counts ties as they happen to be ordered.
+    (sum R - n+ (n+ + 1) / 2) / (n+ n-), in which a tie counts one half.
     """
     labels, scores = np.asarray(x[0], float), x[1]
-    ranks = np.argsort(np.argsort(scores, axis=-1), axis=-1) + 1.0
     positive = labels.sum(axis=-1)
     negative = labels.shape[-1] - positive
-    above = (ranks * labels).sum(axis=-1) - positive * (positive + 1) / 2
+    above = (ranks(scores) * labels).sum(axis=-1) - positive * (positive + 1) / 2
     return intervals.divide(above, positive * negative)
 
 
