@@ -119,8 +119,8 @@ def test_data_flow_one_way_and_the_map_is_complete():
 def test_private_names_stay_in_their_module(folder):
     for file in (ROOT / folder).rglob("*.py"):
         nodes = list(ast.walk(ast.parse(file.read_text())))
-        froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
-        ours = [node for node in froms if node.module.split(".")[0] == "galtools"]
+        sources = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+        ours = [node for node in sources if node.module.split(".")[0] == "galtools"]
         names = {alias.asname or alias.name for node in ours for alias in node.names}
         used = {(n.value.id, n.attr) for n in nodes if isinstance(n, ast.Attribute)
                 and isinstance(n.value, ast.Name) and n.value.id in names}  # fmt: skip
