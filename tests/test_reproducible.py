@@ -137,6 +137,14 @@ def test_manifests_that_contradict_each_other_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_every_run_is_given_the_cores_that_it_had(tmp_path):
+    plain = {"notebook": "a", "parameters": {}, "needs": []}
+    one = {**plain, "run": "b", "profile": "tiny", "cores": 1}
+    file = reproduce.plan([{**one, "ancestors": {"a": {**plain, "cores": 2}}}], tmp_path / "p.json")
+    cores = {name: entry["cores"] for name, entry in json.loads(file.read_text())["runs"].items()}
+    assert cores == {"a": 2, "b": 1}
+
+
 def test_a_manifest_of_something_else_is_refused(tmp_path):
     with pytest.raises(GaltoolsError, match="has no manifest"):
         reproduce.read(tmp_path / "run.ipynb")
