@@ -45,7 +45,7 @@ results: str = "results"  # folder of all artefacts
 seeds: int = 2  # how often everything is trained anew
 n_train: int = 1000  # training galaxies, observed twice, from which every way is learnt
 n_learn: int = 1000  # further galaxies, from whose images the redshift is learnt
-steps: int = 200  # training steps of each direction
+steps: int = 250  # training steps of each direction
 grid: str = "sdss"  # pixels of CFHTLS, as in the first chapter
 n_boot: int = 400  # resamples of the galaxies behind each interval
 
