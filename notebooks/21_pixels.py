@@ -113,10 +113,10 @@ plt.show()
 # independent, galaxies are.
 
 # %%
-measured, tables = {}, []
+measured, tables, seen = {}, [], structure.look(sample.truth, sample.pixel_scale)
 for row in compared:
     arguments = sample.truth, sample.images[row], sample.sigma, sample.pixel_scale
-    measured[row] = pixels.measure(*arguments) | structure.measure(*arguments)
+    measured[row] = pixels.measure(*arguments) | structure.measure(*arguments, seen)
     for level in (pixels, structure):
         tables.append(level.summarise(measured[row], n_boot=n_boot, seed=seed).assign(row=row))
 table = pd.concat(tables, ignore_index=True).assign(task=task)

@@ -125,6 +125,17 @@ def test_smoothing_and_inventing_noise_are_told_apart():
         np.testing.assert_allclose(found, perfect, atol=limit)
 
 
+def test_looking_at_the_truth_once_changes_no_number():
+    truth = WHITE + 100 * gaussian(1.5)
+    made, sigma = gaussian_filter(truth, (0, 0, 1, 1)), np.ones((40, 2))
+    made[3, 1, 0, 0] = np.nan
+    found = structure.measure(truth, made, sigma, SCALE, structure.look(truth, SCALE))
+    for name, values in structure.measure(truth, made, sigma, SCALE).items():
+        good = np.isfinite(values)  # a ring of the truth is known, whatever the translation is
+        np.testing.assert_array_equal(found[name][good], values[good])
+        assert np.isnan(found[name][~good]).all() or name.startswith("ring_x")
+
+
 def test_an_image_without_light_has_neither_centre_nor_blur():
     dark = np.zeros((1, 1, 32, 32))
     assert np.isnan(structure.centre(dark, SCALE)).all()

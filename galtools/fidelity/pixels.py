@@ -151,8 +151,8 @@ def _finite(images) -> np.ndarray:
     return np.isfinite(images).all((2, 3))
 
 
-def in_chunks(function, truth, translated, sigma) -> dict[str, np.ndarray]:
-    """Call ``function(x, y, sigma)`` on a few galaxies at a time and join the answers.
+def in_chunks(function, truth, translated, sigma, *more) -> dict[str, np.ndarray]:
+    """Call ``function(x, y, sigma, *more)`` on a few galaxies at a time and join the answers.
 
     A galaxy-band with a pixel that is not finite becomes NaN in every quantity, and so is counted
     as not measured.
@@ -165,7 +165,8 @@ def in_chunks(function, truth, translated, sigma) -> dict[str, np.ndarray]:
         broken = ~(_finite(x) & _finite(y))
         if broken.any():
             x, y = (np.where(broken[:, :, None, None], np.nan, a) for a in (x, y))
-        parts.append(function(x, y, np.asarray(sigma[rows], dtype=np.float64)))
+        others = [known[rows] for known in more]
+        parts.append(function(x, y, np.asarray(sigma[rows], dtype=np.float64), *others))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

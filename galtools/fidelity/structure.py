@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from galtools.fidelity import intervals
-from galtools.fidelity.pixels import Metric, aperture_weights, in_chunks, tidy
+from galtools.fidelity.pixels import CHUNK, Metric, aperture_weights, in_chunks, tidy
 from galtools.surveys import BANDS
 
 RINGS = (0.0, 1.0, 2.0, 4.0, 8.0)  # arcsec, edges of the rings of the radial profile
@@ -111,10 +111,11 @@ def noise_level(images) -> np.ndarray:
 
 
 def _noise(deviation, sky) -> np.ndarray:
-    """Standard deviation of the pixels that show the sky."""
+    """Standard deviation of the pixels that show the sky; NaN without any."""
     values = np.where(sky, deviation, 0)
-    count = np.maximum(np.count_nonzero(sky, axis=(2, 3)), 1)
-    variance = _products(values, values) / count - (values.sum((2, 3)) / count) ** 2
+    count = np.count_nonzero(sky, axis=(2, 3))
+    mean = intervals.divide(values.sum((2, 3)), count)
+    variance = intervals.divide(_products(values, values), count) - mean**2
     return np.sqrt(np.maximum(variance, 0))
 
 
@@ -210,6 +211,10 @@ class Alone:
     neighbours: np.ndarray  # (n, bands) correlation of neighbouring sky pixels
     centre: np.ndarray  # (n, bands, 2) arcsec
 
+    def __getitem__(self, rows) -> "Alone":
+        """Choose some of the galaxies."""
+        return Alone(**{name: values[rows] for name, values in vars(self).items()})
+
     @classmethod
     def of(cls, images, pixel_scale) -> "Alone":
         """Measure images already in memory."""
@@ -220,10 +225,19 @@ class Alone:
         )  # fmt: skip
 
 
-def measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
-    """Measure images already in memory."""
+def look(images, pixel_scale: float) -> Alone:
+    """Look at many images, a few at a time: what several translations are compared with."""
+    chunks = range(0, len(images), CHUNK)
+    parts = [Alone.of(np.asarray(images[k : k + CHUNK], float), pixel_scale) for k in chunks]
+    return Alone(
+        **{name: np.concatenate([vars(p)[name] for p in parts]) for name in vars(parts[0])}
+    )
+
+
+def measure_few(x, y, sigma, pixel_scale, of_x: Alone | None = None) -> dict[str, np.ndarray]:
+    """Measure images already in memory; `of_x` is what has been seen of x before."""
     width = x.shape[-1]
-    of_x, of_y = (Alone.of(images, pixel_scale) for images in (x, y))
+    of_x, of_y = of_x or Alone.of(x, pixel_scale), Alone.of(y, pixel_scale)
     found = {}
     for side, alone in (("x", of_x), ("y", of_y)):
         found |= {f"ring_{side}_{k}": alone.rings[..., k] for k in range(len(RINGS) - 1)}
@@ -238,9 +252,18 @@ def measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
     }
 
 
-def measure(truth, translated, sigma, pixel_scale: float) -> dict[str, np.ndarray]:
-    """Measure the structure of every galaxy and band; arguments as for `pixels.measure`."""
-    return in_chunks(lambda x, y, s: measure_few(x, y, s, pixel_scale), truth, translated, sigma)
+def measure(
+    truth, translated, sigma, pixel_scale: float, of_truth: Alone | None = None
+) -> dict[str, np.ndarray]:
+    """Measure the structure of every galaxy and band; arguments as for `pixels.measure`.
+
+    Where several translations of one truth are measured, hand in what `look` saw of it.
+    """
+    known = [] if of_truth is None else [of_truth]
+    return in_chunks(
+        lambda x, y, s, *of_x: measure_few(x, y, s, pixel_scale, *of_x),
+        truth, translated, sigma, *known,
+    )  # fmt: skip
 
 
 def summarise(measured, bands=BANDS, n_boot=intervals.N_BOOT, seed=0):
