@@ -1,12 +1,12 @@
 """What a diffusion model should predict: one anchor, several denoisers, judged by their draws.
 
-    python benchmarks/bench_diffusion.py RESULTS [SEED]
+    python benchmarks/bench_diffusion.py [RESULTS] [SEED]
 
-RESULTS is the folder of a `quick` run, whose galaxies are used. The anchor is trained once; every
-denoiser starts from it and takes as many steps as in its chapter. What counts is calibration: the
-spread of the draws' fluxes against how far the truth lies from them, and the noise in the corners,
-both one where they are right. The table is kept in benchmarks/diffusion.json, with what it was made
-of; the chapter shows it.
+RESULTS (default: results) is the folder of a `quick` run, whose galaxies are used. The anchor is
+trained once; every denoiser starts from it and takes as many steps as in its chapter. What counts
+is calibration: the spread of the draws' fluxes against how far the truth lies from them, and the
+noise in the corners, both one where they are right. The table is kept in benchmarks/diffusion.json,
+with what it was made of; the chapter shows it.
 """
 
 import json
@@ -75,7 +75,7 @@ def denoiser_of(changes, anchor, pairs, valid, seed):
     return network, time.process_time() - began
 
 
-def main(results: str, seed: str = "0") -> None:
+def main(results: str = "results", seed: str = "0") -> None:
     """Fill the table and keep it."""
     folder, seed = Path(results) / "quick" / "data", int(seed)
     files = {split: folder / f"{split}.h5" for split in ("train", "valid", "test")}

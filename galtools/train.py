@@ -145,7 +145,7 @@ def validator(pairs, scaling: Scaling):
     """Return the function that judges a network on validation pairs, full stamps."""
 
     def check(network) -> dict:
-        translated = np.concatenate(list(draw(network, scaling, pairs.source)))
+        translated = np.concatenate([one[:, 0] for one in draw(network, scaling, pairs.source)])
         return judge(translated, pairs.target, pairs.noise[:, 1], pairs.bad[1])
 
     return check

@@ -11,6 +11,7 @@ import numpy as np
 
 from galtools import manifest
 from galtools.errors import GaltoolsError
+from galtools.loop import best_device
 from galtools.models.common import draw
 from galtools.train import check_images, load_weights
 
@@ -28,7 +29,7 @@ def translate(weights_or_model, images, samples: int = 1, seed: int = 0, start: 
         raise GaltoolsError(f"samples must be at least 1, not {samples}")
     network = weights_or_model
     if isinstance(weights_or_model, str | Path):
-        network = load_weights(weights_or_model)
+        network = load_weights(weights_or_model).to(best_device())
     scaling = getattr(network, "scaling", None)
     if scaling is None:
         raise GaltoolsError("this network was never trained: train it, or give a file of weights")
@@ -42,11 +43,9 @@ def translate(weights_or_model, images, samples: int = 1, seed: int = 0, start: 
             f"the images have {images.shape[-1]} pixels a side, the model takes {scaling.size}"
         )
     network.eval()
-    draws = [
-        np.concatenate(list(draw(network, scaling, images, seed * 1009 + k, start)))
-        for k in range(samples)
-    ]
-    return draws[0] if samples == 1 else np.stack(draws, axis=1)
+    seeds = range(seed * 1009, seed * 1009 + samples)
+    draws = np.concatenate(list(draw(network, scaling, images, seeds, start)))
+    return draws[:, 0] if samples == 1 else draws
 
 
 def save_translations(path: Path, images: np.ndarray, about: dict | None = None) -> None:
@@ -88,7 +87,8 @@ def load_translations(path: Path, sample: int | None = 0) -> np.ndarray:
 
 def once(path: Path, weights: Path, load, test_file: Path, samples: int = 1, seed: int = 0) -> dict:
     """Translate the test galaxies unless this has been done; return the manifest."""
-    network = load_weights(weights)
+    device = best_device()
+    network = load_weights(weights).to(device)
     name = network.recipe["model"]
 
     def maker(new):
@@ -99,5 +99,5 @@ def once(path: Path, weights: Path, load, test_file: Path, samples: int = 1, see
     return manifest.make(
         path, maker,
         params={"samples": samples}, modules=["galtools.translate", module],
-        inputs=[weights, test_file], seed=seed,
+        inputs=[weights, test_file], seed=seed, device=device,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from galtools.errors import GaltoolsError
 from galtools.models import noising
 from galtools.models.blocks import Cosines, over_tiles, tile_sums
 from galtools.models.common import Batch
+from galtools.models.diffusion import asinh
 
 
 def batch_of(source, target, progress=0.0):
@@ -93,6 +94,30 @@ def test_cosines_are_those_of_scipy_and_come_back():
     block = dctn(images[1, 2, 8:16, 16:24].numpy(), norm="ortho").ravel()
     assert torch.allclose(frequencies[1, 128:, 1, 2], torch.as_tensor(block), atol=1e-5)
     assert torch.allclose(cosines.inverse(frequencies), images, atol=1e-5)
+
+
+def test_asinh_is_that_of_torch_and_so_is_its_slope():
+    h = torch.cat([-torch.logspace(4, -4, 99), torch.logspace(-4, 4, 99)]).requires_grad_()
+    assert torch.allclose(asinh(h), torch.asinh(h), rtol=1e-6, atol=2e-7)
+    (slope,) = torch.autograd.grad(asinh(h).sum(), h)
+    assert torch.allclose(slope, 1 / torch.sqrt(1 + h.square()), rtol=1e-5)
+
+
+def test_the_default_plan_is_as_exact_as_ddim_of_fifty_steps():
+    """For Gaussians of many widths, whose solution is known: m + s e of the noise e."""
+    mean, noise = random(2, 2000, 1, seed=1)
+    spread = torch.linspace(0.6, 1.4, 2000)[:, None]  # z has a variance of about one
+
+    def predict(z, t):
+        alpha, sigma = noising.amplitudes("v")[:, int(t)]
+        gain = alpha * spread**2 / (alpha**2 * spread**2 + sigma**2)
+        clean = mean + gain * (z - alpha * mean)
+        return noising.wanted("v", clean, (z - alpha * clean) / sigma, alpha, sigma)
+
+    def error(*plan):
+        return (noising.solve(predict, noise, *plan) - mean - spread * noise).square().mean()
+
+    assert error() < error("ddim", 50)
 
 
 def test_untrained_denoiser_draws_the_anchors_middle_and_spread():

@@ -7,6 +7,7 @@ from blobs import blobs
 
 from galtools import models, train, translate
 from galtools.errors import GaltoolsError
+from galtools.models.common import draw
 from galtools.train import Settings
 
 
@@ -39,6 +40,27 @@ def test_an_image_is_translated_alike_in_any_company(network):
 
 def test_several_samples_have_an_axis_of_their_own(network):
     assert translate.translate(network, blobs().source[:2], samples=3).shape == (2, 3, 5, 16, 16)
+
+
+def test_draws_together_are_those_made_one_by_one(monkeypatch):
+    """What the draws of a galaxy share is worked out once, and no draw notices."""
+    pairs = blobs(n=70, seed=3)
+    torch.manual_seed(0)
+    model = models.build("diffusion", "cross", "tiny")
+    for parameter in model.denoiser.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.05)
+    model.scaling, asked = train.scaling_of(pairs), []
+    anchor = model.anchor
+    monkeypatch.setattr(model, "anchor", lambda x: asked.append(len(x)) or anchor(x))
+    together = translate.translate(model, pairs.source, samples=3, seed=5)
+    assert asked == [64, 6]
+    for k in range(3):
+        alone = np.concatenate(list(draw(model, model.scaling, pairs.source, [5 * 1009 + k])))
+        assert np.array_equal(together[:, k], alone[:, 0])
+    assert np.array_equal(together[:, 0], translate.translate(model, pairs.source, seed=5))
+    assert (together[:, 0] != together[:, 1]).any(axis=(1, 2, 3)).all()
+    model.pinned = False
+    assert not np.array_equal(together[:, 0], translate.translate(model, pairs.source, seed=5))
 
 
 def test_another_grid_is_reached():

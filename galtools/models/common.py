@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -64,7 +65,7 @@ class Translator(nn.Module):
     """Base of all networks: stretched source (n, bands, H, W) to stretched target, same grid.
 
     A subclass gives `network`; it changes `players` if it is not trained by `pixel_loss` alone,
-    `sample` if it draws from a distribution, and `prepare` if something is fitted beforehand.
+    `drawer` if it draws from a distribution, and `prepare` if something is fitted beforehand.
     """
 
     multiple = 1  # the network needs sides that are a multiple of this
@@ -90,9 +91,17 @@ class Translator(nn.Module):
         """Terms whose sum is lowered."""
         return pixel_loss(self(batch.source), batch)
 
+    def drawer(self, x: torch.Tensor) -> Callable:
+        """Return the function that turns white noise of the output's shape into translations of x.
+
+        What all draws of x have in common is worked out here, once.
+        """
+        answer = self(x)
+        return lambda noise: answer
+
     def sample(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Draw a translation given white `noise` of the output's shape; the rest is determined."""
-        return self(x)
+        """Draw one translation of x; all but the white `noise` is determined."""
+        return self.drawer(x)(noise)
 
 
 def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
@@ -114,20 +123,25 @@ def galaxy_noise(shape: tuple, seed: int, numbers, device) -> torch.Tensor:
 
 
 @torch.no_grad()
-def draw(network, scaling, images, seed: int = 0, start: int = 0, chunk: int = 64):
-    """Yield one translation per image, (chunk, bands, H', W') nanomaggies on the target's grid.
+def draw(network, scaling, images, seeds=(0,), start: int = 0, chunk: int = 64):
+    """Yield draws of each image, (chunk, seeds, bands, H', W') nanomaggies on the target's grid.
 
     `images` (n, bands, H, W) nanomaggies is sliced `chunk` galaxies at a time; `start` is the
-    number of the first one, which decides its noise.
+    number of the first one, which together with each of the `seeds` decides its noise.
     """
     device = next(iter(network.state_dict().values()), torch.empty(0)).device
     for first in range(0, len(images), chunk):
-        source = torch.as_tensor(images[first : first + chunk], device=device)
-        x = scaling.enter(source)
+        x = scaling.enter(torch.as_tensor(images[first : first + chunk], device=device))
         shape = (len(scaling.target.scale), *x.shape[-2:])
         numbers = range(start + first, start + first + len(x))
-        noise = galaxy_noise(shape, seed, numbers, device)
-        yield scaling.leave(network.sample(x, noise)).cpu().numpy()
+        drawn = network.drawer(x)
+        yield np.stack(
+            [
+                scaling.leave(drawn(galaxy_noise(shape, seed, numbers, device))).cpu().numpy()
+                for seed in seeds
+            ],
+            axis=1,
+        )
 
 
 class ResidualBlock(nn.Module):

@@ -23,6 +23,7 @@ end.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -65,6 +66,7 @@ class Denoiser(nn.Module):
     def __init__(self, channels: int, conditions: int, width: int, blocks: int):
         """Make it for `channels` frequencies with `conditions` channels of context."""
         super().__init__()
+        self.channels = channels
         self.head = nn.Conv2d(channels + conditions, width, 1)
         self.time = nn.Sequential(nn.Linear(16, width), nn.GELU())
 
@@ -78,11 +80,18 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)
 
-    def forward(self, z: torch.Tensor, context: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """Predict v from the noisy z (n, channels, h, w) at times t (n,), 0 <= t < 1000."""
+    def read(self, context: torch.Tensor) -> torch.Tensor:
+        """Make of the context what the first layer adds to any z, at any time: (n, width, h, w)."""
+        return F.conv2d(context, self.head.weight[:, self.channels :], self.head.bias)
+
+    def forward(self, z: torch.Tensor, known: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """Predict v from the noisy z (n, channels, h, w) at times t (n or 1,), 0 <= t < 1000.
+
+        `known` is the context as `read`.
+        """
         waves = t[:, None] / noising.STEPS_OF_TIME * math.pi * torch.arange(1, 9, device=t.device)
         time = self.time(torch.cat([waves.sin(), waves.cos()], dim=1))
-        h = self.head(torch.cat([z, context], dim=1))
+        h = known + F.conv2d(z, self.head.weight[:, : self.channels])
         for block in self.fine:
             h = block(h, time)
         low = self.down(h)
@@ -105,7 +114,7 @@ class Diffusion(Translator):
 
     def __init__(
         self, bands_in, bands_out, width, blocks,
-        side: int = 8, steps: int = 10, sampler: str = "dpm++", start: float = 0.42,
+        side: int = 8, steps: int = 7, sampler: str = "unipc", start: float = 0.42,
         likelihood: float = 0.3, emphasis: float = 1.0, prediction: str = "v",
         weighting: str = "plain", pinned: bool = True,
     ):  # fmt: skip
@@ -153,8 +162,8 @@ class Diffusion(Translator):
         seen in the training it grows as a power of the light.
         """
         h = self.features(x)
-        spread = QUIETEST + self.spread(torch.asinh(h)).clamp(*LOG_SPREAD).exp()
-        return F.pixel_shuffle(self.middle(h), 2), spread, torch.asinh(h)
+        middle, h = F.pixel_shuffle(self.middle(h), 2), asinh(h)
+        return middle, QUIETEST + self.spread(h).clamp(*LOG_SPREAD).exp(), h
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Return the middle alone: the best single guess."""
@@ -216,8 +225,8 @@ class Diffusion(Translator):
         alpha, sigma = self.amplitudes[:, t, None, None, None]
         wanted = noising.wanted(self.prediction, z, e, alpha, sigma)
         weight = self.weight * noising.weight(self.weighting, self.prediction, alpha, sigma)
-        context = self.context(batch.source, middle)
-        predicted = self.denoiser(alpha * z + sigma * e, context, t)
+        known = self.denoiser.read(self.context(batch.source, middle))
+        predicted = self.denoiser(alpha * z + sigma * e, known, t)
         _, unit, offset, ratio = self.light_of(middle, spread, features, batch.flux)
         missed = tile_sums(batch.flux(target) - batch.flux(middle), TILE)
         seen = None if batch.good is None else tile_sums((~batch.good).float(), TILE) == 0
@@ -238,25 +247,28 @@ class Diffusion(Translator):
         """What the denoiser knows of the galaxy: frequencies of source and middle."""
         return self.cosines(torch.cat([x, middle], dim=1))
 
-    def sample(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Draw a target: m + C^-1(s z), with z solved from white noise; then give it its light."""
+    def drawer(self, x: torch.Tensor) -> Callable:
+        """Draws are m + C^-1(s z), z being solved from white noise, and then given their light."""
         height, width = x.shape[-2:]
-        x, noise = (pad_to_multiple(images, self.multiple) for images in (x, noise))
+        x = pad_to_multiple(x, self.multiple)
         middle, spread, features = self.anchor(x)
-        context = self.context(x, middle)
+        known = self.denoiser.read(self.context(x, middle))
+        pin = self.pinner(middle, spread, features) if self.pinned else None
 
         def predict(z, t):
-            return self.denoiser(z, context, t.to(z.device).expand(len(z)))
+            return self.denoiser(z, known, t.to(z.device).view(1))
 
-        plan = (self.sampler, self.steps, self.prediction)
-        z = noising.solve(predict, self.cosines(noise), *plan)
-        drawn = middle + self.cosines.inverse(spread * z)
-        if self.pinned:
-            drawn = self.pin(drawn, middle, spread, features, noise)
-        return drawn[..., :height, :width]
+        def drawn(noise):
+            noise = pad_to_multiple(noise, self.multiple)
+            plan = (self.sampler, self.steps, self.prediction)
+            z = noising.solve(predict, self.cosines(noise), *plan)
+            images = middle + self.cosines.inverse(spread * z)
+            return (pin(images, noise) if pin else images)[..., :height, :width]
 
-    def pin(self, drawn, middle, spread, features, noise) -> torch.Tensor:
-        """Give each tile of a draw the flux F* = F(m) + U (o + r n), n being white noise.
+        return drawn
+
+    def pinner(self, middle, spread, features) -> Callable:
+        """Return what gives each tile of a draw the flux F* = F(m) + U (o + r n), n white noise.
 
         What is missing is spread over the pixels as the variance V of their flux is, which is
         what the best linear guess of Gaussian errors with a known sum would do.
@@ -264,11 +276,21 @@ class Diffusion(Translator):
         scaling = getattr(self, "scaling", None)  # there is none before the training
         flux, stretch = (scaling.target.inverse, scaling.target.forward) if scaling else (same,) * 2
         variance, unit, offset, ratio = self.light_of(middle, spread, features, flux)
-        light = flux(drawn)
-        wanted = unit * (offset + ratio * tile_sums(noise, TILE) / TILE)
-        missing = wanted - tile_sums(light - flux(middle), TILE)
-        share = over_tiles(missing / unit.square(), TILE, *light.shape[-2:])
-        return stretch(light + variance * share)
+        guess, size = flux(middle), middle.shape[-2:]
+
+        def pin(images, noise):
+            light = flux(images)
+            wanted = unit * (offset + ratio * tile_sums(noise, TILE) / TILE)
+            missing = wanted - tile_sums(light - guess, TILE)
+            return stretch(light + variance * over_tiles(missing / unit.square(), TILE, *size))
+
+        return pin
+
+
+def asinh(h: torch.Tensor) -> torch.Tensor:
+    """Inverse hyperbolic sine, sign(h) ln(|h| + sqrt(h^2 + 1)); torch's own is slow on a CPU."""
+    size = h.abs()
+    return torch.copysign((size + (size.square() + 1).sqrt()).log(), h)
 
 
 def likelihood(error: torch.Tensor, spread: torch.Tensor, seen=None) -> torch.Tensor:

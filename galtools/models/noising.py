@@ -12,6 +12,8 @@ nothing yet draws.
 """
 
 import math
+from copy import deepcopy
+from functools import cache
 
 import torch
 
@@ -40,8 +42,12 @@ def refuse_unknown(prediction: str, weighting: str, sampler: str) -> None:
         raise GaltoolsError("ddim cannot solve a flow: choose dpm++ or unipc")
 
 
+@cache
 def scheduler(name: str, steps: int, prediction: str = "v"):
-    """Return a scheduler of diffusers for the schedule of a prediction, set to `steps`."""
+    """Return a scheduler of diffusers for the schedule of a prediction, set to `steps`.
+
+    It is made once, which costs as much as a step of the solution: whoever uses it takes a copy.
+    """
     from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 
     options = {
@@ -103,10 +109,10 @@ def weight(weighting: str, prediction: str, alpha, sigma) -> torch.Tensor:
 
 
 def solve(
-    predict, noise: torch.Tensor, name: str = "dpm++", steps: int = 10, prediction: str = "v"
+    predict, noise: torch.Tensor, name: str = "unipc", steps: int = 7, prediction: str = "v"
 ) -> torch.Tensor:
     """Turn white noise into a sample; ``predict(z_t, t)`` gives the prediction."""
-    plan, z = scheduler(name, steps, prediction), noise
+    plan, z = deepcopy(scheduler(name, steps, prediction)), noise
     for t in plan.timesteps:
         z = plan.step(predict(z, t), t, z).prev_sample
     return z
