@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 
 from galtools import models
@@ -32,7 +33,7 @@ def test_attention_equals_the_explicit_formula():
     layer = swin.WindowAttention(width=6, heads=2, window=2)
     layer.bias.data.normal_()
     windows = torch.randn(1, 1, 4, 6)
-    q, k, v = layer.qkv(windows)[0, 0].split(6, dim=-1)
+    q, k, v = (F.linear(windows[0, 0], say.weight, say.bias) for say in (layer.q, layer.k, layer.v))
     heads = []
     for head in range(2):
         part = slice(3 * head, 3 * head + 3)
@@ -43,7 +44,7 @@ def test_attention_equals_the_explicit_formula():
                 bias = layer.bias[down * 3 + right, head]
                 scores[p, s] = q[p, part] @ k[s, part] / math.sqrt(3) + bias
         heads.append(scores.softmax(dim=-1) @ v[:, part])
-    expected = layer.out(torch.cat(heads, dim=-1))
+    expected = F.linear(torch.cat(heads, dim=-1), layer.out.weight, layer.out.bias)
     assert torch.allclose(layer(windows, None)[0, 0], expected, atol=1e-6)
 
 
