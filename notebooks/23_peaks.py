@@ -244,8 +244,8 @@ plt.show()
 # **peak**, the five central boxes; the **shape** in one band, without colour or brightness.
 # Networks that are given only one of them, or two, tell how much there is in each. All are trained
 # here, on target images, for {glue:text}`group_steps:,.0f` steps each. How many bits a network finds
-# also depends on how long it has learnt; so compare within this page, and with the page of the other
-# task only if that says the same number of steps.
+# also depends on how long it has learnt, which is the same on the pages of both tasks, unless you
+# change it for one of them.
 
 
 # %% tags=["remove-stdout"]
