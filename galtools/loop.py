@@ -127,9 +127,9 @@ class Progress:
         """Print one lasting line."""
         if not processes.is_first():
             return
-        said = ", ".join(f"{name} {value:.4g}" for name, value in list(numbers.items())[:3])
+        said = "".join(f", {name} {value:.4g}" for name, value in list(numbers.items())[:3])
         print(f"{chr(13) if self.live else ''}{self.label} step {step + 1}/{self.steps}: "
-              f"loss {loss:.4f}, {said} ({self.seconds():.0f} s)", flush=True)  # fmt: skip
+              f"loss {loss:.4f}{said} ({self.seconds():.0f} s)", flush=True)  # fmt: skip
 
 
 class Trainer:
