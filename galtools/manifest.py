@@ -30,7 +30,7 @@ CODE = Path(__file__).resolve().parents[1]
 PLUMBING = {"galtools.errors", "galtools.manifest", "galtools.paths"}  # they compute no number
 WRITING_ERRORS = (OSError, RuntimeError, SafetensorError)  # RuntimeError: HDF5
 PACKAGES = (  # those whose versions can change a number
-    *("numpy", "scipy", "pandas", "h5py", "scikit-learn", "torch", "torchmetrics", "diffusers"),
+    *("numpy", "scipy", "pandas", "h5py", "scikit-learn", "torch", "diffusers"),
     *("astropy", "astro-sedpy", "galsim", "photutils", "reproject", "statmorph"),
 )
 
