@@ -81,10 +81,14 @@ plt.show()
 # $B$ depends only on the offset between two pixels: the same neighbour counts alike everywhere.
 #
 # ```python
-# q, k, v = rearrange(self.qkv(windows), "n w p (three h d) -> three n w h p d", three=3, h=heads)
-# bias = rearrange(self.bias[self.index], "p q h -> 1 h p q")       # B, one number per offset
-# seen = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)    # softmax(q k^T / sqrt(d) + B) v
+# q, k, v = (rearrange(say(windows), "n w p (h d) -> (n w h) p d") for say in (self.q, self.k, self.v))
+# bias = rearrange(self.bias[self.index], "p q h -> h p q")         # B, one number per offset
+# scores = rearrange(q @ k.mT, "(n w h) p q -> n w h p q")          # every pixel with every other
+# seen = (scores / sqrt(d) + bias).softmax(dim=-1) @ v
 # ```
+#
+# It is written out, although torch has one call for it: in windows as small as these, that call costs more
+# time than the sums themselves.
 #
 # ## Training
 #
