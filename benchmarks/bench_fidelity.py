@@ -141,7 +141,7 @@ WHOLE = {
     ssim_beside_torchmetrics: 250,
     memory_of_the_card: 20000,
 }
-SHORT = {card_without_statmorph: 200, statmorph_on_cores: 24, ssim_beside_torchmetrics: 50}
+SHORT = {card_without_statmorph: 200, statmorph_on_cores: 60, ssim_beside_torchmetrics: 50}
 
 
 def alone(function, n: int) -> dict:

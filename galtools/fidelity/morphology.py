@@ -32,6 +32,7 @@ MISSING = dict.fromkeys(QUANTITIES, np.nan) | {"flag": HOPELESS, "flag_sersic": 
 SKYBOX = 8  # pixels along a side of the empty sky that statmorph has to find in a stamp
 ISOPHOTES = (1, 2, 3, 4, 6, 8)  # the galaxy's edge, times the lowest threshold of detection
 BATCH = 4  # galaxies handed to a process at a time
+START = 60  # images from which on a second process saves more time than its start takes
 
 
 def psf_stamp(fwhm: float, pixel_scale: float) -> np.ndarray:
@@ -190,7 +191,7 @@ def measure(
     done = _Diary(diary)
     left = [k for k, key in enumerate(keys) if key not in done.known]
     if jobs and jobs > 0:  # None leaves the number, as the place, to joblib.parallel_config
-        jobs = min(jobs, 1 + len(left) // 20)  # a process costs 20 galaxies
+        jobs = min(jobs, 1 + len(left) * len(images) // START)
     with tqdm(total=len(keys), initial=len(keys) - len(left), desc="statmorph",
               disable=not progress, mininterval=5) as bar:  # fmt: skip
         for k, galaxy in zip(left, _galaxies([tasks[k] for k in left], jobs), strict=True):
