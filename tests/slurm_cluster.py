@@ -38,6 +38,7 @@ AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 ReturnToService=2
 SlurmdTimeout=6
+MessageTimeout=60
 JobRequeue=1
 KillWait=2
 SchedulerParameters=sched_interval=2
