@@ -153,16 +153,16 @@ for survey, side in sides.items():
 # %% [markdown]
 # ## Estimates against the truth
 
-# %% mystnb={"figure": {"caption": "Estimated (median of the density) against true redshift of the test galaxies, for both surveys: points, and the contours of their density that hold the densest 20, 40, 60 and 80 %. The lines mark the truth and the limit beyond which an estimate counts as an outlier.", "name": "fig-redshift-scatter"}, "image": {"alt": "Two scatter plots along the diagonal, with contours of the density of points."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Estimated (median of the density) against true redshift of the test galaxies, for both surveys: points, and shades where the densest 30, 60 and 90 % of them lie. The lines mark the truth and the limit beyond which an estimate counts as an outlier.", "name": "fig-redshift-scatter"}, "image": {"alt": "Two scatter plots along the diagonal, shaded where the points are densest."}} tags=["hide-input"]
 z = samples["test"].redshift
 fig, axes = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.2), sharey=True)
 line = np.linspace(0, z_max, 2)
 for ax, (survey, density) in zip(axes, densities.items(), strict=True):
     found, limit = redshift.estimate(density, grid, "median"), redshift.OUTLIER[survey]
-    ax.plot(z, found, ".", color=plots.SURVEY_COLOUR[survey], markersize=3, alpha=0.4)
     if np.ptp(found) > 0:
-        levels = [0.2, 0.4, 0.6, 0.8]
-        sns.kdeplot(x=z, y=found, levels=levels, color="black", linewidths=1, cut=0, ax=ax)
+        style = {"fill": True, "levels": [0.1, 0.4, 0.7, 1], "cut": 0}
+        sns.kdeplot(x=z, y=found, color=plots.SURVEY_COLOUR[survey], ax=ax, **style)
+    sns.scatterplot(x=z, y=found, s=6, linewidth=0, color="0.2", alpha=0.5, ax=ax)
     ax.plot(line, line, color="black", linewidth=1)
     for sign in (-1, 1):
         ax.plot(line, line + sign * limit * (1 + line), "--", color="black", linewidth=0.8)
