@@ -28,11 +28,16 @@ def test_interval_of_a_mean_has_the_width_of_the_standard_error():
     assert found.high - found.low == pytest.approx(2 * 1.96 * x.std() / 30, rel=0.05)
 
 
-def test_interval_covers_the_truth_as_often_as_it_says():
+@pytest.mark.parametrize(
+    ("statistic", "truth"),
+    [(intervals.mean, 0), (intervals.median, 0), (intervals.mad_scatter, 1)],
+)
+def test_interval_covers_the_truth_as_often_as_it_says(statistic, truth):
+    """95 %, within three binomial errors of 400 trials."""
     draws = np.random.default_rng(3).normal(0, 1, (400, 100))
-    found = [estimate(intervals.median, x, n_boot=200) for x in draws]
-    covered = np.mean([e.low <= 0 <= e.high for e in found])
-    assert 0.90 < covered < 0.985  # 95 % within the binomial error of 400 trials
+    found = [estimate(statistic, x, n_boot=200) for x in draws]
+    covered = np.mean([e.low <= truth <= e.high for e in found])
+    assert covered == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 400))
 
 
 def test_galaxies_that_could_not_be_measured_are_counted_out():
