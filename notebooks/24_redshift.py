@@ -149,7 +149,10 @@ pd.DataFrame(cells, index=index, columns=list(columns.values()))
 # %% [markdown]
 # Intervals are over galaxies. Training the estimator again with another seed moves the numbers,
 # too; the table of results holds that scatter over the networks of each ensemble in its column
-# `seed_scatter`:
+# `seed_scatter` (below). Neither holds the scatter of the *translators*: each was trained once, and the
+# same network from another seed may lose more or less than its interval over galaxies tells. So an
+# order of rows on this page is one of trained networks, not of kinds of models; runs of all these
+# notebooks with another `seed` tell them apart.
 
 # %% tags=["hide-input"]
 spread = table[table.metric.isin(["bits", "sigma_mad"])]

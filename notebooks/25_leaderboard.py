@@ -101,7 +101,9 @@ fig = panels.leaderboard(board, numbers, rows)
 plt.show()
 
 # %% [markdown]
-# Where two intervals overlap widely the order means nothing. The same as a table:
+# Where two intervals overlap widely the order means nothing. And where they do not, it is one of these
+# trained networks: each was trained once, and no interval here holds what another seed would change.
+# The same as a table:
 
 # %% tags=["hide-input"]
 lines = board.set_index(["row", "metric", "band"])[["value", "low", "high"]]

@@ -56,7 +56,8 @@ results: str = "results"  # folder of all artefacts
 # look at it. The interval of 95 % over galaxies then decides: wholly inside the range, the run
 # **agrees**; wholly outside, it **disagrees**; astride an edge, or with too few galaxies, it **cannot
 # tell**. The ranges are ours and not the paper's, and the galaxies are simulated unless you brought
-# your own. So a disagreement is a reason to look, not a refutation.
+# your own. And most networks were trained once: the intervals do not hold what another training would
+# change, which the columns of a second seed show where there are any. So a disagreement is a reason to look, not a refutation.
 
 # %%
 folder = paths.Results(results, profile)
