@@ -57,7 +57,8 @@ results: str = "results"  # folder of all artefacts
 # **agrees**; wholly outside, it **disagrees**; astride an edge, or with too few galaxies, it **cannot
 # tell**. The ranges are ours and not the paper's, and the galaxies are simulated unless you brought
 # your own. And most networks were trained once: the intervals do not hold what another training would
-# change, which the columns of a second seed show where there are any. So a disagreement is a reason to look, not a refutation.
+# change, which the columns of a second seed show where there are any. So a disagreement is a reason to
+# look, not a refutation.
 
 # %%
 folder = paths.Results(results, profile)
