@@ -77,7 +77,7 @@ def collect(folder: paths.Results) -> pd.DataFrame:
     """
     parts = []
     for claim in CLAIMS:
-        for task in list(ENDING)[: len(ENDING) if claim.chapter in TWICE else 1]:
+        for task in list(ENDING) if claim.chapter in TWICE else list(ENDING)[:1]:
             path = folder.table(f"verdicts_{claim.table}{ENDING[task]}")
             about = {"claim": claim.text, "chapter": claim.chapter, "task": task}
             if path.exists():

@@ -155,7 +155,10 @@ def test_measuring_once_changes_no_network():
     )
     short = Settings(steps=5, batch=16, checks=1)
     recipe = {"hidden": 8, "grid": Grid(bins=20), "width": 2}
-    found, grid = redshift.read_groups(learn, check, test[0], [0.03] * 5, short, 2, **recipe)
+    choices = information.subsets(redshift.GROUPS)
+    found, grid = redshift.read_groups(
+        choices, learn, check, test[0], [0.03] * 5, short, 2, **recipe
+    )
     for groups in (("peak",), ("light", "shape")):
         alone = redshift.train_ensemble(
             *learn, [0.03] * 5, *check, short, 2, groups=groups, **recipe

@@ -154,7 +154,10 @@ def read_groups(
     `learn`, `check` and `test` are (images, redshifts); `recipe` goes to the networks.
     """
     images, z = test
-    found, grid = redshift.read_groups(learn, check, images, noise, settings, members, **recipe)
+    choices = information.subsets(redshift.GROUPS)
+    found, grid = redshift.read_groups(
+        choices, learn, check, images, noise, settings, members, **recipe
+    )
     prior = information.prior(learn[1], grid.edges)
     z = np.asarray(z, float)
     return {groups: information.bits(p, z, grid.edges, prior) for groups, p in found.items()}

@@ -1,12 +1,9 @@
 """What estimators find in each choice of what is measured: light, peak, shape, or several."""
 
-from itertools import combinations
-
 import numpy as np
 
 from galtools.loop import Settings, best_device
 from galtools.redshift.density import ensemble, fit_temperature, tempered
-from galtools.redshift.measure import GROUPS
 from galtools.redshift.network import (
     RedshiftNetwork,
     answer,
@@ -17,11 +14,9 @@ from galtools.redshift.network import (
     train_on_seen,
 )
 
-CHOICES = [some for k in range(1, len(GROUPS) + 1) for some in combinations(GROUPS, k)]
 
-
-def read_groups(learn, valid, images, noise, settings: Settings, members=1, **recipe):
-    """Densities of the redshifts of `images` by an ensemble for every choice of groups.
+def read_groups(choices, learn, valid, images, noise, settings: Settings, members=1, **recipe):
+    """Densities of the redshifts of `images` by an ensemble for each of the choices of groups.
 
     `learn` and `valid` are (images, redshifts), to train and to calibrate; `recipe` goes to the
     networks. A dictionary {groups: (n, bins)} and the grid of the bins. Each ensemble is the one
@@ -35,7 +30,7 @@ def read_groups(learn, valid, images, noise, settings: Settings, members=1, **re
         check(whole, some)
         seen.append(as_seen(whole, some, device))
     found = {}
-    for groups in CHOICES:
+    for groups in choices:
         columns = _columns(whole.measure.sizes, groups)
         networks, own = new_members(bands, settings, members, groups=groups, **recipe)
         for network in networks:
