@@ -13,7 +13,7 @@ from galtools import manifest
 from galtools.errors import GaltoolsError
 from galtools.loop import best_device
 from galtools.models.common import draw
-from galtools.train import check_images, load_weights
+from galtools.train import check_images, load_weights, without_bad
 
 FORMAT = "galtools translations 1"
 
@@ -86,13 +86,16 @@ def load_translations(path: Path, sample: int | None = 0) -> np.ndarray:
 
 
 def once(path: Path, weights: Path, load, test_file: Path, samples: int = 1, seed: int = 0) -> dict:
-    """Translate the test galaxies unless this has been done; return the manifest."""
+    """Translate the test galaxies unless this has been done; return the manifest.
+
+    Pixels that do not count by the masks of ``load(test_file)`` are dark, whatever they hold.
+    """
     device = best_device()
     network = load_weights(weights).to(device)
     name = network.recipe["model"]
 
     def maker(new):
-        images = translate(network, load(test_file).source, samples, seed)
+        images = translate(network, without_bad(load(test_file)).source, samples, seed)
         save_translations(new, images, {"model": name, "task": network.recipe["task"]})
 
     module = type(network).__module__

@@ -5,7 +5,7 @@ import pytest
 import torch
 from blobs import blobs
 
-from galtools import data, models, sides, train
+from galtools import data, models, sides, train, translate
 from galtools.errors import GaltoolsError
 from galtools.models.common import Batch, pixel_loss
 from galtools.surveys import BANDS, CFHTLS, SDSS
@@ -62,6 +62,22 @@ def test_an_error_under_the_mask_is_not_judged():
     sky = np.ones((5, 2), np.float32)
     assert train.judge(translated, target, sky, bad)["chi"] == 0
     assert train.judge(translated, target, sky)["chi"] > 1
+
+
+def test_what_is_masked_may_hold_nan_when_it_is_translated(tmp_path):
+    network, pairs = models.build("resample", "intra", "tiny"), blobs(n=3)
+    train.train(network, pairs, pairs, Settings(crop=8))
+    weights, test_file = tmp_path / "weights.safetensors", tmp_path / "test.h5"
+    train.save_weights(weights, network)
+    test_file.write_bytes(b"galaxies")
+    masked = holes(blobs(n=3), np.nan)
+    translate.once(tmp_path / "seed0.h5", weights, lambda path: masked, test_file)
+    found, bad = translate.load_translations(tmp_path / "seed0.h5"), masked.bad[0]
+    np.testing.assert_allclose(found[~bad], pairs.source[~bad], atol=1e-4)
+    np.testing.assert_allclose(found[bad], 0, atol=1e-4)
+    masked.bad = (None, None)
+    with pytest.raises(GaltoolsError, match="NaN"):  # nobody says that these do not count
+        translate.once(tmp_path / "seed1.h5", weights, lambda path: masked, test_file)
 
 
 def test_masks_come_with_the_pairs_of_a_file(tmp_path):
