@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 
 from galtools import data, manifest, paths, redshift
-from galtools.fidelity import information, intervals, rows
+from galtools.fidelity import information, intervals
 from galtools.fidelity.pixels import Metric, tidy
 from galtools.loop import Settings, describe
 from galtools.redshift import Ensemble, Grid
+from galtools.regrid import interpolate
+from galtools.sides import pixel_step
 from galtools.translate import translate
 
 METRICS = {
@@ -107,8 +109,8 @@ def rendered(row: str, pairs, weights: Path | None) -> np.ndarray:
     if row == "truth":
         return pairs.target
     if row == "resample":
-        size, old = pairs.target.shape[-1], pairs.source.shape[-1]
-        return pairs.source if size == old else rows.regrid(pairs.source, size, old / size)
+        step = pixel_step(pairs.source, pairs.target)
+        return interpolate(pairs.source, pairs.target.shape[-1], step)
     return translate(weights, pairs.source)
 
 
@@ -118,15 +120,25 @@ def _learners(file: Path, number: int, task: str):
     return data.for_task(data.load(file, slice(number)), task)
 
 
-def retrain(store, task, row, settings: Settings, learn: int, check: int, seed=0) -> Ensemble:
+def tuned_file(store: paths.Results, task: str, row: str, seed: int, trained: int) -> Path:
+    """File of an ensemble that went on learning from the images of a row; see `retrain`."""
+    name = f"{task}_{row}" if trained == seed else f"{task}_{row}_seed{trained}"
+    return store.model("redshift", name, seed) / "weights.safetensors"
+
+
+def retrain(
+    store, task, row, settings: Settings, learn: int, check: int, seed=0, trained: int | None = None
+) -> Ensemble:
     """Let the frozen estimator go on learning from the images of a row, unless this is done.
 
     The first `learn` galaxies of the training split, as the row renders them, and for the
-    temperature the first `check` of the validation split.
+    temperature the first `check` of the validation split. `seed` is that of the estimator and, if
+    not said otherwise by `trained`, of the translator.
     """
+    trained = seed if trained is None else trained
     start = estimator_file(store, SURVEY[task], seed)
     files = {split: paths.need(store.data(split), "01_two_surveys") for split in ("train", "valid")}
-    weights = store.weights(task, row, seed) if row not in ("truth", "resample") else None
+    weights = store.weights(task, row, trained) if row not in ("truth", "resample") else None
     numbers = {"train": learn, "valid": check}
 
     def maker(new):
@@ -136,7 +148,7 @@ def retrain(store, task, row, settings: Settings, learn: int, check: int, seed=0
             sets += [rendered(row, pairs, weights), pairs.redshift]
         Ensemble.load(start).tuned(*sets, settings).save(new)
 
-    path = store.model("redshift", f"{task}_{row}", seed) / "weights.safetensors"
+    path = tuned_file(store, task, row, seed, trained)
     manifest.make(
         path, maker,
         params={**describe(settings), "learn": learn, "check": check, "task": task, "row": row},

@@ -1,0 +1,166 @@
+"""Train every translator several times on the same galaxies, measure each, and keep the table.
+
+    make book                              # the data, the estimators, and the first trainings
+    .venv/bin/python workflow/trainings.py
+
+The recipes are those of the chapters. From training to training nothing changes but the seed of
+first weights, of batches and of draws; data, and the estimators of chapter 16 with the resamples of
+galaxies, stay those of seed 0. Seeds come outermost, and what is done stays done: it can be
+interrupted at any time and started again. The kept tables are shown by chapter 28.
+"""
+
+import argparse
+import subprocess
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pipeline
+
+from galtools import __version__, loop, manifest, paths, redshift, study
+from galtools.errors import GaltoolsError
+from galtools.fidelity import files, information, pixels, redshifts, rows, trainings
+from galtools.loop import Settings
+from galtools.redshift import Ensemble
+from galtools.surveys import BANDS
+
+MODELS = ("residual", "swin", "srgan", "capsule", "diffusion")
+TASK, FIXED = "cross", 0  # the seed of all that stays the same
+
+
+def chapter(notebook: str, profile: str) -> dict:
+    """Parameters of a chapter in a profile."""
+    return pipeline.full_values(pipeline.Run("", Path(), profile, notebook, (), {"task": TASK}))
+
+
+def train(store: paths.Results, results: str, model: str, seed: int) -> None:
+    """Train and translate as the model's chapter does, unless this is done."""
+    (notebook,) = paths.NOTEBOOKS.glob(f"1?_{model}.py")
+    values = chapter(notebook.stem, store.profile)
+    recipe = {name: values[name] for name in ("steps", "batch", "crop", "rate")}
+    settings = Settings(**recipe, seed=seed)
+    study.run(results, store.profile, model, TASK, seed, settings, values.get("draws", 1))
+
+
+def measure(store: paths.Results, model: str, seed: int) -> Path:
+    """Measure a training on every test galaxy, as chapters 21 and 24 do, unless this is done."""
+    values = chapter("24_redshift", store.profile)
+    recipe = {name: values[name] for name in ("steps", "rate")}
+    settings = Settings(batch=64, weight_decay=1e-3, checks=1, seed=FIXED, **recipe)
+    known = (settings, values["learn"], values["check"], FIXED, seed)
+    tuned = redshifts.retrain(store, TASK, model, *known)
+    start = redshifts.estimator_file(store, redshifts.SURVEY[TASK], FIXED)
+    sample = rows.load(store, TASK, [model], seed)
+    path = store.table(f"training_{model}_{seed}")
+    manifest.make(
+        path,
+        lambda new: galaxies(store, sample, model, start, tuned).to_csv(new, index=False),
+        params={"model": model, "settings": loop.describe(settings)},
+        modules=["galtools.fidelity.redshifts", "galtools.fidelity.pixels"],
+        inputs=[*sample.inputs, start, redshifts.tuned_file(store, TASK, model, FIXED, seed)],
+        seed=seed,
+    )
+    return path
+
+
+def galaxies(store, sample, model: str, start: Path, tuned: Ensemble) -> pd.DataFrame:
+    """Quantities of every test galaxy: bits and dz, PSNR in r, and errors of the light."""
+    images, z = sample.images[model], sample.pairs.redshift.astype(float)
+    grid, limit = tuned.grid, redshift.OUTLIER["SDSS"]
+    prior = information.prior(files.read_column(store.data("train"), "redshift"), grid.edges)
+    found = {}
+    for protocol, ensemble in {"frozen": Ensemble.load(start), "retrained": tuned}.items():
+        judged = redshifts.judge(ensemble.predict(images[:]), z, grid, prior, limit)
+        found |= {f"{name}_{protocol}": judged[name][:, 0] for name in ("bits", "dz")}
+    measured = pixels.measure(sample.truth, images, sample.sigma, sample.pixel_scale)
+    found["psnr_r"] = measured["psnr"][:, BANDS.index("r")]
+    found |= {f"light_{b}": measured["aperture_error"][:, k] for k, b in enumerate(BANDS)}
+    return pd.DataFrame(found)
+
+
+def pairs(measured: dict[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
+    """Error over galaxies of the difference of every two models, of the means over trainings."""
+    models = list(dict.fromkeys(model for model, _ in measured))
+    lines = []
+    for (metric, band), column in trainings.MEANS.items():
+        values = {
+            model: np.stack([one[column] for (name, _), one in measured.items() if name == model])
+            for model in models
+        }
+        for a, b in combinations(models, 2):
+            error = trainings.galaxy_error(values[a], values[b])
+            lines.append((metric, band, a, b, error, values[a].shape[1]))
+    return pd.DataFrame(lines, columns=["metric", "band", "first", "second", "error", "n"])
+
+
+def recipe(store: paths.Results, model: str, seeds) -> dict:
+    """What made the trainings of a model: code, parameters but for the seed, and data."""
+    told = []
+    for seed in seeds:
+        made = manifest.read(store.weights(TASK, model, seed))
+        parameters = made["parameters"]
+        settings = {k: v for k, v in parameters["settings"].items() if k != "seed"}
+        parameters = {**parameters, "settings": settings}
+        told.append({"parameters": parameters, **{k: made[k] for k in ("code", "inputs")}})
+    if any(one != told[0] for one in told):
+        raise GaltoolsError(f"trainings of {model} differ in more than their seed: run this again")
+    return told[0]
+
+
+def keep(store: paths.Results, measured: dict[tuple[str, int], Path], out: Path) -> None:
+    """Write the tables and the manifest that says where they come from."""
+    galaxy_tables = {key: pd.read_csv(path) for key, path in measured.items()}
+    table = pd.concat(
+        trainings.summarise(one).assign(model=model, seed=seed)
+        for (model, seed), one in galaxy_tables.items()
+    )
+    table = table[["model", "seed", "metric", "band", "value", "low", "high", "n"]]
+    written = {out / trainings.TABLE.name: table, out / trainings.PAIRS.name: pairs(galaxy_tables)}
+    for path, frame in written.items():
+        with manifest.atomic(path) as new:
+            frame.to_csv(new, index=False, float_format="%.6g")
+    seeds = {m: [k for name, k in measured if name == m] for m in dict.fromkeys(table.model)}
+    weights = {key: manifest.read(store.weights(TASK, *key)) for key in measured}
+    git = ["git", "-C", str(paths.ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    about = {
+        "sha256": {path.name: manifest.sha256(path) for path in written},
+        "profile": store.profile,
+        "task": TASK,
+        "seeds": seeds,
+        "recipes": {model: recipe(store, model, numbers) for model, numbers in seeds.items()},
+        "test": manifest.sha256(store.data("test")),
+        "estimator": manifest.sha256(redshifts.estimator_file(store, "CFHTLS", FIXED)),
+        "seconds": round(sum(made["seconds"] for made in weights.values())),
+        "device": ", ".join(sorted({made["device"] for made in weights.values()})),
+        "made": max(made["made"] for made in weights.values()),
+        "version": __version__,
+        "commit": subprocess.run(git, capture_output=True, text=True).stdout.strip(),
+        "packages": manifest.package_versions(),
+    }
+    manifest.write_json(manifest.manifest_path(out / trainings.TABLE.name), about)
+
+
+def main() -> None:
+    """Read the command line, train, measure and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--results", default="results")
+    parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--out", type=Path, default=paths.REFERENCE, help="folder of the tables")
+    args = parser.parse_args()
+    store, measured = paths.Results(args.results, args.profile), {}
+    for seed in range(args.seeds):
+        for model in args.models:
+            train(store, args.results, model, seed)
+            measured[model, seed] = measure(store, model, seed)
+            print(f"{model}, seed {seed}: measured", flush=True)
+    keep(store, measured, args.out)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except GaltoolsError as error:
+        raise SystemExit(str(error)) from None
