@@ -1,13 +1,16 @@
-"""Change of pixel grid that keeps the light: every pixel's flux is shared out by overlap in area.
+"""Change of pixel grid, in two ways: the light shared out exactly, or values in between guessed.
 
-Two square grids with a common centre have separable overlaps, so an image of flux per pixel changes
-grid by one small matrix on each side,
+`regrid` shares out every pixel's flux by overlap in area. Two square grids with a common centre
+have separable overlaps, so an image of flux per pixel goes over by a small matrix on each side,
 
     new = W image W^T,    W_ij = overlap of new pixel i with old pixel j / length of old pixel j.
 
 A column of W sums to one where the new grid covers the old pixel: the flux is conserved exactly.
 Going to coarser pixels loses detail for good; `undo` then returns the image of least power that has
 exactly the coarse one as its regridded image. Coming back from finer pixels it is exact.
+
+`interpolate` reads the image as samples of a smooth sky, which suits finer pixels: no blocks. It
+has a matrix on each side, too, `lanczos`; flux is conserved as far as the sky is smooth.
 """
 
 from functools import lru_cache
@@ -65,3 +68,27 @@ def noise_factor(scale: float, new_size: int, new_scale: float, size: int) -> fl
     """Mean growth of white sky noise per pixel by `regrid`: sqrt of the mean of (W^2) x (W^2)."""
     squares = (overlap(size, scale, new_size, new_scale) ** 2).sum(axis=1)
     return float(np.sqrt(np.mean(np.outer(squares, squares))))
+
+
+def lanczos(size: int, old: int, step: float, lobes: int = 4) -> np.ndarray:
+    """Weights (size, old) that interpolate `old` pixels at `size` points `step` pixels apart.
+
+    Both rows of pixels have the same centre. The kernel is sinc(d) sinc(d / lobes), |d| < lobes,
+    with weights that sum to one.
+    """
+    where = (np.arange(size) - (size - 1) / 2) * step + (old - 1) / 2
+    distance = where[:, None] - np.arange(-lobes, old + lobes)
+    kernel = np.sinc(distance) * np.sinc(distance / lobes) * (np.abs(distance) < lobes)
+    kernel /= kernel.sum(axis=1, keepdims=True)
+    return kernel[:, lobes : old + lobes]  # beyond the stamp lies zero
+
+
+def interpolate(images: np.ndarray, size: int, step: float) -> np.ndarray:
+    """Bring images (..., H, H) of flux per pixel to `size` pixels, each `step` old pixels wide.
+
+    Surface brightness is interpolated, and multiplied by step^2, the ratio of the pixel areas.
+    """
+    if size == _size(images) and step == 1:
+        return images
+    weights = lanczos(size, _size(images), step).astype(images.dtype)
+    return images.dtype.type(step**2) * (weights @ images @ weights.T)

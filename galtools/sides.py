@@ -53,6 +53,12 @@ def plain_side(survey: Survey, images: np.ndarray, psf_fwhm: np.ndarray | None =
     return Side(survey.name, scale, psf_fwhm)
 
 
+def pixel_step(source: np.ndarray, target: np.ndarray) -> float:
+    """Side of a target pixel in source pixels: stamps of two sizes are on the surveys' grids."""
+    same = source.shape[-1] == target.shape[-1]
+    return 1.0 if same else CFHTLS.pixel_scale / SDSS.pixel_scale
+
+
 def weights(noise: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Weight of every pixel, 1 / sigma_sky^2 in nanomaggies^-2, and zero where it is masked.
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from galtools.errors import GaltoolsError
+from galtools.regrid import lanczos
 
 ENOUGH = 300  # galaxies that fix the scale of a stretch to a few per cent
 
@@ -91,28 +92,12 @@ def fit(images: np.ndarray, softening, kind: str = "sqrt") -> Stretch:
     return Stretch(kind, softening, tuple(scale.tolist()))
 
 
-def lanczos(size: int, old: int, step: float, lobes: int = 4) -> torch.Tensor:
-    """Weights (size, old) that interpolate `old` pixels at `size` points `step` pixels apart.
-
-    Both rows of pixels have the same centre. The kernel is sinc(d) sinc(d / lobes), |d| < lobes,
-    with weights that sum to one.
-    """
-    where = (torch.arange(size, dtype=torch.float64) - (size - 1) / 2) * step + (old - 1) / 2
-    distance = where[:, None] - torch.arange(-lobes, old + lobes)
-    kernel = torch.sinc(distance) * torch.sinc(distance / lobes) * (distance.abs() < lobes)
-    kernel = kernel / kernel.sum(dim=1, keepdim=True)
-    return kernel[:, lobes : old + lobes]  # beyond the stamp lies zero
-
-
 def regrid(images: torch.Tensor, size: int, step: float) -> torch.Tensor:
-    """Resample stamps onto a grid of `size` pixels with the same centre, conserving flux.
-
-    `step` is the side of a new pixel in old pixels. Values are interpolated as surface brightness
-    and multiplied by step^2, the ratio of the pixel areas.
-    """
+    """`galtools.regrid.interpolate` for tensors, on any device."""
     if size == images.shape[-1] == images.shape[-2] and step == 1:
         return images
-    rows, columns = (lanczos(size, old, step).to(images) for old in images.shape[-2:])
+    sides = (torch.from_numpy(lanczos(size, old, step)) for old in images.shape[-2:])
+    rows, columns = (weights.to(images) for weights in sides)
     return step**2 * (rows @ images @ columns.mT)
 
 

@@ -14,7 +14,7 @@ from scipy.special import stdtrit
 
 from galtools import data, models, paths, plots, stretch, train, translate
 from galtools.pairs import Pairs
-from galtools.stretch import regrid
+from galtools.regrid import interpolate
 from galtools.surveys import BANDS
 
 SHOWN = 4  # galaxies in a figure of examples
@@ -43,7 +43,7 @@ class Study:
     def floor(self) -> np.ndarray:
         """Translation without learning: the source on the target's grid."""
         scaling = self.network.scaling
-        return regrid(torch.as_tensor(self.pairs.source), scaling.size, scaling.step).numpy()
+        return interpolate(self.pairs.source, scaling.size, scaling.step)
 
 
 def run(results, profile, model, task, seed, settings, samples: int = 1) -> Study:

@@ -14,8 +14,8 @@ from galtools import checkpoint, loop, manifest, models, processes
 from galtools.errors import GaltoolsError
 from galtools.loop import Settings
 from galtools.models.common import Batch, count_parameters, draw
+from galtools.sides import pixel_step
 from galtools.stretch import Scaling, fit_scaling
-from galtools.surveys import CFHTLS, SDSS
 
 SOFTENING = 2.0  # softening of the stretch in units of the source's sky noise per pixel; from 1
 # to 10 the residual and the flux scatter hardly differ, but a larger one lets more noise through
@@ -58,9 +58,8 @@ def check_pairs(pairs, crop: int = 0) -> None:
 
 
 def scaling_of(pairs, kind: str = "sqrt") -> Scaling:
-    """Fit the stretches to training pairs; grids of different size are those of the surveys."""
-    same = pairs.source.shape[-1] == pairs.target.shape[-1]
-    step = 1.0 if same else CFHTLS.pixel_scale / SDSS.pixel_scale
+    """Fit the stretches to training pairs."""
+    step = pixel_step(pairs.source, pairs.target)
     softening = SOFTENING * np.median(pairs.noise[:, 0], axis=0)
     return fit_scaling(pairs.source, pairs.target, softening, step, kind)
 

@@ -54,13 +54,3 @@ def test_missing_and_misfitting_translations(folder):
     translate.save_translations(folder.translations("cross", "swin"), np.zeros((3, 5, 64, 64)))
     with pytest.raises(GaltoolsError, match="translate them again"):
         rows.load(folder, "cross", ["swin"])
-
-
-def test_regridding_keeps_flux_and_centre():
-    y, x = np.indices((64, 64)) - 31.5
-    image = np.exp(-0.5 * ((x - 3) ** 2 + (y + 2) ** 2) / 16)[None, None]
-    fine = rows.regrid(image, 128, 0.5)
-    assert fine.sum() == pytest.approx(image.sum(), rel=1e-6)
-    centre = [(fine[0, 0] * a).sum() / fine.sum() for a in np.indices((128, 128)) - 63.5]
-    np.testing.assert_allclose(centre, [-4, 6], atol=1e-6)
-    np.testing.assert_allclose(rows.regrid(image, 64, 1.0), image, atol=1e-12)

@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from reproject import reproject_exact
 
+from galtools import stretch
 from galtools.errors import GaltoolsError
 from galtools.ingest.cut import upright_wcs
-from galtools.regrid import noise_factor, overlap, regrid, undo
+from galtools.regrid import interpolate, lanczos, noise_factor, overlap, regrid, undo
 from galtools.surveys import CFHTLS, SDSS
 
 scales = st.floats(0.1, 1.0)
@@ -84,3 +86,22 @@ def test_bad_grids_are_refused():
         overlap(4, 0.4, 0, 0.4)
     with pytest.raises(GaltoolsError, match="square"):
         regrid(np.zeros((3, 4)), 0.4, 4, 0.4)
+
+
+def test_interpolation_keeps_flux_and_centre():
+    y, x = np.indices((64, 64)) - 31.5
+    image = np.exp(-0.5 * ((x - 3) ** 2 + (y + 2) ** 2) / 16)[None, None]
+    fine = interpolate(image, 128, 0.5)
+    assert fine.sum() == pytest.approx(image.sum(), rel=1e-9)
+    centre = [(fine[0, 0] * a).sum() / fine.sum() for a in np.indices((128, 128)) - 63.5]
+    np.testing.assert_allclose(centre, [-4, 6], atol=1e-9)
+    assert interpolate(image, 64, 1.0) is image
+    assert interpolate(image.astype(np.float32), 9, 2.0).dtype == np.float32
+    np.testing.assert_allclose(lanczos(64, 64, 1.0), np.eye(64), atol=1e-12)
+
+
+def test_tensors_are_interpolated_like_arrays():
+    images = np.random.default_rng(0).normal(size=(2, 5, 64, 64))
+    step = CFHTLS.pixel_scale / SDSS.pixel_scale
+    found = stretch.regrid(torch.from_numpy(images), 136, step).numpy()
+    np.testing.assert_allclose(found, interpolate(images, 136, step), rtol=0, atol=1e-12)

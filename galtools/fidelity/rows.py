@@ -17,6 +17,8 @@ from galtools import data, paths
 from galtools.errors import GaltoolsError
 from galtools.fidelity import files
 from galtools.pairs import Pairs
+from galtools.regrid import interpolate
+from galtools.sides import pixel_step
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,6 @@ class Rows:
     inputs: list[Path]  # the files that all this comes from
 
 
-def regrid(images, size: int, step: float) -> np.ndarray:
-    """Interpolate linearly onto `size` pixels of `step` old pixels, same centre, same flux."""
-    old = images.shape[-1]
-    at = (np.arange(size) - (size - 1) / 2) * step + (old - 1) / 2
-    weight = np.clip(1 - np.abs(at[:, None] - np.arange(old)), 0, None)
-    return step**2 * np.einsum("Yy,nbyx,Xx->nbYX", weight, images, weight, optimize=True)
-
-
 def load(folder: paths.Results, task: str, models, seed: int = 0, count: int | None = None) -> Rows:
     """Read the test galaxies, or the first so many, and what was made of them for one task."""
     some = slice(count)
@@ -48,13 +42,10 @@ def load(folder: paths.Results, task: str, models, seed: int = 0, count: int | N
     pairs = data.for_task(data.load(test, some), task)
     to = "target" if task == "cross" else "source"
     there, here = data.side(test, to, some), data.side(test, "source", some)
-    scale, source_scale = there.pixel_scale, here.pixel_scale
     images = {"truth": pairs.target, "again": data.for_task(data.load(again, some), task).target}
     if task == "cross":
-        floor = pairs.source
-        if pairs.source.shape != pairs.target.shape:
-            floor = regrid(pairs.source, pairs.target.shape[-1], scale / source_scale)
-        images["resample"] = floor.astype(np.float32)
+        step = pixel_step(pairs.source, pairs.target)
+        images["resample"] = interpolate(pairs.source, pairs.target.shape[-1], step)
     made = [paths.need_of(folder.translations(task, m, seed), m) for m in models]
     for model, path in zip(models, made, strict=True):
         images[model] = files.open_images(path)[some]
@@ -65,4 +56,4 @@ def load(folder: paths.Results, task: str, models, seed: int = 0, count: int | N
     if "resample" in images:
         seeing["resample"] = here.psf_fwhm
     inputs = [test, again, *made]
-    return Rows(pairs.target, pairs.noise[:, 1], scale, images, seeing, pairs, inputs)
+    return Rows(pairs.target, pairs.noise[:, 1], there.pixel_scale, images, seeing, pairs, inputs)
