@@ -44,9 +44,8 @@ def load(path: Path) -> tuple[dict, dict]:
         raise GaltoolsError(f"{path} is damaged or not ours: delete it and train again") from None
 
 
-def flatten_optimiser(name: str, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def flatten_optimiser(name: str, state: dict) -> dict[str, torch.Tensor]:
     """Name every tensor of an optimiser's state `optimiser/<name>/<parameter>/<moment>`."""
-    state = optimiser.state_dict()["state"]
     return {
         f"optimiser/{name}/{index}/{moment}": value
         for index, moments in state.items()
@@ -54,15 +53,13 @@ def flatten_optimiser(name: str, optimiser: torch.optim.Optimizer) -> dict[str, 
     }
 
 
-def restore_optimiser(name: str, optimiser: torch.optim.Optimizer, tensors: dict) -> None:
-    """Undo `flatten_optimiser`."""
-    whole = optimiser.state_dict()
-    for key, value in tensors.items():
-        kind, owner, *rest = key.split("/")
-        if kind == "optimiser" and owner == name:
-            index, moment = rest
-            whole["state"].setdefault(int(index), {})[moment] = value
-    optimiser.load_state_dict(whole)
+def optimiser_state(name: str, tensors: dict, device) -> dict[int, dict[str, torch.Tensor]]:
+    """Undo `flatten_optimiser`; counts of steps stay on the CPU."""
+    state = {}
+    for key, value in select(tensors, f"optimiser/{name}").items():
+        index, moment = key.split("/")
+        state.setdefault(int(index), {})[moment] = value.to(device if value.ndim else "cpu")
+    return state
 
 
 def select(tensors: dict, kind: str) -> dict[str, torch.Tensor]:

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from galtools import checkpoint, processes
+from galtools.adamw import AdamW
 from galtools.errors import GaltoolsError
 
 LEAP = 1000.0  # a loss this many times its running mean counts as divergence
@@ -141,9 +142,7 @@ class Trainer:
         self.network = network.to(self.device).train()
         self.players = network.players()
         self.optimisers = {
-            name: torch.optim.AdamW(
-                player.parameters, lr=settings.rate, weight_decay=settings.weight_decay
-            )
+            name: AdamW(player.parameters, settings.rate, settings.weight_decay)
             for name, player in self.players.items()
             if player.parameters
         }
@@ -162,8 +161,7 @@ class Trainer:
         total = sum(terms.values())
         means = dict(zip(terms, processes.mean(list(terms.values())), strict=True))
         loss = self._refuse_divergence(name, sum(means.values()).item())
-        for group in optimiser.param_groups:
-            group["lr"] = player.pace * self.settings.rate_at(share)
+        optimiser.rate = player.pace * self.settings.rate_at(share)
         slopes = torch.autograd.grad(total, player.parameters, allow_unused=True)
         for parameter, slope in zip(player.parameters, processes.mean(slopes), strict=True):
             parameter.grad = slope
@@ -212,7 +210,7 @@ class Trainer:
         tensors = {f"network/{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average/{k}": v for k, v in self.average.values.items()}
         for name, optimiser in self.optimisers.items():
-            tensors |= checkpoint.flatten_optimiser(name, optimiser)
+            tensors |= checkpoint.flatten_optimiser(name, optimiser.state)
         about = {"key": key, "step": self.step, "history": self.history}
         checkpoint.save(path, tensors, {**about, "sums": self.sums, "usual": self.usual})
 
@@ -228,7 +226,7 @@ class Trainer:
         for name, value in checkpoint.select(tensors, "average").items():
             self.average.values[name].copy_(value)
         for name, optimiser in self.optimisers.items():
-            checkpoint.restore_optimiser(name, optimiser, tensors)
+            optimiser.state = checkpoint.optimiser_state(name, tensors, self.device)
         self.step, self.history = about["step"], about["history"]
         self.sums, self.usual = about["sums"], about["usual"]
         return True

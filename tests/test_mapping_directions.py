@@ -80,3 +80,13 @@ def test_a_few_galaxies_at_a_time_are_asked_what_all_would_be(looks, monkeypatch
     expected = (2 * first.source - second.source).sum((2, 3))
     np.testing.assert_allclose(found["doubled", "gain"], expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(found["as it is", "number"], first.catalogue["galaxy"])
+
+
+def test_pixels_that_do_not_count_stay_with_their_images(looks):
+    first, second = map(data.load, looks)
+    holes = [np.arange(x.size).reshape(x.shape) % 7 == k for k, x in enumerate([first.source] * 4)]
+    first.bad, second.bad = (holes[0], holes[1]), (holes[2], None)
+    swapped, anew = directions.swapped(first), directions.reobserved(first, second)
+    assert swapped.bad[0] is holes[1] and swapped.bad[1] is holes[0]
+    assert anew.bad[0] is holes[0] and anew.bad[1] is holes[2]
+    assert directions.swapped(second).bad[0] is None

@@ -97,7 +97,7 @@ def test_a_player_learns_at_its_own_pace():
     settings = Settings(steps=10, batch=2, crop=8)
     trainer = loop.Trainer(network, settings, "cpu")
     trainer.advance(train.Crops(blobs(), train.scaling_of(blobs()), settings, "cpu"))
-    rates = {name: o.param_groups[0]["lr"] for name, o in trainer.optimisers.items()}
+    rates = {name: o.rate for name, o in trainer.optimisers.items()}
     assert rates["generator"] == settings.rate_at(0)
     assert rates["critic"] == 0.25 * settings.rate_at(0)
 

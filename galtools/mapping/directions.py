@@ -12,7 +12,7 @@ import torch
 from galtools import data, manifest, models, simulate, train
 from galtools.errors import GaltoolsError
 from galtools.fidelity.files import read_column
-from galtools.loop import Settings, best_device
+from galtools.loop import Settings, best_device, describe
 from galtools.pairs import Pairs
 
 DIRECTIONS = ("forward", "reverse", "reobserve")
@@ -22,7 +22,8 @@ FEW = 256  # galaxies whose images are in memory at a time
 def swapped(pairs: Pairs) -> Pairs:
     """Target to source: the easy direction, from the deep survey to the shallow one."""
     source, target = pairs.target, pairs.source
-    return Pairs(source, target, pairs.redshift, pairs.catalogue, pairs.noise[:, ::-1])
+    rest = pairs.redshift, pairs.catalogue, pairs.noise[:, ::-1], pairs.bad[::-1]
+    return Pairs(source, target, *rest)
 
 
 def reobserved(first: Pairs, second: Pairs) -> Pairs:
@@ -30,7 +31,8 @@ def reobserved(first: Pairs, second: Pairs) -> Pairs:
     if not np.array_equal(first.catalogue["galaxy"], second.catalogue["galaxy"]):
         raise GaltoolsError("both observations must hold the same galaxies in the same order")
     noise = np.stack([first.noise[:, 0], second.noise[:, 0]], axis=1)
-    return Pairs(first.source, second.source, first.redshift, first.catalogue, noise)
+    rest = first.redshift, first.catalogue, noise, (first.bad[0], second.bad[0])
+    return Pairs(first.source, second.source, *rest)
 
 
 def simulated(path: Path, options: dict) -> Path:
@@ -81,7 +83,7 @@ def learn(path: Path, direction: str, build: dict, settings: Settings, files: di
 
     return manifest.make(
         path, maker,
-        params={"direction": direction, "build": build, "settings": vars(settings)},
+        params={"direction": direction, "build": build, "settings": describe(settings)},
         modules=[*models.modules(build["name"]), "galtools.mapping.directions"],
         inputs=[*files["train"], *files["valid"]], seed=settings.seed, device=best_device(),
     )  # fmt: skip

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from galtools import adamw
+
 LAWS = 4  # normal laws in a density
 HIDDEN = 64
 BATCH = 512
@@ -34,18 +36,9 @@ class Pupil:
             self._learn(x, y, steps)
 
     def _learn(self, x, y, steps: int) -> None:
-        weights = list(self.network.parameters())
-        # fused: for a network as small as this, a step takes half as long
-        optimiser = torch.optim.AdamW(weights, RATE, weight_decay=1e-3, fused=True)
-        plan = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, max(steps, 4))
-        for _ in range(steps):
-            rows = torch.randint(len(y), (BATCH,))
-            loss = -self._log_density(x[rows], y[rows]).mean()
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(weights, 1.0)
-            optimiser.step()
-            plan.step()
+        batches = (torch.randint(len(y), (BATCH,)) for _ in range(steps))
+        losses = (-self._log_density(x[rows], y[rows]).mean() for rows in batches)
+        adamw.descend(self.network, losses, RATE, steps, clip=1.0, decay=1e-3)
 
     def _scaled(self, table) -> torch.Tensor:
         return torch.from_numpy((table - self.centre) / self.spread).float()

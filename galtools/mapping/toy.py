@@ -14,7 +14,7 @@ import torch
 from scipy.special import ndtr
 from torch import nn
 
-from galtools import manifest
+from galtools import adamw, manifest
 
 WIDTH = 0.15  # s, of each of the two branches
 RARE = 3  # answers farther than this many s from both branches hardly ever happen
@@ -121,15 +121,8 @@ def descent(net, loss, steps: int, seed: int) -> nn.Module:
     At a constant rate the last steps leave a sampler's shares somewhat wrong, which a test of
     calibration notices. The number of steps and their size matter at least as much as the fall.
     """
-    optimiser = torch.optim.Adam(net.parameters(), RATE, fused=True)  # small networks: faster
-    plan = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, RATE, total_steps=max(steps, 2), pct_start=START
-    )
-    for x, y in batches(steps, seed):
-        optimiser.zero_grad()
-        loss(net, x, y).backward()
-        optimiser.step()
-        plan.step()
+    losses = (loss(net, x, y) for x, y in batches(steps, seed))
+    adamw.descend(net, losses, RATE, steps, START)
     return net
 
 
@@ -167,19 +160,15 @@ def adversarial(steps: int, seed: int) -> nn.Module:
     """Learn y = G(x, noise) against D(x, y), both with the non-saturating loss."""
     maker, judge = network(2), network(2)
     make, catch = (
-        torch.optim.Adam(net.parameters(), RATE / 20, betas=(0.5, 0.9), fused=True)
+        adamw.AdamW(net.parameters(), RATE / 20, betas=(0.5, 0.9), fused=True)
         for net in (maker, judge)
     )
     loss = nn.functional.softplus
     for x, y in batches(steps, seed):
         fake = maker(torch.cat([x, torch.randn_like(x)], 1))
-        catch.zero_grad()
         real, made = judge(torch.cat([x, y], 1)), judge(torch.cat([x, fake.detach()], 1))
-        (loss(-real).mean() + loss(made).mean()).backward()
-        catch.step()
-        make.zero_grad()
-        loss(-judge(torch.cat([x, fake], 1))).mean().backward()
-        make.step()
+        catch.lower(loss(-real).mean() + loss(made).mean())
+        make.lower(loss(-judge(torch.cat([x, fake], 1))).mean())
     return maker
 
 
