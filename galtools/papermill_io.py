@@ -6,7 +6,8 @@ in when the first file is read:
 
 - the parameters cell is read as Python (papermill's pattern misses ``int | None``),
 - ``profile`` brings the values of ``workflow/<profile>.yaml``, under those given explicitly,
-- an unknown name or a value of the wrong type is an error, with a list of what is known.
+- an unknown name or a value of the wrong type is an error, with a list of what is known,
+- on the command line, what the user can put right is said without papermill's own traceback.
 
 Notebooks that did not come from a ``.py`` are left alone. papermill is imported inside functions
 only, since it imports this module while its own import is still going on.
@@ -233,7 +234,7 @@ def _hint(value, kind: str) -> str:
 
 @cache
 def _hook_papermill() -> None:
-    """Replace, once, the two functions of papermill that read and inject parameters."""
+    """Replace, once, the functions of papermill that read and inject parameters and that fail."""
     from papermill import execute, inspection
 
     infer, inject = inspection._infer_parameters, execute.parameterize_notebook
@@ -250,6 +251,30 @@ def _hook_papermill() -> None:
 
     inspection._infer_parameters = execute._infer_parameters = infer_parameters
     execute.parameterize_notebook = parameterize_notebook
+    execute.raise_for_execution_errors = _plainly(execute.raise_for_execution_errors)
+
+
+def _plainly(fail):
+    """Wrap the function by which papermill raises the error of a cell."""
+    from papermill.exceptions import PapermillExecutionError
+
+    class CellError(click.ClickException, PapermillExecutionError):
+        """A GaltoolsError that stopped a notebook: papermill's own error, which click can show."""
+
+        def __init__(self, error: PapermillExecutionError, output):
+            message = f"{error.evalue} (cell {error.exec_count}, see {output})"
+            vars(self).update(vars(error), message=message, show_color=None)
+
+    @wraps(fail)
+    def raise_for_execution_errors(nb, output_path):
+        try:
+            fail(nb, output_path)
+        except PapermillExecutionError as error:
+            if error.ename != GaltoolsError.__name__:
+                raise
+            raise CellError(error, output_path) from None
+
+    return raise_for_execution_errors
 
 
 def __getattr__(name: str):

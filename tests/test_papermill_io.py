@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from papermill.cli import papermill as cli
+from papermill.exceptions import PapermillExecutionError
 
 from galtools import papermill_io, paths
 from galtools.errors import GaltoolsError
@@ -358,6 +359,19 @@ def test_failure_keeps_the_partial_output(here):
     outputs = [cell["outputs"] for cell in saved["cells"] if cell["cell_type"] == "code"]
     assert [bool(o) for o in outputs] == [False, False, True, True, False]
     assert outputs[-2][0]["ename"] == "AssertionError"
+
+
+@pytest.mark.notebook
+def test_what_the_user_can_put_right_is_said_in_one_line(here):
+    cell = "from galtools.errors import GaltoolsError\nraise GaltoolsError('data are missing')\n"
+    (here / "simple.py").write_text(f"{SOURCE}\n# %%\n{cell}")
+    run = papermill_run(here, "simple.py", "out.ipynb")
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert run.stderr.splitlines()[-1] == "Error: data are missing (cell 5, see out.ipynb)"
+    with pytest.raises(PapermillExecutionError, match="data are missing") as caught:
+        papermill.execute_notebook("simple.py", "out.ipynb", progress_bar=False)
+    assert (caught.value.ename, caught.value.exec_count) == ("GaltoolsError", 5)
 
 
 @pytest.mark.notebook
