@@ -5,6 +5,7 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from galtools import manifest, plots
 from galtools.fidelity import intervals
@@ -39,13 +40,22 @@ def metric_panels(table, metrics, rows, bands=BANDS, columns=2, height=2.5, perf
             part = part[good]
             plots.interval(ax, x, part.value, part.low, part.high, model=row, markersize=5)
         if perfect and metric in perfect:
-            ax.axhline(perfect[metric], color="black", linewidth=0.8, zorder=0)
+            ax.axhline(perfect[metric], color="black", linewidth=0.8, zorder=1)
         ax.set(ylabel=label, xticks=range(len(bands)), xticklabels=bands)
         ax.grid(axis="x", visible=False)
     for ax in axes.flat[len(metrics) :]:
         ax.remove()
     shared_legend(fig, axes.flat[0])
+    fig.suptitle(sample_size(table[table.metric.isin(metrics) & table.row.isin(rows)]), fontsize=11)
     return fig
+
+
+def log_scale(ax) -> None:
+    """Make the upright axis logarithmic, with plain numbers at 1, 2 and 5 of every decade."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def shared_legend(fig, ax, columns=3) -> None:
@@ -149,6 +159,8 @@ def quantity_strips(table, names, statistics, rows, height=4.6):
         ax.set(xlabel=label, yticks=range(len(names)))
     axes[0, 0].set_yticklabels([NAMES.get(name, name.replace("_", " ")) for name in names])
     axes[0, 0].invert_yaxis()
+    drawn = {f"{name}_{statistic}" for name in names for statistic in statistics}
+    axes[0, 0].set_title(sample_size(table[table.metric.isin(drawn) & table.row.isin(rows)]))
     shared_legend(fig, axes.flat[0])
     return fig
 
@@ -169,6 +181,8 @@ def row_strips(table, metrics, rows):
             ax.errorbar(value, k, xerr=[[value - low], [high - value]], **style)
         ax.set(xlabel=label, yticks=range(len(rows)))
         ax.set_xlim(left=min(0, ax.get_xlim()[0]) if metric == "bias" else 0)
+        ax.locator_params(axis="x", nbins=4)
+    axes[0, 0].set_title(sample_size(table[table.metric.isin(metrics) & table.row.isin(rows)]))
     names = [_of_two_words(row) for row in rows]
     axes[0, 0].set_yticklabels(names)
     axes[0, 0].invert_yaxis()

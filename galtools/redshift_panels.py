@@ -26,7 +26,7 @@ def protocol_strips(table, metric_labels, rows, line=None):
         low, high = named[named.metric == name][["low", "high"]].agg({"low": "min", "high": "max"})
         reach = 0.05 * (high - min(low, 0))
         ax.set_xlim(left=low - reach if low < 0 else 0)
-        ax.axvline(0, color="black", linewidth=0.8, zorder=0)
+        ax.axvline(0, color="black", linewidth=0.8, zorder=1)
         if line is not None:
             ax.axvline(line, color="black", linestyle="--", linewidth=1)
     return fig
@@ -63,6 +63,7 @@ def estimates(sides):
         ax.set(xlabel=label, yticks=range(len(found)), xlim=(min(0, low.min()), None))
         ax.set_yticklabels(list(found))
         ax.invert_yaxis()
+    axes[0].set_title(f"n = {next(iter(found.values())).n:,}")
     return fig
 
 
@@ -76,7 +77,7 @@ def parts_of_pairs(parts):
         x = np.arange(len(names)) + 0.2 * (k - 1.5)
         ax.bar(x, part.value, 0.18, yerr=error, label=label, color=colour)
     ax.axhline(0, color="black", linewidth=0.8)
-    ax.set(ylabel="bits", xticks=range(len(names)))
+    ax.set(ylabel="bits", xticks=range(len(names)), title=panels.sample_size(parts))
     ax.set_xticklabels([name.replace(" and ", "\nand ") for name in names])
     panels.shared_legend(fig, ax, 2)
     return fig

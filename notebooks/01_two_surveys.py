@@ -254,7 +254,7 @@ glue("term_u", float(np.median(term["u"])), display=False)
 glue("term_u_scatter", float(np.std(term["u"])), display=False)
 glue("term_r", float(np.median(term["r"])), display=False)
 
-# %% mystnb={"figure": {"caption": "True SDSS minus CFHTLS magnitude of the test galaxies in u and g against redshift.", "name": "fig-colour-term"}, "image": {"alt": "Magnitude difference against redshift: points of the u band lie well above zero and those of g near zero, both drift with redshift."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "True SDSS minus CFHTLS magnitude of the test galaxies in u and g against redshift.", "name": "fig-colour-term"}, "image": {"alt": "Magnitude difference against redshift: points of the u band scatter widely, those of g lie lower and closer together, and both drift with redshift."}} tags=["hide-input"]
 fig, ax = plt.subplots()
 for band, marker in (("u", "o"), ("g", "^")):
     label = plots.with_n(band, len(test))
@@ -274,7 +274,8 @@ plt.show()
 #
 # Look at the same galaxy again *with CFHTLS*: the noise is new, the seeing is not quite the same,
 # the galaxy lies elsewhere between the pixels. None of this is written in the SDSS image, so no
-# translation can foresee it. How many sigmas of sky noise lie between the two?
+# translation can foresee it. How far apart are the two, in units of the noise $\sigma$ that both skies
+# together give to their difference?
 
 # %%
 difference = (test.target - again.target) / np.hypot(test.noise, again.noise)[:, 1, :, None, None]
@@ -288,7 +289,7 @@ spread = {
 glue("again_centre", float(np.median(spread["centre"][:, 2])), display=False)
 glue("again_edge", float(np.median(spread["edge"][:, 2])), display=False)
 
-# %% mystnb={"figure": {"caption": "Difference of two CFHTLS observations of the same galaxy in r, in units of the sky noise.", "name": "fig-again"}, "image": {"alt": "Three maps of differences, white noise at the edges and strong dipoles and rings at the galaxy centres."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Difference of two CFHTLS observations of the same galaxy in r, for three of the galaxies above, in units of the noise that both skies together give to it.", "name": "fig-again"}, "image": {"alt": "Three maps of differences, white noise at the edges and strong dipoles and rings at the galaxy centres."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(plots.WIDTH, 2.5))
 sigma = np.hypot(test.noise, again.noise)[:, 1, 2]
 for ax, k in zip(axes, order[:3], strict=True):

@@ -56,14 +56,15 @@ rate: float = 0.002  # highest learning rate
 # band) and a square root for those that are brighter. Negative pixels are noise like any other and
 # keep their sign. The way back, $x = b\,sy\,(|sy| + 2)$, is exact.
 
-# %% mystnb={"figure": {"caption": "The stretch: linear in the noise, a square root in the light.", "name": "fig-residual-stretch"}, "image": {"alt": "A curve that is straight near zero and flattens on both sides."}}
+# %% mystnb={"figure": {"caption": "The stretch: linear where pixels are fainter than the softening b (grey), a square root beyond.", "name": "fig-residual-stretch"}, "image": {"alt": "A curve that is nearly straight within a grey band about zero and flattens on both sides."}}
 stretch = Stretch("sqrt", softening=(0.057,), scale=(1.0,))
 x = torch.linspace(-2, 8, 400).view(1, 1, 1, -1)
 error = float((stretch.inverse(stretch.forward(x)) - x).abs().max())
 print(f"largest error of the way back: {error:.0e} nanomaggies")
 fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.6))
-ax.plot(x.flatten(), stretch.forward(x).flatten())
-ax.set(xlabel="flux of a pixel (nanomaggies)", ylabel="what the network sees")
+ax.plot(x.flatten() / 0.057, stretch.forward(x).flatten())
+ax.axvspan(-1, 1, color="0.9")
+ax.set(xlim=(-12, 40), ylim=(-4, 6), xlabel="flux of a pixel / b", ylabel="what the network sees")
 plt.show()
 
 # %% [markdown]
@@ -96,7 +97,9 @@ plt.show()
 #
 # Random crops in eight orientations, the learning rate rising and falling once, and in the end not
 # the last weights but their running mean. We judge by the residual in units of the target's sky
-# noise, `chi`, root mean square over pixels. Named before looking: for the task `cross` (SDSS to
+# noise, `chi`, root mean square over pixels; with the relative error of the light in the middle of the
+# stamp, `bias` is its median over galaxies (absolute value, mean over bands) and `scatter` its robust
+# scatter. Named before looking: for the task `cross` (SDSS to
 # CFHTLS) it has to beat resampling in `chi`. For `intra` (SDSS to the same SDSS image) resampling
 # *is* the image asked for; there it has to come nearer to it than a second observation of the galaxy
 # by the same survey does (`Seen again`).
@@ -167,8 +170,8 @@ plt.show()
 #    happens to `bias`?
 #
 # ```{dropdown} Solution
-# It grows, and it is negative: the median of the wings of a galaxy lies below their mean. The
-# change of code makes the training run anew by itself; so does putting the term back.
+# It grows (the table shows its absolute value, but light is lost): the median of the wings of a galaxy
+# lies below their mean. The change of code makes the training run anew by itself; so does putting the term back.
 # ```
 #
 # **What's next:** networks that look further than a few pixels: [the Swin Transformer](12_swin.py).

@@ -125,7 +125,7 @@ for name, value in study.numbers(result).items():
 #
 # Like every network that is asked for one best guess, it smooths: structure finer than the seeing comes
 # out too weak. What noise is left in its sky is not the target's, which it cannot know, but what it lets
-# through of the source's. Attention is also slow on a CPU: in the same time a convolution sees several times as many
+# through of the source's. Attention is also slow on a CPU: in the same time a convolution sees more
 # galaxies, so that a comparison at equal time is not one at equal galaxies.
 
 # %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-swin-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
@@ -157,8 +157,10 @@ plt.show()
 # 2. How much does the bias $B$ matter? Set it to zero in a trained network and translate again.
 #
 # ```{dropdown} Solution
-# `result.network.body[0].layers[0].attention.bias.data.zero_()` and so on for all layers. Without it
-# a pixel no longer knows where in the window its neighbours are, and the sharpening is lost.
+# `result.network.body[0].layers[0].attention.bias.data.zero_()` and so on for all layers, then
+# translate and judge again. After a training as short as ours hardly anything changes: $B$ starts at
+# zero and has moved little, and where its neighbours are a pixel also knows from the convolution that
+# closes each group.
 # ```
 #
 # **What's next:** a second network that judges the first: [the SRGAN](13_srgan.py).

@@ -54,7 +54,7 @@ rate: float = 0.002  # highest learning rate
 # once its verdict is above one for the true one and below minus one for the other; until then it
 # pays in proportion. The generator wants the verdict on its translations to rise.
 
-# %% mystnb={"figure": {"caption": "The hinge: what the critic pays for its verdict on a true image and on a translation.", "name": "fig-srgan-hinge"}, "image": {"alt": "Two straight ramps that meet in the middle and end at zero."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The hinge: what the critic pays for its verdict on a true image and on a translation.", "name": "fig-srgan-hinge"}, "image": {"alt": "Two ramps that cross at verdict zero: one falls to zero at verdict one, the other rises from zero at minus one."}} tags=["hide-input"]
 verdict = torch.linspace(-2.5, 2.5, 200)
 fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.5))
 ax.plot(verdict, torch.relu(1 - verdict), color=plots.MODEL_COLOUR["truth"], label="true")
@@ -172,7 +172,7 @@ glue("srgan_diversity", study.diversity(result), display=False)
 # A critic that has learnt something gives some of it back. The power spectrum of the whole stamps, relative to
 # that of the targets, says how much: one is as sharp and as noisy as the truth.
 
-# %% mystnb={"figure": {"caption": "Power of the translations relative to the targets', r band, median over test galaxies with quartiles, from coarse to fine structure.", "name": "fig-srgan-power"}, "image": {"alt": "Two falling curves of relative power against spatial frequency."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Power of the translations relative to the targets', r band, median over test galaxies with quartiles, from coarse to fine structure.", "name": "fig-srgan-power"}, "image": {"alt": "Curves with shaded quartiles of relative power against spatial frequency, of translations and of resampling, and a dashed line at one."}} tags=["hide-input"]
 rings = 16
 target = structure.power_spectrum(result.pairs.target[:, [study.R_BAND]], rings)[:, 0]
 frequency = (np.arange(rings) + 0.5) / (2 * rings)

@@ -52,7 +52,7 @@ rate: float = 0.002  # highest learning rate
 # not; for the second all votes are random. Turn by turn, the children that agree give more of
 # themselves to the first parent.
 
-# %% mystnb={"figure": {"caption": "Coupling of each of eight children to the first of two parents, before and after each turn of routing. Children 1 to 6 agree about it, 7 and 8 do not.", "name": "fig-capsule-routing"}, "image": {"alt": "Lines that start at one half and part: those of agreeing children rise."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Coupling of each of eight children to the first of two parents, before and after each turn of routing. Children 1 to 6 (solid) agree about it, 7 and 8 (dashed) do not.", "name": "fig-capsule-routing"}, "image": {"alt": "Lines that start at one half and part: those of agreeing children rise."}} tags=["hide-input"]
 random = torch.Generator().manual_seed(3)
 votes = 0.7 * torch.randn(1, 8, 2, 4, generator=random)
 votes[0, :6, 0] = torch.tensor([1.5, 0.5, 0.0, 0.0])

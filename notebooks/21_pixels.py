@@ -129,17 +129,16 @@ made = manifest.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "How close the images are to the target, with 95 % intervals over galaxies. Black lines: a perfect copy.", "name": "fig-pixels-metrics"}, "image": {"alt": "Four panels of metrics against band, one marker per rendering."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "How close the images are to the target, with 95 % intervals over galaxies. Black lines: a perfect copy, which has no residual and an infinite PSNR.", "name": "fig-pixels-metrics"}, "image": {"alt": "Four panels of metrics against band, one marker per rendering."}} tags=["hide-input"]
 axes_labels = {
     "residual_scatter": "residual scatter / σ",
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "correlation": "pixel correlation",
 }
-perfect = {name: pixels.METRICS[name].perfect for name in axes_labels if name != "psnr"}
+perfect = {name: pixels.METRICS[name].perfect for name in ("ssim", "correlation")}
 fig = panels.metric_panels(table, axes_labels, compared, perfect=perfect)
-fig.axes[0].set_yscale("log")
-fig.suptitle(f"{n:,} test galaxies", fontsize=11)
+panels.log_scale(fig.axes[0])
 plt.show()
 
 # %% tags=["hide-input"]
@@ -165,16 +164,17 @@ flux_labels = {
     "aperture_bias": "bias, 3 arcsec",
     "aperture_scatter": "scatter, 3 arcsec",
 }
-fig = panels.metric_panels(table, flux_labels, compared, perfect=dict.fromkeys(flux_labels, 0))
+perfect = {"flux_bias": 0, "aperture_bias": 0}
+fig = panels.metric_panels(table, flux_labels, compared, perfect=perfect)
 for k in (1, 3):
-    fig.axes[k].set_yscale("log")
+    panels.log_scale(fig.axes[k])
 plt.show()
 
 # %% mystnb={"figure": {"caption": "Bias and scatter of the colours within 3 arcsec, with 95 % intervals.", "name": "fig-pixels-colours"}, "image": {"alt": "Two panels: bias and scatter of four colours."}} tags=["hide-input"]
 colour_labels = {"colour_bias": "colour bias (mag)", "colour_scatter": "colour scatter (mag)"}
-fig = panels.metric_panels(table, colour_labels, compared, bands=panels.COLOURS)
-fig.axes[0].axhline(0, color="black", linewidth=0.8, zorder=0)
-fig.axes[1].set_yscale("log")
+perfect = {"colour_bias": 0}
+fig = panels.metric_panels(table, colour_labels, compared, panels.COLOURS, perfect=perfect)
+panels.log_scale(fig.axes[1])
 plt.show()
 
 # %% [markdown]
@@ -182,25 +182,26 @@ plt.show()
 #
 # Does a model smooth the noise away, keep it, or invent it? The sky at the edges of the stamps
 # tells: its standard deviation over that of the target, and the correlation between neighbouring
-# pixels, which is zero for the white noise of a simulated sky and close to one for a smooth one.
+# pixels, zero for white noise and close to one for a smooth sky. The wings of galaxies reach the
+# edges of a deep stamp and hang together too: compare with the second observation, not with zero.
 # A model that is trained to be right on average cannot foresee the noise, and so removes it.
 #
 # Sharpness is measured on the galaxy itself. A Gaussian blur of variance $s^2$ multiplies the power
 # at the wave number $k$ by $\exp(-4\pi^2 k^2 s^2)$, whatever the galaxy looks like, so the decline of
 # the power on large scales gives the extra blur as a FWHM, negative where the translation is
-# sharper. With it goes the distance between the centres of light. The latter has a floor of its own, the pointing of the two
-# images, which nobody can translate.
+# sharper. With it goes the distance between the centres of light, which has a floor of its own: the
+# pointing of the two images, which nobody can translate.
 
-# %% mystnb={"figure": {"caption": "Noise and sharpness against the target image, with 95 % intervals. Black lines: the target itself.", "name": "fig-pixels-structure"}, "image": {"alt": "Four panels: noise ratio, noise correlation, blur and centroid shift against band."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Noise and sharpness against the target image, with 95 % intervals. Black lines: as noisy, as sharp and as centred as the target.", "name": "fig-pixels-structure"}, "image": {"alt": "Four panels: noise ratio, noise correlation, blur and centroid shift against band."}} tags=["hide-input"]
 structure_labels = {
     "noise_ratio": "sky noise / target's",
     "noise_correlation": "neighbours' correlation",
     "blur": "extra blur (arcsec)",
     "centroid_shift": "centre shift (arcsec)",
 }
-perfect = {"noise_ratio": 1, "noise_correlation": 0, "blur": 0, "centroid_shift": 0}
+perfect = {"noise_ratio": 1, "blur": 0, "centroid_shift": 0}
 fig = panels.metric_panels(table, structure_labels, compared, perfect=perfect)
-fig.axes[0].set_yscale("log")
+panels.log_scale(fig.axes[0])
 plt.show()
 
 # %% [markdown]

@@ -165,8 +165,14 @@ fig.axes[1].set_xlim(left=0)
 plt.show()
 
 # %% tags=["hide-input"]
-meanings = {f"{name}_scatter": f"scatter of {name.replace('_', ' ')}" for name in names}
-meanings |= {"sersic_index_catastrophic": "catastrophic Sersic indices", "unmeasured": "unmeasured"}
+meanings = {
+    f"{name}_scatter": f"scatter of {panels.NAMES.get(name, name.replace('_', ' '))}"
+    for name in names
+}
+meanings |= {
+    "sersic_index_catastrophic": "catastrophic Sersic indices",
+    "unmeasured": "unmeasured, of those measured in the target",
+}
 panels.overview(table, meanings, band, compared)
 
 # %% [markdown]
@@ -218,7 +224,7 @@ glue("morphology_task", task, display=False)
 # true one at {glue:text}`half_light_radius_correlation_first:.2f`, the asymmetry at
 # {glue:text}`asymmetry_correlation_first:.2f`; between two observations of the same galaxy these are
 # {glue:text}`half_light_radius_correlation_again:.2f` and {glue:text}`asymmetry_correlation_again:.2f`.
-# Sizes survive best; what becomes of finer structure, the figures and the table say.
+# What becomes of finer structure, the figures and the table say.
 #
 # One caveat on Sersic indices: `statmorph` samples its model once a pixel, a camera adds up the
 # light of the whole pixel. For a steep profile this alone moves the index with the position of the

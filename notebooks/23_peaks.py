@@ -76,10 +76,10 @@ labels = {
     "box_bias": "bias, 3 × 3 box",
     "box_scatter": "scatter, 3 × 3 box",
 }
-fig = panels.metric_panels(table, labels, compared, perfect=dict.fromkeys(labels, 0))
+perfect = {name: 0 for name in labels if name.endswith("bias")}
+fig = panels.metric_panels(table, labels, compared, perfect=perfect)
 for k in (1, 3):
-    fig.axes[k].set_yscale("log")
-fig.suptitle(f"{len(z):,} test galaxies", fontsize=11)
+    panels.log_scale(fig.axes[k])
 plt.show()
 
 # %% [markdown]
@@ -95,9 +95,9 @@ plt.show()
 
 # %% mystnb={"figure": {"caption": "Bias and scatter of the colours of the central boxes, with 95 % intervals.", "name": "fig-peaks-ratios"}, "image": {"alt": "Two panels: bias and scatter of the peak colours."}} tags=["hide-input"]
 labels = {"peak_ratio_bias": "bias (mag)", "peak_ratio_scatter": "scatter (mag)"}
-fig = panels.metric_panels(table, labels, compared, bands=panels.COLOURS)
-fig.axes[0].axhline(0, color="black", linewidth=0.8, zorder=0)
-fig.axes[1].set_yscale("log")
+perfect = {"peak_ratio_bias": 0}
+fig = panels.metric_panels(table, labels, compared, panels.COLOURS, perfect=perfect)
+panels.log_scale(fig.axes[1])
 plt.show()
 
 # %% [markdown]
@@ -296,7 +296,7 @@ plt.show()
 # and part is **synergy**, which only both together reveal, as a lock with two keys. We take them
 # apart by the rule of minimum mutual information: redundant is the smaller of the two, $\min(I_A,
 # I_B)$, and the rest follows. It is the largest redundancy that anybody would grant, hence the
-# smallest unique part.
+# smallest unique part: of two groups, the one with fewer bits has nothing unique by construction.
 #
 # Note that no network is asked to do without something it was trained with; each has learnt to
 # make the best of what it is given. A drop is then a lack of information, and not a network that

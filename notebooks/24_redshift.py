@@ -106,7 +106,7 @@ tables.append(table.assign(row="source"))
 #
 # ## What is left
 
-# %% mystnb={"figure": {"caption": "Information about the redshift under the frozen and the retrained protocol, with 95 % intervals over galaxies. Dashed: what the source images tell an estimator that learnt from the whole training split of them.", "name": "fig-redshift-bits"}, "image": {"alt": "Two panels with a line per kind of image; the translations lie below the target."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Information about the redshift under the frozen and the retrained protocol, with 95 % intervals over galaxies. Dashed: what the source images tell an estimator that learnt from the whole training split of them.", "name": "fig-redshift-bits"}, "image": {"alt": "Two panels with a line per kind of image: bits, frozen and retrained."}} tags=["hide-input"]
 bits = {key: values["bits"][:, 0] for key, values in judged.items()}
 source_bits = bits["source", "source"]
 table = pd.concat(tables, ignore_index=True)
@@ -122,8 +122,8 @@ plt.show()
 # is the target.) After retraining it comes back. What then still separates it from
 # the dashed line is not lost in the images: it is the price of learning anew from fewer galaxies.
 # The translations, which look more like what the estimator began with, have less to learn anew. So
-# a translator that ends *below* resampling has lost something for certain, and one that ends
-# beside it may have lost a little.
+# a translator that ends *below* resampling has lost something, and one that ends beside it may
+# have lost a little.
 #
 # The same as numbers that astronomers use. The estimates are the medians of the densities; an
 # outlier is off by more than 0.05 in $\delta z / (1 + z)$, for both surveys alike, so that rows
@@ -148,15 +148,16 @@ pd.DataFrame(cells, index=index, columns=list(columns.values()))
 
 # %% [markdown]
 # Intervals are over galaxies. Training the estimator again with another seed moves the numbers,
-# too; the table of results holds that scatter over the networks of each ensemble in its column
-# `seed_scatter` (below). Neither holds the scatter of the *translators*: each was trained once, and the
-# same network from another seed may lose more or less than its interval over galaxies tells. So an
-# order of rows on this page is one of trained networks, not of kinds of models; runs of all these
-# notebooks with another `seed` tell them apart.
+# too: the table below gives the scatter over the networks of an ensemble, the median over rows.
+# Neither holds the scatter of the *translators*: each was trained once, and the same network from
+# another seed may lose more or less than its interval over galaxies tells. So an order of rows on
+# this page is one of trained networks, not of kinds of models; runs of all these notebooks with
+# another `seed` tell them apart.
 
 # %% tags=["hide-input"]
 spread = table[table.metric.isin(["bits", "sigma_mad"])]
-spread.pivot_table("seed_scatter", "band", "metric", aggfunc="median").round(4)
+scatter = spread.pivot_table("seed_scatter", "band", "metric", aggfunc="median")
+scatter.rename(columns={"sigma_mad": "σ_MAD"}).rename_axis(index="protocol", columns=None).round(4)
 
 # %% [markdown]
 # ## Are the densities honest?

@@ -128,6 +128,8 @@ for metric, row in winners.items():
     glue(f"best_{metric}", plots.MODEL_NAME.get(row, row), display=False)
     glue(f"best_{metric}_value", float(values[metric, row]), display=False)
     glue(f"again_{metric}_value", float(values[metric, "again"]), display=False)
+    floor = f"{values[metric, 'resample']:.3f}" if "resample" in rows else "0 (a copy)"
+    glue(f"floor_{metric}", floor, display=False)
 glue("n_rows", len(models), display=False)
 glue("leaderboard_task", task, display=False)
 
@@ -138,9 +140,11 @@ glue("leaderboard_task", task, display=False)
 # {glue:text}`best_psnr`, {glue:text}`best_psnr_value:.1f` dB, where a second observation has
 # {glue:text}`again_psnr_value:.1f`. The peaks are most certain with {glue:text}`best_box_scatter`,
 # at a scatter of {glue:text}`best_box_scatter_value:.3f` against
-# {glue:text}`again_box_scatter_value:.3f` between two observations; the light within 3 arcsec with
-# {glue:text}`best_aperture_scatter`, at {glue:text}`best_aperture_scatter_value:.3f` against
-# {glue:text}`again_aperture_scatter_value:.3f`.
+# {glue:text}`again_box_scatter_value:.3f` between two observations and {glue:text}`floor_box_scatter`
+# for resampling; the light within 3 arcsec with {glue:text}`best_aperture_scatter`, at
+# {glue:text}`best_aperture_scatter_value:.3f` against {glue:text}`again_aperture_scatter_value:.3f` and
+# {glue:text}`floor_aperture_scatter`. Where resampling scatters less, once its bias is taken out, a
+# network has made that number less certain than it was.
 #
 # A model that is right on average wins in PSNR, because it does not gamble on the noise. A model
 # that draws noise of its own pays for it in every pixel, and may yet be the one whose images could

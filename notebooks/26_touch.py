@@ -63,7 +63,7 @@ shown = exhibits.choose(sample, n_galaxies)
 data = exhibits.compare(sample, shown, models)
 touch.element("galaxy-compare", data, "Compare two pictures of a galaxy", "fig-touch-compare")
 
-# %% mystnb={"figure": {"caption": "The same galaxies as source, translated by each model, and as truth. Colours on one scaling of surface brightness; residuals in units of the target's sky noise, from −5 (blue) to 5 (red).", "name": "fig-touch-compare"}, "image": {"alt": "Rows of colour stamps of galaxies: blurred and noisy in the source, sharper and smooth in most translations, with grain of its own in the draw of the diffusion model, sharp in the truth."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The same galaxies as source (resampled), translated by each model, and as truth. Colours on one scaling of surface brightness; residuals in units of the target's sky noise, from −5 (blue) to 5 (red).", "name": "fig-touch-compare"}, "image": {"alt": "Rows of colour stamps of galaxies: the source on the pixels of the target, one row for each translator, the truth."}} tags=["hide-input"]
 pictured = ["resample", *models, "truth"]
 fig = plots.stamps(
     [sample.images[row][shown[:5]] for row in pictured],
@@ -126,9 +126,10 @@ surveys = exhibits.on_one_grid(SDSS, CFHTLS)
 data = exhibits.redshift(catalogue, moved, redshifts, surveys)
 touch.element("galaxy-redshift", data, "Move a galaxy through redshift", "fig-touch-redshift")
 
-# %% mystnb={"figure": {"caption": "One galaxy moved to other redshifts, nothing else changed: colour, and the five bands on one grey scale each.", "name": "fig-touch-redshift"}, "image": {"alt": "Columns of stamps of one galaxy at growing redshift, which shrinks and fades from left to right; in the u band it is lost in the noise."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "One galaxy, an elliptical if the sample has one, moved to other redshifts and nothing else changed: colour, and the five bands on one grey scale each, as SDSS sees them.", "name": "fig-touch-redshift"}, "image": {"alt": "Columns of stamps of one galaxy at growing redshift, which shrinks and fades from left to right; in the u band it is lost in the noise."}} tags=["hide-input"]
 steps = np.linspace(0, n_steps - 1, 4).astype(int)
-pictures, magnitudes = exhibits.move(catalogue[moved[0]], redshifts[steps], surveys[0])
+told = min(1, len(moved) - 1)  # of the kinds that are chosen, the second is the elliptical
+pictures, _ = exhibits.move(catalogue[moved[told]], redshifts[steps], surveys[0])
 fig, axes = plt.subplots(6, 4, figsize=(plots.WIDTH, 8.6))
 fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
 for (k, line), (j, step) in product(enumerate(axes), enumerate(steps)):
@@ -143,7 +144,7 @@ plt.show()
 light = exhibits.draw_light(sample, shown, draws)
 chi = {row: np.median(exhibits.errors(sample, shown, row)[0]) for row in ("again", *models)}
 best = min(models, key=chi.get)
-last = data["galaxies"][min(1, len(moved) - 1)]
+last = data["galaxies"][told]
 colours = np.array(last["magnitudes"][0])
 quoted = {
     "gr_near": float(colours[0, 1] - colours[0, 2]), "z_near": float(redshifts[0]),

@@ -152,14 +152,14 @@ glue("claims_absent", ", ".join(absent) or "none", display=False)
 # At least one disagrees on: {glue:text}`claims_against`. Chapters without verdicts:
 # {glue:text}`claims_absent`.
 #
-# Between SDSS and itself the two tasks differ most. There a translation is a reconstruction: the
-# network sees the very image that it has to give, noise included, and one without a bottleneck can
-# nearly copy it. A second observation cannot, as it has noise of its own. So light and peaks that are
-# *more* certain than in a second look, where the paper finds them uncertain, say more about how much
-# the networks were allowed to remember than about galaxies.
+# From SDSS to SDSS a translation is a reconstruction: the network sees the very image that it has to
+# give, noise included, and one without a bottleneck can nearly copy it. A second observation cannot, as
+# it has noise of its own. So where light and peaks come out *more* certain than in a second look, and
+# the paper finds them uncertain, that says more about how much the networks were allowed to remember
+# than about galaxies.
 #
-# A single disagreement among many verdicts is expected by chance now and then: about one in
-# twenty of those whose truth lies at the very edge of their range. A claim on which most models
+# A single disagreement among many verdicts is expected by chance now and then: about one in forty
+# of those whose truth lies at the very edge of their range. A claim on which most models
 # disagree deserves a look at its chapter, at the range that was chosen, and at the sample.
 #
 # **Exercise.** Which verdicts would change with ten times the galaxies, and which would not?

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import data, manifest, panels, paths, plots, train, translate
+from galtools import data, manifest, panels, paths, plots, translate
 from galtools.fidelity import files, information, intervals
 from galtools.loop import Settings
 from galtools.mapping import directions, fluxes
@@ -43,7 +43,7 @@ profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the 
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
 seeds: int = 2  # how often everything is trained anew
-n_train: int = 1000  # training galaxies, observed twice, from which every way is learnt
+n_train: int = 500  # training galaxies, observed twice, from which every way is learnt
 n_learn: int = 1000  # further galaxies, from whose images the redshift is learnt
 steps: int = 250  # training steps of each direction
 grid: str = "sdss"  # pixels of CFHTLS, as in the first chapter
@@ -77,7 +77,7 @@ first = {
     s: paths.need(folder.data(s), "01_two_surveys") for s in ("train", "valid", "test", "again")
 }
 counts = {name: len(files.read_column(path, "redshift")) for name, path in first.items()}
-n_valid = min(counts["valid"], train.VALID)
+n_valid = min(counts["valid"], 32)  # every training is checked on these, once, at its end
 further = {
     "train_again": {"n": min(n_train, counts["train"]), "start": 0, "observation": 1},
     "valid_again": {"n": n_valid, "start": counts["train"], "observation": 1},

@@ -125,7 +125,7 @@ plt.show()
 # %% [markdown]
 # The blur is the change in width, as the FWHM of a Gaussian that would cause it. A noise ratio of
 # zero means that the sky of the translation is perfectly smooth; one, that it is as noisy as the
-# truth, which only a model that draws noise can reach.
+# truth.
 #
 # The whole table is tidy: one line per level, band and metric, with its interval and the number of
 # galaxies that could be measured.
