@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom, binomtest
 
 from galtools import panels
 from galtools.fidelity import intervals
@@ -38,6 +39,68 @@ def test_interval_covers_the_truth_as_often_as_it_says(statistic, truth):
     found = [estimate(statistic, x, n_boot=200) for x in draws]
     covered = np.mean([e.low <= truth <= e.high for e in found])
     assert covered == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 400))
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 30), (1, 30), (7, 50), (600, 600), (1, 2)])
+def test_interval_of_a_share_is_wilsons(k, n):
+    found = estimate(intervals.share, np.arange(n) < k)
+    expected = binomtest(k, n).proportion_ci(0.95, "wilson")
+    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=1e-12)
+    assert found.low <= found.value == k / n <= found.high
+
+
+@pytest.mark.parametrize("statistic", [intervals.share, intervals.mean])
+def test_rare_failures_are_covered_by_the_interval_of_a_share_alone(statistic):
+    """One galaxy in a hundred, of 100: exact coverage from the binomial law."""
+    n, rare = 100, 0.01
+    ways = [estimate(statistic, np.arange(n) < k, n_boot=200) for k in range(8)]
+    held = sum(
+        binom.pmf(k, n, rare) for k, found in enumerate(ways) if found.low <= rare <= found.high
+    )
+    assert (held > 0.9) == (statistic is intervals.share)
+
+
+def test_a_distance_in_units_of_a_spread_holds_the_error_of_both():
+    """A shift by one spread: the ruler, of 100 galaxies, is the less certain of the two."""
+    rng, held = np.random.default_rng(5), []
+    for _ in range(200):
+        first = rng.normal(0, 1, 100)
+        found = estimate(intervals.scaled_wasserstein, np.stack([first, first + 1]), n_boot=100)
+        held.append(found.low <= 1 <= found.high)
+    assert np.mean(held) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 200))
+
+
+def test_no_interval_from_the_resamples_that_happen_to_have_a_statistic():
+    some = np.array([[1.0, 1, 1, 1, 2], [0, 1, 2, 3, 4]])  # a third of the resamples is constant
+    found = estimate(intervals.correlation, some)
+    assert np.isfinite(found.value) and np.isnan([found.low, found.high]).all()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ((51.83, 51.21, 52.44), "51.8 (51.2, 52.4)"),
+        ((0.99871, 0.99852, 0.99893), "0.99871 (0.99852, 0.99893)"),
+        ((0.0031, -0.25, 0.26), "0.00 (-0.25, 0.26)"),
+        ((-0.0012, -0.3, 0.3), "0.00 (-0.30, 0.30)"),
+        ((1234.4, 1100, 1300), "1234 (1100, 1300)"),
+        ((0.0, 0.0, 0.0), "0 (0, 0)"),
+        ((0.25, 0.25, 0.25), "0.250 (0.250, 0.250)"),
+        ((0.1234, np.nan, np.nan), "0.123"),
+        ((np.inf, np.inf, np.inf), "∞"),
+        ((np.nan, np.nan, np.nan), "–"),
+    ],
+)
+def test_intervals_are_written_to_two_digits_of_their_width(numbers, text):
+    assert intervals.written(*numbers) == str(Estimate(*numbers, 9)) == text
+
+
+@given(st.floats(-100, 100), st.floats(1e-4, 50), st.floats(0, 1))
+def test_a_written_interval_never_collapses_nor_leaves_its_value_out(low, width, place):
+    text = intervals.written(low + place * width, low, low + width)
+    value, *ends = (float(part.strip("(,)")) for part in text.split())
+    assert ends[0] < ends[1] and ends[0] <= value <= ends[1]
+    assert ends[1] - ends[0] == pytest.approx(width, rel=0.1)
 
 
 def test_galaxies_that_could_not_be_measured_are_counted_out():

@@ -12,6 +12,7 @@ import numpy as np
 
 MAD_TO_SIGMA = 1.482602218505602  # standard deviation of a normal law over its median deviation
 LEVEL = 0.95  # coverage of every interval in the book
+Z = 1.959963984540054  # standard deviations within which a normal law holds that much
 N_BOOT = 400
 MIN_GALAXIES = 30  # below this, percentiles of the bootstrap mean little
 
@@ -24,6 +25,11 @@ def mean(x):
 def median(x):
     """Median over galaxies."""
     return np.median(x, axis=-1)
+
+
+def share(x):
+    """Share of galaxies of which something holds, from ones and zeros; its interval is Wilson's."""
+    return np.mean(x, axis=-1)
 
 
 def rms(x):
@@ -60,6 +66,11 @@ def wasserstein(x):
     return np.mean(np.abs(a - b), axis=-1)
 
 
+def scaled_wasserstein(x):
+    """Earth mover's distance in units of the robust spread of the first sample."""
+    return divide(wasserstein(x), mad_scatter(x[0]))
+
+
 def kolmogorov(x):
     """Kolmogorov-Smirnov distance of two samples: max |F_a - F_b|; x has shape (2, ..., n)."""
     n = x.shape[-1]
@@ -72,7 +83,7 @@ def kolmogorov(x):
     return np.where(last, gap, 0).max(axis=-1)
 
 
-DISTANCES = (wasserstein, kolmogorov)
+DISTANCES = (wasserstein, scaled_wasserstein, kolmogorov)
 
 
 def divide(above, below):
@@ -101,12 +112,45 @@ class Estimate:
     high: float
     n: int
 
+    def __str__(self):
+        """Write the value with its interval."""
+        return written(self.value, self.low, self.high)
+
+
+def written(value: float, low: float, high: float) -> str:
+    """Write "value (low, high)", to two digits of the interval's width: the next ones are noise.
+
+    A value without an interval, or with one of no width, has three digits; one that could not be
+    measured is a dash.
+    """
+    if not np.isfinite(value):
+        return "∞" if value == np.inf else "–"
+    width = high - low
+    known = np.isfinite(width) and width > 1e-9 * abs(value)
+    digits, size = (2, width) if known else (3, abs(value))
+    decimals = int(np.clip(digits - 1 - np.floor(np.log10(size or 100)), 0, 6))
+    parts = [f"{round(x, decimals) + 0.0:.{decimals}f}" for x in (value, low, high)]  # never -0
+    return f"{parts[0]} ({parts[1]}, {parts[2]})" if np.isfinite(width) else parts[0]
+
+
+def _wilson(value: float, n: int) -> Estimate:
+    """Interval of a share of n galaxies (Wilson 1927).
+
+    Resampling would be certain where nothing was seen: none of n gives none, every time.
+    """
+    reach = Z**2 / n
+    middle = (value + reach / 2) / (1 + reach)
+    half = np.sqrt(reach * (value * (1 - value) + reach / 4)) / (1 + reach)
+    low, high = max(min(middle - half, value), 0), min(max(middle + half, value), 1)
+    return Estimate(value, float(low), float(high), n)
+
 
 def estimate(statistic, values, n_boot=N_BOOT, seed=0) -> Estimate:
     """Percentile bootstrap of `statistic` over galaxies, the last axis of `values`.
 
     Galaxies with a NaN in any row are left out and show in `n`. With fewer than 2 there is no
-    interval, with none no value.
+    interval, with none no value; nor is there one where over a twentieth of the resamples have no
+    statistic, since those that have one would promise too much.
     """
     values = np.asarray(values, dtype=float)
     bad = np.isnan(values)
@@ -118,16 +162,18 @@ def estimate(statistic, values, n_boot=N_BOOT, seed=0) -> Estimate:
         value = float(statistic(values))
         if n < 2:
             return Estimate(value, np.nan, np.nan, n)
+        if statistic is share:
+            return _wilson(value, n)
         drawn = statistic(values[..., resamples(n, n_boot, seed)])
     if not np.isfinite(value):
         return Estimate(value, value, value, n)
     tail = 50 * (1 - LEVEL)
     drawn = drawn[np.isfinite(drawn)]  # a resample of one galaxy n times may have no statistic
-    if not drawn.size:
+    if drawn.size < LEVEL * n_boot:
         return Estimate(value, np.nan, np.nan, n)
     low, high = np.percentile(drawn, [tail, 100 - tail])
     if statistic in DISTANCES:  # resampling adds a distance of its own: keep the spread alone
-        reach = 1.96 * np.std(drawn)
+        reach = Z * np.std(drawn)
         low, high = max(value - reach, 0), value + reach
     return Estimate(value, float(min(low, value)), float(max(high, value)), n)
 

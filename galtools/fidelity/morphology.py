@@ -225,18 +225,12 @@ def _statistics(truth, found, n_boot, seed) -> dict:
     spread = population_spread(truth)
     error = found - truth
     lost = np.where(np.isnan(error), np.nan, np.abs(error) > spread)
-
-    def scaled(distance):
-        result = intervals.estimate(distance, both, n_boot, seed)
-        parts = [part / spread if spread > 0 else np.nan for part in astuple(result)[:3]]
-        return intervals.Estimate(*parts, result.n)
-
     return {
         "bias": intervals.estimate(intervals.median, error, n_boot, seed),
         "scatter": intervals.estimate(intervals.mad_scatter, error, n_boot, seed),
         "correlation": intervals.estimate(intervals.correlation, both, n_boot, seed),
-        "catastrophic": intervals.estimate(intervals.mean, lost, n_boot, seed),
-        "wasserstein": scaled(intervals.wasserstein),
+        "catastrophic": intervals.estimate(intervals.share, lost, n_boot, seed),
+        "wasserstein": intervals.estimate(intervals.scaled_wasserstein, both, n_boot, seed),
         "ks": intervals.estimate(intervals.kolmogorov, both, n_boot, seed),
     }
 
@@ -256,6 +250,6 @@ def summarise(truth: pd.DataFrame, found: pd.DataFrame, band: str, n_boot=400, s
             rows.append(("morphology", band, f"{name}_{statistic}", *astuple(result)))
     good = (truth.flag < BAD).to_numpy()
     failed = np.where(good, (found.flag >= BAD).to_numpy(), np.nan)
-    result = intervals.estimate(intervals.mean, failed, n_boot, seed)
+    result = intervals.estimate(intervals.share, failed, n_boot, seed)
     rows.append(("morphology", band, "unmeasured", *astuple(result)))
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -156,7 +156,7 @@ def redshift_summary(errors, label, n_boot=intervals.N_BOOT, seed=0):
     metrics = {
         "bias": Metric(("dz",), intervals.median, 0, "median dz / (1 + z)"),
         "sigma_mad": Metric(("dz",), intervals.mad_scatter, 0, "1.48 MAD of dz / (1 + z)"),
-        "outliers": Metric(("wrong",), intervals.mean, 0, "share beyond 0.05"),
+        "outliers": Metric(("wrong",), intervals.share, 0, "share beyond 0.05"),
     }
     return tidy(measured, metrics, [label], "peak redshift", n_boot, seed)
 

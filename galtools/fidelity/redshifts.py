@@ -27,9 +27,9 @@ from galtools.translate import translate
 METRICS = {
     "bias": Metric(("dz",), intervals.mean, 0, "mean dz = (z_est - z) / (1 + z)"),
     "sigma_mad": Metric(("dz",), intervals.mad_scatter, 0, "1.48 MAD of dz"),
-    "outliers": Metric(("wrong",), intervals.mean, 0, "share of |dz| beyond the survey's limit"),
+    "outliers": Metric(("wrong",), intervals.share, 0, "share of |dz| beyond the survey's limit"),
     "crps": Metric(("crps",), intervals.mean, 0, "continuous ranked probability score"),
-    "coverage": Metric(("covered",), intervals.mean, 0.683, "share of z in the central 68.3 %"),
+    "coverage": Metric(("covered",), intervals.share, 0.683, "share of z in the central 68.3 %"),
     "bits": Metric(("bits",), intervals.mean, np.inf, "prior entropy less cross-entropy, bits"),
 }
 SURVEY = {"cross": "CFHTLS", "intra": "SDSS"}  # whose images a task makes

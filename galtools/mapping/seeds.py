@@ -5,7 +5,6 @@ difference, resampled over galaxies, once for every seed of translators and esti
 or does not hold, only if all seeds say so with one voice.
 """
 
-import numpy as np
 import pandas as pd
 
 from galtools.fidelity import intervals
@@ -36,19 +35,12 @@ def compare(known, claims, n_boot=intervals.N_BOOT, seed=0, statistic=intervals.
     return pd.DataFrame(lines)
 
 
-def written(value: float, low: float, high: float) -> str:
-    """Write a number and its interval with as many decimals as that is worth, at least 2."""
-    width = high - low
-    decimals = 2 if not width > 0 else int(np.clip(1 - np.floor(np.log10(width)), 2, 5))
-    return f"{value:.{decimals}f} ({low:.{decimals}f}, {high:.{decimals}f})"
-
-
 def summary(table: pd.DataFrame, what: str = "difference") -> pd.DataFrame:
     """Lay a table of `compare` out for readers: one line per claim, one column per seed.
 
     `what` is the number that was judged, in the heads of the columns.
     """
-    shown = table.apply(lambda x: written(x.value, x.low, x.high), axis=1)
+    shown = table.apply(lambda x: intervals.written(x.value, x.low, x.high), axis=1)
     wide = table.assign(shown=shown).pivot_table("shown", "claim", "seed", "first")
     wide.columns = [f"{what}, seed {k}" for k in wide.columns]
     wide["so it"] = pd.Series(voices(table))
