@@ -42,7 +42,7 @@ def load(folder: paths.Results, task: str, models, seed: int = 0, count: int | N
     pairs = data.for_task(data.load(test, some), task)
     to = "target" if task == "cross" else "source"
     there, here = data.side(test, to, some), data.side(test, "source", some)
-    images = {"truth": pairs.target, "again": data.for_task(data.load(again, some), task).target}
+    images = {"truth": pairs.target, "again": files.open_images(again, to)[some]}
     if task == "cross":
         step = pixel_step(pairs.source, pairs.target)
         images["resample"] = interpolate(pairs.source, pairs.target.shape[-1], step)
