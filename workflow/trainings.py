@@ -11,7 +11,7 @@ interrupted at any time and started again. The kept tables are shown by chapter 
 
 import argparse
 import subprocess
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ import pipeline
 
 from galtools import __version__, loop, manifest, paths, redshift, study
 from galtools.errors import GaltoolsError
-from galtools.fidelity import files, information, pixels, redshifts, rows, trainings
+from galtools.fidelity import files, information, intervals, pixels, redshifts, rows, trainings
 from galtools.loop import Settings
 from galtools.redshift import Ensemble
 from galtools.surveys import BANDS
@@ -80,32 +80,36 @@ def galaxies(store, sample, model: str, start: Path, tuned: Ensemble) -> pd.Data
 
 
 def pairs(measured: dict[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
-    """Error over galaxies of the difference of every two models, of the means over trainings."""
+    """Differences of every two models: a line per seed, as if there were no other training.
+
+    Beside it `error`, that of the difference of the means over trainings by the choice of galaxies.
+    """
     models = list(dict.fromkeys(model for model, _ in measured))
     lines = []
-    for (metric, band), column in trainings.MEANS.items():
-        values = {
-            model: np.stack([one[column] for (name, _), one in measured.items() if name == model])
-            for model in models
-        }
-        for a, b in combinations(models, 2):
-            error = trainings.galaxy_error(values[a], values[b])
-            lines.append((metric, band, a, b, error, values[a].shape[1]))
-    return pd.DataFrame(lines, columns=["metric", "band", "first", "second", "error", "n"])
+    for ((metric, band), column), (a, b) in product(
+        trainings.MEANS.items(), combinations(models, 2)
+    ):
+        first, second = (
+            {k: one[column].to_numpy() for (name, k), one in measured.items() if name == model}
+            for model in (a, b)
+        )
+        error = trainings.galaxy_error(*(np.stack(list(x.values())) for x in (first, second)))
+        about = {"metric": metric, "band": band, "first": a, "second": b, "error": error}
+        for k in sorted(first.keys() & second.keys()):
+            found = intervals.difference(intervals.mean, first[k], second[k])
+            lines.append({**about, "seed": k, **vars(found)})
+    return pd.DataFrame(lines)
 
 
 def recipe(store: paths.Results, model: str, seeds) -> dict:
     """What made the trainings of a model: code, parameters but for the seed, and data."""
-    told = []
-    for seed in seeds:
-        made = manifest.read(store.weights(TASK, model, seed))
-        parameters = made["parameters"]
-        settings = {k: v for k, v in parameters["settings"].items() if k != "seed"}
-        parameters = {**parameters, "settings": settings}
-        told.append({"parameters": parameters, **{k: made[k] for k in ("code", "inputs")}})
-    if any(one != told[0] for one in told):
-        raise GaltoolsError(f"trainings of {model} differ in more than their seed: run this again")
-    return told[0]
+    made = [manifest.read(store.weights(TASK, model, seed)) for seed in seeds]
+    first = {key: made[0][key] for key in ("code", "parameters", "inputs")}
+    first["parameters"]["settings"].pop("seed")
+    for one in made[1:]:
+        if (what := trainings.changed(one, first)) != "nothing":
+            raise GaltoolsError(f"trainings of {model} differ in their {what}: run this again")
+    return first
 
 
 def keep(store: paths.Results, measured: dict[tuple[str, int], Path], out: Path) -> None:

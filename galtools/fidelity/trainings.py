@@ -146,7 +146,19 @@ def expected(values) -> tuple[float, float]:
 
 
 def read(path: Path = TABLE) -> pd.DataFrame:
-    """Read a kept table, if it is the one that its manifest names."""
-    if not path.exists() or manifest.read(TABLE)["sha256"].get(path.name) != manifest.sha256(path):
+    """Read a kept table, if it is the one that the manifest beside it names."""
+    about = path.with_name(TABLE.name)
+    if not path.exists() or manifest.read(about)["sha256"].get(path.name) != manifest.sha256(path):
         raise GaltoolsError(f"{path} is not as kept: run workflow/trainings.py, or git checkout it")
     return pd.read_csv(path)
+
+
+def changed(mine: dict, kept: dict) -> str:
+    """Say in what the recipe of a training differs from a kept one, whatever their seeds.
+
+    `mine` is the manifest of its weights; both hold the code's hash, the parameters and the data.
+    """
+    settings = {k: v for k, v in mine["parameters"]["settings"].items() if k != "seed"}
+    mine = {**mine, "parameters": {**mine["parameters"], "settings": settings}}
+    names = {"code": "code", "parameters": "parameters", "inputs": "data"}
+    return ", ".join(word for key, word in names.items() if mine[key] != kept[key]) or "nothing"

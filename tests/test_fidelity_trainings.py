@@ -1,0 +1,168 @@
+"""Several trainings: every estimate against variances that are known, every interval counted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from galtools import manifest
+from galtools.errors import GaltoolsError
+from galtools.fidelity import intervals, trainings
+
+GALAXY, TRAINING, REST = 1.0, 0.3, 0.8  # standard deviations of the parts
+
+
+def within(found, truth, deviations=4.0):
+    """A mean of many trials lies within so many of its own errors of the truth."""
+    found = np.asarray(found)
+    return abs(found.mean() - truth) < deviations * found.std(ddof=1) / np.sqrt(len(found))
+
+
+def model(rng, count, n, mean=0.0, own=GALAXY):
+    """Values (K, n) of one model, with galaxies of their own."""
+    galaxy, training = rng.normal(0, own, n), rng.normal(0, TRAINING, (count, 1))
+    return mean + galaxy + training + rng.normal(0, REST, (count, n))
+
+
+def test_gap_is_welchs_interval():
+    first, second = [1.0, 1.4, 0.9, 1.2, 1.1], [0.7, 1.6, 0.2]
+    found = trainings.gap(first, second)
+    known = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((known.low, known.high))
+    assert found.n == 8
+
+
+def test_gap_of_many_trainings_and_other_galaxies_adds_the_errors_in_squares():
+    values = np.tile([-1.0, 1.0], 5000)
+    found = trainings.gap(values, values + 2, error=0.3)
+    error = np.sqrt(2 * values.var(ddof=1) / len(values) + 0.3**2)
+    assert found.value == -2
+    assert found.high - found.value == pytest.approx(stats.norm.ppf(0.975) * error, rel=1e-4)
+
+
+def test_one_training_has_no_interval_and_equal_ones_have_no_width():
+    alone = trainings.gap([1.0], [0.0, 0.1])
+    assert (alone.value, trainings.said(alone)) == (0.95, "cannot tell")
+    assert np.isnan(alone.low)
+    sure = trainings.gap([1.0, 1.0], [0.0, 0.0])
+    assert (sure.low, sure.high, trainings.said(sure)) == (1.0, 1.0, "holds")
+    assert np.isnan(trainings.spread([1.0]).low)
+    assert np.isnan(trainings.expected([1.0])).all()
+
+
+def test_words():
+    said = [trainings.said(intervals.Estimate(0, *x, 9)) for x in [(1, 2), (-2, -1), (-1, 1)]]
+    assert tuple(said) == trainings.WORDS
+
+
+def test_spread_covers_the_true_deviation():
+    rng = np.random.default_rng(1)
+    found = [trainings.spread(rng.normal(0, 2, 5)) for _ in range(1000)]
+    share = np.mean([e.low <= 2 <= e.high for e in found])
+    assert abs(share - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 1000)
+    assert within([e.value**2 for e in found], 4)
+
+
+def test_expected_covers_one_more_training():
+    rng = np.random.default_rng(2)
+    trials = rng.normal(size=(1000, 5))
+    share = np.mean([low <= x[-1] <= high for x in trials
+                     for low, high in [trainings.expected(x[:-1])]])  # fmt: skip
+    assert abs(share - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 1000)
+
+
+def test_split_is_the_analysis_of_variance():
+    groups = {"a": [1.0, 1.3, 0.8], "b": [2.0, 2.2, 2.4], "c": [0.1, 0.0, 0.5]}
+    found = trainings.split(groups)
+    within_square = found["trainings"].value ** 2
+    ratio = (3 * found["models"] ** 2 + within_square) / within_square
+    assert ratio == pytest.approx(stats.f_oneway(*groups.values()).statistic)
+
+
+def test_split_is_unbiased_also_for_unequal_numbers():
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(800):
+        groups = {k: rng.normal(0, 2) + rng.normal(0, 0.5, n) for k, n in enumerate((5, 5, 4, 2))}
+        found.append(trainings.split(groups))
+    assert within([one["trainings"].value ** 2 for one in found], 0.25)
+    assert within([one["models"] ** 2 for one in found], 4)  # so large that none is cut at zero
+    cover = np.mean([one["trainings"].low <= 0.5 <= one["trainings"].high for one in found])
+    assert abs(cover - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 800)
+
+
+def test_split_of_equal_models_finds_none_and_of_single_trainings_is_refused():
+    assert trainings.split({"a": [1.0, 2.0], "b": [2.0, 1.0]})["models"] == 0
+    with pytest.raises(GaltoolsError, match="second training"):
+        trainings.split({"a": [1.0], "b": [2.0]})
+
+
+def test_rest_and_galaxy_error_find_the_known_variances():
+    rng = np.random.default_rng(4)
+    rests, errors = [], []
+    for _ in range(400):
+        first, second = (model(rng, 4, 50, own=own) for own in (GALAXY, 0.5))
+        rests.append(trainings.rest(first))
+        errors.append(trainings.galaxy_error(first, second) ** 2)
+    assert within(rests, REST**2)
+    assert within(errors, (GALAXY**2 + 0.5**2) / 50)
+
+
+def test_galaxies_alike_for_both_models_are_no_error_of_their_difference():
+    rng = np.random.default_rng(5)
+    galaxy = rng.normal(size=(1, 40))
+    first, second = (galaxy + np.array([training]).T for training in ([0.1, 0.2], [0.0, 0.4]))
+    assert trainings.rest(first) == pytest.approx(0, abs=1e-12)
+    assert trainings.galaxy_error(first, second) == pytest.approx(0, abs=1e-8)
+    assert trainings.rest(first[:1]) == 0
+
+
+def test_intervals_over_trainings_and_over_both_cover_the_truth():
+    """Over trainings: the difference for these galaxies; over both: that of all galaxies."""
+    rng, hits = np.random.default_rng(6), []
+    for _ in range(600):
+        first, second = model(rng, 5, 40, 1.0), model(rng, 5, 40)
+        means = first.mean(1), second.mean(1)
+        both = trainings.gap(*means, trainings.galaxy_error(first, second))
+        alone = trainings.gap(*means)
+        hits.append((both.low <= 1 <= both.high, alone.low <= 1 <= alone.high))
+    both, alone = np.mean(hits, axis=0)
+    assert 0.93 < both < 0.97  # Satterthwaite's degrees of freedom are an approximation
+    assert alone < 0.9  # other galaxies are not in it
+
+
+def test_summary_has_the_numbers_of_the_chapters():
+    rng = np.random.default_rng(7)
+    columns = [*trainings.MEANS.values(), *trainings.SCATTERS.values()]
+    galaxies = pd.DataFrame({name: rng.normal(1, 1, 50) for name in columns})
+    found = trainings.summarise(galaxies).set_index(["metric", "band"])
+    assert found.value["bits", "frozen"] == pytest.approx(galaxies.bits_frozen.mean())
+    scatter = intervals.mad_scatter(galaxies.light_z.to_numpy())
+    assert found.value["aperture_scatter", "z"] == pytest.approx(scatter)
+    assert (found.n == 50).all()
+
+
+RECIPE = {"code": "c", "parameters": {"build": 1, "settings": {"steps": 5}}, "inputs": ["data"]}
+
+
+@pytest.mark.parametrize(
+    ("mine", "said"),
+    [({}, "nothing"), ({"code": "d"}, "code"), ({"inputs": []}, "data"),
+     ({"parameters": {"build": 1, "settings": {"steps": 6, "seed": 3}}}, "parameters")],
+)  # fmt: skip
+def test_a_seed_changes_no_recipe(mine, said):
+    known = {**RECIPE, "parameters": {"build": 1, "settings": {"steps": 5, "seed": 3}}}
+    assert trainings.changed({**known, **mine}, RECIPE) == said
+
+
+def test_a_table_that_is_not_as_kept_is_refused(tmp_path):
+    path = tmp_path / trainings.TABLE.name
+    with pytest.raises(GaltoolsError, match=r"workflow/trainings\.py"):
+        trainings.read(path)
+    path.write_text("value\n1\n")
+    about = {"sha256": {path.name: manifest.sha256(path)}}
+    manifest.write_json(manifest.manifest_path(path), about)
+    assert trainings.read(path).value.tolist() == [1]
+    path.write_text("value\n2\n")
+    with pytest.raises(GaltoolsError, match="not as kept"):
+        trainings.read(path)
