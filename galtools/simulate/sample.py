@@ -6,6 +6,7 @@ computed in the same company, so that even the last bit of it is the same whatev
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from galtools.simulate.render import render
 from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
 
 BLOCK = 8
+WAVE = 16  # blocks a process makes before all are waited for: 60 MB of native pairs
 GRIDS = ("native", "sdss")
 FAINTEST = 20.0
 
@@ -59,18 +61,23 @@ def stream(
     blocks = range(start // BLOCK, -(-(start + n) // BLOCK) if n else start // BLOCK)
     jobs = ((block, seed, survey_from, survey_to, observation, limit) for block in blocks)
     for block, part in zip(blocks, _run(jobs, workers), strict=True):
-        first = max(start - block * BLOCK, 0)
-        yield part[first : min(start + n - block * BLOCK, BLOCK)]
+        first, last = max(start - block * BLOCK, 0), min(start + n - block * BLOCK, BLOCK)
+        yield part if last - first == BLOCK else part[first:last]
 
 
 def _run(jobs, workers: int) -> Iterator[Pairs]:
-    """Make blocks in order, in this process or in several, a bounded number ahead."""
+    """Make blocks in order, in this process or in several.
+
+    joblib runs ahead of whoever reads the blocks, however slow he is, so it is given a wave of
+    blocks at a time: memory stays flat.
+    """
     if workers == 1:
         with one_thread():
             yield from (_block(*job) for job in jobs)
         return
-    parallel = Parallel(workers, return_as="generator", pre_dispatch="4 * n_jobs")
-    yield from parallel(delayed(_block_alone)(job) for job in jobs)
+    with Parallel(workers, return_as="generator") as parallel:
+        while wave := list(islice(jobs, WAVE * workers)):
+            yield from parallel(delayed(_block_alone)(job) for job in wave)
 
 
 def _block_alone(job) -> Pairs:
