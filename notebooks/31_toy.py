@@ -240,8 +240,8 @@ glue("toy_seeds", seeds, display=False)
 #
 # On {glue:text}`toy_n` pairs and with {glue:text}`toy_seeds` seeds of every learner: L2 stays within
 # {glue:text}`toy_off_L2:.2f` of the exact mean, L1 within {glue:text}`toy_off_L1:.2f` of the exact
-# median (root mean square, the worse seed). Both came near to what they were asked for, and yet, in per
-# cent of their answers, {glue:text}`toy_stray_L2` and {glue:text}`toy_stray_L1` are of a kind that
+# median (root mean square, the worse seed). That is what they were asked for, and yet, in per cent of
+# their answers, {glue:text}`toy_stray_L2` and {glue:text}`toy_stray_L1` are of a kind that
 # hardly ever happens; {glue:text}`toy_stray_GAN` of the GAN's, {glue:text}`toy_stray_flow` of the
 # flow's and {glue:text}`toy_stray_exact` of the law's own (first seed).
 #

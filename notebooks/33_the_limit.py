@@ -182,7 +182,7 @@ for side, name in limit_panels.SURVEYS.items():
         known[f"{name}, parts", k] = limit.local_bits(one, "parts", prior)
 known = losses.common(known)
 
-# %% mystnb={"figure": {"caption": "Information about the redshift, three ways and with the upper bound that knows all parts of the galaxies, with 95 % intervals over galaxies. Two symbols: two seeds of the draws and of the learner; the local posterior and the bound have none.", "name": "fig-limit-bits"}, "image": {"alt": "Eight lines, four for each survey: exact, local and learnt lie close together; with all parts known CFHTLS is far to the right."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Information about the redshift, three ways and with the upper bound that knows all parts of the galaxies, with 95 % intervals over galaxies. Two symbols: two seeds of the draws and of the learner; the local posterior and the bound have none.", "name": "fig-limit-bits"}, "image": {"alt": "Eight lines, four for each survey: exact, local, learnt, and with all parts known. The table below compares them."}} tags=["hide-input"]
 means = {key: intervals.estimate(intervals.mean, b, n_boot) for key, b in known.items()}
 colours = {way: plots.SURVEY_COLOUR[way.split(",")[0]] for way, _ in known}
 n_known = next(iter(means.values())).n
@@ -224,7 +224,7 @@ pd.DataFrame(
 # cross it by more than chance. Whether it has *converged* is computed too: the gain from the last
 # enlargement of its school has to be below a third of the margin, with all of its interval.
 
-# %% mystnb={"figure": {"caption": "What an estimator finds that learnt from so many simulated galaxies. Dashed: the exact limit; grey: its 95 % interval over galaxies.", "name": "fig-limit-learning"}, "image": {"alt": "Two panels: the bits rise with the number of galaxies and level off at the dashed line."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "What an estimator finds that learnt from so many simulated galaxies. Dashed: the exact limit; grey: its 95 % interval over galaxies.", "name": "fig-limit-learning"}, "image": {"alt": "Two panels: bits against the number of galaxies learnt from, beside a dashed line with a grey band, the exact limit."}} tags=["hide-input"]
 curves = {
     name: {
         (size, k): intervals.estimate(
@@ -288,7 +288,7 @@ for k in range(seeds):
 known = losses.common(known)
 lost = losses.split(known, models, "resample", n_boot, seed)
 
-# %% mystnb={"figure": {"caption": "The loss of every translator in three parts, with 95 % intervals over galaxies; two symbols: two networks that read. Nature is the same for all.", "name": "fig-limit-split"}, "image": {"alt": "For every translator three groups of points: nature close to zero, the reader and the model."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The loss of every translator in three parts, with 95 % intervals over galaxies; two symbols: two networks that read. Nature is the same for all.", "name": "fig-limit-split"}, "image": {"alt": "For every translator three groups of points in bits lost: nature, the reader and the model."}} tags=["hide-input"]
 limit_panels.split(lost)
 plt.show()
 

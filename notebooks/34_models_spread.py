@@ -250,7 +250,7 @@ draws_panels.by_model(sure)
 # means of as many draws as were made, have to follow the line. For calibrated draws $V = M$, and twenty
 # draws are within five per cent of infinitely many. Draws that are too wide need more.
 
-# %% mystnb={"figure": {"caption": "Squared error of the mean of K draws, relative to what the identity says of infinitely many. Points: means of K draws, 95 % over galaxies, seed 0. Curves: the identity.", "name": "fig-draws-averages"}, "image": {"alt": "Four falling curves with points on them against the number of draws."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Squared error of the mean of K draws, relative to what the identity says of infinitely many. Points: means of K draws, 95 % over galaxies, seed 0. Curves: the identity.", "name": "fig-draws-averages"}, "image": {"alt": "Four falling curves, each with points, of the squared error against the number of draws."}} tags=["hide-input"]
 draws_panels.averages({q: found.of("diffusion", 0, q) for q in SHOWN}, n_boot, seed)
 plt.show()
 

@@ -256,7 +256,7 @@ made = manifest.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "Information on the redshift in peaks and total fluxes, for every way, with 95 % intervals over galaxies. Two symbols: two seeds of translator, estimator and observation.", "name": "fig-directions-bits"}, "image": {"alt": "One line per way with two points each: the originals know most, the round trip least."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Information on the redshift in peaks and total fluxes, for every way, with 95 % intervals over galaxies. Two symbols: two seeds of translator, estimator and observation.", "name": "fig-directions-bits"}, "image": {"alt": "One line for each of seven ways, with two points each: bits on the redshift."}} tags=["hide-input"]
 colours = {way: plots.SURVEY_COLOUR["CFHTLS" if way in OF_CFHTLS else "SDSS"] for way in WAYS}
 means = {way: intervals.estimate(intervals.mean, b, n_boot) for way, b in known.items()}
 panels.seed_strips(means, colours, f"bits of redshift (n = {len(z)})")

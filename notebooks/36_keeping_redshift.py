@@ -117,9 +117,9 @@ plain = {seed: files.open_images(first)[:n_test]}  # the chapter on this network
 second = keeping.without(kept[seed + 1])
 plain[seed + 1] = translate.translate(second, looks[seed + 1].source)
 drawn = {k: keeping.ruled(kept[k], looks[k].source, images) for k, images in plain.items()}
-keeping.translations(store, seed)  # of all test galaxies, for the chapters on fidelity
+written = keeping.translations(store, seed)  # of all test galaxies, for the chapters on fidelity
 
-# %% mystnb={"figure": {"caption": "Three test galaxies: the source, the network alone, the network with the rule, and the target, on one scaling.", "name": "fig-keeping-stamps"}, "image": {"alt": "Four rows of colour stamps; with the rule the colours are those of the target, the shapes those of the network."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Three test galaxies: the source, the network alone, the network with the rule, and the target, on one scaling.", "name": "fig-keeping-stamps"}, "image": {"alt": "Four rows of colour stamps of three galaxies: source, network, network with the rule, target."}} tags=["hide-input"]
 order = np.argsort(-test.target[:, 2].sum((1, 2)))
 some = order[np.linspace(0, len(order) // 2, min(3, len(order))).astype(int)]
 stages = {"source": test.source, "network": plain[seed], "with rule": drawn[seed]}
@@ -131,7 +131,7 @@ plt.show()
 # The shapes are those that the network drew. Some colours have moved towards the target's, and in
 # most galaxies the eye sees no change at all. So measure them:
 
-# %% mystnb={"figure": {"caption": "Error of the colours within 2.5 arcsec of the test galaxies, u − g and g − r, by the network alone and with the rule.", "name": "fig-keeping-colours"}, "image": {"alt": "Two histograms; with the rule that of u − g is wider and that of g − r narrower."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Error of the colours within 2.5 arcsec of the test galaxies, u − g and g − r, by the network alone and with the rule.", "name": "fig-keeping-colours"}, "image": {"alt": "Two panels, u − g and g − r, each with two histograms of errors about zero."}} tags=["hide-input"]
 both = {"residual": plain[seed], "keeper": drawn[seed]}
 fig = keeping.colour_errors(test, both, CIRCLES[2])
 plt.show()
@@ -169,7 +169,7 @@ table = pd.concat([theirs, bench.tidy(judged)], ignore_index=True)
 panels.keep(table, store.table("keeping"), [*kept.values(), store.table("redshift")])
 rows = list(dict.fromkeys(row for _, row in judged))
 
-# %% mystnb={"figure": {"caption": "Left: share of the source's information that is retained, retrained as in the chapter on redshift (dashed: all; dotted: the goal). Right: scatter of the frozen estimates in units of the source's (dotted: the goal). Intervals of 95 % over galaxies.", "name": "fig-keeping-goal"}, "image": {"alt": "Two panels, one line per model; the keepers come nearest to the goals in both."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Left: share of the source's information that is retained, retrained as in the chapter on redshift (dashed: all; dotted: the goal). Right: scatter of the frozen estimates in units of the source's (dotted: the goal). Intervals of 95 % over galaxies.", "name": "fig-keeping-goal"}, "image": {"alt": "Two panels with a line for each model and for two keepers, beside lines for all that the source tells and for the goal."}} tags=["hide-input"]
 labels = {("retained", "retrained"): "share retained", ("ratio", "frozen"): "frozen σ / source's σ"}
 fig = redshift_panels.protocol_strips(table, labels, [*models, *rows], 1)
 fig.axes[0].set_title(f"n = {len(test)}")
@@ -183,7 +183,7 @@ bench.sheet({f"{row}, {protocol}": found for (protocol, row), found in judged.it
 # %% [markdown]
 # ## Is it the network, or the rule?
 #
-# The rule does not care who drew the image. Put around the other translators, it mends them, too:
+# The rule does not care who drew the image. Does it mend the other translators, too?
 
 # %% tags=["hide-input"]
 without, ruled = {}, {}
@@ -197,9 +197,9 @@ pd.concat([bench.sheet(without), bench.sheet(ruled, columns)], axis=1)
 
 # %% [markdown]
 # (All frozen. The rule is a sum over thousands of training galaxies and has no seed; the others were
-# trained once, so that their lines say nothing of another training.) So much of what the models had *lost* was there to be had: the source still has it,
-# and five circles bring it back. What the rule cannot mend is the light
-# between and beyond its circles, and the peak, where the images differ.
+# trained once, so that their lines say nothing of another training.) By as much as a share rises, what
+# the model had *lost* was there to be had: the source still has it, and five circles bring it back. What
+# the rule cannot mend is the light between and beyond its circles, and the peak.
 #
 # How much of the rule is needed? The same network with less of it, frozen as well:
 
@@ -254,7 +254,7 @@ prices = {k: benches[k].price(plain[k], drawn[k]) for k in kept}
 noise = np.median(test.noise[:, 1], axis=0)
 shapes = keeping.shape_table({"truth": test.target, **both}, noise, n_boot, seed)
 
-# %% mystnb={"figure": {"caption": "Bias and scatter of sizes and shapes in the r band against the target: logarithm of the size, ellipticity, light within 2 and 4 arcsec (asinh magnitudes), asymmetry. Intervals of 95 % over galaxies.", "name": "fig-keeping-shapes"}, "image": {"alt": "Two panels with a line per quantity: both rows have nearly the same bias and scatter."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Bias and scatter of sizes and shapes in the r band against the target: logarithm of the size, ellipticity, light within 2 and 4 arcsec (asinh magnitudes), asymmetry. Intervals of 95 % over galaxies.", "name": "fig-keeping-shapes"}, "image": {"alt": "Two panels, bias and scatter, with a line per quantity and two points on each, without and with the rule."}} tags=["hide-input"]
 fig = panels.quantity_strips(
     shapes, keeping.SIZES, {"bias": "bias", "scatter": "scatter"}, ["residual", "keeper"], 3.8
 )

@@ -116,7 +116,7 @@ for k in range(seeds):
         curve = downstream.learning_curve(learner, *some)
         errors |= {((learner, *way), k): error for way, error in curve.items()}
 
-# %% mystnb={"figure": {"caption": "Scatter of the redshifts of CFHTLS galaxies against the number of labelled CFHTLS galaxies, by two estimators, with 95 % intervals over galaxies. Dashed: translated SDSS galaxies alone, without a single label from CFHTLS.", "name": "fig-useful-labels"}, "image": {"alt": "Two panels of falling curves. By boosting, with few labels, the curve with translated galaxies is far lower than the one without; by the kernel the curve without is lowest. With many labels all come together."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Scatter of the redshifts of CFHTLS galaxies against the number of labelled CFHTLS galaxies, by two estimators, with 95 % intervals over galaxies. Dashed: translated SDSS galaxies alone, without a single label from CFHTLS.", "name": "fig-useful-labels"}, "image": {"alt": "Two panels, boosting and kernel, each with three curves of the scatter against the number of labels, and a dashed line."}} tags=["hide-input"]
 found = {
     way: intervals.estimate(downstream.mean_scatter, error, n_boot)
     for (way, k), error in errors.items()
@@ -201,7 +201,7 @@ areas = {way: intervals.estimate(downstream.ranking, x, n_boot, seed) for way, x
 types = seeds_agree.compare(ranks, TYPES, n_boot, seed, downstream.ranking)
 seeds_agree.summary(types)
 
-# %% mystnb={"figure": {"caption": "How well early types are ranked above late ones in CFHTLS images by what was learnt from three kinds of labelled image, with 95 % intervals. One symbol per seed.", "name": "fig-useful-types"}, "image": {"alt": "Three lines with two points each: lowest learnt from SDSS as it is, then SDSS translated, then CFHTLS itself."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "How well early types are ranked above late ones in CFHTLS images by what was learnt from three kinds of labelled image, with 95 % intervals. One symbol per seed.", "name": "fig-useful-types"}, "image": {"alt": "Three lines with two points each: learnt from SDSS as it is, from SDSS translated, and from CFHTLS itself."}} tags=["hide-input"]
 panels.seed_strips(areas, {}, f"area under the ROC curve (n = {len(z)})")
 plt.show()
 
