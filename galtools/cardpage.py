@@ -7,6 +7,7 @@ from html import escape
 import matplotlib.pyplot as plt
 
 from galtools import panels, plots
+from galtools.fidelity import intervals
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -68,7 +69,7 @@ def _table(part) -> str:
     """Lay out one level: a line per metric, a column per band, each value with its interval."""
     cells = part.assign(
         cell=[
-            panels.with_interval(v, low, high)
+            intervals.written(v, low, high)
             for v, low, high in zip(part.value, part.low, part.high, strict=True)
         ]
     )

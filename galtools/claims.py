@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from galtools import panels, paths, plots
+from galtools import paths, plots
+from galtools.fidelity import intervals
 
 WORDS = ("agrees", "cannot tell", "disagrees")
 SIGN = {"agrees": "✓", "cannot tell": "?", "disagrees": "✗"}
@@ -60,7 +61,7 @@ CLAIMS = (
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
     """Bring both kinds of verdict tables to the columns test, by, found, verdict."""
     if "claim" in table:
-        shown = [panels.with_interval(*x) for x in table[["value", "low", "high"]].to_numpy()]
+        shown = [intervals.written(*x) for x in table[["value", "low", "high"]].to_numpy()]
         by = "seed " + table["seed"].astype(str)
         columns = [table["claim"], by, pd.Series(shown, table.index), table["verdict"]]
     else:

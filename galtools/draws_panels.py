@@ -13,11 +13,6 @@ COLOURS = {name: plots.BAND_COLOUR[name[-1]] for name in draws.FLUXES}
 BESIDE = {"too wide": "above", "too narrow": "below"}  # words on ratios other than spread to error
 
 
-def written(e: intervals.Estimate, digits=3) -> str:
-    """Write an estimate with its interval."""
-    return panels.with_interval(e.value, e.low, e.high, digits)
-
-
 def named(words: dict, word: str) -> str:
     """List the things on which a word was said."""
     return "; ".join(thing for thing, said in words.items() if said == word) or "none"
@@ -62,7 +57,7 @@ def ranks(found, count: int):
 def ratios(ratio, words, ranked) -> pd.DataFrame:
     """Lay out {(quantity, seed): Estimate} with what is said of each quantity."""
     seeds = sorted({k for _, k in ratio})
-    columns = {f"spread / error, seed {k}": [written(ratio[q, k]) for q in words] for k in seeds}
+    columns = {f"spread / error, seed {k}": [str(ratio[q, k]) for q in words] for k in seeds}
     columns |= {"the draws are": words.values(), "their ranks are": ranked.values()}
     return pd.DataFrame(columns, index=list(words))
 
@@ -97,7 +92,7 @@ def beside(columns: dict) -> pd.DataFrame:
     cells, quantities = {}, list(answers.words(list(columns.values())[-1]))
     for number, (title, ratio) in enumerate(columns.items()):
         said = answers.words(ratio)
-        cells[title] = [written(ratio[q, 0]) for q in quantities]
+        cells[title] = [str(ratio[q, 0]) for q in quantities]
         # the second heading differs by a space, since columns need different names
         cells["it lies" + " " * number] = [BESIDE.get(said[q], said[q]) for q in quantities]
     return pd.DataFrame(cells, index=quantities)
@@ -107,7 +102,7 @@ def by_model(ratio) -> pd.DataFrame:
     """Lay out {((model, quantity), seed): Estimate} of seed 0, with the word on all seeds."""
     cells = {}
     for (model, quantity), said in answers.words(ratio).items():
-        text = f"{written(ratio[(model, quantity), 0])} {said}"
+        text = f"{ratio[(model, quantity), 0]} {said}"
         cells.setdefault(quantity, {})[plots.MODEL_NAME[model]] = text
     return pd.DataFrame(cells)
 
@@ -144,6 +139,6 @@ def mean_images(averaged, truth, noise, n_boot: int, seed: int) -> pd.DataFrame:
         column = draws.QUANTITIES.index(quantity)
         off = averaged[..., column] - truth[: averaged.shape[1], column]
         found = [intervals.estimate(intervals.median, x, n_boot, seed) for x in off]
-        lines[f"{quantity}, minus the truth"] = [written(e) for e in found]
+        lines[f"{quantity}, minus the truth"] = [str(e) for e in found]
     lines["noise of the corners / σ, r"] = [f"{np.median(x):.2f}" for x in noise]
     return pd.DataFrame(lines, index=[f"mean of {2**k}" for k in range(len(noise))]).T

@@ -206,10 +206,7 @@ class Bench:
 
     def sheet(self, rows: dict, columns=("share retained", "σ / source's σ")) -> pd.DataFrame:
         """Lay out the scores of rows, {name: what `judge` found}, with their intervals."""
-        cells = [
-            [panels.with_interval(e.value, e.low, e.high) for e in self.scores(x).values()]
-            for x in rows.values()
-        ]
+        cells = [[str(e) for e in self.scores(x).values()] for x in rows.values()]
         return pd.DataFrame(cells, index=list(rows), columns=list(columns))
 
     def tidy(self, judged: dict) -> pd.DataFrame:

@@ -70,15 +70,9 @@ def sample_size(table) -> str:
     return f"n = {high:,}" if low == high else f"n = {low:,} to {high:,}"
 
 
-def with_interval(value, low, high, digits=3) -> str:
-    """Write a number as "value (low, high)" with as many decimals as are worth reading."""
-    if not np.isfinite(value):
-        return "∞" if value == np.inf else "–"
-    size = max(abs(value), abs(high - low) if np.isfinite(high - low) else 0, 1e-12)
-    decimals = int(np.clip(digits - 1 - np.floor(np.log10(size)), 0, 5))
-    if not np.isfinite([low, high]).all():
-        return f"{value:.{decimals}f}"
-    return f"{value:.{decimals}f} ({low:.{decimals}f}, {high:.{decimals}f})"
+def with_interval(value, low, high) -> str:
+    """Write a number with its interval: `intervals.written`."""
+    return intervals.written(value, low, high)
 
 
 def overview(table, metrics, band, rows) -> pd.DataFrame:
@@ -86,7 +80,8 @@ def overview(table, metrics, band, rows) -> pd.DataFrame:
     part = table[table.band == band].set_index(["metric", "row"])
     cells = {
         plots.MODEL_NAME.get(row, row): [
-            with_interval(*part.loc[(metric, row), ["value", "low", "high"]]) for metric in metrics
+            intervals.written(*part.loc[(metric, row), ["value", "low", "high"]])
+            for metric in metrics
         ]
         for row in rows
     }
@@ -223,8 +218,7 @@ def leaderboard(table, numbers, rows):
 
 def compare(text, row, difference):
     """Judge that a statistic is larger for `row`: a line of verdicts from a paired difference."""
-    shown = with_interval(difference.value, difference.low, difference.high)
-    return text, row, shown, intervals.verdict(difference, (0, np.inf))
+    return text, row, str(difference), intervals.verdict(difference, (0, np.inf))
 
 
 def judge(table, claims, models):
@@ -235,8 +229,7 @@ def judge(table, claims, models):
         for model in models:
             line = found.loc[(model, metric, band)]
             estimate = intervals.Estimate(line.value, line.low, line.high, line.n)
-            shown = with_interval(line.value, line.low, line.high)
-            lines.append((text, model, shown, intervals.verdict(estimate, claim)))
+            lines.append((text, model, str(estimate), intervals.verdict(estimate, claim)))
     return verdicts(lines)
 
 

@@ -234,7 +234,7 @@ def judge(row, text, statistic, quantity, claim, against=None):
     else:
         other = measured[against][quantity][:, r]
         found = intervals.difference(statistic, values, other, n_boot, seed)
-    shown = panels.with_interval(found.value, found.low, found.high)
+    shown = str(found)
     return text, row, shown, intervals.verdict(found, claim)
 
 

@@ -176,7 +176,7 @@ swapped = pd.concat(
 # %% tags=["hide-input"]
 lines = swapped.set_index(["row", "metric"])[["value", "low", "high"]]
 cells = {
-    label: [panels.with_interval(*lines.loc[(name, metric)]) for name in swaps]
+    label: [intervals.written(*lines.loc[(name, metric)]) for name in swaps]
     for metric, label in (("bias", "bias"), ("sigma_mad", "σ_MAD"), ("outliers", "outliers"))
 }
 names = [name.partition(":") for name in swaps]

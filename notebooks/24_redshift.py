@@ -140,7 +140,7 @@ keyed = table.set_index(["band", "row", "metric"])
 columns = {"bias": "bias", "outliers": "outliers", "crps": "CRPS", "coverage": "coverage"}
 lines = [("source", "source")] + [(p, row) for p in ("frozen", "retrained") for row in compared]
 cells = [
-    [panels.with_interval(*keyed.loc[(*line, m), ["value", "low", "high"]]) for m in columns]
+    [intervals.written(*keyed.loc[(*line, m), ["value", "low", "high"]]) for m in columns]
     for line in lines
 ]
 index = [f"{plots.MODEL_NAME.get(row, row)}, {protocol}" for protocol, row in lines]
@@ -214,7 +214,7 @@ def gain(first, second, protocol="retrained"):
 
 def starred(found):
     """Write a difference with its interval, and a star if that leaves out zero."""
-    text = panels.with_interval(found.value, found.low, found.high, 2)
+    text = str(found)
     return text + " *" * (found.low > 0 or found.high < 0)
 
 

@@ -29,7 +29,7 @@ import pandas as pd
 from myst_nb import glue
 
 from galtools import manifest, panels, paths, plots
-from galtools.fidelity import scorecard
+from galtools.fidelity import intervals, scorecard
 
 plots.use_style()
 
@@ -109,7 +109,7 @@ plt.show()
 lines = board.set_index(["row", "metric", "band"])[["value", "low", "high"]]
 cells = {
     label: [
-        panels.with_interval(*lines.loc[(row, *key)]) if (row, *key) in lines.index else "–"
+        intervals.written(*lines.loc[(row, *key)]) if (row, *key) in lines.index else "–"
         for row in rows
     ]
     for key, label in numbers.items()

@@ -184,7 +184,7 @@ best = {
 
 def percent(quantity, way, part):
     """A share of seed 0 with its interval, in per cent."""
-    return panels.with_interval(
+    return intervals.written(
         *100 * found.loc[(quantity, way, 0, part), ["value", "low", "high"]].astype(float)
     )
 

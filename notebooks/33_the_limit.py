@@ -163,7 +163,7 @@ for side, name in limit_panels.SURVEYS.items():
         lines[way, name] = intervals.estimate(intervals.median, width / (1 + z), n_boot)
     off = np.where(one["good"], one["mean"] - z, np.nan) / (1 + z)
     lines["σ_MAD of the exact means", name] = intervals.estimate(intervals.mad_scatter, off, n_boot)
-shown = {key: panels.with_interval(e.value, e.low, e.high) for key, e in lines.items()}
+shown = {key: str(e) for key, e in lines.items()}
 ways = list(dict.fromkeys(way for way, _ in lines))
 pd.DataFrame({name: [shown[way, name] for way in ways] for name in names}, index=ways)
 
@@ -321,7 +321,7 @@ seeds_agree.summary(judged)
 # %% tags=["hide-input"]
 shares = {
     plots.MODEL_NAME.get(model, model): {
-        "bits found": panels.with_interval(e.value, e.low, e.high),
+        "bits found": str(e),
         "share of the limit of SDSS": f"{100 * e.value / levels['SDSS'].value:.0f} %",
     }
     for model in ["resample", *models]
@@ -331,31 +331,33 @@ pd.DataFrame(shares).T
 
 
 # %% tags=["remove-cell"]
-def written(e):
-    """Write an estimate with its interval."""
-    return panels.with_interval(e.value, e.low, e.high)
-
-
 for side, name in limit_panels.SURVEYS.items():
     low, bound = name.lower(), lines["parts told apart (upper bound)", name]
-    glue(f"limit_sigma_{low}", written(lines["exact", name]), display=False)
-    glue(f"limit_bound_{low}", written(bound), display=False)
-    glue(f"limit_bits_{low}", written(levels[name]), display=False)
+    glue(f"limit_sigma_{low}", str(lines["exact", name]), display=False)
+    glue(f"limit_bound_{low}", str(bound), display=False)
+    glue(f"limit_bits_{low}", str(levels[name]), display=False)
     glue(f"limit_refused_{low}", int((~found[side]["good"]).sum()), display=False)
 first = lost[lost.seed == 0].set_index(["part", "row"])
 model = first.loc["model"].value
 names = {"best": model.idxmin(), "worst": model.idxmax()}
+
+
+def in_words(part, row):
+    """Write one line of the table of losses."""
+    return intervals.written(*first.loc[(part, row), ["value", "low", "high"]])
+
+
 for name, row in names.items():
     glue(f"limit_{name}", plots.MODEL_NAME.get(row, row), display=False)
-    glue(f"limit_{name}_loss", written(first.loc["model", row]), display=False)
+    glue(f"limit_{name}_loss", in_words("model", row), display=False)
 for part in ("nature", "reader"):
-    glue(f"limit_{part}", written(first.loc[part, names["best"]]), display=False)
+    glue(f"limit_{part}", in_words(part, names["best"]), display=False)
 glue("limit_n", int(lost.n.max()), display=False)
 
 # %% tags=["remove-cell"]
 most = known["CFHTLS, parts", 0] - known["SDSS, parts", 0]
 most = intervals.estimate(intervals.mean, most, n_boot, seed)
-glue("limit_nature_most", written(most), display=False)
+glue("limit_nature_most", str(most), display=False)
 words = seeds_agree.voices(everything)
 glue("limit_deeper", words["CFHTLS images can tell more than SDSS images"], display=False)
 glue("limit_apart", words["… if all parts of a galaxy are told apart"], display=False)

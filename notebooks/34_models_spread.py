@@ -305,8 +305,8 @@ lists = {"": words, "floor_": answers.words(floor), "ceiling_": answers.words(ce
 for (key, said), word in product(lists.items(), ("too wide", "too narrow", "too small to tell")):
     glue(f"draws_{key}{word.split()[1]}", draws_panels.named(said, word), display=False)
 for key, q in {"total": "total light, r", "peak": "peak, r", "z": draws.REDSHIFT}.items():
-    glue(f"draws_ratio_{key}", draws_panels.written(ratio[q, 0]), display=False)
-    glue(f"draws_enough_{key}", draws_panels.written(enough[q, 0], 2), display=False)
+    glue(f"draws_ratio_{key}", str(ratio[q, 0]), display=False)
+    glue(f"draws_enough_{key}", str(enough[q, 0]), display=False)
 replied = list(answers.words(sure).values())
 glue("draws_n", len(truth[0]), display=False)
 glue("draws_second", n_second, display=False)

@@ -218,7 +218,7 @@ shown = keeping.ablation(kept[seed], pairs, test.source, plain[seed], changes)
 # %% tags=["hide-input"]
 sheet = bench.sheet({name: bench.judge(images) for name, images in shown.items()})
 costs = [bench.residual_ratio(images, plain[seed]) for images in shown.values()]
-sheet["residual / the network's"] = [panels.with_interval(e.value, e.low, e.high) for e in costs]
+sheet["residual / the network's"] = [str(e) for e in costs]
 sheet
 
 # %% [markdown]
@@ -285,7 +285,7 @@ seeds_agree.summary(verdicts[verdicts.claim != LESS], "value")
 # %% tags=["remove-cell"]
 def shown(e, factor=1):
     """Write an estimate with its interval."""
-    return panels.with_interval(factor * e.value, factor * e.low, factor * e.high)
+    return intervals.written(factor * e.value, factor * e.low, factor * e.high)
 
 
 for name, key in (("frozen", "frozen"), ("tuned", "retrained"), ("all", "retrained on all")):

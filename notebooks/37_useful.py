@@ -242,11 +242,6 @@ manifest.make(
 
 
 # %% tags=["remove-cell"]
-def shown(e):
-    """Write an estimate with its interval."""
-    return panels.with_interval(e.value, e.low, e.high)
-
-
 said = seeds_agree.voices(everything)
 for name, way in {
     "alone": ("alone", few),
@@ -254,19 +249,19 @@ for name, way in {
     "none": ("with SDSS translated", 0),
 }.items():
     for learner in LEARNERS:
-        glue(f"useful_{name}_{learner}", shown(found[learner, *way]), display=False)
+        glue(f"useful_{name}_{learner}", str(found[learner, *way]), display=False)
 for learner in LEARNERS:
     word = said[f"{few} labels: translated help ({learner})"]
     glue(f"useful_help_{learner}", word, display=False)
 glue("useful_best", said[BEST], display=False)
 for name, k in areas:
     if k == 0:
-        glue(f"useful_{name.split()[-1]}", shown(areas[name, 0]), display=False)
+        glue(f"useful_{name.split()[-1]}", str(areas[name, 0]), display=False)
 
 # %% tags=["remove-cell"]
 for name, key in (("in SDSS", "odd_source"), ("translated", "odd_translated")):
     e = intervals.estimate(downstream.ranking, odd[name, 0], n_boot, seed)
-    glue(f"useful_{key}", shown(e), display=False)
+    glue(f"useful_{key}", str(e), display=False)
 for key, value in {"few": few, "n": len(z), "mergers": int(is_merger.sum())}.items():
     glue(f"useful_{key}", value, display=False)
 

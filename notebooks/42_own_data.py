@@ -36,9 +36,9 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import data, flags, manifest, panels, paths, plots, simulate, splits, study
+from galtools import data, flags, manifest, paths, plots, simulate, splits, study
 from galtools.errors import GaltoolsError
-from galtools.fidelity import scorecard
+from galtools.fidelity import intervals, scorecard
 from galtools.ingest.catalogue import read_catalogue
 from galtools.ingest.cut import cut
 from galtools.ingest.fits_images import read_plane
@@ -196,7 +196,7 @@ numbers = {"psnr": "PSNR (dB)", "correlation": "pixel correlation",
            "aperture_scatter": "scatter of light", "box_scatter": "scatter of peak"}  # fmt: skip
 board = scorecard.merge([scorecard.load(saved)]).query("band == 'r'").set_index("metric")
 row = {
-    label: panels.with_interval(*board.loc[metric, ["value", "low", "high"]])
+    label: intervals.written(*board.loc[metric, ["value", "low", "high"]])
     for metric, label in numbers.items()
 }
 pd.DataFrame(row, index=[name])
