@@ -1,8 +1,8 @@
 """Speed of the simulation: pairs per second and core, against GalSim, in n and over cores.
 
-Everything is measured in one run on one machine, which should have nothing else to do. The table is
-printed and kept in benchmarks/render.json (`--kept FILE`: there instead); `--oracle N` also
-compares N galaxies x 10 bands with GalSim.
+All is measured in one run on one machine, which should have nothing else to do, printed and kept in
+benchmarks/render.json (`--kept FILE`: there instead); `--oracle N` also compares N galaxies x 10
+bands with GalSim.
 """
 
 import argparse
@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from joblib import Parallel, delayed
+from turns import in_turns, times_faster
 
 from galtools import simulate
 from galtools.paths import ROOT
@@ -30,12 +32,39 @@ MEMORY = "import resource, galtools.simulate as s; [None for _ in s.stream({n})]
 MEMORY += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 
 
-def rate(n: int, **options) -> float:
-    """Pairs per second, complete: population, spectra, both surveys, noise, catalogue."""
-    started = time.perf_counter()
+TURNS = 9
+
+
+def make(n: int, **options) -> None:
+    """Simulate n pairs, complete: population, spectra, both surveys, noise, catalogue."""
     for _ in simulate.stream(n, **options):
         pass
+
+
+def rate(n: int, **options) -> float:
+    """Pairs per second."""
+    started = time.perf_counter()
+    make(n, **options)
     return n / (time.perf_counter() - started)
+
+
+def speed_up(n: int, cores: int) -> dict:
+    """Time of n pairs per core, on one core over on all, two ways.
+
+    Either one process receives them all from its workers, or each process keeps its own, as the
+    shards of a large sample do.
+    """
+
+    def apart():
+        Parallel(cores)(delayed(make)(n, start=n * core) for core in range(cores))
+
+    seconds = in_turns({
+        "one": lambda: make(n * cores),
+        "one receives all": lambda: make(n * cores, workers=cores),
+        "each keeps its own": apart,
+    }, TURNS)  # fmt: skip
+    one = seconds.pop("one")
+    return {name: times_faster(one, each) for name, each in seconds.items()}
 
 
 def scenes(n: int, seed: int = 0):
@@ -87,10 +116,8 @@ def measure(n: int, oracle_galaxies: int) -> dict:
         "times faster than GalSim": one * seconds / drawn,
         **{f"peak memory in MiB, {k} pairs": peak_memory(k) for k in (64, 256, 1024)},
     }
-    cores = os.cpu_count()
-    rate(16 * cores, workers=cores)  # the workers start once
-    result["cores"] = cores
-    result["speed-up on all cores"] = max(rate(2 * n, workers=cores) for _ in range(3)) / one
+    result["cores"] = os.cpu_count()
+    result["speed-up on all cores"] = speed_up(n, os.cpu_count())
     if oracle_galaxies:
         table, _ = compare_with_galsim(oracle_galaxies, oracle.TIGHT)
         result["images compared with GalSim"] = len(table)
@@ -107,7 +134,7 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=ROOT / "benchmarks" / "render.json")
     arguments = parser.parse_args()
     result = measure(arguments.n, arguments.oracle)
-    print("\n".join(f"{name:55} {value:12.5g}" for name, value in result.items()))
+    print(json.dumps(result, indent=1))
     versions = {name: version(name) for name in ("numpy", "torch", "galsim")}
     about = {"pairs": arguments.n, "machine": platform.machine(), "versions": versions}
     arguments.kept.write_text(json.dumps(about | result, indent=1) + "\n")
