@@ -1,13 +1,19 @@
 """Several trainings: every estimate against variances that are known, every interval counted."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from galtools import manifest
+from galtools import manifest, paths
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals, trainings
+
+sys.path.insert(0, str(paths.WORKFLOW))
+import pipeline  # noqa: E402
 
 GALAXY, TRAINING, REST = 1.0, 0.3, 0.8  # standard deviations of the parts
 
@@ -166,3 +172,15 @@ def test_a_table_that_is_not_as_kept_is_refused(tmp_path):
     path.write_text("value\n2\n")
     with pytest.raises(GaltoolsError, match="not as kept"):
         trainings.read(path)
+
+
+def test_a_kept_table_belongs_to_what_its_chapter_follows_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "REFERENCE", tmp_path)
+    run = {"folder": Path(), "profile": "tiny", "notebook": "25_leaderboard"}
+    assert "kept" not in pipeline.Run("a", **run).code
+    (tmp_path / "25_leaderboard_of_old.csv").write_text("1")
+    (tmp_path / "24_other.csv").write_text("1")
+    first = pipeline.Run("a", **run).code
+    (tmp_path / "25_leaderboard_of_old.csv").write_text("2")
+    assert first["kept"].keys() == {"25_leaderboard_of_old.csv"}
+    assert pipeline.Run("a", **run).code != first

@@ -94,12 +94,14 @@ class Run:
         """Digests of all code and settings that the run follows from, but not of its inputs."""
         cells = code_cells(read_text(self.source))
         modules = set().union(*(manifest.imported_modules(plain_python(cell)) for cell in cells))
+        kept = sorted(paths.REFERENCE.glob(f"{self.notebook}*"))  # tables that the chapter shows
         return {
             "cells": [cell_digest(cell) for cell in cells],
             "modules": manifest.module_digests(modules),
             "values": paths.profile_values(self.profile, self.notebook),
             "parameters": self.parameters,
             "packages": manifest.package_versions(),
+            **({"kept": {file.name: manifest.sha256(file) for file in kept}} if kept else {}),
         }
 
 

@@ -60,8 +60,8 @@ def changes(record: dict, run: pipeline.Run) -> list[str]:
     said = ["the notebook's code"] if then["cells"] != now["cells"] else []
     if record["cores"] != pipeline.record(run)["cores"]:
         said.append("the number of cores")  # other sums, other rounding
-    for kind in ("modules", "packages"):
-        old, new = then[kind], now[kind]
+    for kind in ("modules", "packages", "kept"):
+        old, new = then.get(kind, {}), now.get(kind, {})
         said += sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
     return said
 

@@ -35,8 +35,8 @@ MEANS = {
 }  # (metric, band) of means over galaxies: column of a quantity
 SCATTERS = {("sigma_mad", "retrained"): "dz_retrained",
             **{("aperture_scatter", band): f"light_{band}" for band in BANDS}}  # fmt: skip
-TABLE = paths.REFERENCE / "trainings.csv"  # kept, with its manifest
-PAIRS = paths.REFERENCE / "trainings_pairs.csv"
+TABLE = paths.REFERENCE / "28_trainings.csv"  # kept, with its manifest
+PAIRS = paths.REFERENCE / "28_trainings_pairs.csv"
 
 
 def summarise(galaxies: pd.DataFrame, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
