@@ -13,7 +13,7 @@ from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals, trainings
 
 sys.path.insert(0, str(paths.WORKFLOW))
-import pipeline  # noqa: E402
+import pipeline
 
 GALAXY, TRAINING, REST = 1.0, 0.3, 0.8  # standard deviations of the parts
 
