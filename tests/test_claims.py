@@ -53,7 +53,7 @@ def test_overview_has_a_column_for_every_model(folder):
     table = claims.overview(claims.collect(folder), "23_peaks")
     there, back = claims.ENDING
     assert list(table.columns) == ["Swin", "SRGAN"]
-    assert table.iloc[0, 0].startswith("✓ 1.00")
+    assert table.iloc[0, 0].startswith("✓ 1.0 (0.5, 2.0)")
     assert table.iloc[1, 1] == "–"
     assert list(table.index.get_level_values(0)) == [*[there] * 2, back]
     assert claims.overview(claims.collect(folder), "22_morphology").empty
