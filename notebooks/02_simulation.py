@@ -75,8 +75,8 @@ pd.DataFrame(
 # %% [markdown]
 # ## Spectra
 #
-# Each galaxy gets a spectrum: a mix of two neighbours among four observed ones (Coleman, Wu and
-# Weedman), from elliptical to irregular, changed a little in its slope, its 4000 Å break, its dust
+# Each galaxy gets a spectrum: a mix of two neighbours among four observed ones
+# {cite}`coleman1980`, from elliptical to irregular, changed a little in its slope, its 4000 Å break, its dust
 # and its lines. The changes matter. Without them redshift could be read from the colours far too
 # easily, and every later test of a translator would be too kind.
 
@@ -251,7 +251,7 @@ plt.show()
 #
 # ### Against GalSim
 #
-# GalSim is the standard of the field and shares no code with ours. Both draw the same galaxies,
+# GalSim {cite}`rowe2015` is the standard of the field and shares no code with ours. Both draw the same galaxies,
 # knots and neighbours included, in ten bands.
 
 

@@ -187,7 +187,7 @@ glue("real_usable", int(usable.sum()), display=False)
 # ## Galactic dust
 #
 # The Milky Way reddens every galaxy behind it. The extinction in a band is $A = R\,E(B-V)$, with
-# $E(B-V)$ from the map of Schlegel and collaborators and $R$ per band below. `units.deredden`
+# $E(B-V)$ from the map of {cite:t}`schlegel1998` and $R$ per band below. `units.deredden`
 # undoes it, in images and noise, if the catalogue has a column `ebv`; `units.redden` is its
 # inverse. Do it for both surveys or for neither: their filters differ, so the dimming does too.
 

@@ -224,7 +224,7 @@ glue("diffusion_noise_bands", float(noise.mean()), display=False)
 # %% [markdown]
 # ## What should the network predict?
 #
-# The noise $e$, the image $z$, the velocity $v$ or the flow $e - z$ {cite}`ho2020`: all have the same best
+# The noise $e$, the image $z$, the velocity $v$ or the flow $e - z$ {cite}`ho2020,salimans2022,lipman2023`: all have the same best
 # answer, and none is reached in a minute. So the choice was made by the calibration of the draws. The table
 # is a kept run of `benchmarks/bench_diffusion.py` (task `cross`; one anchor, every denoiser with the same steps, the
 # galaxies and the two measures of this chapter; means over the bands). The column "off" sums them up: the
@@ -264,8 +264,8 @@ pd.DataFrame(rows).set_index(["predicts", "light"]).map("{:.3g}".format)
 # %% [markdown]
 # ## How many steps?
 #
-# A draw follows one smooth path from noise to image, and a solver walks it in steps. DDIM goes straight ahead in
-# each; DPM-Solver++ bends with the step before, and UniPC corrects itself besides. The table is a kept run of
+# A draw follows one smooth path from noise to image, and a solver walks it in steps. DDIM {cite}`song2021` goes
+# straight ahead in each; DPM-Solver++ {cite}`lu2022` bends with the step before, and UniPC {cite}`zhao2023` corrects itself besides. The table is a kept run of
 # `benchmarks/bench_samplers.py`: one trained network and one and the same noise, solved by all. "Error" is how far $z$, whose
 # variance is one, ends from where {glue:text}`samplers_exact` steps of DPM-Solver++ lead (root mean square).
 # Anchor and context are the same for all draws of a galaxy and are worked out once: so a

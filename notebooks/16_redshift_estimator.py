@@ -90,7 +90,7 @@ plt.show()
 # - the **peak**: the $3 \times 3$ pixels at the brightest spot, in each band;
 # - the **shape** in the middle band: size, ellipticity, concentration and asymmetry.
 #
-# Fluxes enter as asinh magnitudes (Lupton et al. 1999), which do not mind a negative flux. All
+# Fluxes enter as asinh magnitudes {cite}`lupton1999`, which do not mind a negative flux. All
 # these numbers are the same in all eight orientations of an image, so a galaxy and its mirror
 # image get one answer:
 

@@ -104,7 +104,7 @@ plt.show()
 #   range $R$ is a constant, the surface brightness of 18 magnitudes per square arcsecond. Were it
 #   taken from the images themselves, as is often done, a translation could raise its score by
 #   being too bright;
-# - **SSIM**, which compares local means, contrasts and patterns, with the same $R$;
+# - **SSIM** {cite}`wang2004`, which compares local means, contrasts and patterns, with the same $R$;
 # - **correlation** of the pixels, blind to any gain and offset;
 # - **flux** errors $(F_y - F_x)/F_x$, over the stamp and within 3 arcsec, and **colours** from the
 #   latter: their median (bias) and their robust scatter, 1.48 times the median deviation.

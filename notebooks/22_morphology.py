@@ -46,7 +46,7 @@ jobs: int = 2  # processes that measure
 # %% [markdown]
 # ## How it is measured
 #
-# `statmorph` (Rodriguez-Gomez et al. 2019) measures them all. Three things decide whether its
+# `statmorph` {cite}`rodriguezgomez2019` measures them all. Three things decide whether its
 # numbers mean anything. It is told the **PSF**: without it the Sersic index of a steep galaxy
 # falls by half. It is told which **pixels** belong to the galaxy: those of the central source in
 # the *target* image, the same for every row, with neighbours masked. Where the wings of a galaxy

@@ -61,7 +61,7 @@ n_boot: int = 400  # resamples of the pairs behind each interval
 # Four learners with two hidden layers each see the same pairs. *L2* minimises the squared error, *L1*
 # the absolute error; the *GAN* takes a random number beside $x$ and plays against an adversary, which
 # tries to tell its pairs from true ones; the *flow* learns the velocity that carries random numbers to
-# answers, by flow matching, which is a close cousin of diffusion. All of it is done with several
+# answers, by flow matching {cite}`lipman2023`, which is a close cousin of diffusion. All of it is done with several
 # seeds, and beside the learners stands the *exact* law itself.
 
 # %%
