@@ -126,7 +126,7 @@ surveys = exhibits.on_one_grid(SDSS, CFHTLS)
 data = exhibits.redshift(catalogue, moved, redshifts, surveys)
 touch.element("galaxy-redshift", data, "Move a galaxy through redshift", "fig-touch-redshift")
 
-# %% mystnb={"figure": {"caption": "One galaxy, an elliptical if the sample has one, moved to other redshifts and nothing else changed: colour, and the five bands on one grey scale each, as SDSS sees them.", "name": "fig-touch-redshift"}, "image": {"alt": "Columns of stamps of one galaxy at growing redshift, which shrinks and fades from left to right; in the u band it is lost in the noise."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "One galaxy moved to other redshifts and nothing else changed: colour, and the five bands on one grey scale each. In print, an elliptical as SDSS sees it.", "name": "fig-touch-redshift"}, "image": {"alt": "Columns of stamps of one galaxy at growing redshift, which shrinks and fades from left to right; in the u band it is lost in the noise."}} tags=["hide-input"]
 steps = np.linspace(0, n_steps - 1, 4).astype(int)
 told = min(1, len(moved) - 1)  # of the kinds that are chosen, the second is the elliptical
 pictures, _ = exhibits.move(catalogue[moved[told]], redshifts[steps], surveys[0])
