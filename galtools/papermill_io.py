@@ -270,7 +270,7 @@ def _plainly(fail):
         try:
             fail(nb, output_path)
         except PapermillExecutionError as error:
-            if error.ename != GaltoolsError.__name__:
+            if error.ename != "GaltoolsError":
                 raise
             raise CellError(error, output_path) from None
 
