@@ -30,13 +30,13 @@ from galtools.flags import FLAG, Flag
 from galtools.manifest import atomic
 from galtools.packing import pack, quantum, unpack
 from galtools.pairs import Pairs
+from galtools.paths import check_task
 from galtools.sides import Side
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 FORMAT = "galtools pairs 1"
 UNIT = "nanomaggies per pixel"
 SIDES = ("source", "target")
-TASKS = ("intra", "cross")
 SPLITS = ("", "train", "valid", "test")
 BLOCK = 64  # galaxies converted at a time, so that memory stays flat
 SQUEEZE = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
@@ -44,9 +44,7 @@ SQUEEZE = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletc
 
 def for_task(pairs: Pairs, task: str) -> Pairs:
     """Return what a task learns from: 'cross' as it is, 'intra' with the source as its target."""
-    if task not in TASKS:
-        raise GaltoolsError(f"unknown task {task!r}: choose one of {', '.join(TASKS)}")
-    if task == "cross":
+    if check_task(task) == "cross":
         return pairs
     noise = np.stack([pairs.noise[:, 0]] * 2, axis=1)
     bad = (pairs.bad[0],) * 2

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from galtools import data
 from galtools.errors import GaltoolsError
 from galtools.pairs import Pairs
+from galtools.paths import check_task
 
 Example = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -29,9 +30,7 @@ class PairsFile(Dataset):
 
     def __init__(self, path: Path, rows=None, task: str = "cross"):
         """Look at the file without reading an image; `rows` as in `galtools.data.load`."""
-        if task not in data.TASKS:
-            raise GaltoolsError(f"unknown task {task!r}: choose one of {', '.join(data.TASKS)}")
-        self.path, self.task, self._file = Path(path), task, None
+        self.path, self.task, self._file = Path(path), check_task(task), None
         with data.opened(path) as file:
             self.redshift = file["redshift"][:]
             self.rows = data.choose(len(self.redshift), rows, path)

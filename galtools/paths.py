@@ -13,6 +13,7 @@ NOTEBOOKS = ROOT / "notebooks"
 WORKFLOW = ROOT / "workflow"
 REFERENCE = ROOT / "book" / "reference"  # tables and small weights that a GPU run left
 PROFILES = ("tiny", "quick", "paper")
+TASKS = ("intra", "cross")  # SDSS to the same SDSS image; SDSS to CFHTLS
 CHAPTERS = {"keeper": "36_keeping_redshift"}  # of models whose chapter has not their name
 
 
@@ -21,6 +22,13 @@ def check_profile(profile: str) -> str:
     if profile not in PROFILES:
         raise GaltoolsError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
     return profile
+
+
+def check_task(task: str) -> str:
+    """Return the name of a known task, or refuse with the list of them."""
+    if task not in TASKS:
+        raise GaltoolsError(f"unknown task {task!r}: choose one of {', '.join(TASKS)}")
+    return task
 
 
 def profile_values(profile: str, notebook: str) -> dict:

@@ -126,9 +126,8 @@ def shapes(path: Path, shard: Shard, images: Path, band: str = "r", most: int = 
 
     Where it is done is for `workers` to say: in this process, in several, or on a Dask cluster.
     """
-
-    file, rows = shard.pieces()[0]
-    target, b = data.side(file, "target", rows), BANDS.index(band)
+    first, rows = shard.pieces()[0]
+    target, b = data.side(first, "target", rows), BANDS.index(band)
     survey, fwhm = SURVEYS[target.survey], float(np.median(target.psf_fwhm[:, b]))
 
     def maker(new):

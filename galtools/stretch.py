@@ -62,6 +62,11 @@ class Stretch:
         if not positive or len(self.softening) != len(self.scale):
             raise GaltoolsError("a stretch needs one positive softening and one scale per band")
 
+    @classmethod
+    def from_dict(cls, values: dict) -> "Stretch":
+        """Read what JSON has made of `asdict`: lists for tuples."""
+        return cls(values["kind"], tuple(values["softening"]), tuple(values["scale"]))
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Nanomaggies (..., bands, H, W) to stretched units."""
         softening, scale = self._per_band(images)
@@ -125,12 +130,7 @@ class Scaling:
     @classmethod
     def from_dict(cls, values: dict) -> "Scaling":
         """Read what `as_dict` wrote."""
-
-        def stretch(side):
-            kind, softening, scale = (side[name] for name in ("kind", "softening", "scale"))
-            return Stretch(kind, tuple(softening), tuple(scale))
-
-        stretches = {side: stretch(values[side]) for side in ("source", "target")}
+        stretches = {side: Stretch.from_dict(values[side]) for side in ("source", "target")}
         return cls(**stretches, size=int(values["size"]), step=float(values["step"]))
 
 

@@ -20,7 +20,7 @@ def folder(tmp_path):
         noise = np.ones((6, 2, 5), np.float32) * [[[0.1], [0.2]]]
         pairs = Pairs(*images, np.linspace(0.1, 0.3, 6), Table({"k": range(6)}), noise)
         data.save(pairs, found.data(split))
-    for task in data.TASKS:
+    for task in paths.TASKS:
         translate.save_translations(found.translations(task, "swin"), images[0], {})
     return found
 

@@ -12,6 +12,7 @@ from blobs import blobs
 from galtools import loop, models, train
 from galtools.errors import GaltoolsError
 from galtools.models.common import Batch, count_parameters, pad_to_multiple, pixel_loss
+from galtools.paths import TASKS
 from galtools.train import Settings
 
 LEARNING = [name for name in models.names() if name not in ("resample", "psfmatch")]
@@ -94,7 +95,7 @@ def test_padding_is_by_reflection():
     assert padded[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5, 4, 3]
 
 
-@pytest.mark.parametrize("task", models.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", LEARNING)
 def test_every_model_overfits_eight_images(name, task):
     pairs = blobs(n=8)

@@ -48,6 +48,12 @@ def test_unknown_profile_is_refused(profile, tmp_path):
             ask(profile)
 
 
+def test_unknown_task_is_refused():
+    assert [paths.check_task(task) for task in paths.TASKS] == ["intra", "cross"]
+    with pytest.raises(GaltoolsError, match="choose one of intra, cross"):
+        paths.check_task("across")
+
+
 def test_need_returns_what_is_there_and_names_the_notebook_of_what_is_not(tmp_path):
     (tmp_path / "there").touch()
     assert paths.need(tmp_path / "there", "01_two_surveys") == tmp_path / "there"

@@ -12,9 +12,7 @@ import pkgutil
 from dataclasses import dataclass
 
 from galtools.errors import GaltoolsError
-
-TASKS = ("intra", "cross")  # SDSS to the same SDSS image; SDSS to CFHTLS
-PROFILES = ("tiny", "quick", "paper")
+from galtools.paths import check_profile, check_task
 
 
 @dataclass(frozen=True)
@@ -58,12 +56,9 @@ def build(name: str, task: str, profile: str, bands: tuple[int, int] = (5, 5), *
     `changes` replace single sizes of the profile. The recipe is kept as ``network.recipe``, so
     that weights can be read back without it being known.
     """
-    if task not in TASKS:
-        raise GaltoolsError(f"unknown task {task!r}: choose one of {', '.join(TASKS)}")
-    if profile not in PROFILES:
-        raise GaltoolsError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
+    check_task(task)
     known = entry(name)
-    sizes = {**known.sizes[profile], **changes}
+    sizes = {**known.sizes[check_profile(profile)], **changes}
     try:
         network = known.network(*bands, **sizes)
     except TypeError as error:

@@ -331,8 +331,7 @@ class Ensemble:
         for k, stretch in enumerate(about["stretches"]):
             network = RedshiftNetwork(grid=Grid(*about["grid"]), **about["recipe"])
             network.load_state_dict(checkpoint.select(tensors, str(k)))
-            kind, softening, scale = (stretch[name] for name in ("kind", "softening", "scale"))
-            network.stretch = Stretch(kind, tuple(softening), tuple(scale))
+            network.stretch = Stretch.from_dict(stretch)
             networks.append(network.to(loop.best_device()).eval())
         return cls(networks, about["temperature"])
 
