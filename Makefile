@@ -27,7 +27,7 @@ grid: .venv/.ready ## run GRID=file of notebooks and parameters; ON=workflow/slu
 	@$(VENV_PYTHON) workflow/run_grid.py "$(GRID)" --results "$(RESULTS)" $(if $(ON),--on "$(ON)")
 
 reproduce: .venv/.ready ## execute RUN=results/.../NAME.ipynb (or several) again from their manifests, and compare
-	@$(VENV_PYTHON) workflow/reproduce.py $(RUN)
+	@$(VENV_PYTHON) workflow/reproduce.py $(or $(RUN),$(error say which run: make reproduce RUN=results/quick/notebooks/11_residual.ipynb))
 
 test: .venv/.ready ## build the tiny book and run every test; TESTS="tests/test_x.py -k y" runs some
 	@$(VENV_PYTHON) workflow/build.py --profile tiny --results "$(TINY)/results" --out "$(TINY)"

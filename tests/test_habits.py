@@ -3,9 +3,11 @@
 import ast
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -21,6 +23,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DRAWS_ITSELF = {"fidelity/scorecard": "cardpage"}  # only when somebody asks for the card's page
 CUDA = ("nvidia-", "cuda-", "triton")  # the GPU build of torch pins these itself
+
+
+@cache
+def parsed(file: Path) -> ast.Module:
+    """Parse a module once for all rules."""
+    return ast.parse(file.read_text())
 
 
 def tracked_files() -> list[Path]:
@@ -70,7 +78,7 @@ def test_modules_and_functions_fit_in_the_head(folder):
     for file in (ROOT / folder).rglob("*.py"):
         source = file.read_text()
         assert len(source.splitlines()) <= 450, file
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno - node.lineno < 60, f"{file}: {node.name}"
 
@@ -91,7 +99,7 @@ def code_map() -> dict[str, int]:
 def galtools_imports(file: Path) -> set[str]:
     """Top-level modules of galtools that a file imports."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.ImportFrom) and node.module == "galtools":
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("galtools."):
@@ -118,7 +126,7 @@ def test_data_flow_one_way_and_the_map_is_complete():
 @pytest.mark.parametrize("folder", ["galtools", "notebooks", "workflow"])
 def test_private_names_stay_in_their_module(folder):
     for file in (ROOT / folder).rglob("*.py"):
-        nodes = list(ast.walk(ast.parse(file.read_text())))
+        nodes = list(ast.walk(parsed(file)))
         sources = [node for node in nodes if isinstance(node, ast.ImportFrom)]
         ours = [node for node in sources if node.module.split(".")[0] == "galtools"]
         names = {alias.asname or alias.name for node in ours for alias in node.names}
@@ -173,6 +181,12 @@ def test_how_tos_are_short():
 
 
 # --- installing
+
+
+def test_an_old_python_is_told_so(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 8, 10))
+    with pytest.raises(SystemExit, match="make book PYTHON="):
+        runpy.run_path(str(ROOT / "workflow" / "install.py"), run_name="__main__")
 
 
 def test_versions_agree():

@@ -140,9 +140,20 @@ def test_manifests_that_contradict_each_other_are_refused(tmp_path):
 def test_every_run_is_given_the_cores_that_it_had(tmp_path):
     plain = {"notebook": "a", "parameters": {}, "needs": []}
     one = {**plain, "run": "b", "profile": "tiny", "cores": 1}
-    file = reproduce.plan([{**one, "ancestors": {"a": {**plain, "cores": 2}}}], tmp_path / "p.json")
+    file = tmp_path / "plan.json"
+    reproduce.plan([{**one, "ancestors": {"a": {**plain, "cores": 2}}}], file)
     cores = {name: entry["cores"] for name, entry in json.loads(file.read_text())["runs"].items()}
     assert cores == {"a": 2, "b": 1}
+
+
+def test_a_folder_of_other_things_is_not_emptied(tmp_path):
+    run = {"run": "a", "profile": "tiny", "notebook": "a", "parameters": {}, "needs": [],
+           "ancestors": {}, "cores": 1}  # fmt: skip
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "a.ipynb.manifest.json").write_text(json.dumps(run))
+    with pytest.raises(GaltoolsError, match="holds other things"):
+        reproduce.reproduce([tmp_path / "notebooks" / "a.ipynb"], tmp_path, 1)
+    assert (tmp_path / "notebooks").exists()
 
 
 def test_a_manifest_of_something_else_is_refused(tmp_path):

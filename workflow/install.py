@@ -13,6 +13,12 @@ import sys
 import time
 from pathlib import Path
 
+if sys.version_info < (3, 11):  # noqa: UP036  asked before anything that an older one cannot read
+    sys.exit(
+        f"Python 3.11 or later is needed, this is {platform.python_version()}: "
+        "name another, as in `make book PYTHON=python3.12`"
+    )
+
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -93,8 +99,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 11):  # noqa: UP036  here older Pythons are met
-        sys.exit(
-            f"Python 3.11 or later is needed; this is {platform.python_version()}: set PYTHON="
-        )
     main()

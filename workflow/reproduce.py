@@ -39,7 +39,7 @@ def read(run: Path) -> tuple[Path, dict]:
     return notebook.parents[1], record
 
 
-def plan(records: list[dict], file: Path) -> Path:
+def plan(records: list[dict], file: Path) -> None:
     """Write the plan of some runs and of all that they need, as a grid would."""
     runs: dict[str, dict] = {}
     for record in records:
@@ -51,7 +51,6 @@ def plan(records: list[dict], file: Path) -> Path:
         raise GaltoolsError("these runs are of several profiles: reproduce them one by one")
     entries = {name: {"cores": 1, **entry, "group": ""} for name, entry in runs.items()}
     manifest.write_json(file, {"profile": records[0]["profile"], "runs": entries})
-    return file
 
 
 def changes(record: dict, run: pipeline.Run) -> list[str]:
@@ -146,8 +145,11 @@ def reproduce(files: list[Path], folder: Path | None, count: int) -> bool:
     found = [read(file) for file in files]
     records = [record for _, record in found]
     folder = folder or paths.ROOT / "results" / "reproduced" / records[0]["run"]
+    file = folder / "grids" / "reproduced" / "plan.json"
+    if folder.exists() and any(folder.iterdir()) and not file.parent.is_dir():
+        raise GaltoolsError(f"{folder} holds other things and would be emptied: choose another")
     shutil.rmtree(folder, ignore_errors=True)
-    file = plan(records, folder / "grids" / "reproduced" / "plan.json")
+    plan(records, file)
     runs = run_grid.execute(file, count)
     if not all(runs[record["run"]].stamp.exists() for record in records):
         print(run_grid.summary(runs, file.parent))

@@ -124,6 +124,8 @@ def main() -> int:
     parser.add_argument("--cores", type=int, default=1)
     args = parser.parse_args()
     runs = grid.load(args.plan) if args.plan else pipeline.load(args.profile, args.results)
+    if args.run not in runs:
+        raise GaltoolsError(f"there is no run {args.run!r}: choose one of {', '.join(runs)}")
     run = runs[args.run]
     if args.plan and run.failure.exists():
         return 1  # Snakemake tries killed jobs again; this one failed by itself
