@@ -1,6 +1,7 @@
-"""What several test files need: the tiny book that `make test` has built."""
+"""What several test files need: the tiny book that `make test` has built, fresh random numbers."""
 
 import os
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,10 @@ def tiny() -> Path:
     if not folder:
         pytest.skip("GALTOOLS_TINY is not set: `make test` builds the tiny book and sets it")
     return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def same_numbers_in_any_order(request, monkeypatch):
+    """Let a module's RNG begin anew in each test: none depends on those that ran before it."""
+    if hasattr(request.module, "RNG"):
+        monkeypatch.setattr(request.module, "RNG", deepcopy(request.module.RNG))

@@ -164,7 +164,7 @@ def test_missing_band_and_saturation_are_flagged(mock):
     )
     hot.mask[y, x] |= 2
     for align in (True, False):
-        flag = cut(planes["CFHTLS"], catalogue, CFHTLS, align=align).catalogue["flag"]
+        flag = cut([hot], catalogue, CFHTLS, align=align).catalogue["flag"]
         assert (flag & Flag.SATURATED > 0).tolist() == [False, True, False, False]
     hot.mask[y, x] = 0
 
