@@ -8,6 +8,7 @@ from blobs import blobs
 from galtools import models, train, translate
 from galtools.errors import GaltoolsError
 from galtools.models.common import draw
+from galtools.paths import TASKS
 from galtools.train import Settings
 
 
@@ -91,7 +92,7 @@ def test_matching_the_seeing_undoes_it_within_the_damping():
     gain = psfmatch.damped_gain(ratio, 0.05)
     assert gain[0] == 1 and gain.max() <= 1.05 / (2 * np.sqrt(0.05)) + 1e-6
     assert torch.allclose(psfmatch.damped_gain(ratio, 0.0), ratio)
-    for task in models.TASKS:
+    for task in TASKS:
         network = models.build("psfmatch", task, "tiny")
         train.train(network, pairs, pairs, Settings(crop=8))
         seen = translate.translate(network, pairs.source)
