@@ -52,7 +52,7 @@ CLAIMS = (
     Claim(
         "The mapping itself loses information", "33_the_limit", "limit", "CFHTLS images can|parts"
     ),
-    Claim("The mapping itself loses information", "35_directions", "directions"),
+    Claim("The mapping itself loses information", "35_directions", "directions", "lose|lost"),
     Claim("Imperfect translations are still useful", "24_redshift", "redshift", "still useful"),
     Claim("Imperfect translations are still useful", "37_useful", "useful", "translated help"),
 )

@@ -326,13 +326,19 @@ def other_reader(learn, rows: dict[str, np.ndarray], radius: float, seed: int = 
     return dict(zip(rows, found["boosting"].reshape(len(rows), -1), strict=True))
 
 
+def colour_error(pairs, images, radius: float) -> dict[str, np.ndarray]:
+    """Errors of u - g and g - r within `radius` (in stamps), magnitudes (n,)."""
+    error = redshift.colours(pairs.target, radius) - redshift.colours(images, radius)
+    return {"u − g": error[:, 1], "g − r": error[:, 2]}
+
+
 def colour_errors(pairs, rows: dict[str, np.ndarray], radius: float):
     """Draw histograms of the errors of u - g and g - r within `radius` (in stamps)."""
-    truth = redshift.colours(pairs.target, radius)
+    errors = {row: colour_error(pairs, images, radius) for row, images in rows.items()}
     fig, axes = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.0), sharey=True)
-    for ax, column, name, reach in zip(axes, (1, 2), ("u − g", "g − r"), (0.4, 0.12), strict=True):
-        for row, images in rows.items():
-            error = (truth - redshift.colours(images, radius))[:, column].clip(-reach, reach)
+    for ax, name, reach in zip(axes, ("u − g", "g − r"), (0.4, 0.12), strict=True):
+        for row in rows:
+            error = errors[row][name].clip(-reach, reach)
             style = {"color": plots.MODEL_COLOUR[row], "histtype": "step", "linewidth": 2}
             ax.hist(error, np.linspace(-reach, reach, 41), label=plots.MODEL_NAME[row], **style)
         ax.set(xlabel=f"error of {name} (mag)")

@@ -182,10 +182,10 @@ best = {
 }
 
 
-def percent(quantity, way, part):
-    """A share of seed 0 with its interval, in per cent."""
+def percent(quantity, way, part, k=0):
+    """A share of one sample with its interval, in per cent."""
     return intervals.written(
-        *100 * found.loc[(quantity, way, 0, part), ["value", "low", "high"]].astype(float)
+        *100 * found.loc[(quantity, way, k, part), ["value", "low", "high"]].astype(float)
     )
 
 
@@ -374,9 +374,11 @@ for name, claim in {"most": MOST, "more": MORE}.items():
     glue(f"spread_open_{name}", named(claim, seeds_agree.UNDECIDED), display=False)
 for name, quantity in {"estimate": looks.ESTIMATE, "truth": looks.TRUTH}.items():
     line = found.loc[(quantity, best[quantity], 0, "look-alikes")]
-    glue(f"spread_{name}", percent(quantity, best[quantity], "look-alikes"), display=False)
+    both = [percent(quantity, best[quantity], "look-alikes", k) for k in range(seeds)]
+    glue(f"spread_{name}", " and ".join(both), display=False)
     glue(f"spread_{name}_size", float(line.spread * max(line.value, 0) ** 0.5), display=False)
-glue("spread_noise", percent(looks.ESTIMATE, WAYS[0], "noise"), display=False)
+both = [percent(looks.ESTIMATE, WAYS[0], "noise", k) for k in range(seeds)]
+glue("spread_noise", " and ".join(both), display=False)
 glue("spread_n", n_galaxies, display=False)
 for way, name in zip(WAYS, ("latent", "rings"), strict=True):
     near = np.median(np.concatenate([closeness[way, k] for k in range(seeds)]))
@@ -390,9 +392,9 @@ for way, name in zip(WAYS, ("latent", "rings"), strict=True):
 # Look-alikes differ by more than the noise of CFHTLS in: {glue:text}`spread_more`; not in:
 # {glue:text}`spread_not_more`; too small to tell: {glue:text}`spread_open_more`.
 #
-# Of the variance of the redshift that is read from CFHTLS images, the noise of CFHTLS makes
-# {glue:text}`spread_noise` per cent and galaxies that look alike at most {glue:text}`spread_estimate`
-# per cent, which is a standard deviation of {glue:text}`spread_estimate_size:.4f` in redshift. Of the
+# Of the variance of the redshift that is read from CFHTLS images, the noise of CFHTLS makes, in one
+# sample and the other, {glue:text}`spread_noise` per cent and galaxies that look alike at most {glue:text}`spread_estimate`
+# per cent, which is a standard deviation of {glue:text}`spread_estimate_size:.4f` in redshift (first sample). Of the
 # true redshift, look-alikes leave open at most {glue:text}`spread_truth` per cent
 # ({glue:text}`spread_truth_size:.4f`). The noise no translator can foresee, however good it is. What
 # look-alikes leave open is an upper limit: a perfect translator reads all of its source, and is off by

@@ -361,6 +361,8 @@ glue("limit_nature_most", str(most), display=False)
 words = seeds_agree.voices(everything)
 glue("limit_deeper", words["CFHTLS images can tell more than SDSS images"], display=False)
 glue("limit_apart", words["… if all parts of a galaxy are told apart"], display=False)
+for key, sentences in seeds_agree.listed(judged).items():
+    glue(f"limit_{key}", sentences, display=False)
 
 # %% [markdown]
 # ## What we found
@@ -379,8 +381,10 @@ glue("limit_apart", words["… if all parts of a galaxy are told apart"], displa
 # {glue:text}`limit_reader`; and the model {glue:text}`limit_best_loss` by {glue:text}`limit_best`, the
 # best of them, and {glue:text}`limit_worst_loss` by {glue:text}`limit_worst`, all of seed 0. An interval that holds zero says that no such loss was found, and one below zero cannot be a loss. All
 # this on {glue:text}`limit_n` galaxies that every way could judge, {glue:text}`limit_refused_sdss` (SDSS)
-# and {glue:text}`limit_refused_cfhtls` (CFHTLS) having been refused; the tables above say which of the
-# differences are larger than chance for both seeds.
+# and {glue:text}`limit_refused_cfhtls` (CFHTLS) having been refused.
+#
+# For both seeds, it *holds* that: {glue:text}`limit_holds`. It does *not* hold that:
+# {glue:text}`limit_fails`. *Too small to tell*: {glue:text}`limit_open`.
 #
 # ## Exercises
 #

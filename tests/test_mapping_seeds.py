@@ -24,6 +24,9 @@ def test_gains_are_the_known_ones_and_all_verdicts_occur():
     shown = seeds.summary(table)
     assert list(shown.index) == list(CLAIMS)
     assert list(shown["so it"]) == ["holds", "does not hold", "too small to tell"]
+    assert seeds.listed(table) == dict(zip(("holds", "fails", "open"), CLAIMS, strict=True))
+    both = seeds.listed(table[table.claim != "b beats a"].assign(verdict="agrees"))
+    assert both == {"holds": "a beats b; a beats c", "fails": "none", "open": "none"}
 
 
 def test_the_same_information_twice_is_no_gain():

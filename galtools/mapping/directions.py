@@ -16,7 +16,7 @@ from galtools.loop import Settings, best_device, describe
 from galtools.pairs import Pairs
 
 DIRECTIONS = ("forward", "reverse", "reobserve")
-FEW = 256  # galaxies whose images are in memory at a time
+FEW = 64  # galaxies whose images are in memory at a time
 
 
 def swapped(pairs: Pairs) -> Pairs:

@@ -50,3 +50,13 @@ def summary(table: pd.DataFrame, what: str = "difference") -> pd.DataFrame:
 def voices(table: pd.DataFrame) -> dict[str, str]:
     """Say of every claim of a table of `compare` what all seeds agree on."""
     return {claim: one_voice(list(said)) for claim, said in table.groupby("claim").verdict}
+
+
+def listed(table: pd.DataFrame) -> dict[str, str]:
+    """Claims of a table of `compare` as lists in words: those that hold, fail, or are open."""
+    said = voices(table)
+    names = {"holds": WORDS["agrees"], "fails": WORDS["disagrees"], "open": UNDECIDED}
+    return {
+        name: "; ".join(claim for claim in table.claim.unique() if said[claim] == word) or "none"
+        for name, word in names.items()
+    }

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+CHUNK = {"cpu": 16}  # galaxies drawn at a time: more would fall out of the cache, and take longer
 FLUX_BLOCK = 8  # pixels along a side of the blocks on which fluxes are compared
 
 
@@ -123,13 +124,15 @@ def galaxy_noise(shape: tuple, seed: int, numbers, device) -> torch.Tensor:
 
 
 @torch.no_grad()
-def draw(network, scaling, images, seeds=(0,), start: int = 0, chunk: int = 64):
+def draw(network, scaling, images, seeds=(0,), start: int = 0, chunk: int = 0):
     """Yield draws of each image, (chunk, seeds, bands, H', W') nanomaggies on the target's grid.
 
-    `images` (n, bands, H, W) nanomaggies is sliced `chunk` galaxies at a time; `start` is the
-    number of the first one, which together with each of the `seeds` decides its noise.
+    `images` (n, bands, H, W) nanomaggies is sliced `chunk` galaxies at a time, or as many as suit
+    the device; `start` is the number of the first one, which together with each of the `seeds`
+    decides its noise.
     """
     device = next(iter(network.state_dict().values()), torch.empty(0)).device
+    chunk = chunk or CHUNK.get(device.type, 64)
     for first in range(0, len(images), chunk):
         x = scaling.enter(torch.as_tensor(images[first : first + chunk], device=device))
         shape = (len(scaling.target.scale), *x.shape[-2:])
