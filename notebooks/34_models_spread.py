@@ -313,6 +313,8 @@ glue("draws_second", n_second, display=False)
 glue("draws_sure", replied.count("too narrow"), display=False)
 glue("draws_unsure", replied.count("too wide"), display=False)
 glue("draws_all", len(replied), display=False)
+for key, claims in seeds_agree.listed(judged).items():
+    glue(f"draws_{key}", claims, display=False)
 glue("draws_joint", "; ".join(f"{name}: {said}" for name, said in joint.items()), display=False)
 
 # %% [markdown]
@@ -333,8 +335,10 @@ glue("draws_joint", "; ".join(f"{name}: {said}" for name, said in joint.items())
 # {glue:text}`draws_sure` of {glue:text}`draws_all` cases (networks times quantities) and too wide in
 # {glue:text}`draws_unsure`. To come within five per cent of what infinitely many draws give, in squared
 # error, it takes {glue:text}`draws_enough_total` draws for the total light in $r$,
-# {glue:text}`draws_enough_peak` for the peak and {glue:text}`draws_enough_z` for the redshift. Which of
-# the differences in score and in redshift are larger than chance stands in the tables.
+# {glue:text}`draws_enough_peak` for the peak and {glue:text}`draws_enough_z` for the redshift (seed 0).
+#
+# Of score and redshift, for both seeds, it *holds* that: {glue:text}`draws_holds`. It does *not* hold that:
+# {glue:text}`draws_fails`. *Too small to tell*: {glue:text}`draws_open`.
 #
 # **Exercise.** Widen or narrow the draws of one quantity about their mean until its ranks are flat.
 # How much better does it score?
