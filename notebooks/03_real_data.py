@@ -261,10 +261,10 @@ for content in (published["SDSS"][0].read_bytes()[:40_000], b"<html>404 Not Foun
 # ## Stretching and normalising
 #
 # Pixels span four decades, from the noise to the core of a bright galaxy. A network sees
-# $y = f(x/s)/c$ instead: $f$ is linear where the noise is and compresses what is bright, the
-# softening $s$ is about the sky noise of the band, and $c$ makes the mean square of $y$ one over
+# $y = f(x/b)/s$ instead: $f$ is linear where the noise is and compresses what is bright, the
+# softening $b$ is about the sky noise of the band, and $s$ makes the mean square of $y$ one over
 # the training set. All three can be inverted, so that what a network returns can be turned back
-# into nanomaggies. Training images alone may set $c$: test images must not leak into it.
+# into nanomaggies. Training images alone may set $s$: test images must not leak into it.
 
 # %%
 train = torch.from_numpy(pairs.source[split == "train"])

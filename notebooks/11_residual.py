@@ -52,8 +52,9 @@ rate: float = 0.002  # highest learning rate
 #
 # $$ y = \frac{1}{s}\,\mathrm{sign}(x)\left(\sqrt{1 + |x|/b} - 1\right), $$
 #
-# linear for pixels fainter than the softening $b$ (twice the sky noise of the source, in each
-# band) and a square root for those that are brighter. Negative pixels are noise like any other and
+# linear for pixels $x$ fainter than the softening $b$ (twice the sky noise of the source, in each
+# band) and a square root for those that are brighter; $s$ makes the mean square of $y$ one over the
+# training images. Negative pixels are noise like any other and
 # keep their sign. The way back, $x = b\,sy\,(|sy| + 2)$, is exact.
 
 # %% mystnb={"figure": {"caption": "The stretch: linear where pixels are fainter than the softening b (grey), a square root beyond.", "name": "fig-residual-stretch"}, "image": {"alt": "A curve that is nearly straight within a grey band about zero and flattens on both sides."}}

@@ -79,6 +79,9 @@ plt.show()
 # logits = logits + (votes * parents[:, None]).sum(dim=3)
 # ```
 #
+# Child $i$ votes $\hat u_{j|i}$ for parent $j$ and gives it the share $c_{ij}$ of itself; $b$ starts at
+# zero, and grows where a vote agrees with the parent $v_j$ that came of all votes.
+#
 # The sum in the softmax runs over the *parents*: a part belongs to one whole. Normalised over the
 # children instead, a widespread slip, every whole would be made of exactly one part's worth of
 # children, and agreement could no longer say which whole is there.

@@ -83,7 +83,7 @@ plt.show()
 #        + \ell\,\Big\langle \ln s + \sqrt{\tfrac{\pi}{2}}\,\frac{|C(y - m)|}{s} \Big\rangle,
 #    \qquad z = \frac{C(y - m)}{s}. $$
 #
-# What is left, $z$, has about variance one at every frequency, in the sky as in the centre. That is what
+# with a weight $\ell$. What is left, $z$, has about variance one at every frequency, in the sky as in the centre. That is what
 # diffusion takes for granted. The network predicts $v = \alpha_t e - \sigma_t z$: for white noise its
 # best answer is zero, so even before any training the draws have the right variance on every scale up to
 # a block. What it has to learn is how errors hang together from block to block and from band to band: a
@@ -110,8 +110,8 @@ plt.show()
 #    U^2 = \sum_\mathrm{pixels} V, \quad V = \Big(\frac{dF}{dy}\Big)^2 \operatorname{var}(y), $$
 #
 # where $U$ is the spread that independent pixels would give, and a small network says by how much of it the
-# flux is off on the average, $o$, and how much of it remains, $r$. A draw is given a flux drawn from that,
-# and what it had too much or too little is taken from the pixels in proportion to $V$:
+# flux is off on the average, $o$, and how much of it remains, $r$, times a normal number $n$. A draw is
+# given a flux drawn from that, and what it had too much or too little is taken from the pixels in proportion to $V$:
 #
 # ```python
 # wanted = unit * (offset + ratio * tile_sums(noise, TILE) / TILE)
