@@ -105,7 +105,7 @@ values = torch.cat([layer(redshift.turn(image, *way)) for way in redshift.TURNS]
 print(f"{layer.size} numbers; largest change by turning: {float(values.std(dim=0).max()):.1e}")
 
 # %% [markdown]
-# Two dense layers turn them into the logits of the bins. Set `width` to have convolutions on the
+# Two dense layers turn them into the logarithms of the bins' probabilities. Set `width` to have convolutions on the
 # stretched image join in, for what no list of measurements holds; each batch is then turned into
 # one of the eight orientations, and when a galaxy is judged, all eight are averaged.
 #

@@ -50,7 +50,7 @@ jobs: int = 2  # processes that measure
 # numbers mean anything. It is told the **PSF**: without it the Sersic index of a steep galaxy
 # falls by half. It is told which **pixels** belong to the galaxy: those of the central source in
 # the *target* image, the same for every row, with neighbours masked. Where the wings of a galaxy
-# fill the stamp of a deep survey, its edge is drawn at a brighter isophote, so that some sky
+# fill the stamp of a deep survey, its edge is drawn at a brighter line of equal light, so that some sky
 # remains to compare with. And its **flags** are kept: a galaxy that cannot be measured stays in the
 # table and is counted.
 #
@@ -95,7 +95,8 @@ n = len(by_row["truth"])
 # radii that hold a fifth and four fifths of the light, **asymmetry** subtracts the image turned by
 # half a turn, **smoothness** the image blurred. **Gini** says how unevenly the light is shared among
 # the pixels, whatever their order, and **M20** how far out its brightest fifth lies. The last two
-# need no centre, which is why they are trusted for mergers.
+# need no centre, which is why they are trusted for mergers. Sizes are the half-light radius and the
+# **Petrosian radius**, where the light has fallen to a fifth of its mean within.
 #
 # ## Galaxy by galaxy
 #

@@ -11,7 +11,7 @@
 # What does the paper say, and does this run agree?
 #
 # Every chapter on fidelity ends by asking whether its numbers agree with the paper. This page brings
-# the answers together. Nothing on it was typed: it reads the verdicts that the chapters left behind.
+# the answers together. No verdict on it was typed: it reads those that the chapters left behind.
 #
 # **What you will learn**
 #

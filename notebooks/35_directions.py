@@ -135,7 +135,7 @@ def every_way(pairs, k: int, steps=STEPS) -> dict:
 # The pictures are on one scale of surface brightness, so that any two of them can be compared.
 
 
-# %% mystnb={"figure": {"caption": "Four test galaxies, bright to faint, on every way. What comes from a network has no noise: compare the background of the first two rows with that of the third and fourth.", "name": "fig-directions-galaxies"}, "image": {"alt": "Seven rows of colour stamps of the same four galaxies: SDSS, reconstructed, re-observed, there and back, translated to CFHTLS, translated from CFHTLS, CFHTLS."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Four test galaxies, bright to faint, on every way. Reconstruction keeps the noise, the other networks leave it out: compare the background of the first two rows with that of the third and fourth.", "name": "fig-directions-galaxies"}, "image": {"alt": "Seven rows of colour stamps of the same four galaxies: SDSS, reconstructed, re-observed, there and back, translated to CFHTLS, translated from CFHTLS, CFHTLS."}} tags=["hide-input"]
 some = data.load(first["test"], slice(600))
 order = np.argsort(-some.target[:, 2].sum(axis=(1, 2)))
 images = every_way(some[order[np.linspace(0, len(order) - 1, 6).astype(int)[:4]]], 0)

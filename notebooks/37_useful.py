@@ -147,8 +147,8 @@ plt.show()
 #
 # Where two curves meet, help ends, and where they cross, it turns into harm: the galaxies that were
 # added outnumber the labelled ones, and what is wrong with them is learnt along with the rest. Once
-# there are enough true labels, they are better left alone, or given more weight. The table tests
-# both ends. It would be tempting to quote the left panel alone; but a survey may choose its learner, so
+# there are enough true labels, it may be better to leave the others out, or to give them less weight.
+# The table tests both ends. It would be tempting to quote the left panel alone; but a survey may choose its learner, so
 # what it gains is the best with help over the best without. So the table also asks whether a survey
 # with few labels should take translated galaxies and boosting, or no help and the kernel. A positive difference speaks for the claim; it *holds* if every seed of the translator
 # and of the estimator says so, and is *too small to tell* if they disagree or cannot say.
