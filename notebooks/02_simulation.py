@@ -137,6 +137,7 @@ for j, (ax, name) in enumerate(zip(axes.flat, ("u − g", "g − r", "r − i", 
     rows.append((ours[0] - real[0, :k], ours[1] / real[1, :k]))
 fig.supxlabel("redshift")
 fig.supylabel("colour [mag]")
+fig.suptitle(f"n = {n_catalogue:,} simulated", fontsize=11)
 plt.show()
 
 # %% tags=["remove-cell"]
@@ -195,7 +196,8 @@ pd.DataFrame(off, names).T.astype({"simulated": int, "real": int}).round(3)
 
 # %% [markdown]
 # The last four columns are simulated minus real medians: at most {glue:text}`worst_faint:.3f` mag
-# in the three redder colours, where the recipe was tuned they differ by up to {glue:text}`worst_median:.3f`. How many faint blue galaxies there are, and how large, remains a guess.
+# in the three redder colours, where they differ by up to {glue:text}`worst_median:.3f` for the galaxies
+# on which the recipe was tuned. How many faint blue galaxies there are, and how large, remains a guess.
 #
 # ## Shapes
 #
