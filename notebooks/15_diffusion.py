@@ -180,7 +180,7 @@ plt.show()
 study.corner_noise(result)
 plt.show()
 
-# %% mystnb={"figure": {"caption": "Rank of the true central flux among those of the draws, all bands and test galaxies. Flat (dashed) is calibrated; high ends mean draws that are too much alike.", "name": "fig-diffusion-ranks"}, "image": {"alt": "A histogram of ranks beside a dashed flat line."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Rank of the true central flux among those of the draws, all bands and test galaxies. Flat (dashed) is calibrated; high ends mean draws that are too much alike, a slope draws that are too faint (rising) or too bright.", "name": "fig-diffusion-ranks"}, "image": {"alt": "A histogram of ranks beside a dashed flat line."}} tags=["hide-input"]
 drawn = np.stack([train.central_flux(result.draws[:, k]) for k in range(result.draws.shape[1])])
 true = train.central_flux(result.pairs.target)
 rank = (drawn < true).sum(axis=0).ravel()
@@ -214,6 +214,7 @@ pd.DataFrame(widths, index=list(BANDS)).T.round(2)
 wide = widths[f"{boxes[-1]} pixels"]
 glue("diffusion_wide", float(wide.mean()), display=False)
 glue("diffusion_widest", float(wide.max()), display=False)
+glue("diffusion_rank", float(rank.mean() / (levels - 1)), display=False)
 glue("diffusion_narrowest", float(wide.min()), display=False)
 glue("diffusion_box", boxes[-1], display=False)
 glue("diffusion_core", boxes[0], display=False)
@@ -298,9 +299,9 @@ pd.DataFrame(rows).set_index(["sampler", "steps"]).map("{:.3g}".format)
 # ## What goes wrong
 #
 # Within a block the spread is learnt directly, and the light of the galaxy by itself. What lies between is
-# left to the denoiser: how the light is spread over the core. In the examples of `cross` it is plain:
-# around bright centres there are squares of coloured grain, since a spread of frequencies is the same all
-# over its block, while true errors follow the light and are much the same in all bands. The noise in the corners is
+# left to the denoiser: how the light is spread over the core. Look for it in the
+# examples of `cross`: squares of coloured grain around bright centres, since a spread of frequencies is the
+# same all over its block, while true errors follow the light and are much the same in all bands. The noise in the corners is
 # {glue:text}`diffusion_noise_bands:.2f` times the target's (mean over bands): the middle is not quite free of the
 # source's noise, and the draw adds its own. On the central box of {glue:text}`diffusion_box` pixels the fluxes differ by {glue:text}`diffusion_wide:.2f`
 # times what they should (mean over bands, {glue:text}`diffusion_narrowest:.2f` to
@@ -308,7 +309,8 @@ pd.DataFrame(rows).set_index(["sampler", "steps"]).map("{:.3g}".format)
 # {glue:text}`diffusion_wide_core:.2f` times: below one, draws of the peak are too much alike, above it too
 # different. The truth is found outside all draws in
 # {glue:text}`diffusion_ends:.0f` per cent of the cases, where {glue:text}`diffusion_ends_flat:.0f`
-# would be calibrated.
+# would be calibrated, and on the average at {glue:text}`diffusion_rank:.2f` of the ranks, where a half
+# would be: above a half the draws are too faint, below too bright.
 
 # %% [markdown]
 # ## What we found
