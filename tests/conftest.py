@@ -24,7 +24,8 @@ def tiny() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def same_numbers_in_any_order(request, monkeypatch):
+def same_numbers_in_any_order(request):
     """Let a module's RNG begin anew in each test: none depends on those that ran before it."""
-    if hasattr(request.module, "RNG"):
-        monkeypatch.setattr(request.module, "RNG", deepcopy(request.module.RNG))
+    if fresh := getattr(request.module, "RNG", None):
+        patch = request.getfixturevalue("monkeypatch")
+        patch.setattr(request.module, "RNG", deepcopy(fresh))
