@@ -338,5 +338,14 @@ for name, way in {"first": "SDSS", "guess": "re-observed"}.items():
 # way there.
 # ```
 #
+# **Exercise.** The image that a network foresees is made from the first observation. How can it be nearer
+# to the second one than the first is itself, where it is?
+#
+# ```{dropdown} Solution
+# The second image is the galaxy with a noise of its own, which nobody can foresee. The first is off from it
+# by two noises, a good guess by little more than one. To leave the noise out is a gain in every pixel,
+# even if some of what the noise hides, a faint colour in u or z, is left out with it.
+# ```
+#
 # **What's next:** Not all of it has to be lost: [a translator that keeps the
 # redshift](36_keeping_redshift.py).
