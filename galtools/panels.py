@@ -106,7 +106,7 @@ def galaxy_scatter(by_row, labels, rows):
             edges = low - 0.2 * (high - low) - 1e-9, high + 0.2 * (high - low) + 1e-9
             ax.set(xlim=edges, ylim=edges)
         ax.axline((0, 0), slope=1, color="black", linewidth=0.8)
-        ax.set(xlabel=label, ylabel="same, other image")
+        ax.set(xlabel=label, ylabel="in another image")
     shared_legend(fig, axes.flat[0])
     return fig
 

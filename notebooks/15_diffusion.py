@@ -302,8 +302,8 @@ pd.DataFrame(rows).set_index(["sampler", "steps"]).map("{:.3g}".format)
 # left to the denoiser: how the light is spread over the core. Look for it in the
 # examples of `cross`: squares of coloured grain around bright centres, since a spread of frequencies is the
 # same all over its block, while true errors follow the light and are much the same in all bands. The noise in the corners is
-# {glue:text}`diffusion_noise_bands:.2f` times the target's (mean over bands): the middle is not quite free of the
-# source's noise, and the draw adds its own. On the central box of {glue:text}`diffusion_box` pixels the fluxes differ by {glue:text}`diffusion_wide:.2f`
+# {glue:text}`diffusion_noise_bands:.2f` times the target's (mean over bands): above one, the middle is not quite
+# free of the source's noise, and the draw adds its own. On the central box of {glue:text}`diffusion_box` pixels the fluxes differ by {glue:text}`diffusion_wide:.2f`
 # times what they should (mean over bands, {glue:text}`diffusion_narrowest:.2f` to
 # {glue:text}`diffusion_widest:.2f`), on the innermost {glue:text}`diffusion_core` pixels by
 # {glue:text}`diffusion_wide_core:.2f` times: below one, draws of the peak are too much alike, above it too
