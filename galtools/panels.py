@@ -5,6 +5,7 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import display
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from galtools import manifest, plots
@@ -73,6 +74,18 @@ def sample_size(table) -> str:
 def with_interval(value, low, high) -> str:
     """Write a number with its interval: `intervals.written`."""
     return intervals.written(value, low, high)
+
+
+def in_parts(table: pd.DataFrame, columns: int = 4, yardstick: bool = True) -> None:
+    """Show a table that is wider than a page as several, one below the other.
+
+    The first column, which the others are compared with, stands in each, if it is a `yardstick`.
+    """
+    names = list(table.columns)
+    kept, others = (names[:1], names[1:]) if yardstick else ([], names)
+    parts = max(1, -(-len(others) // (columns - len(kept))))
+    for some in np.array_split(np.arange(len(others)), parts):
+        display(table[[*kept, *(others[k] for k in some)]])
 
 
 def overview(table, metrics, band, rows) -> pd.DataFrame:

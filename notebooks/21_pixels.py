@@ -83,15 +83,20 @@ plt.show()
 # arcsecond of seeing moves more light than the noise of a deep survey. Within one survey there is no
 # such excuse, and the maps show what a network's bottleneck does.
 
-# %% mystnb={"figure": {"caption": "Residuals in the r band in units of the target's sky noise, for three galaxies.", "name": "fig-pixels-residuals"}, "image": {"alt": "Maps of residuals, red where the translation is too bright."}} tags=["hide-input"]
-fig, axes = plt.subplots(len(compared), 3, figsize=(plots.WIDTH, 1.75 * len(compared)))
-for (row, line), k in product(zip(compared, axes, strict=True), range(3)):
-    galaxy = shown[2 * k]
-    truth, noise = sample.truth[galaxy, 2], sample.sigma[galaxy, 2]
-    picture = plots.residual_map(sample.images[row][galaxy, 2], truth, noise, ax=line[k])
-    if k == 0:
-        line[k].set_ylabel(plots.MODEL_NAME.get(row, row).replace(" ", "\n"))
-plots.residual_bar(picture, axes)
+# %% mystnb={"figure": {"caption": "Residuals in the r band in units of the target's sky noise, for the first, third and fifth of the galaxies above.", "name": "fig-pixels-residuals"}, "image": {"alt": "Maps of residuals, three for each rendering, red where it is too bright."}} tags=["hide-input"]
+lines = -(-len(compared) // 2)  # two renderings side by side, three galaxies each
+shape = {"width_ratios": [1, 1, 1, 0.15, 1, 1, 1], "squeeze": False}
+fig, axes = plt.subplots(lines, 7, figsize=(plots.WIDTH, 1.12 * lines + 0.9), **shape)
+fig.get_layout_engine().set(w_pad=0.01, h_pad=0.05, hspace=0, wspace=0)
+places = iter(np.delete(axes, 3, axis=1).flat)
+for (row, k), ax in zip(product(compared, (0, 2, 4)), places, strict=False):
+    truth, noise = sample.truth[shown[k], 2], sample.sigma[shown[k], 2]
+    picture = plots.residual_map(sample.images[row][shown[k], 2], truth, noise, ax=ax)
+    if k == 2:
+        ax.set_title(plots.MODEL_NAME.get(row, row), fontsize=10)
+for ax in (*axes[:, 3], *places):
+    ax.remove()
+plots.residual_bar(picture, [ax for ax in axes.flat if ax.figure])
 plt.show()
 
 # %% [markdown]
@@ -143,7 +148,7 @@ plt.show()
 
 # %% tags=["hide-input"]
 meanings = {name: metric.meaning for name, metric in pixels.METRICS.items()}
-panels.overview(table, meanings, "r", compared)
+panels.in_parts(panels.overview(table, meanings, "r", compared))
 
 # %% [markdown]
 # The truth row is left out: a copy of the target scores perfectly by definition. Between two
@@ -211,7 +216,7 @@ plt.show()
 
 # %% tags=["hide-input"]
 spatial = {k: m.meaning for k, m in structure.METRICS.items() if k.startswith(("profile", "power"))}
-panels.overview(table, spatial, "r", compared)
+panels.in_parts(panels.overview(table, spatial, "r", compared))
 
 # %% [markdown]
 # ## Does this run agree with the paper?
@@ -234,8 +239,7 @@ def judge(row, text, statistic, quantity, claim, against=None):
     else:
         other = measured[against][quantity][:, r]
         found = intervals.difference(statistic, values, other, n_boot, seed)
-    shown = str(found)
-    return text, row, shown, intervals.verdict(found, claim)
+    return text, row, str(found), intervals.verdict(found, claim)
 
 
 # %% tags=["hide-input"]

@@ -118,7 +118,7 @@ plt.show()
 # %%
 train_file = paths.need(folder.data("train"), "01_two_surveys")
 side = "target" if task == "cross" else "source"
-train = files.open_images(train_file, side)
+train = files.open_images(train_file, side)[:]
 train_z = files.read_column(train_file, "redshift").astype(float)
 train_fluxes = peaks.box_and_aperture(train, sample.pixel_scale)
 found = {r: peaks.box_and_aperture(i, sample.pixel_scale) for r, i in sample.images.items()}
@@ -253,7 +253,7 @@ def read_groups(path):
     """Train a network for every choice of groups; write the bits of each test galaxy."""
     valid = data.for_task(data.load(folder.data("valid")), task)
     settings = Settings(steps=steps, batch=64, rate=3e-3, weight_decay=1e-3, checks=1, seed=seed)
-    sets = (train[:], train_z), (valid.target, valid.redshift), (sample.truth, z)
+    sets = (train, train_z), (valid.target, valid.redshift), (sample.truth, z)
     found = redshifts.read_groups(*sets, sigma, settings)
     table = pd.DataFrame({"+".join(groups): values for groups, values in found.items()})
     table.to_csv(path, index=False)
@@ -300,7 +300,8 @@ plt.show()
 #
 # Note that no network is asked to do without something it was trained with; each has learnt to
 # make the best of what it is given. A drop is then a lack of information, and not a network that
-# misses an old habit.
+# misses an old habit. But each of them was trained once: the intervals hold what other galaxies would
+# change, not what another training would, and a synergy of a few hundredths of a bit may be no more.
 
 # %% mystnb={"figure": {"caption": "The information of each pair of groups, taken apart into what is redundant, what is unique to the first or the second, and their synergy, with 95 % intervals over galaxies.", "name": "fig-peaks-parts"}, "image": {"alt": "Three groups of four bars."}} tags=["hide-input"]
 redshift_panels.parts_of_pairs(parts)

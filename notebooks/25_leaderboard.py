@@ -114,7 +114,7 @@ cells = {
     ]
     for key, label in numbers.items()
 }
-pd.DataFrame(cells, index=[plots.MODEL_NAME.get(row, row) for row in rows]).T
+panels.in_parts(pd.DataFrame(cells, index=[plots.MODEL_NAME.get(row, row) for row in rows]).T)
 
 # %% tags=["remove-cell"]
 models = [row for row in rows if row not in ("again", "resample")]

@@ -25,7 +25,7 @@
 import matplotlib.pyplot as plt
 from myst_nb import glue
 
-from galtools import claims, paths, plots
+from galtools import claims, panels, paths, plots
 
 plots.use_style()
 
@@ -80,7 +80,7 @@ plt.show()
 # ✗ disagrees. Within one survey there is nothing to resample, so sentences about it have no second line.
 
 # %% tags=["hide-input"]
-claims.overview(found, "21_pixels")
+panels.in_parts(claims.overview(found, "21_pixels"), 3, yardstick=False)
 
 # %% [markdown]
 # **Shapes**, from the chapter on morphology ([SDSS to CFHTLS](22_morphology.py),
@@ -88,21 +88,21 @@ claims.overview(found, "21_pixels")
 # the sample, the last ones for single galaxies.
 
 # %% tags=["hide-input"]
-claims.overview(found, "22_morphology")
+panels.in_parts(claims.overview(found, "22_morphology"), 3, yardstick=False)
 
 # %% [markdown]
 # **Peak fluxes and what they cost**, from the chapter on peaks ([SDSS to CFHTLS](23_peaks.py),
 # [SDSS to SDSS](23_peaks_intra.py)).
 
 # %% tags=["hide-input"]
-claims.overview(found, "23_peaks")
+panels.in_parts(claims.overview(found, "23_peaks"), 3, yardstick=False)
 
 # %% [markdown]
 # **Information on redshift**, the paper's central claim: a network that reads the whole image
 # ([SDSS to CFHTLS](24_redshift.py), [SDSS to SDSS](24_redshift_intra.py)).
 
 # %% tags=["hide-input"]
-claims.overview(found, "24_redshift")
+panels.in_parts(claims.overview(found, "24_redshift"), 3, yardstick=False)
 
 # %% [markdown]
 # **What an image leaves open**, from [the chapter on nature's spread](32_natures_spread.py): galaxies that

@@ -134,6 +134,10 @@ def test_retraining_is_done_once_and_helps(tmp_path):
         redshift.crps(e.predict(test.target), test.redshift, e.grid).mean() for e in (start, tuned)
     ]
     assert crps[1] < crps[0]
+    told = redshifts.read_by_all({"frozen": start, "retrained": tuned}, test.target)
+    for name, ensemble in {"frozen": start, "retrained": tuned}.items():
+        for together, alone in zip(told[name], ensemble.densities(test.target), strict=True):
+            np.testing.assert_array_equal(together, alone)
 
 
 def test_groups_are_read_by_heads_of_their_own():

@@ -50,6 +50,21 @@ def judge(density, z, grid: Grid, prior, limit: float) -> dict[str, np.ndarray]:
     return {name: np.asarray(values, float)[:, None] for name, values in found.items()}
 
 
+def read_by_all(ensembles: dict[str, Ensemble], images) -> dict[str, tuple]:
+    """Densities that several ensembles give, {name: (of the ensemble, of each network)}.
+
+    As `Ensemble.densities`, for ensembles that measure alike, as one and what was tuned from it do:
+    every image is measured once.
+    """
+    networks = [network for ensemble in ensembles.values() for network in ensemble.networks]
+    found, each = {}, iter(redshift.log_densities(networks, images))
+    for name, ensemble in ensembles.items():
+        own = [next(each) for _ in ensemble.networks]
+        apart = np.stack([redshift.tempered(log_p, ensemble.temperature) for log_p in own])
+        found[name] = redshift.tempered(redshift.ensemble(own), ensemble.temperature), apart
+    return found
+
+
 def summarise(judged, protocol: str, members=(), n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
     """Tidy table of `METRICS`; `members`, what `judge` says of single networks, gives the scatter
     of each metric over estimator seeds, in the column "seed_scatter" (NaN for fewer than two)."""

@@ -1,0 +1,30 @@
+"""Tables that several chapters share: wide ones are cut so that they fit a page, nothing lost."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from galtools import panels
+
+
+@pytest.mark.parametrize(
+    ("count", "yardstick", "expected"),
+    [
+        (7, True, ["abcd", "aefg"]),
+        (6, True, ["abcd", "aef"]),
+        (4, True, ["abcd"]),
+        (1, True, ["a"]),
+        (5, False, ["abc", "de"]),
+        (8, False, ["abcd", "efgh"]),
+    ],
+)
+def test_wide_tables_are_cut_and_the_yardstick_stands_in_each(
+    count, yardstick, expected, monkeypatch
+):
+    table = pd.DataFrame(np.arange(2.0 * count).reshape(2, -1), columns=list("abcdefgh"[:count]))
+    shown = []
+    monkeypatch.setattr(panels, "display", shown.append)
+    panels.in_parts(table, 4, yardstick)
+    assert ["".join(part) for part in shown] == expected
+    for part in shown:
+        pd.testing.assert_frame_equal(part, table[list(part)])
