@@ -400,8 +400,9 @@ plt.show()
 #    half the noise is left. Off by a share $t$ of a pixel, the variance shrinks by
 #    $t^2 + (1-t)^2$ along each axis, on average over $t$ by 2/3; for both axes by 4/9, of which
 #    the root is 2/3.
-# 2. `np.savez("a.npz", data=truth.source[:, ::-1])` is refused: the noise of z in the place of u is
-#    several times what SDSS has there. Add `bands="zirgu"`, and it is read in the right order.
+# 2. `np.savez("a.npz", data=truth.source[:, ::-1])` is refused by `read_arrays("a.npz", SDSS)`: what stands
+#    in the place of z has a quarter of the noise that SDSS has there. With `bands="zirgu"` as another
+#    array in the file it is read in the right order.
 # ```
 #
 # **What's next:** a translator between the two sides of such files:
