@@ -37,11 +37,16 @@ FIGURES = {  # caption: {metric: label}
 
 def page(card) -> str:
     """Write a whole page about a card."""
-    title = f"Fidelity of {escape(card.name)}"
+    return whole(f"Fidelity of {card.name}", body(card))
+
+
+def whole(title: str, inside: str) -> str:
+    """Put the inside of a page under its title."""
+    title = escape(title)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
-        f"<body><h1>{title}</h1>{body(card)}</body></html>\n"
+        f"<body><h1>{title}</h1>{inside}</body></html>\n"
     )
 
 
@@ -88,9 +93,13 @@ def draw(card, metrics):
 
 
 def _figure(card, caption, metrics) -> str:
-    fig = draw(card, metrics)
+    return f"<h2>{caption}</h2>{picture(draw(card, metrics), caption)}"
+
+
+def picture(fig, alt: str) -> str:
+    """Draw a figure as an image that needs no file."""
     stream = io.BytesIO()
     fig.savefig(stream, format="png")
     plt.close(fig)
     data = base64.b64encode(stream.getvalue()).decode()
-    return f'<h2>{caption}</h2><img alt="{caption}" src="data:image/png;base64,{data}">'
+    return f'<img alt="{alt}" src="data:image/png;base64,{data}">'

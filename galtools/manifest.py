@@ -203,6 +203,8 @@ def read(path: Path) -> dict:
     try:
         return json.loads(manifest_path(path).read_text())
     except FileNotFoundError:
+        if not Path(path).exists():
+            raise GaltoolsError(f"{path} is missing: check its name, or make it first") from None
         raise GaltoolsError(f"{path} has no manifest: delete it and make it again") from None
     except ValueError:
         raise GaltoolsError(

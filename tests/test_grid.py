@@ -225,9 +225,12 @@ def test_the_example_is_a_grid():
     "text, message",
     [
         ("- a", "has no `runs:`"),
+        ("runs: {}", "lists nothing under `runs:`"),
+        ("runs: {a: {notebook: 31_toy, parameters: {seed: []}}}", "a comes to no run"),
+        ("runs: {a: {notebook: 31_toy, parameters: {seed: {range: 0}}}}", "a comes to no run"),
         ("runs: {a: {}}", "a needs at least `notebook:`"),
         ("runs: {a: {notebook: 11_residual, seeds: [1]}}", "unknown entry 'seeds'"),
-        ("profil: tiny\nruns: {}", "unknown entry 'profil'"),
+        ("profil: tiny\nruns: {a: {notebook: 31_toy}}", "unknown entry 'profil'"),
         ("runs: {a: {notebook: 11_residual, needs: b}}", "needs 'b', which is not listed above"),
         ("runs: {a: {notebook: ../setup}}", "there is no notebook '../setup'"),
         ("runs: {a: {notebook: 11_residual, parameters: {results: /}}}", "not a parameter that"),

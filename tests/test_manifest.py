@@ -422,6 +422,9 @@ def test_error_about_something_else_passes_unchanged(tmp_path, happen, kind):
 
 
 def test_manifest_of_nothing_says_what_to_do(tmp_path):
+    with pytest.raises(GaltoolsError, match="artefact is missing: check its name"):
+        manifest.read(tmp_path / "artefact")
+    (tmp_path / "artefact").touch()
     with pytest.raises(GaltoolsError, match="has no manifest: delete it and make it again"):
         manifest.read(tmp_path / "artefact")
 

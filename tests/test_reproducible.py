@@ -157,6 +157,9 @@ def test_a_folder_of_other_things_is_not_emptied(tmp_path):
 
 
 def test_a_manifest_of_something_else_is_refused(tmp_path):
+    with pytest.raises(GaltoolsError, match="is missing"):
+        reproduce.read(tmp_path / "run.ipynb")
+    (tmp_path / "run.ipynb").touch()
     with pytest.raises(GaltoolsError, match="has no manifest"):
         reproduce.read(tmp_path / "run.ipynb")
     (tmp_path / "run.ipynb.manifest.json").write_text(json.dumps({"artefact": "x"}))

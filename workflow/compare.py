@@ -6,8 +6,6 @@ translators stand in one column.
 """
 
 import ast
-import base64
-import io
 import json
 import math
 from html import escape
@@ -21,6 +19,7 @@ from galtools import cardpage, manifest, plots
 
 GLUED_TEXT = "application/papermill.record/text/plain"
 SHOWN = 12  # panels of the figure
+ALT = "One panel per number, one line per configuration, one point per seed."
 SECONDS = "seconds"  # of the whole run: a number of every notebook
 
 
@@ -130,21 +129,8 @@ def figure(rows: pd.DataFrame, parameters: list[str]):
     return fig
 
 
-def picture(fig) -> str:
-    """A figure as an HTML image that needs no file."""
-    import matplotlib.pyplot as plt
-
-    stream = io.BytesIO()
-    fig.savefig(stream, format="png", dpi=150)
-    plt.close(fig)
-    data = base64.b64encode(stream.getvalue()).decode()
-    alt = "One panel per number, one line per configuration, one point per seed."
-    return f'<img alt="{alt}" src="data:image/png;base64,{data}">'
-
-
 def page(found: pd.DataFrame, parameters: list[str], name: str) -> str:
     """Write the page: failures first, then the figure, then every number of every run."""
-    heading = f"Grid {escape(name)}"
     each = found.drop_duplicates("run")
     parts = [f"<p>{(each.status == 'done').sum()} of {len(each)} runs are done.</p>"]
     if len(bad := each[each.status != "done"]):
@@ -152,17 +138,13 @@ def page(found: pd.DataFrame, parameters: list[str], name: str) -> str:
         parts.append(f"<h2>What went wrong</h2>{bad[columns].to_html(index=False, border=0)}")
     good = found[found.status == "done"]
     if len(good) and (fig := figure(good, parameters)) is not None:
-        parts.append(f"<h2>Side by side</h2>{picture(fig)}")
+        parts.append(f"<h2>Side by side</h2>{cardpage.picture(fig, ALT)}")
     for notebook, rows in good.groupby("notebook", sort=False):
         wide = rows.set_index(["run", "name"]).value.unstack("name")[list(rows.name.unique())]  # noqa: PD010
         wide = each.set_index("run")[parameters].join(wide, how="right")
         text = wide.to_html(border=0, float_format="{:.4g}".format, na_rep="")
         parts.append(f"<h2>All numbers of {escape(notebook)}</h2>{text}")
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{cardpage.STYLE}</style></head>'
-        f"<body><h1>{heading}</h1>{''.join(parts)}</body></html>\n"
-    )
+    return cardpage.whole(f"Grid {name}", "".join(parts))
 
 
 def write(runs: dict[str, pipeline.Run], folder: Path, groups: dict[str, str]) -> None:

@@ -52,6 +52,8 @@ def read(file: Path) -> dict:
         raise GaltoolsError(f"{file} is no YAML: {reason}") from error
     if not isinstance(grid, dict) or not isinstance(grid.get("runs"), dict):
         raise GaltoolsError(f"{file} has no `runs:`; copy workflow/grid.example.yaml")
+    if not grid["runs"]:
+        raise GaltoolsError(f"{file} lists nothing under `runs:`; copy workflow/grid.example.yaml")
     if extra := grid.keys() - {"profile", "runs"}:
         raise GaltoolsError(f"{file}: unknown entry {min(extra)!r}; known are profile and runs")
     for group, entry in grid["runs"].items():
@@ -123,6 +125,8 @@ def expand(grid: dict) -> dict[str, Variant]:
     groups: dict[str, list[Variant]] = {}
     for group, entry in grid["runs"].items():
         groups[group] = list(_variants(group, entry, groups, profile))
+        if not groups[group]:
+            raise GaltoolsError(f"{group} comes to no run: give every parameter at least one value")
     return {variant.name: variant for variants in groups.values() for variant in variants}
 
 

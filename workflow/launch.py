@@ -106,6 +106,8 @@ def branch(folder: Path, staged: Path, profile: str = "quick") -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python workflow/launch.py FOLDER STAGED")
     try:
         branch(Path(sys.argv[1]), Path(sys.argv[2]))
     except GaltoolsError as error:

@@ -241,8 +241,8 @@ def drop_stale(runs: dict[str, Run]) -> list[str]:
 def artefacts_listed(listing: Path, folder: Path) -> dict[str, str]:
     """Checksums of the artefacts that a run made or used, as `galtools.manifest` listed them."""
     names = set(listing.read_text().splitlines()) if listing.exists() else set()
-    inside = sorted(Path(name) for name in names if Path(name).is_relative_to(folder))
-    return {str(path.relative_to(folder)): manifest.sha256(path) for path in inside}
+    own = sorted(Path(name) for name in names if Path(name).is_relative_to(folder))
+    return {str(path.relative_to(folder)): manifest.sha256(path) for path in own}
 
 
 def failing_line(traceback: list[str]) -> str:

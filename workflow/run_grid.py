@@ -7,6 +7,7 @@ holds table.csv (every number of every run) and index.html (the runs compared).
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import threading
@@ -112,12 +113,20 @@ def execute(plan: Path, count: int, on: Path | None = None) -> dict[str, pipelin
         watch.start()
         try:
             with open(plan.parent / "snakemake.log", "w") as log:
-                subprocess.run(
+                status = subprocess.run(
                     command(plan, plan.parent, count, on), stdout=log, stderr=log, cwd=paths.ROOT
-                )
+                ).returncode
         finally:
             watch.stop()
+        if status and not any(run.failure.exists() for run in runs.values()):
+            print(complaint(plan.parent / "snakemake.log"))
     return runs
+
+
+def complaint(log: Path) -> str:
+    """Say what Snakemake itself stumbled over, where no notebook failed."""
+    lines = re.findall(r"(?m)^.*Error.*$", log.read_text())
+    return "\n".join([*lines[:3], f"Snakemake ended with an error; its whole log: {log}"])
 
 
 def summary(runs: dict[str, pipeline.Run], folder: Path) -> str:
@@ -141,12 +150,12 @@ def run(file: Path, results: Path, count: int, on: Path | None = None) -> bool:
         plan = folder / "plan.json"
         manifest.write_json(plan, content)
         runs = execute(plan, count, on)
-        compare.write(runs, folder, json_groups(content))
+        compare.write(runs, folder, groups_of(content))
     print(summary(runs, folder))
     return all(run.stamp.exists() for run in runs.values())
 
 
-def json_groups(content: dict) -> dict[str, str]:
+def groups_of(content: dict) -> dict[str, str]:
     """Group of every run of a plan."""
     return {name: entry["group"] for name, entry in content["runs"].items()}
 
