@@ -17,6 +17,7 @@ import pipeline
 from galtools import __version__, manifest
 from galtools.errors import GaltoolsError
 
+KEPT = 2**30  # bytes that a process may keep for its next arrays
 PATIENCE = 600  # seconds until a kernel has to answer; papermill's 60 are few on a busy machine
 
 
@@ -34,8 +35,12 @@ def device(folder: Path, artefacts: dict[str, str]) -> str:
 def environment(cores: int, listing: Path) -> dict[str, str]:
     """Environment of the kernel: its share of the cores, one order of hashing, this venv."""
     threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    # glibc would give the memory of every large array back and fetch it anew: a third of the time of
+    # some translations went into that
+    memory = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
     return {
         **dict.fromkeys(threads, str(cores)),
+        **dict.fromkeys(memory, str(KEPT)),
         "GALTOOLS_CORES": str(cores),
         "GALTOOLS_ARTEFACTS": str(listing),
         "PYTHONHASHSEED": "0",
