@@ -35,8 +35,8 @@ def device(folder: Path, artefacts: dict[str, str]) -> str:
 def environment(cores: int, listing: Path) -> dict[str, str]:
     """Environment of the kernel: its share of the cores, one order of hashing, this venv."""
     threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    # glibc would give the memory of every large array back and fetch it anew: a third of the time of
-    # some translations went into that
+    # glibc would give the memory of every large array back and fetch it anew, which took as long as
+    # the arithmetic in some translations
     memory = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
     return {
         **dict.fromkeys(threads, str(cores)),
