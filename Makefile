@@ -29,9 +29,11 @@ grid: .venv/.ready ## run GRID=file of notebooks and parameters; ON=workflow/slu
 reproduce: .venv/.ready ## execute RUN=results/.../NAME.ipynb (or several) again from their manifests, and compare
 	@$(VENV_PYTHON) workflow/reproduce.py $(or $(RUN),$(error say which run: make reproduce RUN=results/quick/notebooks/11_residual.ipynb))
 
+# Bytecode is kept: without, every worker would rewrite the asserts of pytest's plugins anew.
 test: .venv/.ready ## build the tiny book and run every test; TESTS="tests/test_x.py -k y" runs some
 	@$(VENV_PYTHON) workflow/build.py --profile tiny --results "$(TINY)/results" --out "$(TINY)"
-	@OMP_NUM_THREADS=1 GALTOOLS_TINY="$(TINY)" $(VENV_PYTHON) -m pytest -n auto --dist worksteal $(TESTS)
+	@PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 GALTOOLS_TINY="$(TINY)" \
+		$(VENV_PYTHON) -m pytest -n auto --dist worksteal $(TESTS)
 
 lint: .venv/.ready ## check style and spelling
 	@$(VENV_PYTHON) -m ruff check . && $(VENV_PYTHON) -m ruff format --check . && $(VENV_PYTHON) -m codespell_lib
