@@ -46,6 +46,7 @@ seeds: int = 2  # how often everything is trained anew
 n_train: int = 500  # training galaxies, observed twice, from which every way is learnt
 n_learn: int = 1000  # further galaxies, from whose images the redshift is learnt
 steps: int = 250  # training steps of each direction
+width: int = 32  # channels of its network
 grid: str = "sdss"  # pixels of CFHTLS, as in the first chapter
 n_boot: int = 400  # resamples of the galaxies behind each interval
 
@@ -64,7 +65,7 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # the telescope would have shown, which only a simulation can tell. All ways but the first of SDSS to
 # SDSS are learnt here: by the same residual network, from the same galaxies and in the same number of
 # steps, and once more with another seed. The network that reconstructs is that of [its own
-# chapter](11_residual.py), which was trained longer, and once. A *round trip* is the way there
+# chapter](11_residual.py), which is larger and was trained longer, and once. A *round trip* is the way there
 # followed by the way back.
 #
 # The simulator has observed the test galaxies twice, too. The first networks are judged on the first
@@ -94,7 +95,7 @@ looks = {
 # judged on them.
 
 # %%
-build = {"name": "residual", "task": "cross", "profile": profile}
+build = {"name": "residual", "task": "cross", "profile": profile, "width": width}
 pairs_from = {split: (first[split], looks[f"{split}_again"]) for split in ("train", "valid")}
 copier = paths.need(folder.weights("intra", "residual", seed), "11_residual_intra")
 networks = {}

@@ -93,8 +93,8 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 #
 # The circles are no secret of the estimator of redshifts: it measures in others. The first network
 # is that of the chapter on [the residual network](11_residual.py), as it is; the second one that of
-# [the directions](35_directions.py), which was trained more briefly, from fewer galaxies and from
-# another seed, so that nothing rests on one training. It translates the *second* observation that
+# [the directions](35_directions.py), which is smaller, was trained more briefly, from fewer galaxies and
+# from another seed, so that nothing rests on one training. It translates the *second* observation that
 # the simulator made of the test galaxies, so that nothing rests on one noise and one seeing either.
 
 # %% tags=["hide-input"]
