@@ -71,11 +71,6 @@ def sample_size(table) -> str:
     return f"n = {high:,}" if low == high else f"n = {low:,} to {high:,}"
 
 
-def with_interval(value, low, high) -> str:
-    """Write a number with its interval: `intervals.written`."""
-    return intervals.written(value, low, high)
-
-
 def in_parts(table: pd.DataFrame, columns: int = 4, yardstick: bool = True) -> None:
     """Show a table that is wider than a page as several, one below the other.
 

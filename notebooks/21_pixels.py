@@ -277,9 +277,12 @@ glue("floor_psnr", floor, display=False)
 #
 # On {glue:text}`n_pixels` test galaxies, in the r band, {glue:text}`first_model` reaches a PSNR of
 # {glue:text}`psnr_r:.1f` dB ({glue:text}`psnr_r_low:.1f` to {glue:text}`psnr_r_high:.1f`), where
-# {glue:text}`floor_psnr` and a second observation has {glue:text}`psnr_r_again:.1f`. The flux within 3 arcsec comes out with a bias of
-# {glue:text}`aperture_bias_r:.3f` and a scatter of {glue:text}`aperture_scatter_r:.3f`; two
-# observations of the same galaxy differ by {glue:text}`aperture_scatter_r_again:.3f`.
+# {glue:text}`floor_psnr` and a second observation has {glue:text}`psnr_r_again:.1f`. The flux within
+# 3 arcsec comes out with a bias of {glue:text}`aperture_bias_r:.3f`
+# ({glue:text}`aperture_bias_r_low:.3f` to {glue:text}`aperture_bias_r_high:.3f`) and a scatter of
+# {glue:text}`aperture_scatter_r:.3f` ({glue:text}`aperture_scatter_r_low:.3f` to
+# {glue:text}`aperture_scatter_r_high:.3f`); two observations of the same galaxy differ by
+# {glue:text}`aperture_scatter_r_again:.3f`.
 #
 # **Exercise.** A translator returns the target plus a constant of one tenth of the sky noise. Which
 # of the metrics above notice, and which do not?

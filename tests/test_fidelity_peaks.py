@@ -83,7 +83,17 @@ def test_scatter_like_keeps_size_and_band_correlation_and_loses_the_galaxy():
     given = peaks.scatter_like(truth, truth, ratio * truth, seed=1) / truth
     assert np.corrcoef(given.T)[0, 1] == pytest.approx(0.8, abs=0.03)
     np.testing.assert_allclose(np.sort(given[:, 0]), np.sort(ratio[:, 0]))
-    assert abs(np.corrcoef(given[:, 0], ratio[:, 0])[0, 1]) < 0.2
+    assert abs(np.corrcoef(given[:, 0], ratio[:, 0])[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize("n", [2, 3, 30, 31])
+def test_no_galaxy_is_scattered_by_its_own_error(n):
+    truth = np.arange(1.0, n + 1)[:, None]
+    ratio = np.random.default_rng(0).uniform(0.5, 2, (n, 1))
+    for seed in range(20):
+        given = peaks.scatter_like(truth, truth, ratio * truth, seed) / truth
+        np.testing.assert_allclose(np.sort(given, axis=0), np.sort(ratio, axis=0))
+        assert (np.abs(given - ratio) > 1e-9).all()
 
 
 def test_mixtures_swap_one_half_of_the_features():

@@ -166,12 +166,17 @@ def scatter_like(fluxes, truth, translated, seed: int = 0) -> np.ndarray:
 
     The errors y / x of whole galaxies, all bands together, are handed to galaxies of similar
     brightness (neighbours in the order of total flux), so their size, their bias and their
-    correlation between bands stay what they are, while what they know of the galaxy is lost.
+    correlation between bands stay what they are, while what they know of the galaxy is lost. No
+    galaxy keeps its own.
     """
     ratio = intervals.divide(translated, truth)
     order = np.argsort(truth.sum(1))
     rng = np.random.default_rng(seed)
     blurred = np.argsort(np.arange(len(order)) + rng.uniform(-10, 10, len(order)))
+    kept = np.flatnonzero(blurred == np.arange(len(order)))
+    if kept.size:  # those that chance left alone, and one beside them, change among themselves
+        kept = np.union1d(kept, (kept[-1] + 1) % len(order))
+        blurred[kept] = np.roll(blurred[kept], 1)
     given = np.empty_like(ratio)
     given[order] = ratio[order[blurred]]
     return fluxes * given
