@@ -27,6 +27,8 @@ from galtools.manifest import atomic
 from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS, Survey
 
 DATA_RELEASE = 17
+MAIN_SAMPLE = 17.8  # r magnitude, free of reddening, that the main galaxy sample reaches
+CUTOUT = 40.0  # arcsec along a side of what is fetched around a galaxy
 SFD_R = 2.751  # A_r / E(B-V) by which SDSS tabulates Schlegel's reddening
 WIDE_W3 = (208.0, 221.0), (51.0, 58.0)  # degrees: the CFHTLS-Wide field that SDSS covers best
 HIPS = {"SDSS": "CDS/P/SDSS9/{band}", "CFHTLS": "CDS/P/CFHTLS/W/{band}"}
@@ -60,7 +62,7 @@ def answer_of(archive: str):
         ) from error
 
 
-def main_sample_query(n: int, ra: tuple, dec: tuple, limit: float = 17.8) -> str:
+def main_sample_query(n: int, ra: tuple, dec: tuple) -> str:
     """SQL of the spectroscopic main galaxy sample in a box of ra and dec (degrees)."""
     if n < 1 or not (0 <= ra[0] < ra[1] <= 360 and -90 <= dec[0] < dec[1] <= 90):
         raise GaltoolsError(f"n = {n}, ra {ra}, dec {dec}: give n > 0 and two rising bounds each")
@@ -68,15 +70,15 @@ def main_sample_query(n: int, ra: tuple, dec: tuple, limit: float = 17.8) -> str
         f"SELECT TOP {int(n)} {COLUMNS}, p.extinction_r / {SFD_R} AS ebv "
         "FROM PhotoObj AS p JOIN SpecObj AS s ON s.bestObjID = p.objID "
         "WHERE s.class = 'GALAXY' AND s.zWarning = 0 AND s.z > 0.005 AND s.z < 0.4 "
-        f"AND p.petroMag_r - p.extinction_r < {limit:g} "
+        f"AND p.petroMag_r - p.extinction_r < {MAIN_SAMPLE} "
         f"AND p.ra BETWEEN {ra[0]:.6f} AND {ra[1]:.6f} "
         f"AND p.dec BETWEEN {dec[0]:.6f} AND {dec[1]:.6f} ORDER BY p.objID"
     )
 
 
-def sdss_catalogue(path: Path, n: int, ra=WIDE_W3[0], dec=WIDE_W3[1], limit=17.8) -> Table:
+def sdss_catalogue(path: Path, n: int, ra=WIDE_W3[0], dec=WIDE_W3[1]) -> Table:
     """Fetch the spectroscopic catalogue of a region into an ECSV file."""
-    query = main_sample_query(n, ra, dec, limit)
+    query = main_sample_query(n, ra, dec)
     with answer_of("SDSS"):
         table = astroquery("sdss").SDSS.query_sql(query, data_release=DATA_RELEASE)
     if table is None or not len(table):
@@ -135,13 +137,13 @@ def _readable(path: Path) -> None:
     read_fits(path, ndim=(2, 3))
 
 
-def sdss_frames(catalogue: Table, folder: Path, polite=POLITE):
+def sdss_frames(catalogue: Table, folder: Path):
     """Fetch the SDSS frames of every galaxy: paths, and the outcome file by file."""
-    return fetch_all(frame_urls(catalogue), folder, polite)
+    return fetch_all(frame_urls(catalogue), folder)
 
 
-def cfhtls_urls(catalogue: Table, size: float = 40.0, cadc=None, polite=POLITE) -> dict:
-    """Addresses of CFHTLS-Wide cutouts, `size` arcsec wide, of every galaxy, from the CADC.
+def cfhtls_urls(catalogue: Table, cadc=None, polite=POLITE) -> dict:
+    """Addresses of CFHTLS-Wide cutouts around every galaxy, from the CADC.
 
     Where the archive has none, or does not answer, the GaltoolsError that says so stands instead.
     """
@@ -156,7 +158,7 @@ def cfhtls_urls(catalogue: Table, size: float = 40.0, cadc=None, polite=POLITE) 
             polite.wait()
             place = SkyCoord(row["ra"], row["dec"], unit="deg")
             with answer_of("CADC"):
-                found = _cutouts_around(cadc, place, size / 2 * u.arcsec)
+                found = _cutouts_around(cadc, place, CUTOUT / 2 * u.arcsec)
         except GaltoolsError as error:
             found = dict.fromkeys(BANDS, error)
         urls |= {f"{row['id']}_{band}.fits": found[band] for band in BANDS}
@@ -189,9 +191,9 @@ def _is_wide_stack(plane, band: str) -> bool:
     return name.startswith(f"CFHTLS_W_{band}_") and name.endswith("T0007_MEDIAN")
 
 
-def cfhtls_cutouts(catalogue: Table, folder: Path, polite=POLITE):
+def cfhtls_cutouts(catalogue: Table, folder: Path):
     """Fetch CFHTLS cutouts around every galaxy: paths, and the outcome file by file."""
-    return fetch_all(cfhtls_urls(catalogue, polite=polite), folder, polite)
+    return fetch_all(cfhtls_urls(catalogue), folder)
 
 
 def hips_urls(catalogue: Table, survey: Survey) -> dict:
@@ -220,9 +222,9 @@ def hips_urls(catalogue: Table, survey: Survey) -> dict:
     return urls
 
 
-def hips_cutouts(catalogue: Table, folder: Path, survey: Survey, polite=POLITE):
+def hips_cutouts(catalogue: Table, folder: Path, survey: Survey):
     """Fetch HiPS stamps of every galaxy in one survey: paths, and the outcome file by file."""
-    return fetch_all(hips_urls(catalogue, survey), folder, polite)
+    return fetch_all(hips_urls(catalogue, survey), folder)
 
 
 def parse(arguments=None) -> argparse.Namespace:

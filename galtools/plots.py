@@ -64,6 +64,10 @@ BAND_COLOUR = {
     for band, x in zip(BANDS, (0.0, 0.2, 0.4, 0.57, 0.73), strict=True)
 }
 DIVERGING = "RdBu_r"
+# of colour pictures: weights of i, r, g; where the scaling leaves its linear part (nanomaggies per
+# square arcsec), and how soon
+WEIGHTS, STRETCH, SOFTENING = (1.0, 1.4, 2.3), 5.0, 8.0
+BAR = 5  # arcsec that the scale bar of stamps marks
 
 STYLE = {
     "figure.figsize": (WIDTH, 3.8),
@@ -112,13 +116,13 @@ def use_style() -> None:
         set_matplotlib_formats("png", "svg")
 
 
-def lupton(images, pixel_scale=None, weights=(1.0, 1.4, 2.3), stretch=5.0, softening=8.0):
+def lupton(images, pixel_scale=None):
     """Colour pictures of five-band images by the asinh scaling of Lupton et al. (2004).
 
     `images` (n, 5, H, W) or (5, H, W) in nanomaggies per pixel become (n, H, W, 3) or (H, W, 3),
-    8 bits, with i, r, g (times `weights`) shown as red, green, blue. The scaling depends on
-    surface brightness alone (`stretch` in nanomaggies per square arcsec), never on the picture:
-    any two stamps can be compared, also across surveys and grids. Without a `pixel_scale` a
+    8 bits, with i, r, g (times `WEIGHTS`) shown as red, green, blue. The scaling depends on
+    surface brightness alone (`STRETCH`), never on the picture: any two stamps can be compared, also
+    across surveys and grids. Without a `pixel_scale` a
     picture is taken to be a whole stamp, `FIELD` arcsec wide.
     """
     images = np.nan_to_num(np.asarray(images, dtype=float))
@@ -126,10 +130,10 @@ def lupton(images, pixel_scale=None, weights=(1.0, 1.4, 2.3), stretch=5.0, softe
         raise GaltoolsError(f"images must be (n, 5, H, W) in bands ugriz, not {images.shape}")
     scale = pixel_scale or FIELD / images.shape[-1]
     planes = np.stack([images[..., BANDS.index(band), :, :] for band in "irg"])
-    planes = planes * np.reshape(weights, (3,) + (1,) * (planes.ndim - 1)) / scale**2
+    planes = planes * np.reshape(WEIGHTS, (3,) + (1,) * (planes.ndim - 1)) / scale**2
     rows = planes.reshape(3, -1, images.shape[-1])  # astropy draws one picture: pile them up
     with np.errstate(divide="ignore", invalid="ignore"):  # astropy divides first, masks after
-        rgb = make_lupton_rgb(*rows, stretch=stretch, Q=softening)
+        rgb = make_lupton_rgb(*rows, stretch=STRETCH, Q=SOFTENING)
     return rgb.reshape(*planes.shape[1:], 3)
 
 
@@ -140,7 +144,7 @@ def clean(ax) -> None:
     ax.spines[:].set_visible(False)
 
 
-def stamps(rows, labels, titles=None, pixel_scale=None, width=WIDTH):
+def stamps(rows, labels, titles=None, pixel_scale=None):
     """Draw a grid of colour stamps on one scaling and return the figure.
 
     `rows` is a list of image arrays (k, 5, H, W), one for every row of the grid, with its name in
@@ -151,9 +155,9 @@ def stamps(rows, labels, titles=None, pixel_scale=None, width=WIDTH):
     n = len(rows[0])
     if n == 0 or any(len(row) != n for row in rows):
         raise GaltoolsError("every row of stamps needs the same number of galaxies, at least one")
-    side = width / (n + 0.3)
+    side = WIDTH / (n + 0.3)
     fig, axes = plt.subplots(
-        len(rows), n, figsize=(width, side * len(rows) + 0.3 * bool(titles)), squeeze=False
+        len(rows), n, figsize=(WIDTH, side * len(rows) + 0.3 * bool(titles)), squeeze=False
     )
     fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
     for line, row, label in zip(axes, rows, labels, strict=True):
@@ -167,12 +171,12 @@ def stamps(rows, labels, titles=None, pixel_scale=None, width=WIDTH):
     return fig
 
 
-def _scale_bar(ax, pixel_scale, arcsec=5) -> None:
+def _scale_bar(ax, pixel_scale) -> None:
     """Mark a length on the sky in the lower left corner."""
     size = ax.get_xlim()[1] - ax.get_xlim()[0]
-    start, stop = 0.06 * size, 0.06 * size + arcsec / pixel_scale
+    start, stop = 0.06 * size, 0.06 * size + BAR / pixel_scale
     ax.plot([start, stop], [0.07 * size] * 2, color="white", linewidth=2)
-    ax.text((start + stop) / 2, 0.1 * size, f"{arcsec}″", color="white", ha="center", fontsize=9)
+    ax.text((start + stop) / 2, 0.1 * size, f"{BAR}″", color="white", ha="center", fontsize=9)
 
 
 def residual_map(translated, truth, noise, ax=None, limit=5.0):
@@ -216,9 +220,8 @@ def interval(ax, x, value, low, high, model=None, label=None, n=None, **style):
     )
 
 
-def band(ax, x, middle, low, high, model=None, label=None, n=None, **style):
-    """Plot a curve with its interval [low, high] as a shaded band, in the colour of `model`."""
-    style = {**_of_model(model, label, n), "marker": None, **style}
+def band(ax, x, middle, low, high, **style):
+    """Plot a curve with its interval [low, high] as a shaded band."""
     (line,) = ax.plot(x, middle, **style)
     ax.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     return line

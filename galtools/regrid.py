@@ -19,6 +19,8 @@ import numpy as np
 
 from galtools.errors import GaltoolsError
 
+LOBES = 4  # pixels to either side that an interpolated value rests on
+
 
 def overlap(size: int, scale: float, new_size: int, new_scale: float) -> np.ndarray:
     """Share (new_size, size) of each old pixel's length that falls into each new pixel."""
@@ -70,17 +72,17 @@ def noise_factor(scale: float, new_size: int, new_scale: float, size: int) -> fl
     return float(np.sqrt(np.mean(np.outer(squares, squares))))
 
 
-def lanczos(size: int, old: int, step: float, lobes: int = 4) -> np.ndarray:
+def lanczos(size: int, old: int, step: float) -> np.ndarray:
     """Weights (size, old) that interpolate `old` pixels at `size` points `step` pixels apart.
 
-    Both rows of pixels have the same centre. The kernel is sinc(d) sinc(d / lobes), |d| < lobes,
+    Both rows of pixels have the same centre. The kernel is sinc(d) sinc(d / L), |d| < L = LOBES,
     with weights that sum to one.
     """
     where = (np.arange(size) - (size - 1) / 2) * step + (old - 1) / 2
-    distance = where[:, None] - np.arange(-lobes, old + lobes)
-    kernel = np.sinc(distance) * np.sinc(distance / lobes) * (np.abs(distance) < lobes)
+    distance = where[:, None] - np.arange(-LOBES, old + LOBES)
+    kernel = np.sinc(distance) * np.sinc(distance / LOBES) * (np.abs(distance) < LOBES)
     kernel /= kernel.sum(axis=1, keepdims=True)
-    return kernel[:, lobes : old + lobes]  # beyond the stamp lies zero
+    return kernel[:, LOBES : old + LOBES]  # beyond the stamp lies zero
 
 
 def interpolate(images: np.ndarray, size: int, step: float) -> np.ndarray:

@@ -121,13 +121,13 @@ def redshifts(path: Path, shard: Shard, images: Path, networks: Path) -> dict:
     return manifest.make(path, maker, params=_numbers(shard), modules=modules, inputs=inputs)
 
 
-def shapes(path: Path, shard: Shard, images: Path, band: str = "r", most: int = 0) -> dict:
-    """Measure the shapes of translated galaxies with statmorph, `most` at most (0: all).
+def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
+    """Measure the shapes of translated galaxies in r with statmorph, `most` at most (0: all).
 
     Where it is done is for `workers` to say: in this process, in several, or on a Dask cluster.
     """
     first, rows = shard.pieces()[0]
-    target, b = data.side(first, "target", rows), BANDS.index(band)
+    target, b = data.side(first, "target", rows), BANDS.index("r")
     survey, fwhm = SURVEYS[target.survey], float(np.median(target.psf_fwhm[:, b]))
 
     def maker(new):
@@ -145,7 +145,7 @@ def shapes(path: Path, shard: Shard, images: Path, band: str = "r", most: int = 
 
     modules = ["galtools.shards", "galtools.fidelity.morphology"]
     seen = {"survey": survey.name, "pixel_scale": target.pixel_scale, "fwhm": fwhm}
-    params = {**_numbers(shard), **seen, "band": band, "most": most}
+    params = {**_numbers(shard), **seen, "most": most}
     return manifest.make(path, maker, params=params, modules=modules, inputs=[images])
 
 

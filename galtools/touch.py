@@ -21,6 +21,8 @@ from galtools.errors import GaltoolsError
 from galtools.surveys import SDSS
 
 QUALITY = 90  # of the compressed sheet
+APERTURE = 3.0  # arcsec, the radius within which light is added up
+POINTS = 40  # of the curve of a filter
 LIMIT = 5.0  # of the residual maps, as in `plots.residual_map`
 FAINT = 2.0  # sky noises at which the grey scale turns from linear to logarithmic
 
@@ -61,20 +63,20 @@ def sheet(cells) -> str:
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def light(images, pixel_scale: float, radius: float = 3.0) -> np.ndarray:
-    """Flux (...) within `radius` arcsec of the centre of images (..., H, W)."""
+def light(images, pixel_scale: float) -> np.ndarray:
+    """Flux (...) within `APERTURE` of the centre of images (..., H, W)."""
     side = np.shape(images)[-1]
     offset = (np.arange(side) - (side - 1) / 2) * pixel_scale
-    inside = np.hypot(*np.meshgrid(offset, offset)) < radius
+    inside = np.hypot(*np.meshgrid(offset, offset)) < APERTURE
     return np.asarray(images)[..., inside].sum(axis=-1)
 
 
-def filters(survey, points: int = 40) -> list:
+def filters(survey) -> list:
     """Transmission of a survey's filters, [[wavelength in Å, share of the top], ...] per band."""
     curves = []
     for curve in load_filters(list(survey.filters)):
         seen = curve.wavelength[curve.transmission > 0.01 * curve.transmission.max()]
-        at = np.linspace(seen[0], seen[-1], points)
+        at = np.linspace(seen[0], seen[-1], POINTS)
         height = np.interp(at, curve.wavelength, curve.transmission / curve.transmission.max())
         curves.append(np.round(np.column_stack([at, height]), 3).tolist())
     return curves

@@ -187,6 +187,6 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     outcome = Table(
         rows=[("a", "fetched", ""), ("b", "failed", "404")], names=("file", "outcome", "reason")
     )
-    monkeypatch.setattr(archives, "fetch_all", lambda urls, folder, polite: ([], outcome))
+    monkeypatch.setattr(archives, "fetch_all", lambda urls, folder: ([], outcome))
     archives.main(["sdss", str(tmp_path)])
     assert "1 files fetched, 1 failed\n  b: 404" in capsys.readouterr().out

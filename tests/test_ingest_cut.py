@@ -60,6 +60,12 @@ def test_stamps_are_found_bit_for_bit(mock):
     assert (sdss.catalogue["offset"] <= 0.396 / np.sqrt(2)).all()
 
 
+def test_smaller_stamps_are_the_middles_of_larger_ones(mock):
+    pairs, planes, catalogue = mock
+    small = cut(planes["SDSS"], catalogue, SDSS, align=False, size=32)
+    np.testing.assert_array_equal(small.images, pairs.source[..., 16:48, 16:48])
+
+
 def test_noise_and_seeing_are_measured(mock):
     _, planes, catalogue = mock
     cfht = cut(planes["CFHTLS"], catalogue, CFHTLS, align=False)

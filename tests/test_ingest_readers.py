@@ -107,6 +107,17 @@ def test_wrong_arrays_are_refused_by_name(tmp_path, content, message):
     assert "wrong.npz" in str(caught.value)
 
 
+def test_noise_of_another_survey_passes_unchecked(tmp_path):
+    np.savez(tmp_path / "a.npz", data=1000 * sky())
+    found = read_arrays(tmp_path / "a.npz", SDSS, pixel_scale=0.2, check=False)
+    assert found.side.pixel_scale == 0.2
+    np.testing.assert_array_equal(found.images, 1000 * sky())
+    folder = fill(tmp_path / "cut", 1000 * sky(), ["a", "b", "c"])
+    with pytest.raises(GaltoolsError, match="or pass check=False"):
+        read_folder(folder, SDSS)
+    np.testing.assert_array_equal(read_folder(folder, SDSS, check=False).images, 1000 * sky())
+
+
 def test_wrong_options_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", data=sky())
     with pytest.raises(GaltoolsError, match="unknown unit"):

@@ -85,7 +85,7 @@ def first_cell(run: pipeline.Run, runs: dict, address: str) -> str:
     return "\n".join(lines)
 
 
-def branch(folder: Path, staged: Path, profile: str = "quick") -> None:
+def branch(folder: Path, staged: Path) -> None:
     """Lay out the tree of the branch: the repository, and every page as a notebook that runs."""
     address = repository()
     if address is None:
@@ -97,7 +97,7 @@ def branch(folder: Path, staged: Path, profile: str = "quick") -> None:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((paths.ROOT / name).read_bytes())
-    runs = pipeline.load(profile, paths.ROOT / "results")
+    runs = pipeline.load("quick", paths.ROOT / "results")
     for run in runs.values():
         book = nbformat.read(staged / "notebooks" / f"{run.name}.ipynb", as_version=4)
         cell = nbformat.v4.new_code_cell(first_cell(run, runs, address), id="install")

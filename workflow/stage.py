@@ -210,13 +210,12 @@ def mathjax() -> Path:
     return Path(found[0].locate())
 
 
-def blank(width: int = 640, height: int = 360) -> bytes:
+def blank() -> bytes:
     """A picture that says that there is none."""
     from PIL import Image, ImageDraw
 
-    picture, file = Image.new("RGB", (width, height), "#eeeeee"), io.BytesIO()
-    middle = (width / 2, height / 2)
-    ImageDraw.Draw(picture).text(middle, "not run", "#444444", anchor="mm", font_size=36)
+    picture, file = Image.new("RGB", (640, 360), "#eeeeee"), io.BytesIO()
+    ImageDraw.Draw(picture).text((320, 180), "not run", "#444444", anchor="mm", font_size=36)
     picture.save(file, "PNG")
     return file.getvalue()
 

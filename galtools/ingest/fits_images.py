@@ -113,12 +113,7 @@ def seeing_of(header: fits.Header) -> float | None:
     return seeing if seeing and 0 < seeing < WORST_SEEING else None
 
 
-def read_plane(
-    path: Path,
-    survey: Survey | None = None,
-    ts_field: Path | None = None,
-    ps_field: Path | None = None,
-) -> Plane:
+def read_plane(path: Path, ts_field: Path | None = None, ps_field: Path | None = None) -> Plane:
     """Read an SDSS frame, an SDSS fpC (with its tsField) or a CFHTLS tile, told by its header.
 
     The seeing is that of the header, or of the psField file of an SDSS field.
@@ -136,9 +131,9 @@ def read_plane(
             raise GaltoolsError(f"{path} is an fpC image: give its tsField file for the zero point")
         mask[pixels >= FULL_WELL] |= SATURATED
         counts = subtract_sky(pixels - (number_in(header, "SOFTBIAS") or 0.0))
-        image, default = counts * fpc_calibration(ts_field, band, header, path), SDSS
+        image, survey = counts * fpc_calibration(ts_field, band, header, path), SDSS
     elif str(header.get("BUNIT", "")).lower().startswith("nanomagg"):
-        image, default = pixels, SDSS
+        image, survey = pixels, SDSS
     else:
         zero_point = zero_point_of(header)
         if zero_point is None or not 15 < zero_point < 40:
@@ -146,8 +141,8 @@ def read_plane(
                 f"{path}: no zero point (MZP_AB or MAGZP) nor BUNIT nanomaggy; add one"
             )
         mask[saturated(pixels, header)] |= SATURATED
-        image, default = counts_to_nanomaggies(pixels, zero_point), CFHTLS
-    return Plane(band, np.float32(image), mask, wcs, path, survey or default, seeing)
+        image, survey = counts_to_nanomaggies(pixels, zero_point), CFHTLS
+    return Plane(band, np.float32(image), mask, wcs, path, survey, seeing)
 
 
 def saturated(pixels: np.ndarray, header: fits.Header) -> np.ndarray:

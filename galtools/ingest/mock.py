@@ -17,6 +17,7 @@ from galtools.manifest import atomic
 from galtools.pairs import Pairs
 from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
 
+CENTRE = 150.0, 2.2  # degrees: ra and dec of the middle of the field
 SPACING = 28.0  # arcsec from object to object; stamps are 25.4 arcsec wide
 FILTER_NAMES = dict(zip(BANDS, ("9301", "9401", "9601", "9701", "9801"), strict=True))
 
@@ -87,12 +88,12 @@ def write_field(folder: Path, survey: Survey, images, noise, ra, dec, seed=0) ->
     return paths
 
 
-def write_mock(folder: Path, pairs: Pairs, ra=150.0, dec=2.2, seed=0) -> dict[str, list[Path]]:
+def write_mock(folder: Path, pairs: Pairs, seed=0) -> dict[str, list[Path]]:
     """Write both surveys' images of some pairs, and `catalogue.csv` with position and redshift.
 
     The target must be on the CFHTLS grid. Returns the image files by survey.
     """
-    ra, dec = sky_grid(len(pairs), ra, dec)
+    ra, dec = sky_grid(len(pairs), *CENTRE)
     sides = ((SDSS, pairs.source), (CFHTLS, pairs.target))
     paths = {
         survey.name: write_field(folder, survey, images, pairs.noise[:, k], ra, dec, seed)

@@ -8,7 +8,8 @@ from galtools.flags import Flag, raise_flag
 from galtools.ingest.stamps import Stamps
 from galtools.surveys import SDSS, Survey
 
-SOFTENING = np.array([1.4e-10, 0.9e-10, 1.2e-10, 1.8e-10, 7.4e-10])  # SDSS b of u g r i z
+# SDSS softening b of u g r i z, as (5, 1, 1)
+SOFTENING = np.array([1.4e-10, 0.9e-10, 1.2e-10, 1.8e-10, 7.4e-10])[:, None, None]
 POGSON = 2.5 / np.log(10)
 # A_band / E(B-V), for E(B-V) of Schlegel, Finkbeiner & Davis (1998), R_V = 3.1:
 # Schlafly & Finkbeiner (2011), table 6, SDSS ugriz.
@@ -25,15 +26,15 @@ def nanomaggies_to_counts(flux, zero_point):
     return np.asarray(flux) * 10 ** (0.4 * (zero_point - 22.5))
 
 
-def luptitudes_to_nanomaggies(magnitude, softening=SOFTENING[:, None, None]):
+def luptitudes_to_nanomaggies(magnitude):
     """f = 10^9 x 2 b sinh(-m ln(10) / 2.5 - ln b): asinh magnitudes of (..., 5, H, W)."""
-    return 2e9 * softening * np.sinh(-np.asarray(magnitude, float) / POGSON - np.log(softening))
+    return 2e9 * SOFTENING * np.sinh(-np.asarray(magnitude, float) / POGSON - np.log(SOFTENING))
 
 
-def nanomaggies_to_luptitudes(flux, softening=SOFTENING[:, None, None]):
+def nanomaggies_to_luptitudes(flux):
     """m = -2.5 log10(e) (asinh(f / 2b) + ln b), f in maggies."""
-    scaled = np.asarray(flux, float) / (2e9 * softening)
-    return -POGSON * (np.arcsinh(scaled) + np.log(softening))
+    scaled = np.asarray(flux, float) / (2e9 * SOFTENING)
+    return -POGSON * (np.arcsinh(scaled) + np.log(SOFTENING))
 
 
 def extinction_per_ebv(survey: Survey) -> np.ndarray:

@@ -229,7 +229,7 @@ def _learn(network, measured, pictures, z, settings: Settings, extra) -> list[di
 
 
 @torch.no_grad()
-def log_densities(networks, images, extra=None, turns=TURNS) -> np.ndarray:
+def log_densities(networks, images, extra=None) -> np.ndarray:
     """Logarithm of p(z) by each network, (networks, n, bins), averaged over orientations.
 
     The networks of an ensemble measure alike, so every image is measured once for all of them.
@@ -243,23 +243,23 @@ def log_densities(networks, images, extra=None, turns=TURNS) -> np.ndarray:
         if extra is not None:
             more = torch.as_tensor(extra[rows], dtype=torch.float32, device=part.device)
         measured = first.measure(part)
-        each = [answer(one, measured, one.picture(part), more, turns) for one in networks]
+        each = [answer(one, measured, one.picture(part), more) for one in networks]
         chunks.append(np.stack(each))
     return np.concatenate(chunks, axis=1)
 
 
 @torch.no_grad()
-def answer(network, measured, picture, extra=None, turns=TURNS) -> np.ndarray:
+def answer(network, measured, picture, extra=None) -> np.ndarray:
     """Logarithm of p(z), (n, bins), that one network gives for what was seen in images."""
-    ways = turns if network.convolve is not None else TURNS[:1]  # what is measured does not turn
+    ways = TURNS if network.convolve is not None else TURNS[:1]  # what is measured does not turn
     numbers = network.scaled(measured)
     each = [network.logits(numbers, turn(picture, *way), extra).softmax(dim=1) for way in ways]
     return np.log(torch.stack(each).mean(dim=0).cpu().numpy().astype(np.float64) + 1e-12)
 
 
-def log_density(network, images, extra=None, turns=TURNS) -> np.ndarray:
+def log_density(network, images, extra=None) -> np.ndarray:
     """Logarithm of p(z), (n, bins), by one network."""
-    return log_densities([network], images, extra, turns)[0]
+    return log_densities([network], images, extra)[0]
 
 
 @dataclass
