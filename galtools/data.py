@@ -185,6 +185,8 @@ def opened(path: Path):
             yield file
     except GaltoolsError:
         raise
+    except MemoryError as error:
+        raise GaltoolsError(f"{path} does not fit into memory: read a part, with `rows`") from error
     except Exception as error:  # a damaged file can break HDF5, YAML or the table anywhere
         raise GaltoolsError(f"{path} is damaged or cut short: make or fetch it again") from error
 

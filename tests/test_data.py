@@ -167,6 +167,17 @@ def test_a_flipped_byte_in_an_image_is_noticed(path):
     data.load(path, [0, 2])  # the other galaxies are still readable
 
 
+def test_what_is_too_large_for_the_memory_is_not_called_damaged(path, monkeypatch):
+    data.save(sample(), path)
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(data, "read_images", full)
+    with pytest.raises(GaltoolsError, match="does not fit into memory"):
+        data.load(path)
+
+
 def test_file_describes_itself(path):
     pairs = sample()
     mask = np.zeros(pairs.target.shape, np.uint8)
