@@ -6,7 +6,9 @@
 The recipes are those of the chapters. From training to training nothing changes but the seed of
 first weights, of batches and of draws; data, and the estimators of chapter 16 with the resamples of
 galaxies, stay those of seed 0. Seeds come outermost, and what is done stays done: it can be
-interrupted at any time and started again. The kept tables are shown by chapter 28.
+interrupted at any time and started again. After a change of one model, `--models NAME` trains that
+one anew; the tables hold all that was ever measured in the folder of results. Chapter 28 shows
+them.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from galtools.surveys import BANDS
 
 MODELS = ("residual", "swin", "srgan", "capsule", "diffusion")
 TASK, FIXED = "cross", 0  # the seed of all that stays the same
+MOST = 100  # trainings of a model
 
 
 def chapter(notebook: str, profile: str) -> dict:
@@ -43,7 +46,7 @@ def train(store: paths.Results, results: str, model: str, seed: int) -> None:
     study.run(results, store.profile, model, TASK, seed, settings, values.get("draws", 1))
 
 
-def measure(store: paths.Results, model: str, seed: int) -> Path:
+def measure(store: paths.Results, model: str, seed: int) -> None:
     """Measure a training on every test galaxy, as chapters 21 and 24 do, unless this is done."""
     values = chapter("24_redshift", store.profile)
     recipe = {name: values[name] for name in ("steps", "rate")}
@@ -61,7 +64,6 @@ def measure(store: paths.Results, model: str, seed: int) -> Path:
         inputs=[*sample.inputs, start, redshifts.tuned_file(store, TASK, model, FIXED, seed)],
         seed=seed,
     )
-    return path
 
 
 def galaxies(store, sample, model: str, start: Path, tuned: Ensemble) -> pd.DataFrame:
@@ -79,18 +81,18 @@ def galaxies(store, sample, model: str, start: Path, tuned: Ensemble) -> pd.Data
     return pd.DataFrame(found)
 
 
-def pairs(measured: dict[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
+def pairs(galaxy_tables: dict[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
     """Differences of every two models: a line per seed, as if there were no other training.
 
     Beside it `error`, that of the difference of the means over trainings by the choice of galaxies.
     """
-    models = list(dict.fromkeys(model for model, _ in measured))
+    models = list(dict.fromkeys(model for model, _ in galaxy_tables))
     lines = []
     for ((metric, band), column), (a, b) in product(
         trainings.MEANS.items(), combinations(models, 2)
     ):
         first, second = (
-            {k: one[column].to_numpy() for (name, k), one in measured.items() if name == model}
+            {k: one[column].to_numpy() for (name, k), one in galaxy_tables.items() if name == model}
             for model in (a, b)
         )
         error = trainings.galaxy_error(*(np.stack(list(x.values())) for x in (first, second)))
@@ -112,9 +114,19 @@ def recipe(store: paths.Results, model: str, seeds) -> dict:
     return first
 
 
-def keep(store: paths.Results, measured: dict[tuple[str, int], Path], out: Path) -> None:
+def measured(store: paths.Results) -> dict[tuple[str, int], Path]:
+    """Tables of all trainings that were measured in this folder, by model and seed."""
+    found = {
+        (model, seed): store.table(f"training_{model}_{seed}")
+        for model in MODELS
+        for seed in range(MOST)
+    }
+    return {key: path for key, path in found.items() if manifest.is_whole(path)}
+
+
+def keep(store: paths.Results, out: Path) -> None:
     """Write the tables and the manifest that says where they come from."""
-    galaxy_tables = {key: pd.read_csv(path) for key, path in measured.items()}
+    galaxy_tables = {key: pd.read_csv(path) for key, path in measured(store).items()}
     table = pd.concat(
         trainings.summarise(one).assign(model=model, seed=seed)
         for (model, seed), one in galaxy_tables.items()
@@ -124,8 +136,8 @@ def keep(store: paths.Results, measured: dict[tuple[str, int], Path], out: Path)
     for path, frame in written.items():
         with manifest.atomic(path) as new:
             frame.to_csv(new, index=False, float_format="%.6g")
-    seeds = {m: [k for name, k in measured if name == m] for m in dict.fromkeys(table.model)}
-    weights = {key: manifest.read(store.weights(TASK, *key)) for key in measured}
+    seeds = {m: [k for name, k in galaxy_tables if name == m] for m in dict.fromkeys(table.model)}
+    weights = {key: manifest.read(store.weights(TASK, *key)) for key in galaxy_tables}
     git = ["git", "-C", str(paths.ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     about = {
         "sha256": {path.name: manifest.sha256(path) for path in written},
@@ -154,13 +166,13 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     parser.add_argument("--out", type=Path, default=paths.REFERENCE, help="folder of the tables")
     args = parser.parse_args()
-    store, measured = paths.Results(args.results, args.profile), {}
+    store = paths.Results(args.results, args.profile)
     for seed in range(args.seeds):
         for model in args.models:
             train(store, args.results, model, seed)
-            measured[model, seed] = measure(store, model, seed)
+            measure(store, model, seed)
             print(f"{model}, seed {seed}: measured", flush=True)
-    keep(store, measured, args.out)
+    keep(store, args.out)
 
 
 if __name__ == "__main__":
