@@ -275,13 +275,22 @@ made = manifest.make(
 # after retraining: the source tells more than the translation, first with the best estimator of
 # the source that we have, then with one that was retrained like the others (the row
 # {glue:text}`z_floor`); the target tells more; the best translator, as half of the galaxies choose it,
-# tells the other half more than another one does; and a translation tells more than nothing. Within one survey the target is the source, and the best
-# estimator of the source can read translations as they are: there, the first comparison is made
-# without retraining.
+# tells the other half more than another one does; and a translation tells more than nothing. Within one
+# survey the target is the source, and the best estimator of the source can read translations as they
+# are: there, the first comparison is made without retraining.
 
 # %%
 judges = np.arange(len(z)) % 2 == 1  # every other galaxy; the others choose the best
 leader = max(models, key=lambda model: bits["retrained", model][~judges].mean())
+
+
+def lead(model):
+    """Bits that the leader tells more than a model, on galaxies that did not choose it."""
+    pair = (bits["retrained", row][judges] for row in (leader, model))
+    return intervals.difference(intervals.mean, *pair, n_boot, seed)
+
+
+# %%
 protocol = "retrained" if task == "cross" else "frozen"
 lines = []
 for model in models:
@@ -297,9 +306,7 @@ for model in models:
     if task == "cross":
         found["knows less than the target"] = gain("truth", model)
     if model != leader:
-        pair = (bits["retrained", row][judges] for row in (leader, model))
-        less = intervals.difference(intervals.mean, *pair, n_boot, seed)
-        found[f"knows less than {plots.MODEL_NAME.get(leader, leader)}"] = less
+        found[f"knows less than {plots.MODEL_NAME.get(leader, leader)}"] = lead(model)
     lines += [panels.compare(text, model, estimate) for text, estimate in found.items()]
 name = "verdicts_redshift" if task == "cross" else f"verdicts_redshift_{task}"
 panels.keep(panels.verdicts(lines), store.table(name), sample.inputs)
