@@ -207,9 +207,9 @@ plt.show()
 
 
 # %%
-def gain(first, second, protocol="retrained"):
-    """Mean difference in bits of two rows on the same galaxies, with its interval."""
-    pair = (bits[protocol, row] for row in (first, second))
+def gain(first, second, some=slice(None)):
+    """Mean difference in bits of two rows on the same galaxies, retrained, with its interval."""
+    pair = (bits["retrained", row][some] for row in (first, second))
     return intervals.difference(intervals.mean, *pair, n_boot, seed)
 
 
@@ -283,13 +283,6 @@ made = manifest.make(
 judges = np.arange(len(z)) % 2 == 1  # every other galaxy; the others choose the best
 leader = max(models, key=lambda model: bits["retrained", model][~judges].mean())
 
-
-def lead(model):
-    """Bits that the leader tells more than a model, on galaxies that did not choose it."""
-    pair = (bits["retrained", row][judges] for row in (leader, model))
-    return intervals.difference(intervals.mean, *pair, n_boot, seed)
-
-
 # %%
 protocol = "retrained" if task == "cross" else "frozen"
 lines = []
@@ -306,7 +299,7 @@ for model in models:
     if task == "cross":
         found["knows less than the target"] = gain("truth", model)
     if model != leader:
-        found[f"knows less than {plots.MODEL_NAME.get(leader, leader)}"] = lead(model)
+        found[f"knows less than {plots.MODEL_NAME.get(leader, leader)}"] = gain(leader, model, judges)
     lines += [panels.compare(text, model, estimate) for text, estimate in found.items()]
 name = "verdicts_redshift" if task == "cross" else f"verdicts_redshift_{task}"
 panels.keep(panels.verdicts(lines), store.table(name), sample.inputs)
