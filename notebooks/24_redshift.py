@@ -299,7 +299,8 @@ for model in models:
     if task == "cross":
         found["knows less than the target"] = gain("truth", model)
     if model != leader:
-        found[f"knows less than {plots.MODEL_NAME.get(leader, leader)}"] = gain(leader, model, judges)
+        name = f"knows less than {plots.MODEL_NAME.get(leader, leader)}"
+        found[name] = gain(leader, model, judges)
     lines += [panels.compare(text, model, estimate) for text, estimate in found.items()]
 name = "verdicts_redshift" if task == "cross" else f"verdicts_redshift_{task}"
 panels.keep(panels.verdicts(lines), store.table(name), sample.inputs)
