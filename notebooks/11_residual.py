@@ -75,9 +75,10 @@ plt.show()
 #
 # $$ h_{k+1} = h_k + \mathrm{conv}\big(\mathrm{GELU}(\mathrm{conv}(h_k))\big), $$
 #
-# with GELU a smooth switch that lets positive numbers through and holds back negative ones. The pixels are first *packed*: each $2 \times 2$ block becomes four channels of an image half the
-# size. Nothing is lost, every convolution costs a quarter, and a $3 \times 3$ kernel spans six
-# pixels, which is more than the seeing. This is the whole network:
+# with GELU a smooth switch that lets positive numbers through and holds back negative ones. The pixels
+# are first *packed*: each $2 \times 2$ block becomes four channels of an image half the size. Nothing is
+# lost, every convolution costs a quarter, and a $3 \times 3$ kernel spans six pixels, which is more than
+# the seeing. This is the whole network:
 #
 # ```python
 # def network(self, x):

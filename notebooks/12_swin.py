@@ -78,7 +78,8 @@ plt.show()
 # $$ \mathrm{attention}(q, k, v) = \mathrm{softmax}\!\left(\frac{q k^\top}{\sqrt d} + B\right) v $$
 #
 # Each pixel asks a question $q$, offers a key $k$ and holds a value $v$, vectors of $d$ numbers that are
-# linear in what it knows. $B$ depends only on the offset between two pixels: the same neighbour counts alike everywhere.
+# linear in what it knows. $B$ depends only on the offset between two pixels: the same neighbour counts
+# alike everywhere.
 #
 # ```python
 # q, k, v = (rearrange(say(windows), "n w p (h d) -> (n w h) p d") for say in (self.q, self.k, self.v))
