@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from galtools import redshift, simulate
+from galtools import simulate
 from galtools.errors import GaltoolsError
 from galtools.mapping import library, looks, nature
 from galtools.redshift import Ensemble, RedshiftNetwork
 from galtools.simulate import noise, sample
+from galtools.stretch import Stretch
 from galtools.surveys import CFHTLS, SDSS
 
 SURVEYS = (SDSS, CFHTLS.on_grid_of(SDSS))
@@ -26,7 +27,7 @@ def ensembles():
     networks = [RedshiftNetwork(hidden=16).eval() for _ in range(2)]
     for network, survey in zip(networks, SURVEYS, strict=True):
         network.measure.noise.copy_(torch.tensor(survey.sky_noise))
-        network.stretch = redshift.network.Stretch("sqrt", (0.1,) * 5, (1.0,) * 5)
+        network.stretch = Stretch("sqrt", (0.1,) * 5, (1.0,) * 5)
     return [Ensemble([network]) for network in networks]
 
 

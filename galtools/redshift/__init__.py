@@ -17,18 +17,17 @@ from galtools.redshift.density import (
     scores,
     tempered,
 )
+from galtools.redshift.ensembles import Ensemble, train_ensemble
 from galtools.redshift.groups import read_groups
 from galtools.redshift.measure import GROUPS, Measure
 from galtools.redshift.network import (
     TURNS,
-    Ensemble,
     RedshiftNetwork,
     Sample,
     blurred,
     log_densities,
     log_density,
     train,
-    train_ensemble,
     turn,
 )
 

@@ -4,12 +4,12 @@ import numpy as np
 
 from galtools.loop import Settings, best_device
 from galtools.redshift.density import ensemble, fit_temperature, tempered
+from galtools.redshift.ensembles import new_members
 from galtools.redshift.network import (
     RedshiftNetwork,
     answer,
     as_seen,
     check,
-    new_members,
     prepare,
     train_on_seen,
 )

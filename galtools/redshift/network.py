@@ -1,19 +1,18 @@
-"""The estimator: a network from an image to a density of redshift, and small ensembles of it."""
+"""The estimator: a network from an image to a density of redshift."""
 
-import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
-from galtools import checkpoint, loop
+from galtools import loop
 from galtools.errors import GaltoolsError
 from galtools.loop import Settings
 from galtools.models.common import Player
-from galtools.redshift.density import Grid, ensemble, fit_temperature, tempered
+from galtools.redshift.density import Grid
 from galtools.redshift.measure import GROUPS, Measure
-from galtools.stretch import Stretch, fit
+from galtools.stretch import fit
 from galtools.train import check_images
 
 TURNS = [(flip, turn) for flip in (False, True) for turn in range(4)]
@@ -181,10 +180,10 @@ def train(
 
     With `tune`, a trained network goes on learning from where it is.
     """
-    return _train_all([network], images, z, noise, [settings], extra, device, tune)[0]
+    return train_all([network], images, z, noise, [settings], extra, device, tune)[0]
 
 
-def _train_all(networks, images, z, noise, settings, extra=None, device=None, tune=False):
+def train_all(networks, images, z, noise, settings, extra=None, device=None, tune=False):
     """Train networks that measure alike, each with its own settings; every image is seen once."""
     device = torch.device(device or loop.best_device())
     for network in networks:
@@ -260,101 +259,3 @@ def answer(network, measured, picture, extra=None) -> np.ndarray:
 def log_density(network, images, extra=None) -> np.ndarray:
     """Logarithm of p(z), (n, bins), by one network."""
     return log_densities([network], images, extra)[0]
-
-
-@dataclass
-class Ensemble:
-    """Trained networks, their common temperature, and how they are kept in one file."""
-
-    networks: list
-    temperature: float = 1.0
-
-    @property
-    def grid(self) -> Grid:
-        """Bins of the densities."""
-        return self.networks[0].grid
-
-    def densities(self, images, extra=None) -> tuple[np.ndarray, np.ndarray]:
-        """Calibrated densities of the ensemble (n, bins) and of each network (m, n, bins)."""
-        each = log_densities(self.networks, images, extra)
-        apart = np.stack([tempered(log_p, self.temperature) for log_p in each])
-        return tempered(ensemble(each), self.temperature), apart
-
-    def predict(self, images, extra=None) -> np.ndarray:
-        """Calibrated densities (n, bins) of the ensemble."""
-        return self.densities(images, extra)[0]
-
-    def calibrate(self, images, z, extra=None) -> "Ensemble":
-        """Fit the temperature to galaxies that were not trained on."""
-        log_p = ensemble(log_densities(self.networks, images, extra))
-        self.temperature = fit_temperature(log_p, z, self.grid)
-        return self
-
-    def tuned(self, images, z, valid_images, valid_z, settings: Settings) -> "Ensemble":
-        """Copy of the ensemble that went on learning from other images, calibrated anew."""
-        return self.tuned_on_seen(self.see(images), z, valid_images, valid_z, settings)
-
-    def see(self, images) -> list[torch.Tensor]:
-        """Measured numbers and pictures of images, which take less memory than the images."""
-        check(self.networks[0], images)
-        device = loop.best_device()
-        return as_seen(self.networks[0].to(device), images, device)
-
-    def tuned_on_seen(self, seen, z, valid_images, valid_z, settings: Settings) -> "Ensemble":
-        """Like `tuned`, by what was seen in the images: it can be put together part by part."""
-        networks = copy.deepcopy(self.networks)
-        own = [_of_member(settings, k) for k in range(len(networks))]
-        train_on_seen(networks, seen, z, own, tune=True)
-        return Ensemble(networks).calibrate(valid_images, valid_z)
-
-    def save(self, path) -> None:
-        """Write the networks and their temperature to one file."""
-        first = self.networks[0]
-        about = {
-            "recipe": first.recipe,
-            "grid": [first.grid.bins, first.grid.z_max],
-            "temperature": self.temperature,
-            "stretches": [vars(network.stretch) for network in self.networks],
-        }
-        tensors = {
-            f"{k}/{name}": value
-            for k, network in enumerate(self.networks)
-            for name, value in network.state_dict().items()
-        }
-        checkpoint.save(path, tensors, about)
-
-    @classmethod
-    def load(cls, path) -> "Ensemble":
-        """Read what `save` wrote, onto the GPU if there is one."""
-        tensors, about = checkpoint.load(path)
-        networks = []
-        for k, stretch in enumerate(about["stretches"]):
-            network = RedshiftNetwork(grid=Grid(*about["grid"]), **about["recipe"])
-            network.load_state_dict(checkpoint.select(tensors, str(k)))
-            network.stretch = Stretch.from_dict(stretch)
-            networks.append(network.to(loop.best_device()).eval())
-        return cls(networks, about["temperature"])
-
-
-def _of_member(settings: Settings, member: int) -> Settings:
-    """Give every network of an ensemble its own seed."""
-    return replace(settings, seed=settings.seed * 100 + member)
-
-
-def train_ensemble(
-    images, z, noise, valid_images, valid_z, settings: Settings, members: int = 2, **recipe
-) -> Ensemble:
-    """Train networks that differ in their seed, and calibrate them on the validation galaxies."""
-    networks, own = new_members(images.shape[1], settings, members, **recipe)
-    _train_all(networks, images, z, noise, own)
-    return Ensemble(networks).calibrate(valid_images, valid_z)
-
-
-def new_members(bands: int, settings: Settings, members: int, **recipe):
-    """Make networks that differ in their seed, and the settings of each."""
-    networks, own = [], [_of_member(settings, member) for member in range(members)]
-    for each in own:
-        with torch.random.fork_rng():
-            torch.manual_seed(each.seed)
-            networks.append(RedshiftNetwork(bands, **recipe))
-    return networks, own
