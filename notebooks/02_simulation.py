@@ -315,7 +315,7 @@ glue("noise_high", float(noises["ratio"].max()), display=False)
 noises.style.format("{:.4f}")
 
 # %% [markdown]
-# The simulated sky noise is between {glue:text}`noise_low:.2f` and {glue:text}`noise_high:.2f`
+# The simulated sky noise (in nanomaggies per pixel) is between {glue:text}`noise_low:.2f` and {glue:text}`noise_high:.2f`
 # times the one measured on real images (of one CFHTLS field, where fields differ).
 #
 # ## Beside the real thing

@@ -73,8 +73,8 @@ for name, written in published.items():
 # %% [markdown]
 # `read_plane` tells the kind of a file from its header, converts the unit, reads the coordinates,
 # and marks saturated pixels and those without data. What a header claims is compared with what the
-# pixels say: the sky noise below is measured, and stands beside the survey's usual value. It comes
-# out a little high, as it must where galaxies cover much of a small field.
+# pixels say: the sky noise below, in nanomaggies per pixel, is measured, and stands beside the
+# survey's usual value. It comes out a little high, as it must where galaxies cover much of a small field.
 
 # %%
 planes = {name: [read_plane(path) for path in published[name]] for name in SURVEYS}

@@ -170,6 +170,7 @@ plt.show()
 # %% tags=["hide-input"]
 meanings = {
     f"{name}_scatter": f"scatter of {panels.NAMES.get(name, name.replace('_', ' '))}"
+    + " (arcsec)" * name.endswith("radius")
     for name in names
 }
 meanings |= {
