@@ -61,11 +61,10 @@ def translations(store: paths.Results, seed: int = 0) -> Path:
 
 def translated(weights: Path, file: Path, count: int):
     """Translate the first galaxies of a file; yield a few at a time."""
-    network = train.load_weights(weights)
-    last = min(count, len(files.read_column(file, "redshift")))
+    network, source = train.load_weights(weights), files.open_images(file, "source")
+    last = min(count, len(source))
     for first in range(0, last, FEW):
-        some = slice(first, min(first + FEW, last))
-        yield translate(network, data.load(file, some).source)
+        yield translate(network, source[first : min(first + FEW, last)])
 
 
 def tuned(store, seed: int, weights: Path, numbers, check: int, settings: Settings) -> dict:

@@ -12,7 +12,7 @@ import numpy as np
 from galtools import data, manifest, models, paths, translate
 from galtools.errors import GaltoolsError
 from galtools.fidelity import peaks, pixels
-from galtools.fidelity.files import read_column
+from galtools.fidelity.files import open_images, read_column
 from galtools.mapping import directions, looks
 from galtools.surveys import BANDS
 
@@ -151,13 +151,10 @@ def of_looks(path, weights, files) -> np.ndarray:
 
 def seen(pairs_file, rows=slice(None)) -> tuple[np.ndarray, np.ndarray]:
     """Measures (n, 12) of the true target images of a file, and the redshifts (n,)."""
-    scale = data.side(pairs_file, "target").pixel_scale
-
-    def ask(_, images, __):
-        return {"measures": measure(images, scale)}
-
-    found = directions.along(lambda pairs: {"target": pairs.target}, ask, pairs_file, rows=rows)
-    return found["target", "measures"], read_column(pairs_file, "redshift")[rows]
+    scale, images = data.side(pairs_file, "target").pixel_scale, open_images(pairs_file, "target")
+    first, last, _ = rows.indices(len(images))
+    parts = [measure(images[k : min(k + PART, last)], scale) for k in range(first, last, PART)]
+    return np.concatenate(parts), read_column(pairs_file, "redshift")[rows]
 
 
 class Reader:
