@@ -22,15 +22,15 @@ NAMES = {
 COLOURS = tuple(f"{a}-{b}" for a, b in pairwise(BANDS))
 
 
-def metric_panels(table, metrics, rows, bands=BANDS, columns=2, height=2.5, perfect=None):
+def metric_panels(table, metrics, rows, bands=BANDS, perfect=None):
     """Draw one panel per metric: value and 95 % interval of every row in every band.
 
     `table` is tidy with a column "row"; `metrics` maps names to axis labels; `perfect` maps names
     to the value of a faultless copy, drawn as a line.
     """
-    lines = -(-len(metrics) // columns)
-    size = (plots.WIDTH, height * lines + 0.6)
-    fig, axes = plt.subplots(lines, columns, figsize=size, squeeze=False)
+    lines = -(-len(metrics) // 2)
+    size = (plots.WIDTH, 2.5 * lines + 0.6)
+    fig, axes = plt.subplots(lines, 2, figsize=size, squeeze=False)
     shifts = np.linspace(-0.28, 0.28, len(rows)) if len(rows) > 1 else [0.0]
     for ax, (metric, label) in zip(axes.flat, metrics.items(), strict=False):
         found = table[table.metric == metric].set_index(["row", "band"])
