@@ -22,8 +22,8 @@
 # **Prerequisites:** the chapter on [the two surveys](01_two_surveys.py). About 20 minutes.
 #
 # No survey data come with this book. The chapter therefore publishes a small survey of its own:
-# simulated galaxies, written to disk as FITS files in the formats of SDSS and CFHTLS. The code that
-# reads them is the code that reads real files, and since we know what was written, we can check
+# simulated galaxies, written to disk in the formats of SDSS and CFHTLS, both of them FITS, astronomy's
+# file of images with a header that describes them. The code that reads them is the code that reads real files, and since we know what was written, we can check
 # every step against the truth.
 
 # %% tags=["hide-input", "remove-stderr"]
@@ -374,7 +374,7 @@ plt.show()
 # data.save(found.pairs, "real.h5", source=found.source, target=found.target)
 # ```
 #
-# HiPS images have been resampled at least once. Use them to look, not to measure. These commands
+# HiPS are maps of the sky in tiles, made for browsing; their images have been resampled at least once. Use them to look, not to measure. These commands
 # have been tested against a server on one machine that breaks, truncates and lies; which archive
 # addresses answer today, only the network can tell.
 #

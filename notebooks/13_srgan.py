@@ -12,8 +12,8 @@
 # the survey they claim to come from?
 #
 # The networks so far give the middle of all possible answers, which is smoother than any of them. A
-# critic that has seen true images notices this at once. In the SRGAN {cite}`ledig2017` the two
-# play against each other.
+# critic that has seen true images notices this at once. In the SRGAN {cite}`ledig2017`, a *generative
+# adversarial network* once made for *super-resolution*, the two play against each other.
 #
 # **What you will learn**
 #
