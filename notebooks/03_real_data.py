@@ -374,9 +374,9 @@ plt.show()
 # data.save(found.pairs, "real.h5", source=found.source, target=found.target)
 # ```
 #
-# HiPS are maps of the sky in tiles, made for browsing; their images have been resampled at least once. Use them to look, not to measure. These commands
-# have been tested against a server on one machine that breaks, truncates and lies; which archive
-# addresses answer today, only the network can tell.
+# HiPS are maps of the sky in tiles, made for browsing; their images have been resampled at least once.
+# Use them to look, not to measure. These commands have been tested against a server on one machine that
+# breaks, truncates and lies; which archive addresses answer today, only the network can tell.
 #
 # ## What we found
 #

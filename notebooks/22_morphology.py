@@ -139,8 +139,8 @@ plt.show()
 # galaxies, and the share of **catastrophic** errors, larger than the spread of the whole
 # population: there, guessing the typical galaxy would have done as well. As distributions: the
 # **Wasserstein** distance, how far the galaxies would have to be moved on average to turn one
-# distribution into the other, in units of that spread, and the **KS** distance, the largest
-# difference between the shares of galaxies below any one value. Intervals come from resampling the
+# distribution into the other, in units of that spread, and the **KS** distance (Kolmogorov and
+# Smirnov), the largest difference between the shares of galaxies below any one value. Intervals come from resampling the
 # galaxies, of both images together; those of shares are Wilson's, since resampling would be certain
 # of a failure that none of a hundred galaxies shows.
 
