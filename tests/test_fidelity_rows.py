@@ -6,8 +6,9 @@ from astropy.table import Table
 
 from galtools import data, paths, translate
 from galtools.errors import GaltoolsError
-from galtools.fidelity import rows
+from galtools.fidelity import redshifts, rows
 from galtools.pairs import Pairs
+from galtools.surveys import CFHTLS, SDSS
 
 
 @pytest.fixture
@@ -36,6 +37,26 @@ def test_rows_of_both_tasks(folder):
     np.testing.assert_array_equal(cross.images["again"], again.target)
     assert np.allclose(cross.sigma, 0.2) and np.allclose(intra.sigma, 0.1)
     assert cross.psf_fwhm["swin"][0, 2] < cross.psf_fwhm["resample"][0, 2]
+
+
+def gaussian(survey):
+    """A round galaxy of 100 nanomaggies and a scatter of 1.5 arcsec on the pixels of a survey."""
+    place = (np.arange(survey.stamp) - (survey.stamp - 1) / 2) * survey.pixel_scale
+    one = np.exp(-(place**2) / 2 / 1.5**2) * survey.pixel_scale / np.sqrt(2 * np.pi) / 1.5
+    return np.float32(100 * np.outer(one, one)) * np.ones((3, 5, 1, 1), np.float32)
+
+
+def test_the_floor_on_finer_pixels_is_the_same_sky(tmp_path):
+    store = paths.Results(str(tmp_path), "tiny")
+    noise, catalogue = np.full((3, 2, 5), 1e-4, np.float32), Table({"k": range(3)})
+    pairs = Pairs(gaussian(SDSS), gaussian(CFHTLS), np.full(3, 0.1), catalogue, noise)
+    for split in ("test", "again"):
+        data.save(pairs, store.data(split))
+    found = rows.load(store, "cross", []).images
+    atol = 0.004 * pairs.target.max()
+    np.testing.assert_allclose(found["resample"], found["truth"], rtol=0, atol=atol)
+    again = redshifts.rendered("resample", pairs, None)
+    np.testing.assert_allclose(found["resample"], again, rtol=0, atol=1e-4)
 
 
 def test_the_first_galaxies_alone(folder):
