@@ -307,7 +307,8 @@ plt.show()
 
 # %%
 claims = {"CFHTLS images can tell more than SDSS images": ("CFHTLS", "SDSS")}
-claims["… if all parts of a galaxy are told apart"] = ("CFHTLS, parts", "SDSS, parts")
+APART = "CFHTLS images can tell more if all parts of a galaxy are told apart"
+claims[APART] = ("CFHTLS, parts", "SDSS, parts")
 claims["the reader falls short of the limit of SDSS"] = ("SDSS", "resample")
 claims["the reader falls short of the limit of CFHTLS"] = ("CFHTLS", "truth")
 for model in models:
@@ -360,8 +361,8 @@ most = intervals.estimate(intervals.mean, most, n_boot, seed)
 glue("limit_nature_most", str(most), display=False)
 words = seeds_agree.voices(everything)
 glue("limit_deeper", words["CFHTLS images can tell more than SDSS images"], display=False)
-glue("limit_apart", words["… if all parts of a galaxy are told apart"], display=False)
-for key, sentences in seeds_agree.listed(judged).items():
+glue("limit_apart", words[APART], display=False)
+for key, sentences in seeds_agree.listed(everything).items():
     glue(f"limit_{key}", sentences, display=False)
 
 # %% [markdown]
