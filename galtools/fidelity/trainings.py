@@ -111,20 +111,18 @@ def galaxy_error(first, second) -> float:
 def gap(first, second, error: float = 0.0) -> Estimate:
     """Difference of the means of two models over their trainings, with Student's interval.
 
-    `error` adds the choice of galaxies (`galaxy_error`), known so well that it takes no freedom.
-    With one training of a model there is no interval.
+    `error` adds the choice of galaxies (`galaxy_error`). The degrees of freedom stay those of the
+    trainings, so that what is not known over trainings is not known over more: the interval of
+    both is a little too wide. With one training of a model there is none.
     """
     groups = [np.asarray(values, float) for values in (first, second)]
     value, n = float(groups[0].mean() - groups[1].mean()), sum(map(len, groups))
     if min(map(len, groups)) < 2:
         return Estimate(value, np.nan, np.nan, n)
     parts = np.array([group.var(ddof=1) / len(group) for group in groups])
-    variance = parts.sum() + error**2
-    if variance == 0:
-        return Estimate(value, value, value, n)
     unsure = sum(part**2 / (len(g) - 1) for part, g in zip(parts, groups, strict=True))
-    freedom = variance**2 / unsure if unsure else np.inf
-    reach = float(t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))
+    freedom = parts.sum() ** 2 / unsure if unsure else np.inf
+    reach = float(t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(parts.sum() + error**2))
     return Estimate(value, value - reach, value + reach, n)
 
 
