@@ -18,6 +18,7 @@ from galtools.fidelity import morphology
 from galtools.loop import Settings
 from galtools.pairs import Pairs
 from galtools.shards import Shard
+from galtools.surveys import CFHTLS
 
 SIZES = (7, 4, 9)
 
@@ -95,6 +96,25 @@ def test_measures_of_shards_are_those_of_the_whole_and_are_made_once(survey, tmp
     again = {path.name for path in tmp_path.iterdir() if path.stat().st_mtime_ns != made[path]}
     assert again == {"1of3.h5", "1of3.h5.manifest.json"}  # the table's input came back the same
     assert manifest.is_whole(tmp_path / "1of3.h5")
+
+
+def test_shapes_of_a_shard_carry_the_numbers_of_its_galaxies(tmp_path):
+    whole, images, table = blobs(n=4, size=40), tmp_path / "1of2.h5", tmp_path / "1of2.csv"
+    data.save(whole, tmp_path / "pairs.h5")
+    translate.save_translations(images, 10 * whole.target[2:])
+    shard = Shard((tmp_path / "pairs.h5",), 1, 2)
+    with shards.workers():
+        shards.shapes(table, shard, images, most=1)
+    found = pd.read_csv(table)
+    assert found.galaxy.tolist() == [2]
+    r = 10 * whole.target[2:3, 2]
+    growth = data.side(tmp_path / "pairs.h5", "target").pixel_scale / CFHTLS.pixel_scale
+    alone = morphology.measure(
+        {"row": r}, r, [growth * CFHTLS.sky_noise[2]], {"row": [CFHTLS.psf_fwhm[2]]},
+        CFHTLS.pixel_scale * growth, progress=False,
+    )  # fmt: skip
+    np.testing.assert_allclose(found.half_light_radius, alone.half_light_radius, rtol=1e-6)
+    assert found.half_light_radius.iloc[0] > 0
 
 
 def test_wrong_shards_are_refused(survey):
