@@ -249,6 +249,26 @@ def test_a_wrong_grid_is_refused(tmp_path, text, message):
     assert message in str(caught.value)
 
 
+def test_a_misspelt_run_is_one_line(tmp_path, monkeypatch):
+    import run_notebook
+
+    command = ["run_notebook.py", "11_residul", "--profile", "tiny", "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(GaltoolsError, match="no run '11_residul': choose one of 01_two_surveys"):
+        run_notebook.main()
+
+
+def test_what_stopped_snakemake_is_said(tmp_path):
+    import run_grid
+
+    log = tmp_path / "snakemake.log"
+    log.write_text("Using profile slurm.\nError: no profile.yaml found.\nmore\n")
+    assert run_grid.complaint(log).splitlines() == [
+        "Error: no profile.yaml found.",
+        f"Snakemake ended with an error; its whole log: {log}",
+    ]
+
+
 @pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "a/../../b"])
 def test_no_manifest_leads_out_of_its_folder(tmp_path, name):
     with pytest.raises(GaltoolsError, match="outside of it"):
