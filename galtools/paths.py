@@ -99,8 +99,8 @@ def need(path: Path, notebook: str) -> Path:
     """Return `path` if it is there; else say which notebook makes it."""
     if not Path(path).exists():
         raise GaltoolsError(
-            f"{path} is missing: run notebooks/{notebook}.py with the same profile and results "
-            "folder first, or `make book`"
+            f"{path} is missing: run notebooks/{notebook}.py first, with the same profile, results "
+            "folder, task and seed (those that it has), or `make book`"
         )
     return Path(path)
 

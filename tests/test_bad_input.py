@@ -1,5 +1,6 @@
 """Whatever the disk does: a one-line error that says what to do, and nothing half-written."""
 
+import json
 import os
 import subprocess
 import sys
@@ -207,7 +208,7 @@ paths.need(where.data("test"), "01_two_surveys")
 
 @pytest.mark.notebook
 def test_missing_upstream_artefact_is_one_line_in_a_notebook(tmp_path):
-    """The line of the cell and the message, without the inner workings of galtools."""
+    """On the command line; in the notebook with the cell's line, and no inner workings."""
     (tmp_path / "later.py").write_text(NOTEBOOK)
     command = [Path(sys.executable).with_name("papermill"), "later.py", "out.ipynb"]
     run = subprocess.run(
@@ -218,11 +219,14 @@ def test_missing_upstream_artefact_is_one_line_in_a_notebook(tmp_path):
         stdin=subprocess.DEVNULL,
     )
     assert run.returncode == 1
-    shown = run.stderr.split('Exception encountered at "In [3]":')[1].strip().splitlines()
-    assert shown == [
-        '----> 4 paths.need(where.data("test"), "01_two_surveys")',
-        "",
-        f"GaltoolsError: {tmp_path}/my results/tiny/data/test.h5 is missing: run notebooks/"
-        "01_two_surveys.py with the same profile and results folder first, or `make book`",
-    ]
+    message = (
+        f"{tmp_path}/my results/tiny/data/test.h5 is missing: run notebooks/01_two_surveys.py "
+        "first, with the same profile, results folder, task and seed (those that it has), or "
+        "`make book`"
+    )
+    assert run.stderr.splitlines()[-1] == f"Error: {message} (cell 3, see out.ipynb)"
+    cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
+    (error,) = (o for c in cells for o in c.get("outputs", ()) if o["output_type"] == "error")
+    line = '----> 4 paths.need(where.data("test"), "01_two_surveys")'
+    assert error["traceback"] == [line, "", f"GaltoolsError: {message}"]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["later.py", "out.ipynb"]
