@@ -6,7 +6,6 @@ import numpy as np
 from galtools import plots
 from galtools.redshift import Grid
 
-SYMBOLS = "os^v"  # one per seed
 SURVEYS = {"source": "SDSS", "target": "CFHTLS"}
 PARTS = {  # of the loss: label and colour
     "nature": ("nature: the source never saw it", "#888888"),
@@ -51,7 +50,7 @@ def learning(curves, limits):
         colour, limit = plots.SURVEY_COLOUR[name], limits[name]
         for (size, k), e in found.items():
             x = size * 1.12 ** (k - 0.5)
-            ax.errorbar(x, e.value, yerr=_error(e), fmt=SYMBOLS[k % 4], color=colour)
+            ax.errorbar(x, e.value, yerr=_error(e), fmt=plots.SEED_MARKER[k % 4], color=colour)
         ax.axhline(limit.value, color="black", linestyle="--", linewidth=1.2)
         ax.axhspan(limit.low, limit.high, color="0.9", zorder=0)
         ax.set(xscale="log", xlabel="galaxies learnt from", title=f"{name} (n = {limit.n})")
@@ -69,7 +68,7 @@ def split(table):
             of = table[(table.part == part) & (table.seed == k)].set_index("row").loc[models]
             y = np.arange(len(models)) + 0.24 * (number - 1) + 0.1 * (k - 0.5)
             error = [of.value - of.low, of.high - of.value]
-            style = {"color": colour, "fmt": SYMBOLS[k % 4], "ms": 5, "capsize": 0}
+            style = {"color": colour, "fmt": plots.SEED_MARKER[k % 4], "ms": 5, "capsize": 0}
             ax.errorbar(of.value, y, xerr=error, label=None if k else label, **style)
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
     names = [plots.MODEL_NAME.get(model, model) for model in models]

@@ -276,7 +276,8 @@ def seed_strips(estimates, colours, xlabel):
     fig, ax = plt.subplots(figsize=(plots.WIDTH, 0.45 * len(ways) + 1))
     for (way, k), e in estimates.items():
         y = ways.index(way) + 0.24 * (seeds.index(k) - (len(seeds) - 1) / 2)
-        style = {"marker": "os^v"[seeds.index(k) % 4], "color": colours.get(way, "#0072B2")}
+        marker = plots.SEED_MARKER[seeds.index(k) % 4]
+        style = {"marker": marker, "color": colours.get(way, "#0072B2")}
         ax.errorbar(e.value, y, xerr=[[e.value - e.low], [e.high - e.value]], **style)
     ax.set(yticks=range(len(ways)), yticklabels=ways, xlabel=xlabel)
     ax.invert_yaxis()

@@ -58,6 +58,7 @@ MODEL_MARKER = {
     "source": "X",
     "again": "h",
 }
+SEED_MARKER = "os^v"  # of the first, second, ... seed where several are drawn
 # Dark violet to orange in the order of the wavelengths, and of lightness for every eye.
 BAND_COLOUR = {
     band: mpl.colors.to_hex(mpl.colormaps["plasma"](x))

@@ -6,7 +6,6 @@ import numpy as np
 from galtools import plots
 from galtools.mapping import nature
 
-SYMBOLS = "os^v"  # one per seed
 SMALLEST = 5e-5  # share of the variance that is still drawn
 COLOUR = {"posterior": "#000000", "equal fluxes": "#009E73", "latent space": "#D55E00"}
 KINDS = {  # of shares: (part, way) to label and colour
@@ -32,7 +31,7 @@ def shares(table, quantities):
             drawn = (of.value > SMALLEST).to_numpy()
             of, y = of[drawn], y[drawn]
             error = _bars(of.value, of.low.clip(lower=SMALLEST / 10), of.high)
-            style = {"color": colour, "fmt": SYMBOLS[j % 4], "ms": 4.5, "capsize": 0}
+            style = {"color": colour, "fmt": plots.SEED_MARKER[j % 4], "ms": 4.5, "capsize": 0}
             ax.errorbar(of.value, y, xerr=error, label=None if j else label, **style)
     ax.set(xscale="log", xlim=(SMALLEST / 2, 1.5), yticks=range(len(quantities)))
     ax.set_yticklabels([name.replace(", g", ",\ng") for name in quantities])
@@ -52,7 +51,7 @@ def ladder(sizes, alike, names, least: float, ylabel: str):
     places = {scatter: number for number, scatter in enumerate(names)}
     for (scatter, k), found in sizes.items():
         low, middle, high = np.percentile(found, [10, 50, 90]).clip(1)
-        style = {"fmt": SYMBOLS[k % 4], "ms": 5, "color": "black"}
+        style = {"fmt": plots.SEED_MARKER[k % 4], "ms": 5, "color": "black"}
         top.errorbar(
             places[scatter] + 0.1 * k, middle, yerr=_bars(middle, low, high)[:, None], **style
         )
@@ -61,7 +60,7 @@ def ladder(sizes, alike, names, least: float, ylabel: str):
     labelled = set()
     for (way, scatter, k), e in alike.items():
         x = places[scatter] + 0.24 * (nature.WAYS.index(way) - 1) + 0.1 * k
-        style = {"fmt": SYMBOLS[k % 4], "ms": 5, "color": COLOUR[way]}
+        style = {"fmt": plots.SEED_MARKER[k % 4], "ms": 5, "color": COLOUR[way]}
         label = None if way in labelled or k else way
         labelled.add(way)
         ax.errorbar(x, e.value, yerr=_bars(e.value, e.low, e.high)[:, None], label=label, **style)
