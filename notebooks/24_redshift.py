@@ -152,8 +152,8 @@ pd.DataFrame(cells, index=index, columns=list(columns.values()))
 # too: the table below gives the scatter over the networks of an ensemble, the median over rows.
 # Neither holds the scatter of the *translators*: each was trained once, and the same network from
 # another seed may lose more or less than its interval over galaxies tells. So an order of rows on
-# this page is one of trained networks, not of kinds of models; runs of all these notebooks with
-# another `seed` tell them apart.
+# this page is one of trained networks, not of kinds of models; [several
+# trainings of each](28_trainings.py) tell which orders hold.
 
 # %% tags=["hide-input"]
 spread = table[table.metric.isin(["bits", "sigma_mad"])]

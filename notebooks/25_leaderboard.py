@@ -102,7 +102,8 @@ plt.show()
 
 # %% [markdown]
 # Where two intervals overlap widely the order means nothing. And where they do not, it is one of these
-# trained networks: each was trained once, and no interval here holds what another seed would change.
+# trained networks: each was trained once, and no interval here holds what another seed
+# would change: [several trainings of each](28_trainings.py) do.
 # The same as a table:
 
 # %% tags=["hide-input"]

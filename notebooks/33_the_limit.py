@@ -302,8 +302,8 @@ plt.show()
 # learner and what it learnt from, and in the network that reads. They do not differ in three things.
 # The galaxies are the same: what others would say is in the intervals. The local posterior and the
 # bound are formulas, so that a statement on them alone is made once. And every translator was trained
-# once: that another training of it loses as much is not tested here, but by running the notebook with
-# another `seed`, after its translators.
+# once: that another training of it loses as much is not tested here, but in
+# [a chapter of its own](28_trainings.py).
 
 # %%
 claims = {"CFHTLS images can tell more than SDSS images": ("CFHTLS", "SDSS")}

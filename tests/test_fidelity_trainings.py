@@ -191,3 +191,15 @@ def test_a_kept_table_belongs_to_what_its_chapter_follows_from(tmp_path, monkeyp
     (tmp_path / "25_leaderboard_of_old.csv").write_text("2")
     assert first["kept"].keys() == {"25_leaderboard_of_old.csv"}
     assert pipeline.Run("a", **run).code != first
+
+
+def test_the_kept_tables_are_whole_and_belong_together():
+    table, pairs = trainings.read(), trainings.read(trainings.PAIRS)
+    seeds = manifest.read(trainings.TABLE)["seeds"]
+    assert table.groupby("model").seed.unique().map(list).to_dict() == seeds
+    assert set(pairs["first"]) | set(pairs["second"]) == set(seeds)
+    mean = table.set_index(["metric", "band", "model", "seed"]).value
+    for one in pairs.itertuples():
+        where = (one.metric, one.band)
+        apart = mean[*where, one.first, one.seed] - mean[*where, one.second, one.seed]
+        assert one.value == pytest.approx(apart, abs=2e-4)  # kept to six digits
