@@ -313,8 +313,11 @@ glue("draws_second", n_second, display=False)
 glue("draws_sure", replied.count("too narrow"), display=False)
 glue("draws_unsure", replied.count("too wide"), display=False)
 glue("draws_all", len(replied), display=False)
-for key, claims in seeds_agree.listed(judged).items():
-    glue(f"draws_{key}", claims, display=False)
+said = seeds_agree.voices(judged)
+lists_of = seeds_agree.listed(judged)
+for key in ("fails", "open"):
+    glue(f"draws_{key}", lists_of[key], display=False)
+glue("draws_said", f"{list(said.values()).count('holds')} of {len(said)}", display=False)
 glue("draws_joint", "; ".join(f"{name}: {said}" for name, said in joint.items()), display=False)
 
 # %% [markdown]
@@ -337,7 +340,7 @@ glue("draws_joint", "; ".join(f"{name}: {said}" for name, said in joint.items())
 # error, it takes {glue:text}`draws_enough_total` draws for the total light in $r$,
 # {glue:text}`draws_enough_peak` for the peak and {glue:text}`draws_enough_z` for the redshift (seed 0).
 #
-# Of score and redshift, for both seeds, it *holds* that: {glue:text}`draws_holds`. It does *not* hold that:
+# Of the statements on score and redshift, {glue:text}`draws_said` *hold* for both seeds. These do *not*:
 # {glue:text}`draws_fails`. *Too small to tell*: {glue:text}`draws_open`.
 #
 # **Exercise.** Widen or narrow the draws of one quantity about their mean until its ranks are flat.
