@@ -29,10 +29,10 @@ class AdamW:
 
     def _state_of(self, number: int) -> dict[str, torch.Tensor]:
         if number not in self.state:
-            means = {
-                m: torch.zeros_like(self.parameters[number]) for m in ("exp_avg", "exp_avg_sq")
-            }
-            self.state[number] = {"step": torch.tensor(0.0), **means}
+            parameter = self.parameters[number]
+            means = {m: torch.zeros_like(parameter) for m in ("exp_avg", "exp_avg_sq")}
+            place = parameter.device if self.fused else "cpu"  # where torch wants the counter
+            self.state[number] = {"step": torch.zeros((), device=place), **means}
         return self.state[number]
 
     @torch.no_grad()
