@@ -38,7 +38,7 @@ def solved(network, x, noise, plan) -> torch.Tensor:
     middle, _, _ = network.anchor(x)
     known = network.denoiser.read(network.context(x, middle))
     options = (network.cosines(noise), *plan, network.prediction)
-    return noising.solve(lambda z, t: network.denoiser(z, known, t.view(1)), *options)
+    return noising.solve(lambda z, t: network.denoiser(z, known, t), *options)
 
 
 @torch.no_grad()

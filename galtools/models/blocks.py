@@ -46,17 +46,25 @@ def tile_sums(images: torch.Tensor, side: int) -> torch.Tensor:
 
     What lies beyond the image is dark.
     """
-    (top, below), (left, right) = (_margins(length, side) for length in images.shape[-2:])
-    return side**2 * F.avg_pool2d(F.pad(images, (left, right, top, below)), side)
+    for axis in (-2, -1):
+        parts = images.split(_lengths(images.shape[axis], side), dim=axis)
+        images = torch.stack([part.sum(dim=axis) for part in parts], dim=axis)
+    return images
 
 
 def over_tiles(values: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
     """Give every pixel of an image (n, bands, height, width) the value of its tile."""
-    (top, _), (left, _) = (_margins(length, side) for length in (height, width))
-    pixels = F.interpolate(values, scale_factor=side, mode="nearest")
-    return pixels[..., top : top + height, left : left + width]
+    for axis, length in ((-2, height), (-1, width)):
+        lengths = torch.tensor(_lengths(length, side), device=values.device)
+        values = values.repeat_interleave(lengths, dim=axis, output_size=length)
+    return values
 
 
-def _margins(length: int, side: int) -> tuple[int, int]:
-    spare = (-(-length // side) | 1) * side - length
-    return spare // 2, spare - spare // 2
+def _lengths(length: int, side: int) -> list[int]:
+    """Pixels of each tile along an axis: whole ones around the middle, what is left at the ends."""
+    if length <= side:
+        return [length]
+    whole = 2 * ((length - side) // (2 * side)) + 1
+    spare = length - whole * side
+    ends = [spare - spare // 2, spare // 2] if spare else []
+    return [*ends[:1], *[side] * whole, *ends[1:]]

@@ -12,7 +12,6 @@ nothing yet draws.
 """
 
 import math
-from copy import deepcopy
 from functools import cache
 
 import torch
@@ -21,14 +20,11 @@ from galtools.errors import GaltoolsError
 
 STEPS_OF_TIME = 1000
 SAMPLERS = ("ddim", "dpm++", "unipc")
-PREDICTIONS = {
-    "eps": "epsilon",
-    "v": "v_prediction",
-    "x0": "sample",
-    "flow": "flow_prediction",
-}  # our names and those of diffusers
+PREDICTIONS = ("eps", "v", "x0", "flow")
 WEIGHTINGS = ("plain", "min_snr")
 LOUDEST = 5.0  # signal to noise (power) above which `min_snr` counts an error of z no more
+NOTHING = 1e-6  # share of an earlier prediction below which a step does without it
+REMEMBERED = 3  # earlier predictions that the step of any sampler may use
 
 
 def refuse_unknown(prediction: str, weighting: str, sampler: str) -> None:
@@ -42,18 +38,17 @@ def refuse_unknown(prediction: str, weighting: str, sampler: str) -> None:
         raise GaltoolsError("ddim cannot solve a flow: choose dpm++ or unipc")
 
 
-@cache
 def scheduler(name: str, steps: int, prediction: str = "v"):
     """Return a scheduler of diffusers for the schedule of a prediction, set to `steps`.
 
-    It is made once, which costs as much as a step of the solution: whoever uses it takes a copy.
+    In every step it is told the clean z, which `clean` makes of any prediction.
     """
     from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 
     options = {
         "num_train_timesteps": STEPS_OF_TIME,
         "beta_schedule": "squaredcos_cap_v2",
-        "prediction_type": PREDICTIONS[prediction],
+        "prediction_type": "sample",
         "timestep_spacing": "trailing",
     }
     if prediction == "flow":
@@ -108,11 +103,48 @@ def weight(weighting: str, prediction: str, alpha, sigma) -> torch.Tensor:
     return snr.clamp(max=LOUDEST) * factor.get(prediction, sigma**2)
 
 
+def clean(prediction: str, said, z, alpha, sigma) -> torch.Tensor:
+    """Return the z that a prediction means for z_t: the inverse of `wanted`."""
+    if prediction == "x0":
+        return said
+    if prediction == "flow":
+        return torch.sub(z, said, alpha=sigma)
+    if prediction == "v":
+        return torch.sub(alpha * z, said, alpha=sigma)
+    return torch.sub(z, said, alpha=sigma) / alpha
+
+
+@cache
+def recurrence(name: str, steps: int, prediction: str) -> list[tuple]:
+    """Return what a scheduler does in each step: t, its amplitudes alpha and sigma, c and d of
+
+        z_{k+1} = c z_k + d_0 x_k + d_1 x_{k-1} + ...,
+
+    where x_k is the clean z that the prediction at z_k means. Every sampler is linear in the noise
+    and in all that was predicted; so its scheduler is asked once, with unit vectors in their place,
+    and costs nothing afterwards.
+    """
+    plan = scheduler(name, steps, prediction)
+    units = torch.eye(steps + 1, dtype=torch.float64)[:, None]  # of the noise, x_0, x_1, ...
+    z, rows = units[0], []
+    for k, t in enumerate(plan.timesteps):
+        after = plan.step(units[k + 1], t, z).prev_sample
+        c = float(after[0, 0] / z[0, 0])
+        d = (after - c * z)[0, 1 : k + 2].flip(0)
+        lags = int(d.abs().gt(NOTHING).nonzero().max()) + 1
+        rows.append((t.view(1), *amplitudes(prediction)[:, t].tolist(), c, d[:lags].tolist()))
+        z = after
+    return rows
+
+
 def solve(
     predict, noise: torch.Tensor, name: str = "unipc", steps: int = 7, prediction: str = "v"
 ) -> torch.Tensor:
-    """Turn white noise into a sample; ``predict(z_t, t)`` gives the prediction."""
-    plan, z = deepcopy(scheduler(name, steps, prediction)), noise
-    for t in plan.timesteps:
-        z = plan.step(predict(z, t), t, z).prev_sample
+    """Turn white noise into a sample; ``predict(z_t, t)`` gives the prediction, t of shape (1,)."""
+    z, known = noise, []
+    for t, alpha, sigma, c, d in recurrence(name, steps, prediction):
+        known = [clean(prediction, predict(z, t), z, alpha, sigma), *known[:REMEMBERED]]
+        z = c * z
+        for share, x in zip(d, known, strict=False):
+            z.add_(x, alpha=share)
     return z
