@@ -172,10 +172,18 @@ def train(network, pairs, valid, settings: Settings, *, folder=None, key="", dev
         network.scaling = replace(linear, target=linear.source)
         check = validator(valid[slice(0, VALID)], network.scaling)
         return [{"step": 0, "seconds": 0.0, **check(network.eval())}]
-    return loop.fit(
+    history = loop.fit(
         network, sampler, settings,
         check=check, folder=folder, key=key, label=label, device=device,
     )  # fmt: skip
+    whole = Crops(pairs, network.scaling, replace(settings, crop=0), device)
+
+    def draw_whole(k):
+        return whole(loop.step_generator(settings.seed, settings.steps + k, device), 1.0)
+
+    if network.finish(draw_whole):
+        history[-1] |= check(network)
+    return history
 
 
 def save_weights(path: Path, network) -> None:

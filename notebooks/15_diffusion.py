@@ -103,7 +103,7 @@ plt.show()
 # One sum cannot be left to chance. If the seeing of the target is not known, light may move from pixel to
 # pixel, but none is made: the errors of the frequencies hang together in such a way that they cancel in the
 # flux of the galaxy. Drawn independently they do not cancel, and a denoiser finds that out late. So the
-# anchor learns a third thing. In windows of $32 \times 32$ pixels, one of them on the galaxy, the flux of
+# spread of the light is learnt by itself. In windows of $32 \times 32$ pixels, one of them on the galaxy, the flux of
 # the truth is off from that of the middle by
 #
 # $$ F(y) - F(m) = U\,(o + r\,n), \qquad
@@ -123,7 +123,9 @@ plt.show()
 #
 # ## Training
 #
-# The anchor has the first part of the steps, the denoiser the rest. The validation looks at one
+# The anchor has the first part of the steps, the denoiser the rest. Then the light is fitted to whole
+# stamps, which takes seconds, as all that it needs to know of a window is a few numbers. Crops would teach it
+# something wrong: few of them show a galaxy in the middle, and at their edges the anchor errs more. The validation looks at one
 # draw, so its residual has to come out *above* that of a best guess, by $\sqrt 2$ if the draw is as far
 # from the middle as the truth is. Named before looking: the *mean* of the draws has to beat resampling
 # in the residual.
@@ -282,6 +284,7 @@ rows = [
     for row in kept["rows"]
 ]  # fmt: skip
 best = next(row for row in rows if (row["sampler"], row["steps"]) == ("unipc", 7))
+glue("samplers_steps", best["steps"], display=False)
 glue("samplers_exact", kept["about"]["answer"][1], display=False)
 glue("samplers_error", best["error"], display=False)
 glue("samplers_error_ddim", rows[0]["error"], display=False)
@@ -290,7 +293,7 @@ glue("samplers_shared", best["16 draws"], display=False)
 pd.DataFrame(rows).set_index(["sampler", "steps"]).map("{:.3g}".format)
 
 # %% [markdown]
-# Our draws use UniPC with seven steps: its error, {glue:text}`samplers_error:.3f`, is below that of fifty steps of
+# Our draws use UniPC with {glue:text}`samplers_steps` steps: its error, {glue:text}`samplers_error:.3f`, is below that of fifty steps of
 # DDIM, {glue:text}`samplers_error_ddim:.3f`, at {glue:text}`samplers_alone:.1f` times the speed for one draw and
 # {glue:text}`samplers_shared:.1f` times for each of sixteen. Too few steps do not spoil an image, they smooth it: noise
 # and spread fall first.
@@ -334,7 +337,7 @@ pd.DataFrame(rows).set_index(["sampler", "steps"]).map("{:.3g}".format)
 #
 # ```{dropdown} Solution
 # Set `result.network.sampler` and `result.network.steps` and translate again with the same seed. UniPC
-# settles with about seven steps, DPM-Solver++ with a few more, DDIM needs several times as many.
+# settles first, DPM-Solver++ after a few steps more, DDIM needs several times as many.
 # ```
 #
 # 2. Average all draws of a galaxy. Which network of the earlier chapters does the mean resemble?

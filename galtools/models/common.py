@@ -66,7 +66,8 @@ class Translator(nn.Module):
     """Base of all networks: stretched source (n, bands, H, W) to stretched target, same grid.
 
     A subclass gives `network`; it changes `players` if it is not trained by `pixel_loss` alone,
-    `drawer` if it draws from a distribution, and `prepare` if something is fitted beforehand.
+    `drawer` if it draws from a distribution, `prepare` or `finish` if something is fitted before
+    the training or after it.
     """
 
     multiple = 1  # the network needs sides that are a multiple of this
@@ -83,6 +84,13 @@ class Translator(nn.Module):
 
     def prepare(self, pairs) -> None:
         """Fit buffers to the training pairs, once and before the first step."""
+
+    def finish(self, draw: Callable) -> bool:
+        """Fit what is left once the training is over, and tell whether there was anything.
+
+        ``draw(k)`` gives the k-th `Batch` of whole stamps.
+        """
+        return False
 
     def players(self) -> dict[str, Player]:
         """Name what is trained and on which loss; in each step every player moves once."""

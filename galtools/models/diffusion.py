@@ -17,9 +17,9 @@ block; what it learns is how errors hang together.
 
 One sum is too important to be left to that: the light. Seeing that is not known moves light from
 frequency to frequency and makes none, so errors that are drawn apart would give fluxes with far too
-wide a spread. The anchor therefore learns a third thing, the spread of the flux in windows of
-`TILE` pixels, and a draw is given a flux from it. No sample is ever clipped: fluxes have no upper
-end.
+wide a spread. So the spread of the flux in windows of `TILE` pixels is learnt by itself, from whole
+stamps once the anchor is known, and a draw is given a flux from it. No sample is ever clipped:
+fluxes have no upper end.
 """
 
 import math
@@ -44,6 +44,7 @@ from galtools.models.common import (
 QUIETEST = 0.002  # smallest spread, stretched units: without any, there is no likelihood
 LOG_SPREAD = (-8.0, 4.0)  # range of the logarithm of the rest
 TILE = 32  # pixels along a side of the windows in which the light of a draw is fixed
+LIGHT_STEPS, LIGHT_BATCH, LIGHT_RATE = 600, 64, 0.01  # of the fit of that light, in stamps
 
 
 class TimedBlock(ResidualBlock):
@@ -105,24 +106,25 @@ class Denoiser(nn.Module):
 
 @register(
     "diffusion",
-    tiny={"width": 16, "blocks": 1, "side": 2, "steps": 3},
+    tiny={"width": 16, "blocks": 1, "side": 2, "steps": 3, "stamps": 64},
     quick={"width": 48, "blocks": 1},
-    paper={"width": 128, "blocks": 4, "steps": 20},
+    paper={"width": 128, "blocks": 4, "steps": 20, "stamps": 16384},
 )
 class Diffusion(Translator):
-    """Anchor (middle of pixels, spread of frequencies and of the light), and what it leaves."""
+    """Anchor (middle of pixels, spread of frequencies), what it leaves, and the light."""
 
     def __init__(
         self, bands_in, bands_out, width, blocks,
         side: int = 8, steps: int = 7, sampler: str = "unipc", start: float = 0.42,
         likelihood: float = 0.3, emphasis: float = 1.0, prediction: str = "v",
-        weighting: str = "plain", pinned: bool = True,
+        weighting: str = "plain", pinned: bool = True, stamps: int = 1536,
     ):  # fmt: skip
         """Make both parts; the share `start` of the training belongs to the anchor.
 
         `likelihood` weighs the likelihoods in the anchor's loss, `emphasis` the mean of a block
         against any other of its frequencies in the denoiser's. `prediction` and `weighting` are
-        those of `noising`; draws that are not `pinned` keep the flux that the denoiser gives.
+        those of `noising`; draws that are not `pinned` keep the flux that the denoiser gives,
+        the others one from a spread that is fitted to this many `stamps`.
         """
         super().__init__()
         noising.refuse_unknown(prediction, weighting, sampler)
@@ -146,9 +148,11 @@ class Diffusion(Translator):
         )
         nn.init.zeros_(self.light[-1].weight)
         nn.init.zeros_(self.light[-1].bias)
+        for part in (self.features, self.middle, self.spread, self.light):
+            part.to(memory_format=torch.channels_last)  # faster convolutions on a CPU
         self.denoiser = Denoiser(channels, channels + bands_in * side**2, width, blocks)
         self.steps, self.sampler, self.start = steps, sampler, start
-        self.likelihood, self.pinned = likelihood, pinned
+        self.likelihood, self.pinned, self.stamps = likelihood, pinned, stamps
         self.prediction, self.weighting = prediction, weighting
         weight = torch.ones(bands_out, side**2)
         weight[:, 0] = emphasis
@@ -162,8 +166,8 @@ class Diffusion(Translator):
         seen in the training it grows as a power of the light.
         """
         h = self.features(x)
-        middle, h = F.pixel_shuffle(self.middle(h), 2), asinh(h)
-        return middle, QUIETEST + self.spread(h).clamp(*LOG_SPREAD).exp(), h
+        middle, h = F.pixel_shuffle(self.middle(h).contiguous(), 2), logarithm(h)
+        return middle, QUIETEST + self.spread(h).contiguous().clamp(*LOG_SPREAD).exp(), h
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Return the middle alone: the best single guess."""
@@ -176,7 +180,7 @@ class Diffusion(Translator):
             return [p for part in parts for p in part.parameters()]
 
         anchor = all_of(self.features, self.middle, self.spread)
-        rest = all_of(self.light, self.denoiser)
+        rest = all_of(self.denoiser)
         return {
             "anchor": Player(anchor, self.anchor_losses, end=self.start),
             "denoiser": Player(rest, self.denoiser_losses, self.start),
@@ -195,12 +199,11 @@ class Diffusion(Translator):
         found = likelihood(error, spread, self.whole(batch.good))
         return {**pixel_loss(middle, batch), "spread": self.likelihood * found}
 
-    def light_of(self, middle, spread, features, flux) -> tuple[torch.Tensor, ...]:
-        """How errors of pixels and of the light of a tile hang together.
+    def tiles(self, middle, spread, features, flux) -> tuple[torch.Tensor, ...]:
+        """How errors of pixels and of the light of a tile hang together, were pixels independent.
 
-        Returns the variance V of every pixel's flux, (dF/dy)^2 var(y), as though pixels erred
-        independently; the standard deviation U = sqrt(sum V) that a tile would then have; and, in
-        units of U, by how much its light is missed on the average, and with which spread.
+        Returns the variance V of every pixel's flux, (dF/dy)^2 var(y); the standard deviation
+        U = sqrt(sum V) that a tile would then have; and the mean features of a tile, weighted by V.
         """
         step = 0.01  # of the stretch, whose square-root form makes this derivative exact
         slope = (flux(middle + step) - flux(middle - step)) / (2 * step)
@@ -209,13 +212,56 @@ class Diffusion(Translator):
         height, width = variance.shape[-2:]
         share = variance / over_tiles(unit.square(), TILE, height, width)
         share = F.avg_pool2d(share.mean(dim=1, keepdim=True), 2) * 4
-        offset, log = self.light(tile_sums(share * features, TILE // 2)).chunk(2, dim=1)
-        return variance, unit, offset, log.clamp(*LOG_SPREAD).exp()
+        return variance, unit, tile_sums(share * features, TILE // 2)
+
+    def light_of(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """By how much the light of a tile is missed on the average, and its spread, in units U."""
+        offset, log = self.light(seen).chunk(2, dim=1)
+        return offset, log.clamp(*LOG_SPREAD).exp()
+
+    def light_loss(self, seen, missed, good) -> torch.Tensor:
+        """Likelihood of what is missed of the light, in units U."""
+        offset, ratio = self.light_of(seen)
+        return likelihood(missed - offset, ratio, good)
+
+    def finish(self, draw: Callable) -> bool:
+        """Fit the light to the tiles of whole stamps; the anchor no longer changes.
+
+        Crops would not do: few of them show a galaxy in the middle of a tile, and at their edges,
+        where the anchor cannot look further, it errs more than in the middle of a stamp.
+        """
+        if not self.pinned:
+            return False
+        batches, random = [], None
+        while sum(len(seen) for seen, *_ in batches) < self.stamps:
+            batch = draw(len(batches))
+            batches.append(self.light_batch(batch))
+            random = random or batch.generator
+        tables = [torch.cat(column) for column in zip(*batches, strict=True)]
+        optimiser = torch.optim.AdamW(self.light.parameters(), LIGHT_RATE)
+        falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, LIGHT_STEPS)
+        for _ in range(LIGHT_STEPS):
+            count = (LIGHT_BATCH,)
+            rows = torch.randint(len(tables[0]), count, generator=random, device=random.device)
+            optimiser.zero_grad()
+            self.light_loss(*(table[rows] for table in tables)).backward()
+            optimiser.step()
+            falling.step()
+        return True
+
+    @torch.no_grad()
+    def light_batch(self, batch: Batch) -> tuple[torch.Tensor, ...]:
+        """Return what `light_loss` takes, of stamps."""
+        middle, spread, features = self.anchor(batch.source)
+        _, unit, seen = self.tiles(middle, spread, features, batch.flux)
+        missed = tile_sums(batch.flux(batch.wanted(middle)) - batch.flux(middle), TILE) / unit
+        bad = torch.zeros_like(middle) if batch.good is None else (~batch.good).float()
+        return seen, missed, tile_sums(bad, TILE) == 0
 
     def denoiser_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Weighted square error of the prediction at random times; likelihood of the light."""
+        """Weighted square error of the prediction at random times."""
         with torch.no_grad():
-            middle, spread, features = self.anchor(batch.source)
+            middle, spread, _ = self.anchor(batch.source)
         target, random = batch.wanted(middle), batch.generator
         z = self.cosines(target - middle) / spread
         options = {"generator": random, "device": z.device}
@@ -227,13 +273,8 @@ class Diffusion(Translator):
         weight = self.weight * noising.weight(self.weighting, self.prediction, alpha, sigma)
         known = self.denoiser.read(self.context(batch.source, middle))
         predicted = self.denoiser(alpha * z + sigma * e, known, t)
-        _, unit, offset, ratio = self.light_of(middle, spread, features, batch.flux)
-        missed = tile_sums(batch.flux(target) - batch.flux(middle), TILE)
-        seen = None if batch.good is None else tile_sums((~batch.good).float(), TILE) == 0
-        return {
-            self.prediction: mean(weight * (predicted - wanted).square(), self.whole(batch.good)),
-            "light": likelihood(missed / unit - offset, ratio, seen),
-        }
+        error = mean(weight * (predicted - wanted).square(), self.whole(batch.good))
+        return {self.prediction: error}
 
     def whole(self, good: torch.Tensor | None) -> torch.Tensor | None:
         """Tell of every frequency whether all pixels of its block and band count."""
@@ -275,7 +316,8 @@ class Diffusion(Translator):
         """
         scaling = getattr(self, "scaling", None)  # there is none before the training
         flux, stretch = (scaling.target.inverse, scaling.target.forward) if scaling else (same,) * 2
-        variance, unit, offset, ratio = self.light_of(middle, spread, features, flux)
+        variance, unit, seen = self.tiles(middle, spread, features, flux)
+        offset, ratio = self.light_of(seen)
         guess, size = flux(middle), middle.shape[-2:]
 
         def pin(images, noise):
@@ -287,10 +329,9 @@ class Diffusion(Translator):
         return pin
 
 
-def asinh(h: torch.Tensor) -> torch.Tensor:
-    """Inverse hyperbolic sine, sign(h) ln(|h| + sqrt(h^2 + 1)); torch's own is slow on a CPU."""
-    size = h.abs()
-    return torch.copysign((size + (size.square() + 1).sqrt()).log(), h)
+def logarithm(h: torch.Tensor) -> torch.Tensor:
+    """Logarithm of both signs, sign(h) ln(1 + |h|): h itself where that is small."""
+    return torch.copysign(h.abs().log1p(), h)
 
 
 def likelihood(error: torch.Tensor, spread: torch.Tensor, seen=None) -> torch.Tensor:
