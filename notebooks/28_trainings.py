@@ -94,7 +94,7 @@ for model in [m for m in models if m in kept]:
         low, high = trainings.expected(same[same.seed != seed].value)
         line = {"model": plots.MODEL_NAME[model], "number": name, "this book": own[*key, model]}
         line["kept, same seed"] = same[same.seed == seed].value.max()
-        inside = "yes" if low <= line["this book"] <= high else "no"
+        inside = "yes" if low <= line["this book"] <= high else "no" if low <= high else "–"
         checked.append({**line, "expected": f"{low:.2f} to {high:.2f}", "inside": inside})
 checked = pd.DataFrame(checked).set_index(["model", "number"])
 print("changed in the recipe:", "; ".join(f"{k}: {v}" for k, v in changes.items()))
@@ -246,7 +246,9 @@ for name in ("profile", "task", "made", "device", "version", "commit"):
 glue("trainings_torch", about["packages"]["torch"], display=False)
 glue("trainings_minutes", about["seconds"] / 60, display=False)
 glue("trainings_inside", int((checked["inside"] == "yes").sum()), display=False)
-glue("trainings_checked", len(checked), display=False)
+glue("trainings_checked", int((checked["inside"] != "–").sum()), display=False)
+missing = [plots.MODEL_NAME[m] for m in models if m not in kept]
+glue("trainings_missing", ", ".join(missing) or "none", display=False)
 alike = np.isclose(checked["this book"], checked["kept, same seed"], rtol=0, atol=5e-4)
 glue("trainings_alike", int(alike.sum()), display=False)
 glue("trainings_own_profile", profile, display=False)
@@ -287,7 +289,8 @@ glue("trainings_changed", "; ".join(sorted(set(changes.values()))), display=Fals
 # This book's own trainings (profile {glue:text}`trainings_own_profile`) lie inside what the kept ones
 # let expect in {glue:text}`trainings_inside` of {glue:text}`trainings_checked` numbers, and
 # {glue:text}`trainings_alike` are, to the third decimal, those of the kept training of the same seed.
-# Changed in their recipes since the kept run: {glue:text}`trainings_changed`.
+# Changed in their recipes since the kept run: {glue:text}`trainings_changed`. Translators of this book
+# that the kept run has not: {glue:text}`trainings_missing`.
 #
 # ## Exercises
 #
