@@ -107,7 +107,7 @@ checked.round(3)
 # were shown the same galaxies, so symbols of one model that were trained alike should crowd together
 # far within their bars. As far as they do not, it is training that moves them, and no bar tells.
 
-# %% mystnb={"figure": {"caption": "Every training of every translator, with its 95 % interval over galaxies; black: the mean over trainings with its interval over trainings (Student).", "name": "fig-trainings"}, "image": {"alt": "Three panels with five groups of points, a group per translator and a point per training, with bars and a black mean."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Every training of every translator, with its 95 % interval over galaxies; black: the mean over trainings with its interval over trainings (Student).", "name": "fig-trainings"}, "image": {"alt": "Three panels with a group of points per translator and a point per training, with bars and a black mean."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(plots.WIDTH, 0.75 * len(kept) + 1.2), sharey=True)
 for ax, (key, label) in zip(axes, numbers.items(), strict=True):
     for place, model in enumerate(kept):
@@ -121,6 +121,7 @@ for ax, (key, label) in zip(axes, numbers.items(), strict=True):
     ax.set(xlabel=label, yticks=range(len(kept)))
 axes[0].set_yticklabels([plots.MODEL_NAME[model] for model in kept])
 axes[0].invert_yaxis()
+axes[1].set_title(f"n = {table.n.max()} galaxies", fontsize=10, fontweight="normal")
 plt.show()
 
 # %% [markdown]
