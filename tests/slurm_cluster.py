@@ -141,15 +141,20 @@ class Cluster:
         self.daemons[name].wait()
 
     def processes(self, node: str) -> list[psutil.Process]:
-        """The daemon of a node and the keepers of its jobs (who must die first), and all below."""
-        keepers, daemon = [], self.daemons[node]
+        """The daemon of a node and the keepers of its jobs (who must die first), and all below.
+
+        What a killed job has left behind has no keeper any more, and is known by its environment.
+        """
+        marked, keepers = [], []
         mark = {"SLURMD_NODENAME": node, "SLURM_CONF": self.environment["SLURM_CONF"]}
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if mark.items() <= process.environ().items():
+                    marked.append(process)
                     keepers += [one for one in process.parents() if "slurmstepd" in one.name()]
-        top = [psutil.Process(daemon.pid), *dict.fromkeys(keepers)]
-        return top + [child for one in top for child in one.children(recursive=True)]
+        top = [psutil.Process(self.daemons[node].pid), *keepers]
+        below = [child for one in dict.fromkeys(top) for child in one.children(recursive=True)]
+        return list(dict.fromkeys([*top, *below, *marked]))
 
     def ask(self, *command) -> str:
         """Run one of Slurm's commands; return what it prints, different lines once each."""
