@@ -371,7 +371,7 @@ for key, sentences in seeds_agree.listed(everything).items():
 # Whoever reads total light and size of a galaxy without error of method knows its redshift to
 # {glue:text}`limit_sigma_sdss` of $1 + z$ (median) from SDSS and to {glue:text}`limit_sigma_cfhtls` from
 # CFHTLS, which is {glue:text}`limit_bits_sdss` and {glue:text}`limit_bits_cfhtls` bits. That the deeper
-# survey can tell more of it: *{glue:text}`limit_deeper`*. Its noise is ten times smaller, but the
+# survey can tell more of it: *{glue:text}`limit_deeper`*. Its noise is much smaller, but the
 # calibration is not, and the variety of galaxies is the same. If bulge, disc and arms could be told
 # apart, the scatter would be {glue:text}`limit_bound_sdss` and {glue:text}`limit_bound_cfhtls`; that
 # CFHTLS then tells more: *{glue:text}`limit_apart`*. The limit of an image, if all of it is read, lies
