@@ -14,12 +14,12 @@ before. The table is kept in benchmarks/models.json, with what it was measured o
 
 import json
 import platform
-import time
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from turns import in_turns
 
 from galtools import manifest, models
 from galtools.models import capsule
@@ -32,14 +32,7 @@ PEERS = ("diffusers", "monai", "transformers")
 
 def fastest(works: dict) -> dict:
     """Seconds of the fastest of several runs of each work, in turns, after one to warm up."""
-    times = {name: [] for name in works}
-    for turn in range(REPEATS + 1):
-        for name, work in works.items():
-            start = time.perf_counter()
-            work()
-            if turn:
-                times[name].append(time.perf_counter() - start)
-    return {name: min(each) for name, each in times.items()}
+    return {name: float(seconds.min()) for name, seconds in in_turns(works, REPEATS).items()}
 
 
 def training(network, inputs):
