@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: threads would stand in each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # other's way, three times slower
+
 # No property is about time: a busy machine is no failure.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]

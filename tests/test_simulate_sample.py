@@ -30,21 +30,6 @@ def test_a_galaxy_is_the_same_with_two_workers(sample):
     assert same(simulate.pairs(15, seed=4, start=5, workers=2), sample[5:20])
 
 
-@pytest.mark.pipeline
-def test_workers_wait_for_a_slow_reader(monkeypatch):
-    monkeypatch.setattr(simulate.sample, "WAVE", 1)
-    asked = []
-
-    def jobs():
-        for block in range(6):
-            asked.append(block)
-            yield block, 4, SDSS, CFHTLS.on_grid_of(SDSS), 0, 17.8
-
-    blocks = simulate.sample._run(jobs(), workers=2)
-    ahead = [len(asked) for _ in blocks]
-    assert ahead == [2, 2, 4, 4, 6, 6]
-
-
 def test_stream_is_in_order_and_complete(sample):
     parts = list(simulate.stream(13, seed=4, start=6))
     assert [len(part) for part in parts] == [2, 8, 3]

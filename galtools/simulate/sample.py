@@ -6,21 +6,19 @@ computed in the same company, so that even the last bit of it is the same whatev
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 
 import numpy as np
 import torch
 from astropy.table import Table
-from joblib import Parallel, delayed
 
 from galtools.errors import GaltoolsError
 from galtools.pairs import Pairs, join
 from galtools.simulate import noise, population, shapes
 from galtools.simulate.render import render
+from galtools.simulate.workers import in_order
 from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
 
 BLOCK = 8
-WAVE = 16  # blocks a process makes before all are waited for: 60 MB of native pairs
 GRIDS = ("native", "sdss")
 FAINTEST = 20.0
 
@@ -66,18 +64,12 @@ def stream(
 
 
 def _run(jobs, workers: int) -> Iterator[Pairs]:
-    """Make blocks in order, in this process or in several.
-
-    joblib runs ahead of whoever reads the blocks, however slow he is, so it is given a wave of
-    blocks at a time: memory stays flat.
-    """
-    if workers == 1:
-        with one_thread():
-            yield from (_block(*job) for job in jobs)
+    """Make blocks in order, in this process or in several."""
+    if workers > 1:
+        yield from in_order(_block_alone, jobs, workers)
         return
-    with Parallel(workers, return_as="generator") as parallel:
-        while wave := list(islice(jobs, WAVE * workers)):
-            yield from parallel(delayed(_block_alone)(job) for job in wave)
+    with one_thread():
+        yield from (_block(*job) for job in jobs)
 
 
 def _block_alone(job) -> Pairs:
