@@ -6,7 +6,8 @@ in when the first file is read:
 
 - the parameters cell is read as Python (papermill's pattern misses ``int | None``),
 - ``profile`` brings the values of ``workflow/<profile>.yaml``, under those given explicitly,
-- an unknown name or a value of the wrong type is an error, with a list of what is known,
+- an unknown name, a value of the wrong type or a number that cannot be meant (-3 galaxies) is an
+  error, with a list of what is known,
 - on the command line, what the user can put right is said without papermill's own traceback.
 
 Notebooks that did not come from a ``.py`` are left alone. papermill is imported inside functions
@@ -16,6 +17,7 @@ only, since it imports this module while its own import is still going on.
 import ast
 import difflib
 import io
+import math
 import os
 import re
 import sys
@@ -34,6 +36,12 @@ from galtools.manifest import atomic
 from galtools.paths import profile_values
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+LEAST = {  # of numbers that need not be positive; all others must be
+    **dict.fromkeys(
+        ("seed", "crop", "width", "shapes", "morphology", "pixel_scale", "psf_fwhm"), 0
+    ),
+    "only": -1,  # all shards
+}
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,)}
 
 # papermill expects .ipynb or .json and would warn at every notebook of the book
@@ -219,7 +227,19 @@ def complaints(given: dict, known: list[Parameter]) -> list[str]:
             lines.append(f"unknown parameter {name!r}{hint}")
         elif not fits(value, kinds[name]):
             lines.append(f"{name} must be {kinds[name]}, not {value!r}{_hint(value, kinds[name])}")
+        elif not _large_enough(name, value):
+            least = f"at least {LEAST[name]}" if name in LEAST else "positive"
+            lines.append(f"{name} must be {least}, not {value!r}")
     return lines
+
+
+def _large_enough(name: str, value) -> bool:
+    """Tell whether a number, or every number of a list, can be meant: -3 galaxies cannot."""
+    if isinstance(value, list):
+        return all(_large_enough(name, one) for one in value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return True
+    return math.isfinite(value) and (value >= LEAST[name] if name in LEAST else value > 0)
 
 
 def _hint(value, kind: str) -> str:

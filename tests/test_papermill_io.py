@@ -171,6 +171,11 @@ def test_parameters_from_every_flag(here, arguments, expected):
         (["-y", "sizes: [1, two]"], "sizes must be list[int], not [1, 'two']"),
         (["-p", "width", "2.5"], "width must be int | None, not 2.5"),
         (["-p", "seed", "None"], "seed must be int, not None"),
+        (["-p", "seed", "-1"], "seed must be at least 0, not -1"),
+        (["-p", "rate", "0"], "rate must be positive, not 0"),
+        (["-p", "rate", "nan"], "rate must be positive, not nan"),
+        (["-p", "rate", "inf"], "rate must be positive, not inf"),
+        (["-y", "sizes: [3, -4]"], "sizes must be positive, not [3, -4]"),
     ],
 )
 def test_wrong_parameters_are_refused(here, arguments, complaint):
