@@ -230,6 +230,8 @@ def complaints(given: dict, known: list[Parameter]) -> list[str]:
         elif not _large_enough(name, value):
             least = f"at least {LEAST[name]}" if name in LEAST else "positive"
             lines.append(f"{name} must be {least}, not {value!r}")
+        elif isinstance(value, list) and any(one in value[:k] for k, one in enumerate(value)):
+            lines.append(f"{name} must not hold the same twice, as {value!r} does")
     return lines
 
 

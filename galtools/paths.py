@@ -31,6 +31,13 @@ def check_task(task: str) -> str:
     return task
 
 
+def check_models(models) -> list[str]:
+    """Return names of translators, each once, or refuse; whether they were trained, files tell."""
+    if not models or len(set(models)) < len(models):
+        raise GaltoolsError(f"models = {models}: name at least one translator, and each once")
+    return list(models)
+
+
 def profile_values(profile: str, notebook: str) -> dict:
     """Parameters that a profile changes in a notebook, from workflow/<profile>.yaml."""
     file = WORKFLOW / f"{check_profile(profile)}.yaml"

@@ -39,7 +39,7 @@ profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the 
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to SDSS
-models: list = ["residual"]  # the translators to judge
+models: list[str] = ["residual"]  # the translators to judge
 n_boot: int = 400  # resamples of the galaxies behind each interval
 
 # %% [markdown]

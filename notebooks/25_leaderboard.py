@@ -38,7 +38,7 @@ profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the 
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to SDSS
-cards: list = []  # JSON files of cards of other translators, made by bring_your_own
+cards: list[str] = []  # JSON files of cards of other translators, made by bring_your_own
 
 # %% [markdown]
 # ## The numbers

@@ -40,7 +40,7 @@ plots.use_style()
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
-models: list = ["residual", "swin", "srgan", "capsule", "diffusion"]  # the translators to compare
+models: list[str] = ["residual", "swin", "srgan", "capsule", "diffusion"]  # what is compared
 n_galaxies: int = 6  # galaxies to choose from
 n_moved: int = 3  # galaxies that are moved through redshift
 n_steps: int = 15  # redshifts that each of them is moved to

@@ -36,7 +36,7 @@ plots.use_style()
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
-models: list = ["residual"]  # the translators of this book that are held against the kept ones
+models: list[str] = ["residual"]  # the translators of this book that are held against the kept ones
 
 # %% [markdown]
 # ## Where these numbers come from
@@ -85,9 +85,10 @@ store = paths.Results(results, profile)
 files = {"pixels": "21_pixels", "redshift": "24_redshift"}
 own = pd.concat(pd.read_csv(paths.need(store.table(k), v)) for k, v in files.items())
 own = own.set_index(["metric", "band", "row"]).value
+trained = {m: paths.need_of(store.weights("cross", m, seed), m) for m in paths.check_models(models)}
 checked, changes = [], {}
 for model in [m for m in models if m in kept]:
-    mine = manifest.read(paths.need_of(store.weights("cross", model, seed), model))
+    mine = manifest.read(trained[model])
     changes[plots.MODEL_NAME[model]] = trainings.changed(mine, about["recipes"][model])
     for key, name in numbers.items():
         same = groups.get_group((*key, model))

@@ -37,11 +37,11 @@ plots.use_style()
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
-models: list = ["residual"]  # the translators whose loss is taken apart
+models: list[str] = ["residual"]  # the translators whose loss is taken apart
 n_galaxies: int = 100  # test galaxies whose limit is computed
 draws: int = 2000  # draws from the posterior of each
 points: int = 24  # about which the last of these draws are made
-sizes: list = [1000, 8000, 64000]  # simulated galaxies that an estimator learns from
+sizes: list[int] = [1000, 8000, 64000]  # simulated galaxies that an estimator learns from
 steps: int = 2000  # steps of learning from the largest of these samples
 seeds: int = 2  # how often everything random is done anew
 margin: float = 0.15  # bits within which two ways agree: 10 per cent in the width of a density

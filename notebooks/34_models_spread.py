@@ -42,7 +42,7 @@ plots.use_style()
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
-models: list = ["residual", "swin", "srgan", "capsule"]  # translators with one answer
+models: list[str] = ["residual", "swin", "srgan", "capsule"]  # translators with one answer
 n_second: int = 64  # test galaxies that are observed, and drawn from, a second time
 n_draws: int = 8  # draws of each of these
 n_looked: int = 32  # test galaxies of which the other models see many images
@@ -69,7 +69,8 @@ n_boot: int = 300  # resamples of the galaxies behind each interval
 # %%
 store = paths.Results(results, profile)
 split = {s: paths.need(store.data(s), "01_two_surveys") for s in ("train", "test", "again")}
-weights = {m: store.weights("cross", m, seed) for m in [*models, "diffusion"]}
+translators = [*paths.check_models(models), "diffusion"]
+weights = {m: store.weights("cross", m, seed) for m in paths.check_models(translators)}
 numbers = {}
 for name, file in weights.items():
     made = draws.trained(file, store.translations("cross", name, seed))

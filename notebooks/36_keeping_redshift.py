@@ -41,7 +41,7 @@ plots.use_style()
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
-models: list = ["residual", "swin", "srgan", "capsule", "diffusion"]  # to compare with
+models: list[str] = ["residual", "swin", "srgan", "capsule", "diffusion"]  # to compare with
 n_test: int = 600  # test galaxies on which all are judged
 learn: int = 1000  # galaxies that the retrained estimators learn from, as in chapter 24
 whole: int = 3000  # and when they learn from more: in quick, all that the source's learnt from

@@ -41,7 +41,7 @@ profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the 
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
 seeds: int = 2  # trainings of the translator, as in the chapter on directions
-labels: list = [20, 50, 150, 500]  # numbers of CFHTLS galaxies with a known redshift
+labels: list[int] = [20, 50, 150, 500]  # numbers of CFHTLS galaxies with a known redshift
 draws: int = 8  # choices of these galaxies
 n_boot: int = 300  # resamples of the galaxies behind each interval
 

@@ -38,7 +38,7 @@ plots.use_style()
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
-sample: list = []  # files of pairs, in order; empty: the test galaxies
+sample: list[str] = []  # files of pairs, in order; empty: the test galaxies
 model: str = "residual"  # the translator
 count: int = 4  # shards in all
 only: int = -1  # the shard that this run does; -1: all of them, one after the other
@@ -63,7 +63,7 @@ n_survey: int = 500_000  # galaxies of the survey whose cost is asked for
 # %%
 store = paths.Results(results, profile)
 files = tuple(Path(file) for file in sample) or (paths.need(store.data("test"), "01_two_surveys"),)
-weights = paths.need(store.weights("cross", model, seed), "11_residual")
+weights = paths.need_of(store.weights("cross", model, seed), model)
 networks = paths.need(store.weights("redshift", "CFHTLS", seed), "16_redshift_estimator")
 numbers = range(count) if only < 0 else [only]
 
@@ -165,6 +165,7 @@ glue("cost_translate", float(cost.loc[steps[0], "core-hours"]), display=False)
 glue("cost_disk", float(cost.loc["sum", "GB"]), display=False)
 glue("cost_minutes", float(cost.loc["sum", "core-hours"] * 60 / 100), display=False)
 glue("cost_n", n_survey, display=False)
+glue("cost_model", model, display=False)
 counted = [[told["extra"]["galaxies"] for told in manifests] for manifests in made.values()]
 translated, _, measured = (sum(numbers) for numbers in zip(*counted, strict=True))
 glue("cost_sample", int(translated), display=False)
@@ -180,8 +181,8 @@ glue("cost_gpu", gpu, display=False)
 # Scaled up from {glue:text}`cost_sample` galaxies, and their shapes from those of
 # {glue:text}`cost_measured`, {glue:text}`cost_n:,` of them take {glue:text}`cost_hours:.0f`
 # core-hours and {glue:text}`cost_disk:.0f` GB. Shapes in a single band are
-# {glue:text}`cost_shapes:.0f` of these core-hours, translating with the model *residual* is
-# {glue:text}`cost_translate:.1f`. On a hundred cores it would be done in
+# {glue:text}`cost_shapes:.0f` of these core-hours, translating with the model
+# *{glue:text}`cost_model`* is {glue:text}`cost_translate:.1f`. On a hundred cores it would be done in
 # {glue:text}`cost_minutes:.0f` minutes. GPU-hours: {glue:text}`cost_gpu`.
 #
 # So it is statmorph that has to be spread over machines, and it needs no GPU; five bands cost five

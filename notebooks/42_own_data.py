@@ -53,8 +53,8 @@ plots.use_style()
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
-sdss: list = []  # FITS files of SDSS, one per band; empty: a simulated survey
-cfhtls: list = []  # FITS files of CFHTLS, one per band
+sdss: list[str] = []  # FITS files of SDSS, one per band; empty: a simulated survey
+cfhtls: list[str] = []  # FITS files of CFHTLS, one per band
 catalogue: str = ""  # positions, redshifts and names of the galaxies
 name: str = "My field"  # name of the row on the leaderboard
 n_galaxies: int = 100  # galaxies of the simulated survey

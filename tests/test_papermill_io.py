@@ -176,6 +176,7 @@ def test_parameters_from_every_flag(here, arguments, expected):
         (["-p", "rate", "nan"], "rate must be positive, not nan"),
         (["-p", "rate", "inf"], "rate must be positive, not inf"),
         (["-y", "sizes: [3, -4]"], "sizes must be positive, not [3, -4]"),
+        (["-y", "sizes: [3, 4, 3]"], "sizes must not hold the same twice, as [3, 4, 3] does"),
     ],
 )
 def test_wrong_parameters_are_refused(here, arguments, complaint):

@@ -54,6 +54,13 @@ def test_unknown_task_is_refused():
         paths.check_task("across")
 
 
+@pytest.mark.parametrize("models", [[], ["swin", "swin"]])
+def test_translators_that_cannot_be_compared_are_refused(models):
+    with pytest.raises(GaltoolsError, match="name at least one translator, and each once"):
+        paths.check_models(models)
+    assert paths.check_models(["swin", "srgan"]) == ["swin", "srgan"]
+
+
 def test_need_returns_what_is_there_and_names_the_notebook_of_what_is_not(tmp_path):
     (tmp_path / "there").touch()
     assert paths.need(tmp_path / "there", "01_two_surveys") == tmp_path / "there"
