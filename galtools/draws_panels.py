@@ -117,7 +117,7 @@ def averages(found, n_boot: int, seed: int):
         counts = draws.powers(len(many))
         spread, limit = answers.limit_of_averages(many, true).mean(axis=1)
         errors = calibration.of_averages(many, true, counts)
-        shares = [intervals.divide(e**2, limit) for e in errors.values()]
+        shares = [intervals.divide(e, limit) for e in errors.values()]
         points = [intervals.estimate(intervals.mean, x, n_boot, seed) for x in shares]
         y, low, high = np.array([(e.value, e.low, e.high) for e in points]).T
         beside = np.asarray(counts) * 1.06 ** (k - 1.5)  # or the symbols would hide each other

@@ -81,10 +81,9 @@ def crps(draws, truth) -> np.ndarray:
     return error - np.sum(weights * np.sort(draws, axis=0), axis=0) / (m * (m - 1))
 
 
-def energy_score(draws, truth, scale=1.0) -> np.ndarray:
-    """Energy score (n,) of draws (m, n, d); quantities are divided by `scale` (d,) first."""
+def energy_score(draws, truth) -> np.ndarray:
+    """Energy score (n,) of draws (m, n, d)."""
     _check(draws, truth)
-    draws, truth = np.asarray(draws) / scale, np.asarray(truth) / scale
     m = len(draws)
     error = np.linalg.norm(draws - truth, axis=-1).mean(axis=0)
     if m == 1:
@@ -148,7 +147,14 @@ def agreed(verdicts) -> str:
 
 
 def of_averages(draws, truth, sizes) -> dict[int, np.ndarray]:
-    """Absolute error (n,) of the mean of the first K draws, for each K of `sizes`."""
+    """Squared error (n,) of means of K draws, for each K of `sizes`.
+
+    Over as many groups of K draws as there are, since one group may be lucky.
+    """
     if max(sizes) > len(draws):
         raise GaltoolsError(f"{max(sizes)} draws are asked for, {len(draws)} were made")
-    return {size: np.abs(np.mean(draws[:size], axis=0) - truth) for size in sizes}
+    found = {}
+    for size in sizes:
+        groups = np.asarray(draws[: len(draws) // size * size]).reshape(-1, size, *np.shape(truth))
+        found[size] = ((groups.mean(axis=1) - truth) ** 2).mean(axis=0)
+    return found

@@ -202,7 +202,7 @@ def measure(looks: Looks, images: np.ndarray) -> Pixels:
     return Pixels(*marginal(m, s, unwanted, precision, known))
 
 
-def compression_error(looks: Looks, image, draws: int = 48, seed: int = 0) -> np.ndarray:
+def compression_error(looks: Looks, image, draws: int = 48) -> np.ndarray:
     """ln L of whole pixels less that of their compression, (draws,), for one galaxy.
 
     Brightness of the whole galaxy in each band, geometry and seeing are drawn from what the
@@ -218,7 +218,7 @@ def compression_error(looks: Looks, image, draws: int = 48, seed: int = 0) -> np
     known[2 * B :, 2 * B :] = seeing
     centre = np.linalg.solve(m + known, s + known[:, 2 * B :] @ offset[0])
     lower = np.linalg.cholesky(np.linalg.inv(m + known))
-    a = centre + np.random.default_rng(seed).standard_normal((draws, 3 * B)) @ lower.T
+    a = centre + np.random.default_rng(0).standard_normal((draws, 3 * B)) @ lower.T
     exact = _log_likelihood(looks, np.asarray(image, np.float64), a)
     error = exact - (a @ s - 0.5 * np.einsum("dk,kl,dl->d", a, m, a))
     return error - error.mean()

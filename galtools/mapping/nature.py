@@ -114,20 +114,20 @@ def values_at(sample: Sample, quantity: str, fainter) -> np.ndarray:
     return seen + looks.MEASURES.get(quantity, 0) * fainter
 
 
-def by_posterior(sample: Sample, found: Posterior, quantities, least=library.LEAST) -> dict:
+def by_posterior(sample: Sample, found: Posterior, quantities) -> dict:
     """Foresee quantities from a posterior: `mean` (1, q, t), `crowding` (1, q), `variance` (q, t).
 
-    NaN where the effective sample size is below `least`.
+    NaN where the effective sample size is below `library.LEAST`.
     """
     means, variances = [], []
     for quantity in quantities:
         below, values, above = (
             values_at(sample, quantity, found.fainter + step) for step in (-NEAR, 0, NEAR)
         )
-        means.append(library.refuse(found, found.mean(values), least))
+        means.append(library.refuse(found, found.mean(values)))
         spread = found.variance(values, (above - below) / (2 * NEAR))
-        variances.append(library.refuse(found, spread, least))
-    crowding = library.refuse(found, found.crowding, least)
+        variances.append(library.refuse(found, spread))
+    crowding = library.refuse(found, found.crowding)
     return {
         "mean": np.stack(means, axis=1)[None],
         "crowding": crowding[None],

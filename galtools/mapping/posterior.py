@@ -22,6 +22,7 @@ FEWEST, HEAVIEST = 50, 0.7  # effective draws and Pareto index at which an answe
 FLOOR = 0.02  # added to the share of the draws that a mode gets
 SHARES = (0.3, 0.5, 0.2)  # of the draws: about single draws, about their mean, about the modes
 KINDS = 3  # of galaxies
+ROUNDS = 12  # steps uphill
 MISSED = 3.0  # times the posterior's width, where what no draw has met is looked for
 KERNEL = 0.6  # of Silverman's width: what smooths draws into a density
 
@@ -57,11 +58,11 @@ class Target:
         return gradient, curvature + jacobian.mT @ weighted
 
 
-def climb(target: Target, x, kind, galaxy, rounds: int = 12):
+def climb(target: Target, x, kind, galaxy):
     """Modes (m, d) uphill of x by damped Gauss-Newton steps, and the inverse curvature there."""
     damping = torch.full((len(x), 1), 1e-2, dtype=x.dtype)
     height = target.log_density(x, kind, galaxy)
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         gradient, curvature = target.terms(x, kind, galaxy)
         diagonal = torch.diagonal(curvature, dim1=1, dim2=2)
         damped = curvature + torch.diag_embed(damping * diagonal)

@@ -24,6 +24,7 @@ from galtools.surveys import Survey
 
 EXPONENTIAL_RADIUS = 1.6783469900166605  # half-light radius over scale length
 DE_VAUCOULEURS_B = 7.669249443247998  # intensity exp(-b r^(1/4)) holds half its light in r < 1
+LN_K = 12.0  # from -LN_K to LN_K reaches the table of the r^(1/4) law
 KOLMOGOROV_FWHM = 0.9758634299  # FWHM over wavelength / r0
 CUTOFF = 1.5  # highest frequency, in units of r0 / wavelength at the sharpest seeing: T < 1.2e-3
 SHARPEST = 0.75  # sharpest seeing drawn, relative to the median (2.8 sigma)
@@ -33,12 +34,13 @@ WIDE_SCALE = 8.0  # radian per stamp: below this frequency the period is wide
 
 
 @cache
-def de_vaucouleurs_table(first=-12.0, last=12.0, size=8192) -> tuple[float, float, torch.Tensor]:
+def de_vaucouleurs_table() -> tuple[float, float, torch.Tensor]:
     """Hankel transform of the r^(1/4) law, of unit flux and half-light radius, on ln k.
 
     Returns the first ln k, the step in ln k and the values; by FFTLog on a logarithmic grid.
     """
-    step = (last - first + 24.0) / size
+    size = 8192
+    step = 2 * 2 * LN_K / size  # twice as far as is kept: the ends of a grid are not exact
     offset = fhtoffset(step, mu=0.0)
     log_r = (np.arange(size) - (size - 1) / 2) * step
     r = np.exp(log_r)
@@ -46,7 +48,7 @@ def de_vaucouleurs_table(first=-12.0, last=12.0, size=8192) -> tuple[float, floa
     total = np.trapezoid(profile * r**2, log_r)
     k = np.exp(log_r + offset)
     values = fht(profile * r, step, mu=0.0, offset=offset) / k / total
-    keep = (np.log(k) > first) & (np.log(k) < last)
+    keep = np.abs(np.log(k)) < LN_K
     return float(np.log(k[keep][0])), step, torch.from_numpy(values[keep])
 
 
