@@ -58,7 +58,7 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 
 # %%
 folder = paths.Results(results, profile)
-sample = rows.load(folder, task, models, seed)
+sample = rows.load(folder, task, paths.check_models(models), seed)
 compared = [row for row in sample.images if row != "truth"]
 n = len(sample.truth)
 glue("n_pixels", n, display=False)

@@ -59,7 +59,7 @@ jobs: int = 1  # processes that measure; several if nothing else is at work
 
 # %%
 folder = paths.Results(results, profile)
-sample = rows.load(folder, task, models, seed, n_galaxies)
+sample = rows.load(folder, task, paths.check_models(models), seed, n_galaxies)
 compared = [row for row in sample.images if row != "truth"]
 b = BANDS.index(band)
 stamps = {row: images[:, b] for row, images in sample.images.items()}

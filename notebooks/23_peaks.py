@@ -58,7 +58,7 @@ steps: int = 1200  # training steps of each network that reads only a part of th
 
 # %%
 folder = paths.Results(results, profile)
-sample = rows.load(folder, task, models, seed)
+sample = rows.load(folder, task, paths.check_models(models), seed)
 compared = [row for row in sample.images if row != "truth"]
 z = sample.pairs.redshift.astype(float)
 measured = {

@@ -69,7 +69,7 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 
 # %% tags=["hide-input"]
 store = paths.Results(results, profile)
-sample = rows.load(store, task, models, seed)
+sample = rows.load(store, task, paths.check_models(models), seed)
 survey = redshifts.SURVEY[task]
 start = Ensemble.load(redshifts.estimator_file(store, survey, seed))
 reader = Ensemble.load(redshifts.estimator_file(store, "SDSS", seed))

@@ -58,7 +58,7 @@ n_steps: int = 15  # redshifts that each of them is moved to
 
 # %% tags=["remove-input"]
 folder = paths.Results(results, profile)
-sample = rows.load(folder, "cross", models, seed)
+sample = rows.load(folder, "cross", paths.check_models(models), seed)
 shown = exhibits.choose(sample, n_galaxies)
 data = exhibits.compare(sample, shown, models)
 touch.element("galaxy-compare", data, "Compare two pictures of a galaxy", "fig-touch-compare")

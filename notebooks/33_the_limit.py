@@ -276,7 +276,7 @@ seeds_agree.summary(converged)
 # of the translations. The networks of an ensemble stand for seeds.
 
 # %%
-sample = rows.load(store, "cross", models, seed, n_galaxies)
+sample = rows.load(store, "cross", paths.check_models(models), seed, n_galaxies)
 images = {row: shown for row, shown in sample.images.items() if row != "again"}
 read = losses.readings(store, images, seed)
 for (row, k), density in read.items():

@@ -46,7 +46,6 @@ def load(folder: paths.Results, task: str, models, seed: int = 0, count: int | N
     if task == "cross":
         step = pixel_step(pairs.source, pairs.target)
         images["resample"] = interpolate(pairs.source, pairs.target.shape[-1], step)
-    models = paths.check_models(models)
     made = [paths.need_of(folder.translations(task, m, seed), m) for m in models]
     for model, path in zip(models, made, strict=True):
         images[model] = files.open_images(path)[some]
