@@ -110,6 +110,31 @@ def test_extra_blur_survives_noise():
     assert np.median(found["blur"]) == pytest.approx(expected, rel=0.03)
 
 
+@pytest.mark.parametrize("flux", [(0, 0), (1e4, 0), (0, 1e4)])
+def test_no_blur_between_images_that_do_not_both_outshine_the_noise(flux):
+    """Which of them have a ratio would be a matter of luck, and of the lucky half of it."""
+    x, y = (noise + f * gaussian(1.5) for noise, f in zip((WHITE, WHITE[::-1]), flux, strict=True))
+    assert np.isnan(structure.measure(x, y, np.ones((40, 2)), SCALE)["blur"]).all()
+
+
+def test_gradient_of_colour_between_gaussians():
+    """Equal colours everywhere, then a second band that is wider: rings as in the profile."""
+    even = np.concatenate([gaussian(1.5), gaussian(1.5, flux=300)], axis=1)
+    redder_outside = np.concatenate([gaussian(1.5), gaussian(2.0, flux=300)], axis=1)
+    measured = structure.measure(even, redder_outside, np.ones((1, 2)), SCALE)
+
+    def light(sigma, a, b):
+        variance = sigma**2 + SCALE**2 / 12
+        return np.exp(-0.5 * a**2 / variance) - np.exp(-0.5 * b**2 / variance)
+
+    outer, inner = (light(1.5, *ring) / light(2.0, *ring) for ring in ((2, 4), (0, 1)))
+    expected = -2.5 * np.log10(outer / inner)
+    assert expected > 0  # redder outside: the bluer band is fainter there
+    assert measured["gradient_error"][0] == pytest.approx([expected], abs=0.01)
+    table = structure.summarise(measured, ("g", "r"), 20).set_index(["metric", "band"])
+    assert table.value["gradient_bias", "g-r"] == pytest.approx(expected, abs=0.01)
+
+
 def test_smoothing_and_inventing_noise_are_told_apart():
     truth = WHITE + 100 * gaussian(1.5)
     smooth = gaussian_filter(truth, (0, 0, 1, 1), mode="wrap")

@@ -45,9 +45,15 @@ METRICS = {
     "ssim": Metric(("ssim",), intervals.mean, 1, "structural similarity with full scale R"),
     "correlation": Metric(("correlation",), intervals.mean, 1, "Pearson's r of a galaxy's pixels"),
     "flux_bias": Metric(("flux_error",), intervals.median, 0, "median (Fy - Fx) / Fx, whole stamp"),
-    "flux_scatter": Metric(("flux_error",), intervals.mad_scatter, 0, "1.48 MAD of the same"),
-    "aperture_bias": Metric(("aperture_error",), intervals.median, 0, "as flux, within 3 arcsec"),
-    "aperture_scatter": Metric(("aperture_error",), intervals.mad_scatter, 0, "1.48 MAD of it"),
+    "flux_scatter": Metric(
+        ("flux_error",), intervals.mad_scatter, 0, "1.48 MAD of (Fy - Fx) / Fx, stamp"
+    ),
+    "aperture_bias": Metric(
+        ("aperture_error",), intervals.median, 0, "median (Fy - Fx) / Fx, 3 arcsec"
+    ),
+    "aperture_scatter": Metric(
+        ("aperture_error",), intervals.mad_scatter, 0, "1.48 MAD of (Fy - Fx) / Fx, 3 arcsec"
+    ),
 }
 COLOURS = {
     "colour_bias": Metric(("colour_error",), intervals.median, 0, "median shift of colour, mag"),

@@ -9,9 +9,10 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 
 from galtools.fidelity import intervals
-from galtools.fidelity.pixels import CHUNK, Metric, aperture_weights, in_chunks, tidy
+from galtools.fidelity.pixels import CHUNK, Metric, aperture_weights, colours, in_chunks, tidy
 from galtools.surveys import BANDS
 
 RINGS = (0.0, 1.0, 2.0, 4.0, 8.0)  # arcsec, edges of the rings of the radial profile
@@ -19,6 +20,7 @@ QUARTERS = 4  # rings of the power spectrum between zero and the Nyquist frequen
 WINDOW = 2.0  # arcsec, standard deviation of the Gaussian window of the centre
 STEPS = 12  # iterations of the centroid; each leaves s^2 / (s^2 + W^2) of the error
 FEW_WAVES = 1 / 8  # cycles per pixel up to which the galaxy outshines the noise
+SEEN = 5  # standard deviations of the noise's power that a galaxy has to have in the outer ring
 LARGEST_BLUR, BISECTIONS = 30.0, 35  # pixels^2; halvings of that range, to 2e-9 pixels^2
 SIGMA_TO_FWHM = np.sqrt(8 * np.log(2))
 
@@ -48,6 +50,12 @@ METRICS = {
     "centroid_shift": Metric(("shift",), intervals.median, 0, "distance of the centres, arcsec"),
     "blur": Metric(("blur",), intervals.median, 0, "FWHM of the extra blur of y, arcsec"),
 }
+GRADIENTS = {
+    "gradient_bias": Metric(("gradient_error",), intervals.median, 0, "shift of the gradient, mag"),
+    "gradient_scatter": Metric(
+        ("gradient_error",), intervals.mad_scatter, 0, "1.48 MAD of it, mag"
+    ),
+}
 
 
 @lru_cache(maxsize=4)
@@ -61,6 +69,11 @@ def _rings(shape, pixel_scale) -> np.ndarray:
 def ring_fluxes(images, pixel_scale: float) -> np.ndarray:
     """Flux in rings around the stamp's centre, nanomaggies: (n, bands, rings)."""
     return np.einsum("nbyx,kyx->nbk", images, _rings(images.shape[-2:], pixel_scale), optimize=True)
+
+
+def colour_gradients(rings) -> np.ndarray:
+    """Colours between 2 and 4 arcsec less those within 1 arcsec, magnitudes: (n, bands - 1)."""
+    return colours(rings[..., 2]) - colours(rings[..., 0])
 
 
 def power_spectrum(images, rings: int = QUARTERS) -> np.ndarray:
@@ -171,7 +184,8 @@ def extra_variance(x, y, noise_x, noise_y) -> np.ndarray:
     Such a blur changes the power by exp(-4 pi^2 k^2 s^2), whatever the galaxy looks like. s^2 is
     where the blurred x has the same ratio of power in two rings, 0 < k <= 1/16 < k <= 1/8 per
     pixel, as y: a gain plays no part, and sums of powers less the noise (n, bands) are not biased
-    by it. Negative where y is the sharper image, NaN where noise leaves no power in a ring.
+    by it. Negative where y is the sharper image. NaN unless both galaxies outshine the noise in the
+    outer ring: where they do not, which ratios can be formed at all is decided by the noise.
     """
     return _extra_variance(_power(x), _power(y), x.shape[-1], noise_x, noise_y)
 
@@ -187,6 +201,11 @@ def _extra_variance(power_x, power_y, width, noise_x, noise_y) -> np.ndarray:
         for power, noise in ((power_x, noise_x), (power_y, noise_y))
     )
 
+    seen = True
+    for power, noise in ((power_x, noise_x), (power_y, noise_y)):
+        chance = height * width * noise**2 * np.sqrt(np.count_nonzero(outer))
+        seen = seen & (power[..., outer].sum(-1) > SEEN * chance)
+
     def steepness(power):
         return intervals.divide(power[..., outer].sum(-1), power[..., ~outer].sum(-1))
 
@@ -197,7 +216,7 @@ def _extra_variance(power_x, power_y, width, noise_x, noise_y) -> np.ndarray:
         blurred = power_x * np.exp(-4 * np.pi**2 * k2[used] * middle[..., None])
         more = steepness(blurred) > wanted
         low, high = np.where(more, middle, low), np.where(more, high, middle)
-    measurable = (wanted > 0) & (steepness(power_x) > 0)
+    measurable = seen & (wanted > 0) & (steepness(power_x) > 0)
     return np.where(measurable & (np.abs(middle) < 0.99 * LARGEST_BLUR), middle, np.nan)
 
 
@@ -249,6 +268,7 @@ def measure_few(x, y, sigma, pixel_scale, of_x: Alone | None = None) -> dict[str
         "noise_correlation": of_y.neighbours,
         "shift": np.linalg.norm(of_y.centre - of_x.centre, axis=-1),
         "blur": SIGMA_TO_FWHM * pixel_scale * np.sign(growth) * np.sqrt(np.abs(growth)),
+        "gradient_error": colour_gradients(of_y.rings) - colour_gradients(of_x.rings),
     }
 
 
@@ -268,4 +288,8 @@ def measure(
 
 def summarise(measured, bands=BANDS, n_boot=intervals.N_BOOT, seed=0):
     """Summarise what `measure` found: level, band, metric, value, low, high, n."""
-    return tidy(measured, METRICS, bands, n_boot=n_boot, seed=seed)
+    pairs = [f"{a}-{b}" for a, b in pairwise(bands)]
+    parts = [tidy(measured, METRICS, bands, n_boot=n_boot, seed=seed)]
+    if pairs:
+        parts.append(tidy(measured, GRADIENTS, pairs, n_boot=n_boot, seed=seed))
+    return pd.concat(parts, ignore_index=True)
