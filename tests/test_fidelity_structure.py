@@ -69,6 +69,22 @@ def test_noise_is_found_beside_a_galaxy_and_its_neighbour():
     np.testing.assert_allclose(structure.noise_level(images).mean(), 1, rtol=0.02)
 
 
+def test_sky_is_what_lies_within_four_deviations_of_the_median_of_the_frame():
+    """Skewed noise on a high sky, and a neighbour over a tenth of the frame: pixel by pixel."""
+    image = 7 + np.random.default_rng(4).exponential(size=(64, 64))
+    image[:8, 20:44] += 300
+    image[20:40, 20:40] += 50
+    frame = np.ones((64, 64), bool)
+    frame[8:56, 8:56] = False
+    away = image - np.median(image[frame])
+    sky = frame & (np.abs(away) <= 4 * 1.4826022 * np.median(np.abs(away[frame])))
+    assert structure.noise_level(image[None, None]) == pytest.approx(np.std(image[sky]))
+    beside, above = (sky[:, 1:] & sky[:, :-1], sky[1:] & sky[:-1])
+    pairs = np.r_[(away[:, 1:] * away[:, :-1])[beside], (away[1:] * away[:-1])[above]]
+    found = structure.neighbour_correlation(image[None, None])
+    assert found == pytest.approx(pairs.mean() / np.mean(away[sky] ** 2))
+
+
 def test_neighbour_correlation_of_filtered_noise():
     """A Gaussian filter of s pixels leaves a correlation of exp(-1 / 4 s^2) at one pixel."""
     white = np.random.default_rng(1).normal(size=(60, 1, 64, 64))
