@@ -6,11 +6,12 @@ tables of verdicts are read here. A claim whose chapter has not been run stays i
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from galtools import paths, plots
+from galtools import manifest, paths, plots
 from galtools.fidelity import intervals
 
 WORDS = ("agrees", "cannot tell", "disagrees")
@@ -70,13 +71,17 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(columns, axis=1, keys=COLUMNS)
 
 
-def collect(folder: paths.Results) -> pd.DataFrame:
+def collect(folder: paths.Results, seed: int = 0) -> pd.DataFrame:
     """Every verdict of a run: claim, chapter, task, test, by (model or seed), found, verdict.
 
     A claim without a table has one line with the verdict "not run". Chapters that are about more
-    than one task keep one table; it counts as the first one's.
+    than one task keep one table; it counts as the first one's. A table of numbers that is there
+    has to be of this seed.
     """
     parts = []
+    measured = [folder.table(f"{c.table}{end}") for c in CLAIMS for end in ENDING.values()]
+    for path in filter(Path.exists, measured):
+        manifest.of_seed(path, seed)
     for claim in CLAIMS:
         for task in list(ENDING) if claim.chapter in TWICE else list(ENDING)[:1]:
             path = folder.table(f"verdicts_{claim.table}{ENDING[task]}")
@@ -87,6 +92,8 @@ def collect(folder: paths.Results) -> pd.DataFrame:
             else:
                 found = pd.DataFrame([["–", "–", "–", "not run"]], columns=list(COLUMNS))
             parts.append(found.assign(**about))
+    if all((part["verdict"] == "not run").all() for part in parts):
+        paths.need(folder.table("verdicts_pixels"), "21_pixels")
     return pd.concat(parts, ignore_index=True)[["claim", "chapter", "task", *COLUMNS]]
 
 

@@ -212,6 +212,16 @@ def read(path: Path) -> dict:
         ) from None
 
 
+def of_seed(path: Path, seed: int) -> Path:
+    """Return the path of an artefact that was made with this seed, or say which seed it was."""
+    made = read(path)["seed"]
+    if made != seed:
+        raise GaltoolsError(
+            f"{path} is of seed {made}: run this with -p seed {made}, or what made it with {seed}"
+        )
+    return path
+
+
 def write_json(path: Path, content: dict) -> None:
     """Write JSON whole or not at all."""
     with atomic(path) as new:

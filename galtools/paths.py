@@ -17,18 +17,21 @@ TASKS = ("intra", "cross")  # SDSS to the same SDSS image; SDSS to CFHTLS
 CHAPTERS = {"keeper": "36_keeping_redshift"}  # of models whose chapter has not their name
 
 
+def check_one(what: str, name: str, known) -> str:
+    """Return a name if it is a known one, or refuse with the list of them."""
+    if name not in known:
+        raise GaltoolsError(f"unknown {what} {name!r}: choose one of {', '.join(known)}")
+    return name
+
+
 def check_profile(profile: str) -> str:
     """Return the name of a known profile, or refuse with the list of them."""
-    if profile not in PROFILES:
-        raise GaltoolsError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
-    return profile
+    return check_one("profile", profile, PROFILES)
 
 
 def check_task(task: str) -> str:
     """Return the name of a known task, or refuse with the list of them."""
-    if task not in TASKS:
-        raise GaltoolsError(f"unknown task {task!r}: choose one of {', '.join(TASKS)}")
-    return task
+    return check_one("task", task, TASKS)
 
 
 def check_models(models) -> list[str]:

@@ -61,7 +61,7 @@ jobs: int = 1  # processes that measure; several if nothing else is at work
 folder = paths.Results(results, profile)
 sample = rows.load(folder, task, paths.check_models(models), seed, n_galaxies)
 compared = [row for row in sample.images if row != "truth"]
-b = BANDS.index(band)
+b = BANDS.index(paths.check_one("band", band, BANDS))
 stamps = {row: images[:, b] for row, images in sample.images.items()}
 seeing = {row: fwhm[:, b] for row, fwhm in sample.psf_fwhm.items()}
 

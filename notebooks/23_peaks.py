@@ -58,6 +58,7 @@ steps: int = 1200  # training steps of each network that reads only a part of th
 
 # %%
 folder = paths.Results(results, profile)
+paths.check_one("kind", kind, ("boosting", "knn"))
 sample = rows.load(folder, task, paths.check_models(models), seed)
 compared = [row for row in sample.images if row != "truth"]
 z = sample.pairs.redshift.astype(float)
@@ -192,7 +193,7 @@ pd.DataFrame(cells, index=[plots.MODEL_NAME.get(of, of) + sign + what for of, si
 # ## The same with a network and with pixels
 #
 # Peaks and totals are ten numbers; perhaps an image holds more. So we swap *pixels*: the core,
-# everything within 1.2 arcsec of the centre, is cut out of one image and put into the other, and
+# everything within {glue:text}`peaks_core` arcsec of the centre, is cut out of one image and put into the other, and
 # the network of the chapter on the estimator, which knows original images only, judges the
 # mixture. What it knows is counted in bits, as explained there.
 
@@ -370,6 +371,7 @@ guess = intervals.mad_scatter((np.median(train_z) - z) / (1 + z))
 glue("peak_sigma_mad_guess", float(guess), display=False)
 glue("peak_first", plots.MODEL_NAME.get(first, first), display=False)
 glue("n_peaks", len(z), display=False)
+glue("peaks_core", core, display=False)
 glue("group_steps", float(steps), display=False)
 
 # %% tags=["remove-cell"]

@@ -55,7 +55,7 @@ cards: list[str] = []  # JSON files of cards of other translators, made by bring
 
 # %%
 folder = paths.Results(results, profile)
-ending = "" if task == "cross" else f"_{task}"
+ending = "" if paths.check_task(task) == "cross" else f"_{task}"
 chapters = {
     "pixels": "21_pixels",
     "morphology": "22_morphology",
@@ -63,7 +63,7 @@ chapters = {
     "redshift": "24_redshift",
 }
 tables = [
-    pd.read_csv(paths.need(folder.table(f"{name}{ending}"), chapter))
+    pd.read_csv(manifest.of_seed(paths.need(folder.table(f"{name}{ending}"), chapter), seed))
     for name, chapter in chapters.items()
 ]
 others = [scorecard.load(file) for file in cards]

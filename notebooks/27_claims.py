@@ -62,7 +62,7 @@ results: str = "results"  # folder of all artefacts
 
 # %%
 folder = paths.Results(results, profile)
-found = claims.collect(folder)
+found = claims.collect(folder, seed)
 counts = claims.count(found)
 missing = found[found["verdict"] == "not run"]
 absent = list(dict.fromkeys(f"{line.chapter} ({line.task})" for line in missing.itertuples()))

@@ -83,7 +83,8 @@ values = {key: part.value.to_numpy() for key, part in groups}
 # %%
 store = paths.Results(results, profile)
 files = {"pixels": "21_pixels", "redshift": "24_redshift"}
-own = pd.concat(pd.read_csv(paths.need(store.table(k), v)) for k, v in files.items())
+tables = [manifest.of_seed(paths.need(store.table(k), v), seed) for k, v in files.items()]
+own = pd.concat(map(pd.read_csv, tables))
 own = own.set_index(["metric", "band", "row"]).value
 trained = {m: paths.need_of(store.weights("cross", m, seed), m) for m in paths.check_models(models)}
 checked, changes = [], {}

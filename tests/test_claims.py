@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from galtools import claims, panels, paths
+from galtools import claims, manifest, panels, paths
+from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 
 
@@ -38,6 +39,16 @@ def test_both_kinds_of_tables_are_counted_for_each_task_and_the_absent_are_named
     assert set(absent["chapter"]) == chapters
     assert set(absent[absent["task"] == back]["chapter"]) == chapters & set(claims.TWICE)
     assert set(found["claim"]) == {claim.text for claim in claims.CLAIMS}
+
+
+def test_a_folder_without_verdicts_or_of_another_seed_is_refused(folder, tmp_path):
+    with pytest.raises(GaltoolsError, match="run notebooks/21_pixels"):
+        claims.collect(paths.Results(str(tmp_path / "empty"), "tiny"))
+    table = folder.table("peaks")
+    manifest.make(table, lambda new: new.write_text("x"), params={}, modules=[], seed=3)
+    assert len(claims.collect(folder, 3))
+    with pytest.raises(GaltoolsError, match="is of seed 3: run this with -p seed 3"):
+        claims.collect(folder, 4)
 
 
 def test_verdicts_are_read_claim_by_claim(tmp_path):
