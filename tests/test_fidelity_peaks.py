@@ -1,10 +1,12 @@
 """Peak fluxes and what they predict, where the answer is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from galtools.errors import GaltoolsError
-from galtools.fidelity import intervals, peaks
+from galtools.fidelity import intervals, peaks, pixels
 
 
 def points(n=50, flux=10.0, size=32, seed=0):
@@ -19,6 +21,14 @@ def test_peak_and_box_of_a_point():
     images, flux = points()
     np.testing.assert_allclose(peaks.peak_flux(images), flux)
     np.testing.assert_allclose(peaks.box_flux(images), flux / 9)
+
+
+def test_boxes_and_apertures_of_many_images_are_those_of_each():
+    images = np.random.default_rng(2).normal(size=(30, 2, 32, 32))
+    box, aperture = peaks.box_and_aperture(images, 0.4)
+    for k in (0, 24, 25, 29):
+        np.testing.assert_allclose(box[k], peaks.box_flux(images[[k]])[0])
+        np.testing.assert_allclose(aperture[k], pixels.aperture_flux(images[[k]], 0.4)[0])
 
 
 def test_a_bright_neighbour_is_not_the_peak():
@@ -67,6 +77,13 @@ def test_redshift_is_found_from_fluxes_that_determine_it(kind):
     assert intervals.mad_scatter(errors) < 0.005
     shuffled = peaks.redshift_errors(model, rng.permutation(table[2000:]), z[2000:])
     assert intervals.mad_scatter(shuffled) > 0.05
+
+
+def test_a_galaxy_without_a_feature_has_no_redshift_and_the_others_keep_theirs():
+    table, z = np.array([[0.1], [np.nan], [0.4]]), np.array([0.0, 0.1, 0.25])
+    model = SimpleNamespace(predict=lambda x: x[:, 0])
+    np.testing.assert_allclose(peaks.redshift_errors(model, table, z), [0.1, np.nan, 0.12])
+    assert np.isnan(peaks.redshift_errors(model, table * np.nan, z)).all()
 
 
 def test_redshift_summary_of_known_errors():

@@ -1,5 +1,7 @@
 """Many looks: the images are those of the simulation, the numbers what they are called."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -109,3 +111,92 @@ def test_look_repeats_the_first_galaxies_and_parabolas_are_exact(ensembles):
         looks.look(instruments, SURVEYS, 12, 8, 2, 5, 17.8)
     with pytest.raises(GaltoolsError, match="no network 1"):
         looks.Instruments(*ensembles, 1, SURVEYS, (0.0,))
+
+
+@pytest.fixture(scope="module")
+def twins(seen):
+    """24 galaxies, three of a kind, without noise but 0.3 mag brighter, zero points off by 2 %.
+
+    The first 8 are seen twice. Their `peak, r` is linear in the second latent space, which has
+    two dimensions, and the `concentration, r` in the logarithms of the fluxes.
+    """
+    first, rng = seen[0], np.random.default_rng(5)
+    columns = {name: np.tile(first[name], 3) for name in library.PHYSICS}
+    columns |= {name: np.tile(first[name], (3, 1)) for name in ("off", "sky")}
+    tint = np.exp(0.3 * rng.normal(size=(8, 5, 1)))  # no two kinds are alike
+    clean = tint * library.ring_fluxes(first["clean"], library.ring_masks(64, SDSS.pixel_scale))
+    columns |= {"clean": np.tile(clean, (3, 1, 1)), "estimate": rng.random((24, 3))}
+    rings = 10 ** (0.4 * 0.3) * columns["clean"] / (1 + 0.02 * columns["off"][..., None])
+    columns |= {"galaxy": np.arange(24), "number": np.zeros(24, int), "rings": rings}
+    place, measures = rng.normal(size=(24, 2)), rng.normal(size=(24, 8))
+    measures[:, 1], columns["measures"] = 5 + place @ [1.0, 2], measures
+    columns["latent"] = np.stack([rng.normal(size=(24, 4)), place @ rng.normal(size=(2, 4))], 1)
+    measures[:, 6] = np.log(columns["clean"].sum(2)) @ [1.0, -2, 3, 1, 1]
+    again = {name: values[:8] for name, values in columns.items()}
+    again["rings"] = again["rings"] * np.exp(0.01 * rng.normal(size=(8, 5, 1)))
+    again["latent"] = again["latent"] + columns["latent"][8:16] / 9
+    again["number"] = np.ones(8, int)
+    return nature.Sample({k: np.concatenate([v, again[k]]) for k, v in columns.items()})
+
+
+PAIR = np.arange(8)[:, None] + [8, 16]  # the twins of each galaxy
+
+
+@pytest.mark.parametrize("use", [nature.whole, nature.core_and_whole])
+def test_posterior_finds_the_twins_and_their_numbers_at_its_brightness(twins, use):
+    """Two galaxies are the same but fainter: half of the weight each, and none on the others."""
+    found = nature.ask(twins, 0.02, 8, 17.8, use)
+    np.testing.assert_allclose(np.take_along_axis(found.weights, PAIR, 1), 0.5, atol=1e-6)
+    np.testing.assert_allclose(np.take_along_axis(found.fainter, PAIR, 1), -0.3, atol=1e-6)
+    quantities = ("peak, r", "colour g − r", looks.ESTIMATE, looks.TRUTH)
+    told = nature.by_posterior(twins, found, quantities, least=1.9)
+    columns, width = twins.columns, np.take_along_axis(found.width, PAIR, 1)
+    low, middle, high = columns["estimate"][PAIR].transpose(2, 0, 1)
+    bend, rise = (low + high) / 2 - middle, (high - low) / 2  # of a parabola in steps of 2 mag
+    bright, slope = middle - 0.15 * rise + 0.15**2 * bend, rise / 2 - 0.15 * bend
+    measures, true = columns["measures"][PAIR], columns["redshift"][PAIR]
+    expected = [(measures[..., 1] - 0.3, 1), (measures[..., 4], 0), (bright, slope), (true, 0)]
+    for k, (values, slopes) in enumerate(expected):
+        np.testing.assert_allclose(told["mean"][0, :, k], values.mean(1), atol=1e-5)
+        spread = np.var(values, axis=1, ddof=1) + ((slopes * width) ** 2).mean(1)
+        np.testing.assert_allclose(told["variance"][:, k], spread, atol=1e-5)
+    np.testing.assert_allclose(told["crowding"], [[0.5] * 8], atol=1e-5)
+    refused = nature.by_posterior(twins, found, quantities, least=2.1)
+    assert all(np.isnan(values).all() for values in refused.values())
+
+
+def test_neighbours_foresee_what_is_linear_and_know_how_close_they_are():
+    """On a lattice the four nearest points are 1 away; two images are 2 away from one another."""
+    lattice = np.stack(np.meshgrid(*[np.arange(9.0)] * 2), -1).reshape(1, -1, 2)
+    places = np.concatenate([lattice, lattice + 0.1])
+    places[1, 40:] = np.nan  # these were seen once
+    values = np.column_stack([3 + lattice[0] @ [2, -1], lattice[0, :, 0]])
+    few = nature.by_neighbours(places, values, k=4, asked=50)
+    assert (few["mean"].shape, few["crowding"].shape) == ((2, 50, 2), (2, 50))
+    found = nature.by_neighbours(places, values, k=4)
+    inner = (np.abs(lattice[0] - 4) < 4).all(1)
+    np.testing.assert_allclose(found["mean"][0], values, atol=1e-9)
+    np.testing.assert_allclose(found["mean"][1, :40, 1], values[:40, 1] + 0.1, atol=1e-9)
+    np.testing.assert_allclose(found["crowding"][0, inner], 1 / 4)
+    np.testing.assert_allclose(found["closeness"][inner], 1 / 2)
+    assert np.isnan(found["mean"][1, 40:]).all() and np.isnan(found["crowding"][1, 40:]).all()
+
+
+def test_three_ways_know_what_they_are_told(twins, monkeypatch):
+    """What is linear in a space is foreseen there; the posterior misses what tells twins apart."""
+    names = ("peak, r", "concentration, r")
+    exact = {(names[0], "latent space"), (names[1], "equal fluxes"), (names[1], "posterior")}
+    options = dict(scatter=0.02, quantities=names, asked=8, k=12, keep=2, limit=17.8)
+    size, rows, _ = nature.three_ways(twins, 1, **options)
+    np.testing.assert_allclose(size, 2, atol=1e-4)
+    assert all(np.isnan(x).all() for x in nature.on_same_galaxies(rows).values())  # two are few
+    monkeypatch.setattr(nature, "by_posterior", partial(nature.by_posterior, least=1.9))
+    _, rows, check = nature.three_ways(twins, 1, **options)
+    for key, x in rows.items():
+        assert (x[3] < 1e-12).all() if key in exact else (x[3] > 1e-6).all()
+    peak = twins.columns["measures"][:24, 1]
+    missed = (peak[:8] - (peak[PAIR].mean(1) - 0.3)) ** 2 / (1 + 1 / 2)
+    np.testing.assert_allclose(check["peak, r"][1], missed, atol=1e-4)
+    assert (check["peak, r"][0] > np.var(peak[PAIR], axis=1, ddof=1)).all()
+    kept = nature.on_same_galaxies(rows)
+    assert all(np.array_equal(kept[key], rows[key]) for key in rows)
