@@ -1,5 +1,7 @@
 """The light of the simulator in torch, the limit from it, and the loss in parts."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -129,6 +131,65 @@ def test_pupil_comes_up_to_the_closed_form():
     expected = (log_score - truth[kept]) / np.log(2) + np.log2(EDGES[-1])
     assert found.mean() == pytest.approx(expected.mean(), abs=0.05)
     assert found.mean() < expected.mean() + 0.02
+
+
+def test_measured_light_is_the_best_estimate_and_its_errors_are_relative():
+    """One part holds all information, in each band by itself: value = score / information."""
+    known, off = np.array([400.0, 100, 2500, 900, 100, 25]), np.array([0.1, -0.2, 0, 0.05, 0.3, -1])
+    m, place = np.zeros((1, 26, 26)), np.r_[0:5, 25]
+    m[0, place, place] = known
+    score = np.zeros((1, 26))
+    score[0, place] = known * off
+    table = Table({f"target_{band}": [18.0 + k] for k, band in enumerate("ugriz")})
+    for k, band in enumerate("ugriz"):
+        table[f"target_calibration_{band}"] = [1 + 0.01 * k]
+    table["half_light_radius"] = [2.5]
+    pairs = SimpleNamespace(catalogue=table)
+    values, errors = limit.measured(pairs, "target", fisher.Pixels(m, score))
+    flux = 10 ** (0.4 * (22.5 - 18 - np.arange(5))) * (1 + 0.01 * np.arange(5)) * (1 + off[:5])
+    np.testing.assert_allclose(values, [[*np.log(flux), np.log(2.5) - 1]])
+    relative = np.r_[1 + off[:5], 1]
+    np.testing.assert_allclose(errors[0], np.diag(1 / known / relative**2), atol=1e-12)
+
+
+def test_a_galaxy_that_is_refused_is_explored_once_more_with_more_draws(monkeypatch, light):
+    asked = []
+
+    def explored(_, __, values, errors, draws, points, seeds, seed):
+        asked.append((len(values), draws, points, seeds, seed))
+        return {"good": (values[:, 0] != 3) | (seed == 1), "mean": values[:, 0] + 100 * seed}
+
+    monkeypatch.setattr(limit, "_explored", explored)
+    monkeypatch.setattr(limit, "library", lambda *_: None)
+    values = np.arange(30.0)[:, None]
+    found = limit.posteriors(light, values, np.zeros((30, 6, 6)), draws=7, points=5, seeds=2)
+    assert asked == [(24, 7, 5, 2, 0), (1, 21, 10, 2, 1), (6, 7, 5, 2, 0)]
+    assert found["good"].all()
+    np.testing.assert_array_equal(found["mean"], np.arange(30) + 100 * (np.arange(30) == 3))
+
+
+def test_bits_of_refused_galaxies_are_missing_and_ranks_tell_honest_posteriors():
+    """With z even in its own density, PITs are even; a law twice as wide as z is found out."""
+    z = (np.arange(200) + 0.5) / 200 * 0.2
+    narrow = information.gaussian_density(np.full(200, 0.1), 1e3, EDGES)
+    narrow[:, EDGES[1:] > 0.2 + 1e-9] = 0
+    narrow /= narrow.sum(1, keepdims=True)
+    wide = information.gaussian_density(np.full(200, 0.1), 1e3, EDGES)
+    good = np.ones(200, bool)
+    honest, vague = (
+        limit.evenness({"density": density[:, None], "z": z, "good": good})
+        for density in (narrow, wide)
+    )
+    assert honest > 0.99
+    assert vague < 1e-6
+    some = {"density": np.stack([wide, wide], 1), "z": z, "good": z < 0}
+    assert np.isnan(limit.evenness(some))
+    prior = np.full(180, 1 / 180)
+    found = limit.bits(narrow, z, prior, z > 0.1)
+    np.testing.assert_array_equal(np.isnan(found), z <= 0.1)
+    np.testing.assert_allclose(found[100:], 1)  # half of the range: one bit
+    about = {"z": z, "parts_mean": z, "parts_scatter": np.full(200, 1e3)}
+    np.testing.assert_allclose(limit.local_bits(about, "parts", prior), 0, atol=1e-6)
 
 
 def test_simulated_measurements_have_the_errors_of_the_measured_galaxies(light):

@@ -62,7 +62,8 @@ def by_neighbours(places, values, k: int, asked: int | None = None) -> dict[str,
     """Foresee `values` (n, t) at places (J, n, d) from the k nearest other galaxies.
 
     `mean` (J, asked, t) and `crowding` (J, asked) are NaN where there was no look. `closeness`
-    (asked,) is the rms distance to the look-alikes over that between two images of one galaxy.
+    (asked,) is the mean distance to the look-alikes over the rms distance between two images of one
+    galaxy.
     """
     numbers = np.arange(places.shape[1])
     mean, crowding = [], []

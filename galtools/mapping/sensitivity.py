@@ -105,7 +105,7 @@ def local(looks: Looks, pixels: Pixels, limit: float) -> tuple[np.ndarray, np.nd
 
 
 def look_up(seed, galaxies, surveys, index, images, limit):
-    """Information of `fisher.measure_all`, and `local` for the same galaxies, a few at a time."""
+    """`fisher.measure` and `local` of galaxies, a few at a time: `Pixels`, then two (n,)."""
     found = []
     for start in range(0, len(galaxies), fisher.BATCH):
         some = slice(start, start + fisher.BATCH)
