@@ -36,11 +36,13 @@ from galtools.manifest import atomic
 from galtools.paths import profile_values
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-LEAST = {  # of numbers that need not be positive; all others must be
-    **dict.fromkeys(
-        ("seed", "crop", "width", "shapes", "morphology", "pixel_scale", "psf_fwhm"), 0
-    ),
+ZERO = ("seed", "crop", "width", "shapes", "morphology", "pixel_scale", "psf_fwhm")
+LEAST = {  # of numbers for which "positive" is too little or too much
+    **dict.fromkeys(ZERO, 0),
     "only": -1,  # all shards
+    "n_boot": 40,  # of fewer resamples, 95 % leave none out
+    "n_test": 6,  # shown side by side
+    "n_galaxies": 2,  # that differ
 }
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,)}
 

@@ -121,7 +121,7 @@ fits = (size > 1.5) & (size < 5.0)
 wanted = ["spiral", "spiral", "merger", "elliptical", "irregular", "lenticular"]
 rank = np.argsort(-size * fits)
 order = []
-for kind in wanted[: len(test)]:  # the largest that fits; where a kind is missing, any other
+for kind in wanted:  # the largest that fits the stamp; where a kind is missing, any other
     left = [k for k in rank if k not in order]
     order.append(next((k for k in left if look[k] == kind), left[0]))
 plots.stamps(

@@ -223,8 +223,8 @@ glue("morphology_task", task, display=False)
 # ## What we found
 #
 # Of {glue:text}`n_morphology` galaxies, `statmorph` calls {glue:text}`bad_truth:.0f` % unmeasurable in
-# the target image itself, {glue:text}`bad_again:.0f` % in a second observation, and most,
-# {glue:text}`bad_worst:.0f` %, in the row {glue:text}`worst_row`. The half-light radius after translation by {glue:text}`first_model` correlates with the
+# the target image itself, {glue:text}`bad_again:.0f` % in a second observation, and in no
+# row more than {glue:text}`bad_worst:.0f` % ({glue:text}`worst_row`). The half-light radius after translation by {glue:text}`first_model` correlates with the
 # true one at {glue:text}`half_light_radius_correlation_first:.2f`, the asymmetry at
 # {glue:text}`asymmetry_correlation_first:.2f`; between two observations of the same galaxy these are
 # {glue:text}`half_light_radius_correlation_again:.2f` and {glue:text}`asymmetry_correlation_again:.2f`.

@@ -375,11 +375,19 @@ glue("peaks_core", core, display=False)
 glue("group_steps", float(steps), display=False)
 
 # %% tags=["remove-cell"]
+whole_of = alone[" + ".join(redshift.GROUPS)]
 for group in redshift.GROUPS:
-    glue(f"share_{group}", 100 * owned[group].value / alone[" + ".join(redshift.GROUPS)].value,
-         display=False)  # fmt: skip
     glue(f"bits_{group}", alone[group].value, display=False)
-glue("bits_all", alone[" + ".join(redshift.GROUPS)].value, display=False)
+owns = [
+    f"{100 * owned[group].value / whole_of.value:.0f} of the {group}" for group in redshift.GROUPS
+]
+nothing = "cannot be shared out, since it may be nothing"
+glue(
+    "bits_shares",
+    "is, per cent, " + ", ".join(owns) if whole_of.low > 0 else nothing,
+    display=False,
+)
+glue("bits_all", whole_of.value, display=False)
 twins = parts[parts.row == "light and peak"].set_index("metric").value
 glue("bits_redundant", float(twins["redundant"]), display=False)
 glue("bits_unique_peak", float(twins["unique_second"]), display=False)
@@ -397,9 +405,8 @@ glue("bits_synergy", float(twins["synergy"]), display=False)
 #
 # After {glue:text}`group_steps:,.0f` steps, a network finds {glue:text}`bits_all:.2f` bits in everything it measures on the target images,
 # {glue:text}`bits_light:.2f` in the light alone, {glue:text}`bits_peak:.2f` in the peaks alone and
-# {glue:text}`bits_shape:.2f` in the shape. Averaged over the orders of opening, the light accounts
-# for {glue:text}`share_light:.0f` per cent, the peaks for {glue:text}`share_peak:.0f` and the
-# shape for {glue:text}`share_shape:.0f`. Of light and peaks, {glue:text}`bits_redundant:.2f` bits
+# {glue:text}`bits_shape:.2f` in the shape. Averaged over the orders of opening, what everything tells
+# {glue:text}`bits_shares`. Of light and peaks, {glue:text}`bits_redundant:.2f` bits
 # are redundant, {glue:text}`bits_unique_peak:.2f` unique to the peaks, and
 # {glue:text}`bits_synergy:.2f` appear only when both are known.
 #

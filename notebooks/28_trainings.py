@@ -28,6 +28,7 @@ import pandas as pd
 from myst_nb import glue
 
 from galtools import manifest, paths, plots
+from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals, trainings
 
 plots.use_style()
@@ -87,8 +88,10 @@ tables = [manifest.of_seed(paths.need(store.table(k), v), seed) for k, v in file
 own = pd.concat(map(pd.read_csv, tables))
 own = own.set_index(["metric", "band", "row"]).value
 trained = {m: paths.need_of(store.weights("cross", m, seed), m) for m in paths.check_models(models)}
-checked, changes = [], {}
-for model in [m for m in models if m in kept]:
+checked, changes, known = [], {}, [m for m in models if m in kept]
+if not known:
+    raise GaltoolsError(f"models = {models}: name at least one of the kept, {', '.join(kept)}")
+for model in known:
     mine = manifest.read(trained[model])
     changes[plots.MODEL_NAME[model]] = trainings.changed(mine, about["recipes"][model])
     for key, name in numbers.items():
