@@ -151,6 +151,10 @@ def estimate(statistic, values, n_boot=N_BOOT, seed=0) -> Estimate:
     Galaxies with a NaN in any row are left out and show in `n`. With fewer than 2 there is no
     interval, with none no value; nor is there one where over a twentieth of the resamples have no
     statistic, since those that have one would promise too much.
+
+    Chance never shortens a distance. What resampling adds to it says by how much the sample may
+    exceed the truth already, up to twice as much where the truth is next to nothing: a distance
+    keeps the spread of its resamples alone, and its lower end goes down by twice their excess.
     """
     values = np.asarray(values, dtype=float)
     bad = np.isnan(values)
@@ -172,9 +176,9 @@ def estimate(statistic, values, n_boot=N_BOOT, seed=0) -> Estimate:
     if drawn.size < LEVEL * n_boot:
         return Estimate(value, np.nan, np.nan, n)
     low, high = np.percentile(drawn, [tail, 100 - tail])
-    if statistic in DISTANCES:  # resampling adds a distance of its own: keep the spread alone
-        reach = Z * np.std(drawn)
-        low, high = max(value - reach, 0), value + reach
+    if statistic in DISTANCES:
+        reach, excess = Z * np.std(drawn), max(np.mean(drawn) - value, 0)
+        low, high = max(value - 2 * excess - reach, 0), value + reach
     return Estimate(value, float(min(low, value)), float(max(high, value)), n)
 
 
