@@ -1,16 +1,22 @@
 """Draws condensed to numbers, in worlds where spread, error and what averaging does are known."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.table import Table
 
-from galtools import draws_panels
+from galtools import data, draws_panels, translate
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 from galtools.mapping import answers, calibration, draws
+from galtools.pairs import Pairs
+from galtools.surveys import CFHTLS
 
 RNG = np.random.default_rng(0)
 N, M, W, BIAS = 3000, 10, 0.6, 0.5
+SCALE = CFHTLS.pixel_scale
 
 
 def gaussian_images(flux, noise, shape=(3, 4, 5, 32, 32)):
@@ -207,3 +213,41 @@ def test_draws_are_condensed_once(tmp_path):
     assert len(calls) == 1
     np.testing.assert_array_equal(first["draws"], second["draws"])
     assert calibration.ranks(first["draws"], first["averages"][0]).shape == (3, 12)
+
+
+def translated(network, source, samples=1, seed=0, start=0):
+    """Stand in for a translator: the source times 1 + number + seed + draw / 10."""
+    number = np.arange(start, start + len(source))[:, None] + seed
+    factor = 1 + number + np.arange(samples) / 10
+    many = source[:, None] * np.float32(factor)[..., None, None, None]
+    return many[:, 0] if samples == 1 else many
+
+
+def test_files_are_condensed_part_by_part_as_the_whole_would_be(tmp_path, monkeypatch):
+    monkeypatch.setattr(draws, "PART", 2)
+    monkeypatch.setattr(translate, "load_weights", Path)
+    monkeypatch.setattr(translate, "translate", translated)
+    files = [tmp_path / f"{k}.h5" for k in (0, 1)]
+    for file in files:
+        source, target = gaussian_images(50.0, 0.03, (2, 3, 5, 32, 32)).astype(np.float32)
+        z, noise = np.float32([0.1, 0.2, 0.3]), RNG.uniform(0.01, 0.1, (3, 2, 5))
+        data.save(Pairs(source, target, z, Table({"id": [1, 2, 3]}), np.float32(noise)), file)
+    looks = [data.load(file) for file in files]
+    weights = tmp_path / "residual" / "seed0" / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    whole = translated(None, looks[0].source, 2, 4)
+    expected = draws.condense(whole, looks[0].noise[:, 1, 2], SCALE)
+    translate.save_translations(tmp_path / "t.h5", whole)
+    kept = draws.kept(tmp_path / "kept.h5", tmp_path / "t.h5", files[0])
+    anew = draws.anew(tmp_path / "anew.h5", weights, files[0], 3, 2, 4)
+    for name, values in expected.items():
+        np.testing.assert_allclose(kept[name], values)
+        np.testing.assert_allclose(anew[name], values)
+    found = draws.of_looks(tmp_path / "looks.h5", weights, files)
+    for k, pairs in enumerate(looks):
+        shown = draws.measure(translated(None, pairs.source), SCALE)
+        np.testing.assert_allclose(found[k], shown)
+    measures, redshift = draws.seen(files[1], slice(1, 3))
+    np.testing.assert_allclose(measures, draws.measure(looks[1].target[1:], SCALE))
+    np.testing.assert_array_equal(redshift, looks[1].redshift[1:])
