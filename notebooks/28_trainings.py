@@ -87,6 +87,8 @@ files = {"pixels": "21_pixels", "redshift": "24_redshift"}
 tables = [manifest.of_seed(paths.need(store.table(k), v), seed) for k, v in files.items()]
 own = pd.concat(map(pd.read_csv, tables))
 own = own.set_index(["metric", "band", "row"]).value
+
+# %%
 trained = {m: paths.need_of(store.weights("cross", m, seed), m) for m in paths.check_models(models)}
 checked, changes, known = [], {}, [m for m in models if m in kept]
 if not known:

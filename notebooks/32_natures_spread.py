@@ -33,6 +33,7 @@ from galtools import manifest, panels, paths, plots, simulate, spread_panels
 from galtools.fidelity import intervals
 from galtools.mapping import library, looks, nature, variance
 from galtools.mapping import seeds as seeds_agree
+from galtools.mapping.directions import origin
 
 plots.use_style()
 
@@ -77,6 +78,7 @@ weights = {
     survey: paths.need(store.weights("redshift", survey, seed), "16_redshift_estimator")
     for survey in ("SDSS", "CFHTLS")
 }
+origin(paths.need(store.data("test"), "01_two_surveys"), grid)  # refuses another than its own
 scatters = [0.0, *worse]
 sizes = {"n": n_galaxies, "n_again": n_again, "looks": n_looks, "limit": limit}
 samples = {}

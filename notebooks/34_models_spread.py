@@ -230,7 +230,7 @@ seeds_agree.summary(judged)
 replies = {}
 for k in (0, 1):
     times = range(2 + k * n_looks, 2 + (k + 1) * n_looks)
-    looked = draws.observe(store, split["test"], times, n_looked, grid, seed)
+    looked = draws.observe(store, split["test"], times, n_looked, grid)
     for m in models:
         measures = draws.of_looks(store.data(f"looks_{m}{k}"), weights[m], looked)
         replies[m, k] = reader.beside(measures)

@@ -84,8 +84,9 @@ further = {
     "valid_again": {"n": n_valid, "start": counts["train"], "observation": 1},
     "learn": {"n": n_learn, "start": counts["train"] + counts["valid"] + counts["test"]},
 }
+same = directions.origin(first["test"], grid)  # more of the same galaxies, in the same pixels
 looks = {
-    name: directions.simulated(folder.data(name), {**options, "grid": grid, "seed": seed})
+    name: directions.simulated(folder.data(name), {**options, **same})
     for name, options in further.items()
 }
 

@@ -41,6 +41,19 @@ def test_a_second_look_has_the_same_galaxies_and_other_noise(looks):
         directions.reobserved(first, second[::-1])
 
 
+def test_further_galaxies_are_of_the_kind_of_the_first(looks, tmp_path):
+    assert directions.origin(looks[0], "sdss") == {"grid": "sdss", "seed": 0}
+    with pytest.raises(GaltoolsError, match="has the grid sdss: run this with -p grid sdss"):
+        directions.origin(looks[0], "native")
+    fine = simulate.pairs(1, seed=5)
+    data.save(fine, tmp_path / "fine.h5")
+    assert directions.origin(tmp_path / "fine.h5", "native") == {"grid": "native", "seed": 5}
+    fine.catalogue.remove_column("seed")
+    data.save(fine, tmp_path / "real.h5")
+    with pytest.raises(GaltoolsError, match="not a simulation"):
+        directions.origin(tmp_path / "real.h5", "native")
+
+
 def test_an_unknown_direction_is_named(looks):
     with pytest.raises(GaltoolsError, match="forward, reverse, reobserve"):
         directions.pairs_of("sideways", *looks)

@@ -14,6 +14,7 @@ from galtools.errors import GaltoolsError
 from galtools.fidelity.files import read_column
 from galtools.loop import Settings, best_device, describe
 from galtools.pairs import Pairs
+from galtools.surveys import CFHTLS
 
 DIRECTIONS = ("forward", "reverse", "reobserve")
 FEW = 64  # galaxies whose images are in memory at a time
@@ -33,6 +34,21 @@ def reobserved(first: Pairs, second: Pairs) -> Pairs:
     noise = np.stack([first.noise[:, 0], second.noise[:, 0]], axis=1)
     rest = first.redshift, first.catalogue, noise, (first.bad[0], second.bad[0])
     return Pairs(first.source, second.source, *rest)
+
+
+def origin(file: Path, grid: str) -> dict:
+    """Grid and seed with which `simulate.stream` goes on with the galaxies of a file.
+
+    They are those of the file, whatever else is done with another seed; a grid that is not its
+    own is refused.
+    """
+    side, catalogue = data.side(file, "target"), data.load(file, slice(1)).catalogue
+    own = "native" if side.pixel_scale == CFHTLS.pixel_scale else "sdss"
+    if "seed" not in catalogue.colnames:
+        raise GaltoolsError(f"{file} is not a simulation: its galaxies cannot be observed again")
+    if grid != own:
+        raise GaltoolsError(f"{file} has the grid {own}: run this with -p grid {own}")
+    return {"grid": grid, "seed": int(catalogue["seed"][0])}
 
 
 def simulated(path: Path, options: dict) -> Path:

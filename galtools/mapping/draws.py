@@ -128,10 +128,10 @@ def anew(path, weights, pairs_file, n: int, samples: int, seed: int) -> dict[str
     return make(path, parts, scale, modules, [weights, pairs_file], params)
 
 
-def observe(store, test_file, numbers, n: int, grid: str, seed: int) -> list[Path]:
+def observe(store, test_file, numbers, n: int, grid: str) -> list[Path]:
     """Simulate further observations `numbers` of the first n test galaxies, a file each."""
     first = data.load(test_file, slice(0, 1)).catalogue["galaxy"][0]
-    options = {"n": n, "start": int(first), "grid": grid, "seed": seed}
+    options = {"n": n, "start": int(first), **directions.origin(test_file, grid)}
     return [
         directions.simulated(store.data(f"look{j}"), {**options, "observation": j}) for j in numbers
     ]
