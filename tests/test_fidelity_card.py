@@ -96,6 +96,7 @@ def test_other_bad_arguments_are_refused(sample):
         ({"pixel_scale": None}, "give pixel_scale"),
         ({"noise": np.ones(3)}, "one number per band"),
         ({"noise": 0}, "must be positive"),
+        ({"noise": np.array([1, np.inf, 1, 1, 1])}, "in nanomaggies per pixel, not inf"),
         ({"redshift": z[:5]}, "one per galaxy"),
         ({"weights": np.ones(4)}, "weights have shape"),
     ]
@@ -112,12 +113,13 @@ def test_other_bad_arguments_are_refused(sample):
     ("options", "message"),
     [
         ({"redshift": ["far"] * N}, "redshifts must be numbers"),
-        ({"pixel_scale": 0.0}, "pixel_scale must be positive, in arcsec per pixel, not 0.0"),
+        ({"pixel_scale": 0.0}, "pixel_scale must be positive, in arcsec per pixel, not 0"),
         ({"pixel_scale": -1}, "pixel_scale must be positive"),
         ({"pixel_scale": "fine"}, "pixel_scale must be positive"),
         ({"morphology": -3}, "0 for none, not -3"),
         ({"morphology": 2, "psf_fwhm": -1.0}, "psf_fwhm must be positive, in arcsec"),
         ({"morphology": 2, "psf_fwhm": np.ones(7)}, "give one, or one per galaxy"),
+        ({"morphology": 2, "psf_fwhm": np.arange(60) - 50}, "in arcsec, not -50$"),
         ({"weights": np.full((N, 5, 32, 32), -1)}, "must not be negative"),
     ],
 )

@@ -122,6 +122,13 @@ def test_coverage_tells_a_calibrated_density_from_one_a_fifth_too_narrow():
     assert passed == {1.0: True, 0.8: False}
 
 
+def test_covered_is_what_lies_within_a_standard_deviation_of_the_middle():
+    """Of a flat density F = z / z_max: from 0.1587 to 0.8413 of the range."""
+    flat, share = np.full((4, 10), 0.1), np.array([0.158, 0.160, 0.840, 0.842])
+    found = redshift.covered(flat, 0.4 * share, redshift.Grid(10, 0.4))
+    assert found.tolist() == [False, True, True, False]
+
+
 def test_quantiles_of_a_gaussian():
     found = [redshift.quantile(gaussian(0.2, 0.02), q, GRID)[0] for q in (0.16, 0.5, 0.9)]
     assert found == pytest.approx(norm.ppf([0.16, 0.5, 0.9], 0.2, 0.02), abs=2e-4)

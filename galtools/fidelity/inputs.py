@@ -78,13 +78,12 @@ def real(images, name: str):
 def positive(value, name: str, unit: str):
     """Refuse a number, or numbers, that are not positive."""
     try:
-        good = np.all(np.asarray(value, float) > 0) and np.all(
-            np.isfinite(np.asarray(value, float))
-        )
+        numbers = np.atleast_1d(np.asarray(value, float))
     except (TypeError, ValueError):
-        good = False
-    if not good:
-        raise GaltoolsError(f"{name} must be positive, in {unit}, not {value}")
+        raise GaltoolsError(f"{name} must be positive, in {unit}, not {value!s:.40}") from None
+    wrong = numbers[~((numbers > 0) & np.isfinite(numbers))]
+    if wrong.size:
+        raise GaltoolsError(f"{name} must be positive, in {unit}, not {wrong.flat[0]:g}")
     return value
 
 
@@ -137,9 +136,7 @@ def _per_galaxy(noise, shape) -> np.ndarray:
         raise GaltoolsError(
             f"noise has shape {np.shape(noise)}: give one number per band, or {shape}"
         ) from None
-    if not (sigma > 0).all():
-        raise GaltoolsError("noise must be positive, the sky's standard deviation in nanomaggies")
-    return sigma
+    return positive(sigma, "noise", "nanomaggies per pixel")
 
 
 def _look(truth, translated) -> tuple[dict[str, np.ndarray], np.ndarray]:
