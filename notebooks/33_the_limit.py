@@ -27,6 +27,7 @@ import pandas as pd
 from myst_nb import glue
 
 from galtools import data, limit_panels, manifest, panels, paths, plots, redshift
+from galtools.errors import GaltoolsError
 from galtools.fidelity import files, information, intervals, rows
 from galtools.mapping import fisher, limit, losses
 from galtools.mapping import seeds as seeds_agree
@@ -75,6 +76,11 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # %%
 store = paths.Results(results, profile)
 test = paths.need(store.data("test"), "01_two_surveys")
+sizes = sorted(sizes)
+if len(sizes) < 2:
+    raise GaltoolsError(f"sizes = {sizes}: give two, to see what more of them bring")
+sample = rows.load(store, "cross", paths.check_models(models), seed, n_galaxies)
+losses.readers(store, sample.images, seed)  # for the last question: what is missing is said now
 options = {"n": n_galaxies, "draws": draws, "points": points, "seeds": seeds}
 exact_file = store.table("limit_posteriors").with_suffix(".npz")
 made = manifest.make(
@@ -276,7 +282,6 @@ seeds_agree.summary(converged)
 # of the translations. The networks of an ensemble stand for seeds.
 
 # %%
-sample = rows.load(store, "cross", paths.check_models(models), seed, n_galaxies)
 images = {row: shown for row, shown in sample.images.items() if row != "again"}
 read = losses.readings(store, images, seed)
 for (row, k), density in read.items():

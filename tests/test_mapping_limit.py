@@ -8,7 +8,7 @@ import torch
 from astropy.table import Table
 from scipy.stats import kstest
 
-from galtools import data
+from galtools import data, paths
 from galtools.errors import GaltoolsError
 from galtools.fidelity import information
 from galtools.mapping import fisher, latents, limit, losses, posterior, pupil, sensitivity
@@ -202,6 +202,22 @@ def test_simulated_measurements_have_the_errors_of_the_measured_galaxies(light):
     np.testing.assert_allclose(z, truth[:, 0])
     np.testing.assert_allclose(off[:, :5].std(0), [0.01, 0.005, 0.005, 0.005, 0.0075], rtol=0.1)
     assert off[:, 5].std() == pytest.approx(0.36, abs=0.03)  # sizes: 0.15 dex
+
+
+def test_galaxies_that_no_way_could_judge_are_not_passed_over():
+    known = {("exact", 0): np.array([1.0, np.nan]), ("learnt", 0): np.array([np.nan, 2.0])}
+    with pytest.raises(GaltoolsError, match="of 2 galaxies none could be judged in every way"):
+        losses.common(known)
+
+
+def test_every_reader_is_asked_for_by_name(tmp_path):
+    store = paths.Results(str(tmp_path), "tiny")
+    truth = store.weights("redshift", "cross_truth", 1)
+    truth.parent.mkdir(parents=True)
+    truth.touch()
+    assert losses.readers(store, ["truth", "again"], 1) == {"truth": truth, "again": truth}
+    with pytest.raises(GaltoolsError, match="run notebooks/24_redshift"):
+        losses.readers(store, ["truth", "swin"], 1)
 
 
 def test_parts_of_the_loss_add_up_and_refused_galaxies_are_left_out_everywhere():

@@ -11,23 +11,28 @@ import numpy as np
 import pandas as pd
 
 from galtools import paths
+from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 from galtools.redshift import Ensemble
 
 PARTS = ("nature", "reader", "model")
 
 
+def readers(store: paths.Results, rows, seed: int = 0) -> dict:
+    """Files of the ensembles that were retrained on each row; of a second look, the truth's."""
+    names = {row: "truth" if row == "again" else row for row in rows}
+    files = {row: store.weights("redshift", f"cross_{name}", seed) for row, name in names.items()}
+    return {row: paths.need(file, "24_redshift") for row, file in files.items()}
+
+
 def readings(store: paths.Results, images: dict, seed: int = 0) -> dict:
     """Densities that networks read, {(row, k): (n, bins)}: k numbers the networks of an ensemble.
 
-    `images` holds rows of the comparison; each is read by the ensemble that was retrained on it,
-    and a second observation by the truth's.
+    `images` holds rows of the comparison, each read by its own of the `readers`.
     """
     found = {}
-    for row, shown in images.items():
-        name = "truth" if row == "again" else row
-        file = paths.need(store.weights("redshift", f"cross_{name}", seed), "24_redshift")
-        for k, density in enumerate(Ensemble.load(file).densities(shown)[1]):
+    for row, file in readers(store, images, seed).items():
+        for k, density in enumerate(Ensemble.load(file).densities(images[row])[1]):
             found[row, k] = density
     return found
 
@@ -68,4 +73,9 @@ def agreement(known: dict, pairs: dict, margin: float, n_boot=intervals.N_BOOT, 
 def common(known: dict) -> dict:
     """Keep the galaxies that every way could judge: NaN in one way is NaN in all."""
     refused = np.any([np.isnan(values) for values in known.values()], axis=0)
+    if refused.all():
+        raise GaltoolsError(
+            f"of {len(refused)} galaxies none could be judged in every way: take more of them, or "
+            "more draws and points for each"
+        )
     return {key: np.where(refused, np.nan, values) for key, values in known.items()}
