@@ -164,7 +164,7 @@ plt.show()
 # network that estimates redshifts is colour, brightness and concentration; which way a galaxy is
 # turned, where its knots lie and what stands beside it, is all the same to it.
 
-# %% mystnb={"figure": {"caption": "Shares of noise and of look-alikes in the variance of what CFHTLS sees, with 95 % intervals over galaxies. What is missing to one is told by SDSS. Round: seed 0; square: seed 1. Shares too small for the axis, or not above zero, are left out.", "name": "fig-spread-shares"}, "image": {"alt": "Ten lines, one for each quantity, with points for noise and two kinds of look-alikes on a logarithmic axis of shares of the variance. The table below holds the numbers."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Shares of noise and of look-alikes in the variance of what CFHTLS sees, with 95 % intervals over galaxies. What is missing to one is told by SDSS. Round: seed 0; square: seed 1, and so on. Shares too small for the axis, or not above zero, are left out; intervals may reach beyond it.", "name": "fig-spread-shares"}, "image": {"alt": "Ten lines, one for each quantity, with points for noise and two kinds of look-alikes on a logarithmic axis of shares of the variance. The table below holds the numbers."}} tags=["hide-input"]
 spread_panels.shares(table, looks.QUANTITIES)
 plt.show()
 
@@ -297,7 +297,7 @@ for (scatter, k), of in rows_of.items():
             e = intervals.estimate(statistic, of[looks.ESTIMATE, way], n_boot, seed)
             alike[way, scatter, k] = e
 
-# %% mystnb={"figure": {"caption": "Above: effective sample size of the posterior (median, 10th to 90th percentile of galaxies) against the further scatter of the zero points; below the dashed line an answer is refused. Below: share of look-alikes in the variance of the redshift that CFHTLS estimates, by three ways, with 95 % intervals over galaxies. Round: seed 0; square: seed 1.", "name": "fig-spread-ladder"}, "image": {"alt": "Above, effective sample sizes that rise as the survey gets worse, and a dashed limit. Below, the shares of look-alikes by neighbours in every survey, and by the posterior where it is allowed."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Above: effective sample size of the posterior (median, 10th to 90th percentile of galaxies) against the further scatter of the zero points; below the dashed line an answer is refused. Below: share of look-alikes in the variance of the redshift that CFHTLS estimates, by three ways, with 95 % intervals over galaxies. Round: seed 0; square: seed 1, and so on.", "name": "fig-spread-ladder"}, "image": {"alt": "Above, effective sample sizes that rise as the survey gets worse, and a dashed limit. Below, the shares of look-alikes by neighbours in every survey, and by the posterior where it is allowed."}} tags=["hide-input"]
 NAMES = {scatter: f"+ {scatter:.0%}" if scatter else "SDSS" for scatter in scatters}
 spread_panels.ladder(sizes_of, alike, NAMES, library.LEAST, "share of look-alikes")
 plt.show()

@@ -188,7 +188,7 @@ for side, name in limit_panels.SURVEYS.items():
         known[f"{name}, parts", k] = limit.local_bits(one, "parts", prior)
 known = losses.common(known)
 
-# %% mystnb={"figure": {"caption": "Information about the redshift, three ways and with the upper bound that knows all parts of the galaxies, with 95 % intervals over galaxies. Two symbols: two seeds of the draws and of the learner; the local posterior and the bound have none.", "name": "fig-limit-bits"}, "image": {"alt": "Eight lines, four for each survey: exact, local, learnt, and with all parts known. The table below compares them."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Information about the redshift, three ways and with the upper bound that knows all parts of the galaxies, with 95 % intervals over galaxies. One symbol per seed of the draws and of the learner; the local posterior and the bound have none.", "name": "fig-limit-bits"}, "image": {"alt": "Eight lines, four for each survey: exact, local, learnt, and with all parts known. The table below compares them."}} tags=["hide-input"]
 means = {key: intervals.estimate(intervals.mean, b, n_boot) for key, b in known.items()}
 colours = {way: plots.SURVEY_COLOUR[way.split(",")[0]] for way, _ in known}
 n_known = next(iter(means.values())).n
@@ -293,7 +293,7 @@ for k in range(seeds):
 known = losses.common(known)
 lost = losses.split(known, models, "resample", n_boot, seed)
 
-# %% mystnb={"figure": {"caption": "The loss of every translator in three parts, with 95 % intervals over galaxies; two symbols: two networks that read. Nature is the same for all.", "name": "fig-limit-split"}, "image": {"alt": "For every translator three groups of points in bits lost: nature, the reader and the model."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The loss of every translator in three parts, with 95 % intervals over galaxies; one symbol per network that reads. Nature is the same for all.", "name": "fig-limit-split"}, "image": {"alt": "For every translator three groups of points in bits lost: nature, the reader and the model."}} tags=["hide-input"]
 limit_panels.split(lost)
 plt.show()
 
@@ -303,7 +303,7 @@ plt.show()
 # may be larger than drawn: with all parts known it is the difference in the second line of the
 # table. A reader beyond the upper bound would be an error somewhere.
 #
-# A statement *holds* only if both seeds say so. They differ in the draws from the posterior, in the
+# A statement *holds* only if every seed says so. They differ in the draws from the posterior, in the
 # learner and what it learnt from, and in the network that reads. They do not differ in three things.
 # The galaxies are the same: what others would say is in the intervals. The local posterior and the
 # bound are formulas, so that a statement on them alone is made once. And every translator was trained
@@ -389,7 +389,7 @@ for key, sentences in seeds_agree.listed(everything).items():
 # this on {glue:text}`limit_n` galaxies that every way could judge, {glue:text}`limit_refused_sdss` (SDSS)
 # and {glue:text}`limit_refused_cfhtls` (CFHTLS) having been refused.
 #
-# For both seeds, it *holds* that: {glue:text}`limit_holds`. It does *not* hold that:
+# For every seed, it *holds* that: {glue:text}`limit_holds`. It does *not* hold that:
 # {glue:text}`limit_fails`. *Too small to tell*: {glue:text}`limit_open`.
 #
 # ## Exercises

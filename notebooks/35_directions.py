@@ -69,7 +69,7 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # followed by the way back.
 #
 # The simulator has observed the test galaxies twice, too. The first networks are judged on the first
-# observation, the second ones on the second: what both seeds say survives another training, another
+# observation, the second ones on the second, and so on in turn: what all seeds say survives another training, another
 # noise and another seeing. What other galaxies would say is in the intervals.
 
 # %%
@@ -263,7 +263,7 @@ made = manifest.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "Information on the redshift in peaks and total fluxes, for every way, with 95 % intervals over galaxies. Two symbols: two seeds of translator, estimator and observation.", "name": "fig-directions-bits"}, "image": {"alt": "One line for each of seven ways, with two points each: bits on the redshift."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Information on the redshift in peaks and total fluxes, for every way, with 95 % intervals over galaxies. One symbol per seed of translator, estimator and observation.", "name": "fig-directions-bits"}, "image": {"alt": "One line for each of seven ways, with two points each: bits on the redshift."}} tags=["hide-input"]
 colours = {way: plots.SURVEY_COLOUR["CFHTLS" if way in OF_CFHTLS else "SDSS"] for way in WAYS}
 means = {way: intervals.estimate(intervals.mean, b, n_boot) for way, b in known.items()}
 panels.seed_strips(means, colours, f"bits of redshift (n = {len(z)})")
@@ -275,7 +275,7 @@ plt.show()
 #
 # Nothing can know more than what it was made from: the *data processing inequality*. A line that
 # beats its source would point at an error. The question is how much less each way knows, and
-# whether the differences are larger than chance. Each is taken galaxy by galaxy, for both seeds; a
+# whether the differences are larger than chance. Each is taken galaxy by galaxy, for every seed; a
 # statement *holds* only if the intervals of all seeds lie above zero, and *does not hold* if they all
 # lie below. Anything else is too small to tell with a sample of this size.
 
@@ -323,11 +323,11 @@ for name, way in {"first": "SDSS", "guess": "re-observed"}.items():
 # CFHTLS to SDSS {glue:text}`way_back`, re-observation {glue:text}`way_anew`, reconstruction
 # {glue:text}`way_copy`, and the round trip {glue:text}`way_round`. Against a second look at the galaxy, the
 # first one is off by {glue:text}`way_first` sky noises a pixel, the image that a network foresees by
-# {glue:text}`way_guess`; that the second is the smaller one, for both seeds: *{glue:text}`way_closer`*. A
+# {glue:text}`way_guess`; that the second is the smaller one, for every seed: *{glue:text}`way_closer`*. A
 # guess can be closer in pixels than an observation and know less: pixels and information are different
 # judges.
 #
-# Of information, for both seeds, it *holds* that: {glue:text}`way_holds`. It does *not* hold that:
+# Of information, for every seed, it *holds* that: {glue:text}`way_holds`. It does *not* hold that:
 # {glue:text}`way_fails`. *Too small to tell*: {glue:text}`way_open`.
 #
 # **Exercise.** The way back starts from a translation that is free of noise, but was learnt from

@@ -148,10 +148,12 @@ plt.show()
 # Where two curves meet, help ends, and where they cross, it turns into harm: the galaxies that were
 # added outnumber the labelled ones, and what is wrong with them is learnt along with the rest. Once
 # there are enough true labels, it may be better to leave the others out, or to give them less weight.
-# The table tests both ends. It would be tempting to quote the left panel alone; but a survey may choose its learner, so
-# what it gains is the best with help over the best without. So the table also asks whether a survey
-# with few labels should take translated galaxies and boosting, or no help and the kernel. A positive difference speaks for the claim; it *holds* if every seed of the translator
-# and of the estimator says so, and is *too small to tell* if they disagree or cannot say.
+# The table tests both ends. It would be tempting to quote the left panel alone; but a survey may
+# choose its learner, so what it gains is the best with help over the best without. So the table also
+# asks whether a survey with few labels should take translated galaxies and boosting, or no help and
+# the kernel. Differences are of the scatter $\sigma_\mathrm{MAD}$; a positive one speaks for the claim,
+# which *holds* if every seed of the translator and of the estimator says so, and is *too small to
+# tell* if they disagree or cannot say.
 
 # %%
 few, many = min(labels), max(labels)
@@ -274,7 +276,7 @@ for key, value in {"few": few, "n": len(z), "mergers": int(is_merger.sum())}.ite
 # of the redshifts is, by *boosting*, {glue:text}`useful_alone_boosting` without help and
 # {glue:text}`useful_with_boosting` together with translated SDSS galaxies; by the *kernel*,
 # {glue:text}`useful_alone_kernel` and {glue:text}`useful_with_kernel`. That translated galaxies help,
-# by both seeds: *{glue:text}`useful_help_boosting`* for boosting, *{glue:text}`useful_help_kernel`* for
+# by every seed: *{glue:text}`useful_help_boosting`* for boosting, *{glue:text}`useful_help_kernel`* for
 # the kernel; that boosting with their help beats the kernel without: *{glue:text}`useful_best`*. And with
 # translated galaxies only, not one label of CFHTLS among them, boosting scatters by
 # {glue:text}`useful_none_boosting`.
@@ -285,7 +287,7 @@ for key, value in {"few": few, "n": len(z), "mergers": int(is_merger.sum())}.ite
 # {glue:text}`useful_odd_source` in the source and of {glue:text}`useful_odd_translated` after
 # translation (all of seed 0).
 #
-# For both seeds, it *holds* that: {glue:text}`useful_holds`. It does *not* hold that:
+# For every seed, it *holds* that: {glue:text}`useful_holds`. It does *not* hold that:
 # {glue:text}`useful_fails`. *Too small to tell*: {glue:text}`useful_open`.
 #
 # **Exercise.** Give the labelled CFHTLS galaxies more weight than the translated ones. Does the harm
