@@ -6,10 +6,11 @@ from pathlib import Path
 import galsim
 import numpy as np
 import pytest
+from scipy.stats import kstest, norm
 from sedpy.observate import load_filters
 from sklearn.neighbors import KNeighborsRegressor
 
-from galtools.simulate import anchors, features, population, sed
+from galtools.simulate import anchors, features, population, sed, shapes
 from galtools.surveys import CFHTLS, SDSS
 
 N = 50000  # the rarest bin, 0.25 < z < 0.30, holds some 500: all criteria are met by 2 sigma
@@ -163,6 +164,51 @@ def test_colours_carry_as_much_redshift_as_real_ones(sample):
     catalogues = [slice(k, k + 10873) for k in range(0, 4 * 10873, 10873)]
     found = np.mean([nearest_neighbours(features_[rows], redshift[rows]) for rows in catalogues])
     assert 0.0125 < found < 0.018
+
+
+def test_sizes_follow_their_power_laws_with_a_bend_and_a_scatter():
+    """In dex of kpc: early types rise by 0.65 a dex of light, late ones by 0.26, then by 0.5."""
+    early, z = np.repeat([True, False], 5), np.tile([0.01, 0.01, 0.05, 0.2, 0.2], 2)
+    absolute = np.tile([-15.0, -17.5, -21, -22.25, -24.75], 2)
+    kpc = 10.0 ** np.array([0.56, 0.68])  # at M = -21
+
+    def size(normal):
+        arcsec = population.half_light_radius(early, absolute, z, np.full(10, normal))
+        return np.log10(arcsec * population.kpc_per_arcsec(z) / np.repeat(kpc, 5)).reshape(2, 5)
+
+    middle = size(0.0)
+    faint, bright = 0.24 * np.log10((1 + 10.0 ** np.array([-1.4, 1.5])) / 2)
+    np.testing.assert_allclose(middle[0, 1:], 0.65 * np.array([-1.4, 0, 0.5, 1.5]), atol=1e-9)
+    expected = [-1.4 * 0.26 + faint, 0, 1.5 * 0.26 + bright]
+    np.testing.assert_allclose(middle[1, [1, 2, 4]], expected, atol=1e-9)
+    np.testing.assert_allclose((size(1.0) - middle)[:, 2:4], [[0.14] * 2, [0.16] * 2], atol=1e-9)
+    limits = population.half_light_radius(early, absolute, z, np.full(10, 9.0) - 18 * early)
+    np.testing.assert_allclose([limits[0], limits[9]], [0.3, 12.0])
+
+
+def test_discs_are_thin_and_seen_from_anywhere_and_ellipticals_round():
+    """For cos i even between 0 and 1, q^2 = cos^2 i (1 - 0.18^2) + 0.18^2."""
+    u = np.linspace(0.01, 0.99, 99)
+    disc, round_ = (population._axis_ratio(np.full(99, kind), u) for kind in (False, True))
+    np.testing.assert_allclose(np.sqrt((disc**2 - 0.18**2) / (1 - 0.18**2)), u)
+    np.testing.assert_allclose(round_, np.clip(norm(0.78, 0.12).ppf(u), 0.5, 1.0))
+
+
+def test_neighbours_follow_their_law():
+    """One in each stamp, N(< m) ~ 10^(0.45 m) to 22.5, two of five are stars."""
+    field = shapes.draw_neighbours(np.random.default_rng(0).random((20000, 3, 8)))
+    assert field["there"].sum(1).mean() == pytest.approx(1, abs=0.07)
+    for magnitude in (18.5, 20.5, 21.5):
+        share = np.mean(field["magnitude"] < magnitude)
+        assert share == pytest.approx(10 ** (0.45 * (magnitude - 22.5)), rel=0.1)
+    assert field["magnitude"].max() <= 22.5
+    x, y, size, ratio, _ = field["ellipses"]
+    away = (np.hypot(x, y) - 4) / 11  # arcsec
+    directions = np.arctan2(y, x) / (2 * np.pi) % 1
+    for place in (away**2, directions, (ratio - 0.3) / 0.7, field["kind"] / 3):
+        assert kstest(place.ravel(), "uniform").pvalue > 0.001
+    assert np.mean(size == 0.01) == pytest.approx(0.4, abs=0.01)
+    assert kstest((size[size > 0.01] - 0.78) / 0.72, "uniform").pvalue > 0.001
 
 
 def test_a_lane_takes_the_light_that_its_depth_says():

@@ -163,7 +163,7 @@ def draw_spectra(red, absolute, normal) -> dict[str, np.ndarray]:
 def half_light_radius(red, absolute, redshift, normal) -> np.ndarray:
     """Half-light radius in arcsec from the size-luminosity relation, log-normal about its mean.
 
-    Early types follow R ~ L^0.65; late types bend from L^0.2 to L^0.5 near M = -20.5.
+    Early types follow R ~ L^0.65; late types bend from L^0.26 to L^0.5 about M = -21.
     """
     brightness = -0.4 * (absolute + 21.0)
     early = 0.56 + 0.65 * brightness
