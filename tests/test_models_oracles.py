@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from einops import rearrange
+from torch import nn
 
 from galtools import models
 from galtools.adamw import AdamW
@@ -97,6 +98,41 @@ def test_the_game_begins_late_and_each_side_moves_its_own_weights():
     critic, generator = (set(map(id, p.parameters)) for p in network.players().values())
     assert not critic & generator
     assert critic | generator == set(map(id, network.parameters()))
+
+
+class Brightness(nn.Module):
+    """A critic who likes what is bright, and looks at the image and at twice the image."""
+
+    def forward(self, x, y):
+        return y.mean(dim=(1, 2, 3)), [y, 2 * y]
+
+
+def test_losses_of_the_game_by_hand():
+    """G says 1/4 where 3/4 is true: it pays for the difference, and is paid for pleasing D."""
+    network = models.build("srgan", "cross", "tiny")
+    network.critic = Brightness()
+    network.network = lambda x: torch.full_like(x, 0.25)
+    images = torch.full((2, 5, 16, 16), 0.75)
+    losses = network.generator_losses(batch_of(images, images, progress=0.9))
+    expected = {"pixel": 0.5, "flux": 0.5, "content": 0.02 * (0.5 + 1), "adversarial": -0.05 * 0.25}
+    assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(expected)
+    hinge = network.critic_losses(batch_of(images, images))["hinge"]
+    assert hinge.item() == pytest.approx((1 - 0.75) + (1 + 0.25))
+
+
+def test_the_critic_sees_source_target_and_magnified_detail():
+    """Of a point in the middle 8/9 is detail, in a corner, with three neighbours, 3/4."""
+    critic, seen = srgan.Critic(bands=(1, 1), width=4), []
+    critic.layers[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    x, y = torch.rand(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)
+    y[..., 4, 4] = y[..., 0, 0] = 1
+    critic(x, y)
+    source, target, detail = F.pixel_shuffle(seen[0], 2)[0]
+    assert torch.equal(source, x[0, 0])
+    assert torch.equal(target, y[0, 0])
+    found = detail[[4, 4, 0, 1, 2], [4, 5, 0, 1, 2]]
+    expected = srgan.MAGNIFIED * torch.tensor([8 / 9, -1 / 9, 3 / 4, -1 / 9, 0])
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 # --- Capsules -------------------------------------------------------------------------------
