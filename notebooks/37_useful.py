@@ -31,6 +31,7 @@ from myst_nb import glue
 
 from galtools import data, manifest, panels, paths, plots, translate
 from galtools.fidelity import files, intervals
+from galtools.errors import GaltoolsError
 from galtools.mapping import directions, downstream, fluxes
 from galtools.mapping import seeds as seeds_agree
 
@@ -66,6 +67,9 @@ folder = paths.Results(results, profile)
 split = {s: paths.need(folder.data(s), "01_two_surveys") for s in ("train", "test", "again")}
 split["learn"] = paths.need(folder.data("learn"), "35_directions")
 weights = [folder.weights("forward", "residual", seed + k) for k in range(seeds)]
+labels, most = sorted(labels), len(files.read_column(split["train"], "redshift"))
+if not labels or max(labels) > most:
+    raise GaltoolsError(f"labels = {labels}: give numbers up to {most}, the training galaxies")
 networks = [translate.load_weights(paths.need(w, "35_directions")) for w in weights]
 scale = {side: data.side(split["test"], side).pixel_scale for side in ("source", "target")}
 noise = np.median(files.read_column(split["train"], "noise")[:, 1], axis=0)  # of CFHTLS
