@@ -1,14 +1,19 @@
 """Weights round-trip, translations too, and bad input is refused."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from blobs import blobs
+from scipy.special import j0
 
 from galtools import models, train, translate
 from galtools.errors import GaltoolsError
+from galtools.models import psfmatch
 from galtools.models.common import draw
 from galtools.paths import TASKS
+from galtools.surveys import CFHTLS, SDSS
 from galtools.train import Settings
 
 
@@ -80,9 +85,7 @@ def test_resampling_returns_the_source_on_the_same_grid():
 
 def test_matching_the_seeing_undoes_it_within_the_damping():
     """A point under the source's seeing becomes one under the target's; intra is left alone."""
-    from galtools.models import psfmatch
     from galtools.simulate.render import seeing
-    from galtools.surveys import CFHTLS, SDSS
 
     f, pairs = torch.linspace(0, 0.6, 40), blobs(size=64)
     old, new = (torch.tensor(s.psf_fwhm[2]) for s in (SDSS, CFHTLS))
@@ -101,6 +104,25 @@ def test_matching_the_seeing_undoes_it_within_the_damping():
         assert np.allclose(seen, pairs.source, atol=1e-4) == (task == "intra")
         if task == "cross":
             assert (seen.max(axis=(2, 3)) > pairs.source.max(axis=(2, 3))).all()
+
+
+def test_a_star_is_sharpened_as_the_integral_over_frequencies_says():
+    """I(r) = 2 pi int M_s(f) T(f) J0(2 pi f r) f df, on pixels of half the size of SDSS's."""
+    network, step = models.build("psfmatch", "cross", "tiny"), 0.5
+    network.scaling = SimpleNamespace(step=step)
+    f = np.linspace(0, 2.5, 801)
+    place = (np.arange(48) - 23.5) * SDSS.pixel_scale * step
+    r, back = np.unique(np.hypot(place[:, None], place).round(9), return_inverse=True)
+    bessel = j0(2 * np.pi * f * r[:, None]) * 2 * np.pi * f
+    images = []
+    for old, new in zip(SDSS.psf_fwhm, CFHTLS.psf_fwhm, strict=True):
+        low, high = (psfmatch.seeing(torch.from_numpy(f), w).numpy() for w in (old, new))
+        ratio = high / low
+        for transfer in (low, low * 1.2 * ratio / (1 + 0.2 * ratio**2)):
+            images.append(np.trapezoid(bessel * transfer, f, axis=1)[back].reshape(48, 48))
+    stars, sharp = torch.tensor(np.array(images)).unflatten(0, (1, 5, 2)).unbind(2)
+    assert (sharp.amax((2, 3)) > 1.1 * stars.amax((2, 3))).all()
+    assert torch.allclose(network(stars), sharp, atol=2e-3 * float(sharp.max()))
 
 
 def test_bad_input_is_refused(network):
