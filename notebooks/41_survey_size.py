@@ -166,6 +166,7 @@ glue("cost_disk", float(cost.loc["sum", "GB"]), display=False)
 glue("cost_minutes", float(cost.loc["sum", "core-hours"] * 60 / 100), display=False)
 glue("cost_n", n_survey, display=False)
 glue("cost_model", model, display=False)
+glue("cost_dearest", cost.loc[list(steps), "core-hours"].idxmax(), display=False)
 counted = [[told["extra"]["galaxies"] for told in manifests] for manifests in made.values()]
 translated, _, measured = (sum(numbers) for numbers in zip(*counted, strict=True))
 glue("cost_sample", int(translated), display=False)
@@ -185,9 +186,9 @@ glue("cost_gpu", gpu, display=False)
 # *{glue:text}`cost_model`* is {glue:text}`cost_translate:.1f`. On a hundred cores it would be done in
 # {glue:text}`cost_minutes:.0f` minutes. GPU-hours: {glue:text}`cost_gpu`.
 #
-# So it is statmorph that has to be spread over machines, and it needs no GPU; five bands cost five
-# times as much. Other translators cost other amounts: run this chapter with `-p model swin`, say,
-# after that model has been trained.
+# What takes longest is the step "{glue:text}`cost_dearest`". statmorph needs no GPU, but can be spread
+# over machines; five bands cost it five times as much. Other translators cost other amounts: run this
+# chapter with another `-p model` after that one has been trained.
 #
 # ## Exercises
 #
