@@ -75,6 +75,13 @@ def test_reddening_is_the_published_one():
     assert (np.diff(coefficients) < 0).all()
     # redder than SDSS's filter means less dust: all but z' (8872 A against 8932 A) are redder
     assert (np.sign(coefficients - units.SDSS_EXTINCTION) == [-1, -1, -1, -1, 1]).all()
+    # by hand: ln A is linear in ln lambda between SDSS's filters, pivots in Å
+    pivots = {"u": (3557, 4702), "g": (4702, 6176), "r": (6176, 7490), "i": (7490, 8947)}
+    own = {"u": 3828, "g": 4870, "r": 6245, "i": 7676}
+    for k, (band, (low, high)) in enumerate(pivots.items()):
+        share = np.log(own[band] / low) / np.log(high / low)
+        near, far = units.SDSS_EXTINCTION[k : k + 2]
+        assert coefficients[k] == pytest.approx(near * (far / near) ** share, rel=2e-3)
 
 
 def test_reddening_is_done_once_and_with_sense():
