@@ -1,0 +1,67 @@
+"""Small sources that were planted, lost and invented, against their numbers."""
+
+import numpy as np
+import pytest
+
+from galtools.fidelity import sources
+from galtools.surveys import SDSS
+
+SCALE = SDSS.pixel_scale
+NOISE = np.random.default_rng(0).normal(size=(20, 2, 64, 64))
+ONE = np.ones((20, 2))
+
+
+def stars(*places, flux=2000.0, fwhm=1.3):
+    """Gaussians (1, 1, 64, 64) at (x, y) arcsec from the centre of the stamp."""
+    offset = (np.arange(64) - 31.5) * SCALE
+    width = fwhm / np.sqrt(8 * np.log(2))
+    image = sum(
+        np.exp(-0.5 * ((offset - x)[None] ** 2 + (offset - y)[:, None] ** 2) / width**2)
+        for x, y in places
+    )
+    return flux * image[None, None] * SCALE**2 / (2 * np.pi * width**2)
+
+
+def found(truth, made):
+    """Sum of each count over galaxies, for the first band."""
+    measured = sources.measure(truth, made, ONE, SCALE)
+    return [measured[name][:, 0].sum() for name in measured]
+
+
+def test_noise_of_small_light_is_as_computed():
+    light = sources.small_light(NOISE, SCALE)[..., 16:-16, 16:-16]  # mirrored at the edges
+    assert light.std() == pytest.approx(sources.noise_gain(SCALE), rel=0.02)
+
+
+def test_noise_alone_has_no_sources():
+    assert found(NOISE, NOISE[::-1]) == [0, 0, 0, 0]
+
+
+def test_sources_kept_lost_and_invented():
+    kept, lost, invented = (6.0, 0.0), (-6.0, 3.0), (0.0, -7.0)
+    truth = NOISE + stars(kept, lost, (0, 0))  # the one at the centre is the galaxy itself
+    made = NOISE[::-1] + stars((6.3, 0.2), invented, (0, 0))
+    assert found(truth, made) == [40, 20, 40, 20]
+    table = sources.summarise(sources.measure(truth, made, ONE, SCALE), ("a", "b"))
+    assert dict(zip(table.metric, table.value, strict=True)) == {"completeness": 0.5, "purity": 0.5}
+
+
+def test_a_source_farther_than_an_arcsecond_is_another_one():
+    truth, made = (NOISE + stars((x, 0)) for x in (6.0, 6.0 + 2 * sources.NEAR))
+    assert found(truth, made) == [20, 0, 20, 0]
+
+
+def test_a_smooth_galaxy_has_no_small_sources():
+    y, x = np.indices((64, 64)) - 31.5
+    disc = 100 * np.exp(-np.hypot(x, 2 * y) / 6)
+    assert found(NOISE + disc, NOISE + disc) == [0, 0, 0, 0]
+
+
+def test_a_perfect_copy_and_what_is_no_number():
+    truth = NOISE + stars((6.0, 0.0))
+    made = truth.copy()
+    made[3, 0, 0, 0] = np.nan
+    table = sources.summarise(sources.measure(truth, made, ONE, SCALE), ("a", "b"))
+    table = table.set_index(["metric", "band"])
+    assert (table.value == 1).all()
+    assert table.n["purity", "a"] == 19 and table.n["purity", "b"] == 20
