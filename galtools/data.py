@@ -16,7 +16,7 @@ own, with a checksum that is tested whenever it is read; `validate` tests the wh
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,18 +28,17 @@ from galtools import sides
 from galtools.errors import GaltoolsError
 from galtools.flags import FLAG, Flag
 from galtools.manifest import atomic
-from galtools.packing import pack, quantum, unpack
+from galtools.packing import unpack
 from galtools.pairs import Pairs
 from galtools.paths import check_task
 from galtools.sides import Side
+from galtools.squeezed import FILTERS, SIDES, Squeezed, Stamps, check, squeeze
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 FORMAT = "galtools pairs 1"
 UNIT = "nanomaggies per pixel"
-SIDES = ("source", "target")
 SPLITS = ("", "train", "valid", "test")
 BLOCK = 64  # galaxies converted at a time, so that memory stays flat
-SQUEEZE = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 
 
 def for_task(pairs: Pairs, task: str) -> Pairs:
@@ -51,51 +50,54 @@ def for_task(pairs: Pairs, task: str) -> Pairs:
     return Pairs(pairs.source, pairs.source, pairs.redshift, pairs.catalogue, noise, bad)
 
 
-def check(pairs: Pairs) -> None:
-    """Refuse arrays of the wrong shape before they reach a file."""
-    n = len(pairs)
-    for name in SIDES:
-        shape = np.shape(getattr(pairs, name))
-        if len(shape) != 4 or shape[1] != len(BANDS) or 0 in shape[1:]:
-            raise GaltoolsError(f"{name} images are {shape}: need (n, 5, H, W) in bands ugriz")
-    if np.shape(pairs.noise) != (n, 2, len(BANDS)) or np.shape(pairs.redshift) != (n,):
-        raise GaltoolsError(
-            f"noise is {np.shape(pairs.noise)} and redshift {np.shape(pairs.redshift)} for "
-            f"{n} galaxies: need ({n}, 2, 5) and ({n},)"
-        )
-
-
-def _grow(group: h5py.Group, name: str, rows: np.ndarray, squeeze: bool = False) -> None:
-    """Append rows to a data set, which is made if it is missing."""
+def _longer(group: h5py.Group, name: str, more: int, shape: tuple, **layout) -> h5py.Dataset:
+    """Make room for more rows of a data set, which is made if it is missing."""
     if name not in group:
-        chunks = (1, *rows.shape[1:]) if squeeze else (BLOCK, *rows.shape[1:])
-        group.create_dataset(
-            name,
-            (0, *rows.shape[1:]),
-            rows.dtype,
-            maxshape=(None, *rows.shape[1:]),
-            chunks=chunks,
-            **(SQUEEZE if squeeze else {"fletcher32": True}),
-        )
+        group.create_dataset(name, (0, *shape), maxshape=(None, *shape), **layout)
     dataset = group[name]
-    if dataset.shape[1:] != rows.shape[1:]:
-        raise GaltoolsError(f"batches of {dataset.shape[1:]} and {rows.shape[1:]} in one sample")
-    dataset.resize(len(dataset) + len(rows), axis=0)
+    if dataset.shape[1:] != shape:
+        raise GaltoolsError(f"batches of {dataset.shape[1:]} and {shape} in one sample")
+    dataset.resize(len(dataset) + more, axis=0)
+    return dataset
+
+
+def _grow(group: h5py.Group, name: str, rows: np.ndarray, squeezed: bool = False) -> None:
+    """Append rows to a data set."""
+    shape = rows.shape[1:]
+    layout = {"chunks": (1, *shape), **FILTERS} if squeezed else {"chunks": (BLOCK, *shape)}
+    dataset = _longer(
+        group, name, len(rows), shape, dtype=rows.dtype, **{"fletcher32": True, **layout}
+    )
     if len(rows):
         dataset[-len(rows) :] = rows
 
 
-def _append(file: h5py.File, pairs: Pairs) -> None:
-    check(pairs)
-    _grow(file, "redshift", np.asarray(pairs.redshift, np.float32))
-    _grow(file, "noise", np.asarray(pairs.noise, np.float32))
-    for k, name in enumerate(SIDES):
-        images, group = getattr(pairs, name), file.require_group(name)
-        for start in range(0, max(len(images), 1), BLOCK):
-            rows = slice(start, start + BLOCK)
-            step = quantum(images[rows], pairs.noise[rows, k])
-            _grow(group, "step", step)
-            _grow(group, "images", pack(images[rows], step), squeeze=True)
+def _lay(group: h5py.Group, stamps: Stamps) -> None:
+    """Append compressed images, as they are."""
+    layout = {"dtype": np.int32, "chunks": (1, *stamps.shape), **FILTERS}
+    images = _longer(group, "images", len(stamps.chunks), stamps.shape, **layout)
+    first = len(images) - len(stamps.chunks)
+    for row, (skipped, chunk) in enumerate(stamps.chunks, first):
+        images.id.write_direct_chunk((row, 0, 0, 0), chunk, filter_mask=skipped)
+
+
+def _append(file: h5py.File, batch: Squeezed) -> None:
+    _grow(file, "redshift", np.asarray(batch.redshift, np.float32))
+    _grow(file, "noise", np.asarray(batch.noise, np.float32))
+    for name in SIDES:
+        group, stamps = file.require_group(name), getattr(batch, name)
+        _grow(group, "step", stamps.step)
+        _lay(group, stamps)
+
+
+def _squeezed(batch: Pairs | Squeezed) -> Iterator[Squeezed]:
+    """Squeeze what is not squeezed yet, a block at a time."""
+    if isinstance(batch, Squeezed):
+        yield batch
+        return
+    check(batch)
+    for start in range(0, max(len(batch), 1), BLOCK):
+        yield squeeze(batch[start : start + BLOCK])
 
 
 def _seeing(catalogue: Table, name: str) -> np.ndarray | None:
@@ -113,7 +115,7 @@ def _describe_side(group: h5py.Group, side: Side | None, survey, seeing) -> None
     group.attrs.update(survey=side.survey, pixel_scale=side.pixel_scale)
     _grow(group, "psf_fwhm", np.asarray(side.psf_fwhm, np.float32))
     if side.mask is not None:
-        _grow(group, "mask", np.asarray(side.mask, np.uint8), squeeze=True)
+        _grow(group, "mask", np.asarray(side.mask, np.uint8), squeezed=True)
 
 
 def _split_names(split, n: int) -> np.ndarray:
@@ -139,7 +141,7 @@ def checksums(file: h5py.File) -> dict[str, str]:
 
 
 def save(
-    pairs: Pairs | Iterable[Pairs],
+    pairs: Pairs | Iterable[Pairs | Squeezed],
     path: Path,
     *,
     source: Side | None = None,
@@ -149,7 +151,8 @@ def save(
 ) -> None:
     """Write pairs to an HDF5 file, whole or not at all; the same pairs give the same bytes.
 
-    Batches of pairs, one after the other, make a file larger than the memory. Without `source` and
+    Batches of pairs, one after the other, make a file larger than the memory; a process that makes
+    them can `squeeze` them, too. Without `source` and
     `target` the sides are SDSS and CFHTLS, at the seeing in the columns `source_fwhm_u` ... of a
     simulated catalogue, or else at the surveys' median.
     """
@@ -158,7 +161,8 @@ def save(
     # without a cache of chunks, which gains nothing here, a full disk is an error and no crash
     with atomic(path) as new, h5py.File(new, "w", rdcc_nbytes=0) as file:
         for batch in batches:
-            _append(file, batch)
+            for part in _squeezed(batch):
+                _append(file, part)
             catalogues.append(batch.catalogue)
         if not catalogues:
             raise GaltoolsError(f"nothing to write to {path}: not a single batch of pairs came")

@@ -235,6 +235,29 @@ def test_batches_make_the_same_file_as_the_whole(path, tmp_path):
     assert not (tmp_path / "none.h5").exists()
 
 
+def test_what_was_squeezed_before_makes_the_same_bytes(path, tmp_path):
+    whole = sample(n=47)
+    whole.source[15] = 0
+    whole.target[1, 2, 3, 4] = np.nan
+    parts = [whole[:7], whole[:0], whole[7:]]
+    data.save(parts, path)
+    data.save((data.squeeze(part) for part in parts), tmp_path / "squeezed.h5")
+    assert (tmp_path / "squeezed.h5").read_bytes() == path.read_bytes()
+    data.validate(path)
+
+
+def test_what_hdf5_cannot_compress_is_kept_as_it_is(path):
+    """A filter that would only lengthen a chunk is skipped, and the chunk says so."""
+    pairs = sample(n=3, size=2)
+    pairs.noise[:, 0] = 0  # unknown: few integers, of thirty random bits each
+    squeezed = data.squeeze(pairs)
+    assert all(skipped for skipped, _ in squeezed.source.chunks)
+    assert not any(skipped for skipped, _ in squeezed.target.chunks)
+    data.save([squeezed], path)
+    data.validate(path)
+    np.testing.assert_allclose(data.load(path).source, pairs.source, rtol=0, atol=1e-8)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

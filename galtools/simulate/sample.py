@@ -4,7 +4,7 @@ Galaxies are made in blocks of `BLOCK` whose borders are multiples of `BLOCK`: a
 computed in the same company, so that even the last bit of it is the same whatever was asked for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -40,13 +40,15 @@ def stream(
     observation: int = 0,
     limit: float = 17.8,
     workers: int = 1,
-) -> Iterator[Pairs]:
+    then: Callable[[Pairs], object] | None = None,
+) -> Iterator:
     """Yield galaxies start ... start + n - 1 in order, in batches of at most `BLOCK`.
 
     Galaxy k of a `seed` is bit for bit the same whatever n, start and workers are. `observation`
     numbers independent observations of the same galaxies: fresh noise, seeing, sub-pixel position
     and calibration. On `grid` "sdss" both surveys are drawn on the pixels of SDSS. `limit` is the
-    faintest SDSS r magnitude.
+    faintest SDSS r magnitude. ``then(pairs)``, if given, is done to every batch by the process that
+    made it, and its result is what arrives.
     """
     if grid not in GRIDS:
         raise GaltoolsError(f"unknown grid {grid!r}: choose one of {', '.join(GRIDS)}")
@@ -57,24 +59,22 @@ def stream(
     if grid == "sdss":
         survey_from, survey_to = survey_from.on_grid_of(SDSS), survey_to.on_grid_of(SDSS)
     blocks = range(start // BLOCK, -(-(start + n) // BLOCK) if n else start // BLOCK)
-    jobs = ((block, seed, survey_from, survey_to, observation, limit) for block in blocks)
-    for block, part in zip(blocks, _run(jobs, workers), strict=True):
-        first, last = max(start - block * BLOCK, 0), min(start + n - block * BLOCK, BLOCK)
-        yield part if last - first == BLOCK else part[first:last]
+    how = (seed, survey_from, survey_to, observation, limit)
+    jobs = (
+        (block, max(start - block * BLOCK, 0), min(start + n - block * BLOCK, BLOCK), how, then)
+        for block in blocks
+    )
+    yield from in_order(_batch, jobs, workers) if workers > 1 else map(_batch, jobs)
 
 
-def _run(jobs, workers: int) -> Iterator[Pairs]:
-    """Make blocks in order, in this process or in several."""
-    if workers > 1:
-        yield from in_order(_block_alone, jobs, workers)
-        return
+def _batch(job):
+    """Make a block and return the galaxies of it that were asked for, or what is made of them."""
+    block, first, last, how, then = job
     with one_thread():
-        yield from (_block(*job) for job in jobs)
-
-
-def _block_alone(job) -> Pairs:
-    with one_thread():
-        return _block(*job)
+        pairs = _block(block, *how)
+        if last - first < BLOCK:
+            pairs = pairs[first:last]
+        return then(pairs) if then else pairs
 
 
 @contextmanager
