@@ -83,9 +83,17 @@ def test_coverage_is_told_apart_by_kind_of_galaxy():
 def test_slices_share_out_all_galaxies():
     rng = np.random.default_rng(0)
     catalogue = Table({"red": rng.random(300) < 0.4, "source_r": rng.uniform(14, 17.8, 300)})
-    masks = redshifts.slices(rng.uniform(0, 0.3, 300), catalogue)
+    estimates = rng.uniform(0, 0.3, 300)
+    masks = redshifts.slices(estimates, catalogue)
     for names in (["near", "middle", "far"], ["bright", "medium", "faint"], ["red", "blue"]):
         assert (np.sum([masks[name] for name in names], axis=0) == 1).all()
+    np.testing.assert_array_equal(masks["red"], catalogue["red"])
+    for names, values in (
+        (("near", "middle", "far"), estimates),
+        (("bright", "medium", "faint"), catalogue["source_r"]),
+    ):
+        third = np.argsort(np.argsort(values)) // 100
+        np.testing.assert_array_equal(np.stack([masks[k] for k in names]).argmax(0), third)
     assert set(redshifts.slices(np.arange(9.0), Table({"row": range(9)}))) == {
         *("near", "middle", "far")
     }

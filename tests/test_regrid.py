@@ -82,8 +82,9 @@ def test_noise_grows_by_its_closed_form():
 
 
 def test_bad_grids_are_refused():
-    with pytest.raises(GaltoolsError, match="positive"):
-        overlap(4, 0.4, 0, 0.4)
+    for wrong in ((4, 0.4, 0, 0.4), (0, 0.4, 4, 0.4), (4, 0.0, 4, 0.4), (4, 0.4, 4, -1)):
+        with pytest.raises(GaltoolsError, match="positive"):
+            overlap(*wrong)
     with pytest.raises(GaltoolsError, match="square"):
         regrid(np.zeros((3, 4)), 0.4, 4, 0.4)
 
