@@ -6,10 +6,11 @@ import pandas as pd
 
 from galtools import panels, plots
 from galtools.fidelity import intervals
-from galtools.mapping import answers, calibration, draws
+from galtools.mapping import answers, calibration, draws, seeds
 
 LEVELS = np.linspace(0, 1, 21)
 COLOURS = {name: plots.BAND_COLOUR[name[-1]] for name in draws.FLUXES}
+BETTER = ": draws score better than "  # in claims, between a quantity and a rival
 BESIDE = {"too wide": "above", "too narrow": "below"}  # words on ratios other than spread to error
 
 
@@ -56,8 +57,8 @@ def ranks(found, count: int):
 
 def ratios(ratio, words, ranked) -> pd.DataFrame:
     """Lay out {(quantity, seed): Estimate} with what is said of each quantity."""
-    seeds = sorted({k for _, k in ratio})
-    columns = {f"spread / error, seed {k}": [str(ratio[q, k]) for q in words] for k in seeds}
+    numbers = sorted({k for _, k in ratio})
+    columns = {f"spread / error, seed {k}": [str(ratio[q, k]) for q in words] for k in numbers}
     columns |= {"the draws are": words.values(), "their ranks are": ranked.values()}
     return pd.DataFrame(columns, index=list(words))
 
@@ -79,10 +80,10 @@ def coverage(found, n_boot: int, seed: int):
 
 def tests(places, verdicts) -> pd.DataFrame:
     """Lay out the p values of places {(set, seed): (n,)} with the verdicts {set: word}."""
-    seeds = sorted({k for _, k in places})
+    numbers = sorted({k for _, k in places})
     columns = {
-        f"p, seed {k}": [f"{calibration.pvalue(places[name, k]):.1e}" for name in verdicts]
-        for k in seeds
+        f"p, seed {k}": [f"{calibration.pvalue(places[name, k]):.2g}" for name in verdicts]
+        for k in numbers
     }
     return pd.DataFrame({**columns, "the draws are": verdicts.values()}, index=list(verdicts))
 
@@ -104,6 +105,16 @@ def by_model(ratio) -> pd.DataFrame:
     for (model, quantity), said in answers.words(ratio).items():
         text = f"{ratio[(model, quantity), 0]} {said}"
         cells.setdefault(quantity, {})[plots.MODEL_NAME[model]] = text
+    return pd.DataFrame(cells)
+
+
+def by_rival(judged: pd.DataFrame) -> pd.DataFrame:
+    """Lay claims with `BETTER` out, a line per rival: difference of one seed, word of all."""
+    said, cells = seeds.voices(judged), {}
+    for line in judged[judged.seed == judged.seed.min()].itertuples():
+        quantity, rival = line.claim.split(BETTER)
+        text = f"{intervals.written(line.value, line.low, line.high)} {said[line.claim]}"
+        cells.setdefault(quantity, {})[rival] = text
     return pd.DataFrame(cells)
 
 
@@ -139,6 +150,6 @@ def mean_images(averaged, truth, noise, n_boot: int, seed: int) -> pd.DataFrame:
         column = draws.QUANTITIES.index(quantity)
         off = averaged[..., column] - truth[: averaged.shape[1], column]
         found = [intervals.estimate(intervals.median, x, n_boot, seed) for x in off]
-        lines[f"{quantity}, minus the truth"] = [str(e) for e in found]
+        lines[f"{quantity}, minus the truth (mag)"] = [str(e) for e in found]
     lines["noise of the corners / σ, r"] = [f"{np.median(x):.2f}" for x in noise]
     return pd.DataFrame(lines, index=[f"mean of {2**k}" for k in range(len(noise))]).T

@@ -16,9 +16,12 @@ import torch
 from galtools import data, manifest, models, panels, paths, plots, redshift, train
 from galtools.fidelity import files, information, intervals, pixels, redshifts, structure
 from galtools.loop import Settings, describe
+from galtools.mapping import seeds
 from galtools.models import keeper
 from galtools.pairs import Pairs
 from galtools.redshift import Ensemble, Measure
+from galtools.regrid import interpolate
+from galtools.sides import pixel_step
 from galtools.translate import once, translate
 
 R_BAND = 2
@@ -59,22 +62,29 @@ def translations(store: paths.Results, seed: int = 0) -> Path:
     return path
 
 
-def translated(weights: Path, file: Path, count: int):
-    """Translate the first galaxies of a file; yield a few at a time."""
-    network, source = train.load_weights(weights), files.open_images(file, "source")
-    last = min(count, len(source))
+def translated(weights: Path | None, file: Path, count: int):
+    """Translate the first galaxies of a file; yield a few at a time.
+
+    Without weights, nothing but the grid of the sources changes.
+    """
+    source, target = (files.open_images(file, side) for side in ("source", "target"))
+    network = weights and train.load_weights(weights)
+    step, last = pixel_step(source, target), min(count, len(source))
     for first in range(0, last, FEW):
-        yield translate(network, source[first : min(first + FEW, last)])
+        some = source[first : min(first + FEW, last)]
+        yield translate(network, some) if weights else interpolate(some, target.shape[-1], step)
 
 
-def tuned(store, seed: int, weights: Path, numbers, check: int, settings: Settings) -> dict:
+def tuned(store, seed: int, weights: Path | None, numbers, check: int, settings: Settings) -> dict:
     """Let the frozen estimator of the target, of a seed, go on learning from translations, once.
 
     It sees as many galaxies of the training split as each of `numbers` says; the first `check` of
-    the validation split fix its temperature. Returns {number: Ensemble}.
+    the validation split fix its temperature. Without weights it learns from the sources. Returns
+    {number: Ensemble}.
     """
     start = redshifts.estimator_file(store, "CFHTLS", seed)
     splits = [store.data("train"), store.data("valid")]
+    folder = weights.parent if weights else store.model("redshift", "source", settings.seed)
     z_learn, z_check = (files.read_column(file, "redshift") for file in splits)
 
     @cache
@@ -92,11 +102,12 @@ def tuned(store, seed: int, weights: Path, numbers, check: int, settings: Settin
             sets = some, z_learn[:number], valid, z_check[:check]
             Ensemble.load(start).tuned_on_seen(*sets, settings).save(new)
 
-        path = weights.parent / f"redshift_{number}.safetensors"
+        path = folder / f"redshift_{number}.safetensors"
         manifest.make(
             path, maker,
             params={**describe(settings), "learn": number, "check": check},
-            modules=["galtools.keeping"], inputs=[start, *splits, weights], seed=settings.seed,
+            modules=["galtools.keeping"], inputs=[start, *splits, *([weights] if weights else [])],
+            seed=settings.seed,
         )  # fmt: skip
         return Ensemble.load(path)
 
@@ -247,10 +258,7 @@ class Bench:
                 estimate,
                 (-np.inf, MARGINS[name]),
             )
-        return [
-            {"claim": text, "seed": k, **vars(e), "verdict": intervals.verdict(e, claim)}
-            for text, (e, claim) in tests.items()
-        ]
+        return [seeds.line(text, k, e, goal) for text, (e, goal) in tests.items()]
 
 
 def scatter_ratio(dz, dz_source, n_boot: int, seed: int = 0) -> intervals.Estimate:

@@ -61,8 +61,8 @@ n_boot: int = 400  # resamples of the pairs behind each interval
 # Four learners with two hidden layers each see the same pairs. *L2* minimises the squared error, *L1*
 # the absolute error; the *GAN* takes a random number beside $x$ and plays against an adversary, which
 # tries to tell its pairs from true ones; the *flow* learns the velocity that carries random numbers to
-# answers, by flow matching {cite}`lipman2023`, which is a close cousin of diffusion. All of it is done with several
-# seeds, and beside the learners stands the *exact* law itself.
+# answers, by flow matching {cite}`lipman2023`, which is a close cousin of diffusion. All of it is done
+# with several seeds, and beside the learners stands the *exact* law itself.
 
 # %%
 store = paths.Results(results, profile)
@@ -71,7 +71,7 @@ x, y = toy.pairs(n_test, [seed, 31])
 drawn = toy.answers(store.data("toy"), steps, SEEDS, x, draws, seed)
 SAMPLERS = ("exact", "flow", "GAN")
 
-# %% mystnb={"figure": {"caption": "The exact density of the answers (grey) and what each learner answers, one answer per input, first seed.", "name": "fig-toy"}, "image": {"alt": "Four panels of answers against inputs over a grey density with two branches: L2 runs between them, L1 crosses from one to the other, GAN and flow put points on the branches and some between them."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The exact density of the answers (grey) and what each learner answers, one answer per input, first seed. Look at what lies between the branches.", "name": "fig-toy"}, "image": {"alt": "Four panels of answers against inputs over a grey density with two branches: L2 runs between them, L1 crosses from one to the other, GAN and flow put points on the branches and some between them."}} tags=["hide-input"]
 across, up = np.linspace(-1, 1, 120), np.linspace(-2, 2, 200)
 law = toy.density(up[:, None], across[None, :])
 shown = min(400, n_test)
@@ -95,9 +95,11 @@ plt.show()
 #
 # The adversary punishes answers that never happen. But its random number is continuous and so is the
 # network: to reach both branches, it has to cross the gap. And nothing makes it give each branch its
-# due: a sampler that forgets a branch, or part of it, is said to *drop modes*. So count, for every
-# input, the answers farther than three $s$ from both branches, which the law gives once in 370
-# times, and compare the share of answers on the upper branch with $p$.
+# due: a sampler that forgets a branch, or part of it, is said to *drop modes*. The flow has the same
+# gap to cross, but in many small steps, by which it can spread random numbers apart until hardly any
+# are left in between. So count, for every input, the answers farther than three $s$ from both
+# branches, which the law gives once in 370 times, and compare the share of answers on the upper
+# branch with $p$.
 
 
 # %%
@@ -123,7 +125,7 @@ asked = {
 # The exact law is drawn from as often as the samplers are. Its own shares are off, too, because the
 # number of draws is finite: what counts is how much more a learner is off than that. A statement
 # *holds* only if the interval of the difference lies above zero for all seeds, and *does not hold* if
-# it lies below for all; anything else is too small to tell.
+# it lies below for all; anything else is too small to tell. Differences are of shares of the answers.
 
 # %%
 told = [
@@ -179,8 +181,8 @@ judged = pd.DataFrame(
     {
         f"{name}, seed {k}": {
             "ranks are": verdicts[name, k],
-            "p": f"{calibration.pvalue(places[name, k]):.3f}",
-            "p of the control": f"{calibration.pvalue(control[k]):.1e}",
+            "p": f"{calibration.pvalue(places[name, k]):.2g}",
+            "p of the control": f"{calibration.pvalue(control[k]):.2g}",
         }
         for name, k in places
     }
@@ -269,7 +271,7 @@ glue("toy_seeds", seeds, display=False)
 # **Exercise.** Train the flow for a tenth of the steps. Which of the tests notices first?
 #
 # ```{dropdown} Solution
-# Run the notebook with `-p steps 100`. The share of answers between the branches grows, since the
+# Run the notebook with `-p steps 80`. The share of answers between the branches grows, since the
 # velocity changes most steeply there; whether ranks or score notice is a matter of the number of pairs.
 # ```
 #

@@ -180,7 +180,8 @@ draws_panels.tests(tarps, joint)
 # differ, and draws that differ less than those have lost part of the law, as a model does whose modes
 # have *collapsed*. *From above*, what look-alikes leave open, from the chapter on nature's spread;
 # draws that differ more than that are wider than need be, however well they are calibrated. The
-# look-alikes are an upper limit themselves, since nobody looks exactly alike.
+# look-alikes are an upper limit themselves, since nobody looks exactly alike. Ratios are those of
+# seed 0; where they lie is what both seeds say.
 
 # %%
 nature = pd.read_csv(paths.need(store.table("natures_spread"), "32_natures_spread"))
@@ -206,16 +207,18 @@ draws_panels.beside({"spread / noise of CFHTLS": floor, "spread / left open by S
 #
 # the distance of the draws $X$ from the truth $y$, less half of that between two draws: a model is
 # rewarded for admitting what it does not know, but not for more than that. For a single answer it is
-# the plain distance from the truth. Small is good. The mean of the draws is a single answer, too.
+# the plain distance from the truth. Small is good. The mean of the draws is a single answer, too. In
+# the table, by how much the score of each rival is larger than that of the draws (seed 0), and whether
+# the draws are better by both seeds.
 
 # %%
 rivals = {"their mean": answers.MEAN, **{plots.MODEL_NAME[m]: m for m in models}}
 told = []
 for title, what in {"ten magnitudes": SETS["both"], **{q: q for q in SHOWN if q[0] != "c"}}.items():
-    claims = {f"{title}: draws score better than {t}": (m, "diffusion") for t, m in rivals.items()}
+    claims = {title + draws_panels.BETTER + t: (m, "diffusion") for t, m in rivals.items()}
     told.append(seeds_agree.compare(found.scores(what), claims, n_boot, seed))
 judged = pd.concat(told, ignore_index=True)
-seeds_agree.summary(judged)
+draws_panels.by_rival(judged)
 
 # %% [markdown]
 # ## Many images, one answer each
@@ -223,8 +226,9 @@ seeds_agree.summary(judged)
 # A network with one answer has a spread, too: show it other SDSS images of the same galaxy, with other
 # noise and another seeing, and it answers something else. Could these answers stand for draws? They
 # differ by what the noise of SDSS does to them, and by nothing else: the noise of CFHTLS is not in them,
-# nor what the network never learnt. The simulator observes some test galaxies again and again, and the
-# spread of the answers is judged as that of draws was: one would be calibrated.
+# nor what the network never learnt. The simulator observes {glue:text}`draws_looked` test galaxies
+# again and again, {glue:text}`draws_looks` times for each seed, and the spread of the answers is judged
+# as that of draws was: one would be calibrated. Numbers are those of seed 0, words those of both.
 
 # %%
 replies = {}
@@ -248,10 +252,11 @@ draws_panels.by_model(sure)
 #
 # with $V$ the variance of the draws of one galaxy and $M$ what infinitely many would miss by: an
 # identity, whatever the law. So a few draws tell how many are enough, and the points in the figure,
-# means of as many draws as were made, have to follow the line. For calibrated draws $V = M$, and twenty
+# means of as many draws as were made, have to follow the line; there are as many such means as there
+# are groups of $K$ draws. For calibrated draws $V = M$, and twenty
 # draws are within five per cent of infinitely many. Draws that are too wide need more.
 
-# %% mystnb={"figure": {"caption": "Squared error of the mean of K draws, relative to what the identity says of infinitely many. Points: means of K draws, 95 % over galaxies, seed 0. Curves: the identity.", "name": "fig-draws-averages"}, "image": {"alt": "Four falling curves, each with points, of the squared error against the number of draws."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Squared error of the mean of K draws, relative to what the identity says of infinitely many. Points: means of K draws, over all groups of K, 95 % over galaxies, seed 0. Curves: the identity.", "name": "fig-draws-averages"}, "image": {"alt": "Four falling curves, each with points, of the squared error against the number of draws."}} tags=["hide-input"]
 draws_panels.averages({q: found.of("diffusion", 0, q) for q in SHOWN}, n_boot, seed)
 plt.show()
 
@@ -311,6 +316,8 @@ for key, q in {"total": "total light, r", "peak": "peak, r", "z": draws.REDSHIFT
 replied = list(answers.words(sure).values())
 glue("draws_n", len(truth[0]), display=False)
 glue("draws_second", n_second, display=False)
+glue("draws_looked", n_looked, display=False)
+glue("draws_looks", n_looks, display=False)
 glue("draws_sure", replied.count("too narrow"), display=False)
 glue("draws_unsure", replied.count("too wide"), display=False)
 glue("draws_all", len(replied), display=False)
@@ -348,9 +355,10 @@ glue("draws_joint", "; ".join(f"{name}: {said}" for name, said in joint.items())
 # How much better does it score?
 #
 # ```{dropdown} Solution
-# `calibration.narrowed(many, factor)` with the factor `1 / ratio[q, 0].value` moves the draws; factors
-# above one widen. Compare `calibration.crps` before and after on *seed 1*, since the factor was found
-# on seed 0. What stays is the error of the middle, which no factor cures.
+# `many, true = found.of("diffusion", 1, q)` are the draws of *seed 1*, and
+# `calibration.narrowed(many, 1 / ratio[q, 0].value)` moves them by the factor that was found on seed 0;
+# factors above one widen. Compare the mean of `calibration.crps` before and after. Ranks of the peak
+# stay aslant, and the score hardly gains: what stays is the error of the middle, which no factor cures.
 # ```
 #
 # **Exercise.** Which is cheaper for the peak: more draws, or a model whose draws are right?

@@ -9,8 +9,9 @@
 # # Useful all the same
 #
 # Every translator loses information, and the paper holds that its images are useful nevertheless.
-# For what, how much, and when would one be better off without? Three jobs that somebody with a new survey really has, each done with
-# translated images, without them, and with what one would rather have.
+# For what, how much, and when would one be better off without? Three jobs that somebody with a new
+# survey really has, each done with translated images, without them, and with what one would rather
+# have.
 #
 # **What you will learn**
 #
@@ -30,8 +31,8 @@ import pandas as pd
 from myst_nb import glue
 
 from galtools import data, manifest, panels, paths, plots, translate
-from galtools.fidelity import files, intervals
 from galtools.errors import GaltoolsError
+from galtools.fidelity import files, intervals
 from galtools.mapping import directions, downstream, fluxes
 from galtools.mapping import seeds as seeds_agree
 
@@ -66,10 +67,10 @@ n_boot: int = 300  # resamples of the galaxies behind each interval
 folder = paths.Results(results, profile)
 split = {s: paths.need(folder.data(s), "01_two_surveys") for s in ("train", "test", "again")}
 split["learn"] = paths.need(folder.data("learn"), "35_directions")
-weights = [folder.weights("forward", "residual", seed + k) for k in range(seeds)]
 labels, most = sorted(labels), len(files.read_column(split["train"], "redshift"))
 if not labels or max(labels) > most:
     raise GaltoolsError(f"labels = {labels}: give numbers up to {most}, the training galaxies")
+weights = [folder.weights("forward", "residual", seed + k) for k in range(seeds)]
 networks = [translate.load_weights(paths.need(w, "35_directions")) for w in weights]
 scale = {side: data.side(split["test"], side).pixel_scale for side in ("source", "target")}
 noise = np.median(files.read_column(split["train"], "noise")[:, 1], axis=0)  # of CFHTLS

@@ -94,3 +94,5 @@ def test_translations_are_read_a_few_at_a_time(weights, tmp_path, monkeypatch):
     seen = [torch.cat(column) for column in zip(*map(reader.see, parts), strict=True)]
     for one, other in zip(seen, whole, strict=True):
         torch.testing.assert_close(one, other)
+    untouched = np.concatenate(list(keeping.translated(None, file, 36)))
+    np.testing.assert_array_equal(untouched, data.load(file, slice(36)).source)

@@ -11,7 +11,7 @@ from scipy.stats import kstest
 from galtools import data, paths
 from galtools.errors import GaltoolsError
 from galtools.fidelity import information
-from galtools.mapping import fisher, latents, limit, losses, posterior, pupil, sensitivity
+from galtools.mapping import fisher, latents, limit, losses, posterior, pupil, seeds, sensitivity
 from galtools.pairs import Pairs
 from galtools.redshift import Grid
 from galtools.simulate import population
@@ -232,7 +232,7 @@ def test_parts_of_the_loss_add_up_and_refused_galaxies_are_left_out_everywhere()
     for k in (0, 1):
         assert whole[k] == pytest.approx(np.nanmean(known["CFHTLS", k] - known["swin", k]))
     near = {("a", 0): np.zeros(60), ("b", 0): np.zeros(60) + 0.01, ("c", 0): np.ones(60)}
-    found = losses.agreement(near, {"same": ("a", "b"), "other": ("a", "c")}, 0.1, 50)
+    found = seeds.compare(near, {"same": ("a", "b"), "other": ("a", "c")}, 50, within=(-0.1, 0.1))
     assert list(found.verdict) == ["agrees", "disagrees"]
 
 

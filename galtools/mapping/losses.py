@@ -54,22 +54,6 @@ def split(known: dict, models, reader: str, n_boot=intervals.N_BOOT, seed=0) -> 
     return pd.DataFrame(lines)
 
 
-def agreement(known: dict, pairs: dict, margin: float, n_boot=intervals.N_BOOT, seed=0):
-    """Judge statements {sentence: (first, second)} that two ways know the same, to `margin` bits.
-
-    A table as of `seeds.compare`: agrees, if the interval of the difference lies within the margin;
-    disagrees, if it lies outside; else it cannot tell.
-    """
-    lines = []
-    for text, (first, second) in pairs.items():
-        for k in sorted({k for _, k in known}):
-            pair = known[first, k], known[second, k]
-            gap = intervals.difference(intervals.mean, *pair, n_boot, seed)
-            verdict = intervals.verdict(gap, (-margin, margin))
-            lines.append({"claim": text, "seed": k, **vars(gap), "verdict": verdict})
-    return pd.DataFrame(lines)
-
-
 def common(known: dict) -> dict:
     """Keep the galaxies that every way could judge: NaN in one way is NaN in all."""
     refused = np.any([np.isnan(values) for values in known.values()], axis=0)

@@ -11,6 +11,7 @@ from galtools.fidelity import intervals
 
 WORDS = {"agrees": "holds", "disagrees": "does not hold"}
 UNDECIDED = "too small to tell"
+ABOVE = (0, float("inf"))
 
 
 def one_voice(verdicts: list[str]) -> str:
@@ -18,20 +19,24 @@ def one_voice(verdicts: list[str]) -> str:
     return WORDS.get(verdicts[0], UNDECIDED) if len(set(verdicts)) == 1 else UNDECIDED
 
 
-def compare(known, claims, n_boot=intervals.N_BOOT, seed=0, statistic=intervals.mean):
+def line(text: str, k: int, found: intervals.Estimate, within=ABOVE) -> dict:
+    """Judge a statement by what one seed found: that it lies `within` (low, high)."""
+    return {"claim": text, "seed": k, **vars(found), "verdict": intervals.verdict(found, within)}
+
+
+def compare(known, claims, n_boot=intervals.N_BOOT, seed=0, statistic=intervals.mean, within=ABOVE):
     """Judge claims {sentence: (first, second)} that a statistic of one way is above another's.
 
-    `known` holds what belongs to each galaxy, say its information: {(way, seed): (..., n)}. Returns
-    a table with a line per sentence and seed: the difference of the statistic, its 95 % interval,
-    n, and the verdict of that seed.
+    Or, if other limits are given, that the difference lies `within` them. `known` holds what
+    belongs to each galaxy, say its information: {(way, seed): (..., n)}. Returns a table with a
+    line per sentence and seed: the difference of the statistic, its 95 % interval, n, and the
+    verdict of that seed.
     """
-    seeds = sorted({k for _, k in known})
     lines = []
     for text, (first, second) in claims.items():
-        for k in seeds:
+        for k in sorted({k for _, k in known}):
             gain = intervals.difference(statistic, known[first, k], known[second, k], n_boot, seed)
-            verdict = intervals.verdict(gain, (0, float("inf")))
-            lines.append({"claim": text, "seed": k, **vars(gain), "verdict": verdict})
+            lines.append(line(text, k, gain, within))
     return pd.DataFrame(lines)
 
 

@@ -23,6 +23,7 @@ from scipy.linalg import eigh
 
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
+from galtools.mapping import seeds
 
 PARTS = ("noise", "look-alikes", "told")
 RIDGE = 1e-9  # relative, of a covariance that is inverted
@@ -173,6 +174,5 @@ def judge(rows: dict, claims: dict, n_boot=intervals.N_BOOT, seed=0) -> pd.DataF
     for text, (key, statistic) in claims.items():
         for k in sorted({k for *_, k in rows}):
             found = intervals.estimate(statistic, rows[*key, k], n_boot, seed)
-            verdict = intervals.verdict(found, (0, np.inf))
-            lines.append({"claim": text, "seed": k, **vars(found), "verdict": verdict})
+            lines.append(seeds.line(text, k, found))
     return pd.DataFrame(lines)
