@@ -98,6 +98,18 @@ def test_energy_score_of_one_quantity_is_the_crps():
     np.testing.assert_allclose(found, calibration.crps(ONE, TRUE))
 
 
+def test_energy_score_of_a_normal_law():
+    """In three dimensions E||X - y|| = 2 W Gamma(2) / Gamma(3/2), and the score half of it."""
+    found = calibration.energy_score(DRAWS, TRUTH)
+    assert found.mean() == pytest.approx(W * 2 / np.sqrt(np.pi), rel=0.02)
+
+
+def test_tarp_knows_no_units():
+    units = np.array([1, 1e3, 1e-2])
+    places = calibration.tarp(DRAWS, TRUTH)
+    np.testing.assert_array_equal(calibration.tarp(DRAWS * units, TRUTH * units), places)
+
+
 def test_spread_over_error():
     found = calibration.spread_to_error(calibration.spread_and_error(ONE, TRUE))
     assert found == pytest.approx(1, abs=0.03)
@@ -118,8 +130,12 @@ def test_averages_come_closer_by_the_known_factor():
 
 
 def test_shapes_that_do_not_fit_are_refused():
-    with pytest.raises(GaltoolsError, match="do not belong"):
-        calibration.crps(ONE, TRUE[:-1])
+    for score in (calibration.crps, calibration.ranks, calibration.spread_and_error):
+        with pytest.raises(GaltoolsError, match="do not belong"):
+            score(ONE, TRUE[:1])
+    for score in (calibration.energy_score, calibration.tarp):
+        with pytest.raises(GaltoolsError, match="do not belong"):
+            score(DRAWS, TRUTH[:1])
 
 
 @pytest.mark.parametrize("n", [30, 300])
