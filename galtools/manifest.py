@@ -64,6 +64,7 @@ def atomic(path: Path):
     temporary = path.with_name(f".{path.stem}.{socket.gethostname()}-{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _check_writable(path.parent)  # now, and not after an hour's training
         _sweep(path)
         yield temporary
         os.replace(temporary, path)
@@ -74,6 +75,12 @@ def atomic(path: Path):
     finally:
         with suppress(OSError):  # where it could not be made, it cannot be removed either
             temporary.unlink(missing_ok=True)
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse a folder that is there but not ours to write in."""
+    if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def _sweep(path: Path) -> None:

@@ -42,7 +42,7 @@ LEAST = {  # of numbers for which "positive" is too little or too much
     "only": -1,  # all shards
     "n_boot": 40,  # of fewer resamples, 95 % leave none out
     "n_test": 6,  # shown side by side
-    "n_galaxies": 2,  # that differ
+    **dict.fromkeys(("n_galaxies", "n_demo", "n_steps"), 2),  # that differ
 }
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,)}
 

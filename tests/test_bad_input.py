@@ -87,6 +87,13 @@ def test_read_only_folder(as_nobody, artefact, below):
     assert list(as_nobody.iterdir()) == []
 
 
+def test_nothing_is_made_for_a_folder_that_takes_nothing(as_nobody):
+    began = []
+    with pytest.raises(GaltoolsError, match="no permission; choose another folder"):
+        manifest.make(as_nobody / "a", began.append, params={}, modules=["galtools.surveys"])
+    assert began == []
+
+
 def test_file_where_a_folder_should_be(tmp_path, artefact):
     (tmp_path / "results").touch()
     with pytest.raises(GaltoolsError) as error:
