@@ -179,6 +179,9 @@ def test_light_and_shape_of_a_gaussian():
     assert u_g == pytest.approx(-0.7, abs=2e-3)
     whole = -2.5 / np.log(10) * np.arcsinh(1e4 / (2 * 0.02 * np.sqrt(np.pi) * 0.28 * 96))
     assert light[16] == pytest.approx(whole, abs=0.02)
+    # under the profile w, of variances 64 + 2 and 16 + 2 with sum w^2 = 1, lies the light sum w I
+    own = 1e4 / np.sqrt(np.pi * np.sqrt(66 * 18)) * np.sqrt(66 / (64 + 66) * 18 / (16 + 18))
+    assert light[17] == pytest.approx(-2.5 / np.log(10) * np.arcsinh(own / (2 * 0.02)), abs=0.003)
     log_size, ellipticity, _, _, lopsided = measured(images, ["shape"])[0]
     # smoothing over 5 pixels adds (5^2 - 1) / 12 = 2 to both variances; the square of a Gaussian is
     # one of half the variance: rms^2 = (a^2 + b^2) / 2
@@ -186,6 +189,14 @@ def test_light_and_shape_of_a_gaussian():
     assert log_size == pytest.approx(np.log(np.sqrt((along + across) / 2) / 96), abs=0.003)
     assert ellipticity == pytest.approx((along - across) / (along + across), abs=0.003)
     assert lopsided == pytest.approx(0, abs=1e-4)
+
+
+def test_asymmetry_is_twice_the_share_of_light_that_has_no_counterpart():
+    y, x = np.mgrid[:96, :96] - 47.5
+    points = [np.exp(-0.5 * ((x - at) ** 2 + (y + at) ** 2) / 2**2) for at in (0, 12)]
+    image = np.float32(0.7 * points[0] + 0.3 * points[1])
+    found = measured(100 * np.tile(image, (1, 5, 1, 1)), ["shape"])[0]
+    assert found[4] == pytest.approx(2 * 0.3, abs=1e-3)
 
 
 def test_concentration_of_a_round_gaussian():

@@ -89,6 +89,15 @@ def test_bad_grids_are_refused():
         regrid(np.zeros((3, 4)), 0.4, 4, 0.4)
 
 
+def test_interpolation_is_that_of_lanczos_also_at_the_edges():
+    """Weight by weight: a point near an edge rests on the dark beyond as on any other pixel."""
+    found = lanczos(7, 6, 0.8)
+    for i in range(7):
+        away = 2.5 + (i - 3) * 0.8 - np.arange(-20, 26)
+        kernel = np.where(np.abs(away) < 4, np.sinc(away) * np.sinc(away / 4), 0)
+        np.testing.assert_allclose(found[i], (kernel / kernel.sum())[20:26], atol=1e-12)
+
+
 def test_interpolation_keeps_flux_and_centre():
     y, x = np.indices((64, 64)) - 31.5
     image = np.exp(-0.5 * ((x - 3) ** 2 + (y + 2) ** 2) / 16)[None, None]
