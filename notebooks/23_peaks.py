@@ -295,9 +295,11 @@ plt.show()
 # The bits of two groups do not add up: much of what the peak says, the total light says as well.
 # Of two sources of information, part is **redundant**, in both of them; part is **unique** to one;
 # and part is **synergy**, which only both together reveal, as a lock with two keys. We take them
-# apart by the rule of minimum mutual information: redundant is the smaller of the two, $\min(I_A,
+# apart by the rule of minimum mutual information {cite}`barrett2015`: redundant is the smaller of the two, $\min(I_A,
 # I_B)$, and the rest follows. It is the largest redundancy that anybody would grant, hence the
-# smallest unique part: of two groups, the one with fewer bits has nothing unique by construction.
+# smallest unique part: of two groups, the one with fewer bits has nothing unique by construction. The
+# shares on the right of the figure are those of Shapley {cite}`shapley1953`: what a group adds, averaged
+# over the orders in which the groups can be opened.
 #
 # Note that no network is asked to do without something it was trained with; each has learnt to
 # make the best of what it is given. A drop is then a lack of information, and not a network that
@@ -357,7 +359,6 @@ name = "verdicts_peaks" if task == "cross" else f"verdicts_peaks_{task}"
 panels.keep(panels.verdicts(lines), folder.table(name), sample.inputs)
 
 # %% tags=["remove-cell"]
-index = part.value
 first = models[0]
 scattered = f"scattered like {first}"
 for key, row in {
@@ -366,7 +367,11 @@ for key, row in {
     "first": first,
     "scattered": scattered,
 }.items():
-    glue(f"peak_sigma_mad_{key}", float(index["sigma_mad", row]), display=False)
+    line = part.loc[("sigma_mad", row), ["value", "low", "high"]]
+    glue(f"peak_sigma_mad_{key}", intervals.written(*line), display=False)
+pair = errors[kind, first], errors[kind, scattered]
+less = intervals.difference(intervals.mad_scatter, *pair, n_boot, seed)
+glue("peak_than_scattered", str(less), display=False)
 guess = intervals.mad_scatter((np.median(train_z) - z) / (1 + z))
 glue("peak_sigma_mad_guess", float(guess), display=False)
 glue("peak_first", plots.MODEL_NAME.get(first, first), display=False)
@@ -397,11 +402,13 @@ glue("bits_synergy", float(twins["synergy"]), display=False)
 # ## What we found
 #
 # On {glue:text}`n_peaks` galaxies, the peaks of the target images alone give redshifts with a
-# scatter of {glue:text}`peak_sigma_mad_truth:.4f`; guessing the typical redshift gives
+# scatter of {glue:text}`peak_sigma_mad_truth`; guessing the typical redshift gives
 # {glue:text}`peak_sigma_mad_guess:.4f`. From the images translated by {glue:text}`peak_first` it is
-# {glue:text}`peak_sigma_mad_first:.4f`, from target images whose peaks are scattered in the same
-# manner {glue:text}`peak_sigma_mad_scattered:.4f`, and from a second observation
-# {glue:text}`peak_sigma_mad_again:.4f`.
+# {glue:text}`peak_sigma_mad_first`, from target images whose peaks are scattered in the same
+# manner {glue:text}`peak_sigma_mad_scattered`, and from a second observation
+# {glue:text}`peak_sigma_mad_again`. Translation less stand-in, galaxy by galaxy, makes
+# {glue:text}`peak_than_scattered`: all below zero would mean that the errors of the translation spare
+# the redshift more than chance.
 #
 # After {glue:text}`group_steps:,.0f` steps, a network finds {glue:text}`bits_all:.2f` bits in everything it measures on the target images,
 # {glue:text}`bits_light:.2f` in the light alone, {glue:text}`bits_peak:.2f` in the peaks alone and

@@ -131,6 +131,10 @@ for metric, row in winners.items():
     glue(f"again_{metric}_value", float(values[metric, "again"]), display=False)
     floor = f"{values[metric, 'resample']:.3f}" if "resample" in rows else "0 (a copy)"
     glue(f"floor_{metric}", floor, display=False)
+    ends = board[board.metric == metric].set_index("row")[["low", "high"]].loc[models]
+    near = ends[(ends.low <= ends.high[row]) & (ends.high >= ends.low[row])].index.drop(row)
+    rivals = ", ".join(plots.MODEL_NAME.get(other, other) for other in near)
+    glue(f"rivals_{metric}", f"intervals that overlap: {rivals or 'none'}", display=False)
 glue("n_rows", len(models), display=False)
 glue("leaderboard_task", task, display=False)
 
@@ -139,11 +143,11 @@ glue("leaderboard_task", task, display=False)
 #
 # Of {glue:text}`n_rows` translators on the board, the highest PSNR is that of
 # {glue:text}`best_psnr`, {glue:text}`best_psnr_value:.1f` dB, where a second observation has
-# {glue:text}`again_psnr_value:.1f`. The peaks are most certain with {glue:text}`best_box_scatter`,
-# at a scatter of {glue:text}`best_box_scatter_value:.3f` against
+# {glue:text}`again_psnr_value:.1f`. The peaks scatter least with {glue:text}`best_box_scatter`,
+# by {glue:text}`best_box_scatter_value:.3f` ({glue:text}`rivals_box_scatter`), against
 # {glue:text}`again_box_scatter_value:.3f` between two observations and {glue:text}`floor_box_scatter`
-# for resampling; the light within 3 arcsec with {glue:text}`best_aperture_scatter`, at
-# {glue:text}`best_aperture_scatter_value:.3f` against {glue:text}`again_aperture_scatter_value:.3f` and
+# for resampling; the light within 3 arcsec with {glue:text}`best_aperture_scatter`, by
+# {glue:text}`best_aperture_scatter_value:.3f` ({glue:text}`rivals_aperture_scatter`), against {glue:text}`again_aperture_scatter_value:.3f` and
 # {glue:text}`floor_aperture_scatter`. Where resampling scatters less, once its bias is taken out, a
 # network has made that number less certain than it was.
 #

@@ -150,7 +150,8 @@ glue("claims_absent", ", ".join(absent) or "none", display=False)
 # {glue:text}`claims_agrees` agree with the paper, {glue:text}`claims_disagrees` disagree, and
 # {glue:text}`claims_cannot_tell` cannot tell. Every verdict agrees on: {glue:text}`claims_whole`.
 # At least one disagrees on: {glue:text}`claims_against`. Chapters without verdicts:
-# {glue:text}`claims_absent`.
+# {glue:text}`claims_absent`. These are not as many independent tests: most verdicts share their galaxies,
+# and those of one model its network.
 #
 # From SDSS to SDSS a translation is a reconstruction: the network sees the very image that it has to
 # give, noise included, and one without a bottleneck can nearly copy it. A second observation cannot, as

@@ -295,7 +295,8 @@ glue("trainings_changed", "; ".join(sorted(set(changes.values()))), display=Fals
 # cannot say it either.
 #
 # This book's own trainings (profile {glue:text}`trainings_own_profile`) lie inside what the kept ones
-# let expect in {glue:text}`trainings_inside` of {glue:text}`trainings_checked` numbers, and
+# let expect in {glue:text}`trainings_inside` of {glue:text}`trainings_checked` numbers (one in twenty
+# lies outside by chance), and
 # {glue:text}`trainings_alike` are, to the third decimal, those of the kept training of the same seed.
 # Changed in their recipes since the kept run: {glue:text}`trainings_changed`. Translators of this book
 # that the kept run has not: {glue:text}`trainings_missing`.

@@ -120,6 +120,8 @@ class Estimate:
 def written(value: float, low: float, high: float) -> str:
     """Write "value (low, high)", to two digits of the interval's width: the next ones are noise.
 
+    One or two more where an end would look like zero, and is not.
+
     A value without an interval, or with one of no width, has three digits; one that could not be
     measured is a dash.
     """
@@ -129,6 +131,10 @@ def written(value: float, low: float, high: float) -> str:
     known = np.isfinite(width) and width > 1e-9 * abs(value)
     digits, size = (2, width) if known else (3, abs(value))
     decimals = int(np.clip(digits - 1 - np.floor(np.log10(size or 100)), 0, 6))
+    if known and low * high > 0:
+        nearest = min(abs(low), abs(high))
+        shown = int(-np.floor(np.log10(2 * nearest)))
+        decimals = min(max(decimals, shown), decimals + 2, 6)
     parts = [f"{round(x, decimals) + 0.0:.{decimals}f}" for x in (value, low, high)]  # never -0
     return f"{parts[0]} ({parts[1]}, {parts[2]})" if np.isfinite(width) else parts[0]
 
