@@ -76,6 +76,21 @@ def test_spread_covers_the_true_deviation():
     assert within([e.value**2 for e in found], 4)
 
 
+def test_spread_of_two_trainings_is_known_within_a_factor_of_thirty():
+    """(x - y)^2 / 2 s^2 follows chi squared with one degree of freedom, the square of a normal."""
+    found = trainings.spread([1.0, 3.0])
+    reach = stats.norm.ppf([0.9875, 0.5125])
+    assert (found.value, found.low, found.high) == pytest.approx((2**0.5, *(2**0.5 / reach)))
+    assert np.isnan(trainings.spread([1.0]).value)
+
+
+def test_expected_of_two_trainings_by_hand():
+    """Student's t of one degree of freedom at 97.5 % is tan(0.475 pi)."""
+    reach = np.tan(0.475 * np.pi) * 2**0.5 * 1.5**0.5
+    assert trainings.expected([1.0, 3.0]) == pytest.approx((2 - reach, 2 + reach))
+    assert np.isnan(trainings.expected([1.0])).all()
+
+
 def test_expected_covers_one_more_training():
     rng = np.random.default_rng(2)
     trials = rng.normal(size=(1000, 5))

@@ -5,7 +5,7 @@ import pytest
 
 from galtools import simulate
 from galtools.errors import GaltoolsError
-from galtools.simulate import noise, seeds
+from galtools.simulate import noise, render, seeds
 from galtools.surveys import CFHTLS, SDSS
 
 
@@ -142,6 +142,12 @@ def test_noise_of_sky_and_source(survey):
     assert np.abs(residual.mean(axis=2) / np.sqrt(expected / 4096)).max() < 5
 
 
+def test_seeing_has_limits_that_the_rendering_counts_on(monkeypatch):
+    monkeypatch.setattr(noise, "COMMON_SEEING", 2.0)
+    seeing = noise.observe(1, range(50), SDSS).fwhm / SDSS.psf_fwhm
+    np.testing.assert_allclose([seeing.min(), seeing.max()], [render.SHARPEST, 1.5])
+
+
 def test_conditions_scatter_as_designed():
     conditions = noise.observe(1, range(3000), SDSS)
     seeing = np.log(conditions.fwhm / SDSS.psf_fwhm)
@@ -150,3 +156,8 @@ def test_conditions_scatter_as_designed():
     assert np.std(seeing[:, 0] - seeing[:, 1]) == pytest.approx(0.02 * np.sqrt(2), rel=0.1)
     np.testing.assert_allclose(np.std(conditions.calibration, axis=0), noise.CALIBRATION, rtol=0.1)
     assert np.abs(conditions.shift).max() <= SDSS.pixel_scale / 2
+    places = np.quantile(conditions.shift / SDSS.pixel_scale, [0.25, 0.75], axis=0)
+    np.testing.assert_allclose(places, [[-0.25] * 2, [0.25] * 2], atol=0.025)  # evenly
+    sky = np.log(conditions.sky_noise / SDSS.sky_noise)
+    assert np.std(sky[:, 0]) == pytest.approx(0.06, rel=0.1)
+    np.testing.assert_allclose(sky - sky[:, :1], 0, atol=1e-6)  # a field is bright in all bands
