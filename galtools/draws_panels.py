@@ -6,11 +6,10 @@ import pandas as pd
 
 from galtools import panels, plots
 from galtools.fidelity import intervals
-from galtools.mapping import answers, calibration, draws, seeds
+from galtools.mapping import answers, calibration, draws
 
 LEVELS = np.linspace(0, 1, 21)
 COLOURS = {name: plots.BAND_COLOUR[name[-1]] for name in draws.FLUXES}
-BETTER = ": draws score better than "  # in claims, between a quantity and a rival
 BESIDE = {"too wide": "above", "too narrow": "below"}  # words on ratios other than spread to error
 
 
@@ -57,8 +56,8 @@ def ranks(found, count: int):
 
 def ratios(ratio, words, ranked) -> pd.DataFrame:
     """Lay out {(quantity, seed): Estimate} with what is said of each quantity."""
-    numbers = sorted({k for _, k in ratio})
-    columns = {f"spread / error, seed {k}": [str(ratio[q, k]) for q in words] for k in numbers}
+    seeds = sorted({k for _, k in ratio})
+    columns = {f"spread / error, seed {k}": [str(ratio[q, k]) for q in words] for k in seeds}
     columns |= {"the draws are": words.values(), "their ranks are": ranked.values()}
     return pd.DataFrame(columns, index=list(words))
 
@@ -80,10 +79,10 @@ def coverage(found, n_boot: int, seed: int):
 
 def tests(places, verdicts) -> pd.DataFrame:
     """Lay out the p values of places {(set, seed): (n,)} with the verdicts {set: word}."""
-    numbers = sorted({k for _, k in places})
+    seeds = sorted({k for _, k in places})
     columns = {
         f"p, seed {k}": [f"{calibration.pvalue(places[name, k]):.2g}" for name in verdicts]
-        for k in numbers
+        for k in seeds
     }
     return pd.DataFrame({**columns, "the draws are": verdicts.values()}, index=list(verdicts))
 
@@ -105,16 +104,6 @@ def by_model(ratio) -> pd.DataFrame:
     for (model, quantity), said in answers.words(ratio).items():
         text = f"{ratio[(model, quantity), 0]} {said}"
         cells.setdefault(quantity, {})[plots.MODEL_NAME[model]] = text
-    return pd.DataFrame(cells)
-
-
-def by_rival(judged: pd.DataFrame) -> pd.DataFrame:
-    """Lay claims with `BETTER` out, a line per rival: difference of one seed, word of all."""
-    said, cells = seeds.voices(judged), {}
-    for line in judged[judged.seed == judged.seed.min()].itertuples():
-        quantity, rival = line.claim.split(BETTER)
-        text = f"{intervals.written(line.value, line.low, line.high)} {said[line.claim]}"
-        cells.setdefault(quantity, {})[rival] = text
     return pd.DataFrame(cells)
 
 

@@ -83,6 +83,7 @@ reader = draws.Reader(*draws.seen(split["train"], slice(0, n_learn)), seed)
 shown, redshifts = zip(*[draws.seen(split[s]) for s in ("test", "again")], strict=True)
 truth = [reader.beside(measures) for measures in shown]
 found = answers.Answers({key: reader.beside(x["draws"]) for key, x in numbers.items()}, truth)
+n_second, n_looked = (min(n, len(truth[0])) for n in (n_second, n_looked))  # no more than there are
 
 # %% [markdown]
 # ## Ranks
@@ -213,12 +214,12 @@ draws_panels.beside({"spread / noise of CFHTLS": floor, "spread / left open by S
 
 # %%
 rivals = {"their mean": answers.MEAN, **{plots.MODEL_NAME[m]: m for m in models}}
-told = []
+told, BETTER = [], ": draws score better than "
 for title, what in {"ten magnitudes": SETS["both"], **{q: q for q in SHOWN if q[0] != "c"}}.items():
-    claims = {title + draws_panels.BETTER + t: (m, "diffusion") for t, m in rivals.items()}
+    claims = {title + BETTER + t: (m, "diffusion") for t, m in rivals.items()}
     told.append(seeds_agree.compare(found.scores(what), claims, n_boot, seed))
 judged = pd.concat(told, ignore_index=True)
-draws_panels.by_rival(judged)
+seeds_agree.crossed(judged, BETTER).T
 
 # %% [markdown]
 # ## Many images, one answer each

@@ -251,16 +251,3 @@ def test_files_are_condensed_part_by_part_as_the_whole_would_be(tmp_path, monkey
     measures, redshift = draws.seen(files[1], slice(1, 3))
     np.testing.assert_allclose(measures, draws.measure(looks[1].target[1:], SCALE))
     np.testing.assert_array_equal(redshift, looks[1].redshift[1:])
-
-
-def test_scores_of_rivals_are_laid_out_with_what_all_seeds_say():
-    lines = [("a", 0, "agrees"), ("a", 1, "agrees"), ("b", 0, "agrees"), ("b", 1, "cannot tell")]
-    judged = pd.DataFrame(
-        {"claim": f"peak{draws_panels.BETTER}{rival}", "seed": k, "value": 0.2 + k, "low": 0.1 + k,
-         "high": 0.3 + k, "verdict": said}
-        for rival, k, said in lines
-    )  # fmt: skip
-    shown = draws_panels.by_rival(judged)
-    assert shown.to_dict() == {
-        "peak": {"a": "0.20 (0.10, 0.30) holds", "b": "0.20 (0.10, 0.30) too small to tell"}
-    }

@@ -1,6 +1,7 @@
 """A statement over seeds: it holds only if every seed says so."""
 
 import numpy as np
+import pandas as pd
 
 from galtools.mapping import seeds
 
@@ -34,3 +35,15 @@ def test_the_same_information_twice_is_no_gain():
         {("a", 0): BASE, ("b", 0): BASE + SMALL - SMALL.mean()}, {"x": ("a", "b")}
     )
     assert seeds.one_voice(list(table.verdict)) == "too small to tell"
+
+
+def test_claims_of_two_parts_are_laid_out_with_what_all_seeds_say():
+    lines = [("a", 0, "agrees"), ("a", 1, "agrees"), ("b", 0, "agrees"), ("b", 1, "cannot tell")]
+    table = pd.DataFrame(
+        {"claim": f"{row}: peak", "seed": k, "value": 0.2 + k, "low": 0.1 + k, "high": 0.3 + k,
+         "verdict": said}
+        for row, k, said in lines
+    )  # fmt: skip
+    cells = {"a": "0.20 (0.10, 0.30) holds", "b": "0.20 (0.10, 0.30) too small to tell"}
+    assert seeds.crossed(table, ": ").to_dict() == {"peak": cells}
+    assert seeds.crossed(pd.DataFrame(columns=table.columns), ": ").empty

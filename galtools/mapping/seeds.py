@@ -52,6 +52,19 @@ def summary(table: pd.DataFrame, what: str = "difference") -> pd.DataFrame:
     return wide.loc[table.claim.unique()].rename_axis(None)
 
 
+def crossed(table: pd.DataFrame, between: str) -> pd.DataFrame:
+    """Lay claims "row{between}column" of a table of `compare` out, a line for each row.
+
+    Cells hold what the first seed found, and in words what all seeds say.
+    """
+    said, cells = voices(table), {}
+    for one in table[table.seed == table.seed.min()].itertuples():
+        row, column = one.claim.split(between)
+        shown = intervals.written(one.value, one.low, one.high)
+        cells.setdefault(column, {})[row] = f"{shown} {said[one.claim]}"
+    return pd.DataFrame(cells)
+
+
 def voices(table: pd.DataFrame) -> dict[str, str]:
     """Say of every claim of a table of `compare` what all seeds agree on."""
     return {claim: one_voice(list(said)) for claim, said in table.groupby("claim").verdict}
