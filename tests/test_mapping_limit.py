@@ -14,7 +14,7 @@ from galtools.fidelity import information
 from galtools.mapping import fisher, latents, limit, losses, posterior, pupil, seeds, sensitivity
 from galtools.pairs import Pairs
 from galtools.redshift import Grid
-from galtools.simulate import population
+from galtools.simulate import noise, population
 from galtools.surveys import CFHTLS, SDSS
 
 EDGES = Grid().edges
@@ -218,6 +218,23 @@ def test_every_reader_is_asked_for_by_name(tmp_path):
     assert losses.readers(store, ["truth", "again"], 1) == {"truth": truth, "again": truth}
     with pytest.raises(GaltoolsError, match="run notebooks/24_redshift"):
         losses.readers(store, ["truth", "swin"], 1)
+
+
+def test_errors_of_simulated_measurements_are_those_of_the_like_in_nanomaggies(light):
+    """A galaxy twice as bright as the one it takes its errors from has half of them, relatively."""
+    x, kind, _ = latents.draw(1)
+    x[:, 1] = 17.7  # fainter than nearly all
+    relative = np.array([0.08, 0.03, 0.02, 0.02, 0.04])
+    like = {
+        "measured": light.predict(x, kind).numpy(),
+        "errors": np.diag([*relative, 0.2])[None] ** 2,
+    }
+    values, _ = limit.simulated(light, 4000, like, seed=4)
+    truth = light.predict(*latents.draw(4000, 4)[:2]).numpy()
+    error = np.expm1(values - truth)[:, :5]
+    scatter = np.hypot(relative * np.exp(like["measured"] - truth)[:, :5], noise.CALIBRATION)
+    np.testing.assert_allclose((error / scatter).std(0), 1, atol=0.04)
+    assert (values - truth)[:, 5].std() == pytest.approx(np.hypot(0.2, 0.36), abs=0.02)
 
 
 def test_parts_of_the_loss_add_up_and_refused_galaxies_are_left_out_everywhere():
