@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from galtools import data, manifest, models, panels, paths, plots, redshift, train
+from galtools.errors import GaltoolsError
 from galtools.fidelity import files, information, intervals, pixels, redshifts, structure
 from galtools.loop import Settings, describe
 from galtools.mapping import seeds
@@ -230,6 +231,10 @@ class Bench:
     def others(self, path: Path, models: list[str]) -> pd.DataFrame:
         """The same scores of other models, from the table of the chapter on redshift."""
         table = pd.read_csv(paths.need(path, "24_redshift"))
+        if missing := sorted({*models} - {*table.row}):
+            raise GaltoolsError(
+                f"{path} has no {missing[0]}: run its chapter with {missing[0]}, too"
+            )
         names = {"retained": "retained", "sigma_mad": "ratio"}
         table = table[table.metric.isin(list(names)) & table.row.isin(models)].copy()
         sigma = intervals.mad_scatter(self.source["dz"])

@@ -42,7 +42,8 @@ LEAST = {  # of numbers for which "positive" is too little or too much
     "only": -1,  # all shards
     "n_boot": 40,  # of fewer resamples, 95 % leave none out
     "n_test": 6,  # shown side by side
-    **dict.fromkeys(("n_galaxies", "n_demo", "n_steps"), 2),  # that differ
+    **dict.fromkeys(("n_galaxies", "n_demo", "n_steps", "n_second", "n_looked"), 2),  # that differ
+    **dict.fromkeys(("n_draws", "n_looks"), 2),  # of one, no spread is seen
 }
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,)}
 

@@ -3,11 +3,14 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from blobs import blobs
 
 from galtools import data, keeping, models, redshift, train
+from galtools.errors import GaltoolsError
+from galtools.fidelity import intervals
 from galtools.translate import translate
 
 RNG = np.random.default_rng(0)
@@ -54,6 +57,19 @@ def weights(tmp_path_factory):
     network.prepare(pairs)
     train.save_weights(path, network)
     return SimpleNamespace(path=path, pairs=pairs)
+
+
+def test_others_are_held_against_the_source_and_have_to_be_there(tmp_path):
+    lines = [("swin", "retained", 0.8), ("swin", "sigma_mad", 0.3), ("srgan", "retained", 0.7)]
+    table = pd.DataFrame(lines, columns=["row", "metric", "value"]).assign(low=0.0, high=1.0)
+    table.to_csv(tmp_path / "redshift.csv", index=False)
+    dz = np.array([-0.1, 0.0, 0.1])
+    bench, sigma = SimpleNamespace(source={"dz": dz}), intervals.mad_scatter(dz)
+    found = keeping.Bench.others(bench, tmp_path / "redshift.csv", ["swin"])
+    assert list(found.metric) == ["retained", "ratio"]
+    assert list(found.value) == pytest.approx([0.8, 0.3 / sigma])
+    with pytest.raises(GaltoolsError, match="has no capsule: run its chapter with capsule, too"):
+        keeping.Bench.others(bench, tmp_path / "redshift.csv", ["swin", "capsule"])
 
 
 def test_the_rule_mends_what_others_drew(weights):
