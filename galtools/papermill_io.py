@@ -36,12 +36,14 @@ from galtools.manifest import atomic
 from galtools.paths import profile_values
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-ZERO = ("seed", "crop", "width", "shapes", "morphology", "pixel_scale", "psf_fwhm")
+ZERO = ("seed", "width", "shapes", "morphology", "pixel_scale", "psf_fwhm")
 LEAST = {  # of numbers for which "positive" is too little or too much
     **dict.fromkeys(ZERO, 0),
     "only": -1,  # all shards
     "n_boot": 40,  # of fewer resamples, 95 % leave none out
     "n_test": 6,  # shown side by side
+    "n_catalogue": 100,  # in bins of redshift
+    "crop": 8,  # halved three times
     **dict.fromkeys(("n_galaxies", "n_demo", "n_steps", "n_second", "n_looked"), 2),  # that differ
     **dict.fromkeys(("n_draws", "n_looks"), 2),  # of one, no spread is seen
 }

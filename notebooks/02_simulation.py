@@ -129,12 +129,12 @@ for j, (ax, name) in enumerate(zip(axes.flat, ("u − g", "g − r", "r − i", 
     centre = [(b.low + b.high) / 2 for b in anchors.COLOURS]
     real = np.array([(b.median[j], b.scatter[j]) for b in anchors.COLOURS]).T
     groups = [colours[(redshift >= b.low) & (redshift < b.high), j] for b in anchors.COLOURS]
-    ours = np.array([(np.median(g), anchors.robust_scatter(g)) for g in groups if len(g) > 5]).T
-    k = ours.shape[1]
+    full = [k for k, g in enumerate(groups) if len(g) > 5]
+    ours = np.array([(np.median(groups[k]), anchors.robust_scatter(groups[k])) for k in full]).T
     plots.band(ax, centre, real[0], real[0] - real[1], real[0] + real[1], color="#44403C")
-    plots.interval(ax, centre[:k], ours[0], *(ours[0] + s * ours[1] for s in (-1, 1)))
+    plots.interval(ax, np.take(centre, full), ours[0], *(ours[0] + s * ours[1] for s in (-1, 1)))
     ax.set_title(name)
-    rows.append((ours[0] - real[0, :k], ours[1] / real[1, :k]))
+    rows.append((ours[0] - real[0, full], ours[1] / real[1, full]))
 fig.supxlabel("redshift")
 fig.supylabel("colour [mag]")
 fig.suptitle(f"n = {n_catalogue:,} simulated", fontsize=11)
