@@ -178,9 +178,7 @@ class Bench:
     def residual_ratio(self, images, plain) -> intervals.Estimate:
         """Root mean square residual over that of plain translations."""
         both = np.stack([self.residuals(images), self.residuals(plain)])
-        return intervals.estimate(
-            lambda x: intervals.rms(x[0]) / intervals.rms(x[1]), both, self.n_boot, self.seed
-        )
+        return intervals.estimate(rms_ratio, both, self.n_boot, self.seed)
 
     @classmethod
     def open(cls, store, pairs, n_boot, seed=0) -> "Bench":
@@ -266,6 +264,11 @@ class Bench:
         return [seeds.line(text, k, e, goal) for text, (e, goal) in tests.items()]
 
 
+def rms_ratio(x):
+    """Root mean square of the first over that of the second: hand in squares (2, ..., n)."""
+    return intervals.divide(intervals.rms(x[0]), intervals.rms(x[1]))
+
+
 def scatter_ratio(dz, dz_source, n_boot: int, seed: int = 0) -> intervals.Estimate:
     """sigma_MAD of some estimates over that of the source's, galaxies resampled together."""
     both = np.stack([dz, dz_source])
@@ -303,7 +306,7 @@ def price(pairs, plain, kept, scale: float, n_boot: int, seed: int = 0) -> dict:
         return np.abs(intervals.median(x[0])) - np.abs(intervals.median(x[1]))
 
     return {
-        "chi": against(lambda x: intervals.rms(x[0]) / intervals.rms(x[1]), "chi_var"),
+        "chi": against(rms_ratio, "chi_var"),
         "flux": against(distance, "aperture_error"),
         "blur": against(distance, "blur"),
     }

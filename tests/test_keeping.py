@@ -36,6 +36,7 @@ def test_the_price_of_a_known_change():
     )
     brighter = keeping.price(pairs, pairs.target, 1.1 * pairs.target, 0.4, 20)
     assert brighter["flux"].value == pytest.approx(0.1, rel=1e-3)
+    assert np.isnan(brighter["chi"].value)  # against a perfect image nothing can be told
 
 
 def test_shapes_of_a_copy_are_right_and_those_of_a_wider_image_larger():
