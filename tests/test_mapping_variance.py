@@ -84,6 +84,10 @@ def test_a_galaxy_that_nothing_foresees_is_left_out_and_counted():
     x = foreseen(source, target, 20)
     x[3, 7] = np.nan
     assert intervals.estimate(variance.share("told"), x, 20).n == 99
+    table = variance.tidy({("T", "way", 0): x}, 20)
+    assert (table.n == 99).all()
+    kept = sum(variance.split(np.delete(x, 7, axis=1)).values())
+    np.testing.assert_allclose(table.spread, np.sqrt(kept))
 
 
 def test_weights_are_those_of_least_squares_and_foresee_any_plane():
@@ -134,6 +138,7 @@ def test_principal_directions_are_the_long_ones():
     mean, directions = variance.principal(points, 2)
     np.testing.assert_allclose(mean, points.mean(0))
     np.testing.assert_allclose(np.abs(directions), [[0, 0], [1, 0], [0, 1]], atol=0.05)
+    assert variance.principal(points, 3)[1].shape == (3, 3)
     with pytest.raises(GaltoolsError, match="take fewer"):
         variance.principal(points, 4)
 
