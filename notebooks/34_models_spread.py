@@ -263,7 +263,7 @@ plt.show()
 
 # %%
 limits = {(q, k): answers.limit_of_averages(*found.of("diffusion", k, q)) for q, k in every}
-enough = {key: intervals.estimate(answers.needed(), x, n_boot, seed) for key, x in limits.items()}
+enough = {key: intervals.estimate(answers.needed, x, n_boot, seed) for key, x in limits.items()}
 
 # %% [markdown]
 # ## Average the numbers, or the images?

@@ -66,14 +66,14 @@ def test_averages_miss_by_the_limit_and_a_share_of_the_spread():
     for size in (1, 3, M):
         error = np.mean((many[:size].mean(0) - truth) ** 2)
         assert error == pytest.approx(limit.mean() + variance.mean() / size, rel=0.03)
-    found = intervals.estimate(answers.needed(), np.stack([variance, limit]))
+    found = intervals.estimate(answers.needed, np.stack([variance, limit]))
     assert found.low < W**2 / (1 + BIAS**2) / 0.05 < found.high
 
 
 def test_calibrated_draws_need_twenty():
     many = RNG.standard_normal((M, N))
     found = intervals.estimate(
-        answers.needed(), answers.limit_of_averages(many, RNG.standard_normal(N))
+        answers.needed, answers.limit_of_averages(many, RNG.standard_normal(N))
     )
     assert found.low < 20 < found.high
 

@@ -12,6 +12,7 @@ from galtools.mapping.draws import QUANTITIES
 
 WORDS = {"agrees": "too wide", "disagrees": "too narrow"}
 MEAN = "mean draw"
+EXTRA = 0.05  # share of the error of infinitely many draws
 
 
 def complete(draws, *others):
@@ -87,9 +88,9 @@ def limit_of_averages(draws, truth) -> np.ndarray:
     return np.stack([variance, error - variance / len(draws)])
 
 
-def needed(extra: float = 0.05):
-    """Statistic of `limit_of_averages`: draws whose mean has `extra` more squared error than M."""
-    return lambda x: intervals.ratio_of_means(x) / extra
+def needed(x):
+    """Statistic of `limit_of_averages`: draws whose mean has `EXTRA` more squared error than M."""
+    return intervals.ratio_of_means(x) / EXTRA
 
 
 def between_looks(first, second) -> np.ndarray:

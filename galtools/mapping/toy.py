@@ -17,6 +17,7 @@ from torch import nn
 from galtools import adamw, manifest
 
 WIDTH = 0.15  # s, of each of the two branches
+STRIDES = 20  # of the midpoint rule that carries noise to answers
 RARE = 3  # answers farther than this many s from both branches hardly ever happen
 BATCH, RATE, START = 1024, 2e-2, 0.1  # pairs a step; highest learning rate; share of its rise
 HIDDEN = 48  # numbers in each of two hidden layers
@@ -62,10 +63,10 @@ def mean(x):
     return (2 * upper(x) - 1) * branch(x)
 
 
-def median(x, steps=60):
+def median(x):
     """Exact median of y | x, which the absolute error seeks, by bisection of the distribution."""
     low, high = np.full_like(x, -3), np.full_like(x, 3)
-    for _ in range(steps):
+    for _ in range(60):  # halvings
         y = (low + high) / 2
         below = upper(x) * ndtr((y - branch(x)) / WIDTH)
         below = below + (1 - upper(x)) * ndtr((y + branch(x)) / WIDTH)
@@ -93,10 +94,11 @@ def velocity(y, t, x):
     return total / weights
 
 
-def follow(speed, y, x, steps=20) -> np.ndarray:
+def follow(speed, y, x) -> np.ndarray:
     """Carry noise y along speed(y, t, x), from t = 0 to 1, by the midpoint rule."""
-    for k in range(steps):
-        t, h = np.full_like(x, k / steps), 1 / steps
+    h = 1 / STRIDES
+    for k in range(STRIDES):
+        t = np.full_like(x, k * h)
         half = y + h / 2 * speed(y, t, x)
         y = y + h * speed(half, t + h / 2, x)
     return y
