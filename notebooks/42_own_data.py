@@ -171,6 +171,10 @@ fig = study.examples(result)
 plt.show()
 
 # %% [markdown]
+# Red beside blue in the last row is a shift by a part of a pixel: the position in a catalogue is
+# uncertain by about so much, in each survey by its own amount, and no translator can foresee where in
+# the stamp of the target a galaxy lies. A shift that is the same for all galaxies would be a fault.
+#
 # ## 5. A card, and a row on the leaderboard
 #
 # The card measures the translations exactly as it measures those of every model in this book, and is
