@@ -9,7 +9,6 @@ Nothing that is made from the source alone can know more than the source. Summar
 tables, level "redshift", with the protocol in the column "band".
 """
 
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -129,12 +128,6 @@ def rendered(row: str, pairs, weights: Path | None) -> np.ndarray:
     return translate(weights, pairs.source)
 
 
-@lru_cache(maxsize=2)
-def _learners(file: Path, number: int, task: str):
-    """Read the first galaxies of a split; every row of a comparison learns from the same ones."""
-    return data.for_task(data.load(file, slice(number)), task)
-
-
 def tuned_file(store: paths.Results, task: str, row: str, seed: int, trained: int) -> Path:
     """File of an ensemble that went on learning from the images of a row; see `retrain`."""
     name = f"{task}_{row}" if trained == seed else f"{task}_{row}_seed{trained}"
@@ -159,7 +152,7 @@ def retrain(
     def maker(new):
         sets = []
         for split, file in files.items():
-            pairs = _learners(file, numbers[split], task)
+            pairs = data.for_task(data.load(file, slice(numbers[split])), task)
             sets += [rendered(row, pairs, weights), pairs.redshift]
         Ensemble.load(start).tuned(*sets, settings).save(new)
 
