@@ -4,6 +4,7 @@ A figure drawn here is no part of a training: an edit of this module retrains no
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,12 +14,20 @@ from matplotlib.ticker import SymmetricalLogLocator
 from scipy.special import stdtrit
 
 from galtools import data, models, paths, plots, stretch, train, translate
+from galtools.fidelity import intervals
 from galtools.pairs import Pairs
 from galtools.regrid import interpolate
 from galtools.surveys import BANDS
 
 SHOWN = 4  # galaxies in a figure of examples
 R_BAND = BANDS.index("r")
+HEADINGS = {  # of the table of errors
+    "chi": "residual / σ",
+    "typical": "median galaxy / σ",
+    "bias": "bias [%]",
+    "scatter": "scatter [%]",
+}
+OUTCOMES = {"agrees": "passed", "disagrees": "failed", "cannot tell": "undecided"}
 
 
 @dataclass
@@ -44,6 +53,22 @@ class Study:
         """Translation without learning: the source on the target's grid."""
         scaling = self.network.scaling
         return interpolate(self.pairs.source, scaling.size, scaling.step)
+
+    @property
+    def best(self) -> np.ndarray:
+        """The best guess, (n, 5, H, W): the mean of the draws, where there are several."""
+        return self.draws.mean(axis=1) if self.draws.shape[1] > 1 else self.translated
+
+    @cached_property
+    def judged(self) -> dict[str, dict[str, intervals.Estimate]]:
+        """Errors of the translations and of what needs no training, with their intervals."""
+        rows = {plots.MODEL_NAME[self.model]: self.translated}
+        if self.draws.shape[1] > 1:
+            rows["Mean draw"] = self.best
+        rows |= {"Resampling": self.floor, "PSF matching": matched(self)}
+        if self.again is not None:
+            rows["Seen again"] = self.again
+        return {name: errors(images, self.pairs) for name, images in rows.items()}
 
 
 def run(results, profile, model, task, seed, settings, samples: int = 1) -> Study:
@@ -122,18 +147,59 @@ def noise_ratio(images: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.median(ours / theirs, axis=0)
 
 
+def wanted(images: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Target of the images; where it does not count, the images themselves."""
+    bad = pairs.bad[1]
+    return pairs.target if bad is None else np.where(bad, images, pairs.target)
+
+
+def squares(images: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Mean over pixels and bands of ((y' - y) / sky)^2, per galaxy."""
+    chi = (images - wanted(images, pairs)) / pairs.noise[:, 1, :, None, None]
+    return np.mean(np.square(chi, dtype=np.float64), axis=(1, 2, 3))
+
+
+def errors(images: np.ndarray, pairs: Pairs) -> dict[str, intervals.Estimate]:
+    """Estimate the numbers of `train.judge` with their 95 % intervals over galaxies.
+
+    `chi` is the root mean square residual of all pixels in units of the sky noise, `typical` that
+    of the median galaxy. With d = 100 (F' - F) / F of the central flux, `bias` is |median d| and
+    `scatter` 1.4826 median |d - median d|, both means over bands.
+    """
+    chi2 = squares(images, pairs)
+    d = 100 * (train.central_flux(images) / train.central_flux(wanted(images, pairs)) - 1).T
+    return {
+        "chi": intervals.estimate(intervals.rms, chi2),
+        "typical": intervals.estimate(lambda x: np.sqrt(intervals.median(x)), chi2),
+        "bias": intervals.estimate(lambda x: np.abs(intervals.median(x)).mean(axis=0), d),
+        "scatter": intervals.estimate(lambda x: intervals.mad_scatter(x).mean(axis=0), d),
+    }
+
+
 def compare(study: Study) -> pd.DataFrame:
-    """Judge the translations and what needs no training on the test galaxies (`train.judge`)."""
-    rows = {plots.MODEL_NAME[study.model]: study.translated}
-    if study.draws.shape[1] > 1:
-        rows["Mean draw"] = study.draws.mean(axis=1)
-    rows |= {"Resampling": study.floor, "PSF matching": matched(study)}
-    if study.again is not None:
-        rows["Seen again"] = study.again
-    sky = study.pairs.noise[:, 1]
-    target, bad = study.pairs.target, study.pairs.bad[1]
-    table = pd.DataFrame({k: train.judge(v, target, sky, bad) for k, v in rows.items()}).T
-    return table[["chi", "bias", "scatter"]]
+    """Lay out the errors on the test galaxies, in words: value (low, high).
+
+    Within one survey resampling is the image that is asked for, and left out.
+    """
+    left_out = ("Resampling", "PSF matching") if study.task == "intra" else ()
+    cells = {
+        row: {HEADINGS[name]: str(found) for name, found in errors_of.items()}
+        for row, errors_of in study.judged.items()
+        if row not in left_out
+    }
+    return pd.DataFrame(cells).T
+
+
+def margin(study: Study) -> intervals.Estimate:
+    """By how much the best guess leaves less residual than what it has to beat.
+
+    That is resampling, and within one survey the second observation.
+    """
+    yardstick = study.floor if study.task == "cross" else study.again
+    ours = squares(study.best, study.pairs)
+    if yardstick is None:
+        return intervals.Estimate(np.nan, np.nan, np.nan, 0)
+    return intervals.difference(intervals.rms, squares(yardstick, study.pairs), ours)
 
 
 def curve(study: Study):
@@ -144,8 +210,10 @@ def curve(study: Study):
     ]
     fig, (left, right) = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.2))
     fig.get_layout_engine().set(wspace=0.08)
+    alone = len(study.network.players()) == 1
     for name, marker in zip(terms, "osD^vPX*", strict=False):
-        left.plot(history["step"], history[name], marker=marker, label=name.replace("_", " "))
+        label = name.split("_", 1)[1] if alone else name.replace("_", " ")
+        left.plot(history["step"], history[name], marker=marker, label=label)
     left.set(xlabel="step", ylabel="loss since last point")
     signed = (history[terms] < -0.01).any().any()  # likelihoods may be: fewer, wider steps
     low, steps = (0.1, (1, 3)) if signed else (0.01, (1, 2, 5))
@@ -210,22 +278,38 @@ def corner_noise(study: Study):
 
 
 def numbers(study: Study) -> dict:
-    """Return what the chapters quote, by names that start with the model's."""
-    table = compare(study)
-    ours, floor = table.iloc[0], table.loc["Resampling"]
+    """Return what the chapters quote, by names that start with the model's.
+
+    Floats of their own, and with their intervals in words.
+    """
+    table, beaten = study.judged, margin(study)
+    ours, best = next(iter(table.values())), table.get("Mean draw")
     values = {
-        "chi": ours["chi"],
-        "chi_best": table.loc[
-            "Mean draw" if "Mean draw" in table.index else ours.name, "chi"
-        ],  # of the mean draw, where there are several
-        "chi_floor": floor["chi"],
-        "chi_matched": table.loc["PSF matching", "chi"],
-        "chi_again": table["chi"].get("Seen again", np.nan),
-        "bias": 100 * ours["bias"],
-        "scatter": 100 * ours["scatter"],
-        "scatter_floor": 100 * floor["scatter"],
+        **{name: found.value for name, found in ours.items()},
+        "chi_best": (best or ours)["chi"].value,
+        "chi_floor": table["Resampling"]["chi"].value,
+        "chi_matched": table["PSF matching"]["chi"].value,
+        "chi_again": table["Seen again"]["chi"].value if "Seen again" in table else np.nan,
+        "scatter_floor": table["Resampling"]["scatter"].value,
         "noise": noise_ratio(study.translated, study.pairs.target)[R_BAND],
         "seconds": study.seconds,
     }
-    quoted = {f"{study.model}_{name}": float(value) for name, value in values.items()}
-    return quoted | {f"{study.model}_n": len(study.pairs), f"{study.model}_task": study.task}
+    words = {f"{name}_interval": str(found) for name, found in ours.items()}
+    words |= {"margin": str(beaten), "beside": beside(study), "task": study.task}
+    words["test"] = OUTCOMES[intervals.verdict(beaten, (0, np.inf))]
+    quoted = {name: float(value) for name, value in values.items()} | words
+    return {f"{study.model}_{k}": v for k, v in quoted.items()} | {
+        f"{study.model}_n": len(study.pairs)
+    }
+
+
+def beside(study: Study) -> str:
+    """Say what others leave where the translations leave their residual."""
+    told = {
+        "Resampling": "resampling",
+        "PSF matching": "exchanging the seeing without learning",
+        "Seen again": "a second observation by the target's survey",
+    }
+    rows = compare(study)[HEADINGS["chi"]]
+    said = [f"{words} leaves {rows[row]}" for row, words in told.items() if row in rows]
+    return ", ".join(said) or "nothing else was at hand to compare it with"

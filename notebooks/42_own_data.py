@@ -163,8 +163,7 @@ for part in splits.NAMES:
 # %% tags=["remove-stderr"]
 settings = Settings(steps=steps, batch=batch, seed=seed)
 result = study.run(str(own.folder.parent), profile, model, "cross", seed, settings)
-residuals = study.compare(result)
-residuals.round(4)
+study.compare(result)
 
 # %% mystnb={"figure": {"caption": "Test galaxies, bright to faint: the source on the target's grid, the translation, the target, and the residual in the r band in units of the noise.", "name": "fig-own-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
 fig = study.examples(result)
@@ -224,8 +223,9 @@ glue("own_train", sizes["train"], display=False)
 glue("own_test", sizes["test"], display=False)
 glue("own_model", plots.MODEL_NAME[model], display=False)
 glue("own_psnr", float(board.loc["psnr", "value"]), display=False)
-glue("own_floor", float(residuals.loc["Resampling", "chi"]), display=False)
-glue("own_chi", float(residuals.iloc[0]["chi"]), display=False)
+told = study.numbers(result)
+glue("own_floor", told[f"{model}_chi_floor"], display=False)
+glue("own_chi", told[f"{model}_chi"], display=False)
 
 # %% [markdown]
 # ## What we found
