@@ -54,15 +54,20 @@ def pit_curves(judged, protocols, rows):
 
 
 def estimates(sides):
-    """Draw named estimates with their intervals, a panel per label: {label: {name: estimate}}."""
-    fig, axes = plt.subplots(1, len(sides), figsize=(plots.WIDTH, 3.4))
+    """Draw named estimates with their intervals, a panel per label: {label: {name: estimate}}.
+
+    Panels of the same names share them.
+    """
+    names = [list(found) for found in sides.values()]
+    size = (plots.WIDTH, max(3.4, 0.29 * len(names[0]) + 0.9))
+    shared = all(other == names[0] for other in names)
+    fig, axes = plt.subplots(1, len(sides), figsize=size, sharey=shared)
     for ax, (label, found) in zip(axes, sides.items(), strict=True):
         value, low, high = np.array([(e.value, e.low, e.high) for e in found.values()]).T
         error = [value - low, high - value]
         ax.errorbar(value, range(len(found)), xerr=error, fmt="o", color="black")
-        ax.set(xlabel=label, yticks=range(len(found)), xlim=(min(0, low.min()), None))
-        ax.set_yticklabels(list(found))
-        ax.invert_yaxis()
+        ax.set(xlabel=label, xlim=(min(0, low.min()), None), ylim=(len(found) - 0.5, -0.5))
+        ax.set_yticks(range(len(found)), list(found))
     axes[0].set_title(f"n = {next(iter(found.values())).n:,}")
     return fig
 
