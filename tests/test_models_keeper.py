@@ -1,6 +1,7 @@
 """The translator that keeps the light: circles, tents, the linear rule and the gains."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,22 @@ def test_the_rule_recovers_a_change_of_filters():
     rule = Rule(5, 5).fit([(x[:100], y[:100]), (x[100:], y[100:])], np.full(5, 0.03), [0.01] * 5)
     found = (rule.predict(x) / keeper.light(y))[:, 2:].median(dim=0).values
     assert torch.allclose(found, torch.ones(3, 5), atol=0.01)
+
+
+def test_what_the_rule_sees_is_in_units_of_the_noise_and_of_its_spread():
+    """On finer pixels the noise within a circle is that of coarse ones: sigma times the step."""
+    pairs = blobs(n=60, size=SIDE)
+    network = prepared(pairs)
+    assert torch.allclose(network.rule.noise_in, torch.full((5,), 0.03))
+    terms = network.rule.terms(
+        network.rule.magnitudes(torch.as_tensor(pairs.source), 0.03).flatten(1)
+    )
+    assert torch.allclose(terms[:, :-1].mean(0), torch.zeros(25), atol=1e-4)
+    assert torch.allclose(terms[:, :-1].std(0), torch.ones(25), atol=1e-3)
+    assert (terms[:, -1] == 1).all()
+    network.scaling = replace(network.scaling, step=0.5)
+    network.prepare(pairs)
+    assert torch.allclose(network.rule.noise_in, torch.full((5,), 0.015))
 
 
 def test_a_common_gain_is_exact_in_one_round_and_has_a_limit():
