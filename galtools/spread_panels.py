@@ -2,8 +2,9 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
-from galtools import plots
+from galtools import panels, plots
 from galtools.mapping import nature
 
 SMALLEST = 5e-5  # share of the variance that is still drawn
@@ -65,7 +66,8 @@ def ladder(sizes, alike, names, least: float, ylabel: str):
         labelled.add(way)
         ax.errorbar(x, e.value, yerr=_bars(e.value, e.low, e.high)[:, None], label=label, **style)
     ax.set(xticks=range(len(names)), xticklabels=names.values(), ylabel=ylabel, ylim=(0, None))
-    ax.set_xlabel("further scatter of the zero points")
+    counts = panels.sample_size(pd.DataFrame({"n": [e.n for e in alike.values()]}))
+    ax.set_xlabel(f"further scatter of the zero points ({counts})")
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     shown = [way for way in nature.WAYS if way in handles]
     fig.legend([handles[way] for way in shown], shown, loc="outside upper center", ncols=3)

@@ -148,7 +148,8 @@ seeds_agree.summary(pd.concat(told, ignore_index=True))
 #
 # $$ \mathrm{CRPS} = E|X-y| - \tfrac12 E|X-X'| , $$
 #
-# is smallest on average for the exact law, and for a single answer it is the absolute error. Models
+# is smallest on average for the exact law {cite}`gneiting2007`, and for a single answer it is the
+# absolute error. Models
 # that give one answer and models that give many can so be compared by one number, pair by pair. L1 is
 # the best that a single answer can do, and still worse than many answers from the right law: who has
 # to name one number has to leave out that there are two.

@@ -202,7 +202,7 @@ draws_panels.beside({"spread / noise of CFHTLS": floor, "spread / left open by S
 #
 # Is it worth to draw at all? A score that is proper decides: nothing scores better on average than the
 # law of the truth. For one number it is the CRPS, in magnitudes or in redshift, and for all ten
-# magnitudes at once the *energy score*, its generalisation,
+# magnitudes at once the *energy score*, its generalisation {cite}`gneiting2007`,
 #
 # $$ S = \langle |X - y| \rangle - \tfrac12 \langle |X - X'| \rangle , $$
 #
