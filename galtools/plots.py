@@ -145,11 +145,12 @@ def clean(ax) -> None:
     ax.spines[:].set_visible(False)
 
 
-def stamps(rows, labels, titles=None, pixel_scale=None):
+def stamps(rows, labels, titles=None, pixel_scale=None, middle=1.0):
     """Draw a grid of colour stamps on one scaling and return the figure.
 
     `rows` is a list of image arrays (k, 5, H, W), one for every row of the grid, with its name in
     `labels`; column j shows galaxy j, with `titles[j]` above it. At most six columns stay readable.
+    Of each stamp only the `middle` is shown, as a share of its side.
     """
     if len(rows) != len(labels):
         raise GaltoolsError(f"{len(rows)} rows of stamps need as many labels, not {len(labels)}")
@@ -157,18 +158,21 @@ def stamps(rows, labels, titles=None, pixel_scale=None):
     if n == 0 or any(len(row) != n for row in rows):
         raise GaltoolsError("every row of stamps needs the same number of galaxies, at least one")
     side = WIDTH / (n + 0.3)
+    scales = [pixel_scale or FIELD / row.shape[-1] for row in rows]
     fig, axes = plt.subplots(
         len(rows), n, figsize=(WIDTH, side * len(rows) + 0.3 * bool(titles)), squeeze=False
     )
     fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
-    for line, row, label in zip(axes, rows, labels, strict=True):
-        for ax, picture in zip(line, lupton(row, pixel_scale), strict=True):
+    for line, row, label, scale in zip(axes, rows, labels, scales, strict=True):
+        cut = round(row.shape[-1] * (1 - middle) / 2)
+        inner = slice(cut, row.shape[-1] - cut)
+        for ax, picture in zip(line, lupton(row, scale)[:, inner, inner], strict=True):
             ax.imshow(picture)
             clean(ax)
         line[0].set_ylabel(label)
     for ax, title in zip(axes[0], titles or [], strict=False):
         ax.set_title(title, fontsize=10, fontweight="normal")
-    _scale_bar(axes[-1, 0], pixel_scale or FIELD / rows[-1].shape[-1])
+    _scale_bar(axes[-1, 0], scales[-1])
     return fig
 
 
@@ -202,7 +206,7 @@ def residual_bar(picture, axes):
 
 def with_n(label, n=None) -> str:
     """Append the number of galaxies to a label."""
-    return label if n is None else f"{label} (n = {n:,})".replace(",", "\u2009")
+    return label if n is None else f"{label} (n = {f'{n:,}'.replace(',', chr(0x2009))})"
 
 
 def interval(ax, x, value, low, high, model=None, label=None, n=None, **style):

@@ -11,10 +11,11 @@
 # How different does one and the same galaxy look in two surveys, and how much of that difference
 # could a translation ever undo?
 #
-# The Sloan Digital Sky Survey (SDSS) looked at a quarter of the sky for a minute per band with a
-# 2.5 m telescope. The Canada-France-Hawaii Telescope Legacy Survey (CFHTLS) looked at a small part
-# of it for an hour per band with a 3.6 m telescope on a better site. Where both looked, every
-# galaxy has two portraits, and a network can try to learn to paint the second from the first.
+# The Sloan Digital Sky Survey (SDSS) {cite}`york2000` looked at a third of the sky for a minute per
+# band with a 2.5 m telescope. The Canada-France-Hawaii Telescope Legacy Survey (CFHTLS)
+# {cite}`gwyn2012` looked at a small part of it for half an hour to two hours per band with a 3.6 m
+# telescope on a better site. Where both looked, every galaxy has two portraits, and a network can try
+# to learn to paint the second from the first.
 #
 # **What you will learn**
 #
@@ -33,7 +34,7 @@ import pandas as pd
 from myst_nb import glue
 from sedpy.observate import load_filters
 
-from galtools import data, manifest, paths, plots, simulate
+from galtools import data, manifest, paths, plots, simulate, survey_panels
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 plots.use_style()
@@ -72,7 +73,8 @@ splits = {
 
 # %% [markdown]
 # Each file is made once, and made anew only if its parameters or the code behind it change. The
-# pairs stream through the memory in small batches, so that a sample may be larger than it.
+# pairs stream through the memory in small batches, so that a sample may be larger than it, and
+# each batch is compressed by the process that made it (`then`).
 
 
 # %%
@@ -82,7 +84,7 @@ def make_split(name: str, options: dict) -> dict:
     return manifest.make(
         files.data(name),
         lambda path: data.save(
-            simulate.stream(**options, grid=grid, seed=seed, workers=workers),
+            simulate.stream(**options, grid=grid, seed=seed, workers=workers, then=data.squeeze),
             path,
             split=split,
             provenance={"simulation": {**options, "grid": grid}, "seed": seed},
@@ -107,13 +109,15 @@ glue("n_test", n_test, display=False)
 table.round(1)
 
 # %% [markdown]
+# These four files, `train.h5` to `again.h5` in the folder `data` of the results, are all that the later
+# chapters read.
+#
 # ## The same sky, twice
 #
-# Each column of {numref}`fig-pairs` is one galaxy. Both pictures show the same 25 arcsec of sky on
-# the same brightness scale; nothing but the survey differs. Look for the second nucleus, the spiral
-# arm, the faint neighbour that SDSS does not show.
+# Each column of {numref}`fig-pairs` is one galaxy. Both pictures show the same middle of a stamp on
+# the same brightness scale {cite}`lupton2004`; nothing but the survey differs.
 
-# %% mystnb={"figure": {"caption": "Six test galaxies as SDSS (top) and CFHTLS (bottom) see them; i, r and g as red, green and blue.", "name": "fig-pairs"}, "image": {"alt": "Two rows of six galaxy pictures: the upper row is blurred and grainy, the lower one sharp and smooth."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Six test galaxies as SDSS (top) and CFHTLS (bottom) see them; i, r and g as red, green and blue. In the lower row arms part, nuclei get points and clumps come out of a haze.", "name": "fig-pairs"}, "image": {"alt": "Two rows of six galaxy pictures: the upper row is blurred and grainy, the lower one sharp and smooth."}} tags=["hide-input"]
 test = data.load(files.data("test"))
 again = data.load(files.data("again"))
 size, look = test.catalogue["half_light_radius"], np.asarray(test.catalogue["morphology"])
@@ -124,11 +128,8 @@ order = []
 for kind in wanted:  # the largest that fits the stamp; where a kind is missing, any other
     left = [k for k in rank if k not in order]
     order.append(next((k for k in left if look[k] == kind), left[0]))
-plots.stamps(
-    [test.source[order], test.target[order]],
-    ["SDSS", "CFHTLS"],
-    titles=[f"{look[k]}\nz = {test.redshift[k]:.2f}" for k in order],
-)
+titles = [f"{look[k]}\nz = {test.redshift[k]:.2f}" for k in order]
+plots.stamps([test.source[order], test.target[order]], ["SDSS", "CFHTLS"], titles, middle=0.75)
 plt.show()
 
 # %% [markdown]
@@ -163,9 +164,21 @@ plt.show()
 
 # %% [markdown]
 # SDSS is typically {glue:text}`seeing_ratio:.1f` times more blurred. In frequency, blur is a
-# product: detail of a given size is multiplied by the transfer function of the seeing. What SDSS
-# multiplies by one in a thousand is then drowned in noise, and no network can read it. It can only
-# *guess* it, from what galaxies usually look like.
+# product: a wave of light on the sky, so many bright and dark stripes per arcsecond, comes through
+# multiplied by the *transfer function* of seeing and pixel ({numref}`fig-transfer`).
+
+# %% mystnb={"figure": {"caption": "What is left of a wave on the sky after seeing (r band, median) and pixel, against the number of its crests per arcsecond. What falls below a thousandth (dotted) is drowned by the noise of all but the brightest galaxies.", "name": "fig-transfer"}, "image": {"alt": "Two falling curves on a logarithmic axis; that of SDSS falls to a thousandth long before that of CFHTLS."}} tags=["hide-input"]
+survey_panels.transfers((SDSS, CFHTLS))
+plt.show()
+edge = survey_panels.first_drowned(SDSS)
+sdss, cfhtls = (survey_panels.transfer(np.array([edge]), s)[0] for s in (SDSS, CFHTLS))
+glue("lost_size", 1 / edge, display=False)
+glue("lost_kept", float(cfhtls / sdss), display=False)
+
+# %% [markdown]
+# Of stripes {glue:text}`lost_size:.1f` arcsec apart SDSS keeps a thousandth, which noise drowns, and
+# CFHTLS {glue:text}`lost_kept:.0f` times as much. A network cannot read in the first what is in the
+# second. It can only *guess* it, from what galaxies usually look like.
 #
 # ## Depth
 #
@@ -185,9 +198,9 @@ glue("depth_magnitudes", float(2.5 * np.log10(depth_ratio[2])), display=False)
 
 # %% [markdown]
 # What matters for a galaxy is its signal to noise. With matched weights it is
-# $S/N = \sqrt{\sum_p f_p^2 / \sigma^2}$ over the pixels $p$, which we estimate from two
-# observations of the same galaxy, `test` and `again`: their product has the signal squared as its
-# mean, and no bias by noise.
+# $S/N = \sqrt{\sum_p f_p^2 / \sigma^2}$ over the pixels $p$ of flux $f_p$, here those of the central
+# 8 arcsec, with $\sigma$ the noise of the sky. We estimate the sum from two observations of the same
+# galaxy, `test` and `again`: their product has the signal squared as its mean, and no bias by noise.
 
 
 # %%
@@ -205,11 +218,12 @@ snr = {
 }
 glue("snr_u", float(np.median(snr["SDSS"][:, 0])), display=False)
 glue("snr_r", float(np.median(snr["SDSS"][:, 2])), display=False)
-glue(
-    "snr_gain_u",
-    float(np.median(snr["CFHTLS"][:, 0]) / np.median(snr["SDSS"][:, 0])),
-    display=False,
-)
+gain = np.median(snr["CFHTLS"], axis=0) / np.median(snr["SDSS"], axis=0)
+glue("snr_gain_u", float(gain[0]), display=False)
+for survey, side in ((SDSS, "source"), (CFHTLS, "target")):
+    light = 10 ** (0.4 * (22.5 - np.asarray(test.catalogue[f"{side}_r"])))  # nanomaggies
+    photons = np.median(np.sqrt(light * survey.electrons_per_nanomaggy[2]))
+    glue(f"snr_photons_{side}", float(photons), display=False)
 
 # %% mystnb={"figure": {"caption": "Signal to noise of the test galaxies per band and survey (sky noise only): median, and the range of the central 68 %.", "name": "fig-depth"}, "image": {"alt": "Signal to noise on a logarithmic axis against band. SDSS is lowest in u and z; CFHTLS lies more than ten times higher."}} tags=["hide-input"]
 fig, ax = plt.subplots()
@@ -226,6 +240,9 @@ plt.show()
 # {glue:text}`depth_magnitudes:.1f` magnitudes deeper. In SDSS the median galaxy has a signal to
 # noise of {glue:text}`snr_r:.0f` in r, yet only {glue:text}`snr_u:.0f` in u. The u band, where
 # young stars and the 4000 Å break write the redshift, is where a translation has to invent most.
+# (The photons of the galaxy itself make noise, too, which is left out here: by themselves they would
+# hold the median galaxy at {glue:text}`snr_photons_source:.0f` in r of SDSS and at
+# {glue:text}`snr_photons_target:.0f` in r of CFHTLS.)
 #
 # ## Filter
 #
@@ -288,8 +305,11 @@ spread = {
 }
 glue("again_centre", float(np.median(spread["centre"][:, 2])), display=False)
 glue("again_edge", float(np.median(spread["edge"][:, 2])), display=False)
+light = test.target[:, 2, core, core].mean(axis=(1, 2)) / CFHTLS.electrons_per_nanomaggy[2]
+photons = np.sqrt(1 + np.maximum(light, 0) / test.noise[:, 1, 2] ** 2)
+glue("again_photons", float(np.median(photons)), display=False)
 
-# %% mystnb={"figure": {"caption": "Difference of two CFHTLS observations of the same galaxy in r, for three of the galaxies above, in units of the noise that both skies together give to it.", "name": "fig-again"}, "image": {"alt": "Three maps of differences, white noise at the edges and strong dipoles and rings at the galaxy centres."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Difference of two CFHTLS observations of the same galaxy in r, for three of the galaxies above, in units of the noise that both skies together give to it. Pairs of red and blue are shifts, rings are changes of the seeing.", "name": "fig-again"}, "image": {"alt": "Three maps of differences, white noise at the edges and strong dipoles and rings at the galaxy centres."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(plots.WIDTH, 2.5))
 sigma = np.hypot(test.noise, again.noise)[:, 1, 2]
 for ax, k in zip(axes, order[:3], strict=True):
@@ -300,8 +320,10 @@ plt.show()
 
 # %% [markdown]
 # At the edges of the stamps the difference is what noise makes it, {glue:text}`again_edge:.1f`
-# sigma. In the central 3 arcsec it is {glue:text}`again_centre:.0f` sigma: a shift of a fraction of
-# a pixel moves a bright nucleus by many times the noise. This is one part of what the paper calls
+# sigma. In the central 3 arcsec it is {glue:text}`again_centre:.0f` sigma (root mean square, in the
+# median galaxy): a shift of a fraction of a pixel, or a little more seeing, changes a bright nucleus by
+# many times the noise. The photons of the galaxy itself account for {glue:text}`again_photons:.1f` of
+# these sigmas. This is one part of what the paper calls
 # the many-to-many nature of the problem, and the reason why `again` exists.
 #
 # ## What we found
@@ -319,17 +341,19 @@ plt.show()
 # 1. In which band is the gain of CFHTLS in signal to noise smallest, and why there?
 #
 # ```{dropdown} Solution
-# `np.median(snr["CFHTLS"], axis=0) / np.median(snr["SDSS"], axis=0)` gives the gain per band. It
-# follows the ratio of the sky noises in `galtools.surveys`, sharpened by the better seeing: compare
-# it with `depth_ratio`.
+# In r. `gain` holds the gain per band, `depth_ratio` what the noise of the sky alone would give: in r
+# CFHTLS exposed shortest and SDSS is at its best, so there the ratio is smallest. The better seeing adds
+# to it, by a factor that is much the same in all bands; in u there is the wider filter as well, which
+# makes the galaxy brighter.
 # ```
 #
 # 2. Rerun this chapter with `-p n_train 24 -p n_valid 8 -p n_test 100 -p grid native -p results
 #    /tmp/native`. Which of the numbers above depend on the pixel, and which do not?
 #
 # ```{dropdown} Solution
-# Seeing, depth per unit of sky and colour terms do not: they describe the sky and the telescope.
-# The sigmas between two looks do: smaller pixels hold less light and relatively more noise.
+# Seeing, depth per unit of sky, signal to noise and colour terms do not: they describe the sky and the
+# telescope (they differ a little, as these are other and fewer galaxies). The sigmas between
+# two looks do: smaller pixels hold less light and relatively more noise.
 # ```
 #
 # **What's next:** [how the simulation is made, and how far it can be trusted](02_simulation.py).

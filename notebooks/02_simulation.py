@@ -17,31 +17,28 @@
 # **What you will learn**
 #
 # - how a redshift, a magnitude and a type become a spectrum, and a spectrum ten band fluxes;
-# - how a picture is computed in Fourier space, exactly enough that GalSim, an independent code,
-#   cannot tell;
+# - how a picture is computed in Fourier space, and how closely it agrees with GalSim, an independent
+#   code;
 # - how the simulated colours, redshifts and noise compare with real SDSS galaxies;
 # - what is *not* modelled.
 #
 # **Prerequisites:** [the two surveys](01_two_surveys.py). About 15 minutes.
 
 # %% tags=["hide-input"]
-import os
-from pathlib import Path
-
 import galsim
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
-from astropy.io import fits
 from myst_nb import glue
 from sklearn.neighbors import KNeighborsRegressor
 
-from galtools import manifest, paths, plots, simulate
+from galtools import manifest, paths, plots, simulate, survey_panels
+from galtools.fidelity import intervals
 from galtools.simulate import anchors, noise, oracle, population, sed, shapes
 from galtools.simulate.render import frequencies, render
-from galtools.surveys import BANDS, CFHTLS, SDSS
+from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
 
 plots.use_style()
 
@@ -51,15 +48,19 @@ seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
 n_catalogue: int = 11000  # galaxies whose colours are compared with the real ones
 n_oracle: int = 10  # galaxies drawn by GalSim too, in ten bands each
+real_stamps: str = ""  # to look at: a galtools HDF5 file, or a folder of FITS cutouts
 
 # %% [markdown]
 # ## Which galaxies there are
 #
-# A survey that stops at $r < 17.8$ sees near galaxies of all luminosities and far ones only if they
-# are bright. Two luminosity functions, one for red and one for blue galaxies, say how many there
-# are; cosmology says how much room there is at each redshift. Their product is drawn from directly:
-# no galaxy is thrown away, so galaxy number $k$ always exists and is always the same. Percentiles of
-# the redshift, real and simulated:
+# A survey that stops at $r < 17.8$, as the main sample of SDSS does {cite}`strauss2002`, sees near
+# galaxies of all luminosities and far ones only if they are bright. Two luminosity functions of
+# Schechter's form {cite}`schechter1976`, $\phi(L) \propto L^\alpha e^{-L}$, one for red and one for blue
+# galaxies, say how many there are; cosmology (flat, $H_0 =$ {glue:text}`hubble:.0f` km/s/Mpc,
+# $\Omega_m =$ {glue:text}`matter:.1f`) says how much room there is at each redshift. Their product is
+# drawn from directly: no galaxy is thrown away, so galaxy number $k$ always exists and is always the
+# same. Percentiles of the redshift, simulated and of 10,873 real galaxies {cite}`collister2004`, with
+# which this chapter compares:
 
 # %%
 physics = population.draw(seed, range(n_catalogue), limit=17.8)
@@ -70,17 +71,17 @@ pd.DataFrame(
         "real": anchors.REDSHIFT_PERCENTILES,
         "simulated": dict(zip(percentiles, np.percentile(redshift, percentiles), strict=True)),
     }
-).T.round(3)
+).T.rename(columns="{} %".format).round(3)
 
 # %% [markdown]
 # ## Spectra
 #
 # Each galaxy gets a spectrum: a mix of two neighbours among four observed ones
 # {cite}`coleman1980`, from elliptical to irregular, changed a little in its slope, its 4000 Å break, its dust
-# and its lines. The changes matter. Without them redshift could be read from the colours far too
+# {cite}`calzetti2000` and its lines. The changes matter. Without them redshift could be read from the colours far too
 # easily, and every later test of a translator would be too kind.
 
-# %% mystnb={"figure": {"caption": "The four template spectra, scaled to 1 at 5500 Å.", "name": "fig-templates"}, "image": {"alt": "Four spectra from 2500 to 10000 Angstrom; the elliptical drops steeply blueward of 4000 Angstrom, the irregular rises."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The four template spectra, scaled to 1 at 5500 Å: from elliptical (E) over early and late spirals (Sbc, Scd) to irregular (Im). The line marks the 4000 Å break.", "name": "fig-templates"}, "image": {"alt": "Four spectra from 2500 to 10000 Angstrom; the elliptical drops steeply blueward of 4000 Angstrom, the irregular rises."}} tags=["hide-input"]
 fig, ax = plt.subplots()
 for name, style in zip(sed.TEMPLATES, ("-", "--", "-.", ":"), strict=True):
     ax.plot(sed.WAVELENGTH, sed.template(name), style, label=name)
@@ -91,10 +92,24 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Seen through the five filters, with the errors that SDSS quotes for such galaxies, these spectra
-# become colours. They are compared with 10,873 real galaxies of the SDSS main sample, of which
-# `galtools.simulate.anchors` holds medians and scatters. The recipe was *tuned* on this very
-# catalogue, so that agreement shows that it can be right, not that it had to be.
+# Redshift stretches the spectrum, $f_z(\lambda) \propto f(\lambda / (1 + z))$, and a filter of
+# transmission $R_b$ gives the flux (in the AB system, up to a constant)
+#
+# $$ F_b = \int f_z(\lambda)\,\lambda\,R_b(\lambda)\,d\lambda \Big/
+#    \int \frac{R_b(\lambda)}{\lambda}\,d\lambda . $$
+#
+# Five filters of two surveys make ten numbers. {numref}`fig-redshifted` shows why they know the
+# redshift.
+
+# %% mystnb={"figure": {"caption": "The elliptical template at two redshifts over the filters of SDSS (shaded), with its mean flux density in each (points). Farther away, the 4000 Å break has moved into the g filter: less light in g, a redder g − r.", "name": "fig-redshifted"}, "image": {"alt": "Two spectra over five filter curves. The step of the second lies further to the right, and its point in g much lower."}} tags=["hide-input"]
+survey_panels.redshifted("E", (0.03, 0.25))
+plt.show()
+
+# %% [markdown]
+# With the errors that SDSS quotes for such galaxies, these fluxes become colours. They are compared
+# with those of the real galaxies, of which `galtools.simulate.anchors` holds medians and scatters. The
+# recipe was *tuned* on this very catalogue, so that agreement shows that it can be right, not that it
+# had to be.
 
 # %%
 flux = population.normalised_fluxes(SDSS.filters, physics, redshift, physics["r_magnitude"])
@@ -147,15 +162,17 @@ glue("worst_median", float(np.abs(shift[1:]).max()), display=False)
 glue("worst_median_u", float(np.abs(shift[0]).max()), display=False)
 glue("worst_scatter", float(np.exp(np.abs(np.log(ratio)).max())), display=False)
 near = (redshift > 0.05) & (redshift < 0.10)
-blue = float(np.mean(colours[near, 1] < 0.7))
-glue("blue", blue, display=False)
+blue = intervals.estimate(intervals.share, colours[near, 1] < 0.7)
+glue("blue", str(blue), display=False)
+glue("hubble", population.COSMOLOGY.H0.value, display=False)
+glue("matter", population.COSMOLOGY.Om0, display=False)
 glue("blue_real", anchors.BLUE_FRACTION, display=False)
 
 # %% [markdown]
 # The medians agree within {glue:text}`worst_median:.3f` mag in g − r, r − i and i − z, and within
 # {glue:text}`worst_median_u:.2f` mag in u − g; the scatters within a factor
-# {glue:text}`worst_scatter:.2f`. Of the galaxies at $0.05 < z < 0.10$, {glue:text}`blue:.3f` are
-# bluer than $g - r = 0.7$, where the real ones are {glue:text}`blue_real:.3f`.
+# {glue:text}`worst_scatter:.2f`. Of the galaxies at $0.05 < z < 0.10$ a share of {glue:text}`blue` is
+# bluer than $g - r = 0.7$ (in brackets the 95 % interval), of the real ones {glue:text}`blue_real:.3f`.
 #
 # Do the colours carry as much *redshift* as real ones? Ask the twenty nearest neighbours of a
 # galaxy in its four colours and its r magnitude for their mean redshift.
@@ -166,13 +183,13 @@ cut = int(0.7 * n_catalogue)
 neighbours = KNeighborsRegressor(min(20, cut)).fit(features[:cut], redshift[:cut])
 error = (neighbours.predict(features[cut:]) - redshift[cut:]) / (1 + redshift[cut:])
 guess = (np.median(redshift) - redshift) / (1 + redshift)
-glue("knn", float(anchors.robust_scatter(error)), display=False)
+glue("knn", str(intervals.estimate(intervals.mad_scatter, error)), display=False)
 glue("knn_real", anchors.KNN_SIGMA, display=False)
 glue("guess", float(anchors.robust_scatter(guess)), display=False)
 
 # %% [markdown]
-# The scatter of $\Delta z / (1 + z)$ is {glue:text}`knn:.4f`, where the real catalogue gives
-# {glue:text}`knn_real:.3f` and guessing the median redshift {glue:text}`guess:.3f`.
+# The scatter $\sigma_\mathrm{MAD}$ of $\Delta z / (1 + z)$ is {glue:text}`knn`, where the real catalogue
+# gives {glue:text}`knn_real:.3f` and guessing the median redshift {glue:text}`guess:.3f`.
 #
 # ### Fainter than the main sample
 #
@@ -185,19 +202,23 @@ glue("guess", float(anchors.robust_scatter(guess)), display=False)
 faint = population.draw(seed, range(max(n_catalogue, 8000)), anchors.FAINT_LIMIT)
 z, r = faint["redshift"], faint["r_magnitude"]
 fainter = 22.5 - 2.5 * np.log10(population.normalised_fluxes(SDSS.filters, faint, z, r))
-off = {}
+names = ("u − g", "g − r", "r − i", "i − z")
+off, worst = {}, 0.0
 for b in anchors.FAINT_RED:
     group = faint["red"] & (r > 17.8) & (z >= b.low) & (z < b.high)
-    medians = np.median(fainter[group, :-1] - fainter[group, 1:], axis=0)
-    off[f"{b.low:.2f} < z < {b.high:.2f}"] = [group.sum(), b.count, *(medians - b.median)]
-names = ["simulated", "real", "u − g", "g − r", "r − i", "i − z"]
-glue("worst_faint", float(np.abs(np.array(list(off.values()))[:, 3:]).max()), display=False)
-pd.DataFrame(off, names).T.astype({"simulated": int, "real": int}).round(3)
+    here = (fainter[group, :-1] - fainter[group, 1:]).T - np.reshape(b.median, (4, 1))
+    found = [intervals.estimate(intervals.median, x) for x in here]
+    worst = max(worst, *(abs(e.value) for e in found[1:]))
+    counts = {"simulated galaxies": f"{group.sum():,}", "real galaxies": b.count}
+    differences = {f"{name} [mag]": str(e) for name, e in zip(names, found, strict=True)}
+    off[f"{b.low:.2f} < z < {b.high:.2f}"] = {**counts, **differences}
+glue("worst_faint", worst, display=False)
+pd.DataFrame(off)
 
 # %% [markdown]
-# The last four columns are simulated minus real medians: at most {glue:text}`worst_faint:.3f` mag
-# in the three redder colours, where they differ by up to {glue:text}`worst_median:.3f` for the galaxies
-# on which the recipe was tuned. How many faint blue galaxies there are, and how large, remains a guess.
+# The last four lines are simulated minus real medians, with intervals over the simulated galaxies: at
+# most {glue:text}`worst_faint:.3f` mag in the three redder colours, where they differ by up to
+# {glue:text}`worst_median:.3f` for the galaxies on which the recipe was tuned. How many faint blue galaxies there are, and how large, remains a guess.
 #
 # ## Shapes
 #
@@ -226,7 +247,8 @@ shares.round(3).to_frame()
 # ## From light to pixels
 #
 # The value of a pixel is the sky, blurred by the air and averaged over the pixel's square. In
-# Fourier space both are products:
+# Fourier space both are products. With the sky's transform $F(\mathbf k)$, turbulent air
+# {cite}`fried1966` of $\mathrm{FWHM} = 0.976\,\lambda / r_0$ and pixels of side $p$,
 #
 # $$
 # I(\mathbf x) = \frac{p^2}{(2\pi)^2} \int F(\mathbf k)\, e^{-3.44\,(\lambda k / 2\pi r_0)^{5/3}}\,
@@ -234,7 +256,7 @@ shares.round(3).to_frame()
 # e^{i \mathbf k \cdot \mathbf x}\, d^2k .
 # $$
 #
-# $F$ is known for every brick, in closed form or from a table. The usual tool is the fast Fourier
+# where $\mathrm{sinc}(x) = \sin(x)/x$. $F$ is known for every brick, in closed form or from a table. The usual tool is the fast Fourier
 # transform, with two flaws: it repeats the picture, so that the wide wings of an elliptical come
 # back on the other side, and on coarse pixels it aliases. Here the integral is a plain weighted sum
 # over frequencies that we are free to choose: as far out as the seeing lets anything through, and
@@ -288,7 +310,8 @@ agreement = pd.read_csv(file)
 glue("oracle_images", len(agreement), display=False)
 glue("oracle_pixel", float(agreement["worst pixel / peak"].max()), display=False)
 glue("oracle_flux", float(100 * agreement["flux error"].max()), display=False)
-agreement.groupby("survey", sort=False)[["worst pixel / peak", "flux error"]].max()
+worst = agreement.groupby("survey", sort=False)[["worst pixel / peak", "flux error"]]
+worst.max().rename_axis(None).map("{:.1e}".format)
 
 # %%
 coarse = compare(CFHTLS.on_grid_of(SDSS), 1, max(n_oracle // 2, 1))
@@ -315,45 +338,29 @@ glue("noise_high", float(noises["ratio"].max()), display=False)
 noises.style.format("{:.4f}")
 
 # %% [markdown]
-# The simulated sky noise (in nanomaggies per pixel) is between {glue:text}`noise_low:.2f` and {glue:text}`noise_high:.2f`
-# times the one measured on real images (of one CFHTLS field, where fields differ).
+# The table is in nanomaggies per pixel. The simulated sky noise is between {glue:text}`noise_low:.2f` and
+# {glue:text}`noise_high:.2f` times the one measured on real images (of a few SDSS cutouts and one field of
+# CFHTLS, where fields differ).
 #
 # ## Beside the real thing
 #
-# No real image comes with this book. If the environment variable `GALTOOLS_REAL_DATA` names a folder
-# with `sdss_cutouts` or `cfhtls_w3`, real galaxies are shown here beside simulated ones, on one scale:
-# a comparison for the eye, of a handful of galaxies chosen by their brightness. What was compared in
-# numbers stands above, and needs no such folder. This page was made {glue:text}`real_at_hand`.
+# No real image comes with this book, and this page was made {glue:text}`real_at_hand`. With stamps of
+# your own, `-p real_stamps FILE_OR_FOLDER` puts them here beside simulated ones of like brightness, on one
+# scale: a galtools HDF5 file, as [the next chapter](03_real_data.py) makes it, or a folder of FITS
+# cutouts, one file per object and band (`<id>_<band>.fits`) or one cube per object. That is a comparison
+# for the eye, of a handful of galaxies; what was compared in numbers stands above, and needs none.
+
 
 # %% tags=["remove-cell"]
-folder = Path(os.environ.get("GALTOOLS_REAL_DATA", "none"))
-cutouts, tile = folder / "sdss_cutouts" / "sdss_test_images.npy", folder / "cfhtls_w3"
-present = [name for name, path in {"SDSS": cutouts, "CFHTLS": tile}.items() if path.exists()]
-glue("real_at_hand", f"with {' and '.join(present)}" if present else "without", display=False)
+at_hand = survey_panels.stamps_at(real_stamps)
+glue("real_at_hand", f"with {' and '.join(at_hand)}" if at_hand else "without any", display=False)
 
-# %% mystnb={"figure": {"caption": "The six brightest real SDSS cutouts at hand, and the six faintest simulated galaxies of the sheet above, on one scale.", "name": "fig-beside-real"}, "image": {"alt": "Two rows of six colour stamps each, real galaxies above simulated ones."}} tags=["remove-input"]
-if cutouts.exists():
-    is_galaxy = np.load(cutouts.with_name("sdss_test_labels.npy"), allow_pickle=False) < 0
-    luptitudes = np.load(cutouts, allow_pickle=False).reshape(-1, 5, 48, 48)[is_galaxy]
-    softening = np.array([1.4, 0.9, 1.2, 1.8, 7.4])[:, None, None] * 1e-10
-    real = 2e9 * softening * np.sinh(-luptitudes * np.log(10) / 2.5 - np.log(softening))
-    bright = np.argsort(-real[:, 2, 12:36, 12:36].sum(axis=(1, 2)))[:6]
-    faint = np.argsort(-sheet.catalogue["r_magnitude"])[:6]
-    pictures = [real[bright], sheet.source[faint][:, :, 8:56, 8:56]]
-    plots.stamps(pictures, ["real", "simulated"], pixel_scale=SDSS.pixel_scale)
-    plt.show()
-
-# %% mystnb={"figure": {"caption": "Two real galaxies of the CFHTLS Wide survey, fainter than any in our sample, one with a neighbour in front and one being torn, and the two faintest simulated ones of the sheet above as CFHTLS sees them, on one scale.", "name": "fig-beside-real-cfhtls"}, "image": {"alt": "Two colour stamps of real galaxies, one with a companion, one irregular, above two simulated ones."}} tags=["remove-input"]
-half, middle = 40, CFHTLS.stamp // 2
-if tile.exists():
-    planes = [fits.getdata(tile / f"CFHTLS-test_{band}.fits") * 1e-3 for band in "gri"]
-    real = np.zeros((2, 5, 2 * half, 2 * half), np.float32)
-    for stamp, (y, x) in zip(real, [(228, 222), (270, 161)], strict=True):  # their middles, pixels
-        stamp[1:4] = [plane[y - half : y + half, x - half : x + half] for plane in planes]
-    faint = np.argsort(-sheet.catalogue["r_magnitude"])[:2]
-    inner = np.s_[..., middle - half : middle + half, middle - half : middle + half]
-    pictures = [real, sheet.target[faint][inner]]
-    plots.stamps(pictures, ["real", "simulated"], pixel_scale=CFHTLS.pixel_scale)
+# %% mystnb={"figure": {"caption": "Real galaxies, bright to faint, above simulated ones of the sheet above with the most similar brightness in r, on one scale.", "name": "fig-beside-real"}, "image": {"alt": "Rows of colour stamps, real galaxies above simulated ones."}} tags=["remove-input"]
+for name, (images, scale) in at_hand.items():
+    survey, simulated = SURVEYS[name], {"SDSS": sheet.source, "CFHTLS": sheet.target}[name]
+    pictures = survey_panels.beside(images, scale, simulated, survey)
+    labels = [f"real\n{name}", f"simulated\n{name}"]
+    plots.stamps(pictures, labels, pixel_scale=survey.pixel_scale)
     plt.show()
 
 # %% [markdown]
@@ -379,9 +386,9 @@ if tile.exists():
 #   {glue:text}`oracle_flux:.3f` %: the drawing adds no error that matters.
 # - Median colours agree with real galaxies within {glue:text}`worst_median:.3f` mag (u − g within
 #   {glue:text}`worst_median_u:.2f`).
-# - Colours carry about as much redshift as real ones: {glue:text}`knn:.4f` against
-#   {glue:text}`knn_real:.3f`.
-# - {glue:text}`mergers:.3f` of the galaxies are merging pairs, and thousands of details of the real
+# - Nearest neighbours read the redshift from simulated colours with a scatter of {glue:text}`knn`, from
+#   real ones with {glue:text}`knn_real:.3f`.
+# - A share of {glue:text}`mergers:.3f` of the galaxies are merging pairs, and thousands of details of the real
 #   sky are missing; the list is above.
 #
 # ## Exercises

@@ -23,8 +23,8 @@
 #
 # No survey data come with this book. The chapter therefore publishes a small survey of its own:
 # simulated galaxies, written to disk in the formats of SDSS and CFHTLS, both of them FITS, astronomy's
-# file of images with a header that describes them. The code that reads them is the code that reads real files, and since we know what was written, we can check
-# every step against the truth.
+# file of images with a header that describes them. The code that reads them is the code that reads
+# real files, and since we know what was written, we can check every step against the truth.
 
 # %% tags=["hide-input", "remove-stderr"]
 import matplotlib.pyplot as plt
@@ -74,7 +74,8 @@ for name, written in published.items():
 # `read_plane` tells the kind of a file from its header, converts the unit, reads the coordinates,
 # and marks saturated pixels and those without data. What a header claims is compared with what the
 # pixels say: the sky noise below, in nanomaggies per pixel, is measured, and stands beside the
-# survey's usual value. It comes out a little high, as it must where galaxies cover much of a small field.
+# survey's usual value. It comes out high, at worst {glue:text}`real_noise_worst:.2f` times, as it must
+# where galaxies cover much of a small field.
 
 # %%
 planes = {name: [read_plane(path) for path in published[name]] for name in SURVEYS}
@@ -86,6 +87,8 @@ facts = Table(
     ],
     names=("survey", "band", "arcsec/pixel", "noise measured", "noise expected"),
 )
+worst = max(facts["noise measured"] / facts["noise expected"])
+glue("real_noise_worst", float(worst), display=False)
 facts.to_pandas().style.format(precision=4).hide()
 
 # %% mystnb={"figure": {"caption": "The same square of sky in the r band, as its pixels lie in the file of each survey. North is to the right in the SDSS frame and up in the CFHTLS tile. Where a galaxy ends in a straight edge, its simulated stamp ended.", "name": "fig-real-fields"}, "image": {"alt": "Two grey images of a grid of galaxies, one turned by a quarter with respect to the other."}} tags=["hide-input"]
@@ -186,8 +189,9 @@ glue("real_usable", int(usable.sum()), display=False)
 # %% [markdown]
 # ## Galactic dust
 #
-# The Milky Way reddens every galaxy behind it. The extinction in a band is $A = R\,E(B-V)$, with
-# $E(B-V)$ from the map of {cite:t}`schlegel1998` and $R$ per band below. `units.deredden`
+# The Milky Way reddens every galaxy behind it. The extinction in a band, in magnitudes, is
+# $A = R\,E(B-V)$, with $E(B-V)$ from the map of {cite:t}`schlegel1998` and $R$ per band below: for
+# SDSS that of {cite:t}`schlafly2011`, for CFHTLS interpolated to its filters. `units.deredden`
 # undoes it, in images and noise, if the catalogue has a column `ebv`; `units.redden` is its
 # inverse. Do it for both surveys or for neither: their filters differ, so the dimming does too.
 
@@ -260,11 +264,17 @@ for content in (published["SDSS"][0].read_bytes()[:40_000], b"<html>404 Not Foun
 # %% [markdown]
 # ## Stretching and normalising
 #
-# Pixels span four decades, from the noise to the core of a bright galaxy. A network sees
-# $y = f(x/b)/s$ instead: $f$ is linear where the noise is and compresses what is bright, the
-# softening $b$ is about the sky noise of the band, and $s$ makes the mean square of $y$ one over
-# the training set. All three can be inverted, so that what a network returns can be turned back
-# into nanomaggies. Training images alone may set $s$: test images must not leak into it.
+# From the noise to the core of a bright galaxy pixels span three decades in SDSS and four in CFHTLS. A
+# network sees $y = f(x/b)/s$ instead: $f$ is linear where the noise is and compresses what is bright,
+# the softening $b$ is about the sky noise of the band, and $s$ makes the mean square of $y$ one over
+# the training set. There are three to choose from,
+#
+# $$ f_\mathrm{sqrt} = \mathrm{sign}(u)\big(\sqrt{1 + |u|} - 1\big), \quad
+#    f_\mathrm{log} = \mathrm{sign}(u) \ln(1 + |u|), \quad
+#    f_\mathrm{asinh} = \operatorname{arsinh} u . $$
+#
+# All can be inverted, so that what a network returns can be turned back into nanomaggies. Training
+# images alone may set $s$: test images must not leak into it.
 
 # %%
 train = torch.from_numpy(pairs.source[split == "train"])
@@ -275,7 +285,7 @@ losses = {
 }
 glue("real_stretch_loss", max(losses.values()), display=False)
 
-# %% mystnb={"figure": {"caption": "Left: three stretches of the r band, scaled alike. Right: the distribution of stretched pixels of the training set.", "name": "fig-real-stretch"}, "image": {"alt": "Left, three curves that are linear near zero and flatten. Right, three histograms with a peak at zero and a tail to the right."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Left: the three stretches of the r band, each with its own s. Right: the distribution of stretched pixels of the training set, in the same styles. The square root leaves bright pixels the farthest apart, asinh the closest.", "name": "fig-real-stretch"}, "image": {"alt": "Left, three curves that are linear near zero and flatten. Right, three histograms with a peak at zero and a tail to the right."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.1))
 line = torch.linspace(-3, 300, 2000)
 for (kind, curve), style in zip(kinds.items(), ("-", "--", ":"), strict=True):
@@ -309,11 +319,12 @@ kept = coarse.sum((2, 3))[:, 2] / fine.sum((2, 3))[:, 2]
 growth = noise_factor(CFHTLS.pixel_scale, SDSS.stamp, SDSS.pixel_scale, CFHTLS.stamp)
 glue("real_kept", float(np.abs(kept - 1).max()), display=False)
 glue("real_again", float(np.abs(again - coarse).max() / coarse.max()), display=False)
-glue("real_power", float((back**2).sum() / (fine**2).sum()), display=False)
+lost = np.sqrt(np.mean((back - fine)[:, 2] ** 2, axis=(1, 2))) / CFHTLS.sky_noise[2]
+glue("real_lost", float(np.median(lost)), display=False)
 glue("real_growth", growth, display=False)
 glue("real_area", (SDSS.pixel_scale / CFHTLS.pixel_scale), display=False)
 
-# %% mystnb={"figure": {"caption": "A CFHTLS stamp in r, on the pixels of SDSS, and back: what the coarse pixels could not hold does not return.", "name": "fig-real-regrid"}, "image": {"alt": "Three grey images of a galaxy: sharp, coarse, and fine pixels again but blurred."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The middle 12 arcsec of a CFHTLS stamp in r (logarithmic grey scale of surface brightness), on the pixels of SDSS, and back: what the coarse pixels could not hold does not return.", "name": "fig-real-regrid"}, "image": {"alt": "Three grey images of a galaxy: sharp, coarse, and fine pixels again but blurred."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(plots.WIDTH, 2.3))
 layers = (fine[0, 2], coarse[0, 2], back[0, 2])
 scales = (CFHTLS.pixel_scale, SDSS.pixel_scale, CFHTLS.pixel_scale)
@@ -335,8 +346,9 @@ plt.show()
 # {glue:text}`real_kept:.1%`: it is the strip of .04 arcsec on each side by which the fine stamp is
 # wider. Noise per pixel grows {glue:text}`real_growth:.2f` times, less than the
 # {glue:text}`real_area:.2f` of the pixels' sides because neighbours now share pixels. Back on the
-# fine grid, {glue:text}`real_power:.0%` of the power has returned; regridded once more, the coarse
-# image is met to {glue:text}`real_again:.0e`.
+# fine grid, the image misses the first one by {glue:text}`real_lost:.1f` times the sky noise (root mean
+# square in r, median galaxy), noise and detail that are gone for good; regridded once more, the coarse
+# image is met to {glue:text}`real_again:.0e` of its peak.
 #
 # ## Your own data, and the archives'
 #

@@ -25,7 +25,7 @@ from galtools.ingest.fits_images import (
 from galtools.ingest.stamps import Stamps, check_units, describe, flag_images, sky_noise
 from galtools.ingest.units import counts_to_nanomaggies
 from galtools.sides import NO_DATA, SATURATED
-from galtools.surveys import BANDS, Survey
+from galtools.surveys import BANDS, SURVEYS, Survey
 
 ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")
 
@@ -67,6 +67,20 @@ def _scale(header, path: Path) -> tuple[float, float, float]:
     centre = wcs.pixel_to_world((header["NAXIS1"] - 1) / 2, (header["NAXIS2"] - 1) / 2).icrs
     scale = 3600 * np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix)))
     return float(centre.ra.deg), float(centre.dec.deg), float(scale)
+
+
+def survey_of(folder: Path) -> tuple[Survey, int]:
+    """Tell whose pixels a folder has by the scale of its first file, and how many along a side."""
+    path = next(iter(next(iter(list_objects(folder).values())).values()))
+    pixels, header = read_fits(path, ndim=(2, 3))
+    scale = _scale(header, path)[2]
+    for survey in SURVEYS.values():
+        if abs(scale / survey.pixel_scale - 1) <= SAME_SCALE:
+            return survey, pixels.shape[-1]
+    known = " or ".join(f"{s.pixel_scale} ({s.name})" for s in SURVEYS.values())
+    raise GaltoolsError(
+        f"{path} has pixels of {scale:.3f} arcsec by its header: give cutouts of {known}"
+    )
 
 
 def _check_file(pixels, header, part: str, path: Path, wanted: tuple, survey: Survey):
