@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,7 @@ import torch
 from joblib import Parallel, delayed
 from turns import in_turns, times_faster
 
-from galtools import simulate
+from galtools import data, simulate
 from galtools.paths import ROOT
 from galtools.simulate import noise, oracle, population, shapes
 from galtools.simulate.render import render
@@ -39,6 +40,12 @@ def make(n: int, **options) -> None:
         pass
 
 
+def into_a_file(n: int, **options) -> None:
+    """Simulate n pairs into a file, each batch compressed where it was made."""
+    with tempfile.TemporaryDirectory() as folder:
+        data.save(simulate.stream(n, then=data.squeeze, **options), Path(folder, "pairs.h5"))
+
+
 def rate(n: int, **options) -> float:
     """Pairs per second."""
     started = time.perf_counter()
@@ -49,23 +56,24 @@ def rate(n: int, **options) -> float:
 def speed_up(n: int, cores: int) -> dict:
     """Time of n pairs per core, on one core over on all, two ways.
 
-    Either one process receives them all from its workers, or each process keeps its own, as the
-    shards of a large sample do.
+    Either each process keeps its own, as the shards of a large sample do, or one process receives
+    them all from its workers, as they are or to write them into one file, as chapter 1 does.
     """
 
     def apart():
         Parallel(cores)(delayed(make)(n, start=n * core) for core in range(cores))
 
-    seconds = in_turns({
+    one, each, received, filed_by_one, filed = in_turns({
         "one": lambda: make(n * cores),
-        "one receives all": lambda: make(n * cores, workers=cores),
         "each keeps its own": apart,
-    }, TURNS)  # fmt: skip
-    one, all_to_one, each = seconds.values()
+        "one receives all": lambda: make(n * cores, workers=cores),
+        "into a file by one": lambda: into_a_file(n * cores),
+        "into a file": lambda: into_a_file(n * cores, workers=cores),
+    }, TURNS).values()  # fmt: skip
     return {
-        "one receives all": times_faster(one, all_to_one),
         "each keeps its own": times_faster(one, each),
-        "one receives all, against each keeps its own": times_faster(each, all_to_one),
+        "one receives all": times_faster(one, received),
+        "one receives all and writes a file": times_faster(filed_by_one, filed),
     }
 
 
