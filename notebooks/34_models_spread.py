@@ -358,8 +358,8 @@ glue("draws_joint", "; ".join(f"{name}: {said}" for name, said in joint.items())
 # ```{dropdown} Solution
 # `many, true = found.of("diffusion", 1, q)` are the draws of *seed 1*, and
 # `calibration.narrowed(many, 1 / ratio[q, 0].value)` moves them by the factor that was found on seed 0;
-# factors above one widen. Compare the mean of `calibration.crps` before and after. Ranks of the peak
-# stay aslant, and the score hardly gains: what stays is the error of the middle, which no factor cures.
+# factors above one widen. Compare the mean of `calibration.crps` before and after: the peaks gain a few
+# per cent, and their ranks stay aslant. What stays is the error of the middle, which no factor cures.
 # ```
 #
 # **Exercise.** Which is cheaper for the peak: more draws, or a model whose draws are right?
