@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import kstest, wasserstein_distance
 from torch import nn
 
+from galtools.errors import GaltoolsError
 from galtools.mapping import toy
 
 X = np.linspace(-0.9, 0.9, 40)
@@ -99,4 +100,6 @@ def test_answers_are_made_once(tmp_path):
     assert found["flow", 1].shape == found["exact", 0].shape == (3, len(X))
     before = path.stat().st_mtime_ns
     toy.answers(path, 2, [0, 1], X, 3, 0)
+    with pytest.raises(GaltoolsError, match="draw two at least"):
+        toy.answers(path, 2, [0, 1], X, 1, 0)
     assert path.stat().st_mtime_ns == before

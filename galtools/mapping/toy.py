@@ -15,6 +15,7 @@ from scipy.special import ndtr
 from torch import nn
 
 from galtools import adamw, manifest
+from galtools.errors import GaltoolsError
 
 WIDTH = 0.15  # s, of each of the two branches
 STRIDES = 20  # of the midpoint rule that carries noise to answers
@@ -196,6 +197,8 @@ def answer(path: Path, steps: int, seeds, x, m: int) -> None:
 
 def answers(path: Path, steps: int, seeds, x, m: int, seed: int) -> dict:
     """Answers {(learner or "exact", seed): (m, n)}, made once; one answer of L1 and L2, (1, n)."""
+    if m < 2:
+        raise GaltoolsError(f"{m} draw of a law is no better than any answer: draw two at least")
     manifest.make(
         path,
         lambda new: answer(new, steps, seeds, x, m),
