@@ -101,9 +101,12 @@ fig = panels.leaderboard(board, numbers, rows)
 plt.show()
 
 # %% [markdown]
-# Where two intervals overlap widely the order means nothing. And where they do not, it is one of these
-# trained networks: each was trained once, and no interval here holds what another seed
-# would change: [several trainings of each](28_trainings.py) do.
+# The rows share their galaxies. So two whose intervals overlap may still differ for certain, since the
+# difference, taken galaxy by galaxy, scatters less than either: [the chapter on redshift](24_redshift.py)
+# does so for the bits. Where intervals lie apart, the order is one of these trained networks: each was
+# trained once, and no interval here holds what another seed would change; [several trainings of
+# each](28_trainings.py) tell which orders hold.
+#
 # The same as a table:
 
 # %% tags=["hide-input"]
@@ -131,7 +134,7 @@ for metric, row in winners.items():
     glue(f"again_{metric}_value", float(values[metric, "again"]), display=False)
     floor = f"{values[metric, 'resample']:.3f}" if "resample" in rows else "0 (a copy)"
     glue(f"floor_{metric}", floor, display=False)
-    ends = board[board.metric == metric].set_index("row")[["low", "high"]].loc[models]
+    ends = board[board.metric == metric].set_index("row")[["low", "high"]].reindex(models)
     near = ends[(ends.low <= ends.high[row]) & (ends.high >= ends.low[row])].index.drop(row)
     rivals = ", ".join(plots.MODEL_NAME.get(other, other) for other in near)
     glue(f"rivals_{metric}", f"intervals that overlap: {rivals or 'none'}", display=False)

@@ -81,7 +81,7 @@ def test_sky_is_what_lies_within_four_deviations_of_the_median_of_the_frame():
     assert structure.noise_level(image[None, None]) == pytest.approx(np.std(image[sky]))
     beside, above = (sky[:, 1:] & sky[:, :-1], sky[1:] & sky[:-1])
     pairs = np.r_[(away[:, 1:] * away[:, :-1])[beside], (away[1:] * away[:-1])[above]]
-    found = structure.neighbour_correlation(image[None, None])
+    found = structure.neighbour_correlation(*structure.sky_frame(image[None, None]))
     assert found == pytest.approx(pairs.mean() / np.mean(away[sky] ** 2))
 
 
@@ -89,9 +89,11 @@ def test_neighbour_correlation_of_filtered_noise():
     """A Gaussian filter of s pixels leaves a correlation of exp(-1 / 4 s^2) at one pixel."""
     white = np.random.default_rng(1).normal(size=(60, 1, 64, 64))
     smooth = gaussian_filter(white, (0, 0, 1, 1), mode="wrap")
-    found = structure.neighbour_correlation(smooth).mean()
+    found = structure.neighbour_correlation(*structure.sky_frame(smooth)).mean()
     assert found == pytest.approx(np.exp(-1 / 4), abs=0.02)
-    assert structure.neighbour_correlation(white).mean() == pytest.approx(0, abs=0.01)
+    assert structure.neighbour_correlation(*structure.sky_frame(white)).mean() == pytest.approx(
+        0, abs=0.01
+    )
 
 
 @settings(max_examples=20, deadline=None)
@@ -180,4 +182,4 @@ def test_looking_at_the_truth_once_changes_no_number():
 def test_an_image_without_light_has_neither_centre_nor_blur():
     dark = np.zeros((1, 1, 32, 32))
     assert np.isnan(structure.centre(dark, SCALE)).all()
-    assert np.isnan(structure.extra_variance(dark, dark, *np.zeros((2, 1, 1)))).all()
+    assert np.isnan(structure.measure(dark, dark, np.ones((1, 1)), SCALE)["blur"]).all()

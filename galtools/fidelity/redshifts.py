@@ -166,18 +166,14 @@ def retrain(
     return Ensemble.load(path)
 
 
-def read_groups(
-    learn, check, test, noise, settings: Settings, members: int = 1, **recipe
-) -> dict[tuple, np.ndarray]:
+def read_groups(learn, check, test, noise, settings: Settings, **recipe) -> dict[tuple, np.ndarray]:
     """Bits (n,) that estimators find in each choice of what is measured: light, peak, shape.
 
     `learn`, `check` and `test` are (images, redshifts); `recipe` goes to the networks.
     """
     images, z = test
     choices = information.subsets(redshift.GROUPS)
-    found, grid = redshift.read_groups(
-        choices, learn, check, images, noise, settings, members, **recipe
-    )
+    found, grid = redshift.read_groups(choices, learn, check, images, noise, settings, **recipe)
     prior = information.prior(learn[1], grid.edges)
     z = np.asarray(z, float)
     return {groups: information.bits(p, z, grid.edges, prior) for groups, p in found.items()}

@@ -132,13 +132,11 @@ def _noise(deviation, sky) -> np.ndarray:
     return np.sqrt(np.maximum(variance, 0))
 
 
-def neighbour_correlation(images) -> np.ndarray:
-    """Correlate each sky pixel with the next, along both axes: (n, bands); 0 for white noise."""
-    return _neighbours(*sky_frame(images))
+def neighbour_correlation(deviation, sky) -> np.ndarray:
+    """Correlate each pixel of `sky_frame` with the next, along both axes: (n, bands).
 
-
-def _neighbours(deviation, sky) -> np.ndarray:
-    """Correlation of neighbouring pixels that show the sky."""
+    It is 0 for white noise.
+    """
     values = np.where(sky, deviation, 0)
     product, pairs = 0, 0
     for here, there in ((np.s_[..., 1:], np.s_[..., :-1]), (np.s_[..., 1:, :], np.s_[..., :-1, :])):
@@ -178,20 +176,16 @@ def centre(images, pixel_scale: float) -> np.ndarray:
     return np.where(inside[..., None], np.stack([x, y], -1), np.nan)
 
 
-def extra_variance(x, y, noise_x, noise_y) -> np.ndarray:
+def extra_variance(power_x, power_y, width, noise_x, noise_y) -> np.ndarray:
     """Variance s^2 of the Gaussian that would blur x into y, pixels^2: (n, bands).
 
     Such a blur changes the power by exp(-4 pi^2 k^2 s^2), whatever the galaxy looks like. s^2 is
     where the blurred x has the same ratio of power in two rings, 0 < k <= 1/16 < k <= 1/8 per
     pixel, as y: a gain plays no part, and sums of powers less the noise (n, bands) are not biased
-    by it. Negative where y is the sharper image. NaN unless both galaxies outshine the noise in the
-    outer ring: where they do not, which ratios can be formed at all is decided by the noise.
+    by it. The powers are those of `_power`, of images `width` pixels wide. Negative where y is the
+    sharper image. NaN unless both galaxies outshine the noise in the outer ring: where they do
+    not, which ratios can be formed at all is decided by the noise.
     """
-    return _extra_variance(_power(x), _power(y), x.shape[-1], noise_x, noise_y)
-
-
-def _extra_variance(power_x, power_y, width, noise_x, noise_y) -> np.ndarray:
-    """Find the blur between images of these squared amplitudes; white noise has H W sigma^2."""
     height = power_x.shape[-2]
     k2 = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width)[None] ** 2
     used = (k2 > 0) & (k2 <= FEW_WAVES**2)
@@ -239,9 +233,12 @@ class Alone:
         """Measure images already in memory."""
         sky = sky_frame(images)
         return cls(
-            ring_fluxes(images, pixel_scale), _power(images), _noise(*sky), _neighbours(*sky),
-            centre(images, pixel_scale),
-        )  # fmt: skip
+            rings=ring_fluxes(images, pixel_scale),
+            power=_power(images),
+            noise=_noise(*sky),
+            neighbours=neighbour_correlation(*sky),
+            centre=centre(images, pixel_scale),
+        )
 
 
 def look(images, pixel_scale: float) -> Alone:
@@ -262,7 +259,7 @@ def measure_few(x, y, sigma, pixel_scale, of_x: Alone | None = None) -> dict[str
         found |= {f"ring_{side}_{k}": alone.rings[..., k] for k in range(len(RINGS) - 1)}
     power = intervals.divide(_ring_means(of_y.power, width), _ring_means(of_x.power, width))
     found |= {f"power_{k}": power[..., k] for k in range(QUARTERS)}
-    growth = _extra_variance(of_x.power, of_y.power, width, of_x.noise, of_y.noise)
+    growth = extra_variance(of_x.power, of_y.power, width, of_x.noise, of_y.noise)
     return found | {
         "noise_ratio": intervals.divide(of_y.noise, of_x.noise),
         "noise_correlation": of_y.neighbours,
