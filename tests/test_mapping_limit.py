@@ -101,6 +101,28 @@ def test_posterior_is_that_of_a_reweighted_population(light):
     np.testing.assert_allclose(found["density"].sum(2), 1)
 
 
+def test_starts_are_most_like_the_galaxy_and_as_bright(light, monkeypatch):
+    monkeypatch.setattr(limit, "LIBRARY", 3000)
+    known = limit.library(light, 5)
+    x, kind, shown = (part.numpy() for part in known)
+    brighter = np.array([0.4] * 5 + [0.0])
+    values, errors = shown[:4] + brighter, np.tile(0.05**2 * np.eye(6), (4, 1, 1))
+    begin, kinds = (part.numpy() for part in limit.starts(known, values, errors))
+    assert kinds.tolist() == [[0] * 5 + [1] * 5 + [2] * 5] * 4
+    bright = light.predict(torch.from_numpy(begin.reshape(-1, 9)), torch.from_numpy(kinds.ravel()))
+    np.testing.assert_allclose(bright[:, 2].reshape(4, 15), values[:, [2]].repeat(15, 1), atol=0.03)
+    whole = limit.covariance(errors)
+    for galaxy, number in np.ndindex(4, 3):
+        chosen = begin[galaxy, 5 * number : 5 * number + 5]
+        assert (np.diff(chosen[:, 0]) > 0).all()  # near to far
+        off = shown[kind == number] - values[galaxy]
+        off[:, :5] -= off[:, [2]]  # as bright in r
+        chi = np.einsum("ni,ij,nj->n", off, np.linalg.inv(whole[number, galaxy]), off)
+        like = x[kind == number][np.argsort(chi)[: limit.LIKE]]
+        assert np.isin(chosen[:, 0], like[:, 0]).all()
+        assert {like[:, 0].min(), like[:, 0].max()} <= set(chosen[:, 0])
+
+
 def test_local_posterior_of_all_parts_is_narrower_than_that_of_the_light():
     looks = fisher.looks(0, np.arange(8), (SDSS,), 0, limit.LIMIT)
     information_ = np.tile(np.diag([1e4] * 25 + [1e3]), (8, 1, 1))
