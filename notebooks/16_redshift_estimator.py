@@ -48,13 +48,13 @@ batch: int = 64  # galaxies in a step
 rate: float = 0.003  # highest learning rate
 hidden: int = 128  # neurons of the dense layers
 width: int = 0  # channels of the convolutions beside the measuring layer; 0: none
-bins: int = 180  # bins of the density between redshift 0 and 0.4
+bins: int = 180  # bins of the density between redshift 0 and z_max
 z_max: float = 0.4  # largest redshift the density can hold
 
 # %% [markdown]
 # ## A density, and how to judge it
 #
-# The range $0 \le z < 0.4$ is cut into bins, and the network gives a probability to each, like any
+# The range from zero to $z =$ {glue:text}`redshift_z_max` is cut into bins, and the network gives a probability to each, like any
 # network that sorts pictures into classes. Its answer is judged as a *density*. With $F$ its
 # cumulative function and $H$ the step at the true redshift,
 #
@@ -317,6 +317,7 @@ for survey in sides:
     glue(f"redshift_{name}_outlier", redshift.OUTLIER[survey], display=False)
 glue("redshift_sdss_guess", float(table.loc["SDSS", "guess"]["sigma_mad"]), display=False)
 glue("redshift_n", len(z), display=False)
+glue("redshift_z_max", z_max, display=False)
 
 # %% tags=["remove-cell"]
 made = manifest.make(

@@ -232,14 +232,19 @@ def test_galaxies_that_no_way_could_judge_are_not_passed_over():
         losses.common(known)
 
 
-def test_every_reader_is_asked_for_by_name(tmp_path):
+def test_readers_are_asked_for_by_name_and_read_in_the_bins_of_the_limits(tmp_path, monkeypatch):
     store = paths.Results(str(tmp_path), "tiny")
     truth = store.weights("redshift", "cross_truth", 1)
     truth.parent.mkdir(parents=True)
     truth.touch()
-    assert losses.readers(store, ["truth", "again"], 1) == {"truth": truth, "again": truth}
+    read = SimpleNamespace(grid=Grid())
+    monkeypatch.setattr(losses.Ensemble, "load", lambda file: read)
+    assert losses.readers(store, ["truth", "again"], 1) == {"truth": read, "again": read}
     with pytest.raises(GaltoolsError, match="run notebooks/24_redshift"):
         losses.readers(store, ["truth", "swin"], 1)
+    read.grid = Grid(180, 3.0)
+    with pytest.raises(GaltoolsError, match=r"-p bins 180 -p z_max 0\.4, then 24_redshift"):
+        losses.readers(store, ["truth"], 1)
 
 
 def test_errors_of_simulated_measurements_are_those_of_the_like_in_nanomaggies(light):

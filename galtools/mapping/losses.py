@@ -13,16 +13,27 @@ import pandas as pd
 from galtools import paths
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
-from galtools.redshift import Ensemble
+from galtools.redshift import Ensemble, Grid
 
 PARTS = ("nature", "reader", "model")
 
 
 def readers(store: paths.Results, rows, seed: int = 0) -> dict:
-    """Files of the ensembles that were retrained on each row; of a second look, the truth's."""
-    names = {row: "truth" if row == "again" else row for row in rows}
-    files = {row: store.weights("redshift", f"cross_{name}", seed) for row, name in names.items()}
-    return {row: paths.need(file, "24_redshift") for row, file in files.items()}
+    """Ensembles that were retrained on each row; of a second look, the truth's.
+
+    Their bins of redshift have to be those of the limits that they are held against.
+    """
+    found = {}
+    for row in rows:
+        name = "truth" if row == "again" else row
+        file = paths.need(store.weights("redshift", f"cross_{name}", seed), "24_redshift")
+        found[row] = Ensemble.load(file)
+        if found[row].grid != Grid():
+            raise GaltoolsError(
+                f"{file} has bins of its own: run notebooks/16_redshift_estimator.py with "
+                f"-p bins {Grid().bins} -p z_max {Grid().z_max}, then 24_redshift"
+            )
+    return found
 
 
 def readings(store: paths.Results, images: dict, seed: int = 0) -> dict:
@@ -31,8 +42,8 @@ def readings(store: paths.Results, images: dict, seed: int = 0) -> dict:
     `images` holds rows of the comparison, each read by its own of the `readers`.
     """
     found = {}
-    for row, file in readers(store, images, seed).items():
-        for k, density in enumerate(Ensemble.load(file).densities(images[row])[1]):
+    for row, ensemble in readers(store, images, seed).items():
+        for k, density in enumerate(ensemble.densities(images[row])[1]):
             found[row, k] = density
     return found
 
