@@ -103,8 +103,8 @@ before = files.open_images(source, names=files.SOURCE) if source else None
 # %% [markdown]
 # ## The card
 #
-# One call measures everything: pixels and structure, peak fluxes, the shapes of the first galaxies,
-# and how well the peaks still predict the redshift.
+# One call measures everything: pixels and structure, peak fluxes, small sources lost and invented, the
+# shapes of the first galaxies, and how well the peaks still predict the redshift.
 
 # %% tags=["remove-stderr"]
 card = scorecard.card(

@@ -64,6 +64,21 @@ def test_morphology_in_one_band(sample):
     assert card.get("gini_bias", "r").n == 3
 
 
+@pytest.mark.parametrize(("bands", "told"), [("ugriz", "r"), ("ABCDE", "C")])
+def test_a_source_that_is_not_there_is_noticed_in_one_band(sample, bands, told):
+    truth, translated, _ = sample
+    y, x = np.indices(truth.shape[-2:]) - 15.5
+    star = 10 * np.exp(-0.5 * ((x - 9) ** 2 + y**2) / 1.5**2)
+    with_star = translated.copy()
+    with_star[: N // 2] += star
+    plain = short(truth, translated, bands=tuple(bands))
+    assert np.isnan(plain.get("purity", told).value)  # nothing to be found, nothing found
+    card = short(truth, with_star, bands=tuple(bands))
+    assert card.get("purity", told).value == 0
+    assert np.isnan(card.get("completeness", told).value)
+    assert set(card.table[card.table.level == "sources"].band) == {told}
+
+
 def test_factor_1000_is_recognised_and_named(sample):
     truth, translated, _ = sample
     with pytest.raises(GaltoolsError, match=r"factor 1000.*divide it by 1000"):
@@ -222,7 +237,7 @@ def test_saving_loading_and_merging(sample, tmp_path):
     assert again.table.equals(card.table) and again.missing == card.missing
     page = card.save(tmp_path / "card.html").read_text()
     assert "∞" in page
-    assert page.count("<table") == 5  # input; pixels and peaks, each with one of its colours
+    assert page.count("<table") == 6  # input; pixels and peaks, with those of colours; sources
     assert "<script" not in page and "http" not in page.replace("data:image", "")
     other = short(truth, translated, name="bright")
     board = scorecard.merge([card, other])

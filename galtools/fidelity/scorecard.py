@@ -14,7 +14,7 @@ import pandas as pd
 
 from galtools import manifest
 from galtools.errors import GaltoolsError
-from galtools.fidelity import inputs, intervals, peaks, pixels, structure
+from galtools.fidelity import inputs, intervals, peaks, pixels, sources, structure
 from galtools.fidelity.pixels import COLUMNS, Metric
 
 FORMAT = "galtools card 1"
@@ -159,14 +159,22 @@ def _mask(images, weights):
     return np.where(np.asarray(weights) > 0, images[:], 0)
 
 
+def _one_band(bands) -> int:
+    """Place of the band in which is measured what one band is enough for: r, or the middle one."""
+    return bands.index("r") if "r" in bands else len(bands) // 2
+
+
 def _measure(given) -> dict[str, np.ndarray]:
-    """Measure pixels, structure and peaks in one pass over the images."""
+    """Measure pixels, structure, peaks and, in one band, sources, in one pass over the images."""
+    k = _one_band(given.bands)
+    one = np.s_[:, k : k + 1]
 
     def few(x, y, sigma):
         return (
             pixels.measure_few(x, y, sigma, given.pixel_scale)
             | structure.measure_few(x, y, sigma, given.pixel_scale)
             | peaks.measure_few(x, y)
+            | sources.measure_few(x[one], y[one], sigma[one], given.pixel_scale)
         )
 
     return pixels.in_chunks(few, given.truth, given.translated, given.sigma)
@@ -175,6 +183,7 @@ def _measure(given) -> dict[str, np.ndarray]:
 def _summarise(given, measured, n_boot, seed) -> pd.DataFrame:
     modules = (pixels, structure, peaks)
     parts = [module.summarise(measured, given.bands, n_boot, seed) for module in modules]
+    parts.append(sources.summarise(measured, [given.bands[_one_band(given.bands)]], n_boot, seed))
     return pd.concat([inputs.table(given.facts, given.bands), *parts], ignore_index=True)
 
 
@@ -202,7 +211,7 @@ def _morphology(given, psf_fwhm, count, jobs, n_boot, seed) -> pd.DataFrame:
         raise Missing("not asked for: morphology=0")
     from galtools.fidelity import morphology  # statmorph takes a second to import
 
-    k = given.bands.index("r") if "r" in given.bands else len(given.bands) // 2
+    k = _one_band(given.bands)
     n = min(count, len(given.truth))
     x, y = (np.asarray(images[:n])[:, k] for images in (given.truth, given.translated))
     if psf_fwhm is None:

@@ -60,7 +60,7 @@ def spread(values) -> Estimate:
     return _deviation(values.var(ddof=1), freedom, len(values))
 
 
-def _deviation(variance: float, freedom: int, n: int) -> Estimate:
+def _deviation(variance: float, freedom: float, n: int) -> Estimate:
     """Root of an estimated variance; freedom variance / sigma^2 follows chi squared."""
     low, high = chi2.ppf([(1 + LEVEL) / 2, (1 - LEVEL) / 2], freedom)
     return Estimate(*map(float, np.sqrt(variance * freedom / np.array([freedom, low, high]))), n)
@@ -72,19 +72,24 @@ def split(values: dict) -> dict[str, Estimate | float]:
     One-way random-effects analysis of variance. The pooled variance within models is that of
     trainings. The mean square between models expects it plus K_0 times the variance of models, with
     K_0 the mean number of trainings (less a little if they differ); what is left over K_0 is
-    unbiased, and zero here if it comes out negative.
+    unbiased, and zero here if it comes out negative. Some models scatter more than others, and then
+    the pooled variance rests on fewer trainings than there are: its degrees of freedom are those of
+    Satterthwaite, (sum f_m v_m)^2 / sum f_m v_m^2 with variances v_m and freedoms f_m of models.
     """
     groups = [np.asarray(group, float) for group in values.values()]
     count = np.array([len(group) for group in groups])
     total, freedom = count.sum(), count.sum() - len(groups)
     if len(groups) < 2 or freedom < 1:
         raise GaltoolsError("a split needs two models and a second training of one of them")
-    within = sum(((group - group.mean()) ** 2).sum() for group in groups) / freedom
+    squares = np.array([((group - group.mean()) ** 2).sum() for group in groups])
+    within = squares.sum() / freedom
+    unequal = (squares**2 / np.maximum(count - 1, 1)).sum()  # a single training has no square
+    effective = squares.sum() ** 2 / unequal if unequal else freedom
     mean = np.concatenate(groups).mean()
     between = sum(len(group) * (group.mean() - mean) ** 2 for group in groups) / (len(groups) - 1)
     size = (total - (count**2).sum() / total) / (len(groups) - 1)
     models = np.sqrt(max(between - within, 0) / size)
-    return {"trainings": _deviation(within, freedom, int(total)), "models": float(models)}
+    return {"trainings": _deviation(within, effective, int(total)), "models": float(models)}
 
 
 def rest(values) -> float:
