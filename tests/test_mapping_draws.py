@@ -50,6 +50,17 @@ def test_noise_of_a_mean_image_falls_as_the_root_of_the_draws():
     assert draws.condense(images[:, :1], np.full(40, 0.5), 0.396).keys() == {"draws"}
 
 
+def test_noise_is_that_of_the_four_corners_of_the_r_image():
+    """Sides of a fifth of 32 pixels, whatever lies between them."""
+    images = RNG.standard_normal((2, 5, 32, 32)) + 3
+    images[:, :, 6:26], images[:, :, :, 6:26] = 500, 500
+    parts = [
+        images[:, 2, a, b] for a in (slice(6), slice(26, 32)) for b in (slice(6), slice(26, 32))
+    ]
+    expected = np.std(np.stack(parts, 1), axis=(1, 2, 3)) / [1, 2]
+    np.testing.assert_allclose(draws.corner_noise(images, np.array([1, 2])), expected)
+
+
 @pytest.mark.parametrize(("count", "sizes"), [(1, []), (3, [1, 2]), (8, [1, 2, 4, 8])])
 def test_averages_are_made_of_powers_of_two(count, sizes):
     assert draws.powers(count) == sizes
@@ -248,6 +259,7 @@ def test_files_are_condensed_part_by_part_as_the_whole_would_be(tmp_path, monkey
     for k, pairs in enumerate(looks):
         shown = draws.measure(translated(None, pairs.source), SCALE)
         np.testing.assert_allclose(found[k], shown)
+    np.testing.assert_allclose(draws.seen(files[1])[0], draws.measure(looks[1].target, SCALE))
     measures, redshift = draws.seen(files[1], slice(1, 3))
     np.testing.assert_allclose(measures, draws.measure(looks[1].target[1:], SCALE))
     np.testing.assert_array_equal(redshift, looks[1].redshift[1:])
