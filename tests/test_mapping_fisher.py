@@ -157,3 +157,29 @@ def test_derivatives_of_the_parts_add_up_to_those_of_the_light(looks):
         found = whole[:, band] if band < 5 else d[:, -1, :inner]
         slope = slope.numpy()
         np.testing.assert_allclose(found, slope, atol=2e-3 * np.abs(slope).max())
+
+
+def test_parts_answer_to_what_is_drawn_for_each_and_the_prior_is_that_of_the_draws():
+    """ln L of a standard normal number n has the slope -n; uniform ones have none."""
+    many = fisher.looks(0, np.arange(12), (SDSS,), 0, LIMIT)
+    normal, inner = sensitivity._normal(many), len(latents.NAMES)
+    early, share = many.physics["early"], many.physics["bulge_fraction"]
+    flux = sensitivity.shown(many, normal, np.zeros(sensitivity.SIZE))[0].reshape(12, 5, 5)
+    d = sensitivity.derivatives(many)[:, :-1].reshape(12, 5, 5, -1)  # part, band
+    most = (flux[:, [0, 2, 3]].sum(1) / flux.sum(1)).max(1)  # less than the disc has to leave
+    free = (share > 0) & (share < np.where(early, 0.99, 0.7)) & (most < np.where(early, 1, 0.74))
+    assert (early & free).any() and (~early & free).any()
+    rise = np.where(early, 0.08, 0.4)[free, None]  # of ln of the bulge
+    np.testing.assert_allclose(d[free, 0, :, inner + 1], np.tile(rise, 5), rtol=1e-4)
+    lost = -rise * flux[free, 0] / (flux[free, 1] + flux[free, 4])  # what a bulge takes from discs
+    np.testing.assert_allclose(d[free, 1, :, inner + 1], lost, rtol=1e-3)
+    for part, column, rise in ((2, inner + 2, 0.28), (3, inner + 3, 0.31)):
+        there = free & (flux[:, part].min(1) > 0)
+        np.testing.assert_allclose(d[there, part, :, column], rise, rtol=1e-4)
+    slope, bend = sensitivity.prior(many, LIMIT)
+    np.testing.assert_array_equal(slope[:, inner], -normal[:, 8])
+    np.testing.assert_array_equal(slope[:, inner + 1], np.where(early, 0, -normal[:, 7]))
+    assert (slope[:, inner + 2 : sensitivity.SIZE] == 0).all()
+    drawn = (many.seen.calibration - 1) / noise.CALIBRATION
+    np.testing.assert_allclose(slope[:, sensitivity.SIZE :], -drawn)
+    np.testing.assert_array_equal(bend[:, inner:, inner:], np.tile(np.eye(10), (12, 1, 1)))

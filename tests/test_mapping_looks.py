@@ -113,6 +113,23 @@ def test_look_repeats_the_first_galaxies_and_parabolas_are_exact(ensembles):
         looks.Instruments(*ensembles, 1, SURVEYS, (0.0,))
 
 
+def test_instruments_read_what_each_network_says_of_fainter_and_worse_images(seen, ensembles):
+    """Two magnitudes are a factor 10^0.8; a second look is read as it is, and no fainter."""
+    instruments = looks.Instruments(*ensembles, 0, SURVEYS, (0.0, 0.1))
+    both = looks.join(seen)
+    found = instruments.read(both)
+    network, target = ensembles[1].networks[0], both["target"]
+    for column, factor in enumerate((10**0.8, 1, 10**-0.8)):
+        shown = looks.estimate(network, target * np.float32(factor), 1.0)
+        np.testing.assert_allclose(found["estimate"][:8, column], shown[:8], rtol=1e-6)
+        again = shown[8:] if factor == 1 else np.full(8, np.nan)
+        np.testing.assert_allclose(found["estimate"][8:, column], again, rtol=1e-6)
+    worse = (both["source"] * (1 + 0.1 * both["off"])[..., None, None]).astype(np.float32)
+    for column, images in enumerate((both["source"], worse)):
+        latent = looks.latent(ensembles[0].networks[0], images)
+        np.testing.assert_allclose(found["latent"][:, column], latent, rtol=1e-3, atol=1e-4)
+
+
 @pytest.fixture(scope="module")
 def twins(seen):
     """24 galaxies, three of a kind, without noise but 0.3 mag brighter, zero points off by 2 %.
