@@ -404,10 +404,10 @@ glue("first_model", plots.MODEL_NAME.get(models[0], models[0]), display=False)
 #
 # ```{dropdown} Solution
 # The residual mean becomes 0.1; its scatter stays 0 and the correlation 1. RMSE is 0.1 σ, so the
-# PSNR is large but finite. The total flux is off by 0.1 σ times all pixels, 4096 on this grid, the
-# flux within 3 arcsec by 0.1 σ times 180: in r one and 0.04 per cent of a galaxy of magnitude 17.8 if
-# the sky is that of CFHTLS, fifteen per cent and a little over half of one if it is that of SDSS. One
-# number is never enough.
+# PSNR is large but finite. The total flux is off by 0.1 σ times all pixels, 4096 on the grid of SDSS;
+# the flux within 3 arcsec by 0.1 σ times 180. For a galaxy of magnitude 17.8 in r that is two per cent
+# of the total and less than a tenth of one within 3 arcsec if the sky is that of CFHTLS, fifteen and
+# two thirds of one if it is that of SDSS. One number is never enough.
 # ```
 #
 # **What's next:** pixels weigh the sky as much as the galaxy. [Morphology](22_morphology.py) asks for
