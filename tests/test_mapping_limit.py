@@ -73,7 +73,18 @@ def test_terms_of_the_prior_are_its_derivatives(light, drawn):
     gradient, curvature = light.prior_terms(x, kind)
     np.testing.assert_allclose(gradient[:, 2:], slope[:, 2:])
     np.testing.assert_allclose(gradient[:, 1], slope[:, 1], atol=0.05)
-    assert (torch.linalg.eigvalsh(curvature) > -1e-9).all()
+    bend = curvature[:, :2, :2]
+    assert (torch.linalg.eigvalsh(bend) > -1e-9).all()
+    np.testing.assert_array_equal(curvature[:, 2:, 2:], torch.eye(7).expand(50, 7, 7))
+    # of a Schechter law ln L^(alpha + 1) exp(-L) with L ~ 10^(-0.4 r): (0.4 ln 10)^2 L
+    law = [population.RED if red else population.BLUE for red in kind < 2]
+    star, drift = np.array([(one.magnitude, one.correction) for one in law]).T
+    z, r = x[:, 0].numpy(), x[:, 1].numpy().clip(14.0505, 17.7495)  # a step from the border
+    bright = 10 ** (-0.4 * (r - population.distance_modulus(z) - drift * z - star))
+    kept = torch.linalg.eigvalsh(bend)[:, 0].numpy() > 1e-6  # nothing had to be made positive
+    assert kept.sum() > 10
+    rr = (0.4 * np.log(10)) ** 2 * bright
+    np.testing.assert_allclose(bend[:, 1, 1][kept], rr[kept], rtol=1e-3)
 
 
 def test_wrong_latents_are_refused(light):
