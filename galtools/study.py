@@ -295,21 +295,10 @@ def numbers(study: Study) -> dict:
         "seconds": study.seconds,
     }
     words = {f"{name}_interval": str(found) for name, found in ours.items()}
-    words |= {"margin": str(beaten), "beside": beside(study), "task": study.task}
+    words |= {"margin": str(beaten), "task": study.task}
+    words["yardstick"] = "resampling" if study.task == "cross" else "a second observation"
     words["test"] = OUTCOMES[intervals.verdict(beaten, (0, np.inf))]
     quoted = {name: float(value) for name, value in values.items()} | words
     return {f"{study.model}_{k}": v for k, v in quoted.items()} | {
         f"{study.model}_n": len(study.pairs)
     }
-
-
-def beside(study: Study) -> str:
-    """Say what others leave where the translations leave their residual."""
-    told = {
-        "Resampling": "resampling",
-        "PSF matching": "exchanging the seeing without learning",
-        "Seen again": "a second observation by the target's survey",
-    }
-    rows = compare(study)[HEADINGS["chi"]]
-    said = [f"{words} leaves {rows[row]}" for row, words in told.items() if row in rows]
-    return ", ".join(said) or "nothing else was at hand to compare it with"

@@ -164,7 +164,7 @@ glue("worst_scatter", float(np.exp(np.abs(np.log(ratio)).max())), display=False)
 near = (redshift > 0.05) & (redshift < 0.10)
 blue = intervals.estimate(intervals.share, colours[near, 1] < 0.7)
 glue("blue", str(blue), display=False)
-glue("hubble", population.COSMOLOGY.H0.value, display=False)
+glue("hubble", float(population.COSMOLOGY.H0.value), display=False)
 glue("matter", population.COSMOLOGY.Om0, display=False)
 glue("blue_real", anchors.BLUE_FRACTION, display=False)
 

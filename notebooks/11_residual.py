@@ -48,9 +48,9 @@ rate: float = 0.002  # highest learning rate
 # %% [markdown]
 # ## A stretch that can be undone
 #
-# In the target the centre of a bright galaxy outshines the noise around it
-# {glue:text}`residual_peak:.0f` times (the brightest pixel of the brightest test galaxies, in r). A
-# network that saw nanomaggies would spend all its effort on a few such pixels. So it sees $y = f(x)/s$,
+# In the target the brightest pixel of a galaxy outshines the noise around it, in one test galaxy of a
+# hundred by a factor of {glue:text}`residual_peak` or more (r band). A network
+# that saw nanomaggies would spend all its effort on a few such pixels. So it sees $y = f(x)/s$,
 #
 # $$ f(x) = \mathrm{sign}(x)\left(\sqrt{1 + |x|/b} - 1\right), $$
 #
@@ -159,7 +159,7 @@ glue(
     "residual_few", float(100 * chi2[-max(1, len(chi2) // 20) :].sum() / chi2.sum()), display=False
 )
 peaks = result.pairs.target[:, 2].max(axis=(1, 2)) / result.pairs.noise[:, 1, 2]
-glue("residual_peak", float(np.percentile(peaks, 99)), display=False)
+glue("residual_peak", f"{round(float(np.percentile(peaks, 99)), -2):,.0f}", display=False)
 
 # %% [markdown]
 # *Resampling* is the source on the target's pixels, *PSF matching* exchanges the seeing by a filter
@@ -186,9 +186,10 @@ plt.show()
 # ## What we found
 #
 # On {glue:text}`residual_n` test galaxies (task {glue:text}`residual_task`) the residual is
-# {glue:text}`residual_chi_interval` times the sky noise; {glue:text}`residual_beside`. The test named
-# before looking is **{glue:text}`residual_test`**: what had to be beaten leaves
-# {glue:text}`residual_margin` more. The central flux is biased by {glue:text}`residual_bias_interval`
+# {glue:text}`residual_chi_interval` times the sky noise, in the median galaxy
+# {glue:text}`residual_typical_interval` times. The test named before looking is
+# {glue:text}`residual_test`: {glue:text}`residual_yardstick` leaves {glue:text}`residual_margin` more.
+# The central flux is biased by {glue:text}`residual_bias_interval`
 # per cent and scatters by {glue:text}`residual_scatter_interval`. The noise in the corners is
 # {glue:text}`residual_noise:.2f` times that of the target. Training took
 # {glue:text}`residual_seconds:.0f` seconds.

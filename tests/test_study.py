@@ -77,7 +77,7 @@ def test_table_names_what_can_be_beaten(task, monkeypatch):
     beaten = 2 if task == "cross" else 0.6  # an offset of 1, or an error of 0.3, over 0.5
     gained = beaten - quoted["residual_chi"]
     assert float(quoted["residual_margin"].split()[0]) == pytest.approx(gained, abs=0.01)
-    assert ("resampling" in quoted["residual_beside"]) == (task == "cross")
+    assert (quoted["residual_yardstick"] == "resampling") == (task == "cross")
 
 
 def test_who_loses_fails_and_few_galaxies_decide_nothing(monkeypatch):
