@@ -33,7 +33,7 @@ import nbformat
 
 from galtools.errors import GaltoolsError
 from galtools.manifest import atomic
-from galtools.paths import profile_values
+from galtools.paths import TASKS, profile_values
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 ZERO = ("seed", "width", "shapes", "morphology", "pixel_scale", "psf_fwhm")
@@ -46,6 +46,12 @@ LEAST = {  # of numbers for which "positive" is too little or too much
     "crop": 8,  # halved three times
     **dict.fromkeys(("n_galaxies", "n_demo", "n_steps", "n_second", "n_looked"), 2),  # that differ
     **dict.fromkeys(("n_draws", "n_looks"), 2),  # of one, no spread is seen
+}
+CHOICES = {  # of names that say which
+    "task": TASKS,
+    "grid": ("native", "sdss"),
+    "band": ("u", "g", "r", "i", "z"),
+    "kind": ("boosting", "knn"),
 }
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,)}
 
@@ -232,6 +238,8 @@ def complaints(given: dict, known: list[Parameter]) -> list[str]:
             lines.append(f"unknown parameter {name!r}{hint}")
         elif not fits(value, kinds[name]):
             lines.append(f"{name} must be {kinds[name]}, not {value!r}{_hint(value, kinds[name])}")
+        elif name in CHOICES and value not in CHOICES[name]:
+            lines.append(f"unknown {name} {value!r}: choose one of {', '.join(CHOICES[name])}")
         elif not _large_enough(name, value):
             least = f"at least {LEAST[name]}" if name in LEAST else "positive"
             lines.append(f"{name} must be {least}, not {value!r}")

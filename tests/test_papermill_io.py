@@ -18,7 +18,10 @@ from papermill.exceptions import PapermillExecutionError
 
 from galtools import papermill_io, paths
 from galtools.errors import GaltoolsError
+from galtools.fidelity import peaks
 from galtools.papermill_io import NotebookError, ParameterError, fits, parse_parameters
+from galtools.simulate import sample
+from galtools.surveys import BANDS
 
 # a warnings filter set at import does not survive pytest; the first test looks at it without
 pytestmark = pytest.mark.filterwarnings("ignore:.*(specified file|not specified with)")
@@ -186,6 +189,16 @@ def test_wrong_parameters_are_refused(here, arguments, complaint):
     for line in PARAMETERS.strip().splitlines():
         assert line.replace("1e-3", "0.001").replace('"', "'") in result.output
     assert not (here / "out.ipynb").exists()
+
+
+def test_choices_are_those_of_the_code():
+    chosen = papermill_io.CHOICES
+    assert chosen["grid"] == sample.GRIDS and chosen["band"] == BANDS
+    assert [peaks.estimator(kind, 0) is None for kind in chosen["kind"]] == [False, False]
+    task = papermill_io.Parameter("task", "str", "'cross'", "")
+    assert papermill_io.complaints({"task": "intra"}, [task]) == []
+    wrong = papermill_io.complaints({"task": "inter"}, [task])
+    assert wrong == ["unknown task 'inter': choose one of intra, cross"]
 
 
 def test_every_wrong_parameter_is_named_at_once(here):
