@@ -299,9 +299,10 @@ for key, value in {"few": few, "n": len(z), "mergers": int(is_merger.sum())}.ite
 # at the right end of the learning curve go away, and does the help at the left end stay?
 #
 # ```{dropdown} Solution
-# Both estimators take `sample_weight`. A weight of the number of helpers over the number of labels
-# makes both groups count the same, whatever their size: with few labels the helpers still decide how
-# redshift depends on colour, and with many labels the labels do.
+# In `downstream.few_labels`, hand `fit` a weight for each galaxy: `sample_weight=w` for boosting,
+# `svr__sample_weight=w` for the kernel, which is a pipeline. A weight of the number of helpers over
+# the number of labels makes both groups count the same, whatever their size: with few labels the
+# helpers still decide how redshift depends on colour, and with many labels the labels do.
 # ```
 #
 # **What's next:** [Your own translator](bring_your_own.py) on the same bench.
