@@ -32,6 +32,7 @@ import pandas as pd
 from myst_nb import glue
 
 from galtools import data, manifest, panels, paths, plots, redshift, redshift_panels
+from galtools.errors import GaltoolsError
 from galtools.fidelity import files, information, intervals, peaks, redshifts, rows
 from galtools.loop import Settings
 
@@ -121,6 +122,8 @@ train_file = paths.need(folder.data("train"), "01_two_surveys")
 side = "target" if task == "cross" else "source"
 train = files.open_images(train_file, side)[:]
 train_z = files.read_column(train_file, "redshift").astype(float)
+if len(train_z) < peaks.NEIGHBOURS:
+    raise GaltoolsError(f"n_train = {len(train_z)}: learn from {peaks.NEIGHBOURS} galaxies at least")
 train_fluxes = peaks.box_and_aperture(train, sample.pixel_scale)
 found = {r: peaks.box_and_aperture(i, sample.pixel_scale) for r, i in sample.images.items()}
 sigma = np.median(sample.sigma, axis=0)

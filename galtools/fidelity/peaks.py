@@ -17,6 +17,7 @@ from galtools.surveys import BANDS
 
 BOX = 3  # pixels along a side of the central box
 SEARCH = 0.25  # the max pixel is looked for in the central quarter (by side) of the stamp
+NEIGHBOURS = 20  # of which a galaxy of a table takes its redshift
 OUTLIER = 0.05  # |dz| / (1 + z) beyond which a redshift is wrong
 
 METRICS = {
@@ -132,7 +133,7 @@ def estimator(kind: str, seed: int = 0):
     from sklearn.preprocessing import StandardScaler
 
     if kind == "knn":
-        return make_pipeline(StandardScaler(), KNeighborsRegressor(20, weights="distance"))
+        return make_pipeline(StandardScaler(), KNeighborsRegressor(NEIGHBOURS, weights="distance"))
     if kind == "boosting":
         return HistGradientBoostingRegressor(
             max_iter=200, learning_rate=0.06, max_leaf_nodes=15, random_state=seed
