@@ -112,6 +112,15 @@ def test_posterior_is_that_of_a_reweighted_population(light):
     np.testing.assert_allclose(found["density"].sum(2), 1)
 
 
+def test_densities_of_a_pupil_are_whole_positive_and_repeatable():
+    x = np.random.default_rng(0).normal(size=(600, 2))
+    z = 0.1 + 0.01 * x[:, 0]
+    first, second = (pupil.Pupil(x, z, 3, seed=1).density(x[:5] * 100, EDGES) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first.sum(1), 1)
+    assert (first > 0).all()
+
+
 def test_starts_are_most_like_the_galaxy_and_as_bright(light, monkeypatch):
     monkeypatch.setattr(limit, "LIBRARY", 3000)
     known = limit.library(light, 5)

@@ -216,6 +216,24 @@ def test_shape_knows_neither_colour_nor_brightness():
     assert np.abs(difference).max() < 1e-3
 
 
+def test_size_and_ellipticity_are_about_the_centre_of_the_light():
+    images = ellipse(major=5.0)
+    moved = np.roll(images, (5, -7), axis=(2, 3))
+    found = measured(np.concatenate([images, moved]), ["shape"])[:, :2]
+    np.testing.assert_allclose(found[1], found[0], atol=2e-3)
+
+
+def test_the_profile_follows_the_bands_that_are_seen_above_the_noise():
+    """Bands a million times as noisy as r have no say in where the light is."""
+    images = ellipse()
+    alone = measured(images, ["shape"])
+    images[:, [0, 1, 3, 4]] = ellipse(major=4.0, ratio=1.0)[:, :1]
+    assert np.abs(measured(images, ["shape"]) - alone)[0, :2].min() > 0.1
+    layer = redshift.Measure(5, ["shape"])
+    layer.noise.copy_(torch.tensor([2e4, 2e4, 0.02, 2e4, 2e4]))
+    np.testing.assert_allclose(layer(torch.as_tensor(images)).numpy(), alone, atol=1e-4)
+
+
 def test_empty_images_are_measured_without_nan():
     for value in (0.0, -1.0, 5.0):
         assert np.isfinite(measured(np.full((2, 5, 16, 16), value, np.float32))).all()
