@@ -123,7 +123,7 @@ side = "target" if task == "cross" else "source"
 train = files.open_images(train_file, side)[:]
 train_z = files.read_column(train_file, "redshift").astype(float)
 if len(train_z) < peaks.NEIGHBOURS:
-    raise GaltoolsError(f"n_train = {len(train_z)}: learn from {peaks.NEIGHBOURS} galaxies at least")
+    raise GaltoolsError(f"n_train = {len(train_z)}: take {peaks.NEIGHBOURS} galaxies at least")
 train_fluxes = peaks.box_and_aperture(train, sample.pixel_scale)
 found = {r: peaks.box_and_aperture(i, sample.pixel_scale) for r, i in sample.images.items()}
 sigma = np.median(sample.sigma, axis=0)
