@@ -34,10 +34,14 @@ class Claim:
 
 CLAIMS = (
     Claim("The global structure comes out roughly right", "21_pixels", "pixels", "global"),
+    Claim("The global structure comes out roughly right", "22_morphology", "morphology", "radius"),
     Claim("The total light is roughly right", "21_pixels", "pixels", "total brightness"),
     Claim("Learning gains over resampling", "21_pixels", "pixels", "learning"),
     Claim("The statistics of morphology are preserved", "22_morphology", "morphology", "distribu"),
-    Claim("Single galaxies keep their shape", "22_morphology", "morphology", "each galaxy"),
+    Claim("Details of single galaxies are uncertain", "21_pixels", "pixels", "fewer small"),
+    Claim(
+        "Details of single galaxies are uncertain", "22_morphology", "morphology", "asymmetry is"
+    ),
     Claim("Light and peak fluxes come out uncertain", "21_pixels", "pixels", "light is less"),
     Claim("Light and peak fluxes come out uncertain", "23_peaks", "peaks", "peaks scatter"),
     Claim("Uncertain peaks cost redshift information", "23_peaks", "peaks", "peaks lose"),

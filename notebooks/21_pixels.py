@@ -286,11 +286,11 @@ plt.show()
 # **purity** the share of the other image's sources that the target knows.
 
 # %%
-small, in_r = [], np.s_[:, 2:3]
+small, counts, in_r = [], {}, np.s_[:, 2:3]
 for row in compared:
     images = sample.truth[in_r], sample.images[row][in_r]
-    counted = sources.measure(*images, sample.sigma[in_r], sample.pixel_scale)
-    small.append(sources.summarise(counted, "r", n_boot, seed).assign(row=row, task=task))
+    counts[row] = sources.measure(*images, sample.sigma[in_r], sample.pixel_scale)
+    small.append(sources.summarise(counts[row], "r", n_boot, seed).assign(row=row, task=task))
 small = pd.concat(small, ignore_index=True)
 made = manifest.make(
     folder.table("sources" if task == "cross" else f"sources_{task}"),
@@ -348,6 +348,11 @@ if "resample" in compared:
     text = "learning beats resampling: PSNR gain above 0 dB"
     claims.insert(2, (text, mean, "psnr", positive, "resample"))
 judged = [judge(model, *claim) for claim in claims for model in models]
+for model in models:
+    lost = counts["again"]["found_again"] - counts[model]["found_again"]
+    parts = np.stack([lost[:, 0], counts[model]["true_sources"][:, 0]])
+    found = intervals.estimate(intervals.ratio_of_means, parts, n_boot, seed)
+    judged.append(panels.compare("fewer small sources kept than in a second look", model, found))
 name = "verdicts_pixels" if task == "cross" else f"verdicts_pixels_{task}"
 panels.keep(panels.verdicts(judged), folder.table(name), sample.inputs)
 
@@ -376,7 +381,7 @@ glue("kept_first", intervals.written(*shares.loc[("completeness", models[0]), en
 glue("kept_again", intervals.written(*shares.loc[("completeness", "again"), ends]), display=False)
 glue("pure_least", intervals.written(*shares.loc[("purity", least), ends]), display=False)
 glue("least_pure", plots.MODEL_NAME.get(least, least), display=False)
-glue("true_sources", float(counted["true_sources"].sum()), display=False)
+glue("true_sources", float(counts["again"]["true_sources"].sum()), display=False)
 
 # %% tags=["remove-cell"]
 resampled = "Within one survey nothing is resampled."

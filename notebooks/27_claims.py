@@ -155,8 +155,8 @@ glue("claims_absent", ", ".join(absent) or "none", display=False)
 #
 # From SDSS to SDSS a translation is a reconstruction: the network sees the very image that it has to
 # give, noise included, and one without a bottleneck can nearly copy it. A second observation cannot, as
-# it has noise of its own. So where light and peaks come out *more* certain than in a second look, and
-# the paper finds them uncertain, that says more about how much the networks were allowed to remember
+# it has noise of its own. So where details, light and peaks come out *more* certain than in a second look,
+# and the paper finds them uncertain, that says more about how much the networks were allowed to remember
 # than about galaxies.
 #
 # A single disagreement among many verdicts is expected by chance now and then: about one in forty
