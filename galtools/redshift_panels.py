@@ -23,6 +23,9 @@ def protocol_strips(table, metric_labels, rows, line=None):
     named = named[named.metric.isin(list(labels))]
     fig = panels.row_strips(named, labels, rows)
     for ax, name in zip(fig.axes, labels, strict=True):
+        if named[named.metric == name].value.isna().all():  # a share of nothing, say
+            ax.text(0.5, 0.5, "could not be measured", transform=ax.transAxes, ha="center")
+            continue
         low, high = named[named.metric == name][["low", "high"]].agg({"low": "min", "high": "max"})
         reach = 0.05 * (high - min(low, 0))
         ax.set_xlim(left=low - reach if low < 0 else 0)

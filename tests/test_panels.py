@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from galtools import panels
+from galtools import panels, redshift_panels
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,13 @@ def test_wide_tables_are_cut_and_the_yardstick_stands_in_each(
     assert ["".join(part) for part in shown] == expected
     for part in shown:
         pd.testing.assert_frame_equal(part, table[list(part)])
+
+
+def test_a_panel_without_a_number_says_so():
+    lines = [("retained", "frozen", np.nan), ("bits", "frozen", 1.0)]
+    table = pd.DataFrame(lines, columns=["metric", "band", "value"])
+    table = table.assign(row="swin", low=table.value, high=table.value, n=3)
+    labels = {("retained", "frozen"): "share", ("bits", "frozen"): "bits"}
+    share, bits = redshift_panels.protocol_strips(table, labels, ["swin"]).axes
+    assert [text.get_text() for text in share.texts] == ["could not be measured"]
+    assert not bits.texts
