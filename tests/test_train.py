@@ -147,6 +147,23 @@ def test_judge_finds_a_known_bias_scatter_and_noise():
     assert numbers["chi"] == pytest.approx(np.sqrt((0.1**2 + 0.05**2) / 64), rel=0.02)
 
 
+def test_fluxes_are_judged_in_the_central_box_alone():
+    """Of 16 pixels along a side, the box holds the 8 in the middle."""
+    target = np.ones((3, 2, 16, 16), np.float32)
+    assert (train.central_flux(target) == 64).all()
+    outside = target.copy()
+    outside[:, :, :4], outside[:, :, 12:] = 5, 5
+    outside[..., :4], outside[..., 12:] = 5, 5
+    numbers = train.judge(outside, target, np.full((3, 2), 2.0, np.float32))
+    assert (numbers["bias"], numbers["scatter"]) == (0, 0)
+    assert numbers["chi"] == pytest.approx(np.sqrt(192 / 256 * (4 / 2) ** 2))
+    inside = target.copy()
+    inside[1:, :, 4, 4], inside[:, 1, 11, 11] = 33, 17  # half as much again, a quarter
+    numbers = train.judge(inside, target, np.ones((3, 2), np.float32))
+    assert (numbers["bias_0"], numbers["bias_1"]) == pytest.approx((0.5, 0.75))
+    assert numbers["bias"] == pytest.approx(0.625)
+
+
 def test_a_clock_can_end_a_training_early():
     history = train.train(
         fresh(), blobs(), blobs(), Settings(steps=10**6, batch=2, crop=8, max_seconds=0.2)
