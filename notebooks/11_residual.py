@@ -162,13 +162,15 @@ peaks = result.pairs.target[:, 2].max(axis=(1, 2)) / result.pairs.noise[:, 1, 2]
 glue("residual_peak", f"{round(float(np.percentile(peaks, 99)), -2):,.0f}", display=False)
 
 # %% [markdown]
-# *Resampling* is the source on the target's pixels, *PSF matching* exchanges the seeing by a filter
-# and learns nothing, *Seen again* is a second observation by the target's survey. In brackets stand
-# the 95 % intervals over galaxies; another training would move the numbers too ([how
-# far](28_trainings.py)). In this table the brightest twentieth of the error makes
-# {glue:text}`residual_few:.0f` per cent of the squared residual. And to come as near to the target as
-# a second look does is not to be as good as one: the look has a noise, a seeing and a place between
-# the pixels of its own, while a guess in the middle has none of them.
+# *Resampling* is the source on the target's pixels, *PSF matching* exchanges the seeing by a filter that
+# learns nothing (both would be the very image asked for in `intra`, and are left out there), and *Seen
+# again* is a second observation by the target's survey. In brackets stand the 95 % intervals over
+# galaxies; another training would move the numbers too ([how far](28_trainings.py)).
+#
+# Two warnings. The twentieth of the galaxies with the largest errors makes
+# {glue:text}`residual_few:.0f` per cent of the squared residual, which is why the median galaxy has a
+# column. And to come as near to the target as a second look does is not to be as good as one: the look
+# has a noise, a seeing and a place between the pixels of its own, a guess in the middle has none of them.
 
 # %% [markdown]
 # ## What goes wrong
