@@ -150,7 +150,7 @@ quoted = {
     "gr_near": float(colours[0, 1] - colours[0, 2]), "z_near": float(redshifts[0]),
     "gr_far": float(colours[-1, 1] - colours[-1, 2]), "z_far": float(redshifts[-1]),
     "kind": last["short"], "galaxies": len(shown), "draws": draws.shape[1],
-    "spread": float(np.median(light.std(axis=1))),
+    "spread": f"{np.median(light.std(axis=1)):.2f}" if draws.shape[1] > 1 else "–",
     "offset": float(np.median(np.abs(light.mean(axis=1)))),
     "again": float(chi["again"]), "best": plots.MODEL_NAME.get(best, best),
     "best_chi": float(chi[best]),
@@ -164,7 +164,7 @@ for name, value in quoted.items():
 # On the {glue:text}`touch_galaxies` galaxies of this page, {glue:text}`touch_best` leaves the smallest
 # typical residual, {glue:text}`touch_best_chi:.1f` times the sky noise; a second observation leaves
 # {glue:text}`touch_again:.1f`. The {glue:text}`touch_draws` draws of a galaxy scatter in their light by
-# {glue:text}`touch_spread:.2f` per cent, while their mean is off by {glue:text}`touch_offset:.2f` per
+# {glue:text}`touch_spread` per cent, while their mean is off by {glue:text}`touch_offset:.2f` per
 # cent (medians over the galaxies). The {glue:text}`touch_kind` galaxy, moved from redshift
 # {glue:text}`touch_z_near:.2f` to {glue:text}`touch_z_far:.2f`, changes its colour g − r from
 # {glue:text}`touch_gr_near:.2f` to {glue:text}`touch_gr_far:.2f` magnitudes. These are a handful of
