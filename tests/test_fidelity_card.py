@@ -44,6 +44,16 @@ def test_a_card_measures_what_was_done(sample):
     assert list(card.missing) == ["morphology"]
 
 
+def test_gains_over_the_source_are_those_of_the_translation(sample):
+    """The source is off by a fifth, the translation by a twentieth: 20 log10(4) dB."""
+    truth, translated, _ = sample
+    card = short(truth, translated, source=1.2 * truth)
+    for band in "ugriz":
+        gain = card.get("psnr_gain", band)
+        assert (gain.value, gain.low, gain.high) == pytest.approx((20 * np.log10(4),) * 3, abs=1e-3)
+        assert card.get("correlation_gain", band).value == pytest.approx(0, abs=1e-9)
+
+
 def test_a_partial_card_says_what_is_missing_and_why(sample):
     truth, translated, z = sample
     card = short(truth, translated)
