@@ -32,6 +32,7 @@ def protocol_strips(table, metric_labels, rows, line=None):
         ax.axvline(0, color="black", linewidth=0.8, zorder=1)
         if line is not None:
             ax.axvline(line, color="black", linestyle="--", linewidth=1)
+            ax.set_xlim(right=max(ax.get_xlim()[1], 1.03 * line))  # in view
     return fig
 
 

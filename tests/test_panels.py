@@ -38,3 +38,10 @@ def test_a_panel_without_a_number_says_so():
     share, bits = redshift_panels.protocol_strips(table, labels, ["swin"]).axes
     assert [text.get_text() for text in share.texts] == ["could not be measured"]
     assert not bits.texts
+
+
+def test_the_line_of_a_panel_is_in_view_though_no_row_gets_there():
+    table = pd.DataFrame([("bits", "frozen", 0.5)], columns=["metric", "band", "value"])
+    table = table.assign(row="swin", low=0.4, high=0.6, n=3)
+    fig = redshift_panels.protocol_strips(table, {("bits", "frozen"): "bits"}, ["swin"], 1.0)
+    assert fig.axes[0].get_xlim()[1] > 1
