@@ -280,7 +280,7 @@ for survey, dz in errors.items():
     for kind in KINDS:
         delta = dz[f"network, {kind}"]
         far = np.abs(delta) > redshift.OUTLIER[survey]
-        rows[survey, kind] = {
+        rows[f"{survey}, {kind}"] = {
             "bias [10⁻³]": intervals.estimate(intervals.mean, 1e3 * delta),
             "σ_MAD": intervals.estimate(intervals.mad_scatter, delta),
             "outliers": intervals.estimate(intervals.share, far),
