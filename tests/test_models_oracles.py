@@ -20,6 +20,35 @@ def batch_of(source, target, progress=0.0):
     )
 
 
+# --- Residual and generator -----------------------------------------------------------------
+
+
+def scattered(name):
+    """A tiny network none of whose weights is zero."""
+    torch.manual_seed(0)
+    network = models.build(name, "cross", "tiny")
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    return network
+
+
+def test_residual_network_and_generator_are_what_their_equations_say():
+    """h' = h + conv(GELU(conv(h))) on packed pixels, with a skip around all blocks."""
+    x = torch.randn(2, 5, 8, 8)
+
+    def after(block, h):
+        return h + block.second(F.gelu(block.first(h)))
+
+    one, two = scattered("residual"), scattered("srgan")
+    h = one.head(F.pixel_unshuffle(x, 2))
+    expected = F.pixel_shuffle(one.tail(after(one.body[0], h)) + one.skip(h), 2)
+    assert torch.allclose(one(x), expected, atol=1e-6)
+    h = two.head(F.pixel_unshuffle(x, 2))
+    block, close = two.body
+    expected = F.pixel_shuffle(two.tail(h + close(after(block, h))), 2)
+    assert torch.allclose(two(x), expected, atol=1e-6)
+
+
 # --- Swin -----------------------------------------------------------------------------------
 
 
