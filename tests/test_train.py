@@ -187,7 +187,10 @@ def test_bad_data_are_refused_in_one_line():
     attempt("must be float32", source=good.source.astype(np.float64))
     attempt(r"data have bands \(3, 5\)", source=good.source[:, :3], noise=good.noise[..., :3])
     attempt("same galaxies", target=good.target[:5])
-    attempt("noise must be positive", noise=good.noise * 0)
+    for wrong in (0, -1, np.nan, np.inf):
+        noise = good.noise.copy()
+        noise[-1, 1, 2] = wrong
+        attempt("noise must be positive", noise=noise)
     attempt("crop 8 is larger", source=good.source[..., :4, :4], target=good.target[..., :4, :4])
 
 
