@@ -213,6 +213,8 @@ pairs = matched.pairs[usable]
 split = splits.by_sky(
     pairs.catalogue["ra"], pairs.catalogue["dec"], (0.6, 0.2, 0.2), link=26, nside=4096, seed=seed
 )
+if "train" not in split:
+    raise GaltoolsError("no galaxy fell into train: take more of them, or another seed")
 made = manifest.make(
     files.data("real"),
     lambda path: data.save(

@@ -370,7 +370,7 @@ for name, number in {"few": learn, "all": whole}.items():
     e = bench.scores(lessons[("source", number), seed])["retained"]
     glue(f"keep_source_{name}", shown(e, 100), display=False)
 table = theirs[(theirs.metric == "retained") & (theirs.band == "retrained")].set_index("row")
-best = table.value.idxmax()
+best = table.value.fillna(-np.inf).idxmax()  # of a source that tells nothing, there is no share
 glue("keep_best_name", plots.MODEL_NAME.get(best, best), display=False)
 glue("keep_best", shown(table.loc[best], 100), display=False)
 glue("keep_chi", shown(prices[seed]["chi"]), display=False)
