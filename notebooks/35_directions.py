@@ -277,10 +277,10 @@ plt.show()
 #
 # Nothing can know more than what it was made from: the *data processing inequality*. It speaks of
 # whole images, though. Peaks and totals are only a part of them, and a network may put into a peak what
-# its source had elsewhere; a line above its source would mean that, or an error. The question is how much less each way knows, and
-# whether the differences are larger than chance. Each is taken galaxy by galaxy, for every seed; a
-# statement *holds* only if the intervals of all seeds lie above zero, and *does not hold* if they all
-# lie below. Anything else is too small to tell with a sample of this size.
+# its source had elsewhere; a line above its source would mean that, or an error. The question is how
+# much less each way knows, and whether the differences are larger than chance. Each is taken galaxy by
+# galaxy, for every seed; a statement *holds* only if the intervals of all seeds lie above zero, and
+# *does not hold* if they all lie below. Anything else is too small to tell with a sample of this size.
 
 # %%
 CLAIMS = {
@@ -329,6 +329,12 @@ for name, way in {"first": "SDSS", "guess": "re-observed"}.items():
 #
 # Of information, for every seed, it *holds* that: {glue:text}`way_holds`. It does *not* hold that:
 # {glue:text}`way_fails`. *Too small to tell*: {glue:text}`way_open`.
+#
+# Should the easy way be one that loses information, nature does not force it: the deep image holds
+# what the shallow one shows, so that it is lost by the training. Most pixels of an SDSS image are
+# noise, above all in u and z, and we suspect that a loss over pixels gains little from getting their
+# faint light right. Re-observation has the same targets, but its sources are SDSS images already, of
+# which it has to change little.
 #
 # **Exercise.** The way back starts from a translation that is free of noise, but was learnt from
 # CFHTLS images with noise. Train the way back on *translated* images. Does the round trip keep more?
