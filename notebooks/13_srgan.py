@@ -182,7 +182,9 @@ glue("srgan_diversity", study.diversity(result), display=False)
 rings = 16
 target = structure.power_spectrum(result.pairs.target[:, [study.R_BAND]], rings)[:, 0]
 frequency = (np.arange(rings) + 0.5) / (2 * rings)
-rows = {"srgan": result.translated, "resample": result.floor}
+rows = {"srgan": result.translated}
+if task == "cross":  # within one survey resampling is the target
+    rows["resample"] = result.floor
 fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.8))
 sharp = {}
 for name, images in rows.items():

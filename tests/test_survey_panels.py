@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from test_ingest_readers import fill, sky
 
-from galtools import data, simulate, survey_panels
+from galtools import data, plots, simulate, survey_panels
 from galtools.errors import GaltoolsError
 from galtools.ingest.folder import survey_of
 from galtools.surveys import CFHTLS, SDSS
@@ -73,3 +73,12 @@ def test_real_stamps_stand_beside_the_simulated_ones_of_their_brightness():
     real, ours = survey_panels.beside(coarse, 2 * SDSS.pixel_scale, fine, SDSS)
     np.testing.assert_allclose(ours[:, 0, 0, 0], [0.004, 0.002, 0.001])
     np.testing.assert_allclose(real[:, :, :30, :30], ours[:, :, :30, :30])
+
+
+def test_labels_keep_their_commas_and_stamps_show_their_middle():
+    assert plots.with_n("SDSS, T = 1", 12_000) == "SDSS, T = 1 (n = 12\u2009000)"
+    with plt.rc_context(plots.STYLE):
+        fig = plots.stamps([sky()[:2], sky(size=32)[:2]], ["a", "b"], middle=0.75)
+    shown = [ax.images[0].get_array().shape for ax in fig.axes]
+    assert shown == [(48, 48, 3)] * 2 + [(24, 24, 3)] * 2
+    plt.close(fig)
