@@ -11,8 +11,9 @@ from scipy.special import j0
 from galtools import models, train, translate
 from galtools.errors import GaltoolsError
 from galtools.models import psfmatch
-from galtools.models.common import draw
+from galtools.models.common import Translator, draw
 from galtools.paths import TASKS
+from galtools.stretch import Scaling, Stretch
 from galtools.surveys import CFHTLS, SDSS
 from galtools.train import Settings
 
@@ -42,6 +43,29 @@ def test_an_image_is_translated_alike_in_any_company(network):
     whole = translate.translate(network, images)
     assert whole.shape == (70, 5, 16, 16) and whole.dtype == np.float32
     assert np.allclose(whole[66:], translate.translate(network, images[66:], start=66), atol=1e-5)
+
+
+class Echo(Translator):
+    """A translator that draws the noise it is handed."""
+
+    recipe = {"bands": (5, 5)}  # noqa: RUF012
+
+    def drawer(self, x):
+        return lambda noise: noise
+
+
+def test_noise_belongs_to_the_number_of_the_galaxy_and_the_draw():
+    echo, plain = Echo(), Stretch("linear", (1.0,) * 5, (1.0,) * 5)
+    echo.scaling = Scaling(plain, plain, 16, 1.0)
+    images = blobs(n=40).source
+    whole = translate.translate(echo, images, samples=2, seed=3)
+    for first in (0, 1, 16, 37):
+        part = translate.translate(echo, images[first:], samples=2, seed=3, start=first)
+        assert np.array_equal(whole[first:], part)
+    single = translate.translate(echo, images, seed=4)
+    every = np.concatenate([whole.reshape(80, -1), single.reshape(40, -1)])
+    assert len(np.unique(every[:, 0])) == 120  # no galaxy, draw or seed shares its noise
+    assert abs(np.corrcoef(every) - np.eye(120)).max() < 0.2
 
 
 def test_several_samples_have_an_axis_of_their_own(network):
