@@ -178,9 +178,8 @@ plt.show()
 # After retraining, the central 68 % of their densities hold {glue:text}`z_covered_truth` of the
 # galaxies with the target images, and from {glue:text}`z_covered_least` to
 # {glue:text}`z_covered_most` with those of the translators. Where that is more than 0.68, the
-# densities are too wide in their middle. The temperature was chosen for the likelihood of the
-# validation galaxies, and a few that lie far off in the tails cost so much likelihood that it is
-# paid for by widening all.
+# densities are too wide on average: they were fitted with one temperature, and the next figure shows
+# for which galaxies it is too high.
 #
 # Honest on average would not be enough. Of the galaxies of one kind, too, 68 % should have their
 # redshift within the central 68 % of their density: near and far, bright and faint, red and blue.
