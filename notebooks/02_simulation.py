@@ -55,8 +55,8 @@ real_stamps: str = ""  # to look at: a galtools HDF5 file, or a folder of FITS c
 #
 # A survey that stops at $r < 17.8$, as the main sample of SDSS does {cite}`strauss2002`, sees near
 # galaxies of all luminosities and far ones only if they are bright. Two luminosity functions of
-# Schechter's form {cite}`schechter1976`, $\phi(L) \propto L^\alpha e^{-L}$, one for red and one for blue
-# galaxies, say how many there are; cosmology (flat, $H_0 =$ {glue:text}`hubble:.0f` km/s/Mpc,
+# Schechter's form {cite}`schechter1976`, $\phi(L) \propto L^\alpha e^{-L}$ with $L$ in units of a typical
+# luminosity, one for red and one for blue galaxies, say how many there are; cosmology (flat, $H_0 =$ {glue:text}`hubble:.0f` km/s/Mpc,
 # $\Omega_m =$ {glue:text}`matter:.1f`) says how much room there is at each redshift. Their product is
 # drawn from directly: no galaxy is thrown away, so galaxy number $k$ always exists and is always the
 # same. Percentiles of the redshift, simulated and of 10,873 real galaxies {cite}`collister2004`, with
