@@ -320,15 +320,14 @@ panels.keep(panels.verdicts(lines), store.table(name), sample.inputs)
 # galaxies that chose it, which would have flattered it.
 
 # %% tags=["remove-cell"]
-share = kept.set_index(["band", "row"]).value
+share = 100 * kept.set_index(["band", "row"])[["value", "low", "high"]]
 best = max(models, key=lambda model: bits["retrained", model].mean())
 worst = min(models, key=lambda model: bits["retrained", model].mean())
 protocols = ("frozen", "retrained")
 for protocol in protocols:
     for name, row in {"best": best, "worst": worst, "floor": floor}.items():
-        kept_share = 100 * share[protocol, row]  # none of a source that tells nothing
-        known = f"{kept_share:.0f}" if np.isfinite(kept_share) else "–"
-        glue(f"z_{protocol}_{name}", known, display=False)
+        told = intervals.written(*share.loc[(protocol, row)])  # a dash if the source tells nothing
+        glue(f"z_{protocol}_{name}", told, display=False)
 
 # %% tags=["remove-cell"]
 glue("z_source_bits", float(source_bits.mean()), display=False)
