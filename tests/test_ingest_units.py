@@ -60,6 +60,7 @@ def test_reddening_inverts(ebv):
     clean = units.deredden(before, SDSS)
     after = units.redden(clean, SDSS)
     np.testing.assert_allclose(after.images, before.images, rtol=1e-5)
+    assert [one.catalogue.meta["dereddened"] for one in (clean, after)] == [True, False]
     np.testing.assert_allclose(after.noise, before.noise, rtol=1e-5)
 
 

@@ -82,6 +82,21 @@ def test_divergence_is_caught_and_the_last_good_weights_are_kept(tmp_path):
     assert all(torch.isfinite(v).all() for v in tensors.values())
 
 
+def test_divergence_is_a_thousand_times_the_mean_of_late():
+    """The mean follows a fall of the loss, 2 % a step, and is taken for one at least."""
+    trainer = loop.Trainer(fresh(), SHORT)
+    for loss in [50.0] * 300 + [5.0] * 300:
+        assert trainer._refuse_divergence("a", loss) == loss
+    usual = 5 + 45 * 0.98**300
+    with pytest.raises(GaltoolsError, match="diverged"):
+        trainer._refuse_divergence("a", 1001 * usual)
+    trainer._refuse_divergence("a", 999 * usual)
+    trainer._refuse_divergence("b", 0.01)
+    trainer._refuse_divergence("b", -999.0)
+    with pytest.raises(GaltoolsError, match="diverged"):
+        trainer._refuse_divergence("b", float("nan"))
+
+
 def test_learning_rate_rises_then_falls_to_zero():
     settings = Settings(steps=100, rate=1.0, warmup=0.1)
     rates = [settings.rate_at(step / 100) for step in range(101)]
