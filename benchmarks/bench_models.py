@@ -168,14 +168,14 @@ def swins() -> list[dict]:
 class Reading(torch.nn.Module):
     """The denoiser, reading its context anew at every call, as its peers have to."""
 
-    def __init__(self, denoiser):
-        """Hold it."""
+    def __init__(self, whole):
+        """Hold the denoiser of a diffusion model."""
         super().__init__()
-        self.denoiser = denoiser
+        self.denoiser, self.cosines = whole.denoiser, whole.cosines
 
-    def forward(self, z, context, t):
+    def forward(self, z, images, t):
         """Read, then predict."""
-        return self.denoiser(z, self.denoiser.read(context), t)
+        return self.denoiser(z, self.denoiser.read(images, self.cosines), t)
 
 
 def denoisers() -> list[dict]:
@@ -183,12 +183,11 @@ def denoisers() -> list[dict]:
     whole = models.build("diffusion", "cross", "quick")
     x = torch.randn(BATCH, 5, SIDE, SIDE)
     z, t = whole.cosines(x), torch.full((BATCH,), 500)
-    with torch.no_grad():
-        context = whole.context(x, x)
-    both = torch.cat([z, context], dim=1)
+    images = torch.cat([x, x], dim=1)
+    both = torch.cat([z, whole.cosines(images)], dim=1)
     channels = (both.shape[1], z.shape[1])
     return compared({
-        "denoiser": (Reading(whole.denoiser), (z, context, t)),
+        "denoiser": (Reading(whole), (z, images, t)),
         "diffusers UNet2DModel": (unet_of_diffusers(*channels), (both, t)),
         "MONAI DiffusionModelUNet": (unet_of_monai(*channels), (both, t)),
     })  # fmt: skip

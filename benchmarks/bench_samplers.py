@@ -36,7 +36,7 @@ def solved(network, x, noise, plan) -> torch.Tensor:
     """Frequencies z that a plan makes of white noise."""
     network.sampler, network.steps = plan
     middle, _, _ = network.anchor(x)
-    known = network.denoiser.read(network.context(x, middle))
+    known = network.read(x, middle)
     options = (network.cosines(noise), *plan, network.prediction)
     return noising.solve(lambda z, t: network.denoiser(z, known, t), *options)
 

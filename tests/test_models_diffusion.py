@@ -81,6 +81,34 @@ def test_samplers_are_those_of_diffusers_step_by_step(name, prediction, said, st
     assert off < 2e-5 * z.abs().max()
 
 
+def test_five_steps_of_unipc_are_those_of_diffusers_at_the_placed_times():
+    plan = diffusers.UniPCMultistepScheduler(
+        beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", solver_order=3
+    )
+    times = torch.tensor(noising.PLACED[5])
+    plan.set_timesteps(5)
+    plan.timesteps = times
+    plan.sigmas = torch.cat([(1 / plan.alphas_cumprod[times] - 1).sqrt(), torch.zeros(1)])
+    mixing, z = random(4, 4), random(30, 4, seed=1)
+
+    def predict(z, t):
+        return torch.tanh(z @ mixing) + int(t) / 1000
+
+    drawn = noising.solve(predict, z, "unipc", 5)
+    for t in times:
+        z = plan.step(predict(z, t), t, z).prev_sample
+    assert (drawn - z).abs().max() < 2e-5 * z.abs().max()
+
+
+def test_placed_times_fall_and_belong_to_the_cosine_schedule_alone():
+    for steps, times in noising.PLACED.items():
+        assert len(times) == steps and list(times) == sorted(set(times), reverse=True)
+        assert times[0] == noising.STEPS_OF_TIME - 1 and times[-1] > 0
+        assert tuple(noising.scheduler("unipc", steps, "x0").timesteps.tolist()) == times
+        assert tuple(noising.scheduler("unipc", steps, "flow").timesteps.tolist()) != times
+        assert tuple(noising.scheduler("dpm++", steps).timesteps.tolist()) != times
+
+
 def test_schedule_is_that_of_diffusers():
     known = noising.scheduler("ddim", 10).alphas_cumprod
     assert torch.allclose(noising.cosine_alphas(), known, atol=1e-5)
@@ -154,6 +182,15 @@ def test_the_default_plan_is_as_exact_as_ddim_of_fifty_steps():
         return (noising.solve(predict, noise, *plan) - mean - spread * noise).square().mean()
 
     assert error() < error("ddim", 50)
+
+
+def test_what_is_read_of_images_is_the_first_layer_on_their_frequencies():
+    network = models.build("diffusion", "cross", "tiny")
+    x, middle = random(2, 5, 16, 24), random(2, 5, 16, 24, seed=1)
+    head, z = network.denoiser.head, torch.zeros(2, 20, 8, 12)
+    context = network.cosines(torch.cat([x, middle], dim=1))
+    expected = head(torch.cat([z, context], dim=1))
+    assert torch.allclose(network.read(x, middle), expected, atol=1e-5)
 
 
 def test_untrained_denoiser_draws_the_anchors_middle_and_spread():
@@ -270,7 +307,7 @@ def test_the_unit_of_light_is_the_sum_of_what_independent_frequencies_vary():
 def test_the_light_is_fitted_to_the_fluxes_of_whole_stamps():
     """Bright galaxies in the middle err by 5 +- 0.5 units; there is nothing but sky elsewhere."""
     torch.manual_seed(0)
-    network, n = models.build("diffusion", "cross", "tiny", stamps=400), 100
+    network, n = models.build("diffusion", "cross", "tiny", stamps=400, fits=600), 100
     bright = torch.arange(n) % 2 == 1
 
     def anchor(x):

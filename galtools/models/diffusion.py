@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from galtools import processes
+from galtools import adamw, processes
 from galtools.models import noising, register
 from galtools.models.blocks import Cosines, over_tiles, tile_sums
 from galtools.models.common import (
@@ -44,7 +44,7 @@ from galtools.models.common import (
 QUIETEST = 0.002  # smallest spread, stretched units: without any, there is no likelihood
 LOG_SPREAD = (-8.0, 4.0)  # range of the logarithm of the rest
 TILE = 32  # pixels along a side of the windows in which the light of a draw is fixed
-LIGHT_STEPS, LIGHT_BATCH, LIGHT_RATE = 600, 64, 0.01  # of the fit of that light, in stamps
+LIGHT_BATCH, LIGHT_RATE = 64, 0.01  # of the fit of that light, in stamps
 
 
 class TimedBlock(ResidualBlock):
@@ -81,9 +81,15 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)
 
-    def read(self, context: torch.Tensor) -> torch.Tensor:
-        """Make of the context what the first layer adds to any z, at any time: (n, width, h, w)."""
-        return F.conv2d(context, self.head.weight[:, self.channels :], self.head.bias)
+    def read(self, images: torch.Tensor, cosines: Cosines) -> torch.Tensor:
+        """Make of the context what the first layer adds to any z, at any time: (n, width, h, w).
+
+        The context are the frequencies of images: transform and layer make one convolution.
+        """
+        weight, side = self.head.weight[:, self.channels :], cosines.side
+        kernels = weight.view(len(weight), -1, side**2) @ cosines.matrix
+        kernels = kernels.view(len(weight), -1, side, side)
+        return F.conv2d(images, kernels, self.head.bias, stride=side)
 
     def forward(self, z: torch.Tensor, known: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Predict v from the noisy z (n, channels, h, w) at times t (n or 1,), 0 <= t < 1000.
@@ -106,7 +112,7 @@ class Denoiser(nn.Module):
 
 @register(
     "diffusion",
-    tiny={"width": 16, "blocks": 1, "side": 2, "steps": 3, "stamps": 64},
+    tiny={"width": 16, "blocks": 1, "side": 2, "steps": 3, "stamps": 64, "fits": 60},
     quick={"width": 48, "blocks": 1},
     paper={"width": 128, "blocks": 4, "steps": 20, "stamps": 16384},
 )
@@ -115,9 +121,9 @@ class Diffusion(Translator):
 
     def __init__(
         self, bands_in, bands_out, width, blocks,
-        side: int = 8, steps: int = 7, sampler: str = "unipc", start: float = 0.42,
+        side: int = 8, steps: int = 5, sampler: str = "unipc", start: float = 0.42,
         likelihood: float = 0.3, emphasis: float = 1.0, prediction: str = "v",
-        weighting: str = "plain", pinned: bool = True, stamps: int = 1536,
+        weighting: str = "plain", pinned: bool = True, stamps: int = 1536, fits: int = 600,
     ):  # fmt: skip
         """Make both parts; the share `start` of the training belongs to the anchor.
 
@@ -152,7 +158,8 @@ class Diffusion(Translator):
             part.to(memory_format=torch.channels_last)  # faster convolutions on a CPU
         self.denoiser = Denoiser(channels, channels + bands_in * side**2, width, blocks)
         self.steps, self.sampler, self.start = steps, sampler, start
-        self.likelihood, self.pinned, self.stamps = likelihood, pinned, stamps
+        self.likelihood, self.pinned = likelihood, pinned
+        self.stamps, self.fits = stamps, fits
         self.prediction, self.weighting = prediction, weighting
         weight = torch.ones(bands_out, side**2)
         weight[:, 0] = emphasis
@@ -238,15 +245,14 @@ class Diffusion(Translator):
             batches.append(self.light_batch(batch))
             random = random or batch.generator
         tables = [torch.cat(column) for column in zip(*batches, strict=True)]
-        optimiser = torch.optim.AdamW(self.light.parameters(), LIGHT_RATE)
-        falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, LIGHT_STEPS)
-        for _ in range(LIGHT_STEPS):
-            count = (LIGHT_BATCH,)
-            rows = torch.randint(len(tables[0]), count, generator=random, device=random.device)
-            optimiser.zero_grad()
-            self.light_loss(*(table[rows] for table in tables)).backward()
-            optimiser.step()
-            falling.step()
+
+        def losses():
+            for _ in range(self.fits):
+                size, device = (LIGHT_BATCH,), random.device
+                rows = torch.randint(len(tables[0]), size, generator=random, device=device)
+                yield self.light_loss(*(table[rows] for table in tables))
+
+        adamw.descend(self.light, losses(), LIGHT_RATE, self.fits)
         return True
 
     @torch.no_grad()
@@ -271,7 +277,7 @@ class Diffusion(Translator):
         alpha, sigma = self.amplitudes[:, t, None, None, None]
         wanted = noising.wanted(self.prediction, z, e, alpha, sigma)
         weight = self.weight * noising.weight(self.weighting, self.prediction, alpha, sigma)
-        known = self.denoiser.read(self.context(batch.source, middle))
+        known = self.read(batch.source, middle)
         predicted = self.denoiser(alpha * z + sigma * e, known, t)
         error = mean(weight * (predicted - wanted).square(), self.whole(batch.good))
         return {self.prediction: error}
@@ -284,16 +290,16 @@ class Diffusion(Translator):
         blocks = F.avg_pool2d(good.float(), side) == 1
         return blocks.repeat_interleave(side**2, dim=1)
 
-    def context(self, x: torch.Tensor, middle: torch.Tensor) -> torch.Tensor:
-        """What the denoiser knows of the galaxy: frequencies of source and middle."""
-        return self.cosines(torch.cat([x, middle], dim=1))
+    def read(self, x: torch.Tensor, middle: torch.Tensor) -> torch.Tensor:
+        """Read what the denoiser knows of the galaxy: frequencies of source and middle."""
+        return self.denoiser.read(torch.cat([x, middle], dim=1), self.cosines)
 
     def drawer(self, x: torch.Tensor) -> Callable:
         """Draws are m + C^-1(s z), z being solved from white noise, and then given their light."""
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, self.multiple)
         middle, spread, features = self.anchor(x)
-        known = self.denoiser.read(self.context(x, middle))
+        known = self.read(x, middle)
         pin = self.pinner(middle, spread, features) if self.pinned else None
 
         def predict(z, t):
@@ -331,7 +337,7 @@ class Diffusion(Translator):
 
 def logarithm(h: torch.Tensor) -> torch.Tensor:
     """Logarithm of both signs, sign(h) ln(1 + |h|): h itself where that is small."""
-    return torch.copysign(h.abs().log1p(), h)
+    return h.sign() * h.abs().log1p()
 
 
 def likelihood(error: torch.Tensor, spread: torch.Tensor, seen=None) -> torch.Tensor:

@@ -24,7 +24,11 @@ PREDICTIONS = ("eps", "v", "x0", "flow")
 WEIGHTINGS = ("plain", "min_snr")
 LOUDEST = 5.0  # signal to noise (power) above which `min_snr` counts an error of z no more
 NOTHING = 1e-6  # share of an earlier prediction below which a step does without it
-REMEMBERED = 3  # earlier predictions that the step of any sampler may use
+# Times of UniPC of five steps, on the cosine schedule. They were placed so that the error of no
+# Gaussian and of no trained network (those of six seeds) exceeds that of DDIM of fifty steps; even
+# times err twice as much.
+PLACED = {5: (999, 858, 642, 358, 140)}
+REMEMBERED = 4  # earlier predictions that the step of any sampler may use
 
 
 def refuse_unknown(prediction: str, weighting: str, sampler: str) -> None:
@@ -41,7 +45,8 @@ def refuse_unknown(prediction: str, weighting: str, sampler: str) -> None:
 def scheduler(name: str, steps: int, prediction: str = "v"):
     """Return a scheduler of diffusers for the schedule of a prediction, set to `steps`.
 
-    In every step it is told the clean z, which `clean` makes of any prediction.
+    In every step it is told the clean z, which `clean` makes of any prediction. UniPC of as many
+    steps as `PLACED` knows is of third order, and stops at those times.
     """
     from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 
@@ -51,8 +56,11 @@ def scheduler(name: str, steps: int, prediction: str = "v"):
         "prediction_type": "sample",
         "timestep_spacing": "trailing",
     }
+    placed = name == "unipc" and prediction != "flow" and steps in PLACED
     if prediction == "flow":
         options["use_flow_sigmas"] = True
+    if placed:
+        options["solver_order"] = 3
     if name == "ddim":
         made = DDIMScheduler(**options, clip_sample=False)
     elif name == "dpm++":
@@ -60,6 +68,10 @@ def scheduler(name: str, steps: int, prediction: str = "v"):
     else:
         made = UniPCMultistepScheduler(**options)
     made.set_timesteps(steps)
+    if placed:
+        made.timesteps = torch.tensor(PLACED[steps])
+        alpha2 = made.alphas_cumprod[made.timesteps]
+        made.sigmas = torch.cat([((1 - alpha2) / alpha2).sqrt(), torch.zeros(1)])
     return made
 
 
