@@ -33,6 +33,14 @@ def test_noise_of_small_light_is_as_computed():
     assert light.std() == pytest.approx(sources.noise_gain(SCALE), rel=0.02)
 
 
+@pytest.mark.parametrize("scale", [0.03, 0.1])
+def test_noise_of_small_light_on_fine_pixels(scale):
+    """Gaussians of a and b pixels overlap by 1 / (2 pi (a^2 + b^2)), with themselves as well."""
+    a, b = sources.SMALL / scale, sources.LARGE / scale
+    square = 1 / (4 * np.pi * a**2) + 1 / (4 * np.pi * b**2) - 1 / (np.pi * (a**2 + b**2))
+    assert sources.noise_gain(scale) == pytest.approx(np.sqrt(square), rel=2e-3)
+
+
 def test_noise_alone_has_no_sources():
     assert found(NOISE, NOISE[::-1]) == [0, 0, 0, 0]
 

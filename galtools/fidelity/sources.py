@@ -10,6 +10,8 @@ where the galaxy itself is the brightest. It is found again if the other image h
 that of the truth in both images: what counts is what a reader of the survey would take for real.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter, maximum_filter
 
@@ -39,10 +41,12 @@ def small_light(images, pixel_scale: float) -> np.ndarray:
     return small - large
 
 
+@lru_cache(maxsize=4)
 def noise_gain(pixel_scale: float) -> float:
     """Noise of D for white noise of one."""
-    point = np.zeros((1, 1, 65, 65))
-    point[..., 32, 32] = 1
+    half = int(5 * LARGE / pixel_scale)
+    point = np.zeros((1, 1, 2 * half + 1, 2 * half + 1))
+    point[..., half, half] = 1
     return float(np.sqrt((small_light(point, pixel_scale) ** 2).sum()))
 
 
