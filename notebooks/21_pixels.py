@@ -244,7 +244,7 @@ plt.show()
 
 # %% [markdown]
 # Two cautions. Images are compared only where both galaxies outshine the noise in the waves that are
-# used, which in the u band of SDSS few do. And what is taken off for the noise is that of white
+# used, which in the u band of SDSS only some do. And what is taken off for the noise is that of white
 # noise: a network that keeps the slow waves of the noise and smooths the fast ones away, as it can
 # within one survey, seems sharper than it is, and comes out negative.
 #

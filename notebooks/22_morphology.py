@@ -246,7 +246,7 @@ glue("morphology_task", task, display=False)
 # them first.
 #
 # One caveat on Sersic indices: `statmorph` samples its model once a pixel, a camera adds up the
-# light of the whole pixel, which in the middle of a steep profile is less. A noiseless galaxy of index 3 and a half-light radius of 5 pixels shows it:
+# light of the whole pixel, and where a profile is steep these are not the same. A noiseless galaxy of index 3 and a half-light radius of 5 pixels shows it:
 
 # %%
 fine, found = 5, []
