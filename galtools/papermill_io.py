@@ -47,6 +47,7 @@ LEAST = {  # of numbers for which "positive" is too little or too much
     **dict.fromkeys(("n_galaxies", "n_demo", "n_steps", "n_second", "n_looked"), 2),  # that differ
     **dict.fromkeys(("n_draws", "n_looks"), 2),  # of one, no spread is seen
 }
+LARGEST_SEED = 9_000_000  # numbers of draws follow from it and have to fit into 63 bits
 CHOICES = {  # of names that say which
     "task": TASKS,
     "grid": ("native", "sdss"),
@@ -243,6 +244,8 @@ def complaints(given: dict, known: list[Parameter]) -> list[str]:
         elif not _large_enough(name, value):
             least = f"at least {LEAST[name]}" if name in LEAST else "positive"
             lines.append(f"{name} must be {least}, not {value!r}")
+        elif name == "seed" and value > LARGEST_SEED:
+            lines.append(f"seed must be at most {LARGEST_SEED}, not {value}")
         elif isinstance(value, list) and any(one in value[:k] for k, one in enumerate(value)):
             lines.append(f"{name} must not hold the same twice, as {value!r} does")
     return lines

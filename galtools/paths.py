@@ -106,11 +106,13 @@ class Results:
 
 
 def need(path: Path, notebook: str) -> Path:
-    """Return `path` if it is there; else say which notebook makes it."""
+    """Return `path` if it is there; else say which notebook, or run of one, makes it."""
     if not Path(path).exists():
+        chapter, intra, _ = notebook.partition("_intra")
+        task = " with -p task intra" if intra else ""
         raise GaltoolsError(
-            f"{path} is missing: run notebooks/{notebook}.py first, with the same profile, results "
-            "folder, task and seed (those that it has), or `make book`"
+            f"{path} is missing: run notebooks/{chapter}.py{task} first, with the same profile, "
+            "results folder, task and seed (those that it has), or `make book`"
         )
     return Path(path)
 

@@ -19,6 +19,7 @@ from papermill.exceptions import PapermillExecutionError
 from galtools import papermill_io, paths
 from galtools.errors import GaltoolsError
 from galtools.fidelity import peaks
+from galtools.models import common
 from galtools.papermill_io import NotebookError, ParameterError, fits, parse_parameters
 from galtools.simulate import sample
 from galtools.surveys import BANDS
@@ -175,6 +176,7 @@ def test_parameters_from_every_flag(here, arguments, expected):
         (["-p", "width", "2.5"], "width must be int | None, not 2.5"),
         (["-p", "seed", "None"], "seed must be int, not None"),
         (["-p", "seed", "-1"], "seed must be at least 0, not -1"),
+        (["-p", "seed", "20251121"], "seed must be at most 9000000, not 20251121"),
         (["-p", "rate", "0"], "rate must be positive, not 0"),
         (["-p", "rate", "nan"], "rate must be positive, not nan"),
         (["-p", "rate", "inf"], "rate must be positive, not inf"),
@@ -199,6 +201,13 @@ def test_choices_are_those_of_the_code():
     assert papermill_io.complaints({"task": "intra"}, [task]) == []
     wrong = papermill_io.complaints({"task": "inter"}, [task])
     assert wrong == ["unknown task 'inter': choose one of intra, cross"]
+
+
+def test_the_largest_seed_can_be_drawn_with():
+    noise = common.galaxy_noise((1, 2, 2), papermill_io.LARGEST_SEED * 1009 + 99, [10**6], "cpu")
+    assert noise.std() > 0
+    with pytest.raises(ValueError, match="Overflow"):  # else the bound could be dropped
+        common.galaxy_noise((1, 2, 2), 20251121 * 1009, [0], "cpu")
 
 
 def test_every_wrong_parameter_is_named_at_once(here):

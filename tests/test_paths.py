@@ -69,6 +69,8 @@ def test_need_returns_what_is_there_and_names_the_notebook_of_what_is_not(tmp_pa
     assert str(tmp_path / "absent") in str(error.value)
     assert "notebooks/01_two_surveys.py" in str(error.value)
     assert "\n" not in str(error.value)
+    with pytest.raises(GaltoolsError, match="with -p task intra first"):
+        paths.need(tmp_path / "absent", "11_residual_intra")
 
 
 def test_values_of_a_profile(tmp_path, monkeypatch):
