@@ -217,3 +217,23 @@ def test_components_of_a_galaxy_add_up_to_its_magnitude_and_stay_positive():
     tensors = (torch.tensor(a, dtype=torch.float32) for a in (seen[1].fwhm, seen[1].shift))
     images = render.render(sky, CFHTLS, 1, *tensors)
     assert (images.amin((2, 3)) > -1e-3 * images.amax((2, 3))).all()
+
+
+def test_companions_bars_and_lanes_have_the_light_that_the_truth_says():
+    """Slots: bulges 0 and 1, discs 2 and 3, neighbours, arms, bar or tail, lane."""
+    sky, truth, _ = simulated(60)
+    flux, total = sky.flux.numpy().astype(float), truth["total"]
+    merger, lane = truth["morphology"] == shapes.MERGER, truth["dust_lane"]
+    assert merger.any() and lane.any() and truth["bar"].any()
+    other = (merger * truth["companion_flux"])[:, None, None] * total
+    assert (other < total).all()
+    np.testing.assert_allclose(flux[..., 1], 0.3 * other, rtol=1e-5)
+    np.testing.assert_allclose(flux[..., 3], 0.7 * other, rtol=1e-5)
+    np.testing.assert_array_equal((flux[..., -2] > 0).all((1, 2)), truth["bar"] | merger)
+    depth = truth["lane_depth"][:, None, None] * np.array([1.3, 1.1, 0.9, 0.75, 0.6])
+    taken = np.where(lane[:, None, None], 0.35 * np.sqrt(2 / np.pi) * depth, 0)
+    np.testing.assert_allclose(
+        -flux[..., -1] / flux[..., 2], taken * np.ones_like(total), rtol=1e-4
+    )
+    ratio = (flux[:, 0, 2, 0] / total[:, 0, 2])[~merger]
+    np.testing.assert_allclose(ratio, truth["bulge_to_total_r"][~merger], rtol=1e-5)
