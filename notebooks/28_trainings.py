@@ -140,7 +140,8 @@ plt.show()
 # from few trainings is), and below it all three kinds, pooled over models: over galaxies for one
 # training; over trainings of one model; and between models, less what trainings and their number alone
 # would make of equal ones (one-way analysis of variance with random effects). What is pooled is an
-# average: some models scatter more than others. Two single trainings of
+# average: some models scatter more than others, which leaves its interval fewer degrees of freedom
+# (Satterthwaite's). Two single trainings of
 # one model, of deviation $s$, differ by more than $1.96 \sqrt 2 \, s$ in one of twenty cases.
 
 
