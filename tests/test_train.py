@@ -10,6 +10,7 @@ from blobs import blobs
 
 from galtools import checkpoint, loop, models, train
 from galtools.errors import GaltoolsError
+from galtools.models.common import Player
 from galtools.train import Settings
 
 SHORT = Settings(steps=6, batch=4, crop=8, checks=2, save_seconds=0)
@@ -115,6 +116,44 @@ def test_a_player_learns_at_its_own_pace():
     rates = {name: o.rate for name, o in trainer.optimisers.items()}
     assert rates["generator"] == settings.rate_at(0)
     assert rates["critic"] == 0.25 * settings.rate_at(0)
+
+
+class Relay(torch.nn.Module):
+    """Two numbers, of which one learns early and the other late; notes when."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = (torch.nn.Parameter(torch.ones(1)) for _ in range(2))
+
+    def players(self):
+        return {
+            "early": Player([self.first], lambda progress: {"size": self.first.abs()}, 0.0, 0.4),
+            "late": Player([self.last], lambda progress: {"size": self.last.abs()}, 0.6, 1.0),
+        }
+
+
+def test_players_enter_and_leave_and_have_a_schedule_each():
+    """Of 20 steps the first eight and the last eight; a rate that rises and falls in between."""
+    settings = Settings(steps=20, warmup=0.2)
+    trainer = loop.Trainer(Relay(), settings, "cpu")
+    rates = {"early": {}, "late": {}}
+    for step in range(20):
+        before = {name: o.parameters[0].item() for name, o in trainer.optimisers.items()}
+        trainer.advance(lambda generator, progress: progress)
+        for name, optimiser in trainer.optimisers.items():
+            if optimiser.parameters[0].item() != before[name]:
+                rates[name][step] = optimiser.rate
+    assert list(rates["early"]) == list(range(8))
+    assert list(rates["late"]) == list(range(12, 20))
+    for name in rates:
+        found = list(rates[name].values())
+        assert found == pytest.approx([settings.rate_at(k / 8) for k in range(8)])
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "checks", "rate", "crop"])
+def test_settings_that_could_not_train_are_refused(name):
+    with pytest.raises(GaltoolsError, match="must be positive"):
+        Settings(**{name: -1})
 
 
 def test_validations_are_spread_evenly_and_end_at_the_end():
