@@ -233,6 +233,49 @@ def test_arms_are_logarithmic_spirals():
     assert np.all(np.minimum(away, np.pi - away) < 1e-9)
 
 
+def test_bars_are_straight_tails_wind_and_lanes_follow_the_disc():
+    length, turn, q = np.array([0.8, 0.5]), np.array([0.3, 2.0]), np.array([0.2, 0.4])
+    x, y, sigma, share = features.bar(length, turn)
+    place = x * np.cos(turn)[:, None] + y * np.sin(turn)[:, None]
+    even = np.linspace(-1, 1, features.BAR)
+    np.testing.assert_allclose(place, even * length[:, None], atol=1e-12)
+    np.testing.assert_allclose(y * np.cos(turn)[:, None], x * np.sin(turn)[:, None], atol=1e-12)
+    np.testing.assert_allclose(share / share[:, :1], np.tile((1 - 0.6 * abs(even)) / 0.4, (2, 1)))
+    np.testing.assert_allclose(sigma, np.repeat(0.17 * length[:, None], features.BAR, 1))
+    x, y, _, fading = features.tail(turn)
+    r = np.hypot(x, y)
+    np.testing.assert_allclose(r[:, [0, -1]], [[1.2, 3.2]] * 2)
+    np.testing.assert_allclose(
+        np.unwrap(np.arctan2(y, x)) - turn[:, None] - 0.75 * (r - 1.2), 0, atol=1e-9
+    )
+    np.testing.assert_allclose(fading / fading[:, :1], np.exp(-(r - 1.2) / 1.2))
+    x, y, sigma, depth = features.dust_lane(q, np.array([1.0, -1.0]))
+    np.testing.assert_allclose([x.min(), x.max()], [-1.5, 1.5])
+    np.testing.assert_allclose(y[:, 5], [0.12, -0.12])
+    np.testing.assert_allclose(sigma[:, 7] * 1.678347, 0.35 * q, rtol=1e-6)  # 0.35 q h
+    light = np.exp(-1.678347 * np.abs(x))  # of the disc along its axis
+    np.testing.assert_allclose(
+        depth / light, (depth / light)[:, :1].repeat(features.DUST, 1), rtol=1e-5
+    )
+    for each in (share, fading, depth):
+        np.testing.assert_allclose(each.sum(1), 1)
+
+
+def test_rings_irregulars_and_the_tilt_of_a_disc():
+    u, one = np.random.default_rng(1).random((1, 5000, 5)), np.ones(1)
+    x, y = features.ring(u, 2 * one)
+    r, turn = np.hypot(x, y)[0], (np.arctan2(y, x) / (2 * np.pi) % 1)[0]
+    assert 1.5 < r.min() < r.max() < 2.5 and r.mean() == pytest.approx(2, abs=0.01)
+    x, y = features.scattered(u, 0.4 * one)
+    away = np.hypot(x - 0.4, (y - 0.2) / 0.8)[0] / 0.75  # Rayleigh's law, short of its last 1 %
+    for place in (turn, (1 - np.exp(-(away**2) / 2)) / 0.99):
+        assert kstest(place, "uniform").pvalue > 0.001
+    angle, along, across = np.array([0.4]), np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])
+    x, y = features.project(along, across, 3 * one, 0.5 * one, angle)
+    np.testing.assert_allclose(x, 3 * np.array([[np.cos(0.4), -0.5 * np.sin(0.4)]]))
+    np.testing.assert_allclose(y, 3 * np.array([[np.sin(0.4), 0.5 * np.cos(0.4)]]))
+
+
 REAL = os.environ.get("GALTOOLS_REAL_DATA")
 real_data = pytest.mark.skipif(not REAL, reason="GALTOOLS_REAL_DATA is not set: no real catalogue")
 
