@@ -211,3 +211,9 @@ def test_a_claim_on_a_table_can_come_out_each_way():
     )
     found = panels.judge(table, {"near": ("ks", "r", (0, 0.5))}, list(lines))
     assert list(found.Verdict) == ["agrees", "disagrees", "cannot tell"]
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 0), (3, 2, 0)])
+def test_of_no_galaxies_there_is_no_value(shape):
+    found = intervals.estimate(intervals.mean, np.zeros(shape), 50)
+    assert found.n == 0 and np.isnan([found.value, found.low, found.high]).all()

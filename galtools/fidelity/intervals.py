@@ -164,7 +164,7 @@ def estimate(statistic, values, n_boot=N_BOOT, seed=0) -> Estimate:
     """
     values = np.asarray(values, dtype=float)
     bad = np.isnan(values)
-    values = values[..., ~bad.reshape(-1, values.shape[-1]).any(axis=0)]
+    values = values[..., ~bad.any(axis=tuple(range(bad.ndim - 1)))]
     n = values.shape[-1]
     if n == 0:
         return Estimate(np.nan, np.nan, np.nan, 0)
