@@ -235,5 +235,11 @@ def test_companions_bars_and_lanes_have_the_light_that_the_truth_says():
     np.testing.assert_allclose(
         -flux[..., -1] / flux[..., 2], taken * np.ones_like(total), rtol=1e-4
     )
+    size = population.draw(3, np.arange(60), 17.8)["half_light_radius"]
+    away, towards = np.minimum(truth["companion_distance"] * size, 18), truth["companion_direction"]
+    for parts, radius in ((sky.bulges, 0.3 * 0.75 * size), (sky.discs, 0.75 * size)):
+        np.testing.assert_allclose(parts.x[:, 1], away * np.cos(towards), atol=1e-4)
+        np.testing.assert_allclose(parts.y[:, 1], away * np.sin(towards), atol=1e-4)
+        np.testing.assert_allclose(parts.half_light_radius[:, 1], radius, rtol=1e-5)
     ratio = (flux[:, 0, 2, 0] / total[:, 0, 2])[~merger]
     np.testing.assert_allclose(ratio, truth["bulge_to_total_r"][~merger], rtol=1e-5)
