@@ -69,6 +69,7 @@ def test_reddening_is_the_published_one():
     ratio = clean.images[0] / stamps().images[0]
     expected = 10 ** (0.4 * 0.1 * np.array([4.239, 3.303, 2.285, 1.698, 1.263]))
     np.testing.assert_allclose(ratio[:, 0, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(clean.noise[0] / stamps().noise[0], expected, rtol=1e-6)
     np.testing.assert_array_equal(clean.images[1:], stamps().images[1:])
     unknown = clean.catalogue["flag"] & Flag.NO_REDDENING
     assert (unknown > 0).tolist() == [False, False, True]

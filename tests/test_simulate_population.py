@@ -87,6 +87,16 @@ def test_sampling_follows_the_luminosity_function():
     assert np.all(np.abs(counts - expected) < 5 * np.sqrt(expected) + 0.04 * expected)
 
 
+def test_redshifts_are_spread_evenly_over_their_cell():
+    """Numbers f of the way through the share of cell 300 give z = z_300 + (f - 1/2) dz."""
+    over_all, share = population._cumulative(17.8)[1], np.array([0.1, 0.5, 0.9])
+    uniform = over_all[299] + share * (over_all[300] - over_all[299])
+    red, z, _ = population.draw_sample(17.8, np.column_stack([uniform, np.full(3, 0.5)]))
+    step = (0.7 - 0.003) / 1399
+    np.testing.assert_allclose(z, population.REDSHIFT[300] + (share - 0.5) * step, rtol=1e-9)
+    assert red.all()
+
+
 def test_lengths_agree_with_astropy():
     redshift = np.array([0.02, 0.1, 0.3])
     exact = 1 / population.COSMOLOGY.arcsec_per_kpc_proper(redshift).value
@@ -259,6 +269,19 @@ def test_bars_are_straight_tails_wind_and_lanes_follow_the_disc():
     )
     for each in (share, fading, depth):
         np.testing.assert_allclose(each.sum(1), 1)
+
+
+def test_young_stars_fade_outwards_and_the_compact_knots_carry_less():
+    u, one, no = np.random.default_rng(3).random((1, 30000, 5)), np.ones(1), np.zeros(1, bool)
+    place = (no, no, 2 * one, np.radians(20 * one), one, one)
+    along, across, sigma, share = (part[0] for part in features.young_knots(u, *place))
+    compact = np.arange(30000) % 3 == 0
+    for some in (compact, ~compact):
+        slope = np.polyfit(np.hypot(along, across)[some], np.log(share[some]), 1)[0]
+        assert slope == pytest.approx(-1 / 0.9, abs=0.04)
+    assert share[compact].mean() / share[~compact].mean() == pytest.approx(0.3, rel=0.05)
+    assert share.sum() == pytest.approx(1)
+    assert sigma[compact].max() < 0.0851 < 0.1199 < sigma[~compact].min()
 
 
 def test_rings_irregulars_and_the_tilt_of_a_disc():
