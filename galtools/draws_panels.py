@@ -80,10 +80,9 @@ def coverage(found, n_boot: int, seed: int):
 def tests(places, verdicts) -> pd.DataFrame:
     """Lay out the p values of places {(set, seed): (n,)} with the verdicts {set: word}."""
     seeds = sorted({k for _, k in places})
-    columns = {
-        f"p, seed {k}": [f"{calibration.pvalue(places[name, k]):.2g}" for name in verdicts]
-        for k in seeds
-    }
+    p = {key: calibration.pvalue(values) for key, values in places.items()}
+    shown = {key: f"{value:.2g}" if np.isfinite(value) else "–" for key, value in p.items()}
+    columns = {f"p, seed {k}": [shown[name, k] for name in verdicts] for k in seeds}
     return pd.DataFrame({**columns, "the draws are": verdicts.values()}, index=list(verdicts))
 
 

@@ -263,3 +263,10 @@ def test_files_are_condensed_part_by_part_as_the_whole_would_be(tmp_path, monkey
     measures, redshift = draws.seen(files[1], slice(1, 3))
     np.testing.assert_allclose(measures, draws.measure(looks[1].target[1:], SCALE))
     np.testing.assert_array_equal(redshift, looks[1].redshift[1:])
+
+
+def test_where_no_galaxy_could_be_judged_nothing_is_said():
+    found = calibration.of_averages(np.zeros((4, 0)), np.zeros(0), (1, 2))
+    assert [errors.shape for errors in found.values()] == [(0,), (0,)]
+    table = draws_panels.tests({("both", 0): np.zeros(0)}, {"both": calibration.WORDS[2]})
+    assert table.loc["both", "p, seed 0"] == "–"

@@ -155,6 +155,7 @@ def of_averages(draws, truth, sizes) -> dict[int, np.ndarray]:
         raise GaltoolsError(f"{max(sizes)} draws are asked for, {len(draws)} were made")
     found = {}
     for size in sizes:
-        groups = np.asarray(draws[: len(draws) // size * size]).reshape(-1, size, *np.shape(truth))
+        count = len(draws) // size
+        groups = np.asarray(draws[: count * size]).reshape(count, size, *np.shape(truth))
         found[size] = ((groups.mean(axis=1) - truth) ** 2).mean(axis=0)
     return found
