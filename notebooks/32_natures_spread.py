@@ -314,7 +314,7 @@ plt.show()
 # The posterior is also asked to check itself: its own variance against how far off the truth really
 # was. *Agree* means that the whole interval of the difference lies within a twentieth of the variance,
 # or, for the check, that of the ratio within a quarter of one. Numbers are the differences by seed 0;
-# that they agree *holds* or does not hold if both seeds say so. Below zero in the lines of the latent
+# that they agree *holds* or does not hold if every seed says so. Below zero in the lines of the latent
 # space, it leaves less open than five fluxes do.
 
 # %%

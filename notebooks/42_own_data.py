@@ -36,7 +36,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import data, flags, manifest, paths, plots, simulate, splits, study
+from galtools import data, flags, manifest, models, paths, plots, simulate, splits, study
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals, scorecard
 from galtools.ingest.catalogue import read_catalogue
@@ -78,6 +78,7 @@ morphology: int = 10  # galaxies that statmorph measures; 0 for none
 # not get in the way of the other chapters' samples.
 
 # %%
+models.entry(model)  # an unknown one is refused now, not after the stamps are cut
 own = paths.Results(str(paths.Results(results, profile).folder / "own"), profile)
 published = own.data("x").with_name("published")
 if not (sdss and cfhtls and catalogue):
