@@ -316,6 +316,22 @@ def test_images_that_cannot_be_read_are_refused():
             redshift.log_density(network, images)
 
 
+def test_convolutions_see_the_stretched_centre_and_numbers_have_unit_spread():
+    """Half of 64 pixels; the stretch leaves its linear part at twice the noise."""
+    images, noise = blobs(n=30, size=64).target, np.float32([0.01, 0.02, 0.03, 0.04, 0.05])
+    network = redshift.RedshiftNetwork(hidden=8, width=4)
+    redshift.train(network, images, np.linspace(0.1, 0.2, 30), noise, Settings(steps=1, batch=4))
+    assert network.stretch.softening == pytest.approx(2 * noise)
+    picture = network.picture(torch.as_tensor(images))
+    assert torch.equal(picture, network.stretch.forward(torch.as_tensor(images[..., 16:48, 16:48])))
+    numbers = network.numbers(torch.as_tensor(images))
+    assert torch.allclose(numbers.mean(0), torch.zeros(numbers.shape[1]), atol=1e-3)
+    assert torch.allclose(numbers.std(0), torch.ones(numbers.shape[1]), atol=1e-3)
+    assert network.measure.noise.tolist() == noise.tolist()
+    plain = redshift.RedshiftNetwork(hidden=8)
+    assert plain.picture(torch.as_tensor(images)).numel() == 0
+
+
 def test_redshifts_outside_the_grid_are_refused():
     with pytest.raises(GaltoolsError, match="widen z_max"):
         GRID.number([0.1, 0.5])
