@@ -78,7 +78,8 @@ morphology: int = 10  # galaxies that statmorph measures; 0 for none
 # not get in the way of the other chapters' samples.
 
 # %%
-models.entry(model)  # an unknown one is refused now, not after the stamps are cut
+learn = [name for name in models.names() if name in plots.MODEL_NAME and name != "resample"]
+paths.check_one("model", model, learn)  # now, not after the stamps are cut
 own = paths.Results(str(paths.Results(results, profile).folder / "own"), profile)
 published = own.data("x").with_name("published")
 if not (sdss and cfhtls and catalogue):
