@@ -13,6 +13,7 @@ from galtools import redshift
 from galtools.errors import GaltoolsError
 from galtools.loop import Settings
 from galtools.redshift import Grid
+from galtools.redshift.ensembles import new_members
 
 GRID = Grid()
 
@@ -289,6 +290,13 @@ def test_training_repeats_itself():
     pairs = blobs(n=40)
     first, second = (quick_ensemble(pairs, pairs, steps=20) for _ in range(2))
     assert np.array_equal(first.predict(pairs.source), second.predict(pairs.source))
+
+
+def test_every_member_of_every_seed_begins_elsewhere():
+    started = [new_members(5, Settings(seed=seed), 3, hidden=4) for seed in (0, 1, 7)]
+    assert len({one.seed for _, own in started for one in own}) == 9
+    weights = [network.head[0].weight for networks, _ in started for network in networks]
+    assert len({weight[0, 0].item() for weight in weights}) == 9
 
 
 def test_reddening_can_join():

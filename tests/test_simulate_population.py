@@ -221,6 +221,46 @@ def test_neighbours_follow_their_law():
     assert kstest((size[size > 0.01] - 0.78) / 0.72, "uniform").pvalue > 0.001
 
 
+def test_neighbours_have_the_light_of_their_kind_and_redshift():
+    physics = population.draw(3, np.arange(4), 17.8)
+    rng = np.random.default_rng(2)
+    looks = shapes.draw_looks(physics, rng.random((4, shapes.GENERAL)))
+    field = shapes.draw_neighbours(rng.random((4, 3, 8)) * [0.6, 1, 1, 1, 1, 1, 1, 1])
+    found = shapes.component_fluxes(physics, looks, field, (SDSS,))["components"][:, 0, :, 4:7]
+    for k in range(3):
+        spectrum = plain(4) | {"kind": field["kind"][:, k]}
+        at = field["redshift"][:, k], field["magnitude"][:, k]
+        flux = population.normalised_fluxes(SDSS.filters, spectrum, *at)
+        np.testing.assert_allclose(found[..., k], flux * field["there"][:, [k]])
+    assert field["there"].any() and not field["there"].all()
+
+
+def test_bars_and_rings_are_in_discs_and_late_types_are_irregular():
+    n, rng = 40000, np.random.default_rng(4)
+    kind, early, red = rng.uniform(0, 3, n), rng.random(n) < 0.3, rng.random(n) < 0.4
+    physics = {"early": early, "kind": kind, "red": red, "axis_ratio": rng.random(n)}
+    looks = shapes.draw_looks(physics, rng.random((n, shapes.GENERAL)))
+    elliptical, lenticular, spiral, irregular, merger = (
+        looks["morphology"] == name for name in shapes.MORPHOLOGIES
+    )
+    assert merger.mean() == pytest.approx(0.04, abs=0.004)
+    np.testing.assert_array_equal(elliptical, early & ~merger)
+    disc = ~early & ~merger
+    for low, high, share in ((0, 1.8, 0), (1.9, 2.1, 0.16), (2.3, 2.5, 0.48), (2.75, 3, 0.7)):
+        some = disc & (kind > low) & (kind < high)
+        assert irregular[some].mean() == pytest.approx(share, abs=0.04)
+    np.testing.assert_array_equal(spiral | lenticular, disc & ~irregular)
+    assert not (spiral & red).any() and not (lenticular & ~red).any()
+    flat = ~early & (physics["axis_ratio"] < 0.4)
+    for name, where, share in (
+        ("bar", spiral | lenticular, 0.4), ("ring", spiral | lenticular, 0.15),
+        ("dust_lane", flat, 0.6),
+    ):  # fmt: skip
+        assert looks[name][where].mean() == pytest.approx(share, abs=0.02)
+        assert not looks[name][~where].any()
+    assert not looks["arm_fraction"][early].any()
+
+
 def test_a_lane_takes_the_light_that_its_depth_says():
     """Closed form against a sum over pixels of an exponential disc seen edge on."""
     x = np.linspace(-12, 12, 1201)
