@@ -336,6 +336,10 @@ def test_convolutions_see_the_stretched_centre_and_numbers_have_unit_spread():
     assert torch.allclose(numbers.mean(0), torch.zeros(numbers.shape[1]), atol=1e-3)
     assert torch.allclose(numbers.std(0), torch.ones(numbers.shape[1]), atol=1e-3)
     assert network.measure.noise.tolist() == noise.tolist()
+    density = np.exp(redshift.log_density(network.eval(), images))
+    np.testing.assert_allclose(density.sum(1), 1, atol=1e-6)
+    turned = np.ascontiguousarray(np.rot90(images[..., ::-1], axes=(2, 3)))  # averaged over turns
+    np.testing.assert_allclose(np.exp(redshift.log_density(network, turned)), density, rtol=1e-3)
     plain = redshift.RedshiftNetwork(hidden=8)
     assert plain.picture(torch.as_tensor(images)).numel() == 0
 
