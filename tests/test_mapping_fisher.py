@@ -161,11 +161,11 @@ def test_derivatives_of_the_parts_add_up_to_those_of_the_light(looks):
 
 def test_parts_answer_to_what_is_drawn_for_each_and_the_prior_is_that_of_the_draws():
     """ln L of a standard normal number n has the slope -n; uniform ones have none."""
-    many = fisher.looks(0, np.arange(12), (SDSS,), 0, LIMIT)
+    many = fisher.looks(0, np.arange(8), (SDSS,), 0, LIMIT)
     normal, inner = sensitivity._normal(many), len(latents.NAMES)
     early, share = many.physics["early"], many.physics["bulge_fraction"]
-    flux = sensitivity.shown(many, normal, np.zeros(sensitivity.SIZE))[0].reshape(12, 5, 5)
-    d = sensitivity.derivatives(many)[:, :-1].reshape(12, 5, 5, -1)  # part, band
+    flux = sensitivity.shown(many, normal, np.zeros(sensitivity.SIZE))[0].reshape(8, 5, 5)
+    d = sensitivity.derivatives(many)[:, :-1].reshape(8, 5, 5, -1)  # part, band
     most = (flux[:, [0, 2, 3]].sum(1) / flux.sum(1)).max(1)  # less than the disc has to leave
     free = (share > 0) & (share < np.where(early, 0.99, 0.7)) & (most < np.where(early, 1, 0.74))
     assert (early & free).any() and (~early & free).any()
@@ -182,4 +182,4 @@ def test_parts_answer_to_what_is_drawn_for_each_and_the_prior_is_that_of_the_dra
     assert (slope[:, inner + 2 : sensitivity.SIZE] == 0).all()
     drawn = (many.seen.calibration - 1) / noise.CALIBRATION
     np.testing.assert_allclose(slope[:, sensitivity.SIZE :], -drawn)
-    np.testing.assert_array_equal(bend[:, inner:, inner:], np.tile(np.eye(10), (12, 1, 1)))
+    np.testing.assert_array_equal(bend[:, inner:, inner:], np.tile(np.eye(10), (8, 1, 1)))

@@ -206,7 +206,7 @@ def test_discs_are_thin_and_seen_from_anywhere_and_ellipticals_round():
 
 def test_neighbours_follow_their_law():
     """One in each stamp, N(< m) ~ 10^(0.45 m) to 22.5, two of five are stars."""
-    field = shapes.draw_neighbours(np.random.default_rng(0).random((20000, 3, 8)))
+    field = shapes.draw_neighbours(np.random.default_rng(0).random((6000, 3, 8)))
     assert field["there"].sum(1).mean() == pytest.approx(1, abs=0.07)
     for magnitude in (18.5, 20.5, 21.5):
         share = np.mean(field["magnitude"] < magnitude)
@@ -217,7 +217,7 @@ def test_neighbours_follow_their_law():
     directions = np.arctan2(y, x) / (2 * np.pi) % 1
     for place in (away**2, directions, (ratio - 0.3) / 0.7, field["kind"] / 3):
         assert kstest(place.ravel(), "uniform").pvalue > 0.001
-    assert np.mean(size == 0.01) == pytest.approx(0.4, abs=0.01)
+    assert np.mean(size == 0.01) == pytest.approx(0.4, abs=0.02)
     assert kstest((size[size > 0.01] - 0.78) / 0.72, "uniform").pvalue > 0.001
 
 
