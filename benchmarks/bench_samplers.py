@@ -26,7 +26,8 @@ from galtools.models import noising
 from galtools.models.common import galaxy_noise
 
 OUT = Path(__file__).parent / "samplers.json"
-DRAWS, JUDGED, BOXES, TIMED, REPEATS = 8, 100, (4, 8, 16, 32), 16, 3
+DRAWS, JUDGED, BOXES, TIMED = 8, 100, (4, 8, 16, 32), 16
+REPEATS = {1: 15, 16: 3}  # turns in which so many draws are timed: short ones need more to be sure
 ANSWER = ("dpm++", 200)
 FEW = (5, 6, 7, 8, 10)
 PLANS = [("ddim", 50), *((name, steps) for name in ("dpm++", "unipc") for steps in FEW)]
@@ -68,8 +69,10 @@ def seconds(network, source) -> np.ndarray:
             drawn(noise)
         return (time.process_time() - began) / draws / len(x)
 
-    turns = [[[timed(plan, draws) for draws in (1, 16)] for plan in PLANS] for _ in range(REPEATS)]
-    return np.min(turns, axis=0)
+    return np.stack([
+        np.min([[timed(plan, draws) for plan in PLANS] for _ in range(turns)], axis=0)
+        for draws, turns in REPEATS.items()
+    ], axis=1)  # fmt: skip
 
 
 def judged(network, pairs, plan) -> dict:
