@@ -40,6 +40,12 @@ def test_the_prior_itself_tells_nothing():
     np.testing.assert_allclose(information.bits(same, z, edges, prior), 0, atol=1e-12)
 
 
+def test_no_bin_of_the_prior_is_empty():
+    """Half a galaxy more in each of four bins: 2.5, 0.5, 1.5 and 0.5 of 5."""
+    found = information.prior([0.01, 0.05, 0.25], np.linspace(0, 0.4, 5))
+    np.testing.assert_allclose(found, [0.5, 0.1, 0.3, 0.1])
+
+
 def test_certainty_tells_the_entropy_of_the_prior():
     edges = np.linspace(0, 1, 9)
     z = (np.arange(800) % 8 + 0.5) / 8

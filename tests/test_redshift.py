@@ -350,6 +350,16 @@ def test_redshifts_outside_the_grid_are_refused():
     assert GRID.number([0, 0.3999]).tolist() == [0, 179]
 
 
+def test_features_of_the_baselines_by_hand():
+    """Of 8 pixels along a side, the twelve nearest lie within 0.2 stamps of the centre."""
+    images = np.tile(np.float32([1, 2, 4, 8, 16])[:, None, None], (1, 1, 8, 8))
+    images[:, :, 0, 0] = 100
+    for peaks, flux in ((False, 12 * 2.0 ** np.arange(5)), (True, np.full(5, 100.0))):
+        magnitude = -2.5 / np.log(10) * np.arcsinh(flux / 0.2)
+        found = redshift.colours(images, 0.2, peaks)[0]
+        np.testing.assert_allclose(found, [magnitude[2], *np.diff(magnitude)], rtol=1e-5, atol=1e-6)
+
+
 def test_baselines_learn_a_colour():
     rng = np.random.default_rng(0)
     z = rng.uniform(0, 0.3, 600).astype(np.float32)

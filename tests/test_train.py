@@ -175,6 +175,15 @@ def test_running_mean_of_weights_by_hand():
     assert network.weight.item() == 3.0
 
 
+def test_mean_weights_are_lent_for_judging_alone():
+    network = torch.nn.Linear(1, 1, bias=False).train()
+    average, own = loop.Average(network, 0.9), network.weight.item()
+    average.values["weight"].fill_(7.0)
+    with average.worn_by(network) as worn:
+        assert worn.weight.item() == 7 and not worn.training
+    assert network.weight.item() == own and network.training
+
+
 def test_crops_are_the_same_window_of_both_images_in_all_orientations():
     pairs = blobs(n=2, size=8, bands=1)
     grid = np.arange(64, dtype=np.float32).reshape(8, 8)
