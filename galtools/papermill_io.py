@@ -47,7 +47,7 @@ LEAST = {  # of numbers for which "positive" is too little or too much
     **dict.fromkeys(("n_galaxies", "n_demo", "n_steps", "n_second", "n_looked"), 2),  # that differ
     **dict.fromkeys(("n_draws", "n_looks"), 2),  # of one, no spread is seen
 }
-LARGEST_SEED = 9_000_000  # numbers of draws follow from it and have to fit into 63 bits
+LARGEST_SEED = 4_000_000_000  # scikit-learn takes 32 bits
 CHOICES = {  # of names that say which
     "task": TASKS,
     "grid": ("native", "sdss"),

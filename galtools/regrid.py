@@ -24,7 +24,7 @@ LOBES = 4  # pixels to either side that an interpolated value rests on
 
 def overlap(size: int, scale: float, new_size: int, new_scale: float) -> np.ndarray:
     """Share (new_size, size) of each old pixel's length that falls into each new pixel."""
-    if min(size, new_size) < 1 or not 0 < min(scale, new_scale) < np.inf:
+    if min(size, new_size) < 1 or not (0 < scale < np.inf and 0 < new_scale < np.inf):
         raise GaltoolsError(
             f"cannot regrid {size} pixels of {scale} to {new_size} of {new_scale} arcsec: "
             "give positive sizes and scales"

@@ -82,7 +82,13 @@ def test_noise_grows_by_its_closed_form():
 
 
 def test_bad_grids_are_refused():
-    for wrong in ((4, 0.4, 0, 0.4), (0, 0.4, 4, 0.4), (4, 0.0, 4, 0.4), (4, 0.4, 4, -1)):
+    for wrong in (
+        (4, 0.4, 0, 0.4),
+        (0, 0.4, 4, 0.4),
+        (4, 0, 4, 1),
+        (4, 1, 4, -1),
+        (4, 1, 4, np.nan),
+    ):
         with pytest.raises(GaltoolsError, match="positive"):
             overlap(*wrong)
     with pytest.raises(GaltoolsError, match="square"):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -13,27 +14,48 @@ from galtools.simulate.workers import in_order
 pytestmark = pytest.mark.pipeline
 
 
+@dataclass
+class Mixture:
+    """Arrays that come through the pipe, and some that go through a file."""
+
+    large: np.ndarray
+    turned: np.ndarray
+    small: np.ndarray
+    name: str
+
+
 def mixture(number):
-    """Arrays that stay in the pickle, and some that go through a file, of sizes that change."""
+    """Arrays of sizes that change from job to job."""
     side = 100 + 17 * (number % 5)
-    large = np.full((side, side, 5), number, np.float32)
-    return {"large": large, "turned": large.T, "small": np.arange(number), "name": str(number)}
+    large = np.full((side, side, 5), number, np.float32) + np.arange(5, dtype=np.float32)
+    return Mixture(large, large.T, np.arange(number), str(number))
 
 
 def test_every_result_arrives_whole_and_in_order():
     for number, got in enumerate(in_order(mixture, range(30), workers=2)):
         wanted = mixture(number)
-        assert got["name"] == wanted["name"]
+        assert got.name == wanted.name
         for name in ("large", "turned", "small"):
-            np.testing.assert_array_equal(got[name], wanted[name])
-        got["large"] += 1  # belongs to the reader, and to him alone
+            np.testing.assert_array_equal(getattr(got, name), getattr(wanted, name))
+        got.large += 1  # belongs to the reader, and to him alone
     assert number == 29
     assert list(in_order(mixture, [], workers=2)) == []
 
 
 def test_results_that_are_kept_do_not_change():
     kept = list(in_order(mixture, range(30), workers=2))
-    assert [np.unique(each["large"]).tolist() for each in kept] == [[k] for k in range(30)]
+    assert [each.large.min() for each in kept] == list(range(30))
+
+
+@pytest.mark.parametrize("thing", [3, (1, 2), ["a"], np.ones((200, 200)), None, (int, 2)], ids=str)
+def test_what_is_no_dataclass_comes_as_it_is(thing):
+    [got] = in_order(same, [thing], workers=2)
+    assert type(got) is type(thing)
+    np.testing.assert_equal(got, thing)
+
+
+def same(thing):
+    return thing
 
 
 def test_workers_wait_for_a_slow_reader():

@@ -126,7 +126,8 @@ def galaxy_noise(shape: tuple, seed: int, numbers, device) -> torch.Tensor:
     """White noise (len(numbers), *shape): that of galaxy k follows from (seed, k) alone."""
     noise = torch.empty(len(numbers), *shape)
     for row, number in zip(noise, numbers, strict=True):
-        generator = torch.Generator().manual_seed(int(seed) * 1_000_000_007 + int(number))
+        number = (int(seed) * 1_000_000_007 + int(number)) % 2**63
+        generator = torch.Generator().manual_seed(number)
         row.normal_(generator=generator)
     return noise.to(device)
 

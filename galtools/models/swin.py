@@ -47,10 +47,9 @@ def shift_mask(height: int, width: int, window: int, shift: int, device=None) ->
     """
 
     def strips(length):
-        places = torch.arange(length, device=device)
-        return (places >= length - window).int() + (places >= length - shift).int()
+        return (torch.arange(length, device=device) >= length - shift).int()
 
-    region = strips(height)[:, None] * 3 + strips(width)[None, :]
+    region = strips(height)[:, None] * 2 + strips(width)[None, :]
     region = partition(region[None, :, :, None], window)[0, :, :, 0]
     return region[:, :, None] == region[:, None, :]
 

@@ -5,11 +5,12 @@ so that an array costs two copies in memory, where a pipe costs four and fresh p
 runs further ahead of the reader than there are files: memory stays flat however slow the reader is.
 """
 
-import pickle
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, is_dataclass
 from functools import cache
 from itertools import cycle
 from pathlib import Path
@@ -21,13 +22,16 @@ from joblib.externals.loky import ProcessPoolExecutor
 from galtools.errors import GaltoolsError
 
 AHEAD = 4  # results per process that may wait for the reader
-LARGE = 1 << 16  # bytes from which an array goes through a file
+LARGE = 1 << 16  # bytes from which such an array does
 IDLE = 300  # seconds after which processes without work end
 ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def in_order(work: Callable, jobs: Iterable, workers: int) -> Iterator:
-    """Yield work(job) of every job, in the order of the jobs."""
+    """Yield work(job) of every job, in the order of the jobs.
+
+    What goes through the files are arrays that are fields of a dataclass, such as `Pairs`.
+    """
     with TemporaryDirectory(prefix="galtools") as folder:
         files = [Path(folder, str(number)) for number in range(AHEAD * workers)]
         for file in files:
@@ -56,26 +60,37 @@ def _processes(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, timeout=IDLE, env=ALONE)
 
 
-def _give(work: Callable, job, file: Path) -> tuple[bytes, list[int]]:
-    """Do the work; write its large arrays to the file and return the rest."""
-    large: list[pickle.PickleBuffer] = []
+@dataclass
+class _Filed:
+    """Stands for an array that lies in the file, after those before it."""
 
-    def stays(array: pickle.PickleBuffer) -> bool:
-        """Tell whether an array stays in the pickle; collect it if not."""
-        small = array.raw().nbytes < LARGE
-        if not small:
-            large.append(array)
-        return small
+    shape: tuple[int, ...]
+    dtype: np.dtype
 
-    rest = pickle.dumps(work(job), protocol=5, buffer_callback=stays)
+
+def _give(work: Callable, job, file: Path):
+    """Do the work; write the large arrays of the result to the file and return the rest."""
+    result = work(job)
+    if not is_dataclass(result):
+        return result
+    parts = dict(vars(result))
     with open(file, "r+b") as pages:  # not "wb": that would give the pages back
-        for array in large:
-            pages.write(array.raw())
-    return rest, [array.raw().nbytes for array in large]
+        for name, value in parts.items():
+            if isinstance(value, np.ndarray) and value.nbytes >= LARGE:
+                pages.write(np.ascontiguousarray(value))
+                parts[name] = _Filed(value.shape, value.dtype)
+    return type(result), parts
 
 
 def _take(future, file: Path):
     """Put a result together again."""
-    rest, sizes = future.result()
+    returned = future.result()
+    if not (isinstance(returned, tuple) and len(returned) == 2 and is_dataclass(returned[0])):
+        return returned
+    kind, parts = returned
     with open(file, "rb") as pages:
-        return pickle.loads(rest, buffers=[np.fromfile(pages, np.uint8, size) for size in sizes])
+        for name, value in parts.items():
+            if isinstance(value, _Filed):
+                flat = np.fromfile(pages, value.dtype, math.prod(value.shape))
+                parts[name] = flat.reshape(value.shape)
+    return kind(**parts)
