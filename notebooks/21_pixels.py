@@ -262,7 +262,7 @@ for ax, (kind, x) in zip(axes, middles.items(), strict=True):
     names = [name for name in structure.METRICS if name.startswith(kind)]
     for k, row in enumerate(compared):
         part = lines.loc[[(row, name) for name in names]]
-        x_row = np.array(x) * 1.05 ** (k - len(compared) / 2)  # side by side
+        x_row = np.array(x) * 1.02 ** (k - len(compared) / 2)  # side by side
         plots.interval(
             ax, x_row, part.value, part.low, part.high, model=row, linestyle="-", linewidth=0.8
         )
