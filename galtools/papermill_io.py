@@ -229,6 +229,7 @@ def complete(notebook: nbformat.NotebookNode, given: dict) -> dict:
 def complaints(given: dict, known: list[Parameter]) -> list[str]:
     """Say what is wrong with each parameter, one line each."""
     kinds = {parameter.name: parameter.inferred_type_name for parameter in known}
+    usual = {parameter.name: ast.literal_eval(parameter.default) for parameter in known}
     lines = []
     for name, value in given.items():
         if name.startswith("PAPERMILL_"):  # papermill --inject-paths
@@ -241,8 +242,9 @@ def complaints(given: dict, known: list[Parameter]) -> list[str]:
             lines.append(f"{name} must be {kinds[name]}, not {value!r}{_hint(value, kinds[name])}")
         elif name in CHOICES and value not in CHOICES[name]:
             lines.append(f"unknown {name} {value!r}: choose one of {', '.join(CHOICES[name])}")
-        elif not _large_enough(name, value):
-            least = f"at least {LEAST[name]}" if name in LEAST else "positive"
+        elif not _large_enough(name, value, usual[name]):
+            least = "positive" if _positive(usual[name]) else "finite"
+            least = f"at least {LEAST[name]}" if name in LEAST else least
             lines.append(f"{name} must be {least}, not {value!r}")
         elif name == "seed" and value > LARGEST_SEED:
             lines.append(f"seed must be at most {LARGEST_SEED}, not {value}")
@@ -251,13 +253,24 @@ def complaints(given: dict, known: list[Parameter]) -> list[str]:
     return lines
 
 
-def _large_enough(name: str, value) -> bool:
-    """Tell whether a number, or every number of a list, can be meant: -3 galaxies cannot."""
+def _large_enough(name: str, value, usual) -> bool:
+    """Tell whether a number, or every number of a list, can be meant: -3 galaxies cannot.
+
+    Where the usual value is positive, every other has to be, too.
+    """
     if isinstance(value, list):
-        return all(_large_enough(name, one) for one in value)
+        return all(_large_enough(name, one, usual) for one in value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return True
-    return math.isfinite(value) and (value >= LEAST[name] if name in LEAST else value > 0)
+    if name in LEAST:
+        return LEAST[name] <= value < math.inf
+    return math.isfinite(value) and (value > 0 or not _positive(usual))
+
+
+def _positive(usual) -> bool:
+    """Tell whether a number, or every number of a list, is positive."""
+    every = usual if isinstance(usual, list) else [usual]
+    return all(isinstance(one, int | float) and one > 0 for one in every)
 
 
 def _hint(value, kind: str) -> str:

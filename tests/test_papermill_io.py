@@ -204,6 +204,19 @@ def test_choices_are_those_of_the_code():
     assert wrong == ["unknown task 'inter': choose one of intra, cross"]
 
 
+def test_numbers_have_to_be_positive_where_the_usual_one_is():
+    """A notebook of the reader's own may have numbers of any sign: its default tells."""
+    lines = ["n: int = 3", "bad: int = 0", "dec: float = -12.5", "parts: list[int] = [1, 2]"]
+    known = parse_parameters("\n".join([*lines, "shift: list[float] = [0.0, 1.0]"]))
+    free = {"bad": 0, "dec": 4.0, "shift": [-1.0]}
+    assert papermill_io.complaints({"n": 1, "parts": [3], **free}, known) == []
+    assert papermill_io.complaints(free | {"bad": -2, "dec": -90.0}, known) == []
+    wrong = papermill_io.complaints({"n": 0, "dec": float("nan"), "parts": [2, -1]}, known)
+    assert [line.split(",")[0] for line in wrong] == [
+        "n must be positive", "dec must be finite", "parts must be positive"
+    ]  # fmt: skip
+
+
 def test_the_largest_seed_can_be_drawn_with():
     seeds = [papermill_io.LARGEST_SEED * 1009 + draw for draw in (98, 99)]
     one, other = (common.galaxy_noise((1, 2, 2), seed, [10**6], "cpu") for seed in seeds)
