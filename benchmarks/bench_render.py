@@ -54,7 +54,7 @@ def rate(n: int, **options) -> float:
 
 
 def speed_up(n: int, cores: int) -> dict:
-    """Time of n pairs per core, on one core over on all, two ways.
+    """Time of n pairs per core, on one core over on all, three ways.
 
     Either each process keeps its own, as the shards of a large sample do, or one process receives
     them all from its workers, as they are or to write them into one file, as chapter 1 does.

@@ -32,7 +32,7 @@ from galtools.packing import unpack
 from galtools.pairs import Pairs
 from galtools.paths import check_task
 from galtools.sides import Side
-from galtools.squeezed import FILTERS, SIDES, Squeezed, Stamps, check, squeeze
+from galtools.squeezed import FILTERS, SIDES, Compressed, Squeezed, check, squeeze
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 FORMAT = "galtools pairs 1"
@@ -72,7 +72,7 @@ def _grow(group: h5py.Group, name: str, rows: np.ndarray, squeezed: bool = False
         dataset[-len(rows) :] = rows
 
 
-def _lay(group: h5py.Group, stamps: Stamps) -> None:
+def _lay(group: h5py.Group, stamps: Compressed) -> None:
     """Append compressed images, as they are."""
     layout = {"dtype": np.int32, "chunks": (1, *stamps.shape), **FILTERS}
     images = _longer(group, "images", len(stamps.chunks), stamps.shape, **layout)
@@ -152,9 +152,9 @@ def save(
     """Write pairs to an HDF5 file, whole or not at all; the same pairs give the same bytes.
 
     Batches of pairs, one after the other, make a file larger than the memory; a process that makes
-    them can `squeeze` them, too. Without `source` and
-    `target` the sides are SDSS and CFHTLS, at the seeing in the columns `source_fwhm_u` ... of a
-    simulated catalogue, or else at the surveys' median.
+    them can `squeeze` them, too. Without `source` and `target` the sides are SDSS and CFHTLS, at
+    the seeing in the columns `source_fwhm_u` ... of a simulated catalogue, or else at the surveys'
+    median.
     """
     batches = [pairs] if isinstance(pairs, Pairs) else pairs
     catalogues = []

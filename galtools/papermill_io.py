@@ -242,10 +242,8 @@ def complaints(given: dict, known: list[Parameter]) -> list[str]:
             lines.append(f"{name} must be {kinds[name]}, not {value!r}{_hint(value, kinds[name])}")
         elif name in CHOICES and value not in CHOICES[name]:
             lines.append(f"unknown {name} {value!r}: choose one of {', '.join(CHOICES[name])}")
-        elif not _large_enough(name, value, usual[name]):
-            least = "positive" if _positive(usual[name]) else "finite"
-            least = f"at least {LEAST[name]}" if name in LEAST else least
-            lines.append(f"{name} must be {least}, not {value!r}")
+        elif wanted := _wanted(name, value, usual[name]):
+            lines.append(f"{name} must be {wanted}, not {value!r}")
         elif name == "seed" and value > LARGEST_SEED:
             lines.append(f"seed must be at most {LARGEST_SEED}, not {value}")
         elif isinstance(value, list) and any(one in value[:k] for k, one in enumerate(value)):
@@ -253,18 +251,20 @@ def complaints(given: dict, known: list[Parameter]) -> list[str]:
     return lines
 
 
-def _large_enough(name: str, value, usual) -> bool:
-    """Tell whether a number, or every number of a list, can be meant: -3 galaxies cannot.
+def _wanted(name: str, value, usual) -> str | None:
+    """Say what a number, or one of a list, has to be if it cannot be meant: -3 galaxies cannot.
 
     Where the usual value is positive, every other has to be, too.
     """
     if isinstance(value, list):
-        return all(_large_enough(name, one, usual) for one in value)
+        return next(filter(None, (_wanted(name, one, usual) for one in value)), None)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return True
+        return None
     if name in LEAST:
-        return LEAST[name] <= value < math.inf
-    return math.isfinite(value) and (value > 0 or not _positive(usual))
+        return None if LEAST[name] <= value < math.inf else f"at least {LEAST[name]}"
+    if _positive(usual):
+        return None if 0 < value < math.inf else "positive"
+    return None if math.isfinite(value) else "finite"
 
 
 def _positive(usual) -> bool:

@@ -21,7 +21,7 @@ FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletc
 
 
 @dataclass
-class Stamps:
+class Compressed:
     """Images of n galaxies in one survey, each a chunk of HDF5: which filters it skipped, bytes."""
 
     shape: tuple[int, int, int]  # bands, H, W
@@ -33,15 +33,11 @@ class Stamps:
 class Squeezed:
     """`Pairs` whose images are compressed; masks are not among them, as `data.save` has its own."""
 
-    source: Stamps
-    target: Stamps
+    source: Compressed
+    target: Compressed
     redshift: np.ndarray
     catalogue: Table
     noise: np.ndarray
-
-    def __len__(self):
-        """Count the galaxies."""
-        return len(self.redshift)
 
 
 def check(pairs: Pairs) -> None:
@@ -67,9 +63,9 @@ def squeeze(pairs: Pairs) -> Squeezed:
     return Squeezed(*sides, pairs.redshift, pairs.catalogue, pairs.noise)
 
 
-def _stamps(images: np.ndarray, noise: np.ndarray) -> Stamps:
+def _stamps(images: np.ndarray, noise: np.ndarray) -> Compressed:
     step = quantum(images, noise)
-    return Stamps(images.shape[1:], step, _compress(pack(images, step)))
+    return Compressed(images.shape[1:], step, _compress(pack(images, step)))
 
 
 def _compress(counts: np.ndarray) -> list[tuple[int, bytes]]:

@@ -13,6 +13,7 @@ from galtools.simulate import render, sed
 from galtools.surveys import BANDS, SDSS, Survey
 
 R = BANDS.index("r")
+SHOWN = 6  # galaxies beside one another
 DROWNED = 1e-3  # transfer below which the noise hides all but the brightest galaxies
 
 
@@ -92,7 +93,7 @@ def stamps_at(path: str) -> dict[str, tuple[np.ndarray, float]]:
     return {side.survey: (getattr(pairs, k), side.pixel_scale) for k, side in about.items()}
 
 
-def beside(images, scale: float, simulated, survey: Survey, count: int = 6):
+def beside(images, scale: float, simulated, survey: Survey):
     """Choose stamps, bright to faint, and simulated ones of like r brightness; same sky and scale.
 
     `images` have pixels of `scale` arcsec, `simulated` those of `survey`, to whose surface
@@ -106,7 +107,7 @@ def beside(images, scale: float, simulated, survey: Survey, count: int = 6):
         inner = slice(cut, stack.shape[-1] - cut)
         views.append(np.nan_to_num(stack[..., inner, inner]))
     real, ours = (v[:, R].sum(axis=(1, 2)) * s**2 for v, s in zip(views, (scale, own), strict=True))
-    places = np.linspace(0, len(real) - 1, min(count, len(real))).astype(int)
+    places = np.linspace(0, len(real) - 1, min(SHOWN, len(real))).astype(int)
     shown = np.argsort(-real)[places]
     like, left = [], list(range(len(ours)))
     for k in shown:  # none twice, as long as there are others

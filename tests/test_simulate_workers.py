@@ -47,7 +47,9 @@ def test_results_that_are_kept_do_not_change():
     assert [each.large.min() for each in kept] == list(range(30))
 
 
-@pytest.mark.parametrize("thing", [3, (1, 2), ["a"], np.ones((200, 200)), None, (int, 2)], ids=str)
+@pytest.mark.parametrize(
+    "thing", [3, (1, 2), ["a"], np.ones((200, 200)), None, (Mixture, {})], ids=str
+)
 def test_what_is_no_dataclass_comes_as_it_is(thing):
     [got] = in_order(same, [thing], workers=2)
     assert type(got) is type(thing)

@@ -22,7 +22,7 @@ from joblib.externals.loky import ProcessPoolExecutor
 from galtools.errors import GaltoolsError
 
 AHEAD = 4  # results per process that may wait for the reader
-LARGE = 1 << 16  # bytes from which such an array does
+LARGE = 1 << 16  # bytes from which an array goes through a file
 IDLE = 300  # seconds after which processes without work end
 ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -69,10 +69,13 @@ class _Filed:
 
 
 def _give(work: Callable, job, file: Path):
-    """Do the work; write the large arrays of the result to the file and return the rest."""
+    """Do the work; write the large arrays of the result to the file and return the rest.
+
+    That is the class of a dataclass and its fields, or None and anything else.
+    """
     result = work(job)
     if not is_dataclass(result):
-        return result
+        return None, result
     parts = dict(vars(result))
     with open(file, "r+b") as pages:  # not "wb": that would give the pages back
         for name, value in parts.items():
@@ -84,10 +87,9 @@ def _give(work: Callable, job, file: Path):
 
 def _take(future, file: Path):
     """Put a result together again."""
-    returned = future.result()
-    if not (isinstance(returned, tuple) and len(returned) == 2 and is_dataclass(returned[0])):
-        return returned
-    kind, parts = returned
+    kind, parts = future.result()
+    if kind is None:
+        return parts
     with open(file, "rb") as pages:
         for name, value in parts.items():
             if isinstance(value, _Filed):
