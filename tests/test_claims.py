@@ -1,7 +1,9 @@
 """The page of claims reads what the chapters left, and says what they did not."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from galtools import claims, manifest, panels, paths
 from galtools.errors import GaltoolsError
@@ -76,6 +78,66 @@ def test_figure_shows_only_what_was_judged(folder):
     assert len(fig.axes[0].get_yticks()) == 4  # a bar for each claim and task with verdicts
     assert "The mapping itself loses information" in texts
     assert "The statistics of morphology are preserved" not in texts
+
+
+def luminance(colour):
+    """Relative luminance of sRGB, as the contrast of accessible pages is defined by."""
+    red, green, blue = (
+        x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in to_rgb(colour)
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.fixture
+def judged():
+    """Two claims: 3, 0 and 1 verdicts and none, two and two of the first; 1, 1, 2 of the other."""
+    rows = {("A", "there"): (3, 0, 1), ("A", "back"): (0, 2, 2), ("B", "there"): (1, 1, 2)}
+    return pd.DataFrame(rows.values(), pd.MultiIndex.from_tuples(rows), claims.WORDS)
+
+
+def test_bars_are_shares_one_after_another_with_their_numbers_inside(judged):
+    [ax] = claims.bars(judged).axes
+    widths = [[0.75, 0, 0.25], [0, 0.5, 0.25], [0.25, 0.5, 0.5]]
+    starts = [[0, 0, 0], [0.75, 0, 0.25], [0.75, 0.5, 0.5]]
+    for bars, width, start in zip(ax.containers, widths, starts, strict=True):
+        assert [bar.get_width() for bar in bars] == width
+        assert [bar.get_x() for bar in bars] == start
+    inside = {(bar.get_center()[0], bar.get_center()[1]): bar for bar in ax.patches}
+    words = [text for text in ax.texts if text.get_text() not in ("A", "B")]
+    assert sorted(text.get_text() for text in words) == [
+        "? 1",
+        "? 2",
+        "✓ 1",
+        "✓ 3",
+        "✗ 1",
+        "✗ 2",
+        "✗ 2",
+    ]
+    for text in words:
+        bar = inside[text.get_position()]
+        sign, number = text.get_text().split()
+        assert bar.get_width() == int(number) / 4
+        assert bar.get_facecolor()[:3] == to_rgb(claims.COLOUR[claims.WORDS["✓?✗".index(sign)]])
+        dark, light = sorted(map(luminance, (bar.get_facecolor()[:3], text.get_color())))
+        assert (light + 0.05) / (dark + 0.05) > 3  # as is asked of large letters
+
+
+def test_a_claim_stands_above_its_own_bars_and_nothing_overlaps(judged):
+    [ax] = claims.bars(judged).axes
+    height = ax.patches[0].get_height()
+    bars = sorted({(bar.get_center()[1], "bar") for bar in ax.patches})
+    claim = [
+        (text.get_position()[1], text.get_text()) for text in ax.texts if text.get_text() in "AB"
+    ]
+    lines = sorted([*bars, *claim])
+    assert [what for _, what in lines] == ["A", "bar", "bar", "B", "bar"]
+    places = [place for place, _ in lines]
+    assert np.diff(places).min() > height
+    bottom, top = ax.get_ylim()
+    assert top <= places[0] - height / 2 and bottom >= places[-1] + height / 2
+    assert ax.get_xlim() == (0, 1)
+    assert list(ax.get_yticks()) == [place for place, _ in bars]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["there", "back", "there"]
 
 
 def test_every_claim_belongs_to_a_chapter_of_the_book():

@@ -72,4 +72,54 @@ def test_a_perfect_copy_and_what_is_no_number():
     table = sources.summarise(sources.measure(truth, made, ONE, SCALE), ("a", "b"))
     table = table.set_index(["metric", "band"])
     assert (table.value == 1).all()
+    assert all(metric.perfect == 1 for metric in sources.METRICS.values())
     assert table.n["purity", "a"] == 19 and table.n["purity", "b"] == 20
+
+
+def sharp(certainty, *pixels):
+    """Stars (n, 1, 64, 64), one at each (x, y) pixels from the centre, without noise.
+
+    In a Gaussian of s pixels, a star of width w and flux F has the peak F / 2 pi (w^2 + s^2). F is
+    such that the difference of those of 0.4 and 1.2 arcsec is `certainty` times what white noise
+    of 2 has there.
+    """
+    a, b, star = (0.4 / SCALE) ** 2, (1.2 / SCALE) ** 2, (1.3 / SCALE) ** 2 / np.log(256)
+    peak = (1 / (star + a) - 1 / (star + b)) / (2 * np.pi)
+    noise = 2 * np.sqrt((1 / a + 1 / b - 4 / (a + b)) / (4 * np.pi))
+    places = [(SCALE * x, SCALE * y) for x, y in pixels]
+    return np.concatenate([stars(place, flux=certainty * noise / peak) for place in places])
+
+
+def alike(truth, made):
+    """Counts in each galaxy of (sources, found again, made, confirmed) under a noise of 2."""
+    counted = sources.measure(truth, made, np.full((len(truth), 1), 2.0), SCALE)
+    return [list(number[:, 0]) for number in counted.values()]
+
+
+def test_a_source_is_certain_from_ten_noises_and_found_again_from_five():
+    place, none = (15.5, -8.5), [0]
+    for truth, made, wanted in (
+        (10.2, 5.1, [[1], [1], none, none]),
+        (10.2, 4.9, [[1], none, none, none]),
+        (9.8, 10.2, [none, none, [1], [1]]),
+    ):
+        assert alike(sharp(truth, place), sharp(made, place)) == wanted
+
+
+def test_the_centre_left_out_is_round_and_in_the_middle():
+    """Pixels 4.5 and 1.5 from the centre are 1.88 arcsec from it, those 4.5 and 2.5 are 2.04."""
+    signs = [(x, y) for x in (-1, 1) for y in (-1, 1)]
+    for side, counted in ((1.5, 0), (2.5, 1)):
+        places = [(4.5 * x, side * y) for x, y in signs] + [(side * y, 4.5 * x) for x, y in signs]
+        image = sharp(20, *places)
+        assert alike(image, image) == [[counted] * 8] * 4
+
+
+def test_an_arcsecond_is_one_in_every_direction():
+    """Two pixels and one are 0.89 arcsec, two and two are 1.12, three are 1.19."""
+    steps = [(2, 1, 1), (-2, 1, 1), (1, -2, 1), (-1, -2, 1), (2, 2, 0), (-2, 2, 0), (3, 0, 0),
+             (0, -3, 0)]  # fmt: skip
+    truth = sharp(20, *[(12.5, 12.5)] * len(steps))
+    made = sharp(20, *[(12.5 + x, 12.5 + y) for x, y, _ in steps])
+    again = [same for *_, same in steps]
+    assert alike(truth, made) == [[1] * 8, again, [1] * 8, again]
