@@ -173,14 +173,19 @@ def _parameter(statement: ast.stmt, comments: dict[int, str]) -> Parameter:
     name, kind, default = (
         ast.unparse(part) for part in (statement.target, statement.annotation, statement.value)
     )
-    try:
-        good = fits(ast.literal_eval(statement.value), kind)
-    except ValueError:
-        good = False
-    if not good:
+    if not _plain_value(statement.value, kind):
         raise NotebookError(f"parameters cell: the default of `{line}` is not a plain {kind}")
     lines = range(statement.lineno, statement.end_lineno + 1)
     return Parameter(name, kind, default, " ".join(comments[k] for k in lines if k in comments))
+
+
+def _plain_value(expression: ast.expr, kind: str) -> bool:
+    """Tell whether an expression is a literal of the type `kind`."""
+    try:
+        value = ast.literal_eval(expression)
+    except (TypeError, ValueError):
+        return False
+    return fits(value, kind)
 
 
 def fits(value, kind: str) -> bool:

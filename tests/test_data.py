@@ -270,6 +270,14 @@ def test_wrong_shapes_are_refused_before_anything_is_written(path, change, messa
     with pytest.raises(GaltoolsError, match=message):
         data.save(pairs, path)
     assert not path.exists()
+    with pytest.raises(GaltoolsError, match=message):
+        data.squeeze(pairs)  # as processes do that have no file
+
+
+def test_squeezing_needs_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data.squeeze(sample())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_descriptions_are_refused(path):

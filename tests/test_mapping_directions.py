@@ -54,6 +54,19 @@ def test_further_galaxies_are_of_the_kind_of_the_first(looks, tmp_path):
         directions.origin(tmp_path / "real.h5", "native")
 
 
+def test_one_more_sample_is_simulated_once_and_as_asked_for(tmp_path, monkeypatch):
+    options = {"n": 2, "seed": 3, "start": 5, "grid": "sdss", "observation": 1}
+    path = directions.simulated(tmp_path / "more.h5", options)
+    wanted, found = simulate.pairs(**options), data.load(path)
+    for name in ("seed", "galaxy"):
+        np.testing.assert_array_equal(found.catalogue[name], wanted.catalogue[name])
+    for number, side in enumerate(("source", "target")):  # packed in steps of a share of the noise
+        difference = (getattr(found, side) - getattr(wanted, side)).std((2, 3))
+        assert (difference < 0.1 * wanted.noise[:, number]).all()
+    monkeypatch.setattr(simulate, "stream", None)  # would fail if it was asked again
+    assert directions.simulated(path, options) == path
+
+
 def test_an_unknown_direction_is_named(looks):
     with pytest.raises(GaltoolsError, match="forward, reverse, reobserve"):
         directions.pairs_of("sideways", *looks)
@@ -67,6 +80,10 @@ def test_a_direction_is_learnt_once_and_translates_its_own_way(looks, tmp_path):
         for _ in range(2)
     ]
     assert made[0]["made"] == made[1]["made"] and made[0]["key"] == made[1]["key"]
+    directions.learn(tmp_path / "anew.safetensors", "reverse", build, Settings(steps=2), files)
+    assert (tmp_path / "anew.safetensors").read_bytes() == (
+        tmp_path / "w.safetensors"
+    ).read_bytes()  # whatever else was drawn before
     deep = data.load(looks[0]).target
     assert translate.translate(tmp_path / "w.safetensors", deep).shape == deep.shape
 

@@ -217,11 +217,25 @@ def test_numbers_have_to_be_positive_where_the_usual_one_is():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("only", -1), ("seed", 0), ("n_draws", 2), ("n_demo", 2), ("n_test", 6), ("n_boot", 40)],
+)
+def test_the_least_number_that_makes_sense_is_allowed_and_said(name, least):
+    """Shards are counted from 0, and -1 is all; of 40 resamples, 95 % leave one out at each end."""
+    known = parse_parameters(f"{name}: int = 100")
+    assert papermill_io.complaints({name: least}, known) == []
+    wrong = papermill_io.complaints({name: least - 1}, known)
+    assert wrong == [f"{name} must be at least {least}, not {least - 1}"]
+
+
 def test_the_largest_seed_can_be_drawn_with():
     seeds = [papermill_io.LARGEST_SEED * 1009 + draw for draw in (98, 99)]
     one, other = (common.galaxy_noise((1, 2, 2), seed, [10**6], "cpu") for seed in seeds)
     assert (one != other).all()
     np.random.RandomState(papermill_io.LARGEST_SEED)  # as scikit-learn does
+    known = parse_parameters("seed: int = 0")
+    assert papermill_io.complaints({"seed": papermill_io.LARGEST_SEED}, known) == []
     with pytest.raises(ValueError):  # else the bound could be dropped
         np.random.RandomState(2**32)
 
@@ -321,11 +335,17 @@ def test_what_is_no_notebook_is_one_line(here, text, complaint):
         "a: int = ",
         "a: int = 0.5",
         "a: int = 2 * b",
+        "a: int = {[]: 1}",
     ],
 )
 def test_parameters_cell_that_cannot_be_checked_is_refused(cell):
     with pytest.raises(NotebookError, match="parameters cell"):
         parse_parameters(cell)
+
+
+def test_the_types_that_a_parameter_may_have_are_named():
+    with pytest.raises(NotebookError, match="complex is no parameter type; use int, float, str"):
+        parse_parameters("a: complex = 1")
 
 
 def test_help(here):
