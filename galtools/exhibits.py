@@ -60,7 +60,7 @@ def compare(sample: Rows, galaxies, models: list[str]) -> dict:
     listed = _told(sample, galaxies)
     for model in models:
         for one, chi, light in zip(listed, *errors(sample, galaxies, model), strict=True):
-            numbers = {"chi": f"{chi:.1f}", "light": f"{light:+.1f}".replace("-", "−")}
+            numbers = {"chi": f"{chi:.1f}", "light": f"{light:+z.1f}".replace("-", "−")}
             one.setdefault("numbers", {})[model] = numbers
     return {
         "size": truth.shape[-1],

@@ -35,6 +35,7 @@ from myst_nb import glue
 from sedpy.observate import load_filters
 
 from galtools import data, manifest, paths, plots, simulate, survey_panels
+from galtools.fidelity import intervals
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 plots.use_style()
@@ -283,9 +284,9 @@ ax.legend(markerscale=2)
 plt.show()
 
 # %% [markdown]
-# The median galaxy is {glue:text}`term_u:.2f` mag brighter in u* than in u, with a spread of
+# The median galaxy is {glue:text}`term_u:z.2f` mag brighter in u* than in u, with a spread of
 # {glue:text}`term_u_scatter:.2f` mag from galaxy to galaxy; in r the surveys differ by
-# {glue:text}`term_r:.2f` mag. A translator that knows only one colour term cannot be right for all.
+# {glue:text}`term_r:z.2f` mag. A translator that knows only one colour term cannot be right for all.
 #
 # ## The same survey, twice
 #
@@ -318,6 +319,26 @@ for ax, k in zip(axes, order[:3], strict=True):
 fig.colorbar(picture, ax=axes, extend="both", shrink=0.8, label="difference / σ")
 plt.show()
 
+
+# %% tags=["remove-cell"]
+def over(x):
+    """Median of the first over that of the second."""
+    return intervals.median(x[0]) / intervals.median(x[1])
+
+
+noise_r = np.stack([test.noise[:, k, 2] / scale[name] for k, name in enumerate(scale)])
+sums = {
+    "sharper": (lambda x: np.median(x, axis=(0, -1)), (source_seeing / target_seeing).T),
+    "deeper": (lambda x: 2.5 * np.log10(over(x)), noise_r),
+    "snr": (intervals.median, snr["SDSS"][:, 0]),
+    "gain": (over, np.stack([snr[name][:, 0] for name in ("CFHTLS", "SDSS")])),
+    "term": (intervals.median, term["u"]),
+    "again": (intervals.median, spread["centre"][:, 2]),
+}
+for name, (statistic, values) in sums.items():
+    found = intervals.estimate(statistic, values, seed=seed)
+    glue(f"surveys_{name}", str(found), display=False)
+
 # %% [markdown]
 # At the edges of the stamps the difference is what noise makes it, {glue:text}`again_edge:.1f`
 # sigma. In the central 3 arcsec it is {glue:text}`again_centre:.0f` sigma (root mean square, in the
@@ -328,13 +349,15 @@ plt.show()
 #
 # ## What we found
 #
-# - CFHTLS is {glue:text}`seeing_ratio:.1f` times sharper and {glue:text}`depth_magnitudes:.1f` mag
-#   deeper in r than SDSS.
-# - The median SDSS galaxy has a signal to noise of {glue:text}`snr_u:.0f` in u; in CFHTLS it is
-#   {glue:text}`snr_gain_u:.0f` times that.
-# - The filters differ: {glue:text}`term_u:.2f` mag between u and u* for the median galaxy.
-# - Two looks of CFHTLS at the same galaxy differ by {glue:text}`again_centre:.0f` sigma in its
-#   centre: to agree with one of them pixel by pixel is not a fair aim there.
+# For the median of {glue:text}`n_test` galaxies, with 95 % intervals:
+#
+# - CFHTLS is {glue:text}`surveys_sharper` times sharper and {glue:text}`surveys_deeper` mag deeper in r
+#   than SDSS.
+# - The signal to noise in u is {glue:text}`surveys_snr` in SDSS; in CFHTLS it is
+#   {glue:text}`surveys_gain` times that.
+# - The filters differ: {glue:text}`surveys_term` mag between u and u*.
+# - Two looks of CFHTLS at the same galaxy differ by {glue:text}`surveys_again` sigma in its centre: to
+#   agree with one of them pixel by pixel is not a fair aim there.
 #
 # ## Exercises
 #

@@ -56,10 +56,10 @@ real_stamps: str = ""  # to look at: a galtools HDF5 file, or a folder of FITS c
 # A survey that stops at $r < 17.8$, as the main sample of SDSS does {cite}`strauss2002`, sees near
 # galaxies of all luminosities and far ones only if they are bright. Two luminosity functions of
 # Schechter's form {cite}`schechter1976`, $\phi(L) \propto L^\alpha e^{-L}$ with $L$ in units of a typical
-# luminosity, one for red and one for blue galaxies, say how many there are; cosmology (flat, $H_0 =$ {glue:text}`hubble:.0f` km/s/Mpc,
-# $\Omega_m =$ {glue:text}`matter:.1f`) says how much room there is at each redshift. Their product is
-# drawn from directly: no galaxy is thrown away, so galaxy number $k$ always exists and is always the
-# same. Percentiles of the redshift, simulated and of 10,873 real galaxies {cite}`collister2004`, with
+# luminosity, one for red and one for blue galaxies, say how many there are; cosmology (flat, $H_0 =$
+# {glue:text}`hubble:.0f` km/s/Mpc, $\Omega_m =$ {glue:text}`matter:.1f`) says how much room there is at each
+# redshift. Their product is drawn from directly: no galaxy is thrown away, so galaxy number $k$ always exists
+# and is always the same. Percentiles of the redshift, simulated and of 10,873 real galaxies {cite}`collister2004`, with
 # which this chapter compares:
 
 # %%
@@ -218,7 +218,8 @@ pd.DataFrame(off)
 # %% [markdown]
 # The last four lines are simulated minus real medians, with intervals over the simulated galaxies: at
 # most {glue:text}`worst_faint:.3f` mag in the three redder colours, where they differ by up to
-# {glue:text}`worst_median:.3f` for the galaxies on which the recipe was tuned. How many faint blue galaxies there are, and how large, remains a guess.
+# {glue:text}`worst_median:.3f` for the galaxies on which the recipe was tuned. How many faint blue galaxies
+# there are, and how large, remains a guess.
 #
 # ## Shapes
 #
@@ -253,14 +254,14 @@ shares.round(3).to_frame()
 # $$
 # I(\mathbf x) = \frac{p^2}{(2\pi)^2} \int F(\mathbf k)\, e^{-3.44\,(\lambda k / 2\pi r_0)^{5/3}}\,
 # \mathrm{sinc}\!\left(\frac{k_x p}{2}\right) \mathrm{sinc}\!\left(\frac{k_y p}{2}\right)
-# e^{i \mathbf k \cdot \mathbf x}\, d^2k .
+# e^{i \mathbf k \cdot \mathbf x}\, d^2k ,
 # $$
 #
-# where $\mathrm{sinc}(x) = \sin(x)/x$. $F$ is known for every brick, in closed form or from a table. The usual tool is the fast Fourier
-# transform, with two flaws: it repeats the picture, so that the wide wings of an elliptical come
-# back on the other side, and on coarse pixels it aliases. Here the integral is a plain weighted sum
-# over frequencies that we are free to choose: as far out as the seeing lets anything through, and
-# ever denser towards zero, where the wings live.
+# where $\mathrm{sinc}(x) = \sin(x)/x$. $F$ is known for every brick, in closed form or from a table. The
+# usual tool is the fast Fourier transform, with two flaws: it repeats the picture, so that the wide wings of
+# an elliptical come back on the other side, and on coarse pixels it aliases. Here the integral is a plain
+# weighted sum over frequencies that we are free to choose: as far out as the seeing lets anything through,
+# and ever denser towards zero, where the wings live.
 
 # %% mystnb={"figure": {"caption": "Period after which the sum repeats the picture, against frequency, in stamps: wings are slow waves and repeat far away.", "name": "fig-period"}, "image": {"alt": "A curve that falls from about 6 stamps at zero frequency to 1.2 stamps."}} tags=["hide-input"]
 k, weight = frequencies(CFHTLS)

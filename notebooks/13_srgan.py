@@ -167,9 +167,10 @@ glue("srgan_diversity", study.diversity(result), display=False)
 
 # %% [markdown]
 # Two numbers sum up the game. Shown both, the critic prefers the truth to its translation for a share of
-# {glue:text}`srgan_told` of the test galaxies: a half would be guessing, one a critic that has won. And a generator that had *collapsed* would give all galaxies the same face: relative to the
-# truth, its images vary from galaxy to galaxy by {glue:text}`srgan_diversity:.2f` (variance of the
-# stretched pixels; zero is collapse, one is right).
+# {glue:text}`srgan_told` of the test galaxies: a half would be guessing, one a critic that has won. And a
+# generator that had *collapsed* would give all galaxies the same face: relative to the truth, its images vary
+# from galaxy to galaxy by {glue:text}`srgan_diversity:.2f` (variance of the stretched pixels; zero is
+# collapse, one is right).
 
 # %% [markdown]
 # ## What the critic buys
@@ -207,7 +208,7 @@ glue("srgan_power_fine", float(sharp["srgan"][fine].mean()), display=False)
 
 # %% [markdown]
 # Between 0.2 and 0.3 cycles per pixel the translations hold {glue:text}`srgan_power_middle:.2f` of the power of
-# the targets in the r band, beyond 0.3 {glue:text}`srgan_power_fine:.2f`. For `cross`, what is missing there is
+# the targets in the r band, and {glue:text}`srgan_power_fine:.2f` beyond that. For `cross`, what is missing there is
 # mostly the target's own noise, which no function of the source can supply; what resampling has too much
 # of is the noise of the source.
 #

@@ -54,9 +54,9 @@ z_max: float = 0.4  # largest redshift the density can hold
 # %% [markdown]
 # ## A density, and how to judge it
 #
-# The range from zero to $z =$ {glue:text}`redshift_z_max` is cut into bins, and the network gives a probability to each, like any
-# network that sorts pictures into classes. Its answer is judged as a *density*. With $F$ its
-# cumulative function and $H$ the step at the true redshift,
+# The range from zero to $z =$ {glue:text}`redshift_z_max` is cut into bins, and the network gives a
+# probability to each, like any network that sorts pictures into classes. Its answer is judged as a *density*.
+# With $F$ its cumulative function and $H$ the step at the true redshift,
 #
 # $$ \mathrm{CRPS} = \int \big(F(z') - H(z' - z)\big)^2\,\mathrm{d}z' $$
 #

@@ -82,8 +82,8 @@ plt.show()
 # noise, a standard deviation of one, and a second observation, with noise of its own, $\sqrt 2$. The
 # galaxies add to it: over whole stamps in r, the row with the least scatter of all,
 # {glue:text}`least_row`, has {glue:text}`least_scatter:.1f`. Between two surveys, half a pixel of
-# pointing or a tenth of an arcsecond of seeing moves more light than the noise of a deep one. Within one survey there is no
-# such excuse, and the maps show what a network's bottleneck does.
+# pointing or a tenth of an arcsecond of seeing moves more light than the noise of a deep one. Within one
+# survey there is no such excuse, and the maps show what a network's bottleneck does.
 
 # %% mystnb={"figure": {"caption": "Residuals in the r band in units of the target's sky noise, for the first, third and fifth of the galaxies above.", "name": "fig-pixels-residuals"}, "image": {"alt": "Maps of residuals, three for each rendering, red where it is too bright."}} tags=["hide-input"]
 lines = -(-len(compared) // 2)  # two renderings side by side, three galaxies each
@@ -156,10 +156,10 @@ panels.in_parts(panels.overview(table, meanings, "r", compared), columns=3)
 
 # %% [markdown]
 # All metrics in all bands, those of the next sections too, are lines of `tables/pixels.csv` (or
-# `pixels_intra.csv`) in the results folder. The truth row is left out: a copy of the target scores perfectly by definition. Between two
-# surveys (*cross*) no translator can reach that, because the noise of the target cannot be foreseen
-# from the source, and the row to compare with is the second observation. A translator may well
-# *beat* it in RMSE, since it need not add noise of its own; that is a property of RMSE and not a
+# `pixels_intra.csv`) in the results folder. The truth row is left out: a copy of the target scores perfectly
+# by definition. Between two surveys (*cross*) no translator can reach that, because the noise of the target
+# cannot be foreseen from the source, and the row to compare with is the second observation. A translator may
+# well *beat* it in RMSE, since it need not add noise of its own; that is a property of RMSE and not a
 # triumph. Within one survey (*intra*) it has to beat it by far: it was shown the very image.
 
 # %% [markdown]
@@ -226,8 +226,8 @@ plt.show()
 #
 # Sharpness is measured on the galaxy itself. A Gaussian blur of variance $s^2$ multiplies the power
 # at the wave number $k$ by $\exp(-4\pi^2 k^2 s^2)$, whatever the galaxy looks like, so the decline of
-# the power on large scales gives the extra blur as a FWHM, negative where the translation is
-# sharper. With it goes the distance between the centres of light, which has a floor of its own: the
+# the power on large scales gives the extra blur as a FWHM, negative where the power of the translation
+# declines less than that of the target. With it goes the distance between the centres of light, which has a floor of its own: the
 # pointing of the two images, which nobody can translate.
 
 # %% mystnb={"figure": {"caption": "Noise and sharpness against the target image, with 95 % intervals. Black lines: as noisy, as sharp and as centred as the target.", "name": "fig-pixels-structure"}, "image": {"alt": "Four panels: noise ratio, noise correlation, blur and centroid shift against band."}} tags=["hide-input"]
@@ -246,7 +246,8 @@ plt.show()
 # Two cautions. Images are compared only where both galaxies outshine the noise in the waves that are
 # used, which in the u band of SDSS only some do. And what is taken off for the noise is that of white
 # noise: a network that keeps the slow waves of the noise and smooths the fast ones away, as it can
-# within one survey, seems sharper than it is, and comes out negative.
+# within one survey, seems sharper than it is. Below zero is then no proof that it sharpens, nor above
+# zero the whole of its blur.
 #
 # The same in space and in frequency: the surface brightness in rings around the centre, and the power
 # spectrum from the largest scales to the smallest that the pixels hold, the Nyquist frequency. One is

@@ -141,11 +141,11 @@ plt.show()
 # population: there, guessing the typical galaxy would have done as well. As distributions: the
 # **Wasserstein** distance, how far the galaxies would have to be moved on average to turn one
 # distribution into the other, in units of that spread, and the **KS** distance (Kolmogorov and
-# Smirnov), the largest difference between the shares of galaxies below any one value. Intervals come from resampling the
-# galaxies, of both images together; those of shares are Wilson's {cite}`wilson1927`, since resampling
-# would be certain of a failure that none of a hundred galaxies shows. Chance adds to a distance and
-# never takes from it, so the intervals of distances reach farther down than up. Those of correlations
-# are a little short: on a hundred simulated galaxies with a few wild ones, nine in ten held the truth.
+# Smirnov), the largest difference between the shares of galaxies below any one value. Intervals come from
+# resampling the galaxies, of both images together; those of shares are Wilson's {cite}`wilson1927`, since
+# resampling would be certain of a failure that none of a hundred galaxies shows. Chance adds to a distance
+# and never takes from it, so the intervals of distances reach farther down than up. Those of correlations are
+# a little short: on a hundred simulated galaxies with a few wild ones, nine in ten held the truth.
 
 # %%
 table = pd.concat(
@@ -246,7 +246,8 @@ glue("morphology_task", task, display=False)
 # them first.
 #
 # One caveat on Sersic indices: `statmorph` samples its model once a pixel, a camera adds up the
-# light of the whole pixel, and where a profile is steep these are not the same. A noiseless galaxy of index 3 and a half-light radius of 5 pixels shows it:
+# light of the whole pixel, and where a profile is steep these are not the same. A noiseless galaxy of index 3
+# and a half-light radius of 5 pixels shows it:
 
 # %%
 fine, found = 5, []
@@ -263,7 +264,7 @@ glue("sersic_moves", 100 * float(np.ptp(found)), display=False)
 print(", ".join(f"{error:+.1%}" for error in found), "for centres on an edge, between, on a pixel")
 
 # %% [markdown]
-# The index comes out {glue:text}`sersic_off:+.0f` % off; sampled as `statmorph` does it, it would be
+# The index is off by {glue:text}`sersic_off:+z.0f` per cent; sampled as `statmorph` does it, it would be
 # right to the last digit. This offset is common to all rows. What two observations of a galaxy differ
 # in, the place of its centre on the grid, changes it by {glue:text}`sersic_moves:.1f` per cent only:
 # most of the scatter of the row *Seen again* has other causes, seeing and noise.

@@ -387,12 +387,12 @@ whole_of = alone[" + ".join(redshift.GROUPS)]
 for group in redshift.GROUPS:
     glue(f"bits_{group}", alone[group].value, display=False)
 owns = [
-    f"{100 * owned[group].value / whole_of.value:.0f} of the {group}" for group in redshift.GROUPS
+    f"{100 * owned[group].value / whole_of.value:z.0f} to the {group}" for group in redshift.GROUPS
 ]
-nothing = "cannot be shared out, since it may be nothing"
+nothing = "nothing can be shared out, since there may be nothing"
 glue(
     "bits_shares",
-    "is, per cent, " + ", ".join(owns) if whole_of.low > 0 else nothing,
+    "these per cent belong: " + ", ".join(owns) if whole_of.low > 0 else nothing,
     display=False,
 )
 glue("bits_all", whole_of.value, display=False)
@@ -413,12 +413,12 @@ glue("bits_synergy", float(twins["synergy"]), display=False)
 # {glue:text}`peak_than_scattered`: all below zero would mean that the errors of the translation spare
 # the redshift more than chance.
 #
-# After {glue:text}`group_steps:,.0f` steps, a network finds {glue:text}`bits_all:.2f` bits in everything it measures on the target images,
-# {glue:text}`bits_light:.2f` in the light alone, {glue:text}`bits_peak:.2f` in the peaks alone and
-# {glue:text}`bits_shape:.2f` in the shape. Averaged over the orders of opening, what everything tells
-# {glue:text}`bits_shares`. Of light and peaks, {glue:text}`bits_redundant:.2f` bits
-# are redundant, {glue:text}`bits_unique_peak:.2f` unique to the peaks, and
-# {glue:text}`bits_synergy:.2f` appear only when both are known.
+# After {glue:text}`group_steps:,.0f` steps, a network finds {glue:text}`bits_all:z.2f` bits in everything it
+# measures on the target images, {glue:text}`bits_light:z.2f` in the light alone, {glue:text}`bits_peak:z.2f` in
+# the peaks alone and {glue:text}`bits_shape:z.2f` in the shape. Of all bits, averaged over the orders
+# of opening, {glue:text}`bits_shares`. Of light and peaks, {glue:text}`bits_redundant:z.2f` bits are
+# redundant, {glue:text}`bits_unique_peak:z.2f` unique to the peaks, and {glue:text}`bits_synergy:z.2f` appear
+# only when both are known.
 #
 # **Exercise.** Give all galaxies of a translation the same error of their peaks: lower every
 # band by a tenth. What happens to the scatter of the redshift, to its bias, and why?

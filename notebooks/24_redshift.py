@@ -351,8 +351,8 @@ glue("z_floor", floor_name, display=False)
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`z_n` galaxies the source images tell {glue:text}`z_source_bits:.2f` bits about the
-# redshift, the target images {glue:text}`z_truth_bits:.2f`. Shown to the frozen estimator, the
+# On {glue:text}`z_n` galaxies the source images tell {glue:text}`z_source_bits:z.2f` bits about the
+# redshift, the target images {glue:text}`z_truth_bits:z.2f`. Shown to the frozen estimator, the
 # best translator, {glue:text}`z_best`, retains {glue:text}`z_frozen_best` per cent of the
 # source's information, after retraining {glue:text}`z_retrained_best` per cent; the worst,
 # {glue:text}`z_worst`, {glue:text}`z_retrained_worst` per cent. {glue:text}`z_floor`, which

@@ -44,14 +44,14 @@ cards: list[str] = []  # JSON files of cards of other translators, made by bring
 # ## The numbers
 #
 # They are taken in the r band where nothing else is said, and all come with the interval of 95 %
-# over galaxies that their own chapter computed. The **PSNR** and the **correlation** of pixels are better when larger. The
-# **scatter of the light** within 3 arcsec, the **scatter of the peak** in a 3 × 3 box, the
-# **scatter of the half-light radius** and the **scatter of the peak colour** g - r are errors of
-# single galaxies after the common bias is taken out: better when smaller, and never zero, since a
-# second observation has them too. The **bits** about the redshift that an estimator finds in the
-# images after retraining are better when more. The row *Seen again* is the one to compare with, the
-# row *Resampling* the one to beat. Within one survey (task *intra*) there is no such row, since the
-# source is the truth. This page shows the task {glue:text}`leaderboard_task`.
+# over galaxies that their own chapter computed. The **PSNR** and the **correlation** of pixels are better
+# when larger. The **scatter of the light** within 3 arcsec, the **scatter of the peak** in a 3 × 3 box, the
+# **scatter of the half-light radius** and the **scatter of the peak colour** g - r are errors of single
+# galaxies after the common bias is taken out: better when smaller, and never zero, since a second observation
+# has them too. The **bits** about the redshift that an estimator finds in the images after retraining are
+# better when more. The row *Seen again* is the one to compare with, the row *Resampling* the one to beat.
+# Within one survey (task *intra*) there is no such row, since the source is the truth. This page shows the
+# task {glue:text}`leaderboard_task`.
 
 # %%
 folder = paths.Results(results, profile)
@@ -150,9 +150,9 @@ glue("leaderboard_task", task, display=False)
 # by {glue:text}`best_box_scatter_value:.3f` ({glue:text}`rivals_box_scatter`), against
 # {glue:text}`again_box_scatter_value:.3f` between two observations and {glue:text}`floor_box_scatter`
 # for resampling; the light within 3 arcsec with {glue:text}`best_aperture_scatter`, by
-# {glue:text}`best_aperture_scatter_value:.3f` ({glue:text}`rivals_aperture_scatter`), against {glue:text}`again_aperture_scatter_value:.3f` and
-# {glue:text}`floor_aperture_scatter`. Where resampling scatters less, once its bias is taken out, a
-# network has made that number less certain than it was.
+# {glue:text}`best_aperture_scatter_value:.3f` ({glue:text}`rivals_aperture_scatter`), against
+# {glue:text}`again_aperture_scatter_value:.3f` and {glue:text}`floor_aperture_scatter`. Where resampling
+# scatters less, once its bias is taken out, a network has made that number less certain than it was.
 #
 # A model that is right on average wins in PSNR, because it does not gamble on the noise. A model
 # that draws noise of its own pays for it in every pixel, and may yet be the one whose images could

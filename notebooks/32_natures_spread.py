@@ -79,6 +79,7 @@ weights = {
     for survey in ("SDSS", "CFHTLS")
 }
 origin(paths.need(store.data("test"), "01_two_surveys"), grid)  # refuses another than its own
+nature.check_neighbours(neighbours, n_galaxies, directions)
 scatters = [0.0, *worse]
 sizes = {"n": n_galaxies, "n_again": n_again, "looks": n_looks, "limit": limit}
 samples = {}
@@ -202,7 +203,7 @@ pd.DataFrame.from_dict(cells, orient="index", columns=names)
 
 # %% [markdown]
 # The spread is the standard deviation in the quantity's own unit (magnitudes, shares, redshift);
-# *told* stands for the way that leaves less open; all is that of seed 0. A small share of the variance
+# *told* stands for the way that leaves less open; all numbers are those of seed 0. A small share of the variance
 # is not a small spread: a per cent of the one is a tenth of the other. For redshifts this matters,
 # since the spread of a whole survey is many times the error of a good estimate.
 #

@@ -128,11 +128,12 @@ plt.show()
 # truth.
 #
 # The whole table is tidy: one line per level, band and metric, with its interval and the number of
-# galaxies that could be measured.
+# galaxies that were looked at. Here are the first two lines of each level. NaN means that there was
+# nothing to count, as where a truth has no small sources.
 
 # %%
 measured = card.table.query("level != 'input'")
-measured.groupby("level", sort=False).head(2).set_index("level").round(4)
+measured.groupby("level", sort=False).head(2).set_index("level").round(4).replace(-0.0, 0.0)
 
 # %% [markdown]
 # What the card wants you to know, and what is missing from it:
@@ -175,8 +176,8 @@ glue("own_name", name, display=False)
 # ## What we found
 #
 # On {glue:text}`own_n` galaxies, in the {glue:text}`own_band` band, {glue:text}`own_name` has a PSNR
-# of {glue:text}`own_psnr:.1f` dB, adds a blur of {glue:text}`own_blur:.2f` arcsec, and leaves
-# {glue:text}`own_noise:.2f` of the noise of the truth.
+# of {glue:text}`own_psnr:.1f` dB, a blur of {glue:text}`own_blur:+z.2f` arcsec against the truth (below
+# zero it looks sharper), and {glue:text}`own_noise:.2f` times the noise of the truth.
 #
 # **Exercise.** Multiply your translated images by two and ask for the card again. Which lines
 # change, and which would let you believe that nothing had happened?

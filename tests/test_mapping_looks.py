@@ -183,6 +183,19 @@ def test_posterior_finds_the_twins_and_their_numbers_at_its_brightness(twins, us
     np.testing.assert_allclose(told["crowding"], [[0.5] * 8], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("k", "galaxies", "directions", "message"),
+    [
+        (48, 48, 4, "simulate more"),
+        (17, 48, 16, "16 dimensions: take more"),
+        (16, 48, 4, "15 dimensions: take more"),  # five bands in three rings
+    ],
+)
+def test_neighbours_that_cannot_be_used_are_refused_at_once(k, galaxies, directions, message):
+    with pytest.raises(GaltoolsError, match=message):
+        nature.check_neighbours(k, galaxies, directions)
+
+
 def test_neighbours_foresee_what_is_linear_and_know_how_close_they_are():
     """On a lattice the four nearest points are 1 away; two images are 2 away from one another."""
     lattice = np.stack(np.meshgrid(*[np.arange(9.0)] * 2), -1).reshape(1, -1, 2)

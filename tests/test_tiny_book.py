@@ -71,6 +71,13 @@ def test_no_page_shows_an_error_or_a_lost_number(tiny):
         assert "glue:" not in re.sub(r"<pre.*?</pre>", "", html, flags=re.DOTALL)
 
 
+def test_no_page_shows_a_negative_zero(tiny):
+    for page in (tiny / "_build" / "html" / "notebooks").glob("*.html"):
+        hidden = r"<(script|style).*?</\1>|<[^>]+>"
+        text = re.sub(hidden, " ", page.read_text(), flags=re.DOTALL)
+        assert not re.findall(r"(?<![\w.)])[-−]0(?:\.0+)?(?![\d.\w])", text), page.name
+
+
 def test_a_new_style_of_plots_retrains_no_model(tiny, tmp_path):
     """After an edit of plots.py the chapters run again, but take their weights from the shelf."""
     project, results = tmp_path / "project", tmp_path / "results"

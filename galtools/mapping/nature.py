@@ -58,6 +58,13 @@ class Sample:
 WAYS = ("posterior", "equal fluxes", "latent space")
 
 
+def check_neighbours(k: int, galaxies: int, directions: int) -> None:
+    """Refuse, before anything is simulated, k neighbours that could not be found or fitted."""
+    variance.check_enough(galaxies, k)
+    rings = len(SDSS.bands) * (len(library.EDGES) - 1)
+    variance.check_plane(k, max(directions, rings))
+
+
 def by_neighbours(places, values, k: int, asked: int | None = None) -> dict[str, np.ndarray]:
     """Foresee `values` (n, t) at places (J, n, d) from the k nearest other galaxies.
 

@@ -105,14 +105,25 @@ def discriminants(repeated: np.ndarray, keep: int) -> np.ndarray:
     return directions[:, ::-1][:, :keep]
 
 
+def check_enough(galaxies: int, k: int) -> None:
+    """Refuse to look for more neighbours than there are."""
+    if galaxies <= k:
+        raise GaltoolsError(f"{galaxies} galaxies hold no {k} neighbours: simulate more")
+
+
+def check_plane(k: int, dimensions: int) -> None:
+    """Refuse to fit a plane through too few neighbours."""
+    if k <= dimensions + 1:
+        raise GaltoolsError(f"{k} neighbours fix no plane in {dimensions} dimensions: take more")
+
+
 def nearest(places, library, own, numbers, k: int):
     """Rows (q, k) of the nearest library entries of other galaxies, and their distances.
 
     `places` (q, d) belong to galaxies `own` (q,), `library` (m, d) to galaxies `numbers` (m,), each
     once: what a galaxy itself would tell is left out.
     """
-    if len(library) <= k:
-        raise GaltoolsError(f"{len(library)} galaxies hold no {k} neighbours: simulate more")
+    check_enough(len(library), k)
     from scipy.spatial import cKDTree
 
     distance, rows = cKDTree(library).query(places, k + 1)
@@ -127,11 +138,7 @@ def linear_weights(places, neighbours) -> np.ndarray:
     The first row of (X'X)^-1 X' with X = [1, x - x0]. Weights of sum one that leave no bias as long
     as what is foreseen is linear over the neighbourhood, however far its centre is off.
     """
-    if neighbours.shape[1] <= neighbours.shape[2] + 1:
-        raise GaltoolsError(
-            f"{neighbours.shape[1]} neighbours fix no plane in {neighbours.shape[2]} dimensions: "
-            "take more"
-        )
+    check_plane(*neighbours.shape[1:])
     design = np.concatenate(
         [np.ones((*neighbours.shape[:2], 1)), neighbours - places[:, None]], axis=2
     )
