@@ -220,7 +220,6 @@ snr = {
 glue("snr_u", float(np.median(snr["SDSS"][:, 0])), display=False)
 glue("snr_r", float(np.median(snr["SDSS"][:, 2])), display=False)
 gain = np.median(snr["CFHTLS"], axis=0) / np.median(snr["SDSS"], axis=0)
-glue("snr_gain_u", float(gain[0]), display=False)
 for survey, side in ((SDSS, "source"), (CFHTLS, "target")):
     light = 10 ** (0.4 * (22.5 - np.asarray(test.catalogue[f"{side}_r"])))  # nanomaggies
     photons = np.median(np.sqrt(light * survey.electrons_per_nanomaggy[2]))
@@ -349,7 +348,10 @@ for name, (statistic, values) in sums.items():
 #
 # ## What we found
 #
-# For the median of {glue:text}`n_test` galaxies, with 95 % intervals:
+# The numbers are those of the median of {glue:text}`n_test` galaxies. In brackets stands, here and in all
+# chapters, an interval of 95 %: the galaxies of the sample are drawn anew, with replacement, some hundred
+# times, and the number is computed each time. It says how far the number would move if other galaxies of
+# the same kind had been observed.
 #
 # - CFHTLS is {glue:text}`surveys_sharper` times sharper and {glue:text}`surveys_deeper` mag deeper in r
 #   than SDSS.
