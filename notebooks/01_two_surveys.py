@@ -346,12 +346,13 @@ for name, (statistic, values) in sums.items():
 # these sigmas. This is one part of what the paper calls
 # the many-to-many nature of the problem, and the reason why `again` exists.
 #
+# In brackets behind a number stands, here and in all chapters, an interval of 95 %: the galaxies of the
+# sample are drawn anew, with replacement, some hundred times, and the number is computed each time. It
+# says how far the number would move if other galaxies of the same kind had been observed.
+#
 # ## What we found
 #
-# The numbers are those of the median of {glue:text}`n_test` galaxies. In brackets stands, here and in all
-# chapters, an interval of 95 %: the galaxies of the sample are drawn anew, with replacement, some hundred
-# times, and the number is computed each time. It says how far the number would move if other galaxies of
-# the same kind had been observed.
+# For the median of {glue:text}`n_test` galaxies, with intervals:
 #
 # - CFHTLS is {glue:text}`surveys_sharper` times sharper and {glue:text}`surveys_deeper` mag deeper in r
 #   than SDSS.
