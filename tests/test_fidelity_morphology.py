@@ -1,6 +1,7 @@
 """The wrapper of statmorph on galaxies whose shape is known."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -173,6 +174,46 @@ def test_computing_faster_changes_no_number(image):
         assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=1e-6), name
     assert ours._slice_skybox == theirs._slice_skybox
     assert (ours.flag, ours.flag_sersic) == (theirs.flag, theirs.flag_sersic)
+
+
+def test_numbers_do_not_depend_on_the_unit_of_light():
+    image = galaxy(shift=0.3)
+    own, others = morphology.segment(image, SIGMA)
+    stamp = morphology.psf_stamp(FWHM, SCALE)
+    for unit in (1e-3, 1e3):
+        scaled = morphology.measure_one(unit * image, own, others, unit * SIGMA, stamp, SCALE)
+        assert scaled == pytest.approx(measured(image), rel=1e-4)
+
+
+def test_a_radius_is_the_first_that_holds_the_share():
+    """A disc of 16 pi, a dark ring of -14 pi and a bright one of 8 pi: half is 5 pi.
+
+    It is reached three times; within sqrt(5), all pixels of the disc of r = 4 are whole.
+    """
+    shape, centre = (41, 41), (20.2, 19.7)
+    disc, *rings = (shapes.disc(shape, *centre, radius) for radius in (4, 8, 10, 14, 16))
+    dark, bright = rings[1] - rings[0], rings[3] - rings[2]
+    image = disc - 14 * np.pi * dark / dark.sum() + 8 * np.pi * bright / bright.sum()
+    own = SimpleNamespace(_cutout_stamp_maskzeroed=image, _asymmetry_center=centre, flag=0)
+    assert shapes.Shapes._radius_with(own, 0.5, 19.0) == pytest.approx(5**0.5, abs=1e-5)
+    assert own.flag == 0
+
+
+@pytest.mark.parametrize("sky", [10, 22, 40])
+def test_empty_sky_is_found_where_statmorph_finds_it(sky):
+    """Sources everywhere but in two squares, of which the lower one may be masked."""
+    labels = np.ones((70, 64), int)
+    labels[20 : 20 + sky, 5 : 5 + sky] = labels[25 : 25 + sky // 2, 50 : 50 + sky // 2] = 0
+    mask = np.zeros(labels.shape, bool)
+    for mask[22, 7] in (False, True):
+        image = SimpleNamespace(
+            _segmap=SimpleNamespace(data=labels), _mask=mask, _skybox_size=32,
+            _slice_stamp=np.s_[1:, 1:], _verbose=False,
+        )  # fmt: skip
+        ours, theirs = (
+            kind._slice_skybox.fget(image) for kind in (shapes.Shapes, statmorph.SourceMorphology)
+        )
+        assert ours == theirs
 
 
 def test_half_turns_are_those_of_skimage():

@@ -11,6 +11,7 @@ from blobs import blobs
 from galtools import data, keeping, models, redshift, train
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
+from galtools.loop import Settings
 from galtools.translate import translate
 
 RNG = np.random.default_rng(0)
@@ -37,6 +38,126 @@ def test_the_price_of_a_known_change():
     brighter = keeping.price(pairs, pairs.target, 1.1 * pairs.target, 0.4, 20)
     assert brighter["flux"].value == pytest.approx(0.1, rel=1e-3)
     assert np.isnan(brighter["chi"].value)  # against a perfect image nothing can be told
+
+
+def test_the_price_is_that_of_the_r_band_and_of_a_blur_in_arcsec():
+    """Gaussians that grow by 1 pixel^2 in variance have an extra FWHM of 2.355 pixels."""
+    side, pixel = np.arange(64) - 31.5, 0.3
+    square = side**2 + side[:, None] ** 2
+
+    def see(*variances):
+        return np.stack([100 * np.exp(-square / 2 / s) / (2 * np.pi * s) for s in variances])
+
+    widths = np.linspace(9, 11, 8)
+    pairs = blobs(n=8, size=64)
+    pairs.target = np.repeat(see(*widths)[:, None], 5, axis=1)
+    kept, plain = pairs.target.copy(), pairs.target.copy()
+    kept[:, 2], plain[:, [0, 1, 3, 4]] = see(*(widths + 1)), 7.0
+    found = keeping.price(pairs, plain, kept, pixel, 20)
+    assert found["blur"].value == pytest.approx(2.355 * pixel, rel=0.02)
+    turned = keeping.price(pairs, kept, plain, pixel, 20)
+    assert turned["blur"].value == pytest.approx(-found["blur"].value)
+    bench = SimpleNamespace(pairs=pairs, n_boot=20, seed=0)
+    sdss = keeping.Bench.price(bench, plain, kept)  # 64 pixels are those of SDSS
+    assert sdss["blur"].value == pytest.approx(2.355 * 0.396, rel=0.02)
+    inside = np.hypot(side, side[:, None]) * pixel < 3
+    less = 1 - (see(*(widths + 1))[:, inside].sum(1) / see(*widths)[:, inside].sum(1))
+    assert found["flux"].value == pytest.approx(np.median(less), rel=0.05)  # parts of pixels count
+
+
+@pytest.fixture
+def bench():
+    """Three galaxies, four bins of redshift, of which the prior knows nothing."""
+    pairs = blobs(n=3)
+    pairs.redshift = np.float32([0.05, 0.05, 0.3])
+    pairs.noise[:, 1, 2] = 0.1, 0.2, 0.4
+    start = SimpleNamespace(grid=redshift.Grid(4, 0.4))
+    return keeping.Bench(pairs, np.full(4, 0.25), start, {}, 20, 0)
+
+
+def test_residuals_are_in_units_of_the_noise_of_the_r_band(bench):
+    def off(by):
+        images = bench.pairs.target + 9.0  # whatever the other bands do
+        images[:, 2] = bench.pairs.target[:, 2] + by * bench.pairs.noise[:, 1, 2, None, None]
+        return images
+
+    times = np.array([1.0, -2.0, 3.0])[:, None, None]
+    assert bench.residuals(off(times)) == pytest.approx([1, 4, 9], rel=1e-3)
+    assert bench.residual_ratio(off(1.5 * times), off(times)).value == pytest.approx(1.5, rel=1e-3)
+
+
+def test_an_estimator_that_is_sure_half_sure_and_mistaken(bench):
+    """Of four bins the right one tells two bits, one of two bins one; 0.15 for 0.3 is 0.15/1.3."""
+    rows = [[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0, 1, 0, 0]]
+    sure = SimpleNamespace(grid=bench.start.grid, predict=lambda images: np.array(rows, float))
+    bench.source.update(bits=np.arange(3), dz=np.arange(3) / 10)
+    found = bench.judge(None, sure)
+    assert list(found["bits"][:2]) == [2, 1] and found["bits"][2] < -15
+    assert found["dz"] == pytest.approx([0, 0.05 / 1.05, -0.15 / 1.3], abs=1e-6)
+    assert found["source's bits"] is bench.source["bits"]
+    assert found["source's dz"] is bench.source["dz"]
+    bench.start.predict = sure.predict
+    np.testing.assert_array_equal(bench.judge(None)["bits"], found["bits"])  # by the frozen one
+
+
+def against(source_bits, dz, share, ratio):
+    """What `judge` finds where a share of the bits is left and errors are larger."""
+    mine = {"bits": share * source_bits, "dz": ratio * dz}
+    return mine | {"source's bits": source_bits, "source's dz": dz}
+
+
+def test_goals_are_those_that_the_page_states(bench):
+    bits, dz = RNG.uniform(1, 3, 60), RNG.normal(size=60)
+    found = {"frozen": against(bits, dz, 0.5, 1.16), "retrained": against(bits, dz, 0.96, 1.0)}
+    low = {"retrained": against(bits, dz, 0.94, 1.0), "frozen": against(bits, dz, 0.99, 1.14)}
+    price = {
+        "chi": intervals.Estimate(1.04, 1.03, 1.049, 60),
+        "flux": intervals.Estimate(0.007, 0.0051, 0.009, 60),
+        "blur": intervals.Estimate(0.04, 0.03, 0.051, 60),
+    }
+    said = {x["claim"]: x["verdict"] for x in bench.verdicts(found, price, 3)}
+    assert said == {
+        "retains 95 %, retrained": "agrees",
+        "frozen σ at most 1.15 times the source's": "disagrees",
+        "residual no worse than the network's": "agrees",
+        "bias of the flux no worse than the network's": "disagrees",
+        "blur no worse than the network's": "cannot tell",
+    }
+    lines = bench.verdicts(low, {}, 3)
+    assert [(x["verdict"], x["seed"]) for x in lines] == [("disagrees", 3), ("agrees", 3)]
+
+
+def test_scores_are_laid_out_for_readers_and_for_machines(bench):
+    bits, dz = RNG.uniform(1, 3, 60), RNG.normal(size=60)
+    found = {"swin": against(bits, dz, 0.5, 1.25), "keeper": against(bits, dz, 0.75, 1.0)}
+    sheet = bench.sheet(found)
+    assert list(sheet["share retained"]) == ["0.500 (0.500, 0.500)", "0.750 (0.750, 0.750)"]
+    assert list(sheet["σ / source's σ"]) == ["1.25 (1.25, 1.25)", "1.00 (1.00, 1.00)"]
+    assert list(sheet.index) == ["swin", "keeper"]
+    table = bench.tidy({("frozen", row): judged for row, judged in found.items()})
+    keyed = table.set_index(["row", "band", "metric"]).value
+    assert keyed["swin", "frozen", "ratio"] == pytest.approx(1.25)
+    assert keyed["keeper", "frozen", "retained"] == pytest.approx(0.75)
+    assert len(table) == 4 and (table.n == 60).all()
+
+
+def test_errors_of_colours_are_found_less_true():
+    """u a tenth brighter, r a twentieth fainter, within the circle; beyond it lies nonsense."""
+    pairs = blobs(n=5, size=32)
+    pairs.target *= 100  # where asinh magnitudes are logarithms
+    images = pairs.target * np.array([1.1, 1, 0.95, 1, 1])[:, None, None]
+    images[:, :, :8] = -50
+    error = keeping.colour_error(pairs, images, 0.2)
+    assert error["u − g"] == pytest.approx(-2.5 * np.log10(1.1), abs=1e-3)
+    assert error["g − r"] == pytest.approx(2.5 * np.log10(0.95), abs=1e-3)
+
+
+def test_another_reader_reads_each_row_on_its_own():
+    pairs = blobs(n=60, size=16)
+    rows = {"truth": pairs.target[:20], "turned": pairs.target[19::-1]}
+    found = keeping.other_reader(pairs, rows, 0.4)
+    np.testing.assert_array_equal(found["turned"], found["truth"][::-1])
+    assert np.corrcoef(found["truth"], pairs.redshift[:20])[0, 1] > 0.8
 
 
 def test_shapes_of_a_copy_are_right_and_those_of_a_wider_image_larger():
@@ -82,6 +203,14 @@ def test_the_rule_mends_what_others_drew(weights):
     assert after < 0.02
 
 
+def test_a_keeper_is_its_network_and_then_its_rule(weights):
+    some = weights.pairs.source[:6]
+    alone = translate(keeping.without(weights.path), some)
+    whole = translate(weights.path, some)
+    assert np.abs(whole / alone - 1).max() > 0.01
+    np.testing.assert_allclose(keeping.ruled(weights.path, some, alone), whole, rtol=1e-4)
+
+
 def test_less_of_the_rule_mends_less(weights):
     pairs = weights.pairs
     plain = 0.9 * pairs.target
@@ -98,6 +227,45 @@ def test_less_of_the_rule_mends_less(weights):
     corner = found["one"][:, :, 2, 9] / plain[:, :, 2, 9]
     assert np.allclose(gain, corner, rtol=1e-4)  # one circle has one gain
     assert not np.allclose(found["few"], found["all"])
+
+
+def test_an_estimator_goes_on_from_as_many_galaxies_as_asked_for_once(tmp_path, monkeypatch):
+    files_of = {}
+    for seed, split in enumerate(("train", "valid")):
+        files_of[split] = tmp_path / f"{split}.h5"
+        data.save(blobs(n=12, seed=seed), files_of[split])
+    start, learnt = tmp_path / "start", []
+    start.write_text("the frozen one")
+
+    class Reader:
+        """Sees the first pixel and the light of an image; says what it is to learn from."""
+
+        def see(self, images):
+            x = torch.as_tensor(images)
+            return x[:, 0, 0, 0], x.sum((1, 2, 3))
+
+        def tuned_on_seen(self, *sets):
+            learnt.append(sets)
+            return self
+
+        def save(self, path):
+            path.write_text("tuned")
+
+    monkeypatch.setattr(keeping, "Ensemble", SimpleNamespace(load=lambda path: Reader()))
+    monkeypatch.setattr(keeping.redshifts, "estimator_file", lambda *which: start)
+    monkeypatch.setattr(keeping, "FEW", 5)
+    store = SimpleNamespace(data=files_of.get, model=lambda *parts: tmp_path.joinpath("own"))
+    for _ in range(2):
+        found = keeping.tuned(store, 0, None, (4, 11), 7, Settings(steps=1))
+        assert list(found) == [4, 11]
+    train_pairs, valid = map(data.load, files_of.values())
+    assert len(learnt) == 2  # not again
+    for number, (seen, z, images, z_check, _) in zip((4, 11), learnt, strict=True):
+        np.testing.assert_array_equal(seen[0], train_pairs.source[:number, 0, 0, 0])
+        np.testing.assert_allclose(seen[1], train_pairs.source[:number].sum((1, 2, 3)), rtol=1e-5)
+        np.testing.assert_array_equal(z, train_pairs.redshift[:number])
+        np.testing.assert_array_equal(images, valid.source[:7])
+        np.testing.assert_array_equal(z_check, valid.redshift[:7])
 
 
 def test_translations_are_read_a_few_at_a_time(weights, tmp_path, monkeypatch):
