@@ -72,7 +72,8 @@ def coverage(found, n_boot: int, seed: int):
         y, low, high = np.array([(e.value, e.low, e.high) for e in limits]).T
         line = plots.band(ax, LEVELS, y, low, high, label=plots.with_n(name, len(places)))
         line.set_linestyle(style)
-    ax.set(xlabel="should hold the truth", ylabel="hold the truth", xlim=(0, 1), ylim=(0, 1))
+    labels = {"xlabel": "share that should hold the truth", "ylabel": "share that holds the truth"}
+    ax.set(**labels, xlim=(0, 1), ylim=(0, 1))
     ax.legend()
     return fig
 

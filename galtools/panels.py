@@ -289,11 +289,10 @@ def learning_curves(panels, ylabel, xlabel, limits):
 
     `limits` {learner: value} is reached without a label: a dashed line.
     """
+    colours = (*map(plots.SURVEY_COLOUR.get, ("CFHTLS", "SDSS")), plots.MODEL_COLOUR["residual"])
     fig, axes = plt.subplots(1, len(panels), figsize=(plots.WIDTH, 3.6), sharey=True)
     for ax, (learner, arms) in zip(axes, panels.items(), strict=True):
-        for arm, marker, colour in zip(
-            arms, "osD", ("#882255", "#E69F00", "#0072B2"), strict=False
-        ):
+        for arm, marker, colour in zip(arms, "osD", colours, strict=False):
             sizes, found = list(arms[arm]), list(arms[arm].values())
             y, low, high = np.array([(e.value, e.low, e.high) for e in found]).T
             style = {"marker": marker, "color": colour, "label": arm}

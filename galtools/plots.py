@@ -206,7 +206,7 @@ def residual_bar(picture, axes):
 
 def with_n(label, n=None) -> str:
     """Append the number of galaxies to a label."""
-    return label if n is None else f"{label} (n = {f'{n:,}'.replace(',', chr(0x2009))})"
+    return label if n is None else f"{label} (n = {n:,})"
 
 
 def interval(ax, x, value, low, high, model=None, label=None, n=None, **style):

@@ -75,6 +75,7 @@ for ax, (title, (pixel, shift)) in zip(axes, cases.items(), strict=True):
     lines = [line + shift - 0.5 for line in range(0, 17, 4)]
     ax.set(xticks=lines, yticks=lines, xticklabels=[], yticklabels=[], title=title)
     ax.set(xlim=(-0.5, 15.5), ylim=(-0.5, 15.5))
+    ax.grid(color="0.6", linewidth=0.8)  # the borders of the windows
 plt.show()
 
 # %% [markdown]
@@ -107,13 +108,14 @@ costs = pd.DataFrame(kept["rows"]).set_index("what").loc[["residual", "swin"]]
 columns = ["parameters", "MFLOP an image", "training, images/s", "inference, images/s"]
 slower = costs["training, images/s"]["residual"] / costs["training, images/s"]["swin"]
 glue("swin_slower", float(slower), display=False)
-glue("swin_threads", kept["about"]["threads"], display=False)
+threads = kept["about"]["threads"]
+glue("swin_cpu", "one core" if threads == 1 else f"{threads} cores", display=False)
 costs[columns].rename(plots.MODEL_NAME).rename_axis(None).style.format("{:,.0f}")
 
 # %% [markdown]
-# The sums are as many, but on a CPU ({glue:text}`swin_threads` threads) the convolution trains on
-# {glue:text}`swin_slower:.1f` times as many crops in the same time: attention spends it on moving small
-# blocks of numbers about. So the networks of this book, which train for about equally long, have not
+# The sums are as many, but on {glue:text}`swin_cpu` of a CPU the convolution trains on
+# {glue:text}`swin_slower:.1f` times as many crops in the same time: attention spends its time on moving
+# small blocks of numbers about. So the networks of this book, which train for about equally long, have not
 # seen equally many galaxies.
 #
 # ## Training

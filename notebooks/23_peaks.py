@@ -392,7 +392,7 @@ owns = [
 nothing = "nothing can be shared out, since there may be nothing"
 glue(
     "bits_shares",
-    "these per cent belong: " + ", ".join(owns) if whole_of.low > 0 else nothing,
+    ", ".join(owns) if whole_of.low > 0 else nothing,
     display=False,
 )
 glue("bits_all", whole_of.value, display=False)

@@ -139,8 +139,9 @@ glue("claims_listed", found["claim"].nunique(), display=False)
 counts = counts.groupby("claim", sort=False).sum()
 whole = counts[(counts["agrees"] > 0) & (counts["disagrees"] == 0) & (counts["cannot tell"] == 0)]
 against = counts[counts["disagrees"] > 0]
-glue("claims_whole", "; ".join(whole.index) or "none", display=False)
-glue("claims_against", "; ".join(against.index) or "none", display=False)
+for name, part in {"whole": whole, "against": against}.items():
+    quoted = ", ".join(f"“{claim}”" for claim in part.index)
+    glue(f"claims_{name}", quoted or "none", display=False)
 glue("claims_absent", ", ".join(absent) or "none", display=False)
 
 # %% [markdown]
@@ -148,8 +149,8 @@ glue("claims_absent", ", ".join(absent) or "none", display=False)
 #
 # Of {glue:text}`claims_all` verdicts on {glue:text}`claims_listed` claims,
 # {glue:text}`claims_agrees` agree with the paper, {glue:text}`claims_disagrees` disagree, and
-# {glue:text}`claims_cannot_tell` cannot tell. Every verdict agrees on: {glue:text}`claims_whole`.
-# At least one disagrees on: {glue:text}`claims_against`. Chapters without verdicts:
+# {glue:text}`claims_cannot_tell` cannot tell. Every verdict agrees where the claim is: {glue:text}`claims_whole`.
+# At least one disagrees where it is: {glue:text}`claims_against`. Chapters without verdicts:
 # {glue:text}`claims_absent`. These are not as many independent tests: most verdicts share their galaxies,
 # and those of one model its network.
 #

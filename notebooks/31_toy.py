@@ -258,7 +258,7 @@ glue("toy_seeds", seeds, display=False)
 # more than chance: "{glue:text}`toy_branches_GAN`" for the GAN, "{glue:text}`toy_branches_flow`" for
 # the flow.
 #
-# For all seeds, it *holds* that: {glue:text}`toy_holds`. It does *not* hold that:
+# Over all seeds, these statements *hold*: {glue:text}`toy_holds`. These do *not*:
 # {glue:text}`toy_fails`. *Too small to tell*: {glue:text}`toy_open`.
 #
 # **Exercise.** Average all draws of the flow for each input. Which of the other models do you get?

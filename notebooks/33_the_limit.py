@@ -38,7 +38,7 @@ plots.use_style()
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
-models: list[str] = ["residual"]  # the translators whose loss is taken apart
+models: list[str] = ["residual"]  # the translators to judge
 n_galaxies: int = 100  # test galaxies whose limit is computed
 draws: int = 2000  # draws from the posterior of each
 points: int = 24  # about which the last of these draws are made
@@ -396,7 +396,7 @@ for key, sentences in seeds_agree.listed(everything).items():
 # {glue:text}`limit_n` galaxies that every way could judge, {glue:text}`limit_refused_sdss` (SDSS)
 # and {glue:text}`limit_refused_cfhtls` (CFHTLS) having been refused.
 #
-# For every seed, it *holds* that: {glue:text}`limit_holds`. It does *not* hold that:
+# Over all seeds, these statements *hold*: {glue:text}`limit_holds`. These do *not*:
 # {glue:text}`limit_fails`. *Too small to tell*: {glue:text}`limit_open`.
 #
 # ## Exercises

@@ -200,7 +200,7 @@ draws_panels.beside({"spread / noise of CFHTLS": floor, "spread / left open by S
 # %% [markdown]
 # ## Draws against answers
 #
-# Is it worth to draw at all? A score that is proper decides: nothing scores better on average than the
+# Is it worth drawing at all? A score that is proper decides: nothing scores better on average than the
 # law of the truth. For one number it is the CRPS, in magnitudes or in redshift, and for all ten
 # magnitudes at once the *energy score*, its generalisation {cite}`gneiting2007`,
 #
@@ -280,7 +280,7 @@ corners = numbers["diffusion", 0]["noise"]
 draws_panels.mean_images(averaged[0], truth[0], corners, n_boot, seed)
 
 # %% [markdown]
-# And what is it good for, the redshift? Scatter is $\sigma_\mathrm{MAD}$ of $(z' - z)/(1 + z)$, where $z$
+# And is averaging any good for the redshift? Scatter is $\sigma_\mathrm{MAD}$ of $(z' - z)/(1 + z)$, where $z$
 # is now the true redshift of the galaxy, and $z'$ is what the estimator reads: from one draw, from all
 # draws, to be averaged afterwards, from the mean of their images, and from the true CFHTLS image.
 

@@ -327,7 +327,7 @@ for name, way in {"first": "SDSS", "guess": "re-observed"}.items():
 # guess can be closer in pixels than an observation and know less: pixels and information are different
 # judges.
 #
-# Of information, for every seed, it *holds* that: {glue:text}`way_holds`. It does *not* hold that:
+# Of information, these statements *hold* over all seeds: {glue:text}`way_holds`. These do *not*:
 # {glue:text}`way_fails`. *Too small to tell*: {glue:text}`way_open`.
 #
 # Should the easy way be one that loses information, nature does not force it: the deep image holds

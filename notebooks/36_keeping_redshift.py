@@ -419,8 +419,8 @@ for name, value in {"n": len(test), "learn": learn, "whole": whole}.items():
 # *{glue:text}`keep_ahead_all`* from {glue:text}`keep_whole`. A goal that the source itself misses
 # tests the lessons, not the translation.
 #
-# Of everything that was judged, for both seeds: it *holds* that {glue:text}`keep_holds`; it does *not*
-# hold that {glue:text}`keep_fails`; *too small to tell*: {glue:text}`keep_open`.
+# Of everything that was judged, these statements *hold* for both seeds: {glue:text}`keep_holds`. These
+# do *not*: {glue:text}`keep_fails`. *Too small to tell*: {glue:text}`keep_open`.
 #
 # And what limits the frozen estimator? Its bits are {glue:text}`keep_frozen_retained` per cent of the
 # source's, {glue:text}`keep_frozen_why`.

@@ -292,7 +292,7 @@ for key, value in {"few": few, "n": len(z), "mergers": int(is_merger.sum())}.ite
 # {glue:text}`useful_odd_source` in the source and of {glue:text}`useful_odd_translated` after
 # translation (all of seed 0).
 #
-# For every seed, it *holds* that: {glue:text}`useful_holds`. It does *not* hold that:
+# Over all seeds, these statements *hold*: {glue:text}`useful_holds`. These do *not*:
 # {glue:text}`useful_fails`. *Too small to tell*: {glue:text}`useful_open`.
 #
 # **Exercise.** Give the labelled CFHTLS galaxies more weight than the translated ones. Does the harm

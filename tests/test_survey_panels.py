@@ -76,7 +76,7 @@ def test_real_stamps_stand_beside_the_simulated_ones_of_their_brightness():
 
 
 def test_labels_keep_their_commas_and_stamps_show_their_middle():
-    assert plots.with_n("SDSS, T = 1", 12_000) == "SDSS, T = 1 (n = 12\u2009000)"
+    assert plots.with_n("SDSS, T = 1", 12_000) == "SDSS, T = 1 (n = 12,000)"
     with plt.rc_context(plots.STYLE):
         fig = plots.stamps([sky()[:2], sky(size=32)[:2]], ["a", "b"], middle=0.75)
     shown = [ax.images[0].get_array().shape for ax in fig.axes]
