@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +83,32 @@ def test_a_reader_who_leaves_early_leaves_nothing_behind(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("galtools*/*"))) == workers.AHEAD * 2
     results.close()
     assert list(tmp_path.iterdir()) == []
+
+
+STREAMING = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_simulate_workers import in_order, mixture, workers
+workers.IDLE = 1
+for got in in_order(mixture, range(10**6), workers=1):
+    print(got.name, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_killed_reader_leaves_no_files_behind(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", STREAMING.format(tests=os.path.dirname(__file__))],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    with process:
+        assert process.stdout.readline() == b"0\n"
+        assert len(list(tmp_path.glob("galtools*/*"))) == workers.AHEAD
+        process.terminate()
+        assert process.stdout.read() == b""  # until the last of its processes has ended
+    assert process.returncode == -signal.SIGTERM
+    assert list(tmp_path.glob("galtools*")) == []
 
 
 def refuse(number):

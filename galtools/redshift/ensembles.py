@@ -32,19 +32,19 @@ class Ensemble:
         """Bins of the densities."""
         return self.networks[0].grid
 
-    def densities(self, images, extra=None) -> tuple[np.ndarray, np.ndarray]:
+    def densities(self, images) -> tuple[np.ndarray, np.ndarray]:
         """Calibrated densities of the ensemble (n, bins) and of each network (m, n, bins)."""
-        each = log_densities(self.networks, images, extra)
+        each = log_densities(self.networks, images)
         apart = np.stack([tempered(log_p, self.temperature) for log_p in each])
         return tempered(ensemble(each), self.temperature), apart
 
-    def predict(self, images, extra=None) -> np.ndarray:
+    def predict(self, images) -> np.ndarray:
         """Calibrated densities (n, bins) of the ensemble."""
-        return self.densities(images, extra)[0]
+        return self.densities(images)[0]
 
-    def calibrate(self, images, z, extra=None) -> "Ensemble":
+    def calibrate(self, images, z) -> "Ensemble":
         """Fit the temperature to galaxies that were not trained on."""
-        log_p = ensemble(log_densities(self.networks, images, extra))
+        log_p = ensemble(log_densities(self.networks, images))
         self.temperature = fit_temperature(log_p, z, self.grid)
         return self
 

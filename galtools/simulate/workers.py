@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from itertools import cycle
@@ -18,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.backend import resource_tracker
 
 from galtools.errors import GaltoolsError
 
@@ -32,10 +34,7 @@ def in_order(work: Callable, jobs: Iterable, workers: int) -> Iterator:
 
     What goes through the files are arrays that are fields of a dataclass, such as `Pairs`.
     """
-    with TemporaryDirectory(prefix="galtools") as folder:
-        files = [Path(folder, str(number)) for number in range(AHEAD * workers)]
-        for file in files:
-            file.touch()
+    with _files(AHEAD * workers) as files:
         ahead: deque = deque()
         try:
             for job, file in zip(jobs, cycle(files), strict=False):
@@ -52,6 +51,23 @@ def in_order(work: Callable, jobs: Iterable, workers: int) -> Iterator:
             ) from error
         finally:  # nobody may write to a file of a folder that goes
             wait([future for future, _ in ahead if not future.cancel()])
+
+
+@contextmanager
+def _files(count: int) -> Iterator[list[Path]]:
+    """Empty files that go when they are no longer needed, or when this process is killed.
+
+    Then a watcher removes them, which joblib's processes have anyway and no ordinary signal ends.
+    """
+    with TemporaryDirectory(prefix="galtools") as folder:
+        resource_tracker.register(folder, "folder")
+        files = [Path(folder, str(number)) for number in range(count)]
+        for file in files:
+            file.touch()
+        try:
+            yield files
+        finally:
+            resource_tracker.unregister(folder, "folder")
 
 
 @cache
