@@ -128,8 +128,11 @@ def spread_ratio(draws: np.ndarray, target: np.ndarray, box: int) -> np.ndarray:
     With the mean f and the deviation s of K fluxes, u = (F - f) / (s sqrt(1 + 1/K)) follows
     Student's t with K - 1 degrees of freedom if the truth is one of the draws. The ratio is
     median |t| / median |u - median u|: one is calibrated, two is draws that differ twice too much.
+    One draw has no spread: NaN.
     """
     side, count = target.shape[-1], draws.shape[1]
+    if count < 2:
+        return np.full(target.shape[1], np.nan)
     middle = slice((side - box) // 2, (side + box) // 2)
     drawn, true = (
         images[..., middle, middle].sum(axis=(-2, -1), dtype=np.float64)
@@ -296,6 +299,7 @@ def numbers(study: Study) -> dict:
     }
     words = {f"{name}_interval": str(found) for name, found in ours.items()}
     words |= {"margin": str(beaten), "task": study.task}
+    words["guess"] = "the mean of its draws" if best else "the only draw"
     words["yardstick"] = "resampling" if study.task == "cross" else "a second observation"
     words["test"] = OUTCOMES[intervals.verdict(beaten, (0, np.inf))]
     quoted = {name: float(value) for name, value in values.items()} | words

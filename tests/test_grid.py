@@ -16,6 +16,7 @@ import pytest
 import yaml
 from test_pipeline import HEADER, Project
 
+from galtools import paths
 from galtools.errors import GaltoolsError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -144,6 +145,21 @@ def test_a_failed_cell_costs_its_own_runs_only_and_no_run_is_repeated(project):
     assert project.grid(wider).returncode == 0
     new = [f"words 4 {SIZE}", *(f"count {4 * SIZE} {factor}" for factor in (1, 10))]
     assert project.executed() == sorted([*expected, *new])
+
+
+@pytest.mark.notebook
+def test_a_run_without_its_inputs_is_told_what_the_grid_file_lacks(project):
+    done = project.grid({"count": {"notebook": "2_count"}})
+    assert done.returncode == 1
+    asked = "list a group with `notebook: 1_words` above, and name it under `needs` here"
+    assert asked in done.stdout, done.stdout + done.stderr
+
+
+def test_advice_follows_what_is_missing(tmp_path):
+    with pytest.raises(GaltoolsError) as error:
+        paths.need(tmp_path / "weights", "11_residual_intra")
+    assert "`notebook: 11_residual` and `task: intra`" in grid.advice(str(error.value))
+    assert grid.advice("RuntimeError: no sky") == ""
 
 
 @pytest.mark.notebook

@@ -94,4 +94,13 @@ def test_draws_are_judged_by_their_mean(monkeypatch):
     case = a_study(draws=4)
     one, mean = (case.judged[row]["chi"].value for row in ("Residual CNN", "Mean draw"))
     assert mean == pytest.approx(one / 2, rel=0.02)
-    assert study.numbers(case)["residual_chi_best"] == pytest.approx(mean)
+    told = study.numbers(case)
+    assert told["residual_chi_best"] == pytest.approx(mean)
+    assert told["residual_guess"] == "the mean of its draws"
+
+
+def test_one_draw_is_no_mean_and_has_no_spread(monkeypatch):
+    monkeypatch.setattr(study, "matched", lambda case: case.floor)
+    case = a_study(draws=1)
+    assert study.numbers(case)["residual_guess"] == "the only draw"
+    assert np.isnan(study.spread_ratio(case.draws, case.pairs.target, 8)).all()

@@ -26,6 +26,7 @@ from galtools.errors import GaltoolsError
 GROUP = {"notebook", "parameters", "needs", "cores"}  # what may be said of a group of runs
 OWN = ("profile", "results")  # parameters that the grid itself takes care of
 NAME = re.compile(r"\w[\w-]*")
+MISSING = re.compile(r"run notebooks/(\w+)\.py(?: with -p task (\w+))? first")
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,17 @@ def fetch_inputs(run: pipeline.Run, runs: dict[str, pipeline.Run]) -> None:
             for pair in ((source, target), tuple(map(manifest.manifest_path, (source, target)))):
                 if pair[0].exists():
                     _link(*pair)
+
+
+def advice(report: str) -> str:
+    """Tell a run that misses an artefact what to write: none but those under `needs` reach it."""
+    missing = MISSING.search(report)
+    if missing is None:
+        return ""
+    notebook, task = missing.groups()
+    asked = f"`notebook: {notebook}`" + (f" and `task: {task}`" if task else "")
+    listed = f"list a group with {asked} above, and name it under `needs` here"
+    return f"\n       in the grid file: {listed}"
 
 
 def _link(source: Path, target: Path) -> None:

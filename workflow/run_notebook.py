@@ -102,7 +102,7 @@ def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int) -> Non
     manifest.write_json(manifest.manifest_path(run.executed), content)
 
 
-def attempt(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int) -> bool:
+def attempt(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int, of_grid: bool) -> bool:
     """Execute a run that is not current; tell whether it succeeded."""
     started = time.perf_counter()
     say(f"  started  {run.name}")
@@ -110,8 +110,9 @@ def attempt(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int) -> boo
         perform(run, runs, cores)
     except Exception as error:  # whatever it is, the summary must name the notebook
         say(f"  failed   {run.name}  after {time.perf_counter() - started:.0f} s")
+        report = pipeline.failure_report(run, error)
         with manifest.atomic(run.failure) as note:
-            note.write_text(pipeline.failure_report(run, error) + "\n")
+            note.write_text(report + (grid.advice(report) if of_grid else "") + "\n")
         return False
     done = 1 + sum(other.stamp.exists() for other in runs.values())
     seconds = time.perf_counter() - started
@@ -135,7 +136,8 @@ def main() -> int:
     if args.plan and run.failure.exists():
         return 1  # Snakemake tries killed jobs again; this one failed by itself
     with run.only_once():
-        if not pipeline.is_current(run, runs) and not attempt(run, runs, args.cores):
+        of_grid = args.plan is not None
+        if not (pipeline.is_current(run, runs) or attempt(run, runs, args.cores, of_grid)):
             return 1
         run.stamp.touch()
     return 0
