@@ -85,6 +85,72 @@ def test_the_central_galaxy_is_chosen_and_the_neighbour_masked():
         assert crowded[name] == pytest.approx(alone[name], rel=0.03)
 
 
+def bell(peak, variance, x=0, y=0):
+    """Gaussian that has this peak and variance, in pixels^2, after smoothing with 1.5 pixels."""
+    down, across = np.indices((64, 64)) - 32
+    before = variance - 1.5**2
+    square = (across - x) ** 2 + (down - y) ** 2
+    return peak * variance / before * np.exp(-square / 2 / before)
+
+
+# 1.5 standard deviations of white noise after a Gaussian of 1.5 pixels, whose squares sum to
+# 1 / 4 pi 1.5^2
+EDGE = 1.5 * SIGMA / (2 * np.sqrt(np.pi) * 1.5)
+
+
+def test_the_edge_of_a_galaxy_is_where_it_leaves_the_noise():
+    """A Gaussian of peak p and variance v is above t within r^2 = 2 v ln(p / t)."""
+    own, others = morphology.segment(bell(100 * EDGE, 20), SIGMA)
+    radius = np.sqrt(2 * 20 * np.log(100))
+    down, across = np.indices((64, 64)) - 32
+    np.testing.assert_array_equal(own, np.hypot(down, across) < radius)
+    assert not others.any()
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 4, 6, 8])
+def test_the_edge_is_raised_until_eight_pixels_of_sky_are_seen(times):
+    """Those of the farthest corner: at (24, 24) from the centre it is just below the threshold.
+
+    One pixel nearer, at (23, 23), it is above.
+    """
+    variance, corner = 400, 0.97 * times * EDGE
+    own, _ = morphology.segment(bell(corner * np.exp(24**2 / variance), variance), SIGMA)
+    assert own[55, 55] and not own[56:, 56:].any()
+
+
+def test_sources_have_eight_pixels_and_those_that_touch_are_parted():
+    """A point of smoothed peak p is above t within r^2 = 2 1.5^2 ln(p / t), here 1.7 and 2.5.
+
+    Those are 5 and 9 pixels. Of two galaxies that touch, the fainter has a twelfth of the light.
+    """
+    galaxy = bell(100 * EDGE, 20)
+    for ratio, counts in ((1.45, False), (1.75, True)):
+        point = np.zeros((64, 64))
+        point[8, 8] = ratio * EDGE * 2 * np.pi * 1.5**2
+        own, others = morphology.segment(galaxy + point, SIGMA)
+        assert own[32, 32] and others.any() == counts
+    own, others = morphology.segment(galaxy + bell(40 * EDGE, 4.2, 12), SIGMA)
+    assert own[32, 32] and others[32, 44] and not own[32, 44]
+
+
+def test_without_a_galaxy_in_the_middle_there_are_only_others():
+    own, others = morphology.segment(bell(100 * EDGE, 20, 18, 10), SIGMA)
+    assert not own.any() and others[42, 50]
+
+
+def test_what_failed_is_no_number():
+    """statmorph writes -99; its flag 2 is bad, 1 is only suspect."""
+    good = dict.fromkeys(morphology.QUANTITIES, 0.5) | {"flag": 1, "flag_sersic": 1}
+    assert morphology._hide_failures(good) == good
+    for change, lost in (
+        ({"flag_sersic": 2}, {"sersic_index"}),
+        ({"flag": 2}, {*morphology.QUANTITIES}),
+        ({"m20": -99.0, "gini": np.inf, "asymmetry": -98.0}, {"m20", "gini"}),
+    ):
+        found = morphology._hide_failures(good | change)
+        assert {name for name in found if np.isnan(found[name])} == lost
+
+
 def test_what_cannot_be_measured_is_flagged_and_kept():
     for image in (np.zeros((64, 64)), np.full((64, 64), np.nan), np.full((64, 64), -1.0)):
         found = measured(image)
@@ -124,6 +190,19 @@ def test_catastrophic_errors_are_those_beyond_the_population():
     frame = [part.assign(flag=0) for part in frame]
     table = morphology.summarise(*frame, "r", n_boot=20).set_index("metric").value
     assert table["gini_catastrophic"] == pytest.approx(20 / 101)
+
+
+def test_a_copy_of_galaxies_that_are_all_alike_has_no_catastrophe():
+    frame = pd.DataFrame(dict.fromkeys(morphology.QUANTITIES, np.ones(9))).assign(flag=0)
+    table = morphology.summarise(frame, frame, "r", n_boot=20).set_index("metric").value
+    assert table["gini_catastrophic"] == 0
+
+
+def test_unmeasured_are_counted_where_the_truth_could_be_measured():
+    frame = pd.DataFrame(dict.fromkeys(morphology.QUANTITIES, np.arange(5.0)))
+    truth, found = frame.assign(flag=[0, 1, 0, 2, 4]), frame.assign(flag=[1, 2, 4, 2, 0])
+    table = morphology.summarise(truth, found, "r", n_boot=20).set_index("metric")
+    assert table.value["unmeasured"] == pytest.approx(2 / 3) and table.n["unmeasured"] == 3
 
 
 def test_a_common_shift_moves_the_distribution_and_no_galaxy_in_it():
