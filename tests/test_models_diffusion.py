@@ -240,13 +240,14 @@ def test_emphasis_counts_an_error_of_the_mean_more():
     assert network.weight.view(5, 4)[0].tolist() == [2.5, 0.5, 0.5, 0.5]
 
 
-@pytest.mark.parametrize("side", [32, 64, 70, 136])
+@pytest.mark.parametrize("side", [32, 64, 70, 136, 200])
 def test_a_tile_lies_in_the_middle_and_no_light_is_lost(side):
     images = random(2, 3, side, side).double()
     sums = tile_sums(images, 32)
     middle = slice((side - 32) // 2, (side - 32) // 2 + 32)
     here = sums.shape[-1] // 2
     assert sums.shape[-1] % 2 == 1
+    assert tile_sums(torch.ones_like(images), 32).max() == 32**2  # none is larger
     assert torch.allclose(sums[..., here, here], images[..., middle, middle].sum(dim=(2, 3)))
     assert torch.allclose(sums.sum(dim=(2, 3)), images.sum(dim=(2, 3)))
     spread = over_tiles(sums, 32, side, side)
