@@ -46,21 +46,21 @@ def test_colours_of_redshifted_templates_agree_with_galsim(kind):
 
 
 def test_colours_of_all_that_changes_a_spectrum_agree_with_galsim():
-    """A quarter of Sbc and three of Scd, and every part of a spectrum as its words say."""
+    """Two parts of E and three of Sbc, and every part of a spectrum as its words say."""
     w = np.arange(1250.0, 11900.0, 2.0)  # Å
     shape = sum(
         share * template(w / 10) / template(550) * (5500 / w)
-        for share, template in ((0.25, of_galsim("Sbc")), (0.75, of_galsim("Scd")))
+        for share, template in ((0.4, of_galsim("E")), (0.6, of_galsim("Sbc")))
     )
     bands = 0.3 * np.interp(w, (6500, 8500), (0, 1))
     lines = sum(
-        width * norm.pdf(w, place, 15) for place, width in ((3727, 40), (5007, 24), (6563, 80))
+        width * norm.pdf(w, place, 15) for place, width in ((3727, 400), (5007, 240), (6563, 800))
     )
     steps = 10 ** (-0.4 * (0.5 * (w < 4000) + 0.4 * (w < 3300)))
     light = shape * (steps + bands + lines) * (w / 5500) ** 0.25 * 10 ** (-0.4 * calzetti(w))
     spectrum = galsim.SED(galsim.LookupTable(w, light, interpolant="linear"), "Ang", "flambda")
-    changes = {"break_step": 0.5, "uv_step": 0.4, "red_step": 0.3, "emission": 80.0}
-    colours_agree(spectrum, plain(kind=1.75, dust=1.0, tilt=0.25, **changes))
+    changes = {"break_step": 0.5, "uv_step": 0.4, "red_step": 0.3, "emission": 800.0}
+    colours_agree(spectrum, plain(kind=0.6, dust=1.0, tilt=0.25, **changes))
 
 
 def test_interpolation_between_redshifts_and_dust_is_fine_enough():
@@ -94,6 +94,14 @@ def test_parts_of_a_spectrum_do_what_they_say():
     assert -2.5 * np.log10(grey[0, 2]) + 22.5 == pytest.approx(17.0)
     law = sed.calzetti(np.array([5500.0, 6299.9, 6300.1]))
     assert law[0] == pytest.approx(1, abs=0.01) and law[1] == pytest.approx(law[2], abs=0.01)
+
+
+@pytest.mark.parametrize(("kind", "nearest"), [(-0.3, 0.0), (3.4, 3.0), (9.0, 3.0)])
+def test_kinds_end_with_the_first_and_the_last_template(kind, nearest):
+    beyond, end = (
+        sed.band_fluxes(SDSS.filters, plain(kind=k), np.array([0.1])) for k in (kind, nearest)
+    )
+    np.testing.assert_array_equal(beyond, end)
 
 
 def test_dust_is_that_of_sedpy():
