@@ -135,6 +135,8 @@ def test_a_claim_stands_above_its_own_bars_and_nothing_overlaps(judged):
     assert np.diff(places).min() > height
     bottom, top = ax.get_ylim()
     assert top <= places[0] - height / 2 and bottom >= places[-1] + height / 2
+    line = 72 * ax.figure.get_figheight() / (bottom - top)  # points from one line to the next
+    assert line > 1.5 * max(text.get_fontsize() for text in ax.texts)
     assert ax.get_xlim() == (0, 1)
     assert list(ax.get_yticks()) == [place for place, _ in bars]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["there", "back", "there"]
