@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import display
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, SymmetricalLogLocator
 
 from galtools import manifest, plots
 from galtools.fidelity import intervals
@@ -57,6 +57,26 @@ def log_scale(ax) -> None:
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def near_one(ax) -> None:
+    """Spread the upright axis out towards one: 0.9, 0.99 and 0.999 stand equally far apart."""
+    ax.set_yscale("logit")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def both_signs(ax, straight: float) -> None:
+    """Make the upright axis logarithmic on both sides of zero, and linear within `straight`.
+
+    An axis that hardly reaches beyond stays as it is.
+    """
+    if np.abs(ax.get_ylim()).max() < 3 * straight:
+        return
+    ax.margins(y=0.1)
+    ax.set_yscale("symlog", linthresh=straight)
+    ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=straight, subs=(1, 3)))
+    ax.yaxis.set_major_formatter("{x:g}")
 
 
 def shared_legend(fig, ax, columns=3) -> None:

@@ -79,11 +79,12 @@ plt.show()
 # %% [markdown]
 # Five galaxies, from the brightest to the faintest. Subtracting the target and dividing by its sky
 # noise shows what the eye forgives. On empty sky a noiseless translation leaves the target's own
-# noise, a standard deviation of one, and a second observation, with noise of its own, $\sqrt 2$. The
-# galaxies add to it: over whole stamps in r, the row with the least scatter of all,
-# {glue:text}`least_row`, has {glue:text}`least_scatter:.1f`. Between two surveys, half a pixel of
-# pointing or a tenth of an arcsecond of seeing moves more light than the noise of a deep one. Within one
-# survey there is no such excuse, and the maps show what a network's bottleneck does.
+# noise, a standard deviation of one, and a second observation, with noise of its own, $\sqrt 2$. Over
+# whole stamps in r, the row with the least scatter of all, {glue:text}`least_row`, has
+# {glue:text}`least_scatter:.1f`. Between two surveys the galaxies add to the noise: half a pixel of
+# pointing or a tenth of an arcsecond of seeing moves more light than the noise of a deep survey. Within
+# one survey there is no such excuse, and even the noise can be let through; the maps show what a
+# network's bottleneck does.
 
 # %% mystnb={"figure": {"caption": "Residuals in the r band in units of the target's sky noise, for the first, third and fifth of the galaxies above.", "name": "fig-pixels-residuals"}, "image": {"alt": "Maps of residuals, three for each rendering, red where it is too bright."}} tags=["hide-input"]
 lines = -(-len(compared) // 2)  # two renderings side by side, three galaxies each
@@ -136,16 +137,17 @@ made = manifest.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "How close the images are to the target, with 95 % intervals over galaxies. Black lines: a perfect copy, which has no residual and an infinite PSNR.", "name": "fig-pixels-metrics"}, "image": {"alt": "Four panels of metrics against band, one marker per rendering."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "How close the images are to the target, with 95 % intervals over galaxies. Shares of one (bottom) are spread out near one, which is a perfect copy.", "name": "fig-pixels-metrics"}, "image": {"alt": "Four panels of metrics against band, one marker per rendering."}} tags=["hide-input"]
 axes_labels = {
     "residual_scatter": "residual scatter / σ",
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "correlation": "pixel correlation",
 }
-perfect = {name: pixels.METRICS[name].perfect for name in ("ssim", "correlation")}
-fig = panels.metric_panels(table, axes_labels, compared, perfect=perfect)
+fig = panels.metric_panels(table, axes_labels, compared)
 panels.log_scale(fig.axes[0])
+for ax in fig.axes[2:4]:
+    panels.near_one(ax)
 plt.show()
 
 # %% tags=["hide-input"]
@@ -167,7 +169,7 @@ panels.in_parts(panels.overview(table, meanings, "r", compared), columns=3)
 #
 # For physics the sums matter more than the pixels.
 
-# %% mystnb={"figure": {"caption": "Bias and scatter of the total flux and of the flux within 3 arcsec, relative to the target, with 95 % intervals.", "name": "fig-pixels-flux"}, "image": {"alt": "Four panels: bias and scatter of fluxes against band."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Bias and scatter of the total flux and of the flux within 3 arcsec, relative to the target, with 95 % intervals. Where a bias is large, its axis is logarithmic beyond 1 %.", "name": "fig-pixels-flux"}, "image": {"alt": "Four panels: bias and scatter of fluxes against band."}} tags=["hide-input"]
 flux_labels = {
     "flux_bias": "bias of total flux",
     "flux_scatter": "scatter of total flux",
@@ -178,6 +180,8 @@ perfect = {"flux_bias": 0, "aperture_bias": 0}
 fig = panels.metric_panels(table, flux_labels, compared, perfect=perfect)
 for k in (1, 3):
     panels.log_scale(fig.axes[k])
+for k in (0, 2):
+    panels.both_signs(fig.axes[k], 0.01)
 plt.show()
 
 # %% [markdown]
@@ -186,7 +190,7 @@ plt.show()
 # band only makes a gradient where there is none. We take the colour between 2 and 4 arcsec from the
 # centre less that within 1 arcsec.
 
-# %% mystnb={"figure": {"caption": "Bias and scatter of the colours within 3 arcsec (top) and of their gradients, the colour between 2 and 4 arcsec less that within 1 arcsec (bottom), with 95 % intervals. Mind the scales: they differ from panel to panel.", "name": "fig-pixels-colours"}, "image": {"alt": "Four panels: bias and scatter of four colours and of their gradients."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Bias and scatter of the colours within 3 arcsec (top) and of their gradients, the colour between 2 and 4 arcsec less that within 1 arcsec (bottom), with 95 % intervals. Mind the scales: they differ from panel to panel, and where a bias of colours is large, its axis is logarithmic beyond 0.02 mag.", "name": "fig-pixels-colours"}, "image": {"alt": "Four panels: bias and scatter of four colours and of their gradients."}} tags=["hide-input"]
 colour_labels = {
     "colour_bias": "colour bias (mag)",
     "colour_scatter": "colour scatter (mag)",
@@ -197,6 +201,7 @@ perfect = {"colour_bias": 0, "gradient_bias": 0}
 fig = panels.metric_panels(table, colour_labels, compared, panels.COLOURS, perfect=perfect)
 for k in (1, 3):
     panels.log_scale(fig.axes[k])
+panels.both_signs(fig.axes[0], 0.02)
 plt.show()
 
 # %% [markdown]

@@ -387,7 +387,8 @@ whole_of = alone[" + ".join(redshift.GROUPS)]
 for group in redshift.GROUPS:
     glue(f"bits_{group}", alone[group].value, display=False)
 owns = [
-    f"{100 * owned[group].value / whole_of.value:z.0f} to the {group}" for group in redshift.GROUPS
+    f"{100 * owned[group].value / whole_of.value:z.0f}{words} to the {group}"
+    for group, words in zip(redshift.GROUPS, (" per cent belong", "", ""), strict=True)
 ]
 nothing = "nothing can be shared out, since there may be nothing"
 glue(

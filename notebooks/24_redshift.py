@@ -365,16 +365,16 @@ glue("z_floor", floor_name, display=False)
 # 1. Set `-p learn 300`. Which rows suffer, and does the order of the translators change?
 #
 # ```{dropdown} Solution
-# All rows lose, resampling most: its images differ most from those that the estimator began with,
-# so it has most to learn anew. Compare with the intervals before you conclude anything from the
-# order.
+# All rows lose. Between two surveys resampling loses most: its images differ most from those that the
+# estimator began with, so it has most to learn anew. Compare with the intervals before you conclude
+# anything from the order.
 # ```
 #
 # 2. Why may the share of *Seen again* exceed one?
 #
 # ```{dropdown} Solution
-# It is not made from the source. A second look with the target survey is an image of its own,
-# deeper than the source, and no rule of information binds it to what SDSS saw.
+# It is not made from the source. A second look with the target survey is an image of its own, for
+# `cross` a deeper one, and no rule of information binds it to what the source saw.
 # ```
 #
 # **What's next:** all levels of fidelity on one board: [the leaderboard](25_leaderboard.py).

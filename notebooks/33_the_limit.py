@@ -154,7 +154,7 @@ prior = information.prior(train_z, edges)
 # way: what if somebody told us where every knot, arm and neighbour stands? Then bulge, disc and arms
 # could be measured apart. They are made of older and younger stars of the same galaxy, and their
 # differences know the redshift too, free of any calibration. No real reader has this help, and help
-# cannot harm: it is an upper bound. Where the local width is smaller than the exact one, it is because
+# cannot harm: nobody knows more. Where the local width is smaller than the exact one, it is because
 # it knows neither the wings nor the other modes.
 
 # %%
@@ -164,7 +164,7 @@ for side, name in limit_panels.SURVEYS.items():
     widths = {
         "exact": np.where(one["good"], one["scatter"], np.nan),
         "local": one["local_scatter"],
-        "parts told apart (upper bound)": one["parts_scatter"],
+        "parts told apart (at best)": one["parts_scatter"],
     }
     for way, width in widths.items():
         lines[way, name] = intervals.estimate(intervals.median, width / (1 + z), n_boot)
@@ -344,7 +344,7 @@ pd.DataFrame(shares).T
 
 # %% tags=["remove-cell"]
 for side, name in limit_panels.SURVEYS.items():
-    low, bound = name.lower(), lines["parts told apart (upper bound)", name]
+    low, bound = name.lower(), lines["parts told apart (at best)", name]
     glue(f"limit_sigma_{low}", str(lines["exact", name]), display=False)
     glue(f"limit_bound_{low}", str(bound), display=False)
     glue(f"limit_bits_{low}", str(levels[name]), display=False)
