@@ -117,11 +117,11 @@ plt.show()
 #
 # Random crops in eight orientations, the learning rate rising and falling once, and in the end not
 # the last weights but their running mean. We judge by four numbers. The *residual*
-# (`chi` in the lines that the training prints) is the root mean square of $(x' - x)/\sigma$ over all pixels, bands and test galaxies, with $\sigma$ the target's
-# sky noise; bright galaxies weigh most in it, so that of the *median galaxy* stands beside it. From
-# the relative error of the light in the central box of half the stamp's side come the *bias*, its
-# median over galaxies (absolute value), and the robust *scatter* $\sigma_\mathrm{MAD}$; both are means
-# over the bands.
+# (`chi` in the lines that the training prints) is the root mean square of $(x' - x)/\sigma$ over all pixels,
+# bands and test galaxies, with $\sigma$ the target's sky noise; bright galaxies weigh most in it, so that of
+# the *median galaxy* stands beside it. From the relative error of the light in the central box of half the
+# stamp's side come the *bias*, its median over galaxies (absolute value), and the robust *scatter*
+# $\sigma_\mathrm{MAD}$; both are means over the bands.
 #
 # Named before looking, for every translator of this part: for the task `cross` (SDSS to CFHTLS) its
 # residual has to beat resampling. For `intra` (SDSS to the same SDSS image) resampling *is* the image

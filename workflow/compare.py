@@ -142,7 +142,7 @@ def page(found: pd.DataFrame, parameters: list[str], name: str) -> str:
     for notebook, rows in good.groupby("notebook", sort=False):
         wide = rows.set_index(["run", "name"]).value.unstack("name")[list(rows.name.unique())]  # noqa: PD010
         wide = each.set_index("run")[parameters].join(wide, how="right")
-        text = wide.to_html(border=0, float_format="{:.4g}".format, na_rep="")
+        text = wide.to_html(border=0, float_format="{:z.4g}".format, na_rep="")
         parts.append(f"<h2>All numbers of {escape(notebook)}</h2>{text}")
     return cardpage.whole(f"Grid {name}", "".join(parts))
 
