@@ -123,8 +123,10 @@ def test_goals_are_those_that_the_page_states(bench):
         "bias of the flux no worse than the network's": "disagrees",
         "blur no worse than the network's": "cannot tell",
     }
-    lines = bench.verdicts(low, {}, 3)
-    assert [(x["verdict"], x["seed"]) for x in lines] == [("disagrees", 3), ("agrees", 3)]
+    dear = {"chi": intervals.Estimate(1.06, 1.051, 1.07, 60)}
+    lines = bench.verdicts(low, dear, 3)
+    assert [x["verdict"] for x in lines] == ["disagrees", "agrees", "disagrees"]
+    assert {x["seed"] for x in lines} == {3}
 
 
 def test_scores_are_laid_out_for_readers_and_for_machines(bench):
