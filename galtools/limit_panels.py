@@ -54,7 +54,10 @@ def learning(curves, limits):
         ax.axhline(limit.value, color="black", linestyle="--", linewidth=1.2)
         ax.axhspan(limit.low, limit.high, color="0.9", zorder=0)
         ax.set(xscale="log", xlabel="galaxies learnt from", title=f"{name} (n = {limit.n})")
-        ax.grid(axis="x", which="both", visible=False)
+        sizes = sorted({size for size, _ in found})
+        ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        ax.minorticks_off()
+        ax.grid(axis="x", visible=False)
     axes[0].set_ylabel("bits of redshift")
     return fig
 

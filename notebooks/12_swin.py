@@ -149,9 +149,9 @@ for name, value in study.numbers(result).items():
 # %% [markdown]
 # ## What goes wrong
 #
-# Like every network that is asked for one best guess, it smooths: structure finer than the seeing comes
-# out too weak. What noise is left in its sky is not the target's, which it cannot know, but what it lets
-# through of the source's.
+# Like every network that is asked for one best guess, it smooths: fine structure comes out too weak. What
+# noise is left in its sky is what it lets through of the source's. For `cross` that is not the target's,
+# which it cannot know; for `intra` the two are one, and what is missing was smoothed away.
 
 # %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-swin-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
 study.corner_noise(result)

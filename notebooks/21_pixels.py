@@ -307,7 +307,7 @@ made = manifest.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "Small sources in r: share of the target's that an image keeps, and share of the image's that are in the target, with 95 % intervals over galaxies. A second observation, at other seeing, sets the limit.", "name": "fig-pixels-sources"}, "image": {"alt": "Two panels with a line per rendering: completeness and purity."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Small sources in r: share of the target's that an image keeps, and share of the image's that are in the target, with 95 % intervals over galaxies. A second observation, at other seeing, does not keep all of them either.", "name": "fig-pixels-sources"}, "image": {"alt": "Two panels with a line per rendering: completeness and purity."}} tags=["hide-input"]
 shares = {"completeness": "share kept", "purity": "share that is real"}
 panels.row_strips(small, shares, compared)
 plt.show()

@@ -116,15 +116,18 @@ redshift_panels.protocol_strips(table, labels, compared, source_bits.mean())
 plt.show()
 
 # %% [markdown]
-# Read the left panel as a warning and the right one as a measurement. *Resampling* has not lost
-# anything. Yet its fluxes are those of other filters, which a frozen estimator of the other survey
-# misreads with confidence, and which a retrained one has learnt to read:
-# {glue:text}`z_resampled`. Bits below zero mean that one would have been better off
-# without the image. What separates the retrained row from the dashed line is not lost in the images:
-# it is the price of learning anew from fewer galaxies.
-# The translations, which look more like what the estimator began with, have less to learn anew. So
-# a translator that ends *below* resampling has lost something, and one that ends beside it may
-# have lost a little.
+# Between two surveys, read the left panel as a warning and the right one as a measurement.
+# *Resampling* has not lost anything. Yet its fluxes are those of other filters, which a frozen estimator
+# of the other survey misreads with confidence, and which a retrained one has learnt to read
+# ({glue:text}`z_resampled`). Bits below zero mean that one would have been better off without the image.
+# What separates the retrained row from the dashed line is not lost in the images: it is the price of
+# learning anew from fewer galaxies. The translations, which look more like what the estimator began
+# with, have less to learn anew. So a translator that ends *below* resampling has lost something, and
+# one that ends beside it may have lost a little.
+#
+# Within one survey the frozen estimator knows this kind of image already. There the left panel is the
+# measurement, and the right one shows what learning anew from fewer galaxies costs, the truth itself
+# included.
 #
 # The same as numbers that astronomers use. The estimates are the medians of the densities; an
 # outlier is off by more than 0.05 in $\delta z / (1 + z)$, for both surveys alike, so that rows
