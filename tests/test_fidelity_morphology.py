@@ -109,13 +109,13 @@ def test_the_edge_of_a_galaxy_is_where_it_leaves_the_noise():
 
 @pytest.mark.parametrize("times", [1, 2, 3, 4, 6, 8])
 def test_the_edge_is_raised_until_eight_pixels_of_sky_are_seen(times):
-    """Those of the farthest corner: at (24, 24) from the centre it is just below the threshold.
+    """Those of the farthest corner: (25, 25) from the middle, light is just below the threshold.
 
-    One pixel nearer, at (23, 23), it is above.
+    One pixel nearer, (24, 24) from it, it is above.
     """
     variance, corner = 400, 0.97 * times * EDGE
-    own, _ = morphology.segment(bell(corner * np.exp(24**2 / variance), variance), SIGMA)
-    assert own[55, 55] and not own[56:, 56:].any()
+    own, _ = morphology.segment(bell(corner * np.exp(25**2 / variance), variance), SIGMA)
+    assert own[8, 8] and not own[:8, :8].any()
 
 
 def test_sources_have_eight_pixels_and_those_that_touch_are_parted():
