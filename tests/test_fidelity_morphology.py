@@ -270,7 +270,7 @@ def test_a_radius_is_the_first_that_holds_the_share():
     It is reached three times; within sqrt(5), all pixels of the disc of r = 4 are whole.
     """
     shape, centre = (41, 41), (20.2, 19.7)
-    disc, *rings = (shapes.disc(shape, *centre, radius) for radius in (4, 8, 10, 14, 16))
+    disc, *rings = (shapes.disc(shape, *centre, radius) for radius in (4, 6, 8, 10, 12))
     dark, bright = rings[1] - rings[0], rings[3] - rings[2]
     image = disc - 14 * np.pi * dark / dark.sum() + 8 * np.pi * bright / bright.sum()
     own = SimpleNamespace(_cutout_stamp_maskzeroed=image, _asymmetry_center=centre, flag=0)
