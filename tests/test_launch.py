@@ -67,12 +67,21 @@ def test_parameters_of_a_page_are_those_of_its_run():
     values = {"task": "intra", "models": ["b", "c"], "steps": 3}
     stage.as_run(book, {"profile": "tiny", "parameters": values})
     assert book.cells[0].source.splitlines() == [
-        "profile: str = 'tiny'  # one of “tiny”",
+        'profile: str = "tiny"  # one of “tiny”',
         'results: str = "results"  # folder',
-        "task: str = 'intra'  # what",
-        "models: list = ['b', 'c']  # which",
+        'task: str = "intra"  # what',
+        'models: list = ["b", "c"]  # which',
         "steps: int = 3  # how many",
     ]
+
+
+@pytest.mark.parametrize("value", [["a" * 40, "b" * 40], ["it's", 'a "quote"'], 3, "plain", None])
+def test_a_value_on_a_page_is_that_of_the_run_and_fits_the_page(value):
+    lines = stage.written("many: list = ", value, "  # what they are for, in a few words")
+    assert max(map(len, lines.splitlines())) <= stage.WIDEST
+    (statement,) = ast.parse(lines).body
+    assert ast.literal_eval(statement.value) == value
+    assert lines.count("# what they are for") == 1
 
 
 def test_second_run_of_a_notebook_says_at_its_top_that_it_is_one():

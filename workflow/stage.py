@@ -18,6 +18,7 @@ import terms
 from galtools import manifest, paths
 from galtools.errors import GaltoolsError
 
+WIDEST = 100  # characters of a line of code that a wide page shows whole
 GLUED_PNG = "application/papermill.record/image/png"
 PROVENANCE = """:::{{admonition}} How this page was made
 :class: provenance
@@ -92,6 +93,15 @@ def joined(outputs: list) -> list:
     return pieces
 
 
+def written(before: str, value, after: str) -> str:
+    """Line of a parameter with another value; a list that makes it too wide gets its own lines."""
+    text = repr(value)
+    text = text if '"' in text else text.replace("'", '"')  # as the formatter has it
+    if isinstance(value, list) and len(before + text + after) > WIDEST:
+        text, after = f"[{after}\n    {text[1:-1]}\n]", ""
+    return before + text + after
+
+
 def as_run(book, record: dict):
     """Write the values that a run had into its parameters cell; `results` stays the default."""
     values = {"profile": record["profile"], **record["parameters"]}
@@ -102,9 +112,9 @@ def as_run(book, record: dict):
         for node in ast.parse(cell.source).body:
             name = node.target.id
             if name in values and ast.literal_eval(node.value) != values[name]:
-                line, start = lines[node.lineno - 1].encode(), node.value.col_offset
-                new = line[:start] + repr(values[name]).encode() + line[node.value.end_col_offset :]
-                lines[node.lineno - 1] = new.decode()
+                line, value = lines[node.lineno - 1].encode(), node.value
+                before, after = line[: value.col_offset], line[value.end_col_offset :]
+                lines[node.lineno - 1] = written(before.decode(), values[name], after.decode())
         cell.source = "\n".join(lines)
     return book
 
