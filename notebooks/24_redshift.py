@@ -170,7 +170,7 @@ scatter.rename(columns={"sigma_mad": "σ_MAD"}).rename_axis(index="protocol", co
 # The figure shows how far its cumulative distribution strays from the even one. A curve that
 # lies above zero first and then below it means densities that are too narrow, one below zero first
 # and then above it, densities that are too wide; a curve on one side of zero, redshifts that are too
-# high or too low. The grey band is where 95 % of honest curves stay, at any one
+# high or too low. The grey area is where 95 % of honest curves stay, at any one
 # place.
 
 # %% mystnb={"figure": {"caption": "Cumulative distribution of the PIT less the even one, frozen (left) and retrained (right). Grey: 95 % of calibrated estimators, at each place.", "name": "fig-redshift-pit-protocols"}, "image": {"alt": "Two panels, frozen and retrained, with one curve per kind of image about zero, and a grey band."}} tags=["hide-input"]
@@ -224,8 +224,8 @@ def gain(first, second, some=slice(None)):
 
 
 def starred(found):
-    """Write a difference with its interval, and a star if that leaves out zero."""
-    return str(found) + " *" * (found.low > 0 or found.high < 0)
+    """Write a difference with its interval, behind a star if that leaves out zero."""
+    return "*\N{NO-BREAK SPACE}" * (found.low > 0 or found.high < 0) + str(found)
 
 
 names = [plots.MODEL_NAME.get(model, model) for model in models]
