@@ -8,9 +8,9 @@ from galtools.redshift import Grid
 
 SURVEYS = {"source": "SDSS", "target": "CFHTLS"}
 PARTS = {  # of the loss: label and colour
-    "nature": ("nature: the source never saw it", "#888888"),
-    "reader": ("reader: not found in the source either", "#0072B2"),
-    "model": ("model: found before, not after", "#D55E00"),
+    "nature": ("nature: the source never saw it", plots.SURVEY_COLOUR["CFHTLS"]),
+    "reader": ("reader: not found in the source either", plots.SURVEY_COLOUR["SDSS"]),
+    "model": ("model: found before, not after", "black"),
 }
 
 

@@ -151,9 +151,15 @@ for ax in fig.axes[2:4]:
 plt.show()
 
 # %% tags=["hide-input"]
-told = ("residual_mean", "residual_scatter", "rmse", "psnr", "correlation")
-told += ("aperture_bias", "aperture_scatter")
-meanings = {name: pixels.METRICS[name].meaning for name in told}
+meanings = {
+    "residual_mean": "residual / σ, mean",
+    "residual_scatter": "residual / σ, scatter",
+    "rmse": "RMSE (nanomaggies per pixel)",
+    "psnr": "PSNR (dB)",
+    "correlation": "pixel correlation",
+    "aperture_bias": "flux in 3 arcsec, bias",
+    "aperture_scatter": "flux in 3 arcsec, scatter",
+}
 panels.in_parts(panels.overview(table, meanings, "r", compared), columns=3)
 
 # %% [markdown]
