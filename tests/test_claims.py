@@ -36,6 +36,8 @@ def test_both_kinds_of_tables_are_counted_for_each_task_and_the_absent_are_named
     assert list(counts.loc["Light and peak fluxes come out uncertain", back]) == [1, 0, 0]
     assert list(counts.loc["Uncertain peaks cost redshift information", there]) == [0, 1, 0]
     assert list(counts.loc["The mapping itself loses information", there]) == [1, 0, 0]
+    in_order = dict.fromkeys(claim.text for claim in claims.CLAIMS)
+    assert list(counts.index.unique("claim")) == list(in_order)
     absent = found[found["verdict"] == "not run"]
     chapters = {claim.chapter for claim in claims.CLAIMS} - {"23_peaks", "35_directions"}
     assert set(absent["chapter"]) == chapters

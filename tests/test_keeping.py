@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -152,6 +153,22 @@ def test_errors_of_colours_are_found_less_true():
     error = keeping.colour_error(pairs, images, 0.2)
     assert error["u − g"] == pytest.approx(-2.5 * np.log10(1.1), abs=1e-3)
     assert error["g − r"] == pytest.approx(2.5 * np.log10(0.95), abs=1e-3)
+
+
+def test_histograms_of_colours_show_every_galaxy():
+    """Those beyond the axis stand in its last bins: here two on the left and three on the right."""
+    pairs = blobs(n=5, size=32)
+    pairs.target *= 100
+    far = pairs.target.copy()
+    far[:2, 1], far[2:, 1] = far[:2, 1] / 9, far[2:, 1] * 9
+    fig = keeping.colour_errors(pairs, {"residual": far, "keeper": pairs.target}, 0.2)
+    for ax, low, high in zip(fig.axes, (2, 3), (3, 2), strict=True):  # u - g, g - r
+        for outline, first, last in zip(ax.patches, (low, 0), (high, 0), strict=True):
+            x, y = outline.get_xy().T
+            assert np.trapezoid(y, x) / (x.max() - x.min()) * 40 == pytest.approx(5)
+            assert (y[1], y[-2]) == (first, last)
+            assert x.min() == -x.max()
+    plt.close(fig)
 
 
 def test_another_reader_reads_each_row_on_its_own():

@@ -219,7 +219,16 @@ def test_numbers_have_to_be_positive_where_the_usual_one_is():
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("only", -1), ("seed", 0), ("n_draws", 2), ("n_demo", 2), ("n_test", 6), ("n_boot", 40)],
+    [
+        ("only", -1),
+        ("seed", 0),
+        ("n_draws", 2),
+        ("n_demo", 2),
+        ("n_test", 6),
+        ("crop", 8),
+        ("n_boot", 40),
+        ("n_catalogue", 100),
+    ],
 )
 def test_the_least_number_that_makes_sense_is_allowed_and_said(name, least):
     """Shards are counted from 0, and -1 is all; of 40 resamples, 95 % leave one out at each end."""
