@@ -136,6 +136,8 @@ def test_sources_have_eight_pixels_and_those_that_touch_are_parted():
 def test_without_a_galaxy_in_the_middle_there_are_only_others():
     own, others = morphology.segment(bell(100 * EDGE, 20, 18, 10), SIGMA)
     assert not own.any() and others[42, 50]
+    dark = morphology.segment(np.zeros((64, 64)), SIGMA)
+    assert not np.any(dark)
 
 
 def test_what_failed_is_no_number():
@@ -278,6 +280,14 @@ def test_a_radius_is_the_first_that_holds_the_share():
     assert own.flag == 0
 
 
+def test_a_radius_below_a_pixel_is_one_and_none_is_bad():
+    for radius, found, flag in ((0.4, 0.4, 0), (0.0, shapes.NOT_FOUND, morphology.BAD)):
+        own = SimpleNamespace(_petro_extent_cas=1.5, rpetro_circ=2.0, flag=0)
+        own._radius_with = lambda fraction, total, radius=radius: radius
+        assert shapes.Shapes._radius_at_fraction_of_total_cas(own, 0.2) == found
+        assert own.flag == flag
+
+
 @pytest.mark.parametrize("sky", [10, 22, 40])
 def test_empty_sky_is_found_where_statmorph_finds_it(sky):
     """Sources everywhere but in two squares, of which the lower one may be masked."""
@@ -356,6 +366,15 @@ def test_a_killed_measurement_goes_on_where_it_was(tmp_path, monkeypatch):
     again = morphology.measure(*several(7), diary)
     assert len(calls) == 7 - done and not diary.exists()
     pd.testing.assert_frame_equal(again, whole)
+
+
+def test_the_noise_of_a_row_is_its_own_and_not_below_the_truth_s(monkeypatch):
+    levels = []
+    monkeypatch.setattr(morphology, "measure_one", lambda *a: levels.append(a[3]) or {})
+    truth, rng = galaxy(), np.random.default_rng(1)
+    rows = {"quiet": gaussian_filter(truth, 3), "loud": truth + rng.normal(0, 3 * SIGMA, (64, 64))}
+    morphology._measure_galaxy(rows, truth, SIGMA, dict.fromkeys(rows, FWHM), SCALE)
+    assert levels == [SIGMA, pytest.approx(10**0.5 * SIGMA, rel=0.1)]
 
 
 def test_equal_images_are_measured_once(monkeypatch):

@@ -106,6 +106,13 @@ def test_a_source_is_certain_from_ten_noises_and_found_again_from_five():
         assert alike(sharp(truth, place), sharp(made, place)) == wanted
 
 
+def test_every_galaxy_and_band_is_counted_on_its_own():
+    """A source that is brighter in the next band, or in the next galaxy, is one all the same."""
+    image = sharp(20, (15.5, -8.5)) * np.array([[1, 3], [2, 5]])[..., None, None]
+    counted = sources.measure(image, image, np.full((2, 2), 2.0), SCALE)
+    assert all((number == 1).all() for number in counted.values())
+
+
 def test_the_centre_left_out_is_round_and_in_the_middle():
     """Pixels 4.5 and 1.5 from the centre are 1.88 arcsec from it, those 4.5 and 2.5 are 2.04."""
     signs = [(x, y) for x in (-1, 1) for y in (-1, 1)]

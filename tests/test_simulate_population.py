@@ -45,7 +45,8 @@ def test_colours_of_redshifted_templates_agree_with_galsim(kind):
     colours_agree(of_galsim(sed.TEMPLATES[kind]), plain(kind=kind))
 
 
-def test_colours_of_all_that_changes_a_spectrum_agree_with_galsim():
+@pytest.mark.parametrize("redshift", [0.0, 0.23])
+def test_colours_of_all_that_changes_a_spectrum_agree_with_galsim(redshift):
     """Two parts of E and three of Sbc, and every part of a spectrum as its words say."""
     w = np.arange(1250.0, 11900.0, 2.0)  # Å
     shape = sum(
@@ -60,7 +61,7 @@ def test_colours_of_all_that_changes_a_spectrum_agree_with_galsim():
     light = shape * (steps + bands + lines) * (w / 5500) ** 0.25 * 10 ** (-0.4 * calzetti(w))
     spectrum = galsim.SED(galsim.LookupTable(w, light, interpolant="linear"), "Ang", "flambda")
     changes = {"break_step": 0.5, "uv_step": 0.4, "red_step": 0.3, "emission": 800.0}
-    colours_agree(spectrum, plain(kind=0.6, dust=1.0, tilt=0.25, **changes))
+    colours_agree(spectrum, plain(kind=0.6, dust=1.0, tilt=0.25, **changes), redshift)
 
 
 def test_interpolation_between_redshifts_and_dust_is_fine_enough():
