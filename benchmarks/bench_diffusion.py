@@ -21,7 +21,7 @@ from galtools.loop import Settings
 from galtools.models.diffusion import Diffusion
 
 OUT = Path(__file__).parent / "diffusion.json"
-STEPS, SHARE, DRAWS, JUDGED = 1100, 0.42, 8, 200
+STEPS, SHARE, DRAWS, JUDGED = 1240, 0.48, 8, 200
 WHOLE = {"prediction": "v", "weighting": "plain", "emphasis": 1.0}
 VARIANTS = {
     "v": WHOLE,

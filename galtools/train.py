@@ -67,14 +67,14 @@ def scaling_of(pairs, kind: str = "sqrt") -> Scaling:
 class Crops:
     """Random crops of matched stamps, in one of eight orientations, stretched; galaxies repeat."""
 
-    def __init__(self, pairs, scaling: Scaling, settings: Settings, device):
-        """Put all stamps on the device."""
+    def __init__(self, pairs, scaling: Scaling, settings: Settings, device, lattice: int = 1):
+        """Put all stamps on the device; the corners of crops are multiples of `lattice` pixels."""
         self.source = torch.as_tensor(pairs.source).to(device)
         self.target = torch.as_tensor(pairs.target).to(device)
         bad = pairs.bad[1]
         self.good = None if bad is None else torch.as_tensor(~bad).to(device)
         self.scaling, self.device, self.batch = scaling, device, settings.batch
-        self.side = settings.crop or scaling.size
+        self.side, self.lattice = settings.crop or scaling.size, lattice
 
     def __call__(self, generator: torch.Generator, progress: float) -> Batch:
         """Draw a batch: galaxies, corners, flips and transpositions all follow the generator."""
@@ -83,7 +83,8 @@ class Crops:
             return torch.randint(high, (self.batch,), generator=generator, device=self.device)
 
         galaxies, flips = integers(len(self.source)), [integers(2), integers(2)]
-        corners = [integers(self.scaling.size - self.side + 1) for _ in flips]
+        places = (self.scaling.size - self.side) // self.lattice + 1
+        corners = [self.lattice * integers(places) for _ in flips]
         rows, columns = map(self._pixels, corners, flips)
         turned = integers(2).bool()[:, None, None, None]
 
@@ -164,7 +165,7 @@ def train(network, pairs, valid, settings: Settings, *, folder=None, key="", dev
     device = torch.device(device or loop.best_device())
     network.scaling = scaling_of(pairs)
     network.prepare(pairs)
-    sampler = Crops(pairs, network.scaling, settings, device)
+    sampler = Crops(pairs, network.scaling, settings, device, network.lattice)
     check = validator(valid[slice(0, VALID)], network.scaling)
     label = f"{network.recipe['model']} {network.recipe['task']}"
     if loop.is_fixed(network):

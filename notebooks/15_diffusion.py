@@ -47,7 +47,7 @@ profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the 
 seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to the same SDSS image
-steps: int = 1100  # training steps
+steps: int = 1240  # training steps
 batch: int = 16  # galaxies in a step
 crop: int = 32  # pixels along a side of the random crops
 rate: float = 0.002  # highest learning rate
@@ -77,13 +77,19 @@ plt.show()
 # residual network does, and how far off it is. It does not give that spread pixel by pixel: an error of
 # one pixel and an error of the light of a whole block are different things. Blocks of
 # $8 \times 8$ pixels are turned into their *frequencies* by an orthonormal cosine transform $C$, and
-# each frequency has a spread $s(x)$ of its own:
+# each frequency has a spread $s(x)$ of its own: a share of what is there, $s = e^{a(x)}\,(1 + |C m|)$, where
+# $|C m|$ is the norm of the block in its band, and one that of a faint block. With the error $r = C(y - m)$
 #
 # $$ L = L_\mathrm{pixel} + L_\mathrm{flux}
-#        + \ell\,\Big\langle \ln s + \sqrt{\tfrac{\pi}{2}}\,\frac{|C(y - m)|}{s} \Big\rangle,
-#    \qquad z = \frac{C(y - m)}{s}, $$
+#        + \ell\,\Big\langle \ln s + \sqrt{\tfrac{\pi}{2}}\,\frac{|r|}{s} + \mathrm{CRPS}(r; s) \Big\rangle,
+#    \qquad z = \frac{r}{s}, $$
 #
-# with a weight $\ell$. What is left, $z$, has about variance one at every frequency, in the sky as in the centre. That is what
+# with a weight $\ell$. The first two terms in the brackets are a likelihood. It counts in units of $s$ and hardly minds the
+# rare star whose spread is ten times too wide; the *continuous ranked probability score* {cite}`gneiting2007` of a Gaussian
+# of width $s$ counts in units of the image, and does. Crops are cut along the lattice of the blocks: a galaxy sits in the middle of
+# its stamp, where four blocks meet, and is learnt where it will be drawn.
+#
+# What is left, $z$, has about variance one at every frequency, in the sky as in the centre. That is what
 # diffusion takes for granted. The network predicts $v = \alpha_t e - \sigma_t z$: for white noise its
 # best answer is zero, so even before any training the draws have the right variance on every scale up to
 # a block. What it has to learn is how errors hang together from block to block and from band to band: a

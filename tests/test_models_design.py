@@ -62,7 +62,7 @@ def test_parameters_of_the_diffusion():
         return block(c) + 48 * 2 * c + 2 * c
 
     network = fresh("diffusion")
-    anchor = convolution(20, width, 3) + 3 * block(width) + convolution(width, 20, 3)
+    anchor = convolution(20, width, 3) + 2 * block(width) + convolution(width, 20, 3)
     anchor += convolution(width, width, 4) + convolution(width, frequencies, 1)
     light = convolution(width, width, 1) + convolution(width, 2 * 5, 1)
     # noise, source and middle come in; two levels, the lower twice as wide
@@ -105,7 +105,7 @@ def test_convolutions_see_as_far_as_their_kernels_reach(blocks):
     body = 2 * blocks
     assert field_of_view(fresh("residual", "tiny", blocks=blocks)) == seen(1, body, 1)
     assert field_of_view(fresh("srgan", "tiny", blocks=blocks)) == seen(2, body, 1, 1)
-    anchor = 2 * (2 * blocks + 1)  # one block more than twice those of the denoiser
+    anchor = 2 * (2 * blocks)  # twice as many blocks as a level of the denoiser
     assert field_of_view(fresh("diffusion", "tiny", blocks=blocks)) == seen(1, anchor, 1)
 
 

@@ -8,13 +8,15 @@ import pytest
 import torch
 from blobs import blobs
 from scipy.fft import dctn
+from scipy.integrate import quad
+from scipy.stats import norm
 
 from galtools import models, study, train
 from galtools.errors import GaltoolsError
 from galtools.models import noising
 from galtools.models.blocks import Cosines, over_tiles, tile_sums
 from galtools.models.common import Batch
-from galtools.models.diffusion import logarithm
+from galtools.models.diffusion import QUIETEST, logarithm, ranked_score
 
 
 def batch_of(source, target, progress=0.0):
@@ -222,7 +224,40 @@ def test_spread_is_found_at_the_standard_deviation_of_the_error():
         network.anchor = lambda x, pair=pair: (*pair, None)
         found[spread] = network.anchor_losses(batch)["spread"].item()
     assert min(found, key=found.get) == 0.2
-    assert found[0.2] == pytest.approx(math.log(0.2) + 1, abs=0.01)
+    # of Gaussian errors, the mean ranked score is their standard deviation over sqrt pi
+    assert found[0.2] == pytest.approx(math.log(0.2) + 1 + 0.2 / math.sqrt(math.pi), abs=0.01)
+
+
+@pytest.mark.parametrize(("error", "spread"), [(0.0, 1.0), (-0.7, 0.4), (3.0, 2.0), (1.0, 30.0)])
+def test_ranked_score_is_the_integral_of_squared_differences(error, spread):
+    """The area between the cumulative function of a Gaussian and the step at the truth."""
+    below = quad(lambda x: norm.cdf(x, 0, spread) ** 2, -12 * spread, error)[0]
+    above = quad(lambda x: norm.sf(x, 0, spread) ** 2, error, error + 12 * spread)[0]
+    found = ranked_score(torch.tensor([error]), torch.tensor([spread])).item()
+    assert found == pytest.approx(below + above, rel=1e-4)
+
+
+def test_ranked_score_minds_a_spread_that_is_far_too_wide():
+    """Ten times too wide in one bright block costs it as much as a hundred such faint ones."""
+    error = torch.tensor([5.0, 0.05])
+    cost = [ranked_score(r, 10 * r) - ranked_score(r, r) for r in error]
+    assert cost[0] == pytest.approx(100 * cost[1].item(), rel=1e-4)
+
+
+def test_spread_grows_as_fast_as_the_light_of_its_block_and_band():
+    """Before any training it is the same share of the norm of every block, plus one."""
+    network = models.build("diffusion", "cross", "tiny")
+    share = math.exp(network.spread[-1].bias[0].item())
+    middle = random(2, 5, 8, 8) * torch.tensor([0.0, 0.1, 1.0, 10.0, 1000.0]).view(5, 1, 1)
+    network.features, network.middle = torch.nn.PixelUnshuffle(2), torch.nn.Identity()
+    network.spread = torch.nn.Conv2d(20, 20, 1)
+    torch.nn.init.zeros_(network.spread.weight)
+    torch.nn.init.constant_(network.spread.bias, math.log(share))
+    with torch.no_grad():
+        _, spread, _ = network.anchor(middle)
+    norms = network.cosines(middle).view(2, 5, 4, 4, 4).square().sum(dim=2, keepdim=True).sqrt()
+    known = QUIETEST + share * (1 + norms).expand(-1, -1, 4, -1, -1).reshape(2, 20, 4, 4)
+    assert torch.allclose(spread, known, rtol=1e-4)
 
 
 def test_v_loss_of_a_silent_denoiser_is_one_for_white_noise_whatever_is_emphasised():

@@ -72,6 +72,7 @@ class Translator(nn.Module):
 
     multiple = 1  # the network needs sides that are a multiple of this
     smallest = 1  # and at least this long
+    lattice = 1  # corners of its training crops are multiples of so many pixels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Translate; sides of any length are padded by reflection and cut again."""
@@ -126,9 +127,8 @@ def galaxy_noise(shape: tuple, seed: int, numbers, device) -> torch.Tensor:
     """White noise (len(numbers), *shape): that of galaxy k follows from (seed, k) alone."""
     noise = torch.empty(len(numbers), *shape)
     for row, number in zip(noise, numbers, strict=True):
-        number = (int(seed) * 1_000_000_007 + int(number)) % 2**63
-        generator = torch.Generator().manual_seed(number)
-        row.normal_(generator=generator)
+        own = (int(seed) * 1_000_000_007 + int(number)) % 2**63
+        row.normal_(generator=torch.Generator().manual_seed(own))
     return noise.to(device)
 
 

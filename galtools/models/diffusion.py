@@ -42,7 +42,8 @@ from galtools.models.common import (
 )  # fmt: skip
 
 QUIETEST = 0.002  # smallest spread, stretched units: without any, there is no likelihood
-LOG_SPREAD = (-8.0, 4.0)  # range of the logarithm of the rest
+LOG_SPREAD = (-8.0, 0.0)  # range of the logarithm of the rest, in units of what is there
+LOG_LIGHT = (-8.0, 4.0)  # and of that of the light, in units of independent pixels
 TILE = 32  # pixels along a side of the windows in which the light of a draw is fixed
 LIGHT_BATCH, LIGHT_RATE = 64, 0.01  # of the fit of that light, in stamps
 
@@ -121,24 +122,24 @@ class Diffusion(Translator):
 
     def __init__(
         self, bands_in, bands_out, width, blocks,
-        side: int = 8, steps: int = 5, sampler: str = "unipc", start: float = 0.42,
+        side: int = 8, steps: int = 5, sampler: str = "unipc", start: float = 0.48,
         likelihood: float = 0.3, emphasis: float = 1.0, prediction: str = "v",
         weighting: str = "plain", pinned: bool = True, stamps: int = 1536, fits: int = 600,
     ):  # fmt: skip
         """Make both parts; the share `start` of the training belongs to the anchor.
 
-        `likelihood` weighs the likelihoods in the anchor's loss, `emphasis` the mean of a block
+        `likelihood` weighs the spread's scores in the anchor's loss, `emphasis` the mean of a block
         against any other of its frequencies in the denoiser's. `prediction` and `weighting` are
         those of `noising`; draws that are not `pinned` keep the flux that the denoiser gives,
         the others one from a spread that is fitted to this many `stamps`.
         """
         super().__init__()
         noising.refuse_unknown(prediction, weighting, sampler)
-        self.multiple, self.cosines = 2 * side, Cosines(side)
+        self.multiple, self.lattice, self.cosines = 2 * side, side, Cosines(side)
         self.features = nn.Sequential(
             nn.PixelUnshuffle(2),
             nn.Conv2d(4 * bands_in, width, 3, padding=1),
-            *[ResidualBlock(width) for _ in range(2 * blocks + 1)],
+            *[ResidualBlock(width) for _ in range(2 * blocks)],
         )
         self.middle = nn.Conv2d(width, 4 * bands_out, 3, padding=1)
         channels = bands_out * side**2
@@ -169,12 +170,15 @@ class Diffusion(Translator):
     def anchor(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Middle m of every pixel, standard deviation s of every frequency, and the features.
 
-        The spread is the exponential of a function of the features' logarithm: beyond what was
-        seen in the training it grows as a power of the light.
+        What is not known is a share of what is there: s is an exponential times the norm |C m| of
+        the block and band (plus one, the norm of a faint block). So a star that is brighter than
+        any in the training has a spread that grows no faster than its light.
         """
-        h = self.features(x)
+        h, side = self.features(x), self.cosines.side
         middle, h = F.pixel_shuffle(self.middle(h).contiguous(), 2), logarithm(h)
-        return middle, QUIETEST + self.spread(h).contiguous().clamp(*LOG_SPREAD).exp(), h
+        norm = side * F.avg_pool2d(middle.detach().square(), side).sqrt()
+        share = self.spread(h).contiguous().clamp(*LOG_SPREAD).exp()
+        return middle, QUIETEST + share * (1 + norm).repeat_interleave(side**2, dim=1), h
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Return the middle alone: the best single guess."""
@@ -194,16 +198,18 @@ class Diffusion(Translator):
         }
 
     def anchor_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Pixel and flux loss of the middle, and a Laplace likelihood of both.
+        """Pixel and flux loss of the middle, and two scores of both.
 
         With r = |C(y - m)|, <log s + sqrt(pi/2) r / s> is lowest where s = sqrt(pi/2) E[r], which
         for Gaussian errors is their standard deviation; a few bright pixels cannot upset it, as
         they would with r^2. Since r counts in units of s, it also keeps the source's noise out of
-        the middle of a quiet sky, where the pixel loss would not notice it.
+        the middle of a quiet sky, where the pixel loss would not notice it. But it hardly minds
+        the rare block whose s is ten times too wide; the ranked probability score, which counts in
+        units of the image, does.
         """
         middle, spread, _ = self.anchor(batch.source)
-        error = self.cosines(batch.wanted(middle) - middle)
-        found = likelihood(error, spread, self.whole(batch.good))
+        error, seen = self.cosines(batch.wanted(middle) - middle), self.whole(batch.good)
+        found = likelihood(error, spread, seen) + ranked_score(error, spread, seen)
         return {**pixel_loss(middle, batch), "spread": self.likelihood * found}
 
     def tiles(self, middle, spread, features, flux) -> tuple[torch.Tensor, ...]:
@@ -224,7 +230,7 @@ class Diffusion(Translator):
     def light_of(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """By how much the light of a tile is missed on the average, and its spread, in units U."""
         offset, log = self.light(seen).chunk(2, dim=1)
-        return offset, log.clamp(*LOG_SPREAD).exp()
+        return offset, log.clamp(*LOG_LIGHT).exp()
 
     def light_loss(self, seen, missed, good) -> torch.Tensor:
         """Likelihood of what is missed of the light, in units U."""
@@ -343,6 +349,16 @@ def logarithm(h: torch.Tensor) -> torch.Tensor:
 def likelihood(error: torch.Tensor, spread: torch.Tensor, seen=None) -> torch.Tensor:
     """Mean of log s + sqrt(pi/2) |error| / s, lowest at the standard deviation of the error."""
     return mean(spread.log() + math.sqrt(math.pi / 2) * error.abs() / spread, seen)
+
+
+def ranked_score(error: torch.Tensor, spread: torch.Tensor, seen=None) -> torch.Tensor:
+    """Mean continuous ranked probability score of a Gaussian of that spread: u = error / s,
+
+    s (u erf(u / sqrt 2) + sqrt(2 / pi) exp(-u^2 / 2) - 1 / sqrt pi).
+    """
+    u = error / spread
+    bell = math.sqrt(2 / math.pi) * torch.exp(-u.square() / 2)
+    return mean(spread * (u * torch.erf(u / math.sqrt(2)) + bell - 1 / math.sqrt(math.pi)), seen)
 
 
 def mean(values: torch.Tensor, seen: torch.Tensor | None) -> torch.Tensor:
