@@ -58,7 +58,7 @@ def judged(network, pairs) -> dict:
         f"spread {box}": study.spread_ratio(draws, pairs.target, box).round(3).tolist()
         for box in (4, 8, 16, 32)
     }
-    noise = study.noise_ratio(draws[:, 0], pairs.target).round(3).tolist()
+    noise = study.noise_ratio(draws[:, 0], pairs.target).astype(float).round(3).tolist()
     numbers = {"residual": one["chi"], "residual of the mean": mean["chi"], "bias": one["bias"]}
     return {**spread, "noise": noise, **{k: round(v, 4) for k, v in numbers.items()}}
 

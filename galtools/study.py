@@ -214,9 +214,10 @@ def curve(study: Study):
     fig, (left, right) = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.2))
     fig.get_layout_engine().set(wspace=0.08)
     alone = len(study.network.players()) == 1
-    for name, marker in zip(terms, "osD^vPX*", strict=False):
+    shades = plt.cm.cividis(np.linspace(0, 0.9, len(terms)))  # colours of the book are of models
+    for name, marker, shade in zip(terms, "osD^vPX*", shades, strict=False):
         label = name.split("_", 1)[1] if alone else name.replace("_", " ")
-        left.plot(history["step"], history[name], marker=marker, label=label)
+        left.plot(history["step"], history[name], marker=marker, color=shade, label=label)
     left.set(xlabel="step", ylabel="loss since last point")
     signed = (history[terms] < -0.01).any().any()  # likelihoods may be: fewer, wider steps
     low, steps = (0.1, (1, 3)) if signed else (0.01, (1, 2, 5))
@@ -276,7 +277,7 @@ def corner_noise(study: Study):
         label = plots.with_n(plots.MODEL_NAME[name], len(noise))
         ax.hist(noise, np.linspace(0, 2, 41), label=label, **style)
     ax.set(xlabel="noise in the corner / sky noise σ (last bin: 2 and more)", ylabel="galaxies")
-    ax.legend()
+    fig.legend(loc="outside upper center", ncols=2)
     return fig
 
 

@@ -237,7 +237,9 @@ glue("diffusion_noise_bands", float(noise.mean()), display=False)
 # is a kept run of `benchmarks/bench_diffusion.py` (task `cross`; one anchor, every denoiser with the same steps, the
 # galaxies and the two measures of this chapter; means over the bands). The column "off" sums them up: the
 # root mean square, over bands and boxes of 4 to 32 pixels and the noise, of the logarithm of what should
-# be one. The last two columns are residuals.
+# be one. The last two columns are residuals. In the first, `eps` stands for the noise and `x0` for the image; with
+# min-SNR {cite}`hang2023` an error of the image counts as much as the signal to noise of its time, at most five, and with "means of
+# blocks 64 times" an error of the mean of a block counts so much more than one of its other frequencies.
 
 # %% tags=["hide-input"]
 kept = json.loads(
@@ -327,9 +329,9 @@ pd.DataFrame(rows).set_index(["sampler", "steps"]).map("{:.3g}".format)
 #
 # On {glue:text}`diffusion_n` test galaxies (task {glue:text}`diffusion_task`) the residual of one draw is
 # {glue:text}`diffusion_chi_interval` times the sky noise, in the median galaxy
-# {glue:text}`diffusion_typical_interval` times; the mean of the draws, their best guess, leaves
+# {glue:text}`diffusion_typical_interval` times; {glue:text}`diffusion_guess` leaves
 # {glue:text}`diffusion_chi_best:.2f`. The test named before looking is {glue:text}`diffusion_test`:
-# {glue:text}`diffusion_yardstick` leaves {glue:text}`diffusion_margin` more than that mean. The central flux
+# {glue:text}`diffusion_yardstick` leaves {glue:text}`diffusion_margin` more. The central flux
 # of a draw is biased by {glue:text}`diffusion_bias_interval` per cent and scatters by
 # {glue:text}`diffusion_scatter_interval`. The noise in the corners is {glue:text}`diffusion_noise:.2f` times
 # that of the target. Training took {glue:text}`diffusion_seconds:.0f` seconds.
