@@ -123,9 +123,14 @@ def test_output_folder_is_made(here):
     assert [f.name for f in (here / "not/yet/there").iterdir()] == ["out.ipynb"]
 
 
-def test_output_to_a_device(here):
-    assert prepare("simple.py", "/dev/null").exit_code == 0
-    assert not Path("/dev/null").is_file()
+def test_output_to_what_is_no_file_goes_into_it(here):
+    """A pipe stands for devices: were one replaced by a file, the machine would have lost it."""
+    os.mkfifo(here / "pipe")
+    reader = os.open(here / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert prepare("simple.py", "pipe").exit_code == 0
+    assert (here / "pipe").is_fifo()
+    assert "the end" in os.read(reader, 1 << 16).decode()
+    os.close(reader)
 
 
 def test_refused_output_folder_is_one_line(here):
