@@ -36,7 +36,7 @@ PLANS = [("ddim", 50), *((name, steps) for name in ("dpm++", "unipc") for steps 
 def solved(network, x, noise, plan) -> torch.Tensor:
     """Frequencies z that a plan makes of white noise."""
     network.sampler, network.steps = plan
-    middle, _, _ = network.anchor(x)
+    middle = network.anchor(x)[0]
     known = network.read(x, middle)
     options = (network.cosines(noise), *plan, network.prediction)
     return noising.solve(lambda z, t: network.denoiser(z, known, t), *options)

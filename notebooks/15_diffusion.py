@@ -82,21 +82,25 @@ plt.show()
 #
 # $$ L = L_\mathrm{pixel} + L_\mathrm{flux}
 #        + \ell\,\Big\langle \ln s + \sqrt{\tfrac{\pi}{2}}\,\frac{|r|}{s} + \mathrm{CRPS}(r; s) \Big\rangle,
-#    \qquad z = \frac{r}{s}, $$
+#    \qquad z = R^{-1/2}\,\frac{r}{s}, $$
 #
 # with a weight $\ell$. The first two terms in the brackets are a likelihood. It counts in units of $s$ and hardly minds the
 # rare star whose spread is ten times too wide; the *continuous ranked probability score* {cite}`gneiting2007` of a Gaussian
 # of width $s$ counts in units of the image, and does. Crops are cut along the lattice of the blocks: a galaxy sits in the middle of
 # its stamp, where four blocks meet, and is learnt where it will be drawn.
 #
+# Errors of the five bands hang together, most where a wrong seeing moves the same light in all of them. So any two
+# bands have, at each frequency, a correlation $\rho(x)$, learnt by a Gaussian likelihood of its own; $R$ is one on its diagonal
+# and $\rho$ beside it. Without it the draws would be grains of all colours.
+#
 # What is left, $z$, has about variance one at every frequency, in the sky as in the centre. That is what
 # diffusion takes for granted. The network predicts $v = \alpha_t e - \sigma_t z$: for white noise its
 # best answer is zero, so even before any training the draws have the right variance on every scale up to
-# a block. What it has to learn is how errors hang together from block to block and from band to band: a
-# wrong seeing, a wrong flux.
+# a block. What it has to learn is how else errors hang together, from block to block and from frequency to
+# frequency.
 #
 # ```python
-# z = self.cosines(batch.target - middle) / spread
+# z = together(self.cosines(batch.target - middle) / spread, shared, -0.5)
 # noisy = alpha2.sqrt() * z + (1 - alpha2).sqrt() * e
 # v = alpha2.sqrt() * e - (1 - alpha2).sqrt() * z
 # loss = (self.weight * (self.denoiser(noisy, context, t) - v).square()).mean()
@@ -116,11 +120,11 @@ plt.show()
 #    U^2 = \sum_\mathrm{pixels} V, \quad V = \Big(\frac{dF}{dy}\Big)^2 \operatorname{var}(y), $$
 #
 # where $U$ is the spread that independent pixels would give, and a small network says by how much of it the
-# flux is off on the average, $o$, and how much of it remains, $r$, times a normal number $n$. A draw is
+# flux is off on the average, $o$, and how much of it remains, $r$, times a normal number $n$; those of the bands hang together, too. A draw is
 # given a flux drawn from that, and what it had too much or too little is taken from the pixels in proportion to $V$:
 #
 # ```python
-# wanted = unit * (offset + ratio * tile_sums(noise, TILE) / TILE)
+# wanted = unit * (offset + ratio * together(tile_sums(noise, TILE) / TILE, shared))
 # missing = wanted - tile_sums(light - flux(middle), TILE)
 # light = light + variance * over_tiles(missing / unit.square(), ...)
 # ```
@@ -312,8 +316,8 @@ pd.DataFrame(rows).set_index(["sampler", "steps"]).map("{:.3g}".format)
 #
 # Within a block the spread is learnt directly, and the light of the galaxy by itself. What lies between is
 # left to the denoiser: how the light is spread over the core. Look for it in the
-# examples of `cross`: squares of coloured grain around bright centres, since a spread of frequencies is the
-# same all over its block, while true errors follow the light and are much the same in all bands. The noise in the corners is
+# examples of `cross`: squares of grain around bright centres, since a spread of frequencies is the
+# same all over its block, while true errors follow the light. The noise in the corners is
 # {glue:text}`diffusion_noise_bands:.2f` times the target's (mean over bands): above one, the middle is not quite
 # free of the source's noise, and the draw adds its own. On the central box of {glue:text}`diffusion_box` pixels the fluxes differ by {glue:text}`diffusion_wide:.2f`
 # times what they should (mean over bands, {glue:text}`diffusion_narrowest:.2f` to

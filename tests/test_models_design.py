@@ -63,11 +63,11 @@ def test_parameters_of_the_diffusion():
 
     network = fresh("diffusion")
     anchor = convolution(20, width, 3) + 2 * block(width) + convolution(width, 20, 3)
-    anchor += convolution(width, width, 4) + convolution(width, frequencies, 1)
-    light = convolution(width, width, 1) + convolution(width, 2 * 5, 1)
+    anchor += convolution(width, width, 4) + convolution(width, frequencies + 8 * 8, 1)
+    light = convolution(width, width, 1) + convolution(width, 2 * 5 + 1, 1)
     # noise, source and middle come in; two levels, the lower twice as wide
     denoiser = convolution(3 * frequencies, width, 1) + 16 * width + width
-    denoiser += 2 * timed(width) + timed(2 * width) + convolution(width, frequencies, 1)
+    denoiser += 2 * timed(width) + 2 * timed(2 * width) + convolution(width, frequencies, 1)
     denoiser += convolution(width, 2 * width, 2) + 2 * width * width * 2 * 2 + width
     assert count_parameters(network.denoiser) == denoiser
     assert count_parameters(network) == anchor + light + denoiser

@@ -41,6 +41,18 @@ class Cosines(nn.Module):
         return F.pixel_shuffle(self._mix(spread.square(), self.matrix.square().T), self.side)
 
 
+def together(z: torch.Tensor, shared: torch.Tensor, power: float = 0.5) -> torch.Tensor:
+    """Make numbers of B bands that are independent hang together; power -1/2 undoes it.
+
+    z (n, B k, h, w) and its correlation rho = `shared` (n, k, h, w) between any two bands: what
+    bands have in common has the variance 1 + (B - 1) rho, what sets them apart 1 - rho.
+    """
+    z = z.unflatten(1, (-1, shared.shape[1]))
+    common, bands, shared = z.mean(dim=1, keepdim=True), z.shape[1], shared[:, None]
+    alike, apart = (1 + (bands - 1) * shared) ** power, (1 - shared) ** power
+    return (alike * common + apart * (z - common)).flatten(1, 2)
+
+
 def tile_sums(images: torch.Tensor, side: int) -> torch.Tensor:
     """Sums (n, bands, k, k) over tiles of side x side pixels, one of them in the middle: k is odd.
 

@@ -1,10 +1,10 @@
 """Conditional diffusion: draw a target image out of noise, given the source.
 
-Two parts, trained one after the other. The *anchor* gives the middle m(x) of every pixel, and the
-spread s(x) of what it gets wrong in every *frequency* of every block of p x p pixels (a cosine
-transform C, orthonormal). What is left,
+Two parts, trained one after the other. The *anchor* gives the middle m(x) of every pixel, and, for
+every *frequency* of every block of p x p pixels (a cosine transform C, orthonormal), the spread
+s(x) of what it gets wrong and the correlation rho(x) of that in any two bands. What is left,
 
-    z = C(y - m) / s,
+    z = R^(-1/2) C(y - m) / s,     R = 1 on the diagonal, rho beside it,
 
 has about variance one in the sky and in the centre, in fine grain and in the flux of a block. A
 diffusion model learns its structure: with the cosine schedule
@@ -13,7 +13,7 @@ diffusion model learns its structure: with the cosine schedule
 
 a network predicts v from (z_t, x, m, t). White noise of unit variance has E[v | z_t] = 0, so even
 an untrained network that says zero draws images with the right variance on every scale up to a
-block; what it learns is how errors hang together.
+block; what it learns is how else errors hang together.
 
 One sum is too important to be left to that: the light. Seeing that is not known moves light from
 frequency to frequency and makes none, so errors that are drawn apart would give fluxes with far too
@@ -31,7 +31,7 @@ from torch import nn
 
 from galtools import adamw, processes
 from galtools.models import noising, register
-from galtools.models.blocks import Cosines, over_tiles, tile_sums
+from galtools.models.blocks import Cosines, over_tiles, tile_sums, together
 from galtools.models.common import (
     Batch,
     Player,
@@ -44,6 +44,8 @@ from galtools.models.common import (
 QUIETEST = 0.002  # smallest spread, stretched units: without any, there is no likelihood
 LOG_SPREAD = (-8.0, 0.0)  # range of the logarithm of the rest, in units of what is there
 LOG_LIGHT = (-8.0, 4.0)  # and of that of the light, in units of independent pixels
+ALIKE = 0.98  # highest correlation of two bands
+WILD = 3.0  # standard deviations at which errors are cut before they tell of that correlation
 TILE = 32  # pixels along a side of the windows in which the light of a draw is fixed
 LIGHT_BATCH, LIGHT_RATE = 64, 0.01  # of the fit of that light, in stamps
 
@@ -72,10 +74,11 @@ class Denoiser(nn.Module):
         self.head = nn.Conv2d(channels + conditions, width, 1)
         self.time = nn.Sequential(nn.Linear(16, width), nn.GELU())
 
-        def level(size):
-            return nn.ModuleList(TimedBlock(size, width) for _ in range(blocks))
+        def level(size, depth):
+            return nn.ModuleList(TimedBlock(size, width) for _ in range(depth))
 
-        self.fine, self.coarse, self.after = level(width), level(2 * width), level(width)
+        self.fine, self.after = level(width, blocks), level(width, blocks)
+        self.coarse = level(2 * width, 2 * blocks)  # how blocks hang together
         self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
         self.up = nn.ConvTranspose2d(2 * width, width, 2, stride=2)
         self.tail = nn.Conv2d(width, channels, 1)
@@ -146,12 +149,12 @@ class Diffusion(Translator):
         self.spread = nn.Sequential(
             nn.Conv2d(width, width, side // 2, stride=side // 2),
             nn.GELU(),
-            nn.Conv2d(width, channels, 1),
+            nn.Conv2d(width, channels + side**2, 1),
         )
         nn.init.zeros_(self.spread[-1].weight)
-        nn.init.constant_(self.spread[-1].bias, -2.0)  # the sky is quiet
+        nn.init.constant_(self.spread[-1].bias, -2.0)  # the sky is quiet, and its bands differ
         self.light = nn.Sequential(
-            nn.Conv2d(width, width, 1), nn.GELU(), nn.Conv2d(width, 2 * bands_out, 1)
+            nn.Conv2d(width, width, 1), nn.GELU(), nn.Conv2d(width, 2 * bands_out + 1, 1)
         )
         nn.init.zeros_(self.light[-1].weight)
         nn.init.zeros_(self.light[-1].bias)
@@ -167,18 +170,21 @@ class Diffusion(Translator):
         self.register_buffer("weight", (weight / weight.mean()).view(-1, 1, 1), persistent=False)
         self.register_buffer("amplitudes", noising.amplitudes(prediction), persistent=False)
 
-    def anchor(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Middle m of every pixel, standard deviation s of every frequency, and the features.
+    def anchor(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Middle m of every pixel; of every frequency, standard deviation s and correlation rho.
 
         What is not known is a share of what is there: s is an exponential times the norm |C m| of
         the block and band (plus one, the norm of a faint block). So a star that is brighter than
-        any in the training has a spread that grows no faster than its light.
+        any in the training has a spread that grows no faster than its light. Any two bands of a
+        frequency have the same rho. Last come the features.
         """
         h, side = self.features(x), self.cosines.side
         middle, h = F.pixel_shuffle(self.middle(h).contiguous(), 2), logarithm(h)
         norm = side * F.avg_pool2d(middle.detach().square(), side).sqrt()
-        share = self.spread(h).contiguous().clamp(*LOG_SPREAD).exp()
-        return middle, QUIETEST + share * (1 + norm).repeat_interleave(side**2, dim=1), h
+        log, alike = self.spread(h).contiguous().tensor_split([-(side**2)], dim=1)
+        share = log.clamp(*LOG_SPREAD).exp()
+        spread = QUIETEST + share * (1 + norm).repeat_interleave(side**2, dim=1)
+        return middle, spread, ALIKE * alike.sigmoid(), h
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Return the middle alone: the best single guess."""
@@ -198,19 +204,21 @@ class Diffusion(Translator):
         }
 
     def anchor_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Pixel and flux loss of the middle, and two scores of both.
+        """Pixel and flux loss of the middle, two scores of both, and one of rho.
 
         With r = |C(y - m)|, <log s + sqrt(pi/2) r / s> is lowest where s = sqrt(pi/2) E[r], which
         for Gaussian errors is their standard deviation; a few bright pixels cannot upset it, as
         they would with r^2. Since r counts in units of s, it also keeps the source's noise out of
         the middle of a quiet sky, where the pixel loss would not notice it. But it hardly minds
         the rare block whose s is ten times too wide; the ranked probability score, which counts in
-        units of the image, does.
+        units of the image, does. The correlation of bands is learnt by its own likelihood.
         """
-        middle, spread, _ = self.anchor(batch.source)
+        middle, spread, shared, _ = self.anchor(batch.source)
         error, seen = self.cosines(batch.wanted(middle) - middle), self.whole(batch.good)
         found = likelihood(error, spread, seen) + ranked_score(error, spread, seen)
-        return {**pixel_loss(middle, batch), "spread": self.likelihood * found}
+        alike = alikeness(error / spread, shared, seen)
+        terms = {"spread": self.likelihood * found, "bands": self.likelihood * alike}
+        return {**pixel_loss(middle, batch), **terms}
 
     def tiles(self, middle, spread, features, flux) -> tuple[torch.Tensor, ...]:
         """How errors of pixels and of the light of a tile hang together, were pixels independent.
@@ -227,15 +235,20 @@ class Diffusion(Translator):
         share = F.avg_pool2d(share.mean(dim=1, keepdim=True), 2) * 4
         return variance, unit, tile_sums(share * features, TILE // 2)
 
-    def light_of(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """By how much the light of a tile is missed on the average, and its spread, in units U."""
-        offset, log = self.light(seen).chunk(2, dim=1)
-        return offset, log.clamp(*LOG_LIGHT).exp()
+    def light_of(self, seen: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """By how much the light of a tile is missed on the average, and its spread, in units U.
+
+        Third is the correlation of what is missed in any two bands.
+        """
+        numbers, alike = self.light(seen).tensor_split([-1], dim=1)
+        offset, log = numbers.chunk(2, dim=1)
+        return offset, log.clamp(*LOG_LIGHT).exp(), ALIKE * alike.sigmoid()
 
     def light_loss(self, seen, missed, good) -> torch.Tensor:
         """Likelihood of what is missed of the light, in units U."""
-        offset, ratio = self.light_of(seen)
-        return likelihood(missed - offset, ratio, good)
+        offset, ratio, shared = self.light_of(seen)
+        missed = missed - offset
+        return likelihood(missed, ratio, good) + alikeness(missed / ratio, shared, good)
 
     def finish(self, draw: Callable) -> bool:
         """Fit the light to the tiles of whole stamps; the anchor no longer changes.
@@ -264,7 +277,7 @@ class Diffusion(Translator):
     @torch.no_grad()
     def light_batch(self, batch: Batch) -> tuple[torch.Tensor, ...]:
         """Return what `light_loss` takes, of stamps."""
-        middle, spread, features = self.anchor(batch.source)
+        middle, spread, _, features = self.anchor(batch.source)
         _, unit, seen = self.tiles(middle, spread, features, batch.flux)
         missed = tile_sums(batch.flux(batch.wanted(middle)) - batch.flux(middle), TILE) / unit
         bad = torch.zeros_like(middle) if batch.good is None else (~batch.good).float()
@@ -273,9 +286,9 @@ class Diffusion(Translator):
     def denoiser_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Weighted square error of the prediction at random times."""
         with torch.no_grad():
-            middle, spread, _ = self.anchor(batch.source)
+            middle, spread, shared, _ = self.anchor(batch.source)
         target, random = batch.wanted(middle), batch.generator
-        z = self.cosines(target - middle) / spread
+        z = together(self.cosines(target - middle) / spread, shared, -0.5)
         options = {"generator": random, "device": z.device}
         times = noising.STEPS_OF_TIME
         t = processes.draw(lambda n: torch.randint(times, n, **options), (len(z),))
@@ -304,7 +317,7 @@ class Diffusion(Translator):
         """Draws are m + C^-1(s z), z being solved from white noise, and then given their light."""
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, self.multiple)
-        middle, spread, features = self.anchor(x)
+        middle, spread, shared, features = self.anchor(x)
         known = self.read(x, middle)
         pin = self.pinner(middle, spread, features) if self.pinned else None
 
@@ -315,7 +328,7 @@ class Diffusion(Translator):
             noise = pad_to_multiple(noise, self.multiple)
             plan = (self.sampler, self.steps, self.prediction)
             z = noising.solve(predict, self.cosines(noise), *plan)
-            images = middle + self.cosines.inverse(spread * z)
+            images = middle + self.cosines.inverse(spread * together(z, shared))
             return (pin(images, noise) if pin else images)[..., :height, :width]
 
         return drawn
@@ -329,12 +342,12 @@ class Diffusion(Translator):
         scaling = getattr(self, "scaling", None)  # there is none before the training
         flux, stretch = (scaling.target.inverse, scaling.target.forward) if scaling else (same,) * 2
         variance, unit, seen = self.tiles(middle, spread, features, flux)
-        offset, ratio = self.light_of(seen)
+        offset, ratio, shared = self.light_of(seen)
         guess, size = flux(middle), middle.shape[-2:]
 
         def pin(images, noise):
             light = flux(images)
-            wanted = unit * (offset + ratio * tile_sums(noise, TILE) / TILE)
+            wanted = unit * (offset + ratio * together(tile_sums(noise, TILE) / TILE, shared))
             missing = wanted - tile_sums(light - guess, TILE)
             return stretch(light + variance * over_tiles(missing / unit.square(), TILE, *size))
 
@@ -359,6 +372,14 @@ def ranked_score(error: torch.Tensor, spread: torch.Tensor, seen=None) -> torch.
     u = error / spread
     bell = math.sqrt(2 / math.pi) * torch.exp(-u.square() / 2)
     return mean(spread * (u * torch.erf(u / math.sqrt(2)) + bell - 1 / math.sqrt(math.pi)), seen)
+
+
+def alikeness(z: torch.Tensor, shared: torch.Tensor, seen=None) -> torch.Tensor:
+    """Mean log-likelihood, sign turned, of the correlation of bands; z are errors over spreads."""
+    bands = z.shape[1] // shared.shape[1]
+    alone = together(z.detach().clamp(-WILD, WILD), shared, -0.5)
+    volume = ((1 + (bands - 1) * shared).log() + (bands - 1) * (1 - shared).log()) / bands
+    return mean((alone.square() + volume.repeat(1, bands, 1, 1)) / 2, seen)
 
 
 def mean(values: torch.Tensor, seen: torch.Tensor | None) -> torch.Tensor:
