@@ -77,8 +77,8 @@ plt.show()
 # residual network does, and how far off it is. It does not give that spread pixel by pixel: an error of
 # one pixel and an error of the light of a whole block are different things. Blocks of
 # $8 \times 8$ pixels are turned into their *frequencies* by an orthonormal cosine transform $C$, and
-# each frequency has a spread $s(x)$ of its own: a share of what is there, $s = e^{a(x)}\,(1 + |C m|)$, where
-# $|C m|$ is the norm of the block in its band, and one that of a faint block. With the error $r = C(y - m)$
+# each frequency has a spread $s(x)$ of its own: a share of what is there, $s = e^{a(x)}\,(1 + \bar m)$ with $a \le 0$, where
+# $\bar m$ is the root mean square of $m$ in the block and band, and one that of all images. With the error $r = C(y - m)$
 #
 # $$ L = L_\mathrm{pixel} + L_\mathrm{flux}
 #        + \ell\,\Big\langle \ln s + \sqrt{\tfrac{\pi}{2}}\,\frac{|r|}{s} + \mathrm{CRPS}(r; s) \Big\rangle,

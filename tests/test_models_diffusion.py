@@ -186,12 +186,12 @@ def test_the_default_plan_is_as_exact_as_ddim_of_fifty_steps():
     assert error() < error("ddim", 50)
 
 
-def test_what_is_read_of_images_is_the_first_layer_on_their_frequencies():
+def test_what_is_read_is_the_logarithm_of_the_first_layer_on_frequencies():
     network = models.build("diffusion", "cross", "tiny")
     x, middle = random(2, 5, 16, 24), random(2, 5, 16, 24, seed=1)
     head, z = network.denoiser.head, torch.zeros(2, 20, 8, 12)
     context = network.cosines(torch.cat([x, middle], dim=1))
-    expected = head(torch.cat([z, context], dim=1))
+    expected = logarithm(head(torch.cat([z, context], dim=1)))
     assert torch.allclose(network.read(x, middle), expected, atol=1e-5)
 
 
@@ -245,7 +245,7 @@ def test_ranked_score_minds_a_spread_that_is_far_too_wide():
 
 
 def test_spread_grows_as_fast_as_the_light_of_its_block_and_band():
-    """Before any training it is the same share of the norm of every block, plus one."""
+    """Before any training it is the same share of what every block holds, plus one."""
     network = models.build("diffusion", "cross", "tiny")
     share = math.exp(network.spread[-1].bias[0].item())
     middle = random(2, 5, 8, 8) * torch.tensor([0.0, 0.1, 1.0, 10.0, 1000.0]).view(5, 1, 1)
@@ -255,8 +255,8 @@ def test_spread_grows_as_fast_as_the_light_of_its_block_and_band():
     torch.nn.init.constant_(network.spread.bias, math.log(share))
     with torch.no_grad():
         _, spread, shared, _ = network.anchor(middle)
-    norms = network.cosines(middle).view(2, 5, 4, 4, 4).square().sum(dim=2, keepdim=True).sqrt()
-    known = QUIETEST + share * (1 + norms).expand(-1, -1, 4, -1, -1).reshape(2, 20, 4, 4)
+    there = network.cosines(middle).view(2, 5, 4, 4, 4).square().mean(dim=2, keepdim=True).sqrt()
+    known = QUIETEST + share * (1 + there).expand(-1, -1, 4, -1, -1).reshape(2, 20, 4, 4)
     assert torch.allclose(spread, known, rtol=1e-4)
     assert torch.allclose(shared, torch.tensor(ALIKE * share / (1 + share)))  # of a sigmoid
 

@@ -88,12 +88,13 @@ class Denoiser(nn.Module):
     def read(self, images: torch.Tensor, cosines: Cosines) -> torch.Tensor:
         """Make of the context what the first layer adds to any z, at any time: (n, width, h, w).
 
-        The context are the frequencies of images: transform and layer make one convolution.
+        The context are the frequencies of images: transform and layer make one convolution. Its
+        logarithm keeps a star that is brighter than any in the training from drowning all else.
         """
         weight, side = self.head.weight[:, self.channels :], cosines.side
         kernels = weight.view(len(weight), -1, side**2) @ cosines.matrix
         kernels = kernels.view(len(weight), -1, side, side)
-        return F.conv2d(images, kernels, self.head.bias, stride=side)
+        return logarithm(F.conv2d(images, kernels, self.head.bias, stride=side))
 
     def forward(self, z: torch.Tensor, known: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Predict v from the noisy z (n, channels, h, w) at times t (n or 1,), 0 <= t < 1000.
@@ -173,17 +174,17 @@ class Diffusion(Translator):
     def anchor(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Middle m of every pixel; of every frequency, standard deviation s and correlation rho.
 
-        What is not known is a share of what is there: s is an exponential times the norm |C m| of
-        the block and band (plus one, the norm of a faint block). So a star that is brighter than
-        any in the training has a spread that grows no faster than its light. Any two bands of a
-        frequency have the same rho. Last come the features.
+        What is not known is a share of what is there: s is an exponential, at most one, times the
+        root mean square of the middle in its block and band (plus one, that of all images). So a
+        star that is brighter than any in the training has a spread that grows no faster than its
+        light. Any two bands of a frequency have the same rho. Last come the features.
         """
         h, side = self.features(x), self.cosines.side
         middle, h = F.pixel_shuffle(self.middle(h).contiguous(), 2), logarithm(h)
-        norm = side * F.avg_pool2d(middle.detach().square(), side).sqrt()
+        there = 1 + F.avg_pool2d(middle.detach().square(), side).sqrt()
         log, alike = self.spread(h).contiguous().tensor_split([-(side**2)], dim=1)
         share = log.clamp(*LOG_SPREAD).exp()
-        spread = QUIETEST + share * (1 + norm).repeat_interleave(side**2, dim=1)
+        spread = QUIETEST + share * there.repeat_interleave(side**2, dim=1)
         return middle, spread, ALIKE * alike.sigmoid(), h
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
