@@ -130,14 +130,33 @@ def spread_ratio(draws: np.ndarray, target: np.ndarray, box: int) -> np.ndarray:
     median |t| / median |u - median u|: one is calibrated, two is draws that differ twice too much.
     One draw has no spread: NaN.
     """
-    side, count = target.shape[-1], draws.shape[1]
-    if count < 2:
-        return np.full(target.shape[1], np.nan)
+    return _over_error(_central(draws, box), _central(target, box))
+
+
+def colour_ratio(draws: np.ndarray, target: np.ndarray, box: int) -> np.ndarray:
+    """The same for the colour of each two neighbouring bands.
+
+    A colour changes by F / f - F' / f', with the mean fluxes f and f' of a galaxy's draws. Draws
+    whose bands err each for itself, while those of the truth err together, have too wide ones.
+    """
+    drawn, true = _central(draws, box), _central(target, box)[:, None]
+    mean = drawn.mean(axis=1, keepdims=True)
+    drawn, true = (f[..., :-1] / mean[..., :-1] - f[..., 1:] / mean[..., 1:] for f in (drawn, true))
+    return _over_error(drawn, true[:, 0])
+
+
+def _central(images, box):
+    """Fluxes (..., bands) in the central box x box pixels."""
+    side = images.shape[-1]
     middle = slice((side - box) // 2, (side + box) // 2)
-    drawn, true = (
-        images[..., middle, middle].sum(axis=(-2, -1), dtype=np.float64)
-        for images in (draws, target)
-    )
+    return images[..., middle, middle].sum(axis=(-2, -1), dtype=np.float64)
+
+
+def _over_error(drawn, true):
+    """Ratio of `spread_ratio`, of numbers (n, K, bands) that were drawn and the true ones."""
+    count = drawn.shape[1]
+    if count < 2:
+        return np.full(true.shape[1], np.nan)
     width = drawn.std(axis=1, ddof=1) * np.sqrt(1 + 1 / count)
     u = (true - drawn.mean(axis=1)) / width
     return stdtrit(count - 1, 0.75) / np.median(np.abs(u - np.median(u, axis=0)), axis=0)

@@ -26,6 +26,7 @@
 
 # %% tags=["hide-input"]
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -220,6 +221,17 @@ widths = {
     f"{box} pixels": study.spread_ratio(result.draws, result.pairs.target, box) for box in boxes
 }
 pd.DataFrame(widths, index=list(BANDS)).T.round(2)
+
+# %% [markdown]
+# And the colours? A colour changes where two bands err differently; where they err together it stays. The same
+# ratio for the colours of neighbouring bands: above one, the draws have grain in colours that the truth has not.
+
+# %%
+colours = {
+    f"{box} pixels": study.colour_ratio(result.draws, result.pairs.target, box) for box in boxes
+}
+names = [f"{a}-{b}" for a, b in pairwise(BANDS)]
+pd.DataFrame(colours, index=names).T.round(2)
 
 # %% tags=["remove-cell"]
 wide = widths[f"{boxes[-1]} pixels"]

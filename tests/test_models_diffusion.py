@@ -421,6 +421,20 @@ def test_spread_ratio_finds_draws_that_differ_too_much(wide):
         assert ratio == pytest.approx(u, rel=0.05)
 
 
+@pytest.mark.parametrize("rho", [0.0, 0.75])
+def test_colour_ratio_finds_bands_that_err_each_for_itself(rho):
+    """Those of the truth err together: its colours differ by sqrt(1 - rho) of what draws say."""
+    rng = np.random.default_rng(0)
+    n, bands = 6000, 3
+    bright = rng.uniform(500, 5000, (n, 1, 1, 1, 1)) * np.array([1, 2, 5]).reshape(-1, 1, 1)
+    draws = bright * (1 + 0.01 * rng.normal(size=(n, 8, bands, 1, 1)))
+    both = np.sqrt(rho) * rng.normal(size=(n, 1, 1, 1))
+    error = both + np.sqrt(1 - rho) * rng.normal(size=(n, bands, 1, 1))
+    ratio = study.colour_ratio(draws, bright[:, 0] * (1 + 0.01 * error), 1)
+    known = np.sqrt((1 + 1 / 8) / (1 - rho + 1 / 8))  # of widths, as K is finite
+    assert ratio == pytest.approx([known] * 2, rel=0.05)
+
+
 def test_noise_ratio_of_corners():
     truth = random(50, 2, 24, 24).numpy()
     assert study.noise_ratio(3 * truth, truth) == pytest.approx(3)
