@@ -307,7 +307,8 @@ def test_empty_sky_is_found_where_statmorph_finds_it(sky):
 
 def test_half_turns_are_those_of_skimage():
     image = np.random.default_rng(0).normal(size=(20, 23))
-    for x, y in ((11.0, 9.5), (3.3, 17.9), (0.0, 0.2), (22.4, 19.4)):
+    edges = ((0.0, 0.2), (22.4, 19.4), (22.9, 19.9), (23.0, 20.0), (0.0, 0.0))
+    for x, y in ((11.0, 9.5), (3.3, 17.9), *edges):
         wanted = rotate(image, 180, center=(x, y))
         np.testing.assert_allclose(shapes.half_turn(image, x, y), wanted, atol=1e-12)
 

@@ -160,11 +160,11 @@ def half_turn(image, x: float, y: float) -> np.ndarray:
 
 
 def _mirrored(image, place: float) -> np.ndarray:
-    """Mirror the first axis at a place within it: value k is interpolated at 2 place - k."""
+    """Mirror the first axis at a place, 0 to its length: value k is interpolated at 2 place - k."""
     size = len(image)
     whole = int(np.floor(2 * place))
     part = 2 * place - whole
     padded = np.zeros((3 * size + 1, *image.shape[1:]))
-    padded[size + 1 : 2 * size + 1] = image[::-1]
-    start = 2 * size - whole
+    padded[size + 2 : 2 * size + 2] = image[::-1]
+    start = 2 * size + 1 - whole
     return (1 - part) * padded[start : start + size] + part * padded[start - 1 : start - 1 + size]
