@@ -104,7 +104,7 @@ for model in known:
         inside = "yes" if low <= line["this book"] <= high else "no" if low <= high else "–"
         checked.append({**line, "expected": f"{low:.2f} to {high:.2f}", "inside": inside})
 checked = pd.DataFrame(checked).set_index(["model", "number"])
-print("changed in the recipe:", "; ".join(f"{k}: {v}" for k, v in changes.items()))
+print("changed in the recipe:", *(f"  {k}: {v}" for k, v in changes.items()), sep="\n")
 checked.round(3)
 
 # %% [markdown]

@@ -104,6 +104,12 @@ def test_energy_score_of_a_normal_law():
     assert found.mean() == pytest.approx(W * 2 / np.sqrt(np.pi), rel=0.02)
 
 
+@pytest.mark.parametrize("n", [0, 1])
+def test_tarp_places_nothing_where_there_is_no_other_galaxy(n, recwarn):
+    assert calibration.tarp(DRAWS[:, :n], TRUTH[:n]).shape == (0,)
+    assert not recwarn.list
+
+
 def test_tarp_knows_no_units():
     units = np.array([1, 1e3, 1e-2])
     places = calibration.tarp(DRAWS, TRUTH)

@@ -51,11 +51,14 @@ def tarp(draws, truth, seed=0) -> np.ndarray:
 
     The point is the truth of another input, which knows nothing of this one; distances are in
     units of the truths' scatter. Uniform like `pit` if truth (n, d) and draws follow one law, and,
-    unlike it, also at odds with one if only the correlations are wrong.
+    unlike it, also at odds with one if only the correlations are wrong. A single input
+    has no other one, and so no place.
     """
     _check(draws, truth)
     random = np.random.default_rng(seed)
     n = len(truth)
+    if n < 2:
+        return np.empty(0)
     point = truth[(np.arange(n) + random.integers(1, n, n)) % n]
     scale = np.std(truth, axis=0)
     far, true = (np.linalg.norm((x - point) / scale, axis=-1) for x in (draws, truth))
