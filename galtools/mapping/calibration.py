@@ -51,8 +51,8 @@ def tarp(draws, truth, seed=0) -> np.ndarray:
 
     The point is the truth of another input, which knows nothing of this one; distances are in
     units of the truths' scatter. Uniform like `pit` if truth (n, d) and draws follow one law, and,
-    unlike it, also at odds with one if only the correlations are wrong. A single input
-    has no other one, and so no place.
+    unlike it, also at odds with one if only the correlations are wrong. Where there is no other
+    input, there are no places.
     """
     _check(draws, truth)
     random = np.random.default_rng(seed)
