@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from galtools import data, loop, manifest, models, study, train, translate
+from companion import study
+from galtools import artefacts, data, models
 from galtools.fidelity import structure
-from galtools.loop import Settings
+from galtools.training import loop, train, translate
+from galtools.training.loop import Settings
 
 OUT = Path(__file__).parent / "critic.json"
 STEPS, RINGS = 650, 16
@@ -44,7 +46,7 @@ def trained(changes: dict, pairs, valid, seed: int):
 def judged(network, test) -> dict:
     """Measure residual, light, noise and power of the translated test galaxies."""
     images = translate.translate(network, test.source)
-    found = train.judge(images, test.target, test.noise[:, 1])
+    found = train.validation_metrics(images, test.target, test.noise[:, 1])
     noise = study.noise_ratio(images, test.target)[study.R_BAND]
     return {
         "residual": round(found["chi"], 3),
@@ -68,8 +70,8 @@ def main(results: str = "results", seeds: str = "3") -> None:
             print(rows[-1], flush=True)
     about = {
         "steps": STEPS, "galaxies": len(test), "rings": RINGS,
-        "data": {split: manifest.sha256(file) for split, file in files.items()},
-        "versions": manifest.package_versions(), "device": str(loop.best_device()),
+        "data": {split: artefacts.sha256(file) for split, file in files.items()},
+        "versions": artefacts.package_versions(), "device": str(loop.best_device()),
     }  # fmt: skip
     OUT.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
 

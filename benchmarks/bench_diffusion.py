@@ -16,9 +16,11 @@ from pathlib import Path
 
 import torch
 
-from galtools import data, loop, manifest, models, study, train, translate
-from galtools.loop import Settings
+from companion import study
+from galtools import artefacts, data, models
 from galtools.models.diffusion import Diffusion
+from galtools.training import loop, train, translate
+from galtools.training.loop import Settings
 
 OUT = Path(__file__).parent / "diffusion.json"
 STEPS, SHARE, DRAWS, JUDGED = 1240, 0.48, 8, 200
@@ -52,8 +54,8 @@ def anchor_of(pairs, valid, seed) -> dict:
 def judged(network, pairs) -> dict:
     """Draw the test galaxies and say how well the draws are calibrated."""
     draws = translate.translate(network, pairs.source, samples=DRAWS)
-    one = train.judge(draws[:, 0], pairs.target, pairs.noise[:, 1])
-    mean = train.judge(draws.mean(axis=1), pairs.target, pairs.noise[:, 1])
+    one = train.validation_metrics(draws[:, 0], pairs.target, pairs.noise[:, 1])
+    mean = train.validation_metrics(draws.mean(axis=1), pairs.target, pairs.noise[:, 1])
     spread = {
         f"spread {box}": study.spread_ratio(draws, pairs.target, box).round(3).tolist()
         for box in (4, 8, 16, 32)
@@ -89,10 +91,10 @@ def main(results: str = "results", seed: str = "0") -> None:
             network.pinned = False
             rows.append({"denoiser": name, "pinned": False, **judged(network, test)})
             print(rows[-1], flush=True)
-    sums = {split: manifest.sha256(file) for split, file in files.items()}
+    sums = {split: artefacts.sha256(file) for split, file in files.items()}
     about = {
         "seed": seed, "steps": STEPS, "draws": DRAWS, "galaxies": len(test),
-        "data": sums, "versions": manifest.package_versions(), "device": str(loop.best_device()),
+        "data": sums, "versions": artefacts.package_versions(), "device": str(loop.best_device()),
     }  # fmt: skip
     OUT.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
 

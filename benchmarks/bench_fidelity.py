@@ -24,8 +24,8 @@ import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 from turns import in_turns, times_faster
 
-from galtools import fidelity, manifest, simulate
-from galtools.fidelity import files, morphology, pixels
+from galtools import artefacts, fidelity, simulate
+from galtools.fidelity import image_files, morphology, pixels
 from galtools.surveys import CFHTLS, SDSS
 
 MOST_GIB = 2.0  # of memory, for the card of 20,000 galaxies
@@ -114,7 +114,7 @@ def memory_of_the_card(n: int) -> dict:
                 images = file.create_dataset("images", (n, *some.shape[1:]), np.float32)
                 for start in range(0, n, len(some)):
                     images[start : start + len(some)] = some[: n - start]
-            stacks.append(files.open_images(path))
+            stacks.append(image_files.open_images(path))
         redshift = np.resize(z, n) + rng.normal(0, 1e-4, n)
         del truth, translated, some
         start = time.perf_counter()
@@ -153,7 +153,7 @@ def main():
         name, n = options.measure
         print(json.dumps(globals()[name](int(n))))
         return
-    report = {"cores": len(os.sched_getaffinity(0)), "packages": manifest.package_versions()}
+    report = {"cores": len(os.sched_getaffinity(0)), "packages": artefacts.package_versions()}
     for function, n in (WHOLE if options.kept or options.only else SHORT).items():
         if options.only and function.__name__ not in options.only:
             continue

@@ -21,9 +21,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from turns import in_turns
 
-from galtools import manifest, models
+from galtools import artefacts, models
 from galtools.models import capsule
-from galtools.models.common import count_parameters
+from galtools.models.base import count_parameters
 
 OUT = Path(__file__).parent / "models.json"
 BATCH, SIDE, REPEATS, DRAWS = 16, 32, 9, 16
@@ -250,7 +250,7 @@ def main() -> None:
         for row in part():
             rows.append(row)
             print(row, flush=True)
-    versions = manifest.package_versions() | {name: version(name) for name in PEERS}
+    versions = artefacts.package_versions() | {name: version(name) for name in PEERS}
     about = {
         "batch": BATCH, "pixels a side": SIDE, "repeats": REPEATS, "device": "cpu",
         "threads": torch.get_num_threads(), "machine": platform.machine(), "versions": versions,

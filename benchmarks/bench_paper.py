@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 import yaml
 
-from galtools import manifest, models, simulate, train
-from galtools.loop import Settings
-from galtools.models.common import count_parameters
+from galtools import artefacts, models, simulate
+from galtools.models.base import count_parameters
+from galtools.training import train
+from galtools.training.loop import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = Path(__file__).parent / "paper.json"
@@ -58,7 +59,7 @@ def main() -> None:
         print(rows[-1], flush=True)
     about = {
         "galaxies": GALAXIES, "steps": STEPS, "device": "cpu", "threads": torch.get_num_threads(),
-        "versions": manifest.package_versions(), "python": sys.version.split()[0],
+        "versions": artefacts.package_versions(), "python": sys.version.split()[0],
     }  # fmt: skip
     OUT.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
 

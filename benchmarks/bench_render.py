@@ -22,9 +22,10 @@ import torch
 from joblib import Parallel, delayed
 from turns import in_turns, times_faster
 
+from companion import galsim_reference
+from companion.paths import ROOT
 from galtools import data, simulate
-from galtools.paths import ROOT
-from galtools.simulate import noise, oracle, population, shapes
+from galtools.simulate import noise, population, shapes
 from galtools.simulate.render import render
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
@@ -43,7 +44,7 @@ def make(n: int, **options) -> None:
 def into_a_file(n: int, **options) -> None:
     """Simulate n pairs into a file, each batch compressed where it was made."""
     with tempfile.TemporaryDirectory() as folder:
-        data.save(simulate.stream(n, then=data.squeeze, **options), Path(folder, "pairs.h5"))
+        data.save(simulate.stream(n, then=data.compress, **options), Path(folder, "pairs.h5"))
 
 
 def rate(n: int, **options) -> float:
@@ -80,8 +81,10 @@ def speed_up(n: int, cores: int) -> dict:
 def scenes(n: int, seed: int = 0):
     """Scene of n galaxies and the conditions of both surveys."""
     galaxies = np.arange(n)
-    scene, _ = shapes.build(seed, galaxies, population.draw(seed, galaxies, 17.8), SURVEYS)
-    return scene, [noise.observe(seed, galaxies, survey) for survey in SURVEYS]
+    scene, _ = shapes.build_scene(
+        seed, galaxies, population.sample_galaxies(seed, galaxies, 17.8), SURVEYS
+    )
+    return scene, [noise.observing_conditions(seed, galaxies, survey) for survey in SURVEYS]
 
 
 def compare_with_galsim(n: int, params) -> tuple[pd.DataFrame, float]:
@@ -96,7 +99,7 @@ def compare_with_galsim(n: int, params) -> tuple[pd.DataFrame, float]:
             for band in range(len(BANDS)):
                 started = time.perf_counter()
                 place = (galaxy, band, fwhm[galaxy, band], shift[galaxy])
-                theirs = oracle.draw(scene, survey, index, *place, params)
+                theirs = galsim_reference.galsim_image(scene, survey, index, *place, params)
                 seconds += time.perf_counter() - started
                 ours = images[galaxy, band]
                 worst = np.abs(ours - theirs).max() / theirs.max()
@@ -118,7 +121,7 @@ def measure(n: int, oracle_galaxies: int) -> dict:
     one = max(rate(n) for _ in range(3))
     coarse = max(rate(n, grid="sdss") for _ in range(2))
     drawn = 4
-    _, seconds = compare_with_galsim(drawn, oracle.galsim.GSParams())
+    _, seconds = compare_with_galsim(drawn, galsim_reference.galsim.GSParams())
     result = {
         "native pairs per second and core": one,
         "pairs per second and core on the SDSS grid": coarse,
@@ -129,7 +132,7 @@ def measure(n: int, oracle_galaxies: int) -> dict:
     result["cores"] = os.cpu_count()
     result["speed-up on all cores"] = speed_up(2 * n, os.cpu_count())
     if oracle_galaxies:
-        table, _ = compare_with_galsim(oracle_galaxies, oracle.TIGHT)
+        table, _ = compare_with_galsim(oracle_galaxies, galsim_reference.TIGHT)
         result["images compared with GalSim"] = len(table)
         result["worst pixel over peak"] = float(table["worst pixel"].max())
         result["worst error of the flux"] = float(table["flux"].max())

@@ -21,9 +21,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from galtools import data, manifest, paths, study, train, translate
-from galtools.models import noising
-from galtools.models.common import galaxy_noise
+from companion import paths, study
+from galtools import artefacts, data
+from galtools.models import noise_schedule
+from galtools.models.base import galaxy_noise
+from galtools.training import train, translate
 
 OUT = Path(__file__).parent / "samplers.json"
 DRAWS, JUDGED, BOXES, TIMED = 8, 100, (4, 8, 16, 32), 16
@@ -39,7 +41,7 @@ def solved(network, x, noise, plan) -> torch.Tensor:
     middle = network.anchor(x)[0]
     known = network.read(x, middle)
     options = (network.cosines(noise), *plan, network.prediction)
-    return noising.solve(lambda z, t: network.denoiser(z, known, t), *options)
+    return noise_schedule.sample(lambda z, t: network.denoiser(z, known, t), *options)
 
 
 @torch.no_grad()
@@ -80,7 +82,7 @@ def judged(network, pairs, plan) -> dict:
     network.sampler, network.steps = plan
     draws = translate.translate(network, pairs.source, samples=DRAWS)
     one, mean = (
-        train.judge(images, pairs.target, pairs.noise[:, 1])["chi"]
+        train.validation_metrics(images, pairs.target, pairs.noise[:, 1])["chi"]
         for images in (draws[:, 0], draws.mean(axis=1))
     )
     drawn = np.stack([train.central_flux(draws[:, k]) for k in range(DRAWS)])
@@ -117,10 +119,10 @@ def main(results: str = "results", task: str = "cross") -> None:
             "error": round(error, 4), **judged(network, pairs, plan),
         })  # fmt: skip
         print(rows[-1], flush=True)
-    sums = {"weights": manifest.sha256(weights), "test": manifest.sha256(test)}
+    sums = {"weights": artefacts.sha256(weights), "test": artefacts.sha256(test)}
     about = {
         "task": task, "draws": DRAWS, "galaxies": len(pairs), "answer": ANSWER, "data": sums,
-        "versions": manifest.package_versions(), "threads": torch.get_num_threads(),
+        "versions": artefacts.package_versions(), "threads": torch.get_num_threads(),
     }  # fmt: skip
     OUT.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
 

@@ -32,9 +32,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from galtools import data, manifest, simulate, train, translate
+from galtools import artefacts, data, simulate
 from galtools.fidelity import morphology
-from galtools.loop import Settings
+from galtools.training import train, translate
+from galtools.training.loop import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -48,7 +49,7 @@ BUILD = {"name": "residual", "task": "cross", "profile": "tiny"}
 def make_data(folder: Path) -> None:
     """Simulate two small samples."""
     for split, n, start in (("train", 6, 0), ("test", 3, 6)):
-        manifest.make(
+        artefacts.make(
             folder / f"{split}.h5",
             lambda new, n=n, start=start: data.save(
                 simulate.pairs(n, seed=0, start=start, grid="sdss"), new
@@ -61,13 +62,13 @@ def make_data(folder: Path) -> None:
 def make_training(folder: Path) -> None:
     """Train a small network, with a checkpoint after every step."""
     files = folder / "train.h5", folder / "test.h5"
-    train.once(folder / "model", BUILD, SETTINGS, data.load, *files)
+    train.train_cached(folder / "model", BUILD, SETTINGS, data.load, *files)
 
 
 def make_translation(folder: Path) -> None:
     """Translate the test sample."""
     weights = folder / "model" / "weights.safetensors"
-    translate.once(folder / "translated.h5", weights, data.load, folder / "test.h5")
+    translate.translate_cached(folder / "translated.h5", weights, data.load, folder / "test.h5")
 
 
 def make_measures(folder: Path) -> None:
@@ -79,7 +80,7 @@ def make_measures(folder: Path) -> None:
         table = morphology.measure({"row": images}, images, sky, fwhm, 0.396, 1, progress=False)
         table.to_csv(new, index=False)
 
-    manifest.make(
+    artefacts.make(
         folder / "shapes.csv", maker, params={}, modules=["galtools.fidelity.morphology"],
         inputs=[folder / "translated.h5"],
     )  # fmt: skip
@@ -97,8 +98,8 @@ def make_figure(folder: Path) -> None:
         plt.close(fig)
 
     inputs = [folder / "translated.h5"]
-    manifest.make(
-        folder / "figure.png", maker, params={}, modules=["galtools.plots"], inputs=inputs
+    artefacts.make(
+        folder / "figure.png", maker, params={}, modules=["companion.plotting"], inputs=inputs
     )
 
 
@@ -165,7 +166,7 @@ def in_child(step, folder: Path, patience: float | None = None) -> bool:
         time.sleep(0.0005)
 
 
-def artefacts(folder: Path) -> dict[str, str]:
+def artefact_hashes(folder: Path) -> dict[str, str]:
     """Hash every artefact; what holds the clock (seconds, dates) is hashed without it."""
     found = {}
     for path in sorted(folder.rglob("*")):
@@ -210,17 +211,17 @@ def soak(kills: int, seed: int, folder: Path, names: list[str]) -> dict:
         in_child(step, calm)
         usual = time.monotonic() - started
         wanted = kills // len(names) + (number < kills % len(names))
-        before, done, finished = set(artefacts(torn)), 0, 0
+        before, done, finished = set(artefact_hashes(torn)), 0, 0
         while done < wanted:
             if in_child(step, torn, moments.uniform(0, usual)):
                 finished += 1
-                undo(set(artefacts(torn)) - before, torn)
+                undo(set(artefact_hashes(torn)) - before, torn)
             else:
                 done += 1
         in_child(step, torn)
         report[name] = {"kills": done, "finished before the kill": finished,
                         "seconds undisturbed": round(usual, 2)}  # fmt: skip
-    one, other = artefacts(calm), artefacts(torn)
+    one, other = artefact_hashes(calm), artefact_hashes(torn)
     different = sorted(name for name in one | other if one.get(name) != other.get(name))
     stamps = {torn / name: (torn / name).stat().st_mtime_ns for name in other}
     for name in names:

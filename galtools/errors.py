@@ -15,3 +15,10 @@ class GaltoolsError(ValueError):
         cell = [frame for frame in frames if "ipykernel_" in frame.filename][:1]
         lines = [f"----> {frame.lineno} {frame.line}" for frame in cell]
         return [*lines, "", f"{type(self).__name__}: {self}"]
+
+
+def check_choice(what: str, name: str, known) -> str:
+    """Return a name if it is a known one, or refuse with the list of them."""
+    if name not in known:
+        raise GaltoolsError(f"unknown {what} {name!r}: choose one of {', '.join(known)}")
+    return name

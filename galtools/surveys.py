@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, replace
 
+from galtools.errors import check_choice
+
 BANDS = ("u", "g", "r", "i", "z")
+TASKS = ("intra", "cross")  # SDSS to the same SDSS image; SDSS to CFHTLS
 
 
 @dataclass(frozen=True)
@@ -71,3 +74,8 @@ CFHTLS = Survey(
 )
 
 SURVEYS = {survey.name: survey for survey in (SDSS, CFHTLS)}
+
+
+def check_task(task: str) -> str:
+    """Return the name of a known task, or refuse with the list of them."""
+    return check_choice("task", task, TASKS)

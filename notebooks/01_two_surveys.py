@@ -34,11 +34,12 @@ import pandas as pd
 from myst_nb import glue
 from sedpy.observate import load_filters
 
-from galtools import data, manifest, paths, plots, simulate, survey_panels
+from companion import paths, plotting, survey_panels
+from galtools import artefacts, data, simulate
 from galtools.fidelity import intervals
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -82,10 +83,10 @@ splits = {
 def make_split(name: str, options: dict) -> dict:
     """Simulate one split into its file and return the manifest."""
     split = "test" if name == "again" else name
-    return manifest.make(
+    return artefacts.make(
         files.data(name),
         lambda path: data.save(
-            simulate.stream(**options, grid=grid, seed=seed, workers=workers, then=data.squeeze),
+            simulate.stream(**options, grid=grid, seed=seed, workers=workers, then=data.compress),
             path,
             split=split,
             provenance={"simulation": {**options, "grid": grid}, "seed": seed},
@@ -130,7 +131,7 @@ for kind in wanted:  # the largest that fits the stamp; where a kind is missing,
     left = [k for k in rank if k not in order]
     order.append(next((k for k in left if look[k] == kind), left[0]))
 titles = [f"{look[k]}\nz = {test.redshift[k]:.2f}" for k in order]
-plots.stamps([test.source[order], test.target[order]], ["SDSS", "CFHTLS"], titles, middle=0.75)
+plotting.stamps([test.source[order], test.target[order]], ["SDSS", "CFHTLS"], titles, middle=0.75)
 plt.show()
 
 # %% [markdown]
@@ -155,9 +156,9 @@ glue("seeing_ratio", float(seeing_ratio), display=False)
 fig, ax = plt.subplots()
 for shift, name, fwhm in ((-0.08, "SDSS", source_seeing), (0.08, "CFHTLS", target_seeing)):
     low, middle, high = np.percentile(fwhm, [5, 50, 95], axis=0)
-    colour = plots.SURVEY_COLOUR[name]
+    colour = plotting.SURVEY_COLOUR[name]
     x = np.arange(5) + shift
-    plots.interval(ax, x, middle, low, high, label=name, n=len(test), color=colour)
+    plotting.interval(ax, x, middle, low, high, label=name, n=len(test), color=colour)
 ax.set(xticks=range(5), xticklabels=BANDS, xlabel="band", ylabel="seeing FWHM [arcsec]")
 ax.set_ylim(0)
 ax.legend()
@@ -188,7 +189,10 @@ glue("lost_kept", float(cfhtls / sdss), display=False)
 # the area.
 
 # %%
-scale = {"SDSS": SDSS.pixel_scale, "CFHTLS": data.side(files.data("test"), "target").pixel_scale}
+scale = {
+    "SDSS": SDSS.pixel_scale,
+    "CFHTLS": data.image_info(files.data("test"), "target").pixel_scale,
+}
 noise = {
     name: np.median(test.noise[:, k], axis=0) / scale[name] for k, name in enumerate(scale)
 }  # nanomaggies per arcsec
@@ -229,8 +233,8 @@ for survey, side in ((SDSS, "source"), (CFHTLS, "target")):
 fig, ax = plt.subplots()
 for shift, (name, values) in zip((-0.08, 0.08), snr.items(), strict=True):
     low, middle, high = np.percentile(values, [16, 50, 84], axis=0)
-    style = {"label": name, "n": len(test), "color": plots.SURVEY_COLOUR[name]}
-    plots.interval(ax, np.arange(5) + shift, middle, low, high, **style)
+    style = {"label": name, "n": len(test), "color": plotting.SURVEY_COLOUR[name]}
+    plotting.interval(ax, np.arange(5) + shift, middle, low, high, **style)
 ax.set(xticks=range(5), xticklabels=BANDS, xlabel="band", ylabel="signal to noise", yscale="log")
 ax.legend()
 plt.show()
@@ -256,7 +260,7 @@ for survey, draw in ((SDSS, "fill_between"), (CFHTLS, "plot")):
     for band, curve in zip(BANDS, load_filters(list(survey.filters)), strict=True):
         style = {"alpha": 0.35, "linewidth": 0} if survey is SDSS else {"linewidth": 1.8}
         height = curve.transmission / curve.transmission.max()
-        getattr(ax, draw)(curve.wavelength, height, color=plots.BAND_COLOUR[band], **style)
+        getattr(ax, draw)(curve.wavelength, height, color=plotting.BAND_COLOUR[band], **style)
         if survey is SDSS:
             ax.text(curve.wave_pivot, 1.06, band, ha="center")
 ax.set(xlim=(2900, 11200), ylim=(0, 1.15), xlabel="wavelength [Å]", ylabel="transmission / maximum")
@@ -274,8 +278,8 @@ glue("term_r", float(np.median(term["r"])), display=False)
 # %% mystnb={"figure": {"caption": "True SDSS minus CFHTLS magnitude of the test galaxies in u and g against redshift.", "name": "fig-colour-term"}, "image": {"alt": "Magnitude difference against redshift: points of the u band scatter widely, those of g lie lower and closer together, and both drift with redshift."}} tags=["hide-input"]
 fig, ax = plt.subplots()
 for band, marker in (("u", "o"), ("g", "^")):
-    label = plots.with_n(band, len(test))
-    style = {"s": 10, "alpha": 0.6, "marker": marker, "color": plots.BAND_COLOUR[band]}
+    label = plotting.with_n(band, len(test))
+    style = {"s": 10, "alpha": 0.6, "marker": marker, "color": plotting.BAND_COLOUR[band]}
     ax.scatter(test.redshift, term[band], label=label, **style)
 ax.axhline(0, color="black", linewidth=0.8)
 ax.set(xlabel="redshift", ylabel="SDSS − CFHTLS [mag]")
@@ -310,10 +314,10 @@ photons = np.sqrt(1 + np.maximum(light, 0) / test.noise[:, 1, 2] ** 2)
 glue("again_photons", float(np.median(photons)), display=False)
 
 # %% mystnb={"figure": {"caption": "Difference of two CFHTLS observations of the same galaxy in r, for three of the galaxies above, in units of the noise that both skies together give to it. Pairs of red and blue are shifts, rings are changes of the seeing.", "name": "fig-again"}, "image": {"alt": "Three maps of differences, white noise at the edges and strong dipoles and rings at the galaxy centres."}} tags=["hide-input"]
-fig, axes = plt.subplots(1, 3, figsize=(plots.WIDTH, 2.5))
+fig, axes = plt.subplots(1, 3, figsize=(plotting.WIDTH, 2.5))
 sigma = np.hypot(test.noise, again.noise)[:, 1, 2]
 for ax, k in zip(axes, order[:3], strict=True):
-    picture = plots.residual_map(test.target[k, 2], again.target[k, 2], sigma[k], ax, limit=10)
+    picture = plotting.residual_map(test.target[k, 2], again.target[k, 2], sigma[k], ax, limit=10)
     ax.set_title(f"z = {test.redshift[k]:.2f}")
 fig.colorbar(picture, ax=axes, extend="both", shrink=0.8, label="difference / σ")
 plt.show()
@@ -335,7 +339,7 @@ sums = {
     "again": (intervals.median, spread["centre"][:, 2]),
 }
 for name, (statistic, values) in sums.items():
-    found = intervals.estimate(statistic, values, seed=seed)
+    found = intervals.bootstrap(statistic, values, seed=seed)
     glue(f"surveys_{name}", str(found), display=False)
 
 # %% [markdown]

@@ -34,13 +34,14 @@ import torch
 from myst_nb import glue
 from sklearn.neighbors import KNeighborsRegressor
 
-from galtools import manifest, paths, plots, simulate, survey_panels
+from companion import galsim_reference, paths, plotting, sdss_statistics, survey_panels
+from galtools import artefacts, simulate
 from galtools.fidelity import intervals
-from galtools.simulate import anchors, noise, oracle, population, sed, shapes
+from galtools.simulate import noise, population, shapes, spectra
 from galtools.simulate.render import frequencies, render
 from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -63,12 +64,12 @@ real_stamps: str = ""  # to look at: a galtools HDF5 file, or a folder of FITS c
 # which this chapter compares:
 
 # %%
-physics = population.draw(seed, range(n_catalogue), limit=17.8)
+physics = population.sample_galaxies(seed, range(n_catalogue), limit=17.8)
 redshift, red = physics["redshift"], physics["red"]
-percentiles = list(anchors.REDSHIFT_PERCENTILES)
+percentiles = list(sdss_statistics.REDSHIFT_PERCENTILES)
 pd.DataFrame(
     {
-        "real": anchors.REDSHIFT_PERCENTILES,
+        "real": sdss_statistics.REDSHIFT_PERCENTILES,
         "simulated": dict(zip(percentiles, np.percentile(redshift, percentiles), strict=True)),
     }
 ).T.rename(columns="{} %".format).round(3)
@@ -83,9 +84,9 @@ pd.DataFrame(
 
 # %% mystnb={"figure": {"caption": "The four template spectra, scaled to 1 at 5500 Å: from elliptical (E) over early and late spirals (Sbc, Scd) to irregular (Im). The line marks the 4000 Å break.", "name": "fig-templates"}, "image": {"alt": "Four spectra from 2500 to 10000 Angstrom; the elliptical drops steeply blueward of 4000 Angstrom, the irregular rises."}} tags=["hide-input"]
 fig, ax = plt.subplots()
-for name, style in zip(sed.TEMPLATES, ("-", "--", "-.", ":"), strict=True):
-    ax.plot(sed.WAVELENGTH, sed.template(name), style, label=name)
-ax.axvline(sed.BREAK, color="black", linewidth=0.8)
+for name, style in zip(spectra.TEMPLATES, ("-", "--", "-.", ":"), strict=True):
+    ax.plot(spectra.WAVELENGTH, spectra.template(name), style, label=name)
+ax.axvline(spectra.BREAK, color="black", linewidth=0.8)
 ax.set(xlim=(2500, 10000), ylim=(0, 2.6))
 ax.set(xlabel="wavelength at rest [Å]", ylabel="flux density / that at 5500 Å")
 ax.legend()
@@ -107,14 +108,14 @@ plt.show()
 
 # %% [markdown]
 # With the errors that SDSS quotes for such galaxies, these fluxes become colours. They are compared
-# with those of the real galaxies, of which `galtools.simulate.anchors` holds medians and scatters. The
+# with those of the real galaxies, of which `companion.sdss_statistics` holds medians and scatters. The
 # recipe was *tuned* on this very catalogue, so that agreement shows that it can be right, not that it
 # had to be.
 
 # %%
 flux = population.normalised_fluxes(SDSS.filters, physics, redshift, physics["r_magnitude"])
 magnitudes = 22.5 - 2.5 * np.log10(flux)
-errors = anchors.magnitude_errors(magnitudes)
+errors = sdss_statistics.magnitude_errors(magnitudes)
 observed = magnitudes + errors * np.random.default_rng(seed).standard_normal(flux.shape)
 colours = observed[:, :-1] - observed[:, 1:]
 
@@ -138,16 +139,20 @@ plt.show()
 # says far less.
 
 # %% mystnb={"figure": {"caption": "Colours against redshift: simulated median and scatter (1.48 MAD) as points and bars, real ones as lines and bands.", "name": "fig-colours"}, "image": {"alt": "Four panels of colour against redshift. The simulated points follow the lines of the real galaxies."}} tags=["hide-input"]
-fig, axes = plt.subplots(2, 2, figsize=(plots.WIDTH, 5), sharex=True)
+fig, axes = plt.subplots(2, 2, figsize=(plotting.WIDTH, 5), sharex=True)
 rows = []
 for j, (ax, name) in enumerate(zip(axes.flat, ("u − g", "g − r", "r − i", "i − z"), strict=True)):
-    centre = [(b.low + b.high) / 2 for b in anchors.COLOURS]
-    real = np.array([(b.median[j], b.scatter[j]) for b in anchors.COLOURS]).T
-    groups = [colours[(redshift >= b.low) & (redshift < b.high), j] for b in anchors.COLOURS]
+    centre = [(b.low + b.high) / 2 for b in sdss_statistics.COLOURS]
+    real = np.array([(b.median[j], b.scatter[j]) for b in sdss_statistics.COLOURS]).T
+    groups = [
+        colours[(redshift >= b.low) & (redshift < b.high), j] for b in sdss_statistics.COLOURS
+    ]
     full = [k for k, g in enumerate(groups) if len(g) > 5]
-    ours = np.array([(np.median(groups[k]), anchors.robust_scatter(groups[k])) for k in full]).T
-    plots.band(ax, centre, real[0], real[0] - real[1], real[0] + real[1], color="#44403C")
-    plots.interval(ax, np.take(centre, full), ours[0], *(ours[0] + s * ours[1] for s in (-1, 1)))
+    ours = np.array(
+        [(np.median(groups[k]), sdss_statistics.robust_scatter(groups[k])) for k in full]
+    ).T
+    plotting.band(ax, centre, real[0], real[0] - real[1], real[0] + real[1], color="#44403C")
+    plotting.interval(ax, np.take(centre, full), ours[0], *(ours[0] + s * ours[1] for s in (-1, 1)))
     ax.set_title(name)
     rows.append((ours[0] - real[0, full], ours[1] / real[1, full]))
 fig.supxlabel("redshift")
@@ -162,11 +167,11 @@ glue("worst_median", float(np.abs(shift[1:]).max()), display=False)
 glue("worst_median_u", float(np.abs(shift[0]).max()), display=False)
 glue("worst_scatter", float(np.exp(np.abs(np.log(ratio)).max())), display=False)
 near = (redshift > 0.05) & (redshift < 0.10)
-blue = intervals.estimate(intervals.share, colours[near, 1] < 0.7)
+blue = intervals.bootstrap(intervals.fraction, colours[near, 1] < 0.7)
 glue("blue", str(blue), display=False)
 glue("hubble", float(population.COSMOLOGY.H0.value), display=False)
 glue("matter", population.COSMOLOGY.Om0, display=False)
-glue("blue_real", anchors.BLUE_FRACTION, display=False)
+glue("blue_real", sdss_statistics.BLUE_FRACTION, display=False)
 
 # %% [markdown]
 # The medians agree within {glue:text}`worst_median:.3f` mag in g − r, r − i and i − z, and within
@@ -183,9 +188,9 @@ cut = int(0.7 * n_catalogue)
 neighbours = KNeighborsRegressor(min(20, cut)).fit(features[:cut], redshift[:cut])
 error = (neighbours.predict(features[cut:]) - redshift[cut:]) / (1 + redshift[cut:])
 guess = (np.median(redshift) - redshift) / (1 + redshift)
-glue("knn", str(intervals.estimate(intervals.mad_scatter, error)), display=False)
-glue("knn_real", anchors.KNN_SIGMA, display=False)
-glue("guess", float(anchors.robust_scatter(guess)), display=False)
+glue("knn", str(intervals.bootstrap(intervals.mad_scatter, error)), display=False)
+glue("knn_real", sdss_statistics.KNN_SIGMA, display=False)
+glue("guess", float(sdss_statistics.robust_scatter(guess)), display=False)
 
 # %% [markdown]
 # The scatter $\sigma_\mathrm{MAD}$ of $\Delta z / (1 + z)$ is {glue:text}`knn`, where the real catalogue
@@ -199,15 +204,15 @@ glue("guess", float(anchors.robust_scatter(guess)), display=False)
 # was tuned. Simulated red galaxies of the same redshifts should have their colours.
 
 # %%
-faint = population.draw(seed, range(max(n_catalogue, 8000)), anchors.FAINT_LIMIT)
+faint = population.sample_galaxies(seed, range(max(n_catalogue, 8000)), sdss_statistics.FAINT_LIMIT)
 z, r = faint["redshift"], faint["r_magnitude"]
 fainter = 22.5 - 2.5 * np.log10(population.normalised_fluxes(SDSS.filters, faint, z, r))
 names = ("u − g", "g − r", "r − i", "i − z")
 off, worst = {}, 0.0
-for b in anchors.FAINT_RED:
+for b in sdss_statistics.FAINT_RED:
     group = faint["red"] & (r > 17.8) & (z >= b.low) & (z < b.high)
     here = (fainter[group, :-1] - fainter[group, 1:]).T - np.reshape(b.median, (4, 1))
-    found = [intervals.estimate(intervals.median, x) for x in here]
+    found = [intervals.bootstrap(intervals.median, x) for x in here]
     worst = max(worst, *(abs(e.value) for e in found[1:]))
     counts = {"simulated galaxies": f"{group.sum():,}", "real galaxies": b.count}
     differences = {f"{name} [mag]": str(e) for name, e in zip(names, found, strict=True)}
@@ -232,11 +237,13 @@ pd.DataFrame(off)
 # %% mystnb={"figure": {"caption": "Thirty galaxies as CFHTLS sees them, in the order of their numbers, not selected.", "name": "fig-contact"}, "image": {"alt": "Five rows of six galaxies: ellipticals, spirals, edge-on discs, some with neighbours."}} tags=["hide-input"]
 sheet = simulate.pairs(30, seed=seed)
 rows = [sheet.target[k : k + 6] for k in range(0, 30, 6)]
-plots.stamps(rows, [f"{k}–{k + 5}" for k in range(0, 30, 6)])
+plotting.stamps(rows, [f"{k}–{k + 5}" for k in range(0, 30, 6)])
 plt.show()
 
 # %% tags=["hide-input"]
-_, looks = shapes.build(seed, range(2000), population.draw(seed, range(2000), 17.8), (SDSS,))
+_, looks = shapes.build_scene(
+    seed, range(2000), population.sample_galaxies(seed, range(2000), 17.8), (SDSS,)
+)
 kinds, counts = np.unique(looks["morphology"], return_counts=True)
 shares = pd.Series(counts / 2000, index=kinds, name="share of 2000 galaxies")
 for name in ("bar", "ring", "dust_lane"):
@@ -265,7 +272,7 @@ shares.round(3).to_frame()
 
 # %% mystnb={"figure": {"caption": "Period after which the sum repeats the picture, against frequency, in stamps: wings are slow waves and repeat far away.", "name": "fig-period"}, "image": {"alt": "A curve that falls from about 6 stamps at zero frequency to 1.2 stamps."}} tags=["hide-input"]
 k, weight = frequencies(CFHTLS)
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.8))
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.8))
 ax.plot(k, 2 * np.pi / weight / (CFHTLS.stamp * CFHTLS.pixel_scale), ".-")
 ax.set(xscale="log", ylim=0, xlabel="frequency [radian / arcsec]", ylabel="period [stamps]")
 plt.show()
@@ -283,13 +290,15 @@ plt.show()
 # %%
 def compare(survey, index: int, n: int) -> list[tuple]:
     """Worst pixel over peak, and error of the summed flux, of n galaxies x 5 bands."""
-    scene, _ = shapes.build(seed, range(n), population.draw(seed, range(n), 17.8), (SDSS, CFHTLS))
-    seen = noise.observe(seed, range(n), survey)
+    scene, _ = shapes.build_scene(
+        seed, range(n), population.sample_galaxies(seed, range(n), 17.8), (SDSS, CFHTLS)
+    )
+    seen = noise.observing_conditions(seed, range(n), survey)
     fwhm, shift = (torch.tensor(a, dtype=torch.float32) for a in (seen.fwhm, seen.shift))
     images, found = render(scene, survey, index, fwhm, shift).numpy(), []
     for galaxy, band in np.ndindex(n, 5):
         here = (galaxy, band, seen.fwhm[galaxy, band], seen.shift[galaxy])
-        theirs = oracle.draw(scene, survey, index, *here, galsim.GSParams())
+        theirs = galsim_reference.galsim_image(scene, survey, index, *here, galsim.GSParams())
         ours = images[galaxy, band]
         worst = np.abs(ours - theirs).max() / theirs.max()
         found.append((survey.name, BANDS[band], worst, abs(ours.sum() / theirs.sum() - 1)))
@@ -305,8 +314,8 @@ def write_agreement(path):
 
 
 file = paths.Results(results, profile).table("renderer_against_galsim")
-modules = ["galtools.simulate", "galtools.simulate.oracle"]
-manifest.make(file, write_agreement, params={"galaxies": n_oracle}, seed=seed, modules=modules)
+modules = ["galtools.simulate", "companion.galsim_reference"]
+artefacts.make(file, write_agreement, params={"galaxies": n_oracle}, seed=seed, modules=modules)
 agreement = pd.read_csv(file)
 glue("oracle_images", len(agreement), display=False)
 glue("oracle_pixel", float(agreement["worst pixel / peak"].max()), display=False)
@@ -331,7 +340,7 @@ glue("alias", float(100 * max(row[2] for row in coarse)), display=False)
 # %%
 drawn = {"SDSS r": np.median(sheet.noise[:, 0, 2])}
 drawn |= {f"CFHTLS {band}": np.median(sheet.noise[:, 1, BANDS.index(band)]) for band in "gri"}
-measured = [anchors.SDSS_SKY_NOISE_R, *anchors.CFHTLS_SKY_NOISE_GRI]
+measured = [sdss_statistics.SDSS_SKY_NOISE_R, *sdss_statistics.CFHTLS_SKY_NOISE_GRI]
 noises = pd.DataFrame({"simulated": drawn, "real": dict(zip(drawn, measured, strict=True))})
 noises["ratio"] = noises["simulated"] / noises["real"]
 glue("noise_low", float(noises["ratio"].min()), display=False)
@@ -353,15 +362,15 @@ noises.style.format("{:.4f}")
 
 
 # %% tags=["remove-cell"]
-at_hand = survey_panels.stamps_at(real_stamps)
+at_hand = survey_panels.read_stamps(real_stamps)
 glue("real_at_hand", f"with {' and '.join(at_hand)}" if at_hand else "without any", display=False)
 
 # %% mystnb={"figure": {"caption": "Real galaxies, bright to faint, above simulated ones of the sheet above with the most similar brightness in r, on one scale.", "name": "fig-beside-real"}, "image": {"alt": "Rows of colour stamps, real galaxies above simulated ones."}} tags=["remove-input"]
 for name, (images, scale) in at_hand.items():
     survey, simulated = SURVEYS[name], {"SDSS": sheet.source, "CFHTLS": sheet.target}[name]
-    pictures = survey_panels.beside(images, scale, simulated, survey)
+    pictures = survey_panels.real_and_simulated(images, scale, simulated, survey)
     labels = [f"real\n{name}", f"simulated\n{name}"]
-    plots.stamps(pictures, labels, pixel_scale=survey.pixel_scale)
+    plotting.stamps(pictures, labels, pixel_scale=survey.pixel_scale)
     plt.show()
 
 # %% [markdown]

@@ -33,19 +33,21 @@ import torch
 from astropy.table import Table, vstack
 from myst_nb import glue
 
-from galtools import data, flags, manifest, paths, plots, simulate, splits, stretch
-from galtools.dataset import PairsFile
+from companion import paths, plotting
+from companion.mock_surveys import write_mock
+from galtools import artefacts, data, flags, simulate
+from galtools.data import splits, stretch
+from galtools.data.resampling import area_resample, noise_factor, undo_area_resample
 from galtools.errors import GaltoolsError
 from galtools.ingest import catalogue as catalogues
-from galtools.ingest.cut import cut
+from galtools.ingest.crossmatch import match
+from galtools.ingest.cutouts import cut
 from galtools.ingest.fits_images import read_fits, read_plane
-from galtools.ingest.match import match
-from galtools.ingest.mock import write_mock
 from galtools.ingest.units import extinction_per_ebv
-from galtools.regrid import noise_factor, regrid, undo
 from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
+from galtools.training.dataset import PairsFile
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -92,7 +94,7 @@ glue("real_noise_worst", float(worst), display=False)
 facts.to_pandas().style.format(precision=4).hide()
 
 # %% mystnb={"figure": {"caption": "The same square of sky in the r band, as its pixels lie in the file of each survey. North is to the right in the SDSS frame and up in the CFHTLS tile. Where a galaxy ends in a straight edge, its simulated stamp ended.", "name": "fig-real-fields"}, "image": {"alt": "Two grey images of a grid of galaxies, one turned by a quarter with respect to the other."}} tags=["hide-input"]
-fig, axes = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.3))
+fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.3))
 for ax, (name, layers) in zip(axes, planes.items(), strict=True):
     plane = layers[BANDS.index("r")]
     ax.imshow(np.arcsinh(plane.image / plane.noise), cmap="Greys", vmin=-1, vmax=6)
@@ -150,7 +152,7 @@ glue("real_offset", float(offset), display=False)
 
 # %% mystnb={"figure": {"caption": "Five of the galaxies, cut from the files of both surveys, and from SDSS once more after alignment.", "name": "fig-real-stamps"}, "image": {"alt": "Grid of colour galaxy stamps in three rows."}} tags=["hide-input"]
 shown = np.argsort(-truth.source[:, 2].sum((1, 2)))[:5]
-fig = plots.stamps(
+fig = plotting.stamps(
     [nearest["SDSS"].images[shown], aligned.images[shown], nearest["CFHTLS"].images[shown]],
     ["SDSS", "SDSS\naligned", "CFHTLS"],
     [f"z = {z:.2f}" for z in truth.redshift[shown]],
@@ -215,15 +217,15 @@ split = splits.by_sky(
 )
 if "train" not in split:
     raise GaltoolsError("no galaxy fell into train: take more of them, or another seed")
-made = manifest.make(
+made = artefacts.make(
     files.data("real"),
     lambda path: data.save(
         pairs, path, source=matched.source[usable], target=matched.target[usable], split=split,
         provenance={"images": "simulated, written as FITS, read again", "seed": seed},
     ),
     params={"n_galaxies": n_galaxies, "radius": radius},
-    modules=["galtools.data", "galtools.simulate", "galtools.splits", "galtools.ingest.cut",
-             "galtools.ingest.match", "galtools.ingest.mock"],
+    modules=["galtools.data", "galtools.simulate", "galtools.data.splits", "galtools.ingest.cutouts",
+             "galtools.ingest.crossmatch", "companion.mock_surveys"],
     seed=seed,
 )  # fmt: skip
 data.validate(files.data("real"))
@@ -280,7 +282,9 @@ for content in (published["SDSS"][0].read_bytes()[:40_000], b"<html>404 Not Foun
 
 # %%
 train = torch.from_numpy(pairs.source[split == "train"])
-kinds = {kind: stretch.fit(train, SDSS.sky_noise, kind) for kind in ("sqrt", "log", "asinh")}
+kinds = {
+    kind: stretch.fit_stretch(train, SDSS.sky_noise, kind) for kind in ("sqrt", "log", "asinh")
+}
 losses = {
     kind: float((curve.inverse(curve.forward(train)) - train).abs().max() / train.abs().max())
     for kind, curve in kinds.items()
@@ -288,7 +292,7 @@ losses = {
 glue("real_stretch_loss", max(losses.values()), display=False)
 
 # %% mystnb={"figure": {"caption": "Left: the three stretches of the r band, each with its own s. Right: the distribution of stretched pixels of the training set, in the same styles. The square root leaves bright pixels the farthest apart, asinh the closest.", "name": "fig-real-stretch"}, "image": {"alt": "Left, three curves that are linear near zero and flatten. Right, three histograms with a peak at zero and a tail to the right."}} tags=["hide-input"]
-fig, axes = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.1))
+fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.1))
 line = torch.linspace(-3, 300, 2000)
 for (kind, curve), style in zip(kinds.items(), ("-", "--", ":"), strict=True):
     image = (line * SDSS.sky_noise[2])[None, None, None].expand(1, 5, 1, -1)
@@ -314,9 +318,9 @@ plt.show()
 
 # %%
 fine = np.float64(truth.target[shown])
-coarse = regrid(fine, CFHTLS.pixel_scale, SDSS.stamp, SDSS.pixel_scale)
-back = undo(coarse, SDSS.pixel_scale, CFHTLS.stamp, CFHTLS.pixel_scale)
-again = regrid(back, CFHTLS.pixel_scale, SDSS.stamp, SDSS.pixel_scale)
+coarse = area_resample(fine, CFHTLS.pixel_scale, SDSS.stamp, SDSS.pixel_scale)
+back = undo_area_resample(coarse, SDSS.pixel_scale, CFHTLS.stamp, CFHTLS.pixel_scale)
+again = area_resample(back, CFHTLS.pixel_scale, SDSS.stamp, SDSS.pixel_scale)
 kept = coarse.sum((2, 3))[:, 2] / fine.sum((2, 3))[:, 2]
 growth = noise_factor(CFHTLS.pixel_scale, SDSS.stamp, SDSS.pixel_scale, CFHTLS.stamp)
 glue("real_kept", float(np.abs(kept - 1).max()), display=False)
@@ -327,7 +331,7 @@ glue("real_growth", growth, display=False)
 glue("real_area", (SDSS.pixel_scale / CFHTLS.pixel_scale), display=False)
 
 # %% mystnb={"figure": {"caption": "The middle 12 arcsec of a CFHTLS stamp in r (logarithmic grey scale of surface brightness), on the pixels of SDSS, and back: what the coarse pixels could not hold does not return.", "name": "fig-real-regrid"}, "image": {"alt": "Three grey images of a galaxy: sharp, coarse, and fine pixels again but blurred."}} tags=["hide-input"]
-fig, axes = plt.subplots(1, 3, figsize=(plots.WIDTH, 2.3))
+fig, axes = plt.subplots(1, 3, figsize=(plotting.WIDTH, 2.3))
 layers = (fine[0, 2], coarse[0, 2], back[0, 2])
 scales = (CFHTLS.pixel_scale, SDSS.pixel_scale, CFHTLS.pixel_scale)
 for ax, image, scale, name in zip(
@@ -340,7 +344,7 @@ for ax, image, scale, name in zip(
         np.arcsinh(view / 0.2), cmap="Greys", vmin=-0.2, vmax=np.arcsinh(fine[0, 2].max() / 0.007)
     )
     ax.set_title(name)
-    plots.clean(ax)
+    plotting.clean(ax)
 plt.show()
 
 # %% [markdown]
@@ -370,10 +374,10 @@ plt.show()
 #
 # ```bash
 # pip install '.[download]'
-# python -m galtools.archives sdss-catalogue my_data -n 200 --ra 214 216 --dec 52 54
-# python -m galtools.archives sdss my_data      # frames, about 15 MB per field in five bands
-# python -m galtools.archives cfhtls my_data    # cutouts of CFHTLS-Wide from the CADC
-# python -m galtools.archives hips my_data      # light: stamps of both surveys out of HiPS
+# python -m galtools.ingest.archives sdss-catalogue my_data -n 200 --ra 214 216 --dec 52 54
+# python -m galtools.ingest.archives sdss my_data      # frames, about 15 MB per field in five bands
+# python -m galtools.ingest.archives cfhtls my_data    # cutouts of CFHTLS-Wide from the CADC
+# python -m galtools.ingest.archives hips my_data      # light: stamps of both surveys out of HiPS
 # ```
 #
 # From there to one file is what this chapter did. Planes are read one at a time while stamps are

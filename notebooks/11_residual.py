@@ -28,12 +28,12 @@ import numpy as np
 import torch
 from myst_nb import glue
 
-from galtools import plots, study
-from galtools.loop import Settings
-from galtools.models.common import count_parameters
-from galtools.stretch import Stretch
+from companion import plotting, study
+from galtools.data.stretch import Stretch
+from galtools.models.base import count_parameters
+from galtools.training.loop import Settings
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -64,7 +64,7 @@ stretch = Stretch("sqrt", softening=(0.057,), scale=(1.0,))
 x = torch.linspace(-2, 8, 400).view(1, 1, 1, -1)
 error = float((stretch.inverse(stretch.forward(x)) - x).abs().max())
 print(f"largest error of the way back: {error:.0e} nanomaggies")
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.6))
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
 ax.plot(x.flatten() / 0.057, stretch.forward(x).flatten())
 ax.axvspan(-1, 1, color="0.9")
 ax.set(xlim=(-12, 40), ylim=(-4, 6), xlabel="flux of a pixel / b", ylabel="f")
@@ -98,7 +98,7 @@ plt.show()
 # %% mystnb={"figure": {"caption": "What a pixel could be, a skewed law as an example. The absolute error asks for the median; a sum over many pixels keeps the light only if each holds the mean.", "name": "fig-residual-median"}, "image": {"alt": "A density with a long tail to the right; the line of the mean lies to the right of the line of the median."}} tags=["hide-input"]
 flux = np.linspace(0.01, 4, 400)
 law = np.exp(-0.5 * (np.log(flux) / 0.7) ** 2) / (flux * 0.7 * np.sqrt(2 * np.pi))  # log-normal
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.2))
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.2))
 ax.fill_between(flux, law, alpha=0.3)
 ax.axvline(1, label="median, the best guess under |y′ − y|")
 ax.axvline(np.exp(0.7**2 / 2), color="black", linestyle="--", label="mean, which keeps the light")
@@ -134,7 +134,7 @@ result = study.run(results, profile, "residual", task, seed, settings)
 print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
 
 # %% mystnb={"figure": {"caption": "Left: the two terms of the loss. Right: the residual on the validation galaxies, in units of the target's sky noise, by the running mean of the weights.", "name": "fig-residual-curve"}, "image": {"alt": "Falling curves of the loss terms and of the validation residual."}} tags=["hide-input"]
-study.curve(result)
+study.training_curve(result)
 plt.show()
 
 # %% [markdown]
@@ -149,12 +149,12 @@ study.examples(result)
 plt.show()
 
 # %%
-study.compare(result)
+study.error_table(result)
 
 # %% tags=["remove-cell"]
-for name, value in study.numbers(result).items():
+for name, value in study.quoted_numbers(result).items():
     glue(name, value, display=False)
-chi2 = np.sort(study.squares(result.translated, result.pairs))
+chi2 = np.sort(study.mean_squares(result.translated, result.pairs))
 glue(
     "residual_few", float(100 * chi2[-max(1, len(chi2) // 20) :].sum() / chi2.sum()), display=False
 )

@@ -32,12 +32,12 @@ import torch
 from myst_nb import glue
 
 import galtools
-from galtools import plots, study
-from galtools.loop import Settings
+from companion import plotting, study
 from galtools.models import swin
-from galtools.models.common import count_parameters
+from galtools.models.base import count_parameters
+from galtools.training.loop import Settings
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -68,7 +68,7 @@ def seen_by(pixel, shift):
 
 
 cases = {"straight": ((9, 6), 0), "shifted": ((9, 6), 2), "corner": ((0, 0), 2)}
-fig, axes = plt.subplots(1, 3, figsize=(plots.WIDTH, 2.3))
+fig, axes = plt.subplots(1, 3, figsize=(plotting.WIDTH, 2.3))
 for ax, (title, (pixel, shift)) in zip(axes, cases.items(), strict=True):
     ax.imshow(seen_by(pixel, shift), cmap="Blues", vmin=0, vmax=1.6)
     ax.plot(pixel[1], pixel[0], "x", color="black")
@@ -110,7 +110,7 @@ slower = costs["training, images/s"]["residual"] / costs["training, images/s"]["
 glue("swin_slower", float(slower), display=False)
 threads = kept["about"]["threads"]
 glue("swin_cpu", "one core" if threads == 1 else f"{threads} cores", display=False)
-costs[columns].rename(plots.MODEL_NAME).rename_axis(None).style.format("{:,.0f}")
+costs[columns].rename(plotting.MODEL_NAME).rename_axis(None).style.format("{:,.0f}")
 
 # %% [markdown]
 # The sums are as many, but on {glue:text}`swin_cpu` of a CPU the convolution trains on
@@ -129,7 +129,7 @@ result = study.run(results, profile, "swin", task, seed, settings)
 print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
 
 # %% mystnb={"figure": {"caption": "Left: the terms of the loss. Right: the residual on the validation galaxies, in units of the target's sky noise, by the running mean of the weights.", "name": "fig-swin-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
-study.curve(result)
+study.training_curve(result)
 plt.show()
 
 # %% [markdown]
@@ -140,10 +140,10 @@ study.examples(result)
 plt.show()
 
 # %%
-study.compare(result)
+study.error_table(result)
 
 # %% tags=["remove-cell"]
-for name, value in study.numbers(result).items():
+for name, value in study.quoted_numbers(result).items():
     glue(name, value, display=False)
 
 # %% [markdown]

@@ -34,12 +34,12 @@ import torch
 from myst_nb import glue
 
 import galtools
-from galtools import panels, plots, study
+from companion import panels, plotting, study
 from galtools.fidelity import intervals, structure
-from galtools.loop import Settings
-from galtools.models.common import count_parameters
+from galtools.models.base import count_parameters
+from galtools.training.loop import Settings
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -60,9 +60,9 @@ rate: float = 0.002  # highest learning rate
 
 # %% mystnb={"figure": {"caption": "The hinge: what the critic pays for its verdict on a true image and on a translation.", "name": "fig-srgan-hinge"}, "image": {"alt": "Two ramps that cross at verdict zero: one falls to zero at verdict one, the other rises from zero at minus one."}} tags=["hide-input"]
 verdict = torch.linspace(-2.5, 2.5, 200)
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.5))
-ax.plot(verdict, torch.relu(1 - verdict), color=plots.MODEL_COLOUR["truth"], label="true")
-ax.plot(verdict, torch.relu(1 + verdict), color=plots.MODEL_COLOUR["srgan"], label="translated")
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.5))
+ax.plot(verdict, torch.relu(1 - verdict), color=plotting.MODEL_COLOUR["truth"], label="true")
+ax.plot(verdict, torch.relu(1 + verdict), color=plotting.MODEL_COLOUR["srgan"], label="translated")
 ax.set(xlabel="verdict D", ylabel="paid by the critic")
 ax.legend()
 plt.show()
@@ -105,7 +105,7 @@ result = study.run(results, profile, "srgan", task, seed, settings)
 print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
 
 # %% mystnb={"figure": {"caption": "Left: the terms of the loss. Right: the residual on the validation galaxies, in units of the target's sky noise, by the running mean of the weights.", "name": "fig-srgan-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
-study.curve(result)
+study.training_curve(result)
 plt.show()
 
 # %% [markdown]
@@ -123,10 +123,10 @@ study.examples(result)
 plt.show()
 
 # %%
-study.compare(result)
+study.error_table(result)
 
 # %% tags=["remove-cell"]
-for name, value in study.numbers(result).items():
+for name, value in study.quoted_numbers(result).items():
     glue(name, value, display=False)
 
 # %% [markdown]
@@ -144,13 +144,15 @@ plt.show()
 # %% mystnb={"figure": {"caption": "Verdict of the critic on test galaxies, mean over the patches of each: how well it still tells truth from translation at the end of the training.", "name": "fig-srgan-verdict"}, "image": {"alt": "Two overlapping histograms of verdicts."}} tags=["hide-input"]
 scaling, pairs = result.network.scaling, result.pairs
 x = scaling.enter(torch.as_tensor(pairs.source))
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.6))
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
 with torch.no_grad():
     for name, images in (("truth", pairs.target), ("srgan", result.translated)):
         y = scaling.target.forward(torch.as_tensor(images))
         verdict = result.network.critic(x, y)[0].mean(dim=(1, 2, 3)).numpy()
-        style = {"histtype": "step", "linewidth": 2, "color": plots.MODEL_COLOUR[name]}
-        ax.hist(verdict, 30, label=plots.with_n(plots.MODEL_NAME[name], len(verdict)), **style)
+        style = {"histtype": "step", "linewidth": 2, "color": plotting.MODEL_COLOUR[name]}
+        ax.hist(
+            verdict, 30, label=plotting.with_n(plotting.MODEL_NAME[name], len(verdict)), **style
+        )
 ax.set(xlabel="mean verdict D", ylabel="galaxies")
 ax.legend()
 plt.show()
@@ -162,7 +164,7 @@ with torch.no_grad():
         y = scaling.target.forward(torch.as_tensor(images))
         verdicts.append(result.network.critic(x, y)[0].mean(dim=(1, 2, 3)))
 told = (verdicts[0] > verdicts[1]).numpy()
-glue("srgan_told", str(intervals.estimate(intervals.share, told)), display=False)
+glue("srgan_told", str(intervals.bootstrap(intervals.fraction, told)), display=False)
 glue("srgan_diversity", study.diversity(result), display=False)
 
 # %% [markdown]
@@ -186,14 +188,14 @@ frequency = (np.arange(rings) + 0.5) / (2 * rings)
 rows = {"srgan": result.translated}
 if task == "cross":  # within one survey resampling is the target
     rows["resample"] = result.floor
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.8))
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.8))
 sharp = {}
 for name, images in rows.items():
     power = structure.power_spectrum(images[:, [study.R_BAND]], rings)[:, 0] / target
     low, sharp[name], high = np.quantile(power, [0.25, 0.5, 0.75], axis=0)
-    label = plots.with_n(plots.MODEL_NAME[name], len(power))
-    ax.plot(frequency, sharp[name], color=plots.MODEL_COLOUR[name], label=label)
-    ax.fill_between(frequency, low, high, color=plots.MODEL_COLOUR[name], alpha=0.2, linewidth=0)
+    label = plotting.with_n(plotting.MODEL_NAME[name], len(power))
+    ax.plot(frequency, sharp[name], color=plotting.MODEL_COLOUR[name], label=label)
+    ax.fill_between(frequency, low, high, color=plotting.MODEL_COLOUR[name], alpha=0.2, linewidth=0)
 ax.axhline(1, color="black", linestyle="--")
 ax.set(xlabel="spatial frequency [cycles / pixel]", ylabel="power / the target's")
 panels.log_scale(ax)
@@ -220,8 +222,8 @@ kept = json.loads((Path(galtools.__file__).parents[1] / "benchmarks" / "critic.j
 trials, about = pd.DataFrame(kept["rows"]), kept["about"]
 frequency = (np.arange(about["rings"]) + 0.5) / (2 * about["rings"])
 fine = frequency > 0.3
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.8))
-styles = {"with critic": plots.MODEL_COLOUR["srgan"], "without": "#666666"}
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.8))
+styles = {"with critic": plotting.MODEL_COLOUR["srgan"], "without": "#666666"}
 for name, line in zip(styles, ("-", "--"), strict=True):
     power = np.array(trials[trials.variant == name].power.tolist())
     ax.plot(frequency, power.mean(axis=0), line, color=styles[name], label=name)
@@ -240,7 +242,7 @@ columns = {"hinge": "hinge at the end", "residual": "residual / σ", "bias": "bi
            "scatter": "scatter [%]", "noise": "noise in corners"}  # fmt: skip
 seeds = trials.groupby("variant", sort=False)[list(columns)].agg(["mean", "min", "max"])
 cells = {
-    label: [intervals.written(*line) for line in part.to_numpy()]
+    label: [intervals.format_interval(*line) for line in part.to_numpy()]
     for label, part in ((columns[key], seeds[key]) for key in columns)
 }
 hinge = trials.groupby("variant").hinge.mean()

@@ -28,13 +28,13 @@ import numpy as np
 import torch
 from myst_nb import glue
 
-from galtools import plots, study
+from companion import plotting, study
 from galtools.fidelity import intervals
-from galtools.loop import Settings
 from galtools.models import capsule
-from galtools.models.common import count_parameters
+from galtools.models.base import count_parameters
+from galtools.training.loop import Settings
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -59,7 +59,7 @@ votes = 0.7 * torch.randn(1, 8, 2, 4, generator=random)
 votes[0, :6, 0] = torch.tensor([1.5, 0.5, 0.0, 0.0])
 turns = range(1, 6)
 c = np.array([capsule.route(votes, turn)[1][0, :, 0].numpy() for turn in turns])
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.8))
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.8))
 for child in range(8):
     agrees = child < 6
     ax.plot(turns, c[:, child], "-" if agrees else "--", color="C0" if agrees else "C1")
@@ -101,7 +101,7 @@ result = study.run(results, profile, "capsule", task, seed, settings)
 print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
 
 # %% mystnb={"figure": {"caption": "Left: the terms of the loss. Right: the residual on the validation galaxies, in units of the target's sky noise, by the running mean of the weights.", "name": "fig-capsule-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
-study.curve(result)
+study.training_curve(result)
 plt.show()
 
 # %% [markdown]
@@ -112,10 +112,10 @@ study.examples(result)
 plt.show()
 
 # %%
-study.compare(result)
+study.error_table(result)
 
 # %% tags=["remove-cell"]
-for name, value in study.numbers(result).items():
+for name, value in study.quoted_numbers(result).items():
     glue(name, value, display=False)
 
 # %% [markdown]
@@ -147,11 +147,11 @@ galaxy = int(np.argmax(result.pairs.target[:, study.R_BAND].sum(axis=(1, 2))))
 size = [np.abs(change(result, galaxy, d, 0.5)).sum() for d in range(result.network.pose)]
 shown, shifts = np.argsort(size)[::-1][:3], (-0.5, -0.25, 0.25, 0.5)
 limit = float(np.quantile(np.abs(change(result, galaxy, shown[0], 0.5)), 0.995))
-fig, axes = plt.subplots(3, 4, figsize=(plots.WIDTH, 4.8))
+fig, axes = plt.subplots(3, 4, figsize=(plotting.WIDTH, 4.8))
 fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
 for line, dimension in zip(axes, shown, strict=True):
     for ax, by in zip(line, shifts, strict=True):
-        picture = plots.residual_map(change(result, galaxy, dimension, by), 0, 1, ax, limit)
+        picture = plotting.residual_map(change(result, galaxy, dimension, by), 0, 1, ax, limit)
     line[0].set_ylabel(f"dimension {dimension}")
 for ax, by in zip(axes[0], shifts, strict=True):
     ax.set_title(f"{by:+.2f}".replace("-", "−"), fontsize=10, fontweight="normal")
@@ -169,7 +169,7 @@ def pattern_share(galaxy):
 
 
 some = np.linspace(0, len(result.pairs) - 1, min(30, len(result.pairs))).astype(int)
-found = intervals.estimate(intervals.median, [pattern_share(k) for k in some])
+found = intervals.bootstrap(intervals.median, [pattern_share(k) for k in some])
 glue("capsule_pattern", str(found), display=False)
 glue("capsule_pattern_n", found.n, display=False)
 glue("capsule_pose", result.network.pose, display=False)

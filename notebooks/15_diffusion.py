@@ -35,13 +35,14 @@ import pandas as pd
 from myst_nb import glue
 
 import galtools
-from galtools import plots, study, train
-from galtools.loop import Settings
-from galtools.models import noising
-from galtools.models.common import count_parameters
+from companion import plotting, study
+from galtools.models import noise_schedule
+from galtools.models.base import count_parameters
 from galtools.surveys import BANDS
+from galtools.training import train
+from galtools.training.loop import Settings
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -61,9 +62,9 @@ draws: int = 8  # translations of each test galaxy
 # schedule {cite}`nichol2021` moves evenly from image to noise.
 
 # %% mystnb={"figure": {"caption": "The cosine schedule: share of the image and of the noise against time.", "name": "fig-diffusion-schedule"}, "image": {"alt": "A falling and a rising curve that cross in the middle."}} tags=["hide-input"]
-alpha2 = noising.cosine_alphas()
-time = np.arange(noising.STEPS_OF_TIME) / noising.STEPS_OF_TIME
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.4))
+alpha2 = noise_schedule.cosine_alphas()
+time = np.arange(noise_schedule.STEPS_OF_TIME) / noise_schedule.STEPS_OF_TIME
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.4))
 ax.plot(time, alpha2.sqrt(), label=r"image, $\alpha_t$")
 ax.plot(time, (1 - alpha2).sqrt(), "--", label=r"noise, $\sigma_t$")
 ax.set(xlabel="time t / T", ylabel="amplitude")
@@ -147,7 +148,7 @@ result = study.run(results, profile, "diffusion", task, seed, settings, draws)
 print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
 
 # %% mystnb={"figure": {"caption": "Left: the terms of the loss. Right: the residual on the validation galaxies, in units of the target's sky noise, by the running mean of the weights.", "name": "fig-diffusion-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
-study.curve(result)
+study.training_curve(result)
 plt.show()
 
 # %% [markdown]
@@ -158,10 +159,10 @@ study.examples(result)
 plt.show()
 
 # %%
-study.compare(result)
+study.error_table(result)
 
 # %% tags=["remove-cell"]
-for name, value in study.numbers(result).items():
+for name, value in study.quoted_numbers(result).items():
     glue(name, value, display=False)
 
 # %% mystnb={"figure": {"caption": "One test galaxy: the source, three draws of its target and the target itself, and below the r-band difference of each from the mean of all draws, in units of the target's sky noise.", "name": "fig-diffusion-draws"}, "image": {"alt": "A row of colour stamps that hardly differ and a row of difference maps that do."}} tags=["hide-input"]
@@ -170,13 +171,13 @@ three = result.draws[galaxy, :3]
 rows = [result.floor[galaxy], *three, result.pairs.target[galaxy]]
 names = ["source", *[f"draw {k + 1}" for k in range(len(three))], "target"]
 mean = result.draws[galaxy].mean(axis=0)
-fig, axes = plt.subplots(2, len(rows), figsize=(plots.WIDTH, 3.4))
+fig, axes = plt.subplots(2, len(rows), figsize=(plotting.WIDTH, 3.4))
 for k, (images, name) in enumerate(zip(rows, names, strict=True)):
-    axes[0, k].imshow(plots.lupton(images))
+    axes[0, k].imshow(plotting.lupton(images))
     axes[0, k].set_title(name, fontsize=10, fontweight="normal")
-    plots.clean(axes[0, k])
+    plotting.clean(axes[0, k])
     band, sigma = study.R_BAND, result.pairs.noise[galaxy, 1, study.R_BAND]
-    picture = plots.residual_map(images[band], mean[band], sigma, axes[1, k])
+    picture = plotting.residual_map(images[band], mean[band], sigma, axes[1, k])
 fig.colorbar(picture, ax=axes, location="bottom", shrink=0.7, label="(image − mean draw) / noise σ")
 plt.show()
 
@@ -198,8 +199,8 @@ drawn = np.stack([train.central_flux(result.draws[:, k]) for k in range(result.d
 true = train.central_flux(result.pairs.target)
 rank = (drawn < true).sum(axis=0).ravel()
 levels = len(drawn) + 1
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.6))
-ax.hist(rank, np.arange(levels + 1) - 0.5, color=plots.MODEL_COLOUR["diffusion"])
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
+ax.hist(rank, np.arange(levels + 1) - 0.5, color=plotting.MODEL_COLOUR["diffusion"])
 ax.axhline(len(rank) / levels, color="black", linestyle="--")
 ax.set(xlabel="rank of the truth", ylabel="galaxies × bands")
 ax.set_title(f"n = {len(result.pairs)} galaxies", fontsize=10, fontweight="normal")

@@ -31,12 +31,13 @@ import seaborn as sns
 import torch
 from myst_nb import glue
 
-from galtools import data, manifest, paths, plots, redshift, redshift_panels
+from companion import paths, plotting, redshift_panels
+from galtools import artefacts, data, redshift
 from galtools.fidelity import intervals
-from galtools.loop import Settings, describe
 from galtools.surveys import BANDS
+from galtools.training.loop import Settings, settings_dict
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -69,7 +70,7 @@ z_max: float = 0.4  # largest redshift the density can hold
 z_line = np.linspace(0, z_max, 400)
 density = np.exp(-((z_line - 0.12) ** 2) / 2 / 0.02**2)
 steps_up = np.cumsum(density / density.sum())
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.5))
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.5))
 ax.plot(z_line, steps_up, label="F, cumulative density")
 ax.step([0, 0.15, 0.15, z_max], [0, 0, 1, 1], color="black", label="H, truth")
 ax.fill_between(z_line, steps_up, z_line > 0.15, alpha=0.2)
@@ -100,9 +101,9 @@ store = paths.Results(results, profile)
 splits = ("train", "valid", "test")
 files = {split: paths.need(store.data(split), "01_two_surveys") for split in splits}
 samples = {split: data.load(file) for split, file in files.items()}
-layer = redshift.Measure()
+layer = redshift.PhotometryLayer()
 image = torch.as_tensor(samples["test"].target[:1])
-values = torch.cat([layer(redshift.turn(image, *way)) for way in redshift.TURNS])
+values = torch.cat([layer(redshift.orient(image, *way)) for way in redshift.ORIENTATIONS])
 print(f"{layer.size} numbers; largest change by turning: {float(values.std(dim=0).max()):.1e}")
 
 # %% [markdown]
@@ -135,12 +136,12 @@ def train_ensemble(path, side):
 
 
 # %%
-params = describe(settings) | {"members": members, "hidden": hidden, "width": width}
+params = settings_dict(settings) | {"members": members, "hidden": hidden, "width": width}
 params |= {"grid": [bins, z_max]}
 densities, temperatures, seconds = {}, {}, {}
 for survey, side in sides.items():
     path = store.model("redshift", survey, seed) / "weights.safetensors"
-    made = manifest.make(
+    made = artefacts.make(
         path,
         lambda new, side=side: train_ensemble(new, side),
         params={**params, "side": side},
@@ -157,19 +158,19 @@ for survey, side in sides.items():
 
 # %% mystnb={"figure": {"caption": "Estimated (median of the density) against true redshift of the test galaxies, for both surveys: points, and shades where the densest 30, 60 and 90 % of them lie. The lines mark the truth and the limit beyond which an estimate counts as an outlier.", "name": "fig-redshift-scatter"}, "image": {"alt": "Two scatter plots along the diagonal, shaded where the points are densest."}} tags=["hide-input"]
 z = samples["test"].redshift
-fig, axes = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.2), sharey=True)
+fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.2), sharey=True)
 line = np.linspace(0, z_max, 2)
 for ax, (survey, density) in zip(axes, densities.items(), strict=True):
-    found, limit = redshift.estimate(density, grid, "median"), redshift.OUTLIER[survey]
+    found, limit = redshift.point_estimate(density, grid, "median"), redshift.OUTLIER[survey]
     if np.ptp(found) > 0:
         style = {"fill": True, "levels": [0.1, 0.4, 0.7, 1], "cut": 0}
-        sns.kdeplot(x=z, y=found, color=plots.SURVEY_COLOUR[survey], ax=ax, **style)
+        sns.kdeplot(x=z, y=found, color=plotting.SURVEY_COLOUR[survey], ax=ax, **style)
     sns.scatterplot(x=z, y=found, s=6, linewidth=0, color="0.2", alpha=0.5, ax=ax)
     ax.plot(line, line, color="black", linewidth=1)
     for sign in (-1, 1):
         ax.plot(line, line + sign * limit * (1 + line), "--", color="black", linewidth=0.8)
     ax.set(xlim=(0, 0.32), ylim=(0, 0.32), xlabel="true redshift")
-    ax.set_title(plots.with_n(survey, len(z)))
+    ax.set_title(plotting.with_n(survey, len(z)))
 axes[0].set_ylabel("estimated redshift")
 plt.show()
 
@@ -190,11 +191,11 @@ plt.show()
 # that they are too narrow.
 
 # %% mystnb={"figure": {"caption": "PIT of the test galaxies for both surveys, with the fitted temperature T. Flat (dashed) is calibrated; bars scatter by about the root of their height.", "name": "fig-redshift-pit"}, "image": {"alt": "Histograms of the PIT for two surveys beside a flat dashed line."}} tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.6))
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
 for survey, density in densities.items():
     pit = redshift.cumulative(density, z, grid)
     label = f"{survey}, T = {temperatures[survey]:.2f}"
-    style = {"histtype": "step", "linewidth": 2, "color": plots.SURVEY_COLOUR[survey]}
+    style = {"histtype": "step", "linewidth": 2, "color": plotting.SURVEY_COLOUR[survey]}
     ax.hist(pit, np.linspace(0, 1, 11), label=label, **style)
     covered = float(100 * np.mean(abs(pit - 0.5) < 0.34))
     glue(f"redshift_{survey.lower()}_covered", covered, display=False)
@@ -232,7 +233,10 @@ def features_of(sample, survey, number):
     with torch.no_grad():
         layer.noise.copy_(torch.as_tensor(np.median(samples["train"].noise, axis=0)[number]))
         measured = torch.cat([layer(torch.as_tensor(part)) for part in np.array_split(images, 8)])
-    flux = {"colours": redshift.colours(images), "peaks": redshift.colours(images, peaks=True)}
+    flux = {
+        "colours": redshift.colour_features(images),
+        "peaks": redshift.colour_features(images, peaks=True),
+    }
     flux["all measured"] = measured.numpy()
     names = [f"{side}_{band}" for band in BANDS]
     if set(names) <= set(sample.catalogue.colnames):  # real galaxies do not tell
@@ -248,7 +252,7 @@ KINDS = ("median", "mean", "mode")  # what one may take from a density
 def guesses(survey, number):
     """Redshifts of the test galaxies by every estimator, from the images of one survey."""
     known, density = samples["train"].redshift, densities[survey]
-    found = {f"network, {k}": redshift.estimate(density, grid, k) for k in KINDS}
+    found = {f"network, {k}": redshift.point_estimate(density, grid, k) for k in KINDS}
     train, test = (features_of(samples[split], survey, number) for split in ("train", "test"))
     for name in train:
         answers = redshift.baselines(train[name], known, test[name], seed)
@@ -264,11 +268,11 @@ errors = {
 shown = [k for k in errors["SDSS"] if k not in ("network, mean", "network, mode")]
 strips = {
     f"{survey}: $\\sigma_\\mathrm{{MAD}}$": {
-        name: intervals.estimate(intervals.mad_scatter, dz[name]) for name in shown
+        name: intervals.bootstrap(intervals.mad_scatter, dz[name]) for name in shown
     }
     for survey, dz in errors.items()
 }
-redshift_panels.estimates(strips)
+redshift_panels.estimate_panels(strips)
 plt.show()
 
 # %% [markdown]
@@ -281,16 +285,16 @@ for survey, dz in errors.items():
         delta = dz[f"network, {kind}"]
         far = np.abs(delta) > redshift.OUTLIER[survey]
         rows[f"{survey}, {kind}"] = {
-            "bias [10⁻³]": intervals.estimate(intervals.mean, 1e3 * delta),
-            "σ_MAD": intervals.estimate(intervals.mad_scatter, delta),
-            "outliers": intervals.estimate(intervals.share, far),
+            "bias [10⁻³]": intervals.bootstrap(intervals.mean, 1e3 * delta),
+            "σ_MAD": intervals.bootstrap(intervals.mad_scatter, delta),
+            "outliers": intervals.bootstrap(intervals.fraction, far),
         }
 pd.DataFrame(rows).T.map(str)
 
 # %% tags=["remove-cell"]
 table = pd.DataFrame(
     {
-        (survey, name): redshift.scores(z + dz * (1 + z), z, redshift.OUTLIER[survey])
+        (survey, name): redshift.point_metrics(z + dz * (1 + z), z, redshift.OUTLIER[survey])
         for survey, by_name in errors.items()
         for name, dz in by_name.items()
     }
@@ -301,18 +305,18 @@ for survey, dz in errors.items():
     name, score = survey.lower(), table.loc[survey]["sigma_mad"]
     rivals = [k for k in dz if "network" not in k and "true light" not in k]
     best = score[rivals].idxmin()
-    gain = intervals.difference(intervals.mad_scatter, dz[best], dz["network, median"])
+    gain = intervals.paired_difference(intervals.mad_scatter, dz[best], dz["network, median"])
     glue(f"redshift_{name}_rival", best, display=False)
     glue(f"redshift_{name}_gain", str(gain), display=False)
     glue(f"redshift_{name}_told", told[intervals.verdict(gain, (0, np.inf))], display=False)
     for key, row in {"network": "network, median", "true": "true light, boosting"}.items():
-        here = intervals.estimate(intervals.mad_scatter, dz[row]) if row in dz else "–"
+        here = intervals.bootstrap(intervals.mad_scatter, dz[row]) if row in dz else "–"
         glue(f"redshift_{name}_{key}", str(here), display=False)
 
 # %% tags=["remove-cell"]
 for survey in sides:
     name, crps = survey.lower(), redshift.crps(densities[survey], z, grid)
-    glue(f"redshift_{name}_crps", str(intervals.estimate(intervals.mean, crps)), display=False)
+    glue(f"redshift_{name}_crps", str(intervals.bootstrap(intervals.mean, crps)), display=False)
     glue(f"redshift_{name}_seconds", float(seconds[survey]), display=False)
     glue(f"redshift_{name}_outlier", redshift.OUTLIER[survey], display=False)
 glue("redshift_sdss_guess", float(table.loc["SDSS", "guess"]["sigma_mad"]), display=False)
@@ -320,7 +324,7 @@ glue("redshift_n", len(z), display=False)
 glue("redshift_z_max", z_max, display=False)
 
 # %% tags=["remove-cell"]
-made = manifest.make(
+made = artefacts.make(
     store.table("redshift_estimator"),
     lambda new: table.rename_axis(["survey", "estimate"]).to_csv(new),
     params=params,

@@ -29,11 +29,12 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import manifest, panels, paths, plots
-from galtools.fidelity import intervals, pixels, rows, sources, structure
+from companion import comparison, panels, paths, plotting
+from galtools import artefacts
+from galtools.fidelity import intervals, pixels, sources, structure
 from galtools.surveys import BANDS
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -59,7 +60,7 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 
 # %%
 folder = paths.Results(results, profile)
-sample = rows.load(folder, task, paths.check_models(models), seed)
+sample = comparison.load_comparison(folder, task, paths.check_models(models), seed)
 compared = [row for row in sample.images if row != "truth"]
 n = len(sample.truth)
 glue("n_pixels", n, display=False)
@@ -68,8 +69,8 @@ glue("pixels_task", task, display=False)
 # %% mystnb={"figure": {"caption": "The same galaxies as the target survey sees them (top), as it sees them a second time, as the source survey sees them, and as translated. All stamps share one scaling of surface brightness.", "name": "fig-pixels-stamps"}, "image": {"alt": "Grid of colour galaxy stamps, one row per rendering."}} tags=["hide-input"]
 bright = np.argsort(-sample.truth[:, 2].sum((1, 2)))
 shown = bright[np.linspace(0, n - 1, 5).astype(int)]
-names = [plots.MODEL_NAME.get(row, row).replace(" ", "\n") for row in sample.images]
-fig = plots.stamps(
+names = [plotting.MODEL_NAME.get(row, row).replace(" ", "\n") for row in sample.images]
+fig = plotting.stamps(
     [images[shown] for images in sample.images.values()],
     names,
     [f"z = {z:.2f}" for z in sample.pairs.redshift[shown]],
@@ -89,17 +90,17 @@ plt.show()
 # %% mystnb={"figure": {"caption": "Residuals in the r band in units of the target's sky noise, for the first, third and fifth of the galaxies above.", "name": "fig-pixels-residuals"}, "image": {"alt": "Maps of residuals, three for each rendering, red where it is too bright."}} tags=["hide-input"]
 lines = -(-len(compared) // 2)  # two renderings side by side, three galaxies each
 shape = {"width_ratios": [1, 1, 1, 0.15, 1, 1, 1], "squeeze": False}
-fig, axes = plt.subplots(lines, 7, figsize=(plots.WIDTH, 1.12 * lines + 0.9), **shape)
+fig, axes = plt.subplots(lines, 7, figsize=(plotting.WIDTH, 1.12 * lines + 0.9), **shape)
 fig.get_layout_engine().set(w_pad=0.01, h_pad=0.05, hspace=0, wspace=0)
 places = iter(np.delete(axes, 3, axis=1).flat)
 for (row, k), ax in zip(product(compared, (0, 2, 4)), places, strict=False):
     truth, noise = sample.truth[shown[k], 2], sample.sigma[shown[k], 2]
-    picture = plots.residual_map(sample.images[row][shown[k], 2], truth, noise, ax=ax)
+    picture = plotting.residual_map(sample.images[row][shown[k], 2], truth, noise, ax=ax)
     if k == 2:
-        ax.set_title(plots.MODEL_NAME.get(row, row), fontsize=10)
+        ax.set_title(plotting.MODEL_NAME.get(row, row), fontsize=10)
 for ax in (*axes[:, 3], *places):
     ax.remove()
-plots.residual_bar(picture, [ax for ax in axes.flat if ax.figure])
+plotting.residual_bar(picture, [ax for ax in axes.flat if ax.figure])
 plt.show()
 
 # %% [markdown]
@@ -121,18 +122,18 @@ plt.show()
 # independent, galaxies are.
 
 # %%
-measured, tables, seen = {}, [], structure.look(sample.truth, sample.pixel_scale)
+measured, tables, seen = {}, [], structure.measure_single(sample.truth, sample.pixel_scale)
 for row in compared:
     arguments = sample.truth, sample.images[row], sample.sigma, sample.pixel_scale
     measured[row] = pixels.measure(*arguments) | structure.measure(*arguments, seen)
     for level in (pixels, structure):
         tables.append(level.summarise(measured[row], n_boot=n_boot, seed=seed).assign(row=row))
 table = pd.concat(tables, ignore_index=True).assign(task=task)
-made = manifest.make(
+made = artefacts.make(
     folder.table("pixels" if task == "cross" else f"pixels_{task}"),
     lambda path: table.to_csv(path, index=False),
     params={"task": task, "models": models, "n_boot": n_boot},
-    modules=["galtools.fidelity.structure", "galtools.fidelity.rows"],
+    modules=["galtools.fidelity.structure", "companion.comparison"],
     inputs=sample.inputs,
     seed=seed,
 )
@@ -160,7 +161,7 @@ meanings = {
     "aperture_bias": "flux in 3 arcsec, bias",
     "aperture_scatter": "flux in 3 arcsec, scatter",
 }
-panels.in_parts(panels.overview(table, meanings, "r", compared), columns=3)
+panels.show_in_parts(panels.overview(table, meanings, "r", compared), columns=3)
 
 # %% [markdown]
 # All metrics in all bands, those of the next sections too, are lines of `tables/pixels.csv` (or
@@ -222,8 +223,8 @@ stamps = [[sample.images[row][k] for k in worst.values()] for row in ("truth", "
           if row in sample.images]  # fmt: skip
 stamps.append([sample.images[model][k] for model, k in worst.items()])
 names = ["Truth", "Source", "Translation"] if len(stamps) == 3 else ["Truth", "Translation"]
-titles = [f"{plots.MODEL_NAME.get(m, m)}\n{error[m][k]:+.1%}" for m, k in worst.items()]
-fig = plots.stamps([np.stack(row) for row in stamps], names, titles)
+titles = [f"{plotting.MODEL_NAME.get(m, m)}\n{error[m][k]:+.1%}" for m, k in worst.items()]
+fig = plotting.stamps([np.stack(row) for row in stamps], names, titles)
 plt.show()
 
 # %% [markdown]
@@ -268,14 +269,14 @@ plt.show()
 
 # %% mystnb={"figure": {"caption": "Light in rings about the centre (left, ratio of the sums over galaxies) and power in rings of spatial frequency (right, median ratio), translation over target, in the r band, with 95 % intervals. Black lines: as in the target.", "name": "fig-pixels-profile"}, "image": {"alt": "Two panels of ratios about one, against radius and against frequency."}} tags=["hide-input"]
 middles = {"profile": [0.5, 1.5, 3, 6], "power": (np.arange(4) + 0.5) / 8 / sample.pixel_scale}
-fig, axes = plt.subplots(1, 2, figsize=(plots.WIDTH, 3.9))
+fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.9))
 lines = table[table.band == "r"].set_index(["row", "metric"])
 for ax, (kind, x) in zip(axes, middles.items(), strict=True):
     names = [name for name in structure.METRICS if name.startswith(kind)]
     for k, row in enumerate(compared):
         part = lines.loc[[(row, name) for name in names]]
         x_row = np.array(x) * 1.02 ** (k - len(compared) / 2)  # side by side
-        plots.interval(
+        plotting.interval(
             ax, x_row, part.value, part.low, part.high, model=row, linestyle="-", linewidth=0.8
         )
     ax.axhline(1, color="black", linewidth=0.8, zorder=1)
@@ -304,11 +305,11 @@ for row in compared:
     counts[row] = sources.measure(*images, sample.sigma[in_r], sample.pixel_scale)
     small.append(sources.summarise(counts[row], "r", n_boot, seed).assign(row=row, task=task))
 small = pd.concat(small, ignore_index=True)
-made = manifest.make(
+made = artefacts.make(
     folder.table("sources" if task == "cross" else f"sources_{task}"),
     lambda path: small.to_csv(path, index=False),
     params={"task": task, "models": models, "n_boot": n_boot},
-    modules=["galtools.fidelity.sources", "galtools.fidelity.rows"],
+    modules=["galtools.fidelity.sources", "companion.comparison"],
     inputs=sample.inputs,
     seed=seed,
 )
@@ -341,10 +342,10 @@ def judge(row, text, statistic, quantity, claim, against=None):
     """Compare one number of this run with the range that a claim allows."""
     values = measured[row][quantity][:, r]
     if against is None:
-        found = intervals.estimate(statistic, values, n_boot, seed)
+        found = intervals.bootstrap(statistic, values, n_boot, seed)
     else:
         other = measured[against][quantity][:, r]
-        found = intervals.difference(statistic, values, other, n_boot, seed)
+        found = intervals.paired_difference(statistic, values, other, n_boot, seed)
     return text, row, str(found), intervals.verdict(found, claim)
 
 
@@ -363,10 +364,12 @@ judged = [judge(model, *claim) for claim in claims for model in models]
 for model in models:
     lost = counts["again"]["found_again"] - counts[model]["found_again"]
     parts = np.stack([lost[:, 0], counts[model]["true_sources"][:, 0]])
-    found = intervals.estimate(intervals.ratio_of_means, parts, n_boot, seed)
-    judged.append(panels.compare("fewer small sources kept than in a second look", model, found))
+    found = intervals.bootstrap(intervals.ratio_of_means, parts, n_boot, seed)
+    judged.append(
+        panels.judge_difference("fewer small sources kept than in a second look", model, found)
+    )
 name = "verdicts_pixels" if task == "cross" else f"verdicts_pixels_{task}"
-panels.keep(panels.verdicts(judged), folder.table(name), sample.inputs)
+panels.keep_verdicts(panels.verdicts(judged), folder.table(name), sample.inputs)
 
 # %% tags=["remove-cell"]
 found = table.set_index(["row", "metric", "band"])
@@ -378,21 +381,29 @@ for row, key in product(compared, keys):
         for name in names:
             glue(name, float(estimate[column]), display=False)
 scatters = found.value.xs(("residual_scatter", "r"), level=("metric", "band"))
-glue("least_row", plots.MODEL_NAME.get(scatters.idxmin(), scatters.idxmin()), display=False)
+glue("least_row", plotting.MODEL_NAME.get(scatters.idxmin(), scatters.idxmin()), display=False)
 glue("least_scatter", float(scatters.min()), display=False)
 
 # %% tags=["remove-cell"]
 ends = ["value", "low", "high"]
 keys = {"psnr": "psnr", "aperture_bias": "bias", "aperture_scatter": "scatter"}
 for (key, name), row in product(keys.items(), (models[0], "again")):
-    text = intervals.written(*found.loc[(row, key, "r"), ends])
+    text = intervals.format_interval(*found.loc[(row, key, "r"), ends])
     glue(f"{name}_{'again' if row == 'again' else 'first'}", text, display=False)
 shares = small.set_index(["metric", "row"])
 least = shares.value["purity"].reindex(models).idxmin()
-glue("kept_first", intervals.written(*shares.loc[("completeness", models[0]), ends]), display=False)
-glue("kept_again", intervals.written(*shares.loc[("completeness", "again"), ends]), display=False)
-glue("pure_least", intervals.written(*shares.loc[("purity", least), ends]), display=False)
-glue("least_pure", plots.MODEL_NAME.get(least, least), display=False)
+glue(
+    "kept_first",
+    intervals.format_interval(*shares.loc[("completeness", models[0]), ends]),
+    display=False,
+)
+glue(
+    "kept_again",
+    intervals.format_interval(*shares.loc[("completeness", "again"), ends]),
+    display=False,
+)
+glue("pure_least", intervals.format_interval(*shares.loc[("purity", least), ends]), display=False)
+glue("least_pure", plotting.MODEL_NAME.get(least, least), display=False)
 glue("true_sources", float(counts["again"]["true_sources"].sum()), display=False)
 
 # %% tags=["remove-cell"]
@@ -405,7 +416,7 @@ if "resample" in compared:
     )
 glue("resample_sources", resampled, display=False)
 glue("floor_psnr", floor, display=False)
-glue("first_model", plots.MODEL_NAME.get(models[0], models[0]), display=False)
+glue("first_model", plotting.MODEL_NAME.get(models[0], models[0]), display=False)
 
 # %% [markdown]
 # ## What we found

@@ -26,11 +26,13 @@ import pandas as pd
 from astropy.modeling.models import Sersic2D
 from myst_nb import glue
 
-from galtools import manifest, panels, paths, plots
-from galtools.fidelity import intervals, morphology, rows
+from companion import comparison, panels, paths, plotting
+from galtools import artefacts
+from galtools.errors import check_choice
+from galtools.fidelity import intervals, morphology
 from galtools.surveys import BANDS
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -59,9 +61,9 @@ jobs: int = 1  # processes that measure; several if nothing else is at work
 
 # %%
 folder = paths.Results(results, profile)
-sample = rows.load(folder, task, paths.check_models(models), seed, n_galaxies)
+sample = comparison.load_comparison(folder, task, paths.check_models(models), seed, n_galaxies)
 compared = [row for row in sample.images if row != "truth"]
-b = BANDS.index(paths.check_one("band", band, BANDS))
+b = BANDS.index(check_choice("band", band, BANDS))
 stamps = {row: images[:, b] for row, images in sample.images.items()}
 seeing = {row: fwhm[:, b] for row, fwhm in sample.psf_fwhm.items()}
 
@@ -78,11 +80,11 @@ def measure_all(path):
 ending = "" if task == "cross" else f"_{task}"
 galaxies = folder.table(f"morphology_galaxies{ending}")
 parameters = {"task": task, "models": models, "band": band, "n_galaxies": n_galaxies}
-made = manifest.make(
+made = artefacts.make(
     galaxies,
     measure_all,
     params=parameters,
-    modules=["galtools.fidelity.morphology", "galtools.fidelity.rows"],
+    modules=["galtools.fidelity.morphology", "companion.comparison"],
     inputs=sample.inputs,
     seed=seed,
 )
@@ -154,7 +156,7 @@ table = pd.concat(
     )
     for row in compared
 )
-made = manifest.make(
+made = artefacts.make(
     folder.table(f"morphology{ending}"),
     lambda path: table.to_csv(path, index=False),
     params={**parameters, "n_boot": n_boot},
@@ -180,7 +182,7 @@ meanings |= {
     "sersic_index_catastrophic": "catastrophic Sersic indices",
     "unmeasured": "unmeasured, of those measured in the target",
 }
-panels.in_parts(panels.overview(table, meanings, band, compared))
+panels.show_in_parts(panels.overview(table, meanings, band, compared))
 
 # %% [markdown]
 # A high correlation with a bias means that all galaxies are shifted alike, as by a slightly wider
@@ -204,11 +206,11 @@ claims = {
     "each galaxy keeps its radius: r > 0.9": ("half_light_radius_correlation", band, (0.9, 1)),
 }
 off = {row: (by_row[row].asymmetry - by_row["truth"].asymmetry).to_numpy() for row in compared}
-less = [intervals.difference(scatter, off[m], off["again"], n_boot, seed) for m in models]
+less = [intervals.paired_difference(scatter, off[m], off["again"], n_boot, seed) for m in models]
 text = "asymmetry is less certain than in a second look"
-details = [panels.compare(text, *pair) for pair in zip(models, less, strict=True)]
-found = pd.concat([panels.judge(table, claims, models), panels.verdicts(details)])
-panels.keep(found, folder.table(f"verdicts_morphology{ending}"), [galaxies])
+details = [panels.judge_difference(text, *pair) for pair in zip(models, less, strict=True)]
+found = pd.concat([panels.judge_table(table, claims, models), panels.verdicts(details)])
+panels.keep_verdicts(found, folder.table(f"verdicts_morphology{ending}"), [galaxies])
 
 # %% tags=["remove-cell"]
 found = table.set_index(["row", "metric"]).value
@@ -218,18 +220,22 @@ for row in compared:
         if row == models[0]:
             glue(f"{metric}_first", float(found[row, metric]), display=False)
 glue("n_morphology", n, display=False)
-glue("first_model", plots.MODEL_NAME.get(models[0], models[0]), display=False)
+glue("first_model", plotting.MODEL_NAME.get(models[0], models[0]), display=False)
 bad = {row: 100 * float((part.flag >= morphology.BAD).mean()) for row, part in by_row.items()}
 worst = max(compared, key=bad.get)
 glue("bad_truth", bad["truth"], display=False)
 glue("bad_again", bad["again"], display=False)
 glue("bad_worst", bad[worst], display=False)
-glue("worst_row", plots.MODEL_NAME.get(worst, worst), display=False)
+glue("worst_row", plotting.MODEL_NAME.get(worst, worst), display=False)
 keys = {"half_light_radius_correlation": "radius", "asymmetry_correlation": "asymmetry"}
 lines = table.set_index(["row", "metric"])[["value", "low", "high"]]
 for metric, name in keys.items():
     for row, ending in ((models[0], "first"), ("again", "again")):
-        glue(f"{name}_kept_{ending}", intervals.written(*lines.loc[(row, metric)]), display=False)
+        glue(
+            f"{name}_kept_{ending}",
+            intervals.format_interval(*lines.loc[(row, metric)]),
+            display=False,
+        )
 glue("morphology_task", task, display=False)
 
 # %% [markdown]

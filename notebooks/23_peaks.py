@@ -31,12 +31,13 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import data, manifest, panels, paths, plots, redshift, redshift_panels
-from galtools.errors import GaltoolsError
-from galtools.fidelity import files, information, intervals, peaks, redshifts, rows
-from galtools.loop import Settings
+from companion import comparison, panels, paths, plotting, redshift_evaluation, redshift_panels
+from galtools import artefacts, data, redshift
+from galtools.errors import GaltoolsError, check_choice
+from galtools.fidelity import image_files, information, intervals, peaks
+from galtools.training.loop import Settings
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -59,8 +60,8 @@ steps: int = 1200  # training steps of each network that reads only a part of th
 
 # %%
 folder = paths.Results(results, profile)
-paths.check_one("kind", kind, ("boosting", "knn"))
-sample = rows.load(folder, task, paths.check_models(models), seed)
+check_choice("kind", kind, ("boosting", "knn"))
+sample = comparison.load_comparison(folder, task, paths.check_models(models), seed)
 compared = [row for row in sample.images if row != "truth"]
 z = sample.pairs.redshift.astype(float)
 measured = {
@@ -120,8 +121,8 @@ plt.show()
 # %%
 train_file = paths.need(folder.data("train"), "01_two_surveys")
 side = "target" if task == "cross" else "source"
-train = files.open_images(train_file, side)[:]
-train_z = files.read_column(train_file, "redshift").astype(float)
+train = image_files.open_images(train_file, side)[:]
+train_z = image_files.read_column(train_file, "redshift").astype(float)
 if len(train_z) < peaks.NEIGHBOURS:
     raise GaltoolsError(f"n_train = {len(train_z)}: take {peaks.NEIGHBOURS} galaxies at least")
 train_fluxes = peaks.box_and_aperture(train, sample.pixel_scale)
@@ -130,7 +131,9 @@ sigma = np.median(sample.sigma, axis=0)
 
 # %%
 estimators = {
-    name: peaks.estimator(name, seed).fit(peaks.features(train_fluxes[0], sigma), train_z)
+    name: peaks.redshift_regressor(name, seed).fit(
+        peaks.flux_features(train_fluxes[0], sigma), train_z
+    )
     for name in ("knn", "boosting")
 }
 shown = {row: box for row, (box, _) in found.items()}
@@ -138,12 +141,12 @@ for model in models:
     scattered = peaks.scatter_like(shown["truth"], shown["truth"], shown[model], seed)
     shown[f"scattered like {model}"] = scattered
 errors = {
-    (name, row): peaks.redshift_errors(estimator, peaks.features(box, sigma), z)
+    (name, row): peaks.redshift_errors(estimator, peaks.flux_features(box, sigma), z)
     for name, estimator in estimators.items()
     for row, box in shown.items()
 }
 predicted = pd.concat(
-    peaks.redshift_summary(error, name, n_boot, seed).assign(row=row)
+    peaks.summarise_redshift(error, name, n_boot, seed).assign(row=row)
     for (name, row), error in errors.items()
 )
 
@@ -163,15 +166,15 @@ plt.show()
 # its parents: the estimator knows how peaks and totals belong together, and notices.)
 
 # %%
-joint = peaks.estimator(kind, seed)
+joint = peaks.redshift_regressor(kind, seed)
 joint.fit(peaks.joint_features(*train_fluxes, sigma), train_z)
 swaps = {
     name if name == "both true" else f"{model}: {name}": mixture
     for model in models
-    for name, mixture in peaks.mixtures(found["truth"], found[model], sigma).items()
+    for name, mixture in peaks.swap_peaks_and_totals(found["truth"], found[model], sigma).items()
 }
 swapped = pd.concat(
-    peaks.redshift_summary(peaks.redshift_errors(joint, mix, z), kind, n_boot, seed).assign(
+    peaks.summarise_redshift(peaks.redshift_errors(joint, mix, z), kind, n_boot, seed).assign(
         row=name
     )
     for name, mix in swaps.items()
@@ -180,11 +183,13 @@ swapped = pd.concat(
 # %% tags=["hide-input"]
 lines = swapped.set_index(["row", "metric"])[["value", "low", "high"]]
 cells = {
-    label: [intervals.written(*lines.loc[(name, metric)]) for name in swaps]
+    label: [intervals.format_interval(*lines.loc[(name, metric)]) for name in swaps]
     for metric, label in (("bias", "bias"), ("sigma_mad", "σ_MAD"), ("outliers", "outliers"))
 }
 names = [name.partition(":") for name in swaps]
-pd.DataFrame(cells, index=[plots.MODEL_NAME.get(of, of) + sign + what for of, sign, what in names])
+pd.DataFrame(
+    cells, index=[plotting.MODEL_NAME.get(of, of) + sign + what for of, sign, what in names]
+)
 
 # %% [markdown]
 # The line *both true* is what peaks and totals can tell together. The last line of each model,
@@ -201,14 +206,18 @@ pd.DataFrame(cells, index=[plots.MODEL_NAME.get(of, of) + sign + what for of, si
 # mixture. What it knows is counted in bits, as explained there.
 
 # %%
-network = redshift.Ensemble.load(redshifts.estimator_file(folder, redshifts.SURVEY[task], seed))
+network = redshift.Ensemble.load(
+    redshift_evaluation.estimator_file(folder, redshift_evaluation.SURVEY[task], seed)
+)
 prior = information.prior(train_z, network.grid.edges)
 radius = core / sample.pixel_scale
 
 
 def network_judges(images):
     """Judge the densities that the network gives for images of the test galaxies."""
-    return redshifts.judge(network.predict(images), z, network.grid, prior, peaks.OUTLIER)
+    return redshift_evaluation.redshift_quantities(
+        network.predict(images), z, network.grid, prior, peaks.OUTLIER
+    )
 
 
 whole = {row: network_judges(images) for row, images in sample.images.items()}
@@ -222,7 +231,9 @@ for model in models:
 
 # %% mystnb={"figure": {"caption": "What the frozen network knows when the core, or all but the core, of a translated image is replaced by the true one: information about the redshift and scatter of the estimates, with 95 % intervals.", "name": "fig-peaks-core"}, "image": {"alt": "Two panels with one line per mixture of true and translated pixels."}} tags=["hide-input"]
 pixel_swap = pd.concat(
-    redshifts.summarise(judged, "network", (), n_boot, seed).assign(row=model, mixture=name)
+    redshift_evaluation.summarise(judged, "network", (), n_boot, seed).assign(
+        row=model, mixture=name
+    )
     for model, mixtures in by_pixels.items()
     for name, judged in mixtures.items()
 ).drop(columns="seed_scatter")
@@ -258,17 +269,17 @@ def read_groups(path):
     valid = data.for_task(data.load(folder.data("valid")), task)
     settings = Settings(steps=steps, batch=64, rate=3e-3, weight_decay=1e-3, checks=1, seed=seed)
     sets = (train, train_z), (valid.target, valid.redshift), (sample.truth, z)
-    found = redshifts.read_groups(*sets, sigma, settings)
+    found = redshift_evaluation.bits_by_feature_group(*sets, sigma, settings)
     table = pd.DataFrame({"+".join(groups): values for groups, values in found.items()})
     table.to_csv(path, index=False)
 
 
 groups_table = folder.table(f"redshift_groups_{task}")
-made = manifest.make(
+made = artefacts.make(
     groups_table,
     read_groups,
     params={"task": task, "steps": steps},
-    modules=["galtools.fidelity.redshifts"],
+    modules=["companion.redshift_evaluation"],
     inputs=[train_file, paths.need(folder.data("valid"), "01_two_surveys"), sample.inputs[0]],
     seed=seed,
 )
@@ -287,11 +298,11 @@ parts = pd.concat(
 
 # %% mystnb={"figure": {"caption": "Left: information about the redshift that networks find in each choice of what is measured on a target image. Right: the share of each in the information of all three, averaged over the orders in which they can be opened. With 95 % intervals over galaxies.", "name": "fig-peaks-groups"}, "image": {"alt": "Left seven lines, right three, each a number of bits with its interval."}} tags=["hide-input"]
 alone = {
-    " + ".join(some): intervals.estimate(intervals.mean, values, n_boot, seed)
+    " + ".join(some): intervals.bootstrap(intervals.mean, values, n_boot, seed)
     for some, values in group_bits.items()
 }
 owned = {line.metric: line for line in shares.itertuples()}
-redshift_panels.estimates({"bits": alone, "share of all, bits": owned})
+redshift_panels.estimate_panels({"bits": alone, "share of all, bits": owned})
 plt.show()
 
 # %% [markdown]
@@ -323,11 +334,11 @@ levels = [
     parts.assign(level="redshift parts"),
 ]
 everything = pd.concat(levels).assign(task=task)
-made = manifest.make(
+made = artefacts.make(
     folder.table("peaks" if task == "cross" else f"peaks_{task}"),
     lambda path: everything.to_csv(path, index=False),
     params={"task": task, "models": models, "kind": kind, "n_boot": n_boot, "core": core},
-    modules=["galtools.fidelity.peaks", "galtools.fidelity.redshifts"],
+    modules=["galtools.fidelity.peaks", "companion.redshift_evaluation"],
     inputs=[*sample.inputs, train_file, groups_table],
     seed=seed,
 )
@@ -346,20 +357,26 @@ made = manifest.make(
 scatter, lines = intervals.mad_scatter, []
 boxes = {row: quantities["box_error"][:, 2] for row, quantities in measured.items()}  # r
 for model in models:
-    more = intervals.difference(scatter, boxes[model], boxes["again"], n_boot, seed)
-    lines.append(panels.compare("peaks scatter more than in a second look (r)", model, more))
-    more = intervals.difference(scatter, errors[kind, model], errors[kind, "truth"], n_boot, seed)
-    lines.append(panels.compare("peaks lose redshift: σ_MAD above the target's", model, more))
+    more = intervals.paired_difference(scatter, boxes[model], boxes["again"], n_boot, seed)
+    lines.append(
+        panels.judge_difference("peaks scatter more than in a second look (r)", model, more)
+    )
+    more = intervals.paired_difference(
+        scatter, errors[kind, model], errors[kind, "truth"], n_boot, seed
+    )
+    lines.append(
+        panels.judge_difference("peaks lose redshift: σ_MAD above the target's", model, more)
+    )
     mixed = (by_pixels[model][name]["bits"][:, 0] for name in ("true core", "none true"))
-    more = intervals.difference(intervals.mean, *mixed, n_boot, seed)
-    lines.append(panels.compare("the true core brings bits back", model, more))
+    more = intervals.paired_difference(intervals.mean, *mixed, n_boot, seed)
+    lines.append(panels.judge_difference("the true core brings bits back", model, more))
 peak_share = np.stack([group_bits["peak",], group_bits[redshift.GROUPS]])
-half = intervals.estimate(
+half = intervals.bootstrap(
     lambda x: intervals.mean(x[0]) - intervals.mean(x[1]) / 2, peak_share, n_boot, seed
 )
-lines.append(panels.compare("peaks alone tell over half of the bits", "truth", half))
+lines.append(panels.judge_difference("peaks alone tell over half of the bits", "truth", half))
 name = "verdicts_peaks" if task == "cross" else f"verdicts_peaks_{task}"
-panels.keep(panels.verdicts(lines), folder.table(name), sample.inputs)
+panels.keep_verdicts(panels.verdicts(lines), folder.table(name), sample.inputs)
 
 # %% tags=["remove-cell"]
 first = models[0]
@@ -371,13 +388,13 @@ for key, row in {
     "scattered": scattered,
 }.items():
     line = part.loc[("sigma_mad", row), ["value", "low", "high"]]
-    glue(f"peak_sigma_mad_{key}", intervals.written(*line), display=False)
+    glue(f"peak_sigma_mad_{key}", intervals.format_interval(*line), display=False)
 pair = errors[kind, first], errors[kind, scattered]
-less = intervals.difference(intervals.mad_scatter, *pair, n_boot, seed)
+less = intervals.paired_difference(intervals.mad_scatter, *pair, n_boot, seed)
 glue("peak_than_scattered", str(less), display=False)
 guess = intervals.mad_scatter((np.median(train_z) - z) / (1 + z))
 glue("peak_sigma_mad_guess", float(guess), display=False)
-glue("peak_first", plots.MODEL_NAME.get(first, first), display=False)
+glue("peak_first", plotting.MODEL_NAME.get(first, first), display=False)
 glue("n_peaks", len(z), display=False)
 glue("peaks_core", core, display=False)
 glue("group_steps", float(steps), display=False)

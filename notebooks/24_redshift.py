@@ -26,12 +26,13 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import manifest, panels, paths, plots, redshift, redshift_panels
-from galtools.fidelity import files, information, intervals, redshifts, rows
-from galtools.loop import Settings
+from companion import comparison, panels, paths, plotting, redshift_evaluation, redshift_panels
+from galtools import artefacts, redshift
+from galtools.fidelity import image_files, information, intervals
 from galtools.redshift import Ensemble
+from galtools.training.loop import Settings
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -69,31 +70,34 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 
 # %% tags=["hide-input"]
 store = paths.Results(results, profile)
-sample = rows.load(store, task, paths.check_models(models), seed)
-survey = redshifts.SURVEY[task]
-start = Ensemble.load(redshifts.estimator_file(store, survey, seed))
-reader = Ensemble.load(redshifts.estimator_file(store, "SDSS", seed))
-train_z = files.read_column(paths.need(store.data("train"), "01_two_surveys"), "redshift")
+sample = comparison.load_comparison(store, task, paths.check_models(models), seed)
+survey = redshift_evaluation.SURVEY[task]
+start = Ensemble.load(redshift_evaluation.estimator_file(store, survey, seed))
+reader = Ensemble.load(redshift_evaluation.estimator_file(store, "SDSS", seed))
+train_z = image_files.read_column(paths.need(store.data("train"), "01_two_surveys"), "redshift")
 z, grid = sample.pairs.redshift.astype(float), start.grid
 prior, limit = information.prior(train_z, grid.edges), redshift.OUTLIER["SDSS"]
 compared = list(sample.images)
 floor = "resample" if "resample" in compared else "truth"  # intra: the source is the truth
-floor_name = plots.MODEL_NAME[floor]
+floor_name = plotting.MODEL_NAME[floor]
 
 
 # %% tags=["remove-stdout"]
 def look(density, members, protocol):
     """Judge the densities of an ensemble: quantities per galaxy, and their summary."""
-    judged, *each = (redshifts.judge(d, z, grid, prior, limit) for d in (density, *members))
-    return judged, redshifts.summarise(judged, protocol, each, n_boot, seed)
+    judged, *each = (
+        redshift_evaluation.redshift_quantities(d, z, grid, prior, limit)
+        for d in (density, *members)
+    )
+    return judged, redshift_evaluation.summarise(judged, protocol, each, n_boot, seed)
 
 
 settings = Settings(steps=steps, batch=64, rate=rate, weight_decay=1e-3, checks=1, seed=seed)
 judged, tables = {}, []
 for row, images in sample.images.items():
     source_row = "truth" if row == "again" else row
-    tuned = redshifts.retrain(store, task, source_row, settings, learn, check, seed)
-    told = redshifts.read_by_all({"frozen": start, "retrained": tuned}, images)
+    tuned = redshift_evaluation.retrain(store, task, source_row, settings, learn, check, seed)
+    told = redshift_evaluation.ensemble_densities({"frozen": start, "retrained": tuned}, images)
     for protocol, densities in told.items():
         judged[protocol, row], table = look(*densities, protocol)
         tables.append(table.assign(row=row))
@@ -144,10 +148,10 @@ keyed = table.set_index(["band", "row", "metric"])
 columns = {"bias": "bias", "outliers": "outliers", "crps": "CRPS", "coverage": "coverage"}
 lines = [("source", "source")] + [(p, row) for p in ("frozen", "retrained") for row in compared]
 cells = [
-    [intervals.written(*keyed.loc[(*line, m), ["value", "low", "high"]]) for m in columns]
+    [intervals.format_interval(*keyed.loc[(*line, m), ["value", "low", "high"]]) for m in columns]
     for line in lines
 ]
-index = [f"{plots.MODEL_NAME.get(row, row)}, {protocol}" for protocol, row in lines]
+index = [f"{plotting.MODEL_NAME.get(row, row)}, {protocol}" for protocol, row in lines]
 pd.DataFrame(cells, index=index, columns=list(columns.values()))
 
 # %% [markdown]
@@ -194,8 +198,8 @@ parts, some = [], ["truth", *models]
 for row in some:
     found = judged["retrained", row]
     dz = found["dz"][:, 0]
-    masks = redshifts.slices(z + dz * (1 + z), sample.pairs.catalogue)
-    part = redshifts.by_slice(found, masks, ["coverage", "sigma_mad"], n_boot, seed)
+    masks = redshift_evaluation.slices(z + dz * (1 + z), sample.pairs.catalogue)
+    part = redshift_evaluation.by_slice(found, masks, ["coverage", "sigma_mad"], n_boot, seed)
     parts.append(part.assign(row=row))
 by_slice = pd.concat(parts, ignore_index=True)
 statistics = {"coverage": "share within central 68 %", "sigma_mad": "σ_MAD"}
@@ -220,7 +224,7 @@ plt.show()
 def gain(first, second, some=slice(None)):
     """Mean difference in bits of two rows on the same galaxies, retrained, with its interval."""
     pair = (bits["retrained", row][some] for row in (first, second))
-    return intervals.difference(intervals.mean, *pair, n_boot, seed)
+    return intervals.paired_difference(intervals.mean, *pair, n_boot, seed)
 
 
 def starred(found):
@@ -228,7 +232,7 @@ def starred(found):
     return "*\N{NO-BREAK SPACE}" * (found.low > 0 or found.high < 0) + str(found)
 
 
-names = [plots.MODEL_NAME.get(model, model) for model in models]
+names = [plotting.MODEL_NAME.get(model, model) for model in models]
 cells = [
     [starred(gain(a, b)) if j < k else "" for j, b in enumerate(models[:-1])]
     for k, a in enumerate(models)
@@ -246,9 +250,9 @@ shown if len(models) > 1 else print("one translator alone: there is no pair")
 
 # %% mystnb={"figure": {"caption": "Share of the source's information that is retained, under both protocols, with 95 % intervals. The target and a second observation are not made from the source and may know more.", "name": "fig-redshift-retained"}, "image": {"alt": "Two panels with a line per kind of image and a dashed line at one."}} tags=["hide-input"]
 kept = pd.concat(
-    redshifts.retained(values[:, None], source_bits[:, None], protocol, n_boot, seed).assign(
-        row=row
-    )
+    redshift_evaluation.retained_table(
+        values[:, None], source_bits[:, None], protocol, n_boot, seed
+    ).assign(row=row)
     for (protocol, row), values in bits.items()
     if row != "source"
 )
@@ -260,20 +264,20 @@ plt.show()
 suspects = [
     row
     for row in (floor, *models)
-    if information.suspicious(bits["retrained", row], source_bits, n_boot, seed)
+    if information.exceeds_source(bits["retrained", row], source_bits, n_boot, seed)
 ]
 print("suspicious rows:", ", ".join(suspects) or "none")
 
 # %% tags=["hide-input"]
 everything = pd.concat([table, kept], ignore_index=True).assign(task=task)
-used = [redshifts.estimator_file(store, name, seed) for name in ("SDSS", survey)]
+used = [redshift_evaluation.estimator_file(store, name, seed) for name in ("SDSS", survey)]
 tuned_rows = [row for row in compared if row != "again"]
 used += [store.weights("redshift", f"{task}_{row}", seed) for row in tuned_rows]
-made = manifest.make(
+made = artefacts.make(
     store.table("redshift" if task == "cross" else f"redshift_{task}"),
     lambda path: everything.to_csv(path, index=False),
     params={"task": task, "models": models, "n_boot": n_boot},
-    modules=["galtools.fidelity.redshifts"],
+    modules=["companion.redshift_evaluation"],
     inputs=[*sample.inputs, *dict.fromkeys(used)],
     seed=seed,
 )
@@ -299,22 +303,22 @@ protocol = "retrained" if task == "cross" else "frozen"
 lines = []
 for model in models:
     found = {
-        "knows less than its source": intervals.difference(
+        "knows less than its source": intervals.paired_difference(
             intervals.mean, source_bits, bits[protocol, model], n_boot, seed
         ),
         "… than its source, trained alike": gain(floor, model),
-        "still useful: knows something": intervals.estimate(
+        "still useful: knows something": intervals.bootstrap(
             intervals.mean, bits["retrained", model], n_boot, seed
         ),
     }
     if task == "cross":
         found["knows less than the target"] = gain("truth", model)
     if model != leader:
-        name = f"knows less than {plots.MODEL_NAME.get(leader, leader)}"
+        name = f"knows less than {plotting.MODEL_NAME.get(leader, leader)}"
         found[name] = gain(leader, model, judges)
-    lines += [panels.compare(text, model, estimate) for text, estimate in found.items()]
+    lines += [panels.judge_difference(text, model, estimate) for text, estimate in found.items()]
 name = "verdicts_redshift" if task == "cross" else f"verdicts_redshift_{task}"
-panels.keep(panels.verdicts(lines), store.table(name), sample.inputs)
+panels.keep_verdicts(panels.verdicts(lines), store.table(name), sample.inputs)
 
 # %% [markdown]
 # Between two surveys, the comparison with the best estimator flatters the paper, since that one
@@ -329,23 +333,25 @@ worst = min(models, key=lambda model: bits["retrained", model].mean())
 protocols = ("frozen", "retrained")
 for protocol in protocols:
     for name, row in {"best": best, "worst": worst, "floor": floor}.items():
-        told = intervals.written(*share.loc[(protocol, row)])  # a dash if the source tells nothing
+        told = intervals.format_interval(
+            *share.loc[(protocol, row)]
+        )  # a dash if the source tells nothing
         glue(f"z_{protocol}_{name}", told, display=False)
 
 # %% tags=["remove-cell"]
 glue("z_source_bits", float(source_bits.mean()), display=False)
 glue("z_truth_bits", float(bits["frozen", "truth"].mean()), display=False)
-read = {p: intervals.estimate(intervals.mean, bits[p, floor], n_boot, seed) for p in protocols}
+read = {p: intervals.bootstrap(intervals.mean, bits[p, floor], n_boot, seed) for p in protocols}
 resampled = f"{read['frozen']} bits frozen, {read['retrained']} retrained"
 nothing = "within one survey there is no such row, since the source is the target"
 glue("z_resampled", resampled if task == "cross" else nothing, display=False)
 covered = table[(table.metric == "coverage") & (table.band == "retrained")].set_index("row")
 order = covered.value[models].sort_values().index
 for name, row in {"truth": "truth", "least": order[0], "most": order[-1]}.items():
-    line = intervals.written(*covered.loc[row, ["value", "low", "high"]])
+    line = intervals.format_interval(*covered.loc[row, ["value", "low", "high"]])
     glue(f"z_covered_{name}", line, display=False)
-glue("z_best", plots.MODEL_NAME.get(best, best), display=False)
-glue("z_worst", plots.MODEL_NAME.get(worst, worst), display=False)
+glue("z_best", plotting.MODEL_NAME.get(best, best), display=False)
+glue("z_worst", plotting.MODEL_NAME.get(worst, worst), display=False)
 glue("z_suspects", ", ".join(suspects) or "none", display=False)
 glue("z_n", len(z), display=False)
 glue("z_task", task, display=False)

@@ -28,10 +28,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from myst_nb import glue
 
-from galtools import manifest, panels, paths, plots
+from companion import panels, paths, plotting
+from galtools import artefacts
 from galtools.fidelity import intervals, scorecard
+from galtools.surveys import check_task
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -55,7 +57,7 @@ cards: list[str] = []  # JSON files of cards of other translators, made by bring
 
 # %%
 folder = paths.Results(results, profile)
-ending = "" if paths.check_task(task) == "cross" else f"_{task}"
+ending = "" if check_task(task) == "cross" else f"_{task}"
 chapters = {
     "pixels": "21_pixels",
     "morphology": "22_morphology",
@@ -63,7 +65,7 @@ chapters = {
     "redshift": "24_redshift",
 }
 tables = [
-    pd.read_csv(manifest.of_seed(paths.need(folder.table(f"{name}{ending}"), chapter), seed))
+    pd.read_csv(artefacts.check_seed(paths.need(folder.table(f"{name}{ending}"), chapter), seed))
     for name, chapter in chapters.items()
 ]
 others = [scorecard.load(file) for file in cards]
@@ -87,7 +89,7 @@ keys = pd.MultiIndex.from_frame(table[["metric", "band"]])
 numbers = {key: label for key, label in numbers.items() if key in keys}
 board = table[keys.isin(list(numbers))]
 rows = [row for row in board.row.unique() if row != "truth"]
-made = manifest.make(
+made = artefacts.make(
     folder.table(f"leaderboard{ending}"),
     lambda path: board.to_csv(path, index=False),
     params={"numbers": list(numbers.values()), "task": task},
@@ -113,12 +115,14 @@ plt.show()
 lines = board.set_index(["row", "metric", "band"])[["value", "low", "high"]]
 cells = {
     label: [
-        intervals.written(*lines.loc[(row, *key)]) if (row, *key) in lines.index else "–"
+        intervals.format_interval(*lines.loc[(row, *key)]) if (row, *key) in lines.index else "–"
         for row in rows
     ]
     for key, label in numbers.items()
 }
-panels.in_parts(pd.DataFrame(cells, index=[plots.MODEL_NAME.get(row, row) for row in rows]).T)
+panels.show_in_parts(
+    pd.DataFrame(cells, index=[plotting.MODEL_NAME.get(row, row) for row in rows]).T
+)
 
 # %% tags=["remove-cell"]
 models = [row for row in rows if row not in ("again", "resample")]
@@ -129,14 +133,14 @@ winners = {
     "aperture_scatter": values["aperture_scatter"].reindex(models).idxmin(),
 }
 for metric, row in winners.items():
-    glue(f"best_{metric}", plots.MODEL_NAME.get(row, row), display=False)
+    glue(f"best_{metric}", plotting.MODEL_NAME.get(row, row), display=False)
     glue(f"best_{metric}_value", float(values[metric, row]), display=False)
     glue(f"again_{metric}_value", float(values[metric, "again"]), display=False)
     floor = f"{values[metric, 'resample']:.3f}" if "resample" in rows else "0 (a copy)"
     glue(f"floor_{metric}", floor, display=False)
     ends = board[board.metric == metric].set_index("row")[["low", "high"]].reindex(models)
     near = ends[(ends.low <= ends.high[row]) & (ends.high >= ends.low[row])].index.drop(row)
-    rivals = ", ".join(plots.MODEL_NAME.get(other, other) for other in near)
+    rivals = ", ".join(plotting.MODEL_NAME.get(other, other) for other in near)
     glue(f"rivals_{metric}", f"intervals that overlap: {rivals or 'none'}", display=False)
 glue("n_rows", len(models), display=False)
 glue("leaderboard_task", task, display=False)

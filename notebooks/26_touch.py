@@ -30,11 +30,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from myst_nb import glue
 
-from galtools import exhibits, paths, plots, touch, translate
-from galtools.fidelity import rows
+from companion import comparison, interactive, interactive_data, paths, plotting
 from galtools.surveys import BANDS, CFHTLS, SDSS
+from galtools.training import translate
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -58,24 +58,30 @@ n_steps: int = 15  # redshifts that each of them is moved to
 
 # %% tags=["remove-input"]
 folder = paths.Results(results, profile)
-sample = rows.load(folder, "cross", paths.check_models(models), seed)
-shown = exhibits.choose(sample, n_galaxies)
-data = exhibits.compare(sample, shown, models)
-touch.element("galaxy-compare", data, "Compare two pictures of a galaxy", "fig-touch-compare")
+sample = comparison.load_comparison(folder, "cross", paths.check_models(models), seed)
+shown = interactive_data.choose_galaxies(sample, n_galaxies)
+data = interactive_data.comparison_data(sample, shown, models)
+interactive.custom_element(
+    "galaxy-compare", data, "Compare two pictures of a galaxy", "fig-touch-compare"
+)
 
 # %% mystnb={"figure": {"caption": "The same galaxies as source (resampled), translated by each model, and as truth. Colours on one scaling of surface brightness; residuals in units of the target's sky noise, from −5 (blue) to 5 (red).", "name": "fig-touch-compare"}, "image": {"alt": "Rows of colour stamps of galaxies: the source on the pixels of the target, one row for each translator, the truth."}} tags=["hide-input"]
 pictured = ["resample", *models, "truth"]
-fig = plots.stamps(
+fig = plotting.stamps(
     [sample.images[row][shown[:5]] for row in pictured],
-    [plots.MODEL_NAME.get(row, row).replace(" ", "\n") for row in pictured],
+    [plotting.MODEL_NAME.get(row, row).replace(" ", "\n") for row in pictured],
     [f"z = {z:.2f}" for z in sample.pairs.redshift[shown[:5]]],
 )
 plt.show()
 
 # %% tags=["remove-cell"]
-glue("landing", exhibits.portrait(sample, shown[:2], models[0]), display=False)
-glue("lineup", exhibits.lineup(sample, shown[:3], ["resample", *models, "truth"]), display=False)
-glue("residuals", exhibits.residuals(sample, shown[:2], ["again", *models]), display=False)
+glue("landing", interactive_data.portrait(sample, shown[:2], models[0]), display=False)
+glue(
+    "lineup",
+    interactive_data.lineup(sample, shown[:3], ["resample", *models, "truth"]),
+    display=False,
+)
+glue("residuals", interactive_data.residuals(sample, shown[:2], ["again", *models]), display=False)
 plt.close("all")
 
 # %% [markdown]
@@ -91,18 +97,18 @@ plt.close("all")
 # %% tags=["remove-input"]
 path = paths.need(folder.translations("cross", "diffusion", seed), "15_diffusion")
 draws = translate.load_translations(path, None)[shown]
-data = exhibits.draws(sample, shown, draws)
+data = interactive_data.samples_data(sample, shown, draws)
 label = "Step through the draws of the diffusion model"
-touch.element("galaxy-draws", data, label, "fig-touch-draws")
+interactive.custom_element("galaxy-draws", data, label, "fig-touch-draws")
 
 # %% mystnb={"figure": {"caption": "Draws of the diffusion model, all from one source. Above in colour; below the r-band difference of each draw from the mean of all, in units of the target's sky noise, from −5 (blue) to 5 (red).", "name": "fig-touch-draws"}, "image": {"alt": "A row of nearly equal colour stamps of a galaxy, and a row of difference maps that speckle most in its core."}} tags=["hide-input"]
 columns, mean = min(draws.shape[1], 4), draws[0].mean(axis=0)
-fig, axes = plt.subplots(2, columns, figsize=(plots.WIDTH, 3.4), squeeze=False)
+fig, axes = plt.subplots(2, columns, figsize=(plotting.WIDTH, 3.4), squeeze=False)
 for k in range(columns):
-    axes[0, k].imshow(touch.colour(draws[0, k])[::-1])
+    axes[0, k].imshow(interactive.colour(draws[0, k])[::-1])
     axes[0, k].set_title(f"draw {k + 1}", fontsize=10)
-    picture = plots.residual_map(draws[0, k, 2], mean[2], sample.sigma[shown[0], 2], axes[1, k])
-    plots.clean(axes[0, k])
+    picture = plotting.residual_map(draws[0, k, 2], mean[2], sample.sigma[shown[0], 2], axes[1, k])
+    plotting.clean(axes[0, k])
 fig.colorbar(picture, ax=axes, extend="both", shrink=0.6, label="(draw − mean) / σ")
 plt.show()
 
@@ -120,29 +126,34 @@ plt.show()
 
 # %% tags=["remove-input"]
 catalogue = sample.pairs.catalogue
-moved = exhibits.choose_kinds(catalogue, n_moved)
+moved = interactive_data.choose_kinds(catalogue, n_moved)
 redshifts = np.linspace(0.02, 0.4, n_steps)
-surveys = exhibits.on_one_grid(SDSS, CFHTLS)
-data = exhibits.redshift(catalogue, moved, redshifts, surveys)
-touch.element("galaxy-redshift", data, "Move a galaxy through redshift", "fig-touch-redshift")
+surveys = interactive_data.on_one_grid(SDSS, CFHTLS)
+data = interactive_data.redshift_data(catalogue, moved, redshifts, surveys)
+interactive.custom_element(
+    "galaxy-redshift", data, "Move a galaxy through redshift", "fig-touch-redshift"
+)
 
 # %% mystnb={"figure": {"caption": "One galaxy moved to other redshifts and nothing else changed: colour, and the five bands on one grey scale each. In print, an elliptical as SDSS sees it.", "name": "fig-touch-redshift"}, "image": {"alt": "Columns of stamps of one galaxy at growing redshift, which shrinks and fades from left to right; in the u band it is lost in the noise."}} tags=["hide-input"]
 steps = np.linspace(0, n_steps - 1, 4).astype(int)
 told = min(1, len(moved) - 1)  # of the kinds that are chosen, the second is the elliptical
-pictures, _ = exhibits.move(catalogue[moved[told]], redshifts[steps], surveys[0])
-fig, axes = plt.subplots(6, 4, figsize=(plots.WIDTH, 8.6))
+pictures, _ = interactive_data.redshift_images(catalogue[moved[told]], redshifts[steps], surveys[0])
+fig, axes = plt.subplots(6, 4, figsize=(plotting.WIDTH, 8.6))
 fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
 for (k, line), (j, step) in product(enumerate(axes), enumerate(steps)):
     line[j].imshow(pictures[j, k][::-1])
-    plots.clean(line[j])
+    plotting.clean(line[j])
     line[0].set_ylabel("colour" if k == 0 else BANDS[k - 1])
     if k == 0:
         line[j].set_title(f"z = {redshifts[step]:.2f}", fontsize=10)
 plt.show()
 
 # %% tags=["remove-cell"]
-light = exhibits.draw_light(sample, shown, draws)
-chi = {row: np.median(exhibits.errors(sample, shown, row)[0]) for row in ("again", *models)}
+light = interactive_data.sample_flux_errors(sample, shown, draws)
+chi = {
+    row: np.median(interactive_data.galaxy_errors(sample, shown, row)[0])
+    for row in ("again", *models)
+}
 best = min(models, key=chi.get)
 last = data["galaxies"][told]
 colours = np.array(last["magnitudes"][0])
@@ -152,7 +163,7 @@ quoted = {
     "kind": last["short"], "galaxies": len(shown), "draws": draws.shape[1],
     "spread": f"{np.median(light.std(axis=1)):.2f}" if draws.shape[1] > 1 else "–",
     "offset": float(np.median(np.abs(light.mean(axis=1)))),
-    "again": float(chi["again"]), "best": plots.MODEL_NAME.get(best, best),
+    "again": float(chi["again"]), "best": plotting.MODEL_NAME.get(best, best),
     "best_chi": float(chi[best]),
 }  # fmt: skip
 for name, value in quoted.items():

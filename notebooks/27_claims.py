@@ -25,9 +25,9 @@
 import matplotlib.pyplot as plt
 from myst_nb import glue
 
-from galtools import claims, panels, paths, plots
+from companion import claims, panels, paths, plotting
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -80,7 +80,7 @@ plt.show()
 # ✗ disagrees. Within one survey there is nothing to resample, so sentences about it have no second line.
 
 # %% tags=["hide-input"]
-panels.in_parts(claims.overview(found, "21_pixels"), 3, yardstick=False)
+panels.show_in_parts(claims.overview(found, "21_pixels"), 3, yardstick=False)
 
 # %% [markdown]
 # **Shapes**, from the chapter on morphology ([SDSS to CFHTLS](22_morphology.py),
@@ -88,21 +88,21 @@ panels.in_parts(claims.overview(found, "21_pixels"), 3, yardstick=False)
 # the sample, the last ones for single galaxies.
 
 # %% tags=["hide-input"]
-panels.in_parts(claims.overview(found, "22_morphology"), 3, yardstick=False)
+panels.show_in_parts(claims.overview(found, "22_morphology"), 3, yardstick=False)
 
 # %% [markdown]
 # **Peak fluxes and what they cost**, from the chapter on peaks ([SDSS to CFHTLS](23_peaks.py),
 # [SDSS to SDSS](23_peaks_intra.py)).
 
 # %% tags=["hide-input"]
-panels.in_parts(claims.overview(found, "23_peaks"), 3, yardstick=False)
+panels.show_in_parts(claims.overview(found, "23_peaks"), 3, yardstick=False)
 
 # %% [markdown]
 # **Information on redshift**, the paper's central claim: a network that reads the whole image
 # ([SDSS to CFHTLS](24_redshift.py), [SDSS to SDSS](24_redshift_intra.py)).
 
 # %% tags=["hide-input"]
-panels.in_parts(claims.overview(found, "24_redshift"), 3, yardstick=False)
+panels.show_in_parts(claims.overview(found, "24_redshift"), 3, yardstick=False)
 
 # %% [markdown]
 # **What an image leaves open**, from [the chapter on nature's spread](32_natures_spread.py): galaxies that

@@ -27,11 +27,12 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import manifest, paths, plots
+from companion import paths, plotting, training_scatter
+from galtools import artefacts
 from galtools.errors import GaltoolsError
-from galtools.fidelity import intervals, trainings
+from galtools.fidelity import intervals
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -60,8 +61,8 @@ models: list[str] = ["residual"]  # the translators of this book that are held a
 # translations, and the resamples behind every interval stay the same.
 
 # %%
-table, pairs = trainings.read(), trainings.read(trainings.PAIRS)
-about = manifest.read(trainings.TABLE)
+table, pairs = training_scatter.read_kept(), training_scatter.read_kept(training_scatter.PAIRS)
+about = artefacts.read_manifest(training_scatter.TABLE)
 kept = list(about["seeds"])
 numbers = {
     ("bits", "retrained"): "bits, retrained",
@@ -84,7 +85,7 @@ values = {key: part.value.to_numpy() for key, part in groups}
 # %%
 store = paths.Results(results, profile)
 files = {"pixels": "21_pixels", "redshift": "24_redshift"}
-tables = [manifest.of_seed(paths.need(store.table(k), v), seed) for k, v in files.items()]
+tables = [artefacts.check_seed(paths.need(store.table(k), v), seed) for k, v in files.items()]
 own = pd.concat(map(pd.read_csv, tables))
 own = own.set_index(["metric", "band", "row"]).value
 
@@ -94,12 +95,14 @@ checked, changes, known = [], {}, [m for m in models if m in kept]
 if not known:
     raise GaltoolsError(f"models = {models}: name at least one of the kept, {', '.join(kept)}")
 for model in known:
-    mine = manifest.read(trained[model])
-    changes[plots.MODEL_NAME[model]] = trainings.changed(mine, about["recipes"][model])
+    mine = artefacts.read_manifest(trained[model])
+    changes[plotting.MODEL_NAME[model]] = training_scatter.recipe_changes(
+        mine, about["recipes"][model]
+    )
     for key, name in numbers.items():
         same = groups.get_group((*key, model))
-        low, high = trainings.expected(same[same.seed != seed].value)
-        line = {"model": plots.MODEL_NAME[model], "number": name, "this book": own[*key, model]}
+        low, high = training_scatter.prediction_interval(same[same.seed != seed].value)
+        line = {"model": plotting.MODEL_NAME[model], "number": name, "this book": own[*key, model]}
         line["kept, same seed"] = same[same.seed == seed].value.max()
         inside = "yes" if low <= line["this book"] <= high else "no" if low <= high else "–"
         checked.append({**line, "expected": f"{low:.2f} to {high:.2f}", "inside": inside})
@@ -115,18 +118,20 @@ checked.round(3)
 # far within their bars. As far as they do not, it is training that moves them, and no bar tells.
 
 # %% mystnb={"figure": {"caption": "Every training of every translator, with its 95 % interval over galaxies; black: the mean over trainings with its interval over trainings (Student).", "name": "fig-trainings"}, "image": {"alt": "Three panels with a group of points per translator and a point per training, with bars and a black mean."}} tags=["hide-input"]
-fig, axes = plt.subplots(1, 3, figsize=(plots.WIDTH, 0.75 * len(kept) + 1.2), sharey=True)
+fig, axes = plt.subplots(1, 3, figsize=(plotting.WIDTH, 0.75 * len(kept) + 1.2), sharey=True)
 for ax, (key, label) in zip(axes, numbers.items(), strict=True):
     for place, model in enumerate(kept):
         part = groups.get_group((*key, model))
         y = place + 0.13 * (np.arange(len(part)) - len(part) / 2)
         error = [part.value - part.low, part.high - part.value]
-        style = {"color": plots.MODEL_COLOUR[model], "marker": plots.MODEL_MARKER[model]}
+        style = {"color": plotting.MODEL_COLOUR[model], "marker": plotting.MODEL_MARKER[model]}
         ax.errorbar(part.value, y, xerr=error, ls="none", ms=5, **style)
-        mean = trainings.gap(part.value, [0.0, 0.0])  # Student's interval of the mean itself
+        mean = training_scatter.model_difference(
+            part.value, [0.0, 0.0]
+        )  # Student's interval of the mean itself
         ax.errorbar(mean.value, place + 0.4, xerr=mean.high - mean.value, fmt="|k", ms=9, capsize=3)
     ax.set(xlabel=label, yticks=range(len(kept)))
-axes[0].set_yticklabels([plots.MODEL_NAME[model] for model in kept])
+axes[0].set_yticklabels([plotting.MODEL_NAME[model] for model in kept])
 axes[0].invert_yaxis()
 axes[1].set_title(f"n = {table.n.max()} galaxies", fontsize=10, fontweight="normal")
 plt.show()
@@ -147,13 +152,18 @@ plt.show()
 
 # %%
 each = {
-    name: {plots.MODEL_NAME[m]: str(trainings.spread(values[*key, m])) for m in kept}
+    name: {
+        plotting.MODEL_NAME[m]: str(training_scatter.training_scatter(values[*key, m]))
+        for m in kept
+    }
     for key, name in numbers.items()
 }
 pd.DataFrame(each)
 
 # %%
-pooled = {key: trainings.split({m: values[*key, m] for m in kept}) for key in numbers}
+pooled = {
+    key: training_scatter.variance_components({m: values[*key, m] for m in kept}) for key in numbers
+}
 lines = {}
 for key, name in numbers.items():
     part = table[(table.metric == key[0]) & (table.band == key[1])]
@@ -187,24 +197,29 @@ for key, name in numbers.items():
         one = pairs[(pairs.metric == key[0]) & (pairs.band == key[1])]
         forth = one[(one["first"] == a) & (one["second"] == b)]
         back = one[(one["first"] == b) & (one["second"] == a)]
-        alone = [trainings.said(e) for e in forth.itertuples()]
+        alone = [training_scatter.verdict_of(e) for e in forth.itertuples()]
         alone += [
-            trainings.said(intervals.Estimate(0, -e.high, -e.low, e.n)) for e in back.itertuples()
+            training_scatter.verdict_of(intervals.Estimate(0, -e.high, -e.low, e.n))
+            for e in back.itertuples()
         ]
         both = values[*key, a], values[*key, b]
         error = pd.concat([forth, back]).error.iloc[0]
-        found = [trainings.gap(*both), trainings.gap(*both, error)]
-        text = f"{plots.MODEL_NAME[a]} before {plots.MODEL_NAME[b]}"
+        found = [
+            training_scatter.model_difference(*both),
+            training_scatter.model_difference(*both, error),
+        ]
+        text = f"{plotting.MODEL_NAME[a]} before {plotting.MODEL_NAME[b]}"
         judged[name, text] = *found, alone
 
 # %%
 lines = {
     key: {
         "difference": str(over),
-        "over trainings": trainings.said(over),
-        "and galaxies": trainings.said(both),
+        "over trainings": training_scatter.verdict_of(over),
+        "and galaxies": training_scatter.verdict_of(both),
         "one training": " ".join(
-            f"{alone.count(word)}{sign}" for word, sign in zip(trainings.WORDS, "><?", strict=True)
+            f"{alone.count(word)}{sign}"
+            for word, sign in zip(training_scatter.WORDS, "><?", strict=True)
         ),
     }
     for key, (over, both, alone) in judged.items()
@@ -231,7 +246,7 @@ for (name, key), word in zip(
 ):
     part, scatter = verdicts.loc[name], pooled[key]
     for column, ending in {"over trainings": "", "and galaxies": "_both"}.items():
-        for k, said in enumerate(trainings.WORDS):
+        for k, said in enumerate(training_scatter.WORDS):
             known = [t for t in part.index if part.loc[t, column] == said]
             glue(f"trainings_{word}{ending}_{k}", len(known), display=False)
             glue(f"trainings_{word}{ending}_list_{k}", "; ".join(known) or "none", display=False)
@@ -240,15 +255,19 @@ for (name, key), word in zip(
     glue(f"trainings_{word}_models", scatter["models"], display=False)
     one = intervals.Z * np.sqrt(2) * scatter["trainings"].value
     glue(f"trainings_{word}_telling", float(one), display=False)
-    torn = [a for (n, _), (*_, a) in judged.items() if n == name and {*trainings.WORDS[:2]} <= {*a}]
+    torn = [
+        a
+        for (n, _), (*_, a) in judged.items()
+        if n == name and {*training_scatter.WORDS[:2]} <= {*a}
+    ]
     glue(f"trainings_{word}_torn", len(torn), display=False)
     widest = max(kept, key=lambda m: np.ptp(values[*key, m]))
-    glue(f"trainings_{word}_widest", plots.MODEL_NAME[widest], display=False)
+    glue(f"trainings_{word}_widest", plotting.MODEL_NAME[widest], display=False)
     glue(f"trainings_{word}_range", float(np.ptp(values[*key, widest])), display=False)
 
 # %% tags=["remove-cell"]
 counts = {m: len(seeds) for m, seeds in about["seeds"].items()}
-said = ", ".join(f"{plots.MODEL_NAME[m]} {n}" for m, n in counts.items())
+said = ", ".join(f"{plotting.MODEL_NAME[m]} {n}" for m, n in counts.items())
 glue("trainings_count", f"trainings of {said}", display=False)
 for name in ("profile", "task", "made", "device", "version", "commit"):
     glue(f"trainings_{name}", about[name], display=False)
@@ -256,7 +275,7 @@ glue("trainings_torch", about["packages"]["torch"], display=False)
 glue("trainings_minutes", about["seconds"] / 60, display=False)
 glue("trainings_inside", int((checked["inside"] == "yes").sum()), display=False)
 glue("trainings_checked", int((checked["inside"] != "–").sum()), display=False)
-missing = [plots.MODEL_NAME[m] for m in models if m not in kept]
+missing = [plotting.MODEL_NAME[m] for m in models if m not in kept]
 glue("trainings_missing", ", ".join(missing) or "none", display=False)
 alike = np.isclose(checked["this book"], checked["kept, same seed"], rtol=0, atol=5e-4)
 glue("trainings_alike", int(alike.sum()), display=False)

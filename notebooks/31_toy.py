@@ -29,12 +29,12 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import manifest, paths, plots
-from galtools.fidelity import intervals
-from galtools.mapping import calibration, toy
-from galtools.mapping import seeds as seeds_agree
+from companion import paths, plotting, toy
+from companion import seed_agreement as seeds_agree
+from galtools import artefacts
+from galtools.fidelity import calibration, intervals
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -68,14 +68,14 @@ n_boot: int = 400  # resamples of the pairs behind each interval
 store = paths.Results(results, profile)
 SEEDS = range(seed, seed + seeds)
 x, y = toy.pairs(n_test, [seed, 31])
-drawn = toy.answers(store.data("toy"), steps, SEEDS, x, draws, seed)
+drawn = toy.samples_cached(store.data("toy"), steps, SEEDS, x, draws, seed)
 SAMPLERS = ("exact", "flow", "GAN")
 
 # %% mystnb={"figure": {"caption": "The exact density of the answers (grey) and what each learner answers, one answer per input, first seed. Look at what lies between the branches.", "name": "fig-toy"}, "image": {"alt": "Four panels of answers against inputs over a grey density with two branches: L2 runs between them, L1 crosses from one to the other, GAN and flow put points on the branches and some between them."}} tags=["hide-input"]
 across, up = np.linspace(-1, 1, 120), np.linspace(-2, 2, 200)
 law = toy.density(up[:, None], across[None, :])
 shown = min(400, n_test)
-fig, axes = plt.subplots(2, 2, figsize=(plots.WIDTH, plots.WIDTH), sharex=True, sharey=True)
+fig, axes = plt.subplots(2, 2, figsize=(plotting.WIDTH, plotting.WIDTH), sharex=True, sharey=True)
 for ax, name in zip(axes.flat, toy.LEARNERS, strict=True):
     ax.imshow(law, extent=(-1, 1, -2, 2), aspect="auto", cmap="Greys", vmax=3)
     ax.plot(x[:shown], drawn[name, seed][0, :shown], ".", ms=4, color="#D55E00")
@@ -105,7 +105,7 @@ plt.show()
 # %%
 def stray(answers) -> np.ndarray:
     """Share of the answers to each input that the law hardly ever gives."""
-    return toy.stray(answers, x).mean(axis=0)
+    return toy.is_outlier(answers, x).mean(axis=0)
 
 
 def wrong_share(answers) -> np.ndarray:
@@ -175,7 +175,7 @@ seeds_agree.summary(told[-1])
 # few pairs to tell*.
 
 # %%
-control = {k: calibration.pit(calibration.narrowed(drawn["exact", k]), y, seed) for k in SEEDS}
+control = {k: calibration.pit(calibration.shrunk(drawn["exact", k]), y, seed) for k in SEEDS}
 places = {(name, k): calibration.pit(drawn[name, k], y, seed) for name in SAMPLERS for k in SEEDS}
 verdicts = {(name, k): calibration.verdict(p, control[k]) for (name, k), p in places.items()}
 judged = pd.DataFrame(
@@ -192,11 +192,11 @@ judged
 
 # %% mystnb={"figure": {"caption": "Places of the truth among the draws, first seed. Flat (dashed) is calibrated; the last panel is the control, the exact law with its draws moved together by a fifth.", "name": "fig-toy-ranks"}, "image": {"alt": "Four histograms of places between 0 and 1 beside a flat line: those of the exact law nearly flat, those of the control high at both ends."}} tags=["hide-input"]
 histograms = {name: places[name, seed] for name in SAMPLERS} | {"too narrow": control[seed]}
-fig, axes = plt.subplots(2, 2, figsize=(plots.WIDTH, 4.5), sharex=True, sharey=True)
+fig, axes = plt.subplots(2, 2, figsize=(plotting.WIDTH, 4.5), sharex=True, sharey=True)
 for ax, (name, values) in zip(axes.flat, histograms.items(), strict=True):
     ax.hist(values, bins=20, range=(0, 1), density=True, color="#999999")
     ax.axhline(1, color="black", linestyle="--", linewidth=1)
-    ax.set_title(plots.with_n(name, n_test))
+    ax.set_title(plotting.with_n(name, n_test))
 fig.supxlabel("place of the truth among the draws", fontsize=11)
 fig.supylabel("density", fontsize=11)
 plt.show()
@@ -211,30 +211,30 @@ plt.show()
 
 # %% tags=["remove-cell"]
 table = pd.concat(told, ignore_index=True)
-manifest.make(
+artefacts.make(
     store.table("toy"),
     lambda path: table.to_csv(path, index=False),
     params={"steps": steps, "seeds": seeds, "n_boot": n_boot},
-    modules=["galtools.mapping.toy", "galtools.mapping.calibration"],
+    modules=["companion.toy", "galtools.fidelity.calibration"],
     inputs=[store.data("toy")],
     seed=seed,
 )
 
 # %% tags=["remove-cell"]
-voices = seeds_agree.voices(table)
+voices = seeds_agree.consensus_by_claim(table)
 for name in toy.POINTS:
-    off = [intervals.estimate(intervals.rms, asked[name, k] ** 2, n_boot, seed) for k in SEEDS]
+    off = [intervals.bootstrap(intervals.rms, asked[name, k] ** 2, n_boot, seed) for k in SEEDS]
     e = max(off, key=lambda e: e.value)
-    glue(f"toy_off_{name}", intervals.written(e.value, e.low, e.high), display=False)
-for key, claims in seeds_agree.listed(table).items():
+    glue(f"toy_off_{name}", intervals.format_interval(e.value, e.low, e.high), display=False)
+for key, claims in seeds_agree.claims_by_consensus(table).items():
     glue(f"toy_{key}", claims, display=False)
 for name in (*toy.LEARNERS, "exact"):
-    e = intervals.estimate(intervals.mean, scores[name, seed], n_boot, seed)
+    e = intervals.bootstrap(intervals.mean, scores[name, seed], n_boot, seed)
     glue(f"toy_{name}", str(e), display=False)
-    e = intervals.estimate(intervals.mean, 100 * strays[name, seed], n_boot, seed)
+    e = intervals.bootstrap(intervals.mean, 100 * strays[name, seed], n_boot, seed)
     glue(f"toy_stray_{name}", str(e), display=False)
 for name in ("flow", "GAN"):
-    said = calibration.agreed([verdicts[name, k] for k in SEEDS])
+    said = calibration.consensus([verdicts[name, k] for k in SEEDS])
     glue(f"toy_ranks_{name}", said, display=False)
     claim = f"the {name}'s branches are off by more than chance"
     glue(f"toy_branches_{name}", voices[claim], display=False)

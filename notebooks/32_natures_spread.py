@@ -29,13 +29,22 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import manifest, panels, paths, plots, simulate, spread_panels
+from companion import (
+    degeneracy,
+    panels,
+    paths,
+    plotting,
+    posterior_library,
+    repeat_observations,
+    total_variance,
+    variance_panels,
+)
+from companion import seed_agreement as seeds_agree
+from companion.directions import simulation_options
+from galtools import artefacts, simulate
 from galtools.fidelity import intervals
-from galtools.mapping import library, looks, nature, variance
-from galtools.mapping import seeds as seeds_agree
-from galtools.mapping.directions import origin
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -78,15 +87,17 @@ weights = {
     survey: paths.need(store.weights("redshift", survey, seed), "16_redshift_estimator")
     for survey in ("SDSS", "CFHTLS")
 }
-origin(paths.need(store.data("test"), "01_two_surveys"), grid)  # refuses another than its own
-nature.check_neighbours(neighbours, n_galaxies, directions)
+simulation_options(
+    paths.need(store.data("test"), "01_two_surveys"), grid
+)  # refuses another than its own
+degeneracy.check_neighbours(neighbours, n_galaxies, directions)
 scatters = [0.0, *worse]
 sizes = {"n": n_galaxies, "n_again": n_again, "looks": n_looks, "limit": limit}
 samples = {}
 for k in range(seeds):
     options = {**sizes, "seed": 1000 * (seed + 1) + k, "worse": scatters}
-    columns = looks.make(store.data(f"spread{k}"), weights, k, grid, **options)
-    samples[k] = nature.Sample(columns)
+    columns = repeat_observations.make_cached(store.data(f"spread{k}"), weights, k, grid, **options)
+    samples[k] = degeneracy.RepeatSample(columns)
 targets = {k: sample.targets() for k, sample in samples.items()}
 
 # %% [markdown]
@@ -125,19 +136,19 @@ spaces = {
 rows, closeness = {}, {}
 for k, ways in spaces.items():
     for way, places in ways.items():
-        found = nature.by_neighbours(places, targets[k][0], neighbours)
+        found = degeneracy.predict_by_neighbours(places, targets[k][0], neighbours)
         closeness[way, k] = found["closeness"]
-        for i, quantity in enumerate(looks.QUANTITIES):
+        for i, quantity in enumerate(repeat_observations.QUANTITIES):
             pick = targets[k][..., i], found["mean"][..., i], found["crowding"]
-            rows[quantity, way, k] = variance.stack(*pick)
-table = variance.tidy(rows, n_boot, seed)
+            rows[quantity, way, k] = total_variance.stack_terms(*pick)
+table = total_variance.tidy(rows, n_boot, seed)
 
 # %% tags=["hide-input"]
-made = manifest.make(
+made = artefacts.make(
     store.table("natures_spread"),
     lambda path: table.to_csv(path, index=False),
     params={**sizes, "neighbours": neighbours, "directions": directions, "n_boot": n_boot},
-    modules=["galtools.mapping.nature"],
+    modules=["companion.degeneracy"],
     inputs=[store.data(f"spread{k}") for k in range(seeds)],
     seed=seed,
 )
@@ -147,7 +158,7 @@ made = manifest.make(
 places, sample = spaces[0]["latent space"], samples[0]
 order = np.argsort(sample.first("r_magnitude")[:n_again])
 chosen = int(order[len(order) // 2])
-alike, _ = variance.nearest(
+alike, _ = total_variance.nearest(
     places[0, [chosen]], places[0], np.array([chosen]), np.arange(n_galaxies), 3
 )
 shown = [(chosen, 0), (chosen, 1), *((int(g), 0) for g in alike[0])]
@@ -157,7 +168,7 @@ seen = [
 ]
 titles = ["a galaxy", "again", *["look-alike"] * 3]
 sides = [np.concatenate([getattr(pair, side) for pair in seen]) for side in ("source", "target")]
-plots.stamps(sides, ["SDSS", "CFHTLS"], titles)
+plotting.stamps(sides, ["SDSS", "CFHTLS"], titles)
 plt.show()
 
 # %% [markdown]
@@ -166,7 +177,7 @@ plt.show()
 # turned, where its knots lie and what stands beside it, is all the same to it.
 
 # %% mystnb={"figure": {"caption": "Shares of noise and of look-alikes in the variance of what CFHTLS sees, with 95 % intervals over galaxies. What is missing to one is told by SDSS. Round: seed 0; square: seed 1, and so on. Shares too small for the axis, or not above zero, are left out; intervals may reach beyond it.", "name": "fig-spread-shares"}, "image": {"alt": "Ten lines, one for each quantity, with points for noise and two kinds of look-alikes on a logarithmic axis of shares of the variance. The table below holds the numbers."}} tags=["hide-input"]
-spread_panels.shares(table, looks.QUANTITIES)
+variance_panels.shares(table, repeat_observations.QUANTITIES)
 plt.show()
 
 # %% [markdown]
@@ -181,13 +192,13 @@ WAYS = list(spaces[0])
 found = table.set_index(["quantity", "way", "seed", "part"])
 best = {
     q: min(WAYS, key=lambda way, q=q: found.value[q, way, :, "look-alikes"].mean())
-    for q in looks.QUANTITIES
+    for q in repeat_observations.QUANTITIES
 }
 
 
 def percent(quantity, way, part, k=0):
     """A share of one sample with its interval, in per cent."""
-    return intervals.written(
+    return intervals.format_interval(
         *100 * found.loc[(quantity, way, k, part), ["value", "low", "high"]].astype(float).round(9)
     )
 
@@ -196,7 +207,7 @@ cells = {
     q: [f"{found.spread[q, WAYS[0], 0, 'noise']:.3f}", percent(q, WAYS[0], "noise")]
     + [percent(q, way, "look-alikes") for way in WAYS]
     + [percent(q, best[q], "told")]
-    for q in looks.QUANTITIES
+    for q in repeat_observations.QUANTITIES
 }
 names = ["spread", "noise, %", *(f"alike by {way}, %" for way in WAYS), "told, %"]
 pd.DataFrame.from_dict(cells, orient="index", columns=names)
@@ -214,13 +225,22 @@ pd.DataFrame.from_dict(cells, orient="index", columns=names)
 MOST, MORE = "SDSS tells most of it", "look-alikes differ by more than the noise"
 claims = {}
 for quantity, way in best.items():
-    claims[f"{quantity}: {MOST}"] = (quantity, way), variance.share("told", "noise", "look-alikes")
-    claims[f"{quantity}: {MORE}"] = (quantity, way), variance.share("look-alikes", "noise")
-judged = variance.judge(rows, claims, n_boot, seed)
-panels.keep(judged, store.table("verdicts_spread"), [store.data("spread0")])
-words = judged.groupby("claim").verdict.agg(lambda v: seeds_agree.one_voice(list(v)))
+    claims[f"{quantity}: {MOST}"] = (
+        (quantity, way),
+        total_variance.fraction_of("told", "noise", "look-alikes"),
+    )
+    claims[f"{quantity}: {MORE}"] = (
+        (quantity, way),
+        total_variance.fraction_of("look-alikes", "noise"),
+    )
+judged = total_variance.judge(rows, claims, n_boot, seed)
+panels.keep_verdicts(judged, store.table("verdicts_spread"), [store.data("spread0")])
+words = judged.groupby("claim").verdict.agg(lambda v: seeds_agree.consensus(list(v)))
 verdicts = pd.DataFrame(
-    {text: {q: words[f"{q}: {text}"] for q in looks.QUANTITIES} for text in (MOST, MORE)}
+    {
+        text: {q: words[f"{q}: {text}"] for q in repeat_observations.QUANTITIES}
+        for text in (MOST, MORE)
+    }
 )
 verdicts
 
@@ -242,17 +262,20 @@ verdicts
 
 # %%
 USES = {
-    "5 total fluxes": nature.whole,
-    "5 total fluxes, 5 cores": nature.core_and_whole,
+    "5 total fluxes": degeneracy.total_flux,
+    "5 total fluxes, 5 cores": degeneracy.core_and_rest,
     "3 rings in 5 bands": lambda rings: rings,
 }
 lines, n_first = {}, min(n_asked, 100)
 for name, use in USES.items():
     size = np.concatenate(
-        [nature.ask(sample, 0.0, n_first, limit, use).size for sample in samples.values()]
+        [
+            degeneracy.library_posterior(sample, 0.0, n_first, limit, use).size
+            for sample in samples.values()
+        ]
     )
     low, middle, high = np.percentile(size, [10, 50, 90])
-    share = 100 * np.mean(size >= library.LEAST)
+    share = 100 * np.mean(size >= posterior_library.LEAST)
     lines[name] = [f"{middle:.1f} ({low:.1f} to {high:.1f})", f"{share:.0f}"]
 columns = ["effective sample size: median (10th to 90th percentile)", "allowed, % of galaxies"]
 pd.DataFrame.from_dict(lines, orient="index", columns=columns)
@@ -270,11 +293,11 @@ pd.DataFrame.from_dict(lines, orient="index", columns=columns)
 # in the latent space, into which the spoilt images are sent.
 
 # %%
-ASKED = [looks.ESTIMATE, looks.TRUTH, "colour g − r", "peak, r"]
+ASKED = [repeat_observations.ESTIMATE, repeat_observations.TRUTH, "colour g − r", "peak, r"]
 sizes_of, rows_of, check_of = {}, {}, {}
 for k, sample in samples.items():
     for step, scatter in enumerate(scatters):
-        size, found_rows, check = nature.three_ways(
+        size, found_rows, check = degeneracy.compare_methods(
             sample, step, scatter, ASKED, n_asked, neighbours, directions, limit
         )
         sizes_of[scatter, k], rows_of[scatter, k], check_of[scatter, k] = size, found_rows, check
@@ -287,21 +310,21 @@ for k, sample in samples.items():
 allowed = [
     scatter
     for scatter in scatters
-    if all(np.mean(sizes_of[scatter, k] >= library.LEAST) >= 0.5 for k in range(seeds))
+    if all(np.mean(sizes_of[scatter, k] >= posterior_library.LEAST) >= 0.5 for k in range(seeds))
 ]
-statistic = variance.share("look-alikes")
+statistic = total_variance.fraction_of("look-alikes")
 alike = {}
 for (scatter, k), of in rows_of.items():
     if scatter in allowed:
-        of = rows_of[scatter, k] = nature.on_same_galaxies(of)
-    for way in nature.WAYS:
+        of = rows_of[scatter, k] = degeneracy.on_same_galaxies(of)
+    for way in degeneracy.METHODS:
         if way != "posterior" or scatter in allowed:
-            e = intervals.estimate(statistic, of[looks.ESTIMATE, way], n_boot, seed)
+            e = intervals.bootstrap(statistic, of[repeat_observations.ESTIMATE, way], n_boot, seed)
             alike[way, scatter, k] = e
 
 # %% mystnb={"figure": {"caption": "Above: effective sample size of the posterior (median, 10th to 90th percentile of galaxies) against the further scatter of the zero points; below the dashed line an answer is refused. Below: share of look-alikes in the variance of the redshift that CFHTLS estimates, by three ways, with 95 % intervals over galaxies. Round: seed 0; square: seed 1, and so on.", "name": "fig-spread-ladder"}, "image": {"alt": "Above, effective sample sizes that rise as the survey gets worse, and a dashed limit. Below, the shares of look-alikes by neighbours in every survey, and by the posterior where it is allowed."}} tags=["hide-input"]
 NAMES = {scatter: f"+ {scatter:.0%}" if scatter else "SDSS" for scatter in scatters}
-spread_panels.ladder(sizes_of, alike, NAMES, library.LEAST, "share of look-alikes")
+variance_panels.ladder(sizes_of, alike, NAMES, posterior_library.LEAST, "share of look-alikes")
 plt.show()
 
 # %% [markdown]
@@ -326,30 +349,33 @@ for scatter in allowed:
         of, about = rows_of[scatter, k], f"{quantity}, {NAMES[scatter]}"
         exact = of[quantity, "posterior"]
         gaps = {
-            way: (intervals.difference(statistic, of[quantity, way], exact, n_boot, seed), WITHIN)
-            for way in nature.WAYS[1:]
+            way: (
+                intervals.paired_difference(statistic, of[quantity, way], exact, n_boot, seed),
+                WITHIN,
+            )
+            for way in degeneracy.METHODS[1:]
         }
         ratio = check_of[scatter, k][quantity]
-        ratio = intervals.estimate(lambda x: intervals.ratio_of_means(x) - 1, ratio, n_boot, seed)
+        ratio = intervals.bootstrap(lambda x: intervals.ratio_of_means(x) - 1, ratio, n_boot, seed)
         for way, (gap, bound) in (gaps | {"itself": (ratio, 0.25)}).items():
-            checked.append(seeds_agree.line(f"{about}: {way}", k, gap, (-bound, bound)))
+            checked.append(seeds_agree.judge_seed(f"{about}: {way}", k, gap, (-bound, bound)))
 agreed = pd.DataFrame(checked, columns=["claim", "seed", "value", "low", "high", "n", "verdict"])
 
 # %% tags=["hide-input"]
-seeds_agree.crossed(agreed, ": ")
+seeds_agree.claims_table(agreed, ": ")
 
 # %% tags=["remove-cell"]
-made = manifest.make(
+made = artefacts.make(
     store.table("natures_spread_agreement"),
     lambda path: agreed.to_csv(path, index=False),
     params={"scatters": scatters, "n_asked": n_asked, "n_boot": n_boot},
-    modules=["galtools.mapping.nature"],
+    modules=["companion.degeneracy"],
     inputs=[store.data(f"spread{k}") for k in range(seeds)],
     seed=seed,
 )
 
 # %% tags=["remove-cell"]
-voices = agreed.groupby("claim").verdict.agg(lambda v: seeds_agree.one_voice(list(v)))
+voices = agreed.groupby("claim").verdict.agg(lambda v: seeds_agree.consensus(list(v)))
 for name, way in {"same": "equal fluxes", "latent": "latent space", "self": "itself"}.items():
     of = voices[[claim.endswith(way) for claim in voices.index]] if len(voices) else voices
     glue(f"spread_{name}_agree", int((of == "holds").sum()), display=False)
@@ -358,9 +384,9 @@ for name, way in {"same": "equal fluxes", "latent": "latent space", "self": "its
     glue(f"spread_{name}_all", len(of), display=False)
 real = np.concatenate([sizes_of[0.0, k] for k in range(seeds)])
 glue("spread_real", float(np.median(real)), display=False)
-glue("spread_real_share", float(100 * np.mean(real >= library.LEAST)), display=False)
+glue("spread_real_share", float(100 * np.mean(real >= posterior_library.LEAST)), display=False)
 glue("spread_answered", "answered" if 0.0 in allowed else "refused", display=False)
-glue("spread_least", library.LEAST, display=False)
+glue("spread_least", posterior_library.LEAST, display=False)
 listed = ", ".join(NAMES[scatter] for scatter in allowed) or "none of them"
 glue("spread_allowed", listed, display=False)
 
@@ -368,19 +394,25 @@ glue("spread_allowed", listed, display=False)
 # %% tags=["remove-cell"]
 def named(claim, word):
     """Quantities of which a claim has a verdict, as a list in words."""
-    return "; ".join(q for q in looks.QUANTITIES if verdicts.loc[q, claim] == word) or "none"
+    return (
+        "; ".join(q for q in repeat_observations.QUANTITIES if verdicts.loc[q, claim] == word)
+        or "none"
+    )
 
 
 for name, claim in {"most": MOST, "more": MORE}.items():
     glue(f"spread_{name}", named(claim, "holds"), display=False)
     glue(f"spread_not_{name}", named(claim, "does not hold"), display=False)
     glue(f"spread_open_{name}", named(claim, seeds_agree.UNDECIDED), display=False)
-for name, quantity in {"estimate": looks.ESTIMATE, "truth": looks.TRUTH}.items():
+for name, quantity in {
+    "estimate": repeat_observations.ESTIMATE,
+    "truth": repeat_observations.TRUTH,
+}.items():
     line = found.loc[(quantity, best[quantity], 0, "look-alikes")]
     both = [percent(quantity, best[quantity], "look-alikes", k) for k in range(seeds)]
     glue(f"spread_{name}", " and ".join(both), display=False)
     glue(f"spread_{name}_size", float(line.spread * max(line.value, 0) ** 0.5), display=False)
-both = [percent(looks.ESTIMATE, WAYS[0], "noise", k) for k in range(seeds)]
+both = [percent(repeat_observations.ESTIMATE, WAYS[0], "noise", k) for k in range(seeds)]
 glue("spread_noise", " and ".join(both), display=False)
 glue("spread_n", n_galaxies, display=False)
 glue("spread_first", n_first, display=False)

@@ -26,13 +26,22 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import data, limit_panels, manifest, panels, paths, plots, redshift
+from companion import (
+    bound_panels,
+    comparison,
+    fisher,
+    information_bound,
+    information_budget,
+    panels,
+    paths,
+    plotting,
+)
+from companion import seed_agreement as seeds_agree
+from galtools import artefacts, data, redshift
 from galtools.errors import GaltoolsError
-from galtools.fidelity import files, information, intervals, rows
-from galtools.mapping import fisher, limit, losses
-from galtools.mapping import seeds as seeds_agree
+from galtools.fidelity import image_files, information, intervals
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -79,19 +88,21 @@ test = paths.need(store.data("test"), "01_two_surveys")
 sizes = sorted(sizes)
 if len(sizes) < 2:
     raise GaltoolsError(f"sizes = {sizes}: give two, to see what more of them bring")
-sample = rows.load(store, "cross", paths.check_models(models), seed, n_galaxies)
-losses.readers(store, sample.images, seed)  # for the last question: what is missing is said now
+sample = comparison.load_comparison(store, "cross", paths.check_models(models), seed, n_galaxies)
+information_budget.retrained_estimators(
+    store, sample.images, seed
+)  # for the last question: what is missing is said now
 options = {"n": n_galaxies, "draws": draws, "points": points, "seeds": seeds}
 exact_file = store.table("limit_posteriors").with_suffix(".npz")
-made = manifest.make(
+made = artefacts.make(
     exact_file,
-    lambda new: limit.save(new, test, **options, seed=seed),
+    lambda new: information_bound.save(new, test, **options, seed=seed),
     params=options,
-    modules=["galtools.mapping.limit"],
+    modules=["companion.information_bound"],
     inputs=[test],
     seed=seed,
 )
-found = limit.load(exact_file)
+found = information_bound.load(exact_file)
 
 # %% [markdown]
 # Is the compression fair? For a few galaxies we draw brightness, position, shape and seeing from
@@ -101,14 +112,14 @@ found = limit.load(exact_file)
 
 # %%
 few = data.load(test, slice(3))
-surveys = limit.surveys_of(few)
-names = list(limit_panels.SURVEYS.values())
+surveys = information_bound.surveys_of(few)
+names = list(bound_panels.SURVEYS.values())
 error = pd.DataFrame(index=[f"galaxy {j}" for j in range(len(few))], columns=names, dtype=float)
-for k, side in enumerate(limit.SIDES):
+for k, side in enumerate(information_bound.SIDES):
     for j in range(len(few)):
         catalogue, images = few.catalogue[j : j + 1], getattr(few, side)
         numbers = int(catalogue["seed"][0]), np.asarray(catalogue["galaxy"])
-        looks = fisher.looks(*numbers, surveys, k, limit.LIMIT)
+        looks = fisher.observed_scene(*numbers, surveys, k, information_bound.LIMIT)
         off = fisher.compression_error(looks, images[j])
         error.iloc[j, k] = off.std()
 error.round(3).add_prefix("scatter of ln L, ")
@@ -129,23 +140,23 @@ error.round(3).add_prefix("scatter of ln L, ")
 
 # %% mystnb={"figure": {"caption": "What the two surveys say about the redshift of three test galaxies, among the best known (top) and the least well known (bottom). Each panel has its own range of redshifts.", "name": "fig-limit-posteriors"}, "image": {"alt": "Three panels with the densities of the redshift from SDSS and CFHTLS, exact as lines and local as dots, about the true redshift."}} tags=["hide-input"]
 order = np.argsort(found["source"]["local_scatter"])
-limit_panels.posteriors(found, order[(np.array([0.1, 0.5, 0.9]) * len(order)).astype(int)])
+bound_panels.posteriors(found, order[(np.array([0.1, 0.5, 0.9]) * len(order)).astype(int)])
 plt.show()
 
 # %%
 learnt_file = store.table("limit_learnt").with_suffix(".npz")
 school = {"sizes": sizes, "steps": steps, "seeds": seeds}
-made = manifest.make(
+made = artefacts.make(
     learnt_file,
-    lambda new: limit.save_learnt(new, exact_file, **school, seed=seed),
+    lambda new: information_bound.save_learned(new, exact_file, **school, seed=seed),
     params=school,
-    modules=["galtools.mapping.limit"],
+    modules=["companion.information_bound"],
     inputs=[exact_file],
     seed=seed,
 )
-learnt = limit.load_learnt(learnt_file)
+learnt = information_bound.load_learned(learnt_file)
 z, edges = found["source"]["z"], redshift.Grid().edges
-train_z = files.read_column(paths.need(store.data("train"), "01_two_surveys"), "redshift")
+train_z = image_files.read_column(paths.need(store.data("train"), "01_two_surveys"), "redshift")
 prior = information.prior(train_z, edges)
 
 # %% [markdown]
@@ -159,7 +170,7 @@ prior = information.prior(train_z, edges)
 
 # %%
 lines = {}
-for side, name in limit_panels.SURVEYS.items():
+for side, name in bound_panels.SURVEYS.items():
     one = found[side]
     widths = {
         "exact": np.where(one["good"], one["scatter"], np.nan),
@@ -167,9 +178,11 @@ for side, name in limit_panels.SURVEYS.items():
         "parts told apart (at best)": one["parts_scatter"],
     }
     for way, width in widths.items():
-        lines[way, name] = intervals.estimate(intervals.median, width / (1 + z), n_boot)
+        lines[way, name] = intervals.bootstrap(intervals.median, width / (1 + z), n_boot)
     off = np.where(one["good"], one["mean"] - z, np.nan) / (1 + z)
-    lines["σ_MAD of the exact means", name] = intervals.estimate(intervals.mad_scatter, off, n_boot)
+    lines["σ_MAD of the exact means", name] = intervals.bootstrap(
+        intervals.mad_scatter, off, n_boot
+    )
 shown = {key: str(e) for key, e in lines.items()}
 ways = list(dict.fromkeys(way for way, _ in lines))
 pd.DataFrame({name: [shown[way, name] for way in ways] for name in names}, index=ways)
@@ -180,18 +193,20 @@ pd.DataFrame({name: [shown[way, name] for way in ways] for name in names}, index
 
 # %%
 known = {}
-for side, name in limit_panels.SURVEYS.items():
+for side, name in bound_panels.SURVEYS.items():
     one = found[side]
     for k in range(seeds):
-        known[f"{name}, exact", k] = limit.bits(one["density"][:, k], z, prior, one["good"])
-        known[f"{name}, local", k] = limit.local_bits(one, "local", prior)
-        known[f"{name}, learnt", k] = limit.bits(learnt[side, max(sizes), k], z, prior)
-        known[f"{name}, parts", k] = limit.local_bits(one, "parts", prior)
-known = losses.common(known)
+        known[f"{name}, exact", k] = information_bound.bits(
+            one["density"][:, k], z, prior, one["good"]
+        )
+        known[f"{name}, local", k] = information_bound.local_bits(one, "local", prior)
+        known[f"{name}, learnt", k] = information_bound.bits(learnt[side, max(sizes), k], z, prior)
+        known[f"{name}, parts", k] = information_bound.local_bits(one, "parts", prior)
+known = information_budget.common_galaxies(known)
 
 # %% mystnb={"figure": {"caption": "Information about the redshift, three ways and with the upper bound that knows all parts of the galaxies, with 95 % intervals over galaxies. One symbol per seed of the draws and of the learner; the local posterior and the bound have none.", "name": "fig-limit-bits"}, "image": {"alt": "Eight lines, four for each survey: exact, local, learnt, and with all parts known. The table below compares them."}} tags=["hide-input"]
-means = {key: intervals.estimate(intervals.mean, b, n_boot) for key, b in known.items()}
-colours = {way: plots.SURVEY_COLOUR[way.split(",")[0]] for way, _ in known}
+means = {key: intervals.bootstrap(intervals.mean, b, n_boot) for key, b in known.items()}
+colours = {way: plotting.SURVEY_COLOUR[way.split(",")[0]] for way, _ in known}
 n_known = next(iter(means.values())).n
 panels.seed_strips(means, colours, f"bits of redshift (n = {n_known})")
 plt.show()
@@ -203,7 +218,7 @@ plt.show()
 # %%
 pairs = {
     f"{name}: {text}": (f"{name}, exact", f"{name}, {other}")
-    for name in limit_panels.SURVEYS.values()
+    for name in bound_panels.SURVEYS.values()
     for text, other in {
         "exact and local agree": "local",
         "exact and learnt agree": "learnt",
@@ -213,7 +228,7 @@ agreement = seeds_agree.compare(known, pairs, n_boot, seed, within=(-margin, mar
 seeds_agree.summary(agreement)
 
 # %% tags=["hide-input"]
-rows_of = {name: found[side] for side, name in limit_panels.SURVEYS.items()}
+rows_of = {name: found[side] for side, name in bound_panels.SURVEYS.items()}
 pd.DataFrame(
     {
         "refused": {name: int((~one["good"]).sum()) for name, one in rows_of.items()},
@@ -221,7 +236,7 @@ pd.DataFrame(
             name: int(np.median(one["effective"])) for name, one in rows_of.items()
         },
         "PIT is even (probability)": {
-            name: round(limit.evenness(one), 2) for name, one in rows_of.items()
+            name: round(information_bound.pit_pvalue(one), 2) for name, one in rows_of.items()
         },
     }
 )
@@ -234,32 +249,36 @@ pd.DataFrame(
 # %% mystnb={"figure": {"caption": "What an estimator finds that learnt from so many simulated galaxies. Dashed: the exact limit; grey: its 95 % interval over galaxies.", "name": "fig-limit-learning"}, "image": {"alt": "Two panels: bits against the number of galaxies learnt from, beside a dashed line with a grey band, the exact limit."}} tags=["hide-input"]
 curves = {
     name: {
-        (size, k): intervals.estimate(
-            intervals.mean, limit.bits(learnt[side, size, k], z, prior, found[side]["good"]), n_boot
+        (size, k): intervals.bootstrap(
+            intervals.mean,
+            information_bound.bits(learnt[side, size, k], z, prior, found[side]["good"]),
+            n_boot,
         )
         for size in sizes
         for k in range(seeds)
     }
-    for side, name in limit_panels.SURVEYS.items()
+    for side, name in bound_panels.SURVEYS.items()
 }
 levels = {
-    name: intervals.estimate(
-        intervals.mean, limit.bits(one["density"].mean(1), z, prior, one["good"]), n_boot
+    name: intervals.bootstrap(
+        intervals.mean,
+        information_bound.bits(one["density"].mean(1), z, prior, one["good"]),
+        n_boot,
     )
-    for name, one in ((n, found[s]) for s, n in limit_panels.SURVEYS.items())
+    for name, one in ((n, found[s]) for s, n in bound_panels.SURVEYS.items())
 }
-limit_panels.learning(curves, levels)
+bound_panels.learning_panel(curves, levels)
 plt.show()
 
 # %%
 last = {}
-for side, name in limit_panels.SURVEYS.items():
+for side, name in bound_panels.SURVEYS.items():
     for k in range(seeds):
         for label, size in (("before", sizes[-2]), ("after", sizes[-1])):
-            last[f"{name}, {label}", k] = limit.bits(learnt[side, size, k], z, prior)
+            last[f"{name}, {label}", k] = information_bound.bits(learnt[side, size, k], z, prior)
 gained = {
     f"{name}: the learner has converged": (f"{name}, after", f"{name}, before")
-    for name in limit_panels.SURVEYS.values()
+    for name in bound_panels.SURVEYS.values()
 }
 third = (-margin / 3, margin / 3)
 converged = seeds_agree.compare(last, gained, n_boot, seed, within=third)
@@ -287,18 +306,18 @@ seeds_agree.summary(converged)
 
 # %%
 images = {row: shown for row, shown in sample.images.items() if row != "again"}
-read = losses.readings(store, images, seed)
+read = information_budget.estimator_densities(store, images, seed)
 for (row, k), density in read.items():
     if k < seeds:
-        known[row, k] = limit.bits(density, z, prior)
+        known[row, k] = information_bound.bits(density, z, prior)
 for k in range(seeds):
-    for name in limit_panels.SURVEYS.values():
+    for name in bound_panels.SURVEYS.values():
         known[name, k] = known[f"{name}, exact", k]
-known = losses.common(known)
-lost = losses.split(known, models, "resample", n_boot, seed)
+known = information_budget.common_galaxies(known)
+lost = information_budget.split_losses(known, models, "resample", n_boot, seed)
 
 # %% mystnb={"figure": {"caption": "The loss of every translator in three parts, with 95 % intervals over galaxies; one symbol per network that reads. Nature is the same for all.", "name": "fig-limit-split"}, "image": {"alt": "For every translator three groups of points in bits lost: nature, the reader and the model."}} tags=["hide-input"]
-limit_panels.split(lost)
+bound_panels.split_panel(lost)
 plt.show()
 
 # %% [markdown]
@@ -321,29 +340,31 @@ claims[APART] = ("CFHTLS, parts", "SDSS, parts")
 claims["the reader falls short of the limit of SDSS"] = ("SDSS", "resample")
 claims["the reader falls short of the limit of CFHTLS"] = ("CFHTLS", "truth")
 for model in models:
-    name = plots.MODEL_NAME.get(model, model)
+    name = plotting.MODEL_NAME.get(model, model)
     claims[f"{name} loses what the reader finds in its source"] = ("resample", model)
 judged = seeds_agree.compare(known, claims, n_boot, seed)
 everything = pd.concat([agreement, converged, judged], ignore_index=True)
-panels.keep(everything, store.table("verdicts_limit"), [exact_file, learnt_file, *sample.inputs])
+panels.keep_verdicts(
+    everything, store.table("verdicts_limit"), [exact_file, learnt_file, *sample.inputs]
+)
 seeds_agree.summary(judged)
 
 # %% tags=["hide-input"]
 shares = {
-    plots.MODEL_NAME.get(model, model): {
+    plotting.MODEL_NAME.get(model, model): {
         "bits found": str(e),
         "share of the limit of SDSS": str(share),
     }
     for model in ["resample", *models]
-    for e in [intervals.estimate(intervals.mean, known[model, 0], n_boot)]
+    for e in [intervals.bootstrap(intervals.mean, known[model, 0], n_boot)]
     for both in [np.stack([known[model, 0], known["SDSS", 0]])]
-    for share in [intervals.estimate(intervals.ratio_of_means, both, n_boot)]
+    for share in [intervals.bootstrap(intervals.ratio_of_means, both, n_boot)]
 }
 pd.DataFrame(shares).T
 
 
 # %% tags=["remove-cell"]
-for side, name in limit_panels.SURVEYS.items():
+for side, name in bound_panels.SURVEYS.items():
     low, bound = name.lower(), lines["parts told apart (at best)", name]
     glue(f"limit_sigma_{low}", str(lines["exact", name]), display=False)
     glue(f"limit_bound_{low}", str(bound), display=False)
@@ -356,11 +377,11 @@ names = {"best": model.idxmin(), "worst": model.idxmax()}
 
 def in_words(part, row):
     """Write one line of the table of losses."""
-    return intervals.written(*first.loc[(part, row), ["value", "low", "high"]])
+    return intervals.format_interval(*first.loc[(part, row), ["value", "low", "high"]])
 
 
 for name, row in names.items():
-    glue(f"limit_{name}", plots.MODEL_NAME.get(row, row), display=False)
+    glue(f"limit_{name}", plotting.MODEL_NAME.get(row, row), display=False)
     glue(f"limit_{name}_loss", in_words("model", row), display=False)
 for part in ("nature", "reader"):
     glue(f"limit_{part}", in_words(part, names["best"]), display=False)
@@ -368,12 +389,12 @@ glue("limit_n", int(lost.n.max()), display=False)
 
 # %% tags=["remove-cell"]
 most = known["CFHTLS, parts", 0] - known["SDSS, parts", 0]
-most = intervals.estimate(intervals.mean, most, n_boot, seed)
+most = intervals.bootstrap(intervals.mean, most, n_boot, seed)
 glue("limit_nature_most", str(most), display=False)
-words = seeds_agree.voices(everything)
+words = seeds_agree.consensus_by_claim(everything)
 glue("limit_deeper", words["CFHTLS images can tell more than SDSS images"], display=False)
 glue("limit_apart", words[APART], display=False)
-for key, sentences in seeds_agree.listed(everything).items():
+for key, sentences in seeds_agree.claims_by_consensus(everything).items():
     glue(f"limit_{key}", sentences, display=False)
 
 # %% [markdown]

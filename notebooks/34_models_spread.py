@@ -31,12 +31,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from myst_nb import glue
 
-from galtools import draws_panels, panels, paths, plots
-from galtools.fidelity import intervals
-from galtools.mapping import answers, calibration, draws
-from galtools.mapping import seeds as seeds_agree
+from companion import panels, paths, plotting, predictive_samples, sample_panels, sample_statistics
+from companion import seed_agreement as seeds_agree
+from galtools.fidelity import calibration, intervals
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -73,16 +72,26 @@ translators = [*paths.check_models(models), "diffusion"]
 weights = {m: store.weights("cross", m, seed) for m in paths.check_models(translators)}
 numbers = {}
 for name, file in weights.items():
-    made = draws.trained(file, store.translations("cross", name, seed))
-    numbers[name, 0] = draws.kept(store.data(f"drawn_{name}0"), made, split["test"])
+    made = sample_statistics.check_trained(file, store.translations("cross", name, seed))
+    numbers[name, 0] = sample_statistics.condense_kept(
+        store.data(f"drawn_{name}0"), made, split["test"]
+    )
     options = {"n": n_second, "samples": n_draws if name == "diffusion" else 1, "seed": seed + 1}
-    numbers[name, 1] = draws.anew(store.data(f"drawn_{name}1"), file, split["again"], **options)
+    numbers[name, 1] = sample_statistics.condense_new(
+        store.data(f"drawn_{name}1"), file, split["again"], **options
+    )
 
 # %%
-reader = draws.Reader(*draws.seen(split["train"], slice(0, n_learn)), seed)
-shown, redshifts = zip(*[draws.seen(split[s]) for s in ("test", "again")], strict=True)
+reader = sample_statistics.FluxRedshiftRegressor(
+    *sample_statistics.true_measurements(split["train"], slice(0, n_learn)), seed
+)
+shown, redshifts = zip(
+    *[sample_statistics.true_measurements(split[s]) for s in ("test", "again")], strict=True
+)
 truth = [reader.beside(measures) for measures in shown]
-found = answers.Answers({key: reader.beside(x["draws"]) for key, x in numbers.items()}, truth)
+found = predictive_samples.PredictiveSamples(
+    {key: reader.beside(x["draws"]) for key, x in numbers.items()}, truth
+)
 n_second, n_looked = (min(n, len(truth[0])) for n in (n_second, n_looked))  # no more than there are
 
 # %% [markdown]
@@ -95,9 +104,9 @@ n_second, n_looked = (min(n, len(truth[0])) for n in (n_second, n_looked))  # no
 # Magnitudes run backwards: a truth that ranks low is brighter than most draws.
 
 # %% mystnb={"figure": {"caption": "Place of the truth among the draws of the diffusion model, seed 0, with the interval of chance (band, 95 %) about calibrated (dashed).", "name": "fig-draws-ranks"}, "image": {"alt": "Four histograms of places between 0 and 1, beside a flat line with a band: total light, peak, colour, redshift."}} tags=["hide-input"]
-SHOWN = ("total light, r", "peak, r", "colour g − r", draws.REDSHIFT)
+SHOWN = ("total light, r", "peak, r", "colour g − r", sample_statistics.REDSHIFT)
 places = {q: calibration.pit(*found.of("diffusion", 0, q), seed) for q in SHOWN}
-draws_panels.ranks(places, len(numbers["diffusion", 0]["draws"]))
+sample_panels.rank_histograms(places, len(numbers["diffusion", 0]["draws"]))
 plt.show()
 
 # %% [markdown]
@@ -121,28 +130,30 @@ plt.show()
 def ratio_of(found, model, k, quantity):
     """Spread over error with its interval."""
     pairs = calibration.spread_and_error(*found.of(model, k, quantity))
-    return intervals.estimate(calibration.spread_to_error, pairs, n_boot, seed)
+    return intervals.bootstrap(calibration.spread_to_error, pairs, n_boot, seed)
 
 
 def verdict(test, what):
     """What the ranks of both seeds say with one voice."""
-    said = [answers.rank_verdict(test, *found.of("diffusion", k, what), seed) for k in (0, 1)]
-    return calibration.agreed(said)
+    said = [
+        predictive_samples.rank_verdict(test, *found.of("diffusion", k, what), seed) for k in (0, 1)
+    ]
+    return calibration.consensus(said)
 
 
-every = list(product(draws.QUANTITIES, (0, 1)))
+every = list(product(sample_statistics.QUANTITIES, (0, 1)))
 ratio = {(q, k): ratio_of(found, "diffusion", k, q) for q, k in every}
-words = answers.words(ratio)
+words = predictive_samples.width_verdicts(ratio)
 ranked = {q: verdict(calibration.pit, q) for q in words}
 
 # %% mystnb={"figure": {"caption": "Spread of the draws over the error of their mean, with 95 % intervals over galaxies. Calibrated is 1 (line). Round: seed 0, square: seed 1.", "name": "fig-draws-ratio"}, "image": {"alt": "Thirteen lines with two points each, beside a vertical line at one."}} tags=["hide-input"]
-label = f"spread over error ({draws_panels.seen_by(ratio)})"
-fig = panels.seed_strips(ratio, draws_panels.COLOURS, label)
+label = f"spread over error ({sample_panels.sample_sizes(ratio)})"
+fig = panels.seed_strips(ratio, sample_panels.COLOURS, label)
 fig.axes[0].axvline(1, color="black", linewidth=1)
 plt.show()
 
 # %% tags=["hide-input"]
-draws_panels.ratios(ratio, words, ranked)
+sample_panels.ratios(ratio, words, ranked)
 
 # %% [markdown]
 # ## Coverage, of many numbers at once
@@ -154,13 +165,13 @@ draws_panels.ratios(ratio, words, ranked)
 # holds the truth, which should be as often as it says.
 
 # %% mystnb={"figure": {"caption": "How often central regions of the draws hold the truth, against how often they should: by TARP for five totals, five peaks, and both; by ranks for the redshift. Bands: 95 % over galaxies, seed 0.", "name": "fig-draws-coverage"}, "image": {"alt": "Four curves with bands from corner to corner beside the diagonal."}} tags=["hide-input"]
-SETS = {"totals": draws.TOTALS, "peaks": draws.PEAKS, "both": slice(0, 10)}
+SETS = {"totals": sample_statistics.TOTALS, "peaks": sample_statistics.PEAKS, "both": slice(0, 10)}
 tarps = {
     (name, k): calibration.tarp(*found.of("diffusion", k, columns), seed)
     for (name, columns), k in product(SETS.items(), (0, 1))
 }
-curves = {name: tarps[name, 0] for name in SETS} | {"redshift": places[draws.REDSHIFT]}
-draws_panels.coverage(curves, n_boot, seed)
+curves = {name: tarps[name, 0] for name in SETS} | {"redshift": places[sample_statistics.REDSHIFT]}
+sample_panels.coverage(curves, n_boot, seed)
 plt.show()
 
 # %% [markdown]
@@ -170,7 +181,7 @@ plt.show()
 
 # %% tags=["hide-input"]
 joint = {name: verdict(calibration.tarp, columns) for name, columns in SETS.items()}
-draws_panels.tests(tarps, joint)
+sample_panels.tests(tarps, joint)
 
 # %% [markdown]
 # ## Beside nature
@@ -186,16 +197,20 @@ draws_panels.tests(tarps, joint)
 
 # %%
 nature = pd.read_csv(paths.need(store.table("natures_spread"), "32_natures_spread"))
-known = [q for q in draws.QUANTITIES if q in set(nature.quantity)]
+known = [q for q in sample_statistics.QUANTITIES if q in set(nature.quantity)]
 floor, ceiling = {}, {}
 for q, k in product(known, (0, 1)):
-    column = draws.QUANTITIES.index(q)
-    noise = answers.between_looks(*(x[:, column] for x in truth))
-    spread, own = answers.over_noise(found.raw("diffusion", k, q)[0], noise)
-    floor[q, k] = intervals.estimate(calibration.spread_to_error, [spread, own], n_boot, seed)
-    wide = intervals.estimate(intervals.rms, spread, n_boot, seed)
-    ceiling[q, k] = answers.over_limit(wide, answers.left_open(nature, q, k))
-draws_panels.beside({"spread / noise of CFHTLS": floor, "spread / left open by SDSS": ceiling})
+    column = sample_statistics.QUANTITIES.index(q)
+    noise = predictive_samples.repeat_variance(*(x[:, column] for x in truth))
+    spread, own = predictive_samples.variance_vs_repeat(found.raw("diffusion", k, q)[0], noise)
+    floor[q, k] = intervals.bootstrap(calibration.spread_to_error, [spread, own], n_boot, seed)
+    wide = intervals.bootstrap(intervals.rms, spread, n_boot, seed)
+    ceiling[q, k] = predictive_samples.ratio_to_limit(
+        wide, predictive_samples.irreducible_sigma(nature, q, k)
+    )
+sample_panels.seed_columns(
+    {"spread / noise of CFHTLS": floor, "spread / left open by SDSS": ceiling}
+)
 
 # %% [markdown]
 # ## Draws against answers
@@ -213,13 +228,13 @@ draws_panels.beside({"spread / noise of CFHTLS": floor, "spread / left open by S
 # the draws are better by both seeds.
 
 # %%
-rivals = {"their mean": answers.MEAN, **{plots.MODEL_NAME[m]: m for m in models}}
+rivals = {"their mean": predictive_samples.MEAN, **{plotting.MODEL_NAME[m]: m for m in models}}
 told, BETTER = [], ": draws score better than "
 for title, what in {"ten magnitudes": SETS["both"], **{q: q for q in SHOWN if q[0] != "c"}}.items():
     claims = {title + BETTER + t: (m, "diffusion") for t, m in rivals.items()}
     told.append(seeds_agree.compare(found.scores(what), claims, n_boot, seed))
 judged = pd.concat(told, ignore_index=True)
-seeds_agree.crossed(judged, BETTER).T
+seeds_agree.claims_table(judged, BETTER).T
 
 # %% [markdown]
 # ## Many images, one answer each
@@ -235,14 +250,16 @@ seeds_agree.crossed(judged, BETTER).T
 replies = {}
 for k in (0, 1):
     times = range(2 + k * n_looks, 2 + (k + 1) * n_looks)
-    looked = draws.observe(store, split["test"], times, n_looked, grid)
+    looked = sample_statistics.simulate_repeats(store, split["test"], times, n_looked, grid)
     for m in models:
-        measures = draws.of_looks(store.data(f"looks_{m}{k}"), weights[m], looked)
+        measures = sample_statistics.translate_repeats(
+            store.data(f"looks_{m}{k}"), weights[m], looked
+        )
         replies[m, k] = reader.beside(measures)
-replies = answers.Answers(replies, truth)
+replies = predictive_samples.PredictiveSamples(replies, truth)
 cases = product(product(models, SHOWN), (0, 1))
 sure = {((m, q), k): ratio_of(replies, m, k, q) for (m, q), k in cases}
-draws_panels.by_model(sure)
+sample_panels.by_model(sure)
 
 # %% [markdown]
 # ## How many draws?
@@ -258,12 +275,17 @@ draws_panels.by_model(sure)
 # draws are within five per cent of infinitely many. Draws that are too wide need more.
 
 # %% mystnb={"figure": {"caption": "Squared error of the mean of K draws, relative to what the identity says of infinitely many. Points: means of K draws, over all groups of K, 95 % over galaxies, seed 0. Curves: the identity.", "name": "fig-draws-averages"}, "image": {"alt": "Four falling curves, each with points, of the squared error against the number of draws."}} tags=["hide-input"]
-draws_panels.averages({q: found.of("diffusion", 0, q) for q in SHOWN}, n_boot, seed)
+sample_panels.averages({q: found.of("diffusion", 0, q) for q in SHOWN}, n_boot, seed)
 plt.show()
 
 # %%
-limits = {(q, k): answers.limit_of_averages(*found.of("diffusion", k, q)) for q, k in every}
-enough = {key: intervals.estimate(answers.needed, x, n_boot, seed) for key, x in limits.items()}
+limits = {
+    (q, k): predictive_samples.limit_of_averages(*found.of("diffusion", k, q)) for q, k in every
+}
+enough = {
+    key: intervals.bootstrap(predictive_samples.samples_needed, x, n_boot, seed)
+    for key, x in limits.items()
+}
 
 # %% [markdown]
 # ## Average the numbers, or the images?
@@ -277,7 +299,7 @@ enough = {key: intervals.estimate(answers.needed, x, n_boot, seed) for key, x in
 # %% tags=["hide-input"]
 averaged = [reader.beside(numbers["diffusion", k]["averages"]) for k in (0, 1)]
 corners = numbers["diffusion", 0]["noise"]
-draws_panels.mean_images(averaged[0], truth[0], corners, n_boot, seed)
+sample_panels.mean_images(averaged[0], truth[0], corners, n_boot, seed)
 
 # %% [markdown]
 # And is averaging any good for the redshift? Scatter is $\sigma_\mathrm{MAD}$ of $(z' - z)/(1 + z)$, where $z$
@@ -287,7 +309,7 @@ draws_panels.mean_images(averaged[0], truth[0], corners, n_boot, seed)
 # %%
 misses = {}
 for k, z in enumerate(redshifts):
-    each, true = found.raw("diffusion", k, draws.REDSHIFT)
+    each, true = found.raw("diffusion", k, sample_statistics.REDSHIFT)
     read = {"one draw": each[0], "redshifts": each.mean(axis=0), "true image": true}
     read["images"] = averaged[k][-1, :, -1]
     misses |= {(name, k): (x - z[: len(x)]) / (1 + z[: len(x)]) for name, x in read.items()}
@@ -303,18 +325,26 @@ seeds_agree.summary(used)
 # %% tags=["remove-cell"]
 sources = [store.data(f"drawn_diffusion{k}") for k in (0, 1)]
 judged = pd.concat([judged, used], ignore_index=True)
-kept = panels.keep(judged, store.table("verdicts_draws"), sources)
+kept = panels.keep_verdicts(judged, store.table("verdicts_draws"), sources)
 kinds = {"error": ratio, "noise": floor, "nature": ceiling, "draws needed": enough}
-kept = panels.keep(draws_panels.tidy(kinds), store.table("models_spread"), sources)
+kept = panels.keep_verdicts(sample_panels.tidy(kinds), store.table("models_spread"), sources)
 
 # %% tags=["remove-cell"]
-lists = {"": words, "floor_": answers.words(floor), "ceiling_": answers.words(ceiling)}
+lists = {
+    "": words,
+    "floor_": predictive_samples.width_verdicts(floor),
+    "ceiling_": predictive_samples.width_verdicts(ceiling),
+}
 for (key, said), word in product(lists.items(), ("too wide", "too narrow", "too small to tell")):
-    glue(f"draws_{key}{word.split()[1]}", draws_panels.named(said, word), display=False)
-for key, q in {"total": "total light, r", "peak": "peak, r", "z": draws.REDSHIFT}.items():
+    glue(f"draws_{key}{word.split()[1]}", sample_panels.named(said, word), display=False)
+for key, q in {
+    "total": "total light, r",
+    "peak": "peak, r",
+    "z": sample_statistics.REDSHIFT,
+}.items():
     glue(f"draws_ratio_{key}", str(ratio[q, 0]), display=False)
     glue(f"draws_enough_{key}", str(enough[q, 0]), display=False)
-replied = list(answers.words(sure).values())
+replied = list(predictive_samples.width_verdicts(sure).values())
 glue("draws_n", len(truth[0]), display=False)
 glue("draws_second", n_second, display=False)
 glue("draws_looked", n_looked, display=False)
@@ -322,8 +352,8 @@ glue("draws_looks", n_looks, display=False)
 glue("draws_sure", replied.count("too narrow"), display=False)
 glue("draws_unsure", replied.count("too wide"), display=False)
 glue("draws_all", len(replied), display=False)
-said = seeds_agree.voices(judged)
-lists_of = seeds_agree.listed(judged)
+said = seeds_agree.consensus_by_claim(judged)
+lists_of = seeds_agree.claims_by_consensus(judged)
 for key in ("fails", "open"):
     glue(f"draws_{key}", lists_of[key], display=False)
 glue("draws_said", f"{list(said.values()).count('holds')} of {len(said)}", display=False)

@@ -29,14 +29,15 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import data, manifest, panels, paths, plots, translate
-from galtools.fidelity import files, information, intervals
-from galtools.loop import Settings
-from galtools.mapping import directions, fluxes
-from galtools.mapping import seeds as seeds_agree
+from companion import directions, flux_redshift, panels, paths, plotting
+from companion import seed_agreement as seeds_agree
+from galtools import artefacts, data
+from galtools.fidelity import image_files, information, intervals
 from galtools.redshift import Grid
+from galtools.training import translate
+from galtools.training.loop import Settings
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -77,16 +78,18 @@ folder = paths.Results(results, profile)
 first = {
     s: paths.need(folder.data(s), "01_two_surveys") for s in ("train", "valid", "test", "again")
 }
-counts = {name: len(files.read_column(path, "redshift")) for name, path in first.items()}
+counts = {name: len(image_files.read_column(path, "redshift")) for name, path in first.items()}
 n_valid = min(counts["valid"], 32)  # every training is checked on these, once, at its end
 further = {
     "train_again": {"n": min(n_train, counts["train"]), "start": 0, "observation": 1},
     "valid_again": {"n": n_valid, "start": counts["train"], "observation": 1},
     "learn": {"n": n_learn, "start": counts["train"] + counts["valid"] + counts["test"]},
 }
-same = directions.origin(first["test"], grid)  # more of the same galaxies, in the same pixels
+same = directions.simulation_options(
+    first["test"], grid
+)  # more of the same galaxies, in the same pixels
 looks = {
-    name: directions.simulated(folder.data(name), {**options, **same})
+    name: directions.simulate_cached(folder.data(name), {**options, **same})
     for name, options in further.items()
 }
 
@@ -105,7 +108,7 @@ for k in range(seeds):
     learning = Settings(steps=steps, checks=1, seed=seed + k)
     for way in directions.DIRECTIONS:
         weights = folder.weights(way, "residual", seed + k)
-        directions.learn(weights, way, build, learning, pairs_from)
+        directions.train_direction(weights, way, build, learning, pairs_from)
         networks[way, k] = translate.load_weights(weights)
 
 # %% [markdown]
@@ -143,12 +146,12 @@ order = np.argsort(-some.target[:, 2].sum(axis=(1, 2)))
 images = every_way(some[order[np.linspace(0, len(order) - 1, 6).astype(int)[:4]]], 0)
 WAYS = ["SDSS", "reconstructed", "re-observed", "there and back"]
 WAYS += ["SDSS to CFHTLS", "CFHTLS to SDSS", "CFHTLS"]
-fig, axes = plt.subplots(len(WAYS), 4, figsize=(plots.WIDTH, 1.42 * len(WAYS)))
+fig, axes = plt.subplots(len(WAYS), 4, figsize=(plotting.WIDTH, 1.42 * len(WAYS)))
 fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
 for line, way in zip(axes, WAYS, strict=True):
-    for ax, picture in zip(line, plots.lupton(images[way]), strict=True):
+    for ax, picture in zip(line, plotting.lupton(images[way]), strict=True):
         ax.imshow(picture)
-        plots.clean(ax)
+        plotting.clean(ax)
     line[0].set_ylabel(way.replace(" to ", "\nto ").replace(" and ", "\nand "))
 plt.show()
 
@@ -187,14 +190,14 @@ def residual(shown, second, band: int = 2) -> np.ndarray:
 # cannot tell them apart: most of what is left is the second night's own.
 
 # %%
-scale = [data.side(first["test"], s).pixel_scale for s in ("source", "target")]
-noise = np.median(files.read_column(looks["learn"], "noise"), axis=0)
+scale = [data.image_info(first["test"], s).pixel_scale for s in ("source", "target")]
+noise = np.median(image_files.read_column(looks["learn"], "noise"), axis=0)
 
 
 def asked(way: str, shown, pairs, second=None) -> dict:
     """Peaks and totals of the images of a way (n, 18), and the residuals against a second look."""
     there = int(way in OF_CFHTLS)
-    found = {"light": fluxes.features(shown, noise[there], scale[there])}
+    found = {"light": flux_redshift.peak_and_aperture_features(shown, noise[there], scale[there])}
     if second and not there:
         found["residual"] = residual(shown, second)
     return found
@@ -205,14 +208,14 @@ learn, test, lines = {}, {}, {}
 learnt_here = {way: step for way, step in STEPS.items() if step[1] != "copy"}
 for k in range(seeds):
     own = learnt_here if k else STEPS  # the copier is the same for all seeds
-    found = directions.along(partial(every_way, k=k, steps=own), asked, looks["learn"])
+    found = directions.apply_directions(partial(every_way, k=k, steps=own), asked, looks["learn"])
     learn[k] = learn.get(0, {}) | found
     night, other = (first["test"], first["again"])[:: -1 if k % 2 else 1]
-    test[k] = directions.along(partial(every_way, k=k), asked, night, other)
+    test[k] = directions.apply_directions(partial(every_way, k=k), asked, night, other)
     for way, name in test[k]:
         if name == "residual":
             squares = test[k][way, name]
-            lines[f"{way}, seed {k}"] = intervals.estimate(intervals.rms, squares, n_boot)
+            lines[f"{way}, seed {k}"] = intervals.bootstrap(intervals.rms, squares, n_boot)
 
 # %% tags=["hide-input"]
 CLOSER = "a foreseen image is closer to a second look than the first look is"
@@ -221,7 +224,7 @@ closer = seeds_agree.compare(
     squares, {CLOSER: ("SDSS", "re-observed")}, n_boot, seed, intervals.rms
 )
 order = sorted(lines, key=lambda line: WAYS.index(line.split(",")[0]))
-cells = [intervals.written(e.value, e.low, e.high) for e in map(lines.get, order)]
+cells = [intervals.format_interval(e.value, e.low, e.high) for e in map(lines.get, order)]
 pd.DataFrame({"residual / σ, r band": cells}, index=order)
 
 # %% [markdown]
@@ -238,36 +241,43 @@ pd.DataFrame({"residual / σ, r band": cells}, index=order)
 # %%
 edges = Grid().edges
 z_learn, z = (
-    files.read_column(f, "redshift").astype(float) for f in (looks["learn"], first["test"])
+    image_files.read_column(f, "redshift").astype(float) for f in (looks["learn"], first["test"])
 )
 prior = information.prior(z_learn, edges)
 
 
 def bits(way: str, k: int) -> np.ndarray:
     """Information of each test galaxy when the redshift is learnt from this way's images."""
-    reader = fluxes.FluxRedshift(learn[k][way, "light"], z_learn, seed + k)
-    return information.bits(reader.density(test[k][way, "light"], edges), z, edges, prior)
+    reader = flux_redshift.FluxRedshift(learn[k][way, "light"], z_learn, seed + k)
+    return information.information_bits(
+        reader.density(test[k][way, "light"], edges), z, edges, prior
+    )
 
 
 known = {(way, k): bits(way, k) for k in range(seeds) for way in WAYS}
 
 # %% tags=["hide-input"]
 found = pd.DataFrame(
-    {"row": way, "seed": k, "metric": "bits", **vars(intervals.estimate(intervals.mean, b, n_boot))}
+    {
+        "row": way,
+        "seed": k,
+        "metric": "bits",
+        **vars(intervals.bootstrap(intervals.mean, b, n_boot)),
+    }
     for (way, k), b in known.items()
 )
-made = manifest.make(
+made = artefacts.make(
     folder.table("directions"),
     lambda path: found.to_csv(path, index=False),
     params={"n_learn": n_learn, "steps": steps, "seeds": seeds, "n_boot": n_boot},
-    modules=["galtools.mapping.directions", "galtools.mapping.fluxes"],
+    modules=["companion.directions", "companion.flux_redshift"],
     inputs=[first["test"], looks["learn"]],
     seed=seed,
 )
 
 # %% mystnb={"figure": {"caption": "Information on the redshift in peaks and total fluxes, for every way, with 95 % intervals over galaxies. One symbol per seed of translator, estimator and observation.", "name": "fig-directions-bits"}, "image": {"alt": "One line for each of seven ways, with two points each: bits on the redshift."}} tags=["hide-input"]
-colours = {way: plots.SURVEY_COLOUR["CFHTLS" if way in OF_CFHTLS else "SDSS"] for way in WAYS}
-means = {way: intervals.estimate(intervals.mean, b, n_boot) for way, b in known.items()}
+colours = {way: plotting.SURVEY_COLOUR["CFHTLS" if way in OF_CFHTLS else "SDSS"] for way in WAYS}
+means = {way: intervals.bootstrap(intervals.mean, b, n_boot) for way, b in known.items()}
 panels.seed_strips(means, colours, f"bits of redshift (n = {len(z)})")
 plt.show()
 
@@ -293,7 +303,7 @@ CLAIMS = {
     "CFHTLS to SDSS ends with more than SDSS to CFHTLS": ("CFHTLS to SDSS", "SDSS to CFHTLS"),
 }
 judged = seeds_agree.compare(known, CLAIMS, n_boot, seed)
-panels.keep(judged, folder.table("verdicts_directions"), [first["test"], looks["learn"]])
+panels.keep_verdicts(judged, folder.table("verdicts_directions"), [first["test"], looks["learn"]])
 seeds_agree.summary(judged)
 
 # %% tags=["remove-cell"]
@@ -305,15 +315,15 @@ for name, (way, of) in {
     "copy": ("reconstructed", "SDSS"),
 }.items():
     both = 100 * known[way, 0], known[of, 0]
-    kept = intervals.estimate(intervals.ratio_of_means, np.stack(both), n_boot, seed)
-    glue(f"way_{name}", intervals.written(kept.value, kept.low, kept.high), display=False)
+    kept = intervals.bootstrap(intervals.ratio_of_means, np.stack(both), n_boot, seed)
+    glue(f"way_{name}", intervals.format_interval(kept.value, kept.low, kept.high), display=False)
 glue("way_n", len(z), display=False)
-for key, claims in seeds_agree.listed(judged).items():
+for key, claims in seeds_agree.claims_by_consensus(judged).items():
     glue(f"way_{key}", claims, display=False)
-glue("way_closer", seeds_agree.voices(closer)[CLOSER], display=False)
+glue("way_closer", seeds_agree.consensus_by_claim(closer)[CLOSER], display=False)
 for name, way in {"first": "SDSS", "guess": "re-observed"}.items():
     e = lines[f"{way}, seed 0"]
-    glue(f"way_{name}", intervals.written(e.value, e.low, e.high), display=False)
+    glue(f"way_{name}", intervals.format_interval(e.value, e.low, e.high), display=False)
 
 # %% [markdown]
 # ## What we found

@@ -30,14 +30,16 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import data, keeping, panels, paths, plots, redshift_panels, translate
+from companion import flux_correction, panels, paths, plotting, redshift_evaluation, redshift_panels
+from companion import seed_agreement as seeds_agree
+from galtools import data
 from galtools.errors import GaltoolsError
-from galtools.fidelity import files, intervals, redshifts
-from galtools.loop import Settings
-from galtools.mapping import seeds as seeds_agree
-from galtools.models.keeper import CIRCLES, ROUNDS
+from galtools.fidelity import image_files, intervals
+from galtools.models.flux_corrected import CIRCLES, ROUNDS
+from galtools.training import translate
+from galtools.training.loop import Settings
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -105,13 +107,15 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 
 # %% tags=["hide-input"]
 store = paths.Results(results, profile)
-n_train = len(files.read_column(paths.need(store.data("train"), "01_two_surveys"), "redshift"))
+n_train = len(
+    image_files.read_column(paths.need(store.data("train"), "01_two_surveys"), "redshift")
+)
 if not learn < whole <= n_train:
     raise GaltoolsError(f"learn {learn} must be less than whole {whole}, that at most {n_train}")
 for model in paths.check_models(models):  # asked for far below
     paths.need_of(store.translations("cross", model, seed), model)
-kept = {seed: keeping.wrap(store, "cross", seed)}
-kept[seed + 1] = keeping.wrap(store, "forward", seed + 1)
+kept = {seed: flux_correction.make_corrected(store, "cross", seed)}
+kept[seed + 1] = flux_correction.make_corrected(store, "forward", seed + 1)
 nights = {
     k: paths.need(store.data(s), "01_two_surveys")
     for k, s in zip(kept, ("test", "again"), strict=True)
@@ -119,23 +123,32 @@ nights = {
 looks = {k: data.load(night, slice(n_test)) for k, night in nights.items()}
 test = looks[seed]
 print(
-    "circles of", ", ".join(f"{plots.FIELD * r:.1f}" for r in CIRCLES), "arcsec,", ROUNDS, "rounds"
+    "circles of",
+    ", ".join(f"{plotting.FIELD * r:.1f}" for r in CIRCLES),
+    "arcsec,",
+    ROUNDS,
+    "rounds",
 )
 
 # %%
 first = paths.need_of(store.translations("cross", "residual", seed), "residual")
-plain = {seed: files.open_images(first)[:n_test]}  # the chapter on this network kept them
-second = keeping.without(kept[seed + 1])
+plain = {seed: image_files.open_images(first)[:n_test]}  # the chapter on this network kept them
+second = flux_correction.uncorrected(kept[seed + 1])
 plain[seed + 1] = translate.translate(second, looks[seed + 1].source)
-drawn = {k: keeping.ruled(kept[k], looks[k].source, images) for k, images in plain.items()}
-written = keeping.translations(store, seed)  # of all test galaxies, for the chapters on fidelity
+drawn = {
+    k: flux_correction.apply_flux_correction(kept[k], looks[k].source, images)
+    for k, images in plain.items()
+}
+written = flux_correction.translations(
+    store, seed
+)  # of all test galaxies, for the chapters on fidelity
 
 # %% mystnb={"figure": {"caption": "Three test galaxies: the source, the network alone, the network with the rule, and the target, on one scaling. Look at the colours of the arms, row by row.", "name": "fig-keeping-stamps"}, "image": {"alt": "Four rows of colour stamps of three galaxies: source, network, network with the rule, target."}} tags=["hide-input"]
 order = np.argsort(-test.target[:, 2].sum((1, 2)))
 some = order[np.linspace(0, len(order) // 2, min(3, len(order))).astype(int)]
 stages = {"source": test.source, "network": plain[seed], "with rule": drawn[seed]}
 stages["target"] = test.target
-fig = plots.stamps([x[some] for x in stages.values()], list(stages))
+fig = plotting.stamps([x[some] for x in stages.values()], list(stages))
 plt.show()
 
 # %% [markdown]
@@ -144,7 +157,7 @@ plt.show()
 
 # %% mystnb={"figure": {"caption": "Error of the colours within 2.5 arcsec of the test galaxies, u − g and g − r, by the network alone and with the rule.", "name": "fig-keeping-colours"}, "image": {"alt": "Two panels, u − g and g − r, each with two histograms of errors about zero."}} tags=["hide-input"]
 both = {"residual": plain[seed], "keeper": drawn[seed]}
-fig = keeping.colour_errors(test, both, CIRCLES[2])
+fig = flux_correction.colour_errors(test, both, CIRCLES[2])
 plt.show()
 
 # %% [markdown]
@@ -157,7 +170,7 @@ known = {
     ((row, name), k): error
     for row, images in {"residual": plain, "keeper": drawn}.items()
     for k, look in looks.items()
-    for name, error in keeping.colour_error(look, images[k], CIRCLES[2]).items()
+    for name, error in flux_correction.colour_error(look, images[k], CIRCLES[2]).items()
 }
 pairs = {
     WIDER: (("keeper", "u − g"), ("residual", "u − g")),
@@ -182,14 +195,17 @@ seeds_agree.summary(coloured)
 # other models are those of that chapter, from this same run.
 
 # %% tags=["remove-stdout"]
-benches = {k: keeping.Bench.open(store, look, n_boot, seed) for k, look in looks.items()}
+benches = {
+    k: flux_correction.RedshiftEvaluation.open(store, look, n_boot, seed)
+    for k, look in looks.items()
+}
 bench = benches[seed]
 judged, anew = {}, {}
 for k, weights in kept.items():
     row = f"seed {k}, keeper"
     tune = Settings(steps=tuning, batch=64, rate=rate, weight_decay=1e-3, checks=1, seed=k)
-    ensembles = keeping.tuned(store, seed, weights, (learn, whole), check, tune)
-    anew[k] = keeping.tuned(store, seed, None, (learn, whole), check, tune)
+    ensembles = flux_correction.finetune_cached(store, seed, weights, (learn, whole), check, tune)
+    anew[k] = flux_correction.finetune_cached(store, seed, None, (learn, whole), check, tune)
     judged["frozen", row] = benches[k].judge(drawn[k])
     judged["retrained", row] = benches[k].judge(drawn[k], ensembles[learn])
     judged["retrained on all", row] = benches[k].judge(drawn[k], ensembles[whole])
@@ -197,7 +213,7 @@ for k, weights in kept.items():
 # %% tags=["hide-input"]
 theirs = bench.others(store.table("redshift"), models)
 table = pd.concat([theirs, bench.tidy(judged)], ignore_index=True)
-panels.keep(table, store.table("keeping"), [*kept.values(), store.table("redshift")])
+panels.keep_verdicts(table, store.table("keeping"), [*kept.values(), store.table("redshift")])
 rows = list(dict.fromkeys(row for _, row in judged))
 
 # %% mystnb={"figure": {"caption": "Left: share of the source's information that is retained, retrained as in the chapter on redshift (dashed: all; dotted: the goal). Right: scatter of the frozen estimates in units of the source's (dotted: the goal). Intervals of 95 % over galaxies.", "name": "fig-keeping-goal"}, "image": {"alt": "Two panels with a line for each model and for two keepers, beside lines for all that the source tells and for the goal."}} tags=["hide-input"]
@@ -223,7 +239,7 @@ bench.sheet({f"{row}, {protocol}": found for (protocol, row), found in judged.it
 # %% tags=["hide-input"]
 lessons, protocols = {}, {learn: "retrained", whole: "retrained on all"}
 for k, look in looks.items():
-    images = redshifts.rendered("resample", look, None)
+    images = redshift_evaluation.row_images("resample", look, None)
     for number, protocol in protocols.items():
         by_source = benches[k].judge(images, anew[k][number])
         kept_by = judged[protocol, f"seed {k}, keeper"]
@@ -256,10 +272,12 @@ seeds_agree.summary(learnt, "difference in bits")
 # %% tags=["hide-input"]
 without, ruled = {}, {}
 for model in models:
-    name = plots.MODEL_NAME.get(model, model)
-    images = files.open_images(paths.need_of(store.translations("cross", model, seed), model))
+    name = plotting.MODEL_NAME.get(model, model)
+    images = image_files.open_images(paths.need_of(store.translations("cross", model, seed), model))
     without[name] = bench.judge(images[:n_test])
-    ruled[name] = bench.judge(keeping.ruled(kept[seed], test.source, images[:n_test]))
+    ruled[name] = bench.judge(
+        flux_correction.apply_flux_correction(kept[seed], test.source, images[:n_test])
+    )
 columns = ["retained, with the rule", "σ / source's, with the rule"]
 pd.concat([bench.sheet(without), bench.sheet(ruled, columns)], axis=1)
 
@@ -280,8 +298,8 @@ changes = {
     "rule from 100 galaxies": {"galaxies": 100},
     "the whole rule": {},
 }
-pairs = keeping.training(store.data("train"))
-shown = keeping.ablation(kept[seed], pairs, test.source, plain[seed], changes)
+pairs = flux_correction.training(store.data("train"))
+shown = flux_correction.ablation(kept[seed], pairs, test.source, plain[seed], changes)
 
 # %% tags=["hide-input"]
 sheet = bench.sheet({name: bench.judge(images) for name, images in shown.items()})
@@ -300,7 +318,7 @@ sheet
 by_seed = {("residual", k): x for k, x in plain.items()} | {
     ("keeper", k): x for k, x in drawn.items()
 }
-boosted = keeping.other_reader(pairs, by_seed, radius=0.13, seed=seed)
+boosted = flux_correction.boosting_densities(pairs, by_seed, radius=0.13, seed=seed)
 z = test.redshift.astype(float)
 errors = {row: (estimate - z) / (1 + z) for row, estimate in boosted.items()}
 LESS = "another reader scatters less with the rule"
@@ -320,11 +338,15 @@ seeds_agree.summary(other)
 # %%
 prices = {k: benches[k].price(plain[k], drawn[k]) for k in kept}
 noise = np.median(test.noise[:, 1], axis=0)
-shapes = keeping.shape_table({"truth": test.target, **both}, noise, n_boot, seed)
+shapes = flux_correction.shape_table({"truth": test.target, **both}, noise, n_boot, seed)
 
 # %% mystnb={"figure": {"caption": "Bias and scatter of sizes and shapes in the r band against the target: logarithm of the size, ellipticity, light within 2 and 4 arcsec (asinh magnitudes), asymmetry. Intervals of 95 % over galaxies.", "name": "fig-keeping-shapes"}, "image": {"alt": "Two panels, bias and scatter, with a line per quantity and two points on each, without and with the rule."}} tags=["hide-input"]
 fig = panels.quantity_strips(
-    shapes, keeping.SIZES, {"bias": "bias", "scatter": "scatter"}, ["residual", "keeper"], 3.8
+    shapes,
+    flux_correction.SIZES,
+    {"bias": "bias", "scatter": "scatter"},
+    ["residual", "keeper"],
+    3.8,
 )
 fig.axes[0].axvline(0, color="black", linewidth=0.8)
 fig.axes[0].set_title(f"n = {len(test)}")
@@ -346,14 +368,14 @@ for k, row in zip(kept, rows, strict=True):
     found = {protocol: x for (protocol, who), x in judged.items() if who == row}
     lines += benches[k].verdicts(found, prices[k], k)
 verdicts = pd.concat([pd.DataFrame(lines), learnt, other, coloured], ignore_index=True)
-panels.keep(verdicts, store.table("verdicts_keeping"), [*kept.values()])
+panels.keep_verdicts(verdicts, store.table("verdicts_keeping"), [*kept.values()])
 seeds_agree.summary(pd.DataFrame(lines), "value")
 
 
 # %% tags=["remove-cell"]
 def shown(e, factor=1):
     """Write an estimate with its interval."""
-    return intervals.written(factor * e.value, factor * e.low, factor * e.high)
+    return intervals.format_interval(factor * e.value, factor * e.low, factor * e.high)
 
 
 for name, key in (("frozen", "frozen"), ("tuned", "retrained"), ("all", "retrained on all")):
@@ -371,14 +393,14 @@ for name, number in {"few": learn, "all": whole}.items():
     glue(f"keep_source_{name}", shown(e, 100), display=False)
 table = theirs[(theirs.metric == "retained") & (theirs.band == "retrained")].set_index("row")
 best = table.value.fillna(-np.inf).idxmax()  # of a source that tells nothing, there is no share
-glue("keep_best_name", plots.MODEL_NAME.get(best, best), display=False)
+glue("keep_best_name", plotting.MODEL_NAME.get(best, best), display=False)
 glue("keep_best", shown(table.loc[best], 100), display=False)
 glue("keep_chi", shown(prices[seed]["chi"]), display=False)
-less = keeping.scatter_ratio(errors["keeper", seed], errors["residual", seed], n_boot, seed)
+less = flux_correction.scatter_ratio(errors["keeper", seed], errors["residual", seed], n_boot, seed)
 glue("keep_less_ratio", shown(less), display=False)
 
 # %% tags=["remove-cell"]
-voices = seeds_agree.voices(verdicts)
+voices = seeds_agree.consensus_by_claim(verdicts)
 for name, text in {
     "less": LESS,
     "goal": "retains 95 %, retrained",
@@ -389,7 +411,7 @@ for name, text in {
     "more": MORE,
 }.items():
     glue(f"keep_{name}", voices[text], display=False)
-for key, claims in seeds_agree.listed(verdicts).items():
+for key, claims in seeds_agree.claims_by_consensus(verdicts).items():
     glue(f"keep_{key}", claims, display=False)
 for name, value in {"n": len(test), "learn": learn, "whole": whole}.items():
     glue(f"keep_{name}", value, display=False)

@@ -30,13 +30,14 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import data, manifest, panels, paths, plots, translate
+from companion import directions, downstream, flux_redshift, panels, paths, plotting
+from companion import seed_agreement as seeds_agree
+from galtools import artefacts, data
 from galtools.errors import GaltoolsError
-from galtools.fidelity import files, intervals
-from galtools.mapping import directions, downstream, fluxes
-from galtools.mapping import seeds as seeds_agree
+from galtools.fidelity import image_files, intervals
+from galtools.training import translate
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -67,13 +68,13 @@ n_boot: int = 300  # resamples of the galaxies behind each interval
 folder = paths.Results(results, profile)
 split = {s: paths.need(folder.data(s), "01_two_surveys") for s in ("train", "test", "again")}
 split["learn"] = paths.need(folder.data("learn"), "35_directions")
-labels, most = sorted(labels), len(files.read_column(split["train"], "redshift"))
+labels, most = sorted(labels), len(image_files.read_column(split["train"], "redshift"))
 if not labels or max(labels) > most:
     raise GaltoolsError(f"labels = {labels}: give numbers up to {most}, the training galaxies")
 weights = [folder.weights("forward", "residual", seed + k) for k in range(seeds)]
 networks = [translate.load_weights(paths.need(w, "35_directions")) for w in weights]
-scale = {side: data.side(split["test"], side).pixel_scale for side in ("source", "target")}
-noise = np.median(files.read_column(split["train"], "noise")[:, 1], axis=0)  # of CFHTLS
+scale = {side: data.image_info(split["test"], side).pixel_scale for side in ("source", "target")}
+noise = np.median(image_files.read_column(split["train"], "noise")[:, 1], axis=0)  # of CFHTLS
 
 
 def ways(pairs, numbers) -> dict:
@@ -85,9 +86,9 @@ def ways(pairs, numbers) -> dict:
 def asked(way, images, pairs) -> dict:
     """Peaks and totals, softened by the noise of CFHTLS; shapes; and what the galaxies are."""
     pixel = scale["source" if way == "SDSS" else "target"]
-    light = fluxes.features(images, noise, pixel)
+    light = flux_redshift.peak_and_aperture_features(images, noise, pixel)
     kind = np.asarray(pairs.catalogue["morphology"])
-    return {"light": light, "shape": downstream.shapes(images, pixel), "kind": kind}
+    return {"light": light, "shape": downstream.shape_features(images, pixel), "kind": kind}
 
 
 # %% [markdown]
@@ -98,14 +99,18 @@ def asked(way, images, pairs) -> dict:
 # test galaxies would say is in the intervals.
 
 # %%
-z = files.read_column(split["test"], "redshift").astype(float)
-sdss = directions.along(partial(ways, numbers=range(seeds)), asked, split["learn"])
+z = image_files.read_column(split["test"], "redshift").astype(float)
+sdss = directions.apply_directions(partial(ways, numbers=range(seeds)), asked, split["learn"])
 nights = [split["again" if k % 2 else "test"] for k in range(seeds)]
-test = [directions.along(partial(ways, numbers=[k]), asked, x) for k, x in enumerate(nights)]
+test = [
+    directions.apply_directions(partial(ways, numbers=[k]), asked, x) for k, x in enumerate(nights)
+]
 pool = slice(2 * max(labels))
-there = directions.along(lambda x: {"CFHTLS": x.target}, asked, split["train"], rows=pool)
-labelled = there["CFHTLS", "light"], files.read_column(split["train"], "redshift")[pool]
-z_sdss = files.read_column(split["learn"], "redshift")
+there = directions.apply_directions(
+    lambda x: {"CFHTLS": x.target}, asked, split["train"], rows=pool
+)
+labelled = there["CFHTLS", "light"], image_files.read_column(split["train"], "redshift")[pool]
+z_sdss = image_files.read_column(split["learn"], "redshift")
 
 # %%
 LEARNERS = ("boosting", "kernel")
@@ -123,7 +128,7 @@ for k in range(seeds):
 
 # %% mystnb={"figure": {"caption": "Scatter of the redshifts of CFHTLS galaxies against the number of labelled CFHTLS galaxies, by two estimators, with 95 % intervals over galaxies. Dashed: translated SDSS galaxies alone, without a single label from CFHTLS.", "name": "fig-useful-labels"}, "image": {"alt": "Two panels, boosting and kernel, each with three curves of the scatter against the number of labels, and a dashed line."}} tags=["hide-input"]
 found = {
-    way: intervals.estimate(downstream.mean_scatter, error, n_boot)
+    way: intervals.bootstrap(downstream.mean_scatter, error, n_boot)
     for (way, k), error in errors.items()
     if k == 0
 }
@@ -131,9 +136,9 @@ curves = {
     learner: {arm: {size: found[learner, arm, size] for size in labels} for arm in arms}
     for learner in LEARNERS
 }
-curves = {plots.with_n(learner, len(z)): curve for learner, curve in curves.items()}
+curves = {plotting.with_n(learner, len(z)): curve for learner, curve in curves.items()}
 limits = {
-    plots.with_n(learner, len(z)): found[learner, "with SDSS translated", 0].value
+    plotting.with_n(learner, len(z)): found[learner, "with SDSS translated", 0].value
     for learner in LEARNERS
 }
 panels.learning_curves(curves, "σ_MAD of Δz / (1 + z)", "labelled CFHTLS galaxies", limits)
@@ -174,7 +179,7 @@ for learner in LEARNERS:
 BEST = f"{few} labels: boosting with translated beats the kernel alone"
 CLAIMS[BEST] = ("kernel", "alone", few), ("boosting", "with SDSS translated", few)
 judged = seeds_agree.compare(errors, CLAIMS, n_boot, seed, downstream.mean_scatter)
-panels.keep(judged, folder.table("verdicts_useful"), list(split.values()))
+panels.keep_verdicts(judged, folder.table("verdicts_useful"), list(split.values()))
 seeds_agree.summary(judged)
 
 # %% [markdown]
@@ -196,7 +201,9 @@ for k in range(seeds):
         "CFHTLS itself": "CFHTLS",
     }.items():
         learnt_from = sdss[way, "shape"], was_early
-        scores = downstream.type_scores(*learnt_from, test[k]["CFHTLS", "shape"], seed + k)
+        scores = downstream.early_type_probability(
+            *learnt_from, test[k]["CFHTLS", "shape"], seed + k
+        )
         ranks[name, k] = np.stack([is_early, scores])
 
 # %% tags=["hide-input"]
@@ -204,8 +211,8 @@ TYPES = {
     "translated images teach types better than untouched": ("SDSS translated", "SDSS as it is"),
     "true CFHTLS images teach them better still": ("CFHTLS itself", "SDSS translated"),
 }
-areas = {way: intervals.estimate(downstream.ranking, x, n_boot, seed) for way, x in ranks.items()}
-types = seeds_agree.compare(ranks, TYPES, n_boot, seed, downstream.ranking)
+areas = {way: intervals.bootstrap(downstream.roc_auc, x, n_boot, seed) for way, x in ranks.items()}
+types = seeds_agree.compare(ranks, TYPES, n_boot, seed, downstream.roc_auc)
 seeds_agree.summary(types)
 
 # %% mystnb={"figure": {"caption": "How well early types are ranked above late ones in CFHTLS images by what was learnt from three kinds of labelled image, with 95 % intervals. One symbol per seed.", "name": "fig-useful-types"}, "image": {"alt": "Three lines with two points each: learnt from SDSS as it is, from SDSS translated, and from CFHTLS itself."}} tags=["hide-input"]
@@ -233,23 +240,23 @@ ODD = {
     "translation makes mergers easier to find": ("translated", "in SDSS"),
     "CFHTLS makes mergers easier to find": ("in CFHTLS", "in SDSS"),
 }
-mergers = seeds_agree.compare(odd, ODD, n_boot, seed, downstream.ranking)
+mergers = seeds_agree.compare(odd, ODD, n_boot, seed, downstream.roc_auc)
 seeds_agree.summary(mergers)
 
 # %% tags=["remove-cell"]
 everything = pd.concat([judged, types, mergers], ignore_index=True)
-manifest.make(
+artefacts.make(
     folder.table("useful"),
     lambda path: everything.to_csv(path, index=False),
     params={"labels": labels, "draws": draws, "seeds": seeds, "n_boot": n_boot},
-    modules=["galtools.mapping.downstream", "galtools.mapping.fluxes"],
+    modules=["companion.downstream", "companion.flux_redshift"],
     inputs=[*split.values(), *weights],
     seed=seed,
 )
 
 
 # %% tags=["remove-cell"]
-said = seeds_agree.voices(everything)
+said = seeds_agree.consensus_by_claim(everything)
 for name, way in {
     "alone": ("alone", few),
     "with": ("with SDSS translated", few),
@@ -261,7 +268,7 @@ for learner in LEARNERS:
     word = said[f"{few} labels: translated help ({learner})"]
     glue(f"useful_help_{learner}", word, display=False)
 glue("useful_best", said[BEST], display=False)
-for key, claims in seeds_agree.listed(everything).items():
+for key, claims in seeds_agree.claims_by_consensus(everything).items():
     glue(f"useful_{key}", claims, display=False)
 for name, k in areas:
     if k == 0:
@@ -269,7 +276,7 @@ for name, k in areas:
 
 # %% tags=["remove-cell"]
 for name, key in (("in SDSS", "odd_source"), ("translated", "odd_translated")):
-    e = intervals.estimate(downstream.ranking, odd[name, 0], n_boot, seed)
+    e = intervals.bootstrap(downstream.roc_auc, odd[name, 0], n_boot, seed)
     glue(f"useful_{key}", str(e), display=False)
 for key, value in {"few": few, "n": len(z), "mergers": int(is_merger.sum())}.items():
     glue(f"useful_{key}", value, display=False)

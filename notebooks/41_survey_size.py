@@ -27,12 +27,13 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from myst_nb import glue
 
-from galtools import manifest, paths, plots, shards
+from companion import paths, plotting, shards
+from companion.shards import Shard
+from galtools import artefacts
 from galtools.data import describe
-from galtools.loop import best_device
-from galtools.shards import Shard
+from galtools.training.loop import best_device
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -139,14 +140,14 @@ cost = pd.DataFrame(
     }
 )
 cost.loc["sum"] = cost.sum()
-manifest.make(
+artefacts.make(
     store.table("survey_cost"), lambda path: mean.to_csv(path),
-    params={"rates": rates.to_dict("list")}, modules=["galtools.shards"], seed=seed,
+    params={"rates": rates.to_dict("list")}, modules=["companion.shards"], seed=seed,
 )  # fmt: skip
 cost.round({"seconds per galaxy": 4, "core-hours": 2, "kB per galaxy": 1, "GB": 1})
 
 # %% mystnb={"figure": {"caption": "Core-hours for the whole survey, step by step. One point per shard, a bar for their mean.", "name": "fig-survey-cost"}, "image": {"alt": "Points on three lines, one per step, against core-hours on a logarithmic axis."}} tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(plots.WIDTH, 2.2))
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.2))
 hours = rates.assign(hours=rates.seconds * n_survey / 3600).query("hours > 0")
 places = [steps.index(step) for step in hours.step]
 ax.plot(hours.hours, places, "o", alpha=0.7, label=f"one of {len(made)} shards")

@@ -36,18 +36,20 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from galtools import data, flags, manifest, models, paths, plots, simulate, splits, study
-from galtools.errors import GaltoolsError
+from companion import paths, plotting, study
+from companion.mock_surveys import write_mock
+from galtools import artefacts, data, flags, models, simulate
+from galtools.data import splits
+from galtools.errors import GaltoolsError, check_choice
 from galtools.fidelity import intervals, scorecard
 from galtools.ingest.catalogue import read_catalogue
-from galtools.ingest.cut import cut
+from galtools.ingest.crossmatch import match
+from galtools.ingest.cutouts import cut
 from galtools.ingest.fits_images import read_plane
-from galtools.ingest.match import match
-from galtools.ingest.mock import write_mock
-from galtools.loop import Settings
 from galtools.surveys import CFHTLS, SDSS
+from galtools.training.loop import Settings
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -78,8 +80,8 @@ morphology: int = 10  # galaxies that statmorph measures; 0 for none
 # not get in the way of the other chapters' samples.
 
 # %%
-learn = [name for name in models.names() if name in plots.MODEL_NAME and name != "resample"]
-paths.check_one("model", model, learn)  # now, not after the stamps are cut
+learn = [name for name in models.names() if name in plotting.MODEL_NAME and name != "resample"]
+check_choice("model", model, learn)  # now, not after the stamps are cut
 own = paths.Results(str(paths.Results(results, profile).folder / "own"), profile)
 published = own.data("x").with_name("published")
 if not (sdss and cfhtls and catalogue):
@@ -118,7 +120,7 @@ matched.counts.to_pandas().style.hide()
 # %% mystnb={"figure": {"caption": "Galaxies of the sample, from SDSS (top) and from CFHTLS (bottom). Check that they are the same objects, upright, and in the middle.", "name": "fig-own-stamps"}, "image": {"alt": "Two rows of colour stamps of the same galaxies."}} tags=["hide-input"]
 pairs = matched.pairs[usable]
 shown = np.argsort(-pairs.target[:, 2].sum((1, 2)))[: min(5, len(pairs))]
-fig = plots.stamps(
+fig = plotting.stamps(
     [pairs.source[shown], pairs.target[shown]], ["SDSS", "CFHTLS"],
     [f"z = {z:.2f}" for z in pairs.redshift[shown]],
 )  # fmt: skip
@@ -143,12 +145,12 @@ for part in splits.NAMES:
     chosen = split == part
     if not chosen.any():
         raise GaltoolsError(f"no galaxy fell into {part}: choose another seed, or a larger nside")
-    manifest.make(
+    artefacts.make(
         own.data(part),
         lambda path, chosen=chosen: data.save(
             pairs[chosen], path, split=split[chosen], **{k: v[chosen] for k, v in sides.items()}
         ),
-        params={"part": part, "nside": nside}, modules=["galtools.ingest.cut", "galtools.splits"],
+        params={"part": part, "nside": nside}, modules=["galtools.ingest.cutouts", "galtools.data.splits"],
         inputs=inputs, seed=seed,
     )  # fmt: skip
     print(part, data.describe(own.data(part))["galaxies"])
@@ -165,7 +167,7 @@ for part in splits.NAMES:
 # %% tags=["remove-stderr"]
 settings = Settings(steps=steps, batch=batch, seed=seed)
 result = study.run(str(own.folder.parent), profile, model, "cross", seed, settings)
-study.compare(result)
+study.error_table(result)
 
 # %% mystnb={"figure": {"caption": "Test galaxies, bright to faint: the source on the target's grid, the translation, the target, and the residual in the r band in units of the noise.", "name": "fig-own-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
 fig = study.examples(result)
@@ -184,13 +186,13 @@ plt.show()
 
 # %% tags=["remove-stderr"]
 test = result.pairs
-target = data.side(own.data("test"), "target")
+target = data.image_info(own.data("test"), "target")
 card = scorecard.card(
     test.target, result.translated, result.floor, test.redshift, name=name,
     pixel_scale=target.pixel_scale, morphology=morphology, n_boot=n_boot, seed=seed,
 )  # fmt: skip
 saved = own.table("card").with_suffix(".json")
-made = manifest.make(
+made = artefacts.make(
     saved, card.save, params={"name": name, "n_boot": n_boot, "morphology": morphology},
     modules=["galtools.fidelity.scorecard"],
     inputs=[own.translations("cross", model, seed), own.data("test")], seed=seed,
@@ -201,7 +203,7 @@ numbers = {"psnr": "PSNR (dB)", "correlation": "pixel correlation",
            "aperture_scatter": "scatter of light", "box_scatter": "scatter of peak"}  # fmt: skip
 board = scorecard.merge([scorecard.load(saved)]).query("band == 'r'").set_index("metric")
 row = {
-    label: intervals.written(*board.loc[metric, ["value", "low", "high"]])
+    label: intervals.format_interval(*board.loc[metric, ["value", "low", "high"]])
     for metric, label in numbers.items()
 }
 pd.DataFrame(row, index=[name])
@@ -223,9 +225,9 @@ glue("own_rows", len(usable), display=False)
 glue("own_usable", int(usable.sum()), display=False)
 glue("own_train", sizes["train"], display=False)
 glue("own_test", sizes["test"], display=False)
-glue("own_model", plots.MODEL_NAME[model], display=False)
+glue("own_model", plotting.MODEL_NAME[model], display=False)
 glue("own_psnr", float(board.loc["psnr", "value"]), display=False)
-told = study.numbers(result)
+told = study.quoted_numbers(result)
 glue("own_floor", told[f"{model}_chi_floor"], display=False)
 glue("own_chi", told[f"{model}_chi"], display=False)
 

@@ -36,12 +36,13 @@ import pandas as pd
 from myst_nb import glue
 from scipy.ndimage import gaussian_filter
 
-from galtools import cardpage, manifest, paths, plots
+from companion import html_report, paths, plotting
+from galtools import artefacts
 from galtools.errors import GaltoolsError
-from galtools.fidelity import files, scorecard
+from galtools.fidelity import image_files, scorecard
 from galtools.surveys import SDSS
 
-plots.use_style()
+plotting.use_style()
 
 # %% tags=["parameters"]
 profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
@@ -93,12 +94,16 @@ def demonstration(n: int, seed: int):
 if bool(truth) != bool(translations):
     raise GaltoolsError("hand in both truth and translations, or neither for the demonstration")
 if truth:
-    true_images = files.open_images(truth, truth_name, files.TRUTH)
-    made_images = files.open_images(translations, names=files.TRANSLATED)
-    z = files.read_numbers(redshifts) if redshifts else files.read_column(truth, "redshift")
+    true_images = image_files.open_images(truth, truth_name, image_files.TRUTH)
+    made_images = image_files.open_images(translations, names=image_files.TRANSLATED)
+    z = (
+        image_files.read_numbers(redshifts)
+        if redshifts
+        else image_files.read_column(truth, "redshift")
+    )
 else:
     true_images, made_images, z = demonstration(n_demo, seed)
-before = files.open_images(source, names=files.SOURCE) if source else None
+before = image_files.open_images(source, names=image_files.SOURCE) if source else None
 
 # %% [markdown]
 # ## The card
@@ -114,12 +119,12 @@ card = scorecard.card(
 )  # fmt: skip
 
 # %% mystnb={"figure": {"caption": "How close the pixels come to the truth, per band, with 95 % intervals over galaxies.", "name": "fig-own-pixels"}, "image": {"alt": "Four panels of pixel metrics against band."}} tags=["hide-input"]
-captions = list(cardpage.FIGURES)
-fig = cardpage.draw(card, cardpage.FIGURES[captions[0]])
+captions = list(html_report.FIGURES)
+fig = html_report.card_figure(card, html_report.FIGURES[captions[0]])
 plt.show()
 
 # %% mystnb={"figure": {"caption": "Light, noise and sharpness of the translation against the truth, with 95 % intervals over galaxies.", "name": "fig-own-light"}, "image": {"alt": "Four panels: flux bias, peak bias, noise ratio and extra blur against band."}} tags=["hide-input"]
-fig = cardpage.draw(card, cardpage.FIGURES[captions[1]])
+fig = html_report.card_figure(card, html_report.FIGURES[captions[1]])
 plt.show()
 
 # %% [markdown]
@@ -157,9 +162,9 @@ saved = paths.Results(results, profile).table(f"card_{slug}")
 about = {"name": name, "bands": bands, "scale": pixel_scale, "n_boot": n_boot, "demo": n_demo}
 about |= {"side": truth_name, "psf": psf_fwhm}
 for ending in (".json", ".html", ".csv"):
-    manifest.make(
+    artefacts.make(
         saved.with_suffix(ending), card.save, params={**about, "morphology": morphology},
-        modules=["galtools.fidelity.scorecard", "galtools.cardpage"], inputs=inputs, seed=seed,
+        modules=["galtools.fidelity.scorecard", "companion.html_report"], inputs=inputs, seed=seed,
     )  # fmt: skip
 print("the card lies in", ", ".join(saved.with_suffix(e).name for e in (".json", ".html", ".csv")))
 

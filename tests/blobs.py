@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.table import Table
 
-from galtools.pairs import Pairs
+from galtools.data.pairs import Pairs
 
 
 def blobs(n: int = 12, size: int = 16, bands: int = 5, seed: int = 0) -> Pairs:

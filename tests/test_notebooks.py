@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from galtools import paths
-from galtools.papermill_io import complete, known_parameters, read_percent
+from companion import paths
+from companion.papermill_io import complete, known_parameters, read_percent
+from galtools.models import PROFILES
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
@@ -104,13 +105,13 @@ def plain_python(source: str) -> str:
 
 
 @every_notebook
-@pytest.mark.parametrize("profile", paths.PROFILES)
+@pytest.mark.parametrize("profile", PROFILES)
 def test_profiles_set_parameters_that_exist(file, profile):
     values = complete(read(file), {"profile": profile})
     assert values == {**paths.profile_values(profile, file.stem), "profile": profile}
 
 
-@pytest.mark.parametrize("profile", paths.PROFILES)
+@pytest.mark.parametrize("profile", PROFILES)
 def test_profiles_name_notebooks_that_exist(profile):
     content = yaml.safe_load((paths.WORKFLOW / f"{profile}.yaml").read_text()) or {}
     assert content.keys() <= {file.stem for file in NOTEBOOKS}

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 COMMANDS = {"ipykernel", "snakemake"}  # started, never imported
-CODE = ("galtools", "notebooks", "workflow")
+CODE = ("galtools", "companion", "notebooks", "workflow")
 
 
 def declared(requirements: list[str]) -> set[str]:
@@ -37,7 +37,7 @@ def imported(*folders: str) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 modules.add(node.module.split(".")[0])
     beside = (ROOT / "workflow").glob("*.py")  # which tests import as its scripts do
-    own = {file.stem for file in [*files, *beside]} | {"galtools"}
+    own = {file.stem for file in [*files, *beside]} | {"galtools", "companion"}
     known = providers()
     return {
         canonicalize_name(name)

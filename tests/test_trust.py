@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from packaging.utils import canonicalize_name
 
-from galtools import checkpoint
 from galtools.errors import GaltoolsError
-from galtools.fidelity import files
+from galtools.fidelity import image_files
+from galtools.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("galtools", "workflow", "notebooks", "benchmarks")
+FOLDERS = ("galtools", "companion", "workflow", "notebooks", "benchmarks")
 SOURCES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
 MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "tarfile", "zipfile"}
 CALLS = {"torch.load", "torch.save", "os.system", "os.popen", "yaml.load", "joblib.load",
@@ -73,7 +73,7 @@ def test_pickles_are_refused_where_weights_and_images_are_read(tmp_path):
     for name, save in (("images.npz", np.savez), ("images.npy", np.save)):
         save(tmp_path / name, np.array([Bomb()], dtype=object))
         with pytest.raises(GaltoolsError):
-            files.open_images(tmp_path / name)
+            image_files.open_images(tmp_path / name)
 
 
 def test_addresses_of_downloads_are_https():

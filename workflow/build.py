@@ -20,8 +20,9 @@ import launch
 import pipeline
 import stage
 
-from galtools import paths
+from companion import paths
 from galtools.errors import GaltoolsError
+from galtools.models import check_profile
 
 
 @contextmanager
@@ -126,7 +127,7 @@ def render(source: Path, out: Path, whole: bool = True) -> Path:
 
 def build(profile: str, results: Path, out: Path, cores: int, pages: bool = True) -> Path:
     """Run, stage and render; return the first page (or the staged pages)."""
-    folder = results / paths.check_profile(profile)
+    folder = results / check_profile(profile)
     with only_one(folder) as lock, only_one(out / "_build"):
         failed = execute(profile, results, cores, lock)
         staged, runs = out / "_build" / "stage", pipeline.load(profile, results)

@@ -15,7 +15,8 @@ import grid
 import pandas as pd
 import pipeline
 
-from galtools import cardpage, manifest, plots
+from companion import html_report, plotting
+from galtools import artefacts
 
 GLUED_TEXT = "application/papermill.record/text/plain"
 SHOWN = 12  # panels of the figure
@@ -108,7 +109,7 @@ def figure(rows: pd.DataFrame, parameters: list[str]):
     names += [SECONDS] if shared.get(SECONDS, 0) > 1 else []
     if not names:
         return None
-    plots.use_style()
+    plotting.use_style()
     order = list(rows.label.unique())
     width, height = min(3, len(names)), 0.7 + 0.24 * len(order)
     fig, axes = plt.subplots(
@@ -138,19 +139,19 @@ def page(found: pd.DataFrame, parameters: list[str], name: str) -> str:
         parts.append(f"<h2>What went wrong</h2>{bad[columns].to_html(index=False, border=0)}")
     good = found[found.status == "done"]
     if len(good) and (fig := figure(good, parameters)) is not None:
-        parts.append(f"<h2>Side by side</h2>{cardpage.picture(fig, ALT)}")
+        parts.append(f"<h2>Side by side</h2>{html_report.data_uri_image(fig, ALT)}")
     for notebook, rows in good.groupby("notebook", sort=False):
         wide = rows.set_index(["run", "name"]).value.unstack("name")[list(rows.name.unique())]  # noqa: PD010
         wide = each.set_index("run")[parameters].join(wide, how="right")
         text = wide.to_html(border=0, float_format="{:z.4g}".format, na_rep="")
         parts.append(f"<h2>All numbers of {escape(notebook)}</h2>{text}")
-    return cardpage.whole(f"Grid {name}", "".join(parts))
+    return html_report.html_document(f"Grid {name}", "".join(parts))
 
 
 def write(runs: dict[str, pipeline.Run], folder: Path, groups: dict[str, str]) -> None:
     """Write table.csv and index.html of a grid."""
     found = table(runs, groups)
-    with manifest.atomic(folder / "table.csv") as new:
+    with artefacts.atomic(folder / "table.csv") as new:
         found.to_csv(new, index=False)
-    with manifest.atomic(folder / "index.html") as new:
+    with artefacts.atomic(folder / "index.html") as new:
         new.write_text(page(found, grid.varied(runs), folder.name))

@@ -20,8 +20,10 @@ from pathlib import Path
 import pipeline
 import yaml
 
-from galtools import manifest, paths
+from companion import paths
+from galtools import artefacts
 from galtools.errors import GaltoolsError
+from galtools.models import check_profile
 
 GROUP = {"notebook", "parameters", "needs", "cores"}  # what may be said of a group of runs
 OWN = ("profile", "results")  # parameters that the grid itself takes care of
@@ -122,7 +124,7 @@ def joined_lineages(chosen: tuple[Variant, ...]) -> dict | None:
 
 def expand(grid: dict) -> dict[str, Variant]:
     """Make every run of a grid, by name, each after those that it needs."""
-    profile = paths.check_profile(grid.get("profile", "quick"))
+    profile = check_profile(grid.get("profile", "quick"))
     groups: dict[str, list[Variant]] = {}
     for group, entry in grid["runs"].items():
         groups[group] = list(_variants(group, entry, groups, profile))
@@ -147,7 +149,7 @@ def _variants(group: str, entry: dict, groups: dict, profile: str):
             given = dict(zip(varied, combination, strict=True))
             values = full_values(notebook, profile, given)
             names = tuple(variant.name for variant in chosen)
-            name = f"{notebook}-{manifest.digest([notebook, profile, values, names])[:10]}"
+            name = f"{notebook}-{artefacts.digest([notebook, profile, values, names])[:10]}"
             own = {**lineage, group: name}
             yield Variant(name, group, notebook, values, names, own, entry.get("cores", 1))
 
@@ -173,7 +175,7 @@ def load(file: Path) -> dict[str, pipeline.Run]:
     """Read a plan.json: its runs by name, each in a results folder of its own."""
     try:
         content = json.loads(Path(file).read_text())
-        profile, entries = paths.check_profile(content["profile"]), content["runs"]
+        profile, entries = check_profile(content["profile"]), content["runs"]
         root = Path(file).absolute().parents[2] / "runs"
         runs: dict[str, pipeline.Run] = {}
         for name, entry in entries.items():
@@ -209,7 +211,7 @@ def fetch_inputs(run: pipeline.Run, runs: dict[str, pipeline.Run]) -> None:
             continue
         for artefact in pipeline.record(other)["artefacts"]:
             source, target = (pipeline.inside(r.folder, artefact) for r in (other, run))
-            for pair in ((source, target), tuple(map(manifest.manifest_path, (source, target)))):
+            for pair in ((source, target), tuple(map(artefacts.manifest_path, (source, target)))):
                 if pair[0].exists():
                     _link(*pair)
 
@@ -229,7 +231,7 @@ def _link(source: Path, target: Path) -> None:
     """Link a file, or copy it where links do not work; artefacts are never changed in place."""
     if target.exists() and target.samefile(source):
         return
-    with manifest.atomic(target) as new:
+    with artefacts.atomic(target) as new:
         try:
             os.link(source, new)
         except OSError:

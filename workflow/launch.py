@@ -18,7 +18,7 @@ import nbformat
 import pipeline
 import yaml
 
-from galtools import paths
+from companion import paths
 from galtools.errors import GaltoolsError
 
 BRANCH = "launch"

@@ -20,8 +20,10 @@ from pathlib import Path
 import jupytext
 import yaml
 
-from galtools import manifest, papermill_io, paths
+from companion import papermill_io, paths
+from galtools import artefacts
 from galtools.errors import GaltoolsError
+from galtools.models import check_profile
 
 CHAPTERS = paths.WORKFLOW / "chapters.yaml"
 ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # cells that papermill adds
@@ -93,21 +95,21 @@ class Run:
     def code(self) -> dict:
         """Digests of all code and settings that the run follows from, but not of its inputs."""
         cells = code_cells(read_text(self.source))
-        modules = set().union(*(manifest.imported_modules(plain_python(cell)) for cell in cells))
+        modules = set().union(*(artefacts.imported_modules(plain_python(cell)) for cell in cells))
         kept = sorted(paths.REFERENCE.glob(f"{self.notebook}*"))  # tables that the chapter shows
         return {
             "cells": [cell_digest(cell) for cell in cells],
-            "modules": manifest.module_digests(modules),
+            "modules": artefacts.module_digests(modules),
             "values": paths.profile_values(self.profile, self.notebook),
             "parameters": self.parameters,
-            "packages": manifest.package_versions(),
-            **({"kept": {file.name: manifest.sha256(file) for file in kept}} if kept else {}),
+            "packages": artefacts.package_versions(),
+            **({"kept": {file.name: artefacts.sha256(file) for file in kept}} if kept else {}),
         }
 
 
 def load(profile: str, results: Path) -> dict[str, Run]:
     """Read chapters.yaml: every run by name, each after the runs that it needs."""
-    folder = Path(results).absolute() / paths.check_profile(profile)
+    folder = Path(results).absolute() / check_profile(profile)
     runs: dict[str, Run] = {}
     for name, entry in yaml.safe_load(CHAPTERS.read_text()).items():
         entry = {**(entry or {})}
@@ -152,7 +154,7 @@ def plain_python(cell: str) -> str:
 def cell_digest(cell: str) -> str:
     """Hash what a cell computes; a magic line counts as it stands."""
     magics = re.findall(r"(?m)^\s*[%!].*$", cell)
-    return manifest.digest([ast.dump(ast.parse(plain_python(cell))), magics])
+    return artefacts.digest([ast.dump(ast.parse(plain_python(cell))), magics])
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -171,7 +173,7 @@ def ancestors(run: Run, runs: dict[str, Run]) -> set[str]:
 def key(run: Run, runs: dict[str, Run]) -> str:
     """Hash everything that a run follows from; the runs it needs must have records."""
     inputs = {name: record(runs[name])["artefacts"] for name in sorted(ancestors(run, runs))}
-    return manifest.digest([run.code, inputs])
+    return artefacts.digest([run.code, inputs])
 
 
 def story(run: Run, runs: dict[str, Run]) -> dict:
@@ -206,7 +208,7 @@ def full_values(run: Run) -> dict:
 
 def record(run: Run) -> dict:
     """Read what is known of the last run."""
-    return manifest.read(run.executed)
+    return artefacts.read_manifest(run.executed)
 
 
 def is_current(run: Run, runs: dict[str, Run]) -> bool:
@@ -222,7 +224,7 @@ def artefacts_whole(run: Run, known: dict) -> bool:
     """Tell whether the executed notebook and every artefact are the bytes that were recorded."""
     made = {run.executed: known["sha256"]}
     made |= {inside(run.folder, name): checksum for name, checksum in known["artefacts"].items()}
-    return all(path.exists() and manifest.sha256(path) == made[path] for path in made)
+    return all(path.exists() and artefacts.sha256(path) == made[path] for path in made)
 
 
 def drop_stale(runs: dict[str, Run]) -> list[str]:
@@ -239,10 +241,10 @@ def drop_stale(runs: dict[str, Run]) -> list[str]:
 
 
 def artefacts_listed(listing: Path, folder: Path) -> dict[str, str]:
-    """Checksums of the artefacts that a run made or used, as `galtools.manifest` listed them."""
+    """Checksums of the artefacts that a run made or used, as `galtools.artefacts` listed them."""
     names = set(listing.read_text().splitlines()) if listing.exists() else set()
     own = sorted(Path(name) for name in names if Path(name).is_relative_to(folder))
-    return {str(path.relative_to(folder)): manifest.sha256(path) for path in own}
+    return {str(path.relative_to(folder)): artefacts.sha256(path) for path in own}
 
 
 def failing_line(traceback: list[str]) -> str:

@@ -23,7 +23,8 @@ import run_grid
 from build import cores
 from safetensors import SafetensorError, safe_open
 
-from galtools import manifest, paths
+from companion import paths
+from galtools import artefacts
 from galtools.errors import GaltoolsError
 
 CLOCK = "seconds"  # the one kind of number that may differ
@@ -33,7 +34,7 @@ def read(run: Path) -> tuple[Path, dict]:
     """Read the manifest of an executed notebook, given either; return its results folder, too."""
     run = Path(run).absolute()
     notebook = run.with_name(run.name.removesuffix(".manifest.json"))
-    record = manifest.read(notebook)
+    record = artefacts.read_manifest(notebook)
     if not {"run", "profile", "notebook", "parameters", "ancestors"} <= record.keys():
         raise GaltoolsError(f"{run} is not the manifest of a run: give results/.../RUN.ipynb")
     return notebook.parents[1], record
@@ -50,7 +51,7 @@ def plan(records: list[dict], file: Path) -> None:
     if len({record["profile"] for record in records}) > 1:
         raise GaltoolsError("these runs are of several profiles: reproduce them one by one")
     entries = {name: {"cores": 1, **entry, "group": ""} for name, entry in runs.items()}
-    manifest.write_json(file, {"profile": records[0]["profile"], "runs": entries})
+    artefacts.write_json(file, {"profile": records[0]["profile"], "runs": entries})
 
 
 def changes(record: dict, run: pipeline.Run) -> list[str]:
@@ -111,9 +112,9 @@ def verdict(old: Path, new: Path, checksum: str) -> tuple[bool, str]:
     """Compare one artefact with its recorded checksum, and where that fails number by number."""
     if not new.exists():
         return False, "was not made"
-    if manifest.sha256(new) == checksum:
+    if artefacts.sha256(new) == checksum:
         return True, "same bytes"
-    if not old.exists() or manifest.sha256(old) != checksum:
+    if not old.exists() or artefacts.sha256(old) != checksum:
         return False, "other bytes, and the first file is gone or changed"
     pair = numbers(old), numbers(new)
     if None in pair or pair[0].keys() != pair[1].keys():

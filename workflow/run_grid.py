@@ -20,7 +20,8 @@ import grid
 import pipeline
 from build import cores, only_one
 
-from galtools import manifest, paths
+from companion import paths
+from galtools import artefacts
 from galtools.errors import GaltoolsError
 
 
@@ -148,7 +149,7 @@ def run(file: Path, results: Path, count: int, on: Path | None = None) -> bool:
     folder = results / "grids" / Path(file).stem.replace(".", "-")
     with only_one(results / "grids"):
         plan = folder / "plan.json"
-        manifest.write_json(plan, content)
+        artefacts.write_json(plan, content)
         runs = execute(plan, count, on)
         compare.write(runs, folder, groups_of(content))
     print(summary(runs, folder))

@@ -14,7 +14,7 @@ from pathlib import Path
 import grid
 import pipeline
 
-from galtools import __version__, manifest
+from galtools import __version__, artefacts
 from galtools.errors import GaltoolsError
 
 KEPT = 2**30  # bytes that a process may keep for its next arrays
@@ -28,7 +28,7 @@ def say(text: str) -> None:
 
 def device(folder: Path, artefacts: dict[str, str]) -> str:
     """Name what the numbers were computed on, from the manifests of what the run made."""
-    used = {manifest.read(folder / name).get("device", "cpu") for name in artefacts}
+    used = {artefacts.read_manifest(folder / name).get("device", "cpu") for name in artefacts}
     return ", ".join(sorted(used - {"cpu"})) or "cpu"
 
 
@@ -61,7 +61,7 @@ def execute(run: pipeline.Run) -> None:
         parameters["results"] = str(results)
     for leftover in (run.failed, run.failure):
         leftover.unlink(missing_ok=True)
-    with manifest.atomic(run.executed) as new, open(run.log, "w", buffering=1) as log:
+    with artefacts.atomic(run.executed) as new, open(run.log, "w", buffering=1) as log:
         print(f"started {time.strftime('%F %T')} on {socket.gethostname()}", file=log)
         try:
             papermill.execute_notebook(
@@ -72,7 +72,7 @@ def execute(run: pipeline.Run) -> None:
             if new.exists():
                 os.replace(new, run.failed)
             raise
-        manifest.manifest_path(run.executed).unlink(missing_ok=True)
+        artefacts.manifest_path(run.executed).unlink(missing_ok=True)
 
 
 def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int) -> None:
@@ -88,18 +88,18 @@ def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int) -> Non
         "run": run.name,
         **pipeline.story(run, runs),
         "key": key,
-        "sha256": manifest.sha256(run.executed),
+        "sha256": artefacts.sha256(run.executed),
         "artefacts": artefacts,
         "profile": run.profile,
         "seed": run.parameters.get("seed", 0),
         "version": __version__,
         "device": device(run.folder, artefacts),
         "cores": cores,
-        "packages": manifest.package_versions(),
+        "packages": artefacts.package_versions(),
         "seconds": round(time.perf_counter() - started, 1),
         "made": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     }
-    manifest.write_json(manifest.manifest_path(run.executed), content)
+    artefacts.write_json(artefacts.manifest_path(run.executed), content)
 
 
 def attempt(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int, of_grid: bool) -> bool:
@@ -111,7 +111,7 @@ def attempt(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int, of_gri
     except Exception as error:  # whatever it is, the summary must name the notebook
         say(f"  failed   {run.name}  after {time.perf_counter() - started:.0f} s")
         report = pipeline.failure_report(run, error)
-        with manifest.atomic(run.failure) as note:
+        with artefacts.atomic(run.failure) as note:
             note.write_text(report + (grid.advice(report) if of_grid else "") + "\n")
         return False
     done = 1 + sum(other.stamp.exists() for other in runs.values())

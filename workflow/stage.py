@@ -15,7 +15,8 @@ import nbformat
 import pipeline
 import terms
 
-from galtools import manifest, paths
+from companion import paths
+from galtools import artefacts
 from galtools.errors import GaltoolsError
 
 WIDEST = 100  # characters of a line of code that a wide page shows whole
@@ -269,7 +270,7 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
     """
     missing = missing or {}
     seal, inputs = folder.with_name(".staged"), followed(runs, missing)
-    if seal.exists() and seal.read_text() == manifest.digest([inputs, tree_digest(folder)]):
+    if seal.exists() and seal.read_text() == artefacts.digest([inputs, tree_digest(folder)]):
         return
     pages = {folder / name: content for name, content in prose(missing).items()}
     records = {name: pipeline.record(run) for name, run in runs.items() if name not in missing}
@@ -294,7 +295,7 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
             file.unlink()
     for file, content in pages.items():
         write_if_new(file, content)
-    seal.write_text(manifest.digest([inputs, tree_digest(folder)]))
+    seal.write_text(artefacts.digest([inputs, tree_digest(folder)]))
 
 
 def followed(runs: dict[str, pipeline.Run], missing: dict[str, str]) -> list:
@@ -314,7 +315,9 @@ def tree_digest(*folders: Path) -> str:
     found = [
         file for top in folders for file in ([top] if top.is_file() else sorted(top.rglob("*")))
     ]
-    return manifest.digest([[str(file), manifest.sha256(file)] for file in found if file.is_file()])
+    return artefacts.digest(
+        [[str(file), artefacts.sha256(file)] for file in found if file.is_file()]
+    )
 
 
 def clear(folder: Path) -> None:

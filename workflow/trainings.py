@@ -20,12 +20,14 @@ import numpy as np
 import pandas as pd
 import pipeline
 
-from galtools import __version__, loop, manifest, paths, redshift, study
+from companion import comparison, paths, redshift_evaluation, study, training_scatter
+from galtools import __version__, artefacts, redshift
 from galtools.errors import GaltoolsError
-from galtools.fidelity import files, information, intervals, pixels, redshifts, rows, trainings
-from galtools.loop import Settings
+from galtools.fidelity import image_files, information, intervals, pixels
 from galtools.redshift import Ensemble
 from galtools.surveys import BANDS
+from galtools.training import loop
+from galtools.training.loop import Settings
 
 MODELS = ("residual", "swin", "srgan", "capsule", "diffusion")
 TASK, FIXED = "cross", 0  # the seed of all that stays the same
@@ -52,16 +54,20 @@ def measure(store: paths.Results, model: str, seed: int) -> None:
     recipe = {name: values[name] for name in ("steps", "rate")}
     settings = Settings(batch=64, weight_decay=1e-3, checks=1, seed=FIXED, **recipe)
     known = (settings, values["learn"], values["check"], FIXED, seed)
-    tuned = redshifts.retrain(store, TASK, model, *known)
-    start = redshifts.estimator_file(store, redshifts.SURVEY[TASK], FIXED)
-    sample = rows.load(store, TASK, [model], seed)
+    tuned = redshift_evaluation.retrain(store, TASK, model, *known)
+    start = redshift_evaluation.estimator_file(store, redshift_evaluation.SURVEY[TASK], FIXED)
+    sample = comparison.load_comparison(store, TASK, [model], seed)
     path = store.table(f"training_{model}_{seed}")
-    manifest.make(
+    artefacts.make(
         path,
         lambda new: galaxies(store, sample, model, start, tuned).to_csv(new, index=False),
-        params={"model": model, "settings": loop.describe(settings)},
-        modules=["galtools.fidelity.redshifts", "galtools.fidelity.pixels"],
-        inputs=[*sample.inputs, start, redshifts.tuned_file(store, TASK, model, FIXED, seed)],
+        params={"model": model, "settings": loop.settings_dict(settings)},
+        modules=["companion.redshift_evaluation", "galtools.fidelity.pixels"],
+        inputs=[
+            *sample.inputs,
+            start,
+            redshift_evaluation.finetuned_file(store, TASK, model, FIXED, seed),
+        ],
         seed=seed,
     )
 
@@ -70,10 +76,12 @@ def galaxies(store, sample, model: str, start: Path, tuned: Ensemble) -> pd.Data
     """Quantities of every test galaxy: bits and dz, PSNR in r, and errors of the light."""
     images, z = sample.images[model], sample.pairs.redshift.astype(float)
     grid, limit = tuned.grid, redshift.OUTLIER["SDSS"]
-    prior = information.prior(files.read_column(store.data("train"), "redshift"), grid.edges)
+    prior = information.prior(image_files.read_column(store.data("train"), "redshift"), grid.edges)
     found = {}
     for protocol, ensemble in {"frozen": Ensemble.load(start), "retrained": tuned}.items():
-        judged = redshifts.judge(ensemble.predict(images[:]), z, grid, prior, limit)
+        judged = redshift_evaluation.redshift_quantities(
+            ensemble.predict(images[:]), z, grid, prior, limit
+        )
         found |= {f"{name}_{protocol}": judged[name][:, 0] for name in ("bits", "dz")}
     measured = pixels.measure(sample.truth, images, sample.sigma, sample.pixel_scale)
     found["psnr_r"] = measured["psnr"][:, BANDS.index("r")]
@@ -89,27 +97,29 @@ def pairs(galaxy_tables: dict[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
     models = list(dict.fromkeys(model for model, _ in galaxy_tables))
     lines = []
     for ((metric, band), column), (a, b) in product(
-        trainings.MEANS.items(), combinations(models, 2)
+        training_scatter.MEANS.items(), combinations(models, 2)
     ):
         first, second = (
             {k: one[column].to_numpy() for (name, k), one in galaxy_tables.items() if name == model}
             for model in (a, b)
         )
-        error = trainings.galaxy_error(*(np.stack(list(x.values())) for x in (first, second)))
+        error = training_scatter.galaxy_error(
+            *(np.stack(list(x.values())) for x in (first, second))
+        )
         about = {"metric": metric, "band": band, "first": a, "second": b, "error": error}
         for k in sorted(first.keys() & second.keys()):
-            found = intervals.difference(intervals.mean, first[k], second[k])
+            found = intervals.paired_difference(intervals.mean, first[k], second[k])
             lines.append({**about, "seed": k, **vars(found)})
     return pd.DataFrame(lines)
 
 
 def recipe(store: paths.Results, model: str, seeds) -> dict:
     """What made the trainings of a model: code, parameters but for the seed, and data."""
-    made = [manifest.read(store.weights(TASK, model, seed)) for seed in seeds]
+    made = [artefacts.read_manifest(store.weights(TASK, model, seed)) for seed in seeds]
     first = {key: made[0][key] for key in ("code", "parameters", "inputs")}
     first["parameters"]["settings"].pop("seed")
     for one in made[1:]:
-        if (what := trainings.changed(one, first)) != "nothing":
+        if (what := training_scatter.recipe_changes(one, first)) != "nothing":
             raise GaltoolsError(f"trainings of {model} differ in their {what}: run this again")
     return first
 
@@ -121,40 +131,43 @@ def measured(store: paths.Results) -> dict[tuple[str, int], Path]:
         for model in MODELS
         for seed in range(MOST)
     }
-    return {key: path for key, path in found.items() if manifest.is_whole(path)}
+    return {key: path for key, path in found.items() if artefacts.is_whole(path)}
 
 
 def keep(store: paths.Results, out: Path) -> None:
     """Write the tables and the manifest that says where they come from."""
     galaxy_tables = {key: pd.read_csv(path) for key, path in measured(store).items()}
     table = pd.concat(
-        trainings.summarise(one).assign(model=model, seed=seed)
+        training_scatter.summarise(one).assign(model=model, seed=seed)
         for (model, seed), one in galaxy_tables.items()
     )
     table = table[["model", "seed", "metric", "band", "value", "low", "high", "n"]]
-    written = {out / trainings.TABLE.name: table, out / trainings.PAIRS.name: pairs(galaxy_tables)}
+    written = {
+        out / training_scatter.TABLE.name: table,
+        out / training_scatter.PAIRS.name: pairs(galaxy_tables),
+    }
     for path, frame in written.items():
-        with manifest.atomic(path) as new:
+        with artefacts.atomic(path) as new:
             frame.to_csv(new, index=False, float_format="%.6g")
     seeds = {m: [k for name, k in galaxy_tables if name == m] for m in dict.fromkeys(table.model)}
-    weights = {key: manifest.read(store.weights(TASK, *key)) for key in galaxy_tables}
+    weights = {key: artefacts.read_manifest(store.weights(TASK, *key)) for key in galaxy_tables}
     git = ["git", "-C", str(paths.ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     about = {
-        "sha256": {path.name: manifest.sha256(path) for path in written},
+        "sha256": {path.name: artefacts.sha256(path) for path in written},
         "profile": store.profile,
         "task": TASK,
         "seeds": seeds,
         "recipes": {model: recipe(store, model, numbers) for model, numbers in seeds.items()},
-        "test": manifest.sha256(store.data("test")),
-        "estimator": manifest.sha256(redshifts.estimator_file(store, "CFHTLS", FIXED)),
+        "test": artefacts.sha256(store.data("test")),
+        "estimator": artefacts.sha256(redshift_evaluation.estimator_file(store, "CFHTLS", FIXED)),
         "seconds": round(sum(made["seconds"] for made in weights.values())),
         "device": ", ".join(sorted({made["device"] for made in weights.values()})),
         "made": max(made["made"] for made in weights.values()),
         "version": __version__,
         "commit": subprocess.run(git, capture_output=True, text=True).stdout.strip(),
-        "packages": manifest.package_versions(),
+        "packages": artefacts.package_versions(),
     }
-    manifest.write_json(manifest.manifest_path(out / trainings.TABLE.name), about)
+    artefacts.write_json(artefacts.manifest_path(out / training_scatter.TABLE.name), about)
 
 
 def main() -> None:

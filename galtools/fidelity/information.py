@@ -36,7 +36,7 @@ def prior(redshift, edges) -> np.ndarray:
     return counts / counts.sum()
 
 
-def bits(density, redshift, edges, prior_density) -> np.ndarray:
+def information_bits(density, redshift, edges, prior_density) -> np.ndarray:
     """Information of every galaxy, log2 p(z | image) - log2 p(z): (n,).
 
     `density` (n, bins) holds probabilities of bins between `edges`; a redshift outside is an
@@ -67,9 +67,9 @@ def retained(of_translation, of_source) -> np.ndarray:
     return np.stack([of_translation, of_source])
 
 
-def suspicious(of_translation, of_source, n_boot=intervals.N_BOOT, seed=0) -> bool:
+def exceeds_source(of_translation, of_source, n_boot=intervals.N_BOOT, seed=0) -> bool:
     """Tell whether a translation seems to know more than its source, which it cannot."""
-    gain = intervals.difference(intervals.mean, of_translation, of_source, n_boot, seed)
+    gain = intervals.paired_difference(intervals.mean, of_translation, of_source, n_boot, seed)
     return bool(gain.low > 0)
 
 

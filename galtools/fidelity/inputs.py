@@ -30,10 +30,10 @@ class Inputs:
     notes: list[str] = field(default_factory=list)
 
 
-def accept(truth, translated, bands=None, pixel_scale=None, noise=None) -> Inputs:
+def check_inputs(truth, translated, bands=None, pixel_scale=None, noise=None) -> Inputs:
     """Check the images and look up, or estimate, what was not said about them."""
     truth, translated = (
-        real(images, name) for images, name in ((truth, "truth"), (translated, "translated"))
+        check_real(images, name) for images, name in ((truth, "truth"), (translated, "translated"))
     )
     _check_layout(truth, translated)
     check(truth, translated)
@@ -46,7 +46,7 @@ def accept(truth, translated, bands=None, pixel_scale=None, noise=None) -> Input
     scale = (
         _guess_scale(truth.shape[-1])
         if pixel_scale is None
-        else positive(pixel_scale, "pixel_scale", "arcsec per pixel")
+        else check_positive(pixel_scale, "pixel_scale", "arcsec per pixel")
     )
     facts, whole = _look(truth, translated)
     check_units(facts["flux_truth"], facts["flux_translated"], "translation")
@@ -60,7 +60,7 @@ def accept(truth, translated, bands=None, pixel_scale=None, noise=None) -> Input
     return found
 
 
-def real(images, name: str):
+def check_real(images, name: str):
     """Refuse images that are no real numbers; lists become arrays, files stay files."""
     if not hasattr(images, "shape"):
         try:
@@ -75,7 +75,7 @@ def real(images, name: str):
     return images
 
 
-def positive(value, name: str, unit: str):
+def check_positive(value, name: str, unit: str):
     """Refuse a number, or numbers, that are not positive."""
     try:
         numbers = np.atleast_1d(np.asarray(value, float))
@@ -136,7 +136,7 @@ def _per_galaxy(noise, shape) -> np.ndarray:
         raise GaltoolsError(
             f"noise has shape {np.shape(noise)}: give one number per band, or {shape}"
         ) from None
-    return positive(sigma, "noise", "nanomaggies per pixel")
+    return check_positive(sigma, "noise", "nanomaggies per pixel")
 
 
 def _look(truth, translated) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -27,7 +27,7 @@ def median(x):
     return np.median(x, axis=-1)
 
 
-def share(x):
+def fraction(x):
     """Share of galaxies of which something holds, from ones and zeros; its interval is Wilson's."""
     return np.mean(x, axis=-1)
 
@@ -114,10 +114,10 @@ class Estimate:
 
     def __str__(self):
         """Write the value with its interval."""
-        return written(self.value, self.low, self.high)
+        return format_interval(self.value, self.low, self.high)
 
 
-def written(value: float, low: float, high: float) -> str:
+def format_interval(value: float, low: float, high: float) -> str:
     """Write "value (low, high)", to two digits of the interval's width: the next ones are noise.
 
     One or two more where an end would look like zero, and is not.
@@ -151,7 +151,7 @@ def _wilson(value: float, n: int) -> Estimate:
     return Estimate(value, float(low), float(high), n)
 
 
-def estimate(statistic, values, n_boot=N_BOOT, seed=0) -> Estimate:
+def bootstrap(statistic, values, n_boot=N_BOOT, seed=0) -> Estimate:
     """Percentile bootstrap of `statistic` over galaxies, the last axis of `values`.
 
     Galaxies with a NaN in any row are left out and show in `n`. With fewer than 2 there is no
@@ -172,7 +172,7 @@ def estimate(statistic, values, n_boot=N_BOOT, seed=0) -> Estimate:
         value = float(statistic(values))
         if n < 2:
             return Estimate(value, np.nan, np.nan, n)
-        if statistic is share:
+        if statistic is fraction:
             return _wilson(value, n)
         drawn = statistic(values[..., resamples(n, n_boot, seed)])
     if not np.isfinite(value):
@@ -188,10 +188,10 @@ def estimate(statistic, values, n_boot=N_BOOT, seed=0) -> Estimate:
     return Estimate(value, float(min(low, value)), float(max(high, value)), n)
 
 
-def difference(statistic, first, second, n_boot=N_BOOT, seed=0) -> Estimate:
+def paired_difference(statistic, first, second, n_boot=N_BOOT, seed=0) -> Estimate:
     """Estimate statistic(first) - statistic(second) on the same galaxies, resampled together."""
     both = np.stack([np.asarray(first, float), np.asarray(second, float)])
-    return estimate(lambda x: statistic(x[0]) - statistic(x[1]), both, n_boot, seed)
+    return bootstrap(lambda x: statistic(x[0]) - statistic(x[1]), both, n_boot, seed)
 
 
 def verdict(found: Estimate, claim: tuple[float, float]) -> str:

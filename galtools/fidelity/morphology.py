@@ -19,10 +19,10 @@ from photutils.utils.exceptions import NoDetectionsWarning
 from scipy.ndimage import gaussian_filter, minimum_filter
 from tqdm import tqdm
 
-from galtools import manifest
+from galtools import artefacts
 from galtools.fidelity import intervals
+from galtools.fidelity.fast_statmorph import NOT_FOUND, QUANTITIES, FastMorphology
 from galtools.fidelity.pixels import COLUMNS
-from galtools.fidelity.shapes import NOT_FOUND, QUANTITIES, Shapes
 from galtools.fidelity.structure import noise_level
 
 RADII = ("half_light_radius", "petrosian_radius")  # statmorph's pixels become arcsec
@@ -86,7 +86,7 @@ def measure_one(image, own, others, sigma: float, psf, pixel_scale: float) -> di
     weight = np.full(image.shape, float(sigma))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the flags say the same, and stay with the galaxy
-        found = Shapes(
+        found = FastMorphology(
             np.asarray(image, float), own.astype(int), 1, mask=others, weightmap=weight, psf=psf
         )
     values = {name: float(getattr(found, key)) for name, key in QUANTITIES.items()}
@@ -186,7 +186,7 @@ def measure(
         )
         for k in range(len(truth))
     ]  # fmt: skip
-    code = manifest.digest(manifest.module_digests([__name__]))
+    code = artefacts.digest(artefacts.module_digests([__name__]))
     keys = [_key(task, code) for task in tasks]
     done = _Diary(diary)
     left = [k for k, key in enumerate(keys) if key not in done.known]
@@ -226,12 +226,12 @@ def _statistics(truth, found, n_boot, seed) -> dict:
     error = found - truth
     lost = np.where(np.isnan(error), np.nan, np.abs(error) > spread)
     return {
-        "bias": intervals.estimate(intervals.median, error, n_boot, seed),
-        "scatter": intervals.estimate(intervals.mad_scatter, error, n_boot, seed),
-        "correlation": intervals.estimate(intervals.correlation, both, n_boot, seed),
-        "catastrophic": intervals.estimate(intervals.share, lost, n_boot, seed),
-        "wasserstein": intervals.estimate(intervals.scaled_wasserstein, both, n_boot, seed),
-        "ks": intervals.estimate(intervals.kolmogorov, both, n_boot, seed),
+        "bias": intervals.bootstrap(intervals.median, error, n_boot, seed),
+        "scatter": intervals.bootstrap(intervals.mad_scatter, error, n_boot, seed),
+        "correlation": intervals.bootstrap(intervals.correlation, both, n_boot, seed),
+        "catastrophic": intervals.bootstrap(intervals.fraction, lost, n_boot, seed),
+        "wasserstein": intervals.bootstrap(intervals.scaled_wasserstein, both, n_boot, seed),
+        "ks": intervals.bootstrap(intervals.kolmogorov, both, n_boot, seed),
     }
 
 
@@ -250,6 +250,6 @@ def summarise(truth: pd.DataFrame, found: pd.DataFrame, band: str, n_boot=400, s
             rows.append(("morphology", band, f"{name}_{statistic}", *astuple(result)))
     good = (truth.flag < BAD).to_numpy()
     failed = np.where(good, (found.flag >= BAD).to_numpy(), np.nan)
-    result = intervals.estimate(intervals.share, failed, n_boot, seed)
+    result = intervals.bootstrap(intervals.fraction, failed, n_boot, seed)
     rows.append(("morphology", band, "unmeasured", *astuple(result)))
     return pd.DataFrame(rows, columns=COLUMNS)

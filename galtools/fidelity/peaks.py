@@ -93,7 +93,7 @@ def summarise(measured, bands=BANDS, n_boot=intervals.N_BOOT, seed=0):
     return pd.concat([table, tidy(measured, RATIOS, pairs, **options)], ignore_index=True)
 
 
-def features(fluxes, sigma) -> np.ndarray:
+def flux_features(fluxes, sigma) -> np.ndarray:
     """Turn fluxes into what a regression likes: asinh magnitudes and their differences.
 
     mu = -2.5 / ln 10 asinh(F / 2 sigma), Lupton et al. (1999): a magnitude for bright peaks, and
@@ -112,10 +112,10 @@ def box_and_aperture(images, pixel_scale: float) -> tuple[np.ndarray, np.ndarray
 
 def joint_features(box, aperture, sigma) -> np.ndarray:
     """Features of peaks and of total light, side by side."""
-    return np.hstack([features(box, sigma), features(aperture, sigma)])
+    return np.hstack([flux_features(box, sigma), flux_features(aperture, sigma)])
 
 
-def mixtures(truth, made, sigma) -> dict[str, np.ndarray]:
+def swap_peaks_and_totals(truth, made, sigma) -> dict[str, np.ndarray]:
     """Swap peaks and totals of two sets of (box, aperture) fluxes: features of each mixture."""
     return {
         "both true": joint_features(*truth, sigma),
@@ -125,7 +125,7 @@ def mixtures(truth, made, sigma) -> dict[str, np.ndarray]:
     }
 
 
-def estimator(kind: str, seed: int = 0):
+def redshift_regressor(kind: str, seed: int = 0):
     """Build a redshift estimator on features: "knn" or "boosting"."""
     from sklearn.ensemble import HistGradientBoostingRegressor  # seconds: only where one is asked
     from sklearn.neighbors import KNeighborsRegressor
@@ -150,14 +150,14 @@ def redshift_errors(model, table, redshift) -> np.ndarray:
     return error / (1 + redshift)
 
 
-def redshift_summary(errors, label, n_boot=intervals.N_BOOT, seed=0):
+def summarise_redshift(errors, label, n_boot=intervals.N_BOOT, seed=0):
     """Bias, sigma_MAD = 1.48 median |dz - median dz|, and the share of outliers beyond 0.05."""
     wrong = np.where(np.isnan(errors), np.nan, np.abs(errors) > OUTLIER)
     measured = {"dz": errors[:, None], "wrong": wrong[:, None]}
     metrics = {
         "bias": Metric(("dz",), intervals.median, 0, "median dz / (1 + z)"),
         "sigma_mad": Metric(("dz",), intervals.mad_scatter, 0, "1.48 MAD of dz / (1 + z)"),
-        "outliers": Metric(("wrong",), intervals.share, 0, "share beyond 0.05"),
+        "outliers": Metric(("wrong",), intervals.fraction, 0, "share beyond 0.05"),
     }
     return tidy(measured, metrics, [label], "peak redshift", n_boot, seed)
 
@@ -190,7 +190,9 @@ def swap_core(images, donor, radius: float) -> np.ndarray:
     return np.where(core, donor, images)
 
 
-def cross_predict(kind, sides, redshift, folds: int, seed: int = 0) -> dict[str, np.ndarray]:
+def cross_validated_errors(
+    kind, sides, redshift, folds: int, seed: int = 0
+) -> dict[str, np.ndarray]:
     """Errors of the redshift for each table of `sides`, learning from sides["truth"] alone.
 
     No galaxy is predicted by an estimator that has seen it: the sample is cut into `folds`.
@@ -200,7 +202,7 @@ def cross_predict(kind, sides, redshift, folds: int, seed: int = 0) -> dict[str,
     clean = np.isfinite(sides["truth"]).all(axis=1)
     for k in range(folds):
         learn, test = (part != k) & clean, part == k
-        model = estimator(kind, seed).fit(sides["truth"][learn], redshift[learn])
+        model = redshift_regressor(kind, seed).fit(sides["truth"][learn], redshift[learn])
         for side, table in sides.items():
             errors[side][test] = redshift_errors(model, table[test], redshift[test])
     return errors

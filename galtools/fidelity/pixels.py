@@ -188,7 +188,7 @@ def tidy(measured, metrics, labels, level="pixels", n_boot=intervals.N_BOOT, see
         for k, label in enumerate(labels):
             values = [measured[quantity][:, k] for quantity in metric.quantities]
             values = values[0] if len(values) == 1 else np.stack(values)
-            found = intervals.estimate(metric.statistic, values, n_boot, seed)
+            found = intervals.bootstrap(metric.statistic, values, n_boot, seed)
             rows.append((level, label, name, *astuple(found)))
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -7,12 +7,13 @@
 
 import json
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from galtools import manifest
+from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.fidelity import inputs, intervals, peaks, pixels, sources, structure
 from galtools.fidelity.pixels import COLUMNS, Metric
@@ -43,13 +44,13 @@ class Card:
         path = Path(path)
         if path.suffix not in (".json", ".html", ".csv"):
             raise GaltoolsError(f"cannot write a card as {path.name}: end it in .json, .html, .csv")
-        with manifest.atomic(path) as new:
+        with artefacts.atomic(path) as new:
             if path.suffix == ".json":
                 new.write_text(self.to_json())
             elif path.suffix == ".csv":
                 self.table.to_csv(new, index=False)
             else:
-                new.write_text(self.page(), encoding="utf-8")
+                new.write_text(f"<h1>{escape(self.name)}</h1>{self.to_html()}", encoding="utf-8")
         return path
 
     def to_json(self) -> str:
@@ -59,16 +60,33 @@ class Card:
         content = {"format": FORMAT, "name": self.name, "columns": COLUMNS, "rows": rows}
         return json.dumps(content | {"missing": self.missing, "notes": self.notes}, indent=1) + "\n"
 
-    def page(self) -> str:
-        """Write the card as one HTML page that needs nothing else."""
-        from galtools.cardpage import page  # figures are only drawn when somebody wants them
+    def to_html(self) -> str:
+        """Notes, what is missing, and for every level a table of metrics by band, as HTML."""
+        parts = [_html_list("What to know", self.notes)]
+        missing = [f"{level}: {why}" for level, why in self.missing.items()]
+        parts.append(_html_list("What is missing, and why", missing))
+        for level, lines in self.table.groupby("level", sort=False):
+            colours = lines.metric.isin(lines.metric[lines.band.str.contains("-")])
+            tables = [_html_table(part) for part in (lines[~colours], lines[colours]) if len(part)]
+            parts.append(f"<h2>{escape(level).capitalize()}</h2>{''.join(tables)}")
+        return "".join(parts)
 
-        return page(self)
+    _repr_html_ = to_html
 
-    def _repr_html_(self) -> str:
-        from galtools.cardpage import body
 
-        return body(self, figures=False)
+def _html_list(title: str, lines) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<h2>{title}</h2><ul>{items}</ul>" if items else ""
+
+
+def _html_table(part) -> str:
+    """Lay out one level: a line per metric, a column per band, each value with its interval."""
+    bounds = zip(part.value, part.low, part.high, strict=True)
+    cells = part.assign(cell=[intervals.format_interval(*one) for one in bounds])
+    wide = cells.set_index(["metric", "band"])["cell"].unstack()  # noqa: PD010
+    wide = wide.loc[cells.metric.unique(), cells.band.unique()].fillna("")
+    wide.columns.name = f"n ≤ {part.n.max()}"
+    return wide.rename_axis(index=None).to_html(border=0)
 
 
 def _plain(value):
@@ -129,7 +147,7 @@ def card(
         raise GaltoolsError(f"morphology is a number of galaxies, 0 for none, not {morphology!r}")
     if weights is not None:
         truth, translated = _mask(truth, weights), _mask(translated, weights)
-    given = inputs.accept(truth, translated, bands, pixel_scale, noise)
+    given = inputs.check_inputs(truth, translated, bands, pixel_scale, noise)
     measured = _measure(given)
     result = Card(name, _summarise(given, measured, n_boot, seed), notes=given.notes)
     parts = {
@@ -151,7 +169,7 @@ class Missing(Exception):
 
 def _mask(images, weights):
     """Set pixels of weight zero to zero in truth and translation alike."""
-    images = inputs.real(images, "images")
+    images = inputs.check_real(images, "images")
     if tuple(images.shape) != np.shape(weights):
         raise GaltoolsError(f"weights have shape {np.shape(weights)}, images {tuple(images.shape)}")
     if np.any(np.asarray(weights) < 0):
@@ -191,7 +209,7 @@ def _gain(given, measured, source, n_boot, seed) -> pd.DataFrame:
     """Gain in PSNR and correlation over the source, galaxy by galaxy."""
     if source is None:
         raise Missing("no source images were given")
-    source = inputs.real(source, "source")
+    source = inputs.check_real(source, "source")
     if tuple(source.shape) != tuple(given.truth.shape):
         raise Missing(f"source has shape {tuple(source.shape)}: resample it to the truth's grid")
     inputs.check_units(given.facts["flux_truth"], inputs.fluxes(source), "source")
@@ -216,7 +234,7 @@ def _morphology(given, psf_fwhm, count, jobs, n_boot, seed) -> pd.DataFrame:
     x, y = (np.asarray(images[:n])[:, k] for images in (given.truth, given.translated))
     if psf_fwhm is None:
         given.notes.append(f"PSF: not given, {SEEING} arcsec assumed for the morphology")
-    seeing = inputs.positive(SEEING if psf_fwhm is None else psf_fwhm, "psf_fwhm", "arcsec")
+    seeing = inputs.check_positive(SEEING if psf_fwhm is None else psf_fwhm, "psf_fwhm", "arcsec")
     if np.shape(seeing) not in ((), (len(given.truth),)):
         raise GaltoolsError(f"psf_fwhm has shape {np.shape(seeing)}: give one, or one per galaxy")
     seeing = np.broadcast_to(seeing, len(given.truth))[:n]
@@ -246,13 +264,14 @@ def _redshift(given, measured, redshift, n_boot, seed) -> pd.DataFrame:
         raise Missing("the noise of some band could not be measured: give it")
     floor = np.nanmedian(given.sigma, axis=0)
     sides = {
-        side: peaks.features(measured[f"box_{side}"], floor) for side in ("truth", "translated")
+        side: peaks.flux_features(measured[f"box_{side}"], floor)
+        for side in ("truth", "translated")
     }
     parts = []
     for kind in ("knn", "boosting"):
-        errors = peaks.cross_predict(kind, sides, z, FOLDS, seed)
+        errors = peaks.cross_validated_errors(kind, sides, z, FOLDS, seed)
         parts += [
-            peaks.redshift_summary(error, f"{kind}, {side}", n_boot, seed)
+            peaks.summarise_redshift(error, f"{kind}, {side}", n_boot, seed)
             for side, error in errors.items()
         ]
     return pd.concat(parts, ignore_index=True)

@@ -33,7 +33,7 @@ METRICS = {
 }
 
 
-def small_light(images, pixel_scale: float) -> np.ndarray:
+def difference_of_gaussians(images, pixel_scale: float) -> np.ndarray:
     """Difference D of the images in two Gaussians, nanomaggies per pixel: (n, bands, H, W)."""
     small, large = (
         gaussian_filter(images, (0, 0, s, s)) for s in (SMALL / pixel_scale, LARGE / pixel_scale)
@@ -47,7 +47,7 @@ def noise_gain(pixel_scale: float) -> float:
     half = int(5 * LARGE / pixel_scale)
     point = np.zeros((1, 1, 2 * half + 1, 2 * half + 1))
     point[..., half, half] = 1
-    return float(np.sqrt((small_light(point, pixel_scale) ** 2).sum()))
+    return float(np.sqrt((difference_of_gaussians(point, pixel_scale) ** 2).sum()))
 
 
 def _disc(radius: float) -> np.ndarray:
@@ -64,7 +64,7 @@ def measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
     level = CERTAIN * noise_gain(pixel_scale) * sigma[..., None, None]
     certain, likely = {}, {}
     for side, images in (("x", x), ("y", y)):
-        light = small_light(images, pixel_scale)
+        light = difference_of_gaussians(images, pixel_scale)
         peak = (light == maximum_filter(light, (1, 1, 3, 3))) & outside
         certain[side], likely[side] = peak & (light > level), peak & (light > level / 2)
     near = _disc(NEAR / pixel_scale)

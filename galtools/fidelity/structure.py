@@ -215,7 +215,7 @@ def extra_variance(power_x, power_y, width, noise_x, noise_y) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Alone:
+class ImageStructure:
     """What an image tells without another one beside it."""
 
     rings: np.ndarray  # (n, bands, rings) light, nanomaggies
@@ -224,12 +224,12 @@ class Alone:
     neighbours: np.ndarray  # (n, bands) correlation of neighbouring sky pixels
     centre: np.ndarray  # (n, bands, 2) arcsec
 
-    def __getitem__(self, rows) -> "Alone":
+    def __getitem__(self, rows) -> "ImageStructure":
         """Choose some of the galaxies."""
-        return Alone(**{name: values[rows] for name, values in vars(self).items()})
+        return ImageStructure(**{name: values[rows] for name, values in vars(self).items()})
 
     @classmethod
-    def of(cls, images, pixel_scale) -> "Alone":
+    def of(cls, images, pixel_scale) -> "ImageStructure":
         """Measure images already in memory."""
         sky = sky_frame(images)
         return cls(
@@ -241,19 +241,23 @@ class Alone:
         )
 
 
-def look(images, pixel_scale: float) -> Alone:
+def measure_single(images, pixel_scale: float) -> ImageStructure:
     """Look at many images, a few at a time: what several translations are compared with."""
     chunks = range(0, len(images), CHUNK)
-    parts = [Alone.of(np.asarray(images[k : k + CHUNK], float), pixel_scale) for k in chunks]
-    return Alone(
+    parts = [
+        ImageStructure.of(np.asarray(images[k : k + CHUNK], float), pixel_scale) for k in chunks
+    ]
+    return ImageStructure(
         **{name: np.concatenate([vars(p)[name] for p in parts]) for name in vars(parts[0])}
     )
 
 
-def measure_few(x, y, sigma, pixel_scale, of_x: Alone | None = None) -> dict[str, np.ndarray]:
+def measure_few(
+    x, y, sigma, pixel_scale, of_x: ImageStructure | None = None
+) -> dict[str, np.ndarray]:
     """Measure images already in memory; `of_x` is what has been seen of x before."""
     width = x.shape[-1]
-    of_x, of_y = of_x or Alone.of(x, pixel_scale), Alone.of(y, pixel_scale)
+    of_x, of_y = of_x or ImageStructure.of(x, pixel_scale), ImageStructure.of(y, pixel_scale)
     found = {}
     for side, alone in (("x", of_x), ("y", of_y)):
         found |= {f"ring_{side}_{k}": alone.rings[..., k] for k in range(len(RINGS) - 1)}
@@ -270,7 +274,7 @@ def measure_few(x, y, sigma, pixel_scale, of_x: Alone | None = None) -> dict[str
 
 
 def measure(
-    truth, translated, sigma, pixel_scale: float, of_truth: Alone | None = None
+    truth, translated, sigma, pixel_scale: float, of_truth: ImageStructure | None = None
 ) -> dict[str, np.ndarray]:
     """Measure the structure of every galaxy and band; arguments as for `pixels.measure`.
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from galtools.data.sides import NO_DATA
 from galtools.errors import GaltoolsError
 from galtools.ingest.catalogue import ALIASES, tidy
 from galtools.ingest.stamps import Stamps, check_units, describe, flag_images, sky_noise
 from galtools.ingest.units import counts_to_nanomaggies, luptitudes_to_nanomaggies
-from galtools.sides import NO_DATA
 from galtools.surveys import BANDS, Survey
 
 IMAGE_KEYS = ("data", "images", "cube", "x")

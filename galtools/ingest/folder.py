@@ -11,20 +11,14 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from galtools.data.sides import NO_DATA, SATURATED
 from galtools.errors import GaltoolsError
 from galtools.flags import FLAG, Flag, raise_flag
 from galtools.ingest.catalogue import tidy
-from galtools.ingest.cut import SAME_SCALE
-from galtools.ingest.fits_images import (
-    band_of,
-    read_fits,
-    read_wcs,
-    saturated,
-    zero_point_of,
-)
+from galtools.ingest.cutouts import SAME_SCALE
+from galtools.ingest.fits_images import band_of, read_fits, read_wcs, saturated, zero_point_of
 from galtools.ingest.stamps import Stamps, check_units, describe, flag_images, sky_noise
 from galtools.ingest.units import counts_to_nanomaggies
-from galtools.sides import NO_DATA, SATURATED
 from galtools.surveys import BANDS, SURVEYS, Survey
 
 ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")

@@ -8,9 +8,9 @@ from astropy.stats import mad_std, sigma_clip
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 
+from galtools.data.sides import NO_DATA, SATURATED, ImageInfo
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag, raise_flag
-from galtools.sides import NO_DATA, SATURATED, Side
 from galtools.surveys import BANDS, SURVEYS
 
 BORDER = 0.2  # share of a stamp's side, at each edge, where the sky is looked for
@@ -24,7 +24,7 @@ class Stamps:
     images: np.ndarray
     noise: np.ndarray  # (n, 5) float32, sky sigma per pixel
     catalogue: Table  # n rows
-    side: Side
+    side: ImageInfo
 
     def __post_init__(self):
         """Refuse parts that do not belong together."""
@@ -71,12 +71,12 @@ def sky_noise(images: np.ndarray) -> np.ndarray:
     return noise
 
 
-def describe(images: np.ndarray, survey, pixel_scale: float, mask=None, psf_fwhm=None) -> Side:
+def describe(images: np.ndarray, survey, pixel_scale: float, mask=None, psf_fwhm=None) -> ImageInfo:
     """Describe stamps; the seeing is the survey's median where none is given."""
     psf = np.tile(np.float32(survey.psf_fwhm), (len(images), 1)) if psf_fwhm is None else psf_fwhm
     if mask is not None and not mask.any():
         mask = None
-    return Side(survey.name, float(pixel_scale), np.asarray(psf, np.float32), mask)
+    return ImageInfo(survey.name, float(pixel_scale), np.asarray(psf, np.float32), mask)
 
 
 def flag_images(stamps: Stamps) -> None:

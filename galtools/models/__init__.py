@@ -4,15 +4,15 @@
     class Name(Translator): ...
 
 makes `build("name", task, profile)` know it. Every network maps stretched source images on the
-target's grid, (n, bands, H, W), to stretched target images; `galtools.stretch` does the rest.
+target's grid, (n, bands, H, W), to stretched target images; `galtools.data.stretch` does the rest.
 """
 
 import importlib
 import pkgutil
 from dataclasses import dataclass
 
-from galtools.errors import GaltoolsError
-from galtools.paths import check_profile, check_task
+from galtools.errors import GaltoolsError, check_choice
+from galtools.surveys import check_task
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,13 @@ class Entry:
     sizes: dict[str, dict]
 
 
+PROFILES = ("tiny", "quick", "paper")
 REGISTRY: dict[str, Entry] = {}
+
+
+def check_profile(profile: str) -> str:
+    """Return the name of a known profile, or refuse with the list of them."""
+    return check_choice("profile", profile, PROFILES)
 
 
 def register(name: str, *, tiny: dict, quick: dict, paper: dict):
@@ -81,4 +87,4 @@ def rebuild(recipe: dict):
 
 def modules(name: str) -> tuple[str, ...]:
     """Name the modules whose code decides what a training of this model gives."""
-    return ("galtools.train", entry(name).network.__module__)
+    return ("galtools.training.train", entry(name).network.__module__)

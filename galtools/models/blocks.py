@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 
-class Cosines(nn.Module):
+class BlockDCT(nn.Module):
     """Orthonormal cosine transform of blocks of p x p pixels; white noise stays white.
 
     With C_kj = sqrt((1 or 2) / p) cos(pi k (2 j + 1) / 2p), a block B becomes C B C^T: p^2
@@ -41,7 +41,7 @@ class Cosines(nn.Module):
         return F.pixel_shuffle(self._mix(spread.square(), self.matrix.square().T), self.side)
 
 
-def together(z: torch.Tensor, shared: torch.Tensor, power: float = 0.5) -> torch.Tensor:
+def correlate_bands(z: torch.Tensor, shared: torch.Tensor, power: float = 0.5) -> torch.Tensor:
     """Make numbers of B bands that are independent hang together; power -1/2 undoes it.
 
     z (n, B k, h, w) and its correlation rho = `shared` (n, k, h, w) between any two bands: what
@@ -64,7 +64,7 @@ def tile_sums(images: torch.Tensor, side: int) -> torch.Tensor:
     return images
 
 
-def over_tiles(values: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
+def broadcast_tiles(values: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
     """Give every pixel of an image (n, bands, height, width) the value of its tile."""
     for axis, length in ((-2, height), (-1, width)):
         lengths = torch.tensor(_lengths(length, side), device=values.device)

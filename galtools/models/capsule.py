@@ -16,7 +16,7 @@ from einops import rearrange
 from torch import nn
 
 from galtools.models import register
-from galtools.models.common import ResidualBlock, Translator
+from galtools.models.base import ResidualBlock, Translator
 
 
 def squash(s: torch.Tensor, dim: int = -1) -> torch.Tensor:

@@ -29,25 +29,25 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from galtools import adamw, processes
-from galtools.models import noising, register
-from galtools.models.blocks import Cosines, over_tiles, tile_sums, together
-from galtools.models.common import (
+from galtools.models import noise_schedule, register
+from galtools.models.base import (  # fmt: skip
     Batch,
-    Player,
+    OptimizerGroup,
     ResidualBlock,
     Translator,
     pad_to_multiple,
     pixel_loss,
-)  # fmt: skip
+)
+from galtools.models.blocks import BlockDCT, broadcast_tiles, correlate_bands, tile_sums
+from galtools.training import adamw, distributed
 
 QUIETEST = 0.002  # smallest spread, stretched units: without any, there is no likelihood
-LOG_SPREAD = (-8.0, 0.0)  # range of the logarithm of the rest, in units of what is there
-LOG_LIGHT = (-8.0, 4.0)  # and of that of the light, in units of independent pixels
+LOG_SIGMA = (-8.0, 0.0)  # range of the logarithm of the rest, in units of what is there
+LOG_FLUX = (-8.0, 4.0)  # and of that of the light, in units of independent pixels
 ALIKE = 0.98  # highest correlation of two bands
 WILD = 3.0  # standard deviations at which errors are cut before they tell of that correlation
 TILE = 32  # pixels along a side of the windows in which the light of a draw is fixed
-LIGHT_BATCH, LIGHT_RATE = 64, 0.01  # of the fit of that light, in stamps
+FLUX_BATCH, FLUX_RATE = 64, 0.01  # of the fit of that light, in stamps
 
 
 class TimedBlock(ResidualBlock):
@@ -85,7 +85,7 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)
 
-    def read(self, images: torch.Tensor, cosines: Cosines) -> torch.Tensor:
+    def read(self, images: torch.Tensor, cosines: BlockDCT) -> torch.Tensor:
         """Make of the context what the first layer adds to any z, at any time: (n, width, h, w).
 
         The context are the frequencies of images: transform and layer make one convolution. Its
@@ -94,14 +94,19 @@ class Denoiser(nn.Module):
         weight, side = self.head.weight[:, self.channels :], cosines.side
         kernels = weight.view(len(weight), -1, side**2) @ cosines.matrix
         kernels = kernels.view(len(weight), -1, side, side)
-        return logarithm(F.conv2d(images, kernels, self.head.bias, stride=side))
+        return signed_log(F.conv2d(images, kernels, self.head.bias, stride=side))
 
     def forward(self, z: torch.Tensor, known: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Predict v from the noisy z (n, channels, h, w) at times t (n or 1,), 0 <= t < 1000.
 
         `known` is the context as `read`.
         """
-        waves = t[:, None] / noising.STEPS_OF_TIME * math.pi * torch.arange(1, 9, device=t.device)
+        waves = (
+            t[:, None]
+            / noise_schedule.STEPS_OF_TIME
+            * math.pi
+            * torch.arange(1, 9, device=t.device)
+        )
         time = self.time(torch.cat([waves.sin(), waves.cos()], dim=1))
         h = known + F.conv2d(z, self.head.weight[:, : self.channels])
         for block in self.fine:
@@ -138,8 +143,8 @@ class Diffusion(Translator):
         the others one from a spread that is fitted to this many `stamps`.
         """
         super().__init__()
-        noising.refuse_unknown(prediction, weighting, sampler)
-        self.multiple, self.lattice, self.cosines = 2 * side, side, Cosines(side)
+        noise_schedule.check_names(prediction, weighting, sampler)
+        self.multiple, self.lattice, self.cosines = 2 * side, side, BlockDCT(side)
         self.features = nn.Sequential(
             nn.PixelUnshuffle(2),
             nn.Conv2d(4 * bands_in, width, 3, padding=1),
@@ -169,7 +174,7 @@ class Diffusion(Translator):
         weight = torch.ones(bands_out, side**2)
         weight[:, 0] = emphasis
         self.register_buffer("weight", (weight / weight.mean()).view(-1, 1, 1), persistent=False)
-        self.register_buffer("amplitudes", noising.amplitudes(prediction), persistent=False)
+        self.register_buffer("amplitudes", noise_schedule.amplitudes(prediction), persistent=False)
 
     def anchor(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Middle m of every pixel; of every frequency, standard deviation s and correlation rho.
@@ -180,10 +185,10 @@ class Diffusion(Translator):
         light. Any two bands of a frequency have the same rho. Last come the features.
         """
         h, side = self.features(x), self.cosines.side
-        middle, h = F.pixel_shuffle(self.middle(h).contiguous(), 2), logarithm(h)
+        middle, h = F.pixel_shuffle(self.middle(h).contiguous(), 2), signed_log(h)
         there = 1 + F.avg_pool2d(middle.detach().square(), side).sqrt()
         log, alike = self.spread(h).contiguous().tensor_split([-(side**2)], dim=1)
-        share = log.clamp(*LOG_SPREAD).exp()
+        share = log.clamp(*LOG_SIGMA).exp()
         spread = QUIETEST + share * there.repeat_interleave(side**2, dim=1)
         return middle, spread, ALIKE * alike.sigmoid(), h
 
@@ -191,7 +196,7 @@ class Diffusion(Translator):
         """Return the middle alone: the best single guess."""
         return self.anchor(x)[0]
 
-    def players(self) -> dict[str, Player]:
+    def players(self) -> dict[str, OptimizerGroup]:
         """Return the anchor and the denoiser, each in its own part of the training."""
 
         def all_of(*parts):
@@ -200,8 +205,8 @@ class Diffusion(Translator):
         anchor = all_of(self.features, self.middle, self.spread)
         rest = all_of(self.denoiser)
         return {
-            "anchor": Player(anchor, self.anchor_losses, end=self.start),
-            "denoiser": Player(rest, self.denoiser_losses, self.start),
+            "anchor": OptimizerGroup(anchor, self.anchor_losses, end=self.start),
+            "denoiser": OptimizerGroup(rest, self.denoiser_losses, self.start),
         }
 
     def anchor_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -216,8 +221,8 @@ class Diffusion(Translator):
         """
         middle, spread, shared, _ = self.anchor(batch.source)
         error, seen = self.cosines(batch.wanted(middle) - middle), self.whole(batch.good)
-        found = likelihood(error, spread, seen) + ranked_score(error, spread, seen)
-        alike = alikeness(error / spread, shared, seen)
+        found = laplace_nll(error, spread, seen) + gaussian_crps(error, spread, seen)
+        alike = band_correlation_nll(error / spread, shared, seen)
         terms = {"spread": self.likelihood * found, "bands": self.likelihood * alike}
         return {**pixel_loss(middle, batch), **terms}
 
@@ -232,7 +237,7 @@ class Diffusion(Translator):
         variance = slope.square() * self.cosines.variance(spread)
         unit = tile_sums(variance, TILE).sqrt()
         height, width = variance.shape[-2:]
-        share = variance / over_tiles(unit.square(), TILE, height, width)
+        share = variance / broadcast_tiles(unit.square(), TILE, height, width)
         share = F.avg_pool2d(share.mean(dim=1, keepdim=True), 2) * 4
         return variance, unit, tile_sums(share * features, TILE // 2)
 
@@ -243,13 +248,13 @@ class Diffusion(Translator):
         """
         numbers, alike = self.light(seen).tensor_split([-1], dim=1)
         offset, log = numbers.chunk(2, dim=1)
-        return offset, log.clamp(*LOG_LIGHT).exp(), ALIKE * alike.sigmoid()
+        return offset, log.clamp(*LOG_FLUX).exp(), ALIKE * alike.sigmoid()
 
     def light_loss(self, seen, missed, good) -> torch.Tensor:
         """Likelihood of what is missed of the light, in units U."""
         offset, ratio, shared = self.light_of(seen)
         missed = missed - offset
-        return likelihood(missed, ratio, good) + alikeness(missed / ratio, shared, good)
+        return laplace_nll(missed, ratio, good) + band_correlation_nll(missed / ratio, shared, good)
 
     def finish(self, draw: Callable) -> bool:
         """Fit the light to the tiles of whole stamps; the anchor no longer changes.
@@ -268,11 +273,11 @@ class Diffusion(Translator):
 
         def losses():
             for _ in range(self.fits):
-                size, device = (LIGHT_BATCH,), random.device
+                size, device = (FLUX_BATCH,), random.device
                 rows = torch.randint(len(tables[0]), size, generator=random, device=device)
                 yield self.light_loss(*(table[rows] for table in tables))
 
-        adamw.descend(self.light, losses(), LIGHT_RATE, self.fits)
+        adamw.descend(self.light, losses(), FLUX_RATE, self.fits)
         return True
 
     @torch.no_grad()
@@ -289,17 +294,19 @@ class Diffusion(Translator):
         with torch.no_grad():
             middle, spread, shared, _ = self.anchor(batch.source)
         target, random = batch.wanted(middle), batch.generator
-        z = together(self.cosines(target - middle) / spread, shared, -0.5)
+        z = correlate_bands(self.cosines(target - middle) / spread, shared, -0.5)
         options = {"generator": random, "device": z.device}
-        times = noising.STEPS_OF_TIME
-        t = processes.draw(lambda n: torch.randint(times, n, **options), (len(z),))
-        e = processes.draw(lambda shape: torch.randn(shape, **options), z.shape)
+        times = noise_schedule.STEPS_OF_TIME
+        t = distributed.random_shard(lambda n: torch.randint(times, n, **options), (len(z),))
+        e = distributed.random_shard(lambda shape: torch.randn(shape, **options), z.shape)
         alpha, sigma = self.amplitudes[:, t, None, None, None]
-        wanted = noising.wanted(self.prediction, z, e, alpha, sigma)
-        weight = self.weight * noising.weight(self.weighting, self.prediction, alpha, sigma)
+        wanted = noise_schedule.training_target(self.prediction, z, e, alpha, sigma)
+        weight = self.weight * noise_schedule.loss_weight(
+            self.weighting, self.prediction, alpha, sigma
+        )
         known = self.read(batch.source, middle)
         predicted = self.denoiser(alpha * z + sigma * e, known, t)
-        error = mean(weight * (predicted - wanted).square(), self.whole(batch.good))
+        error = masked_mean(weight * (predicted - wanted).square(), self.whole(batch.good))
         return {self.prediction: error}
 
     def whole(self, good: torch.Tensor | None) -> torch.Tensor | None:
@@ -328,8 +335,8 @@ class Diffusion(Translator):
         def drawn(noise):
             noise = pad_to_multiple(noise, self.multiple)
             plan = (self.sampler, self.steps, self.prediction)
-            z = noising.solve(predict, self.cosines(noise), *plan)
-            images = middle + self.cosines.inverse(spread * together(z, shared))
+            z = noise_schedule.sample(predict, self.cosines(noise), *plan)
+            images = middle + self.cosines.inverse(spread * correlate_bands(z, shared))
             return (pin(images, noise) if pin else images)[..., :height, :width]
 
         return drawn
@@ -341,53 +348,59 @@ class Diffusion(Translator):
         what the best linear guess of Gaussian errors with a known sum would do.
         """
         scaling = getattr(self, "scaling", None)  # there is none before the training
-        flux, stretch = (scaling.target.inverse, scaling.target.forward) if scaling else (same,) * 2
+        flux, stretch = (
+            (scaling.target.inverse, scaling.target.forward) if scaling else (identity,) * 2
+        )
         variance, unit, seen = self.tiles(middle, spread, features, flux)
         offset, ratio, shared = self.light_of(seen)
         guess, size = flux(middle), middle.shape[-2:]
 
         def pin(images, noise):
             light = flux(images)
-            wanted = unit * (offset + ratio * together(tile_sums(noise, TILE) / TILE, shared))
+            wanted = unit * (
+                offset + ratio * correlate_bands(tile_sums(noise, TILE) / TILE, shared)
+            )
             missing = wanted - tile_sums(light - guess, TILE)
-            return stretch(light + variance * over_tiles(missing / unit.square(), TILE, *size))
+            return stretch(light + variance * broadcast_tiles(missing / unit.square(), TILE, *size))
 
         return pin
 
 
-def logarithm(h: torch.Tensor) -> torch.Tensor:
+def signed_log(h: torch.Tensor) -> torch.Tensor:
     """Logarithm of both signs, sign(h) ln(1 + |h|): h itself where that is small."""
     return h.sign() * h.abs().log1p()
 
 
-def likelihood(error: torch.Tensor, spread: torch.Tensor, seen=None) -> torch.Tensor:
+def laplace_nll(error: torch.Tensor, spread: torch.Tensor, seen=None) -> torch.Tensor:
     """Mean of log s + sqrt(pi/2) |error| / s, lowest at the standard deviation of the error."""
-    return mean(spread.log() + math.sqrt(math.pi / 2) * error.abs() / spread, seen)
+    return masked_mean(spread.log() + math.sqrt(math.pi / 2) * error.abs() / spread, seen)
 
 
-def ranked_score(error: torch.Tensor, spread: torch.Tensor, seen=None) -> torch.Tensor:
+def gaussian_crps(error: torch.Tensor, spread: torch.Tensor, seen=None) -> torch.Tensor:
     """Mean continuous ranked probability score of a Gaussian of that spread: u = error / s,
 
     s (u erf(u / sqrt 2) + sqrt(2 / pi) exp(-u^2 / 2) - 1 / sqrt pi).
     """
     u = error / spread
     bell = math.sqrt(2 / math.pi) * torch.exp(-u.square() / 2)
-    return mean(spread * (u * torch.erf(u / math.sqrt(2)) + bell - 1 / math.sqrt(math.pi)), seen)
+    return masked_mean(
+        spread * (u * torch.erf(u / math.sqrt(2)) + bell - 1 / math.sqrt(math.pi)), seen
+    )
 
 
-def alikeness(z: torch.Tensor, shared: torch.Tensor, seen=None) -> torch.Tensor:
+def band_correlation_nll(z: torch.Tensor, shared: torch.Tensor, seen=None) -> torch.Tensor:
     """Mean log-likelihood, sign turned, of the correlation of bands; z are errors over spreads."""
     bands = z.shape[1] // shared.shape[1]
-    alone = together(z.detach().clamp(-WILD, WILD), shared, -0.5)
+    alone = correlate_bands(z.detach().clamp(-WILD, WILD), shared, -0.5)
     volume = ((1 + (bands - 1) * shared).log() + (bands - 1) * (1 - shared).log()) / bands
-    return mean((alone.square() + volume.repeat(1, bands, 1, 1)) / 2, seen)
+    return masked_mean((alone.square() + volume.repeat(1, bands, 1, 1)) / 2, seen)
 
 
-def mean(values: torch.Tensor, seen: torch.Tensor | None) -> torch.Tensor:
+def masked_mean(values: torch.Tensor, seen: torch.Tensor | None) -> torch.Tensor:
     """Mean of what was seen; None: of all."""
     return values.mean() if seen is None else (values * seen).sum() / seen.sum().clamp(min=1)
 
 
-def same(images: torch.Tensor) -> torch.Tensor:
+def identity(images: torch.Tensor) -> torch.Tensor:
     """Return what comes in: the stretch of a network that has none yet."""
     return images

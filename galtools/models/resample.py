@@ -7,7 +7,7 @@ in every number that compares with the very same noisy image.
 import torch
 
 from galtools.models import register
-from galtools.models.common import Translator
+from galtools.models.base import Translator
 
 
 @register("resample", tiny={}, quick={}, paper={})

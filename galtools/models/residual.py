@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from galtools.models import register
-from galtools.models.common import ResidualBlock, Translator
+from galtools.models.base import ResidualBlock, Translator
 
 
 @register(

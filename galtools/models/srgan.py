@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from galtools.models import register
-from galtools.models.common import Batch, Player, ResidualBlock, Translator, pixel_loss
+from galtools.models.base import Batch, OptimizerGroup, ResidualBlock, Translator, pixel_loss
 
 MAGNIFIED = 80.0  # then the noise of the deeper survey is of order one
 
 
-def critic_hinge(true: torch.Tensor, translated: torch.Tensor) -> torch.Tensor:
+def critic_hinge_loss(true: torch.Tensor, translated: torch.Tensor) -> torch.Tensor:
     """Return <max(0, 1 - D(y))> + <max(0, 1 + D(y'))>: zero once they are two apart."""
     return F.relu(1 - true).mean() + F.relu(1 + translated).mean()
 
@@ -87,14 +87,14 @@ class SRGAN(Translator):
         h = self.head(F.pixel_unshuffle(x, 2))
         return F.pixel_shuffle(self.tail(h + self.body(h)), 2)
 
-    def players(self) -> dict[str, Player]:
+    def players(self) -> dict[str, OptimizerGroup]:
         """Return critic and generator, who move in turn."""
         generator = [p for part in (self.head, self.body, self.tail) for p in part.parameters()]
         return {
-            "critic": Player(
+            "critic": OptimizerGroup(
                 list(self.critic.parameters()), self.critic_losses, self.start, pace=self.pace
             ),
-            "generator": Player(generator, self.generator_losses),
+            "generator": OptimizerGroup(generator, self.generator_losses),
         }
 
     def critic_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -103,7 +103,7 @@ class SRGAN(Translator):
             translated = self(batch.source)
         true, _ = self.critic(batch.source, batch.wanted(translated))
         false, _ = self.critic(batch.source, translated)
-        return {"hinge": critic_hinge(true, false)}
+        return {"hinge": critic_hinge_loss(true, false)}
 
     def generator_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Pixel and flux loss, and once the game has started content and adversarial loss."""

@@ -15,7 +15,7 @@ from einops import rearrange
 from torch import nn
 
 from galtools.models import register
-from galtools.models.common import Translator
+from galtools.models.base import Translator
 
 
 def partition(h: torch.Tensor, window: int) -> torch.Tensor:

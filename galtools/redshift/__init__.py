@@ -1,64 +1,64 @@
 """Redshifts from images: a network that answers with a density p(z), and who judges it."""
 
-from galtools.redshift.baselines import baselines, colours
+from galtools.redshift.baselines import baselines, colour_features
 from galtools.redshift.density import (
     BINS,
     ONE_SIGMA,
     OUTLIER,
     Z_MAX,
     Grid,
-    covered,
+    apply_temperature,
     crps,
     cumulative,
-    ensemble,
-    estimate,
     fit_temperature,
+    in_central_interval,
+    mean_log_density,
+    point_estimate,
+    point_metrics,
     quantile,
-    scores,
-    tempered,
 )
-from galtools.redshift.ensembles import Ensemble, train_ensemble
-from galtools.redshift.groups import read_groups
-from galtools.redshift.measure import GROUPS, Measure
+from galtools.redshift.ensemble import Ensemble, train_ensemble
+from galtools.redshift.feature_groups import densities_by_feature_group
 from galtools.redshift.network import (
-    TURNS,
+    ORIENTATIONS,
     RedshiftNetwork,
     Sample,
-    blurred,
     log_densities,
     log_density,
+    orient,
+    smoothed_targets,
     train,
-    turn,
 )
+from galtools.redshift.photometry_layer import GROUPS, PhotometryLayer
 
 __all__ = [
     "BINS",
     "GROUPS",
     "ONE_SIGMA",
+    "ORIENTATIONS",
     "OUTLIER",
-    "TURNS",
     "Z_MAX",
     "Ensemble",
     "Grid",
-    "Measure",
+    "PhotometryLayer",
     "RedshiftNetwork",
     "Sample",
+    "apply_temperature",
     "baselines",
-    "blurred",
-    "colours",
-    "covered",
+    "colour_features",
     "crps",
     "cumulative",
-    "ensemble",
-    "estimate",
+    "densities_by_feature_group",
     "fit_temperature",
+    "in_central_interval",
     "log_densities",
     "log_density",
+    "mean_log_density",
+    "orient",
+    "point_estimate",
+    "point_metrics",
     "quantile",
-    "read_groups",
-    "scores",
-    "tempered",
+    "smoothed_targets",
     "train",
     "train_ensemble",
-    "turn",
 ]

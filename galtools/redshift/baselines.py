@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def colours(images: np.ndarray, radius: float = 0.2, peaks: bool = False) -> np.ndarray:
+def colour_features(images: np.ndarray, radius: float = 0.2, peaks: bool = False) -> np.ndarray:
     """Features for the baselines, (n, bands): r-like magnitude and neighbouring colours.
 
     Fluxes within `radius` (in stamps) of the centre, or those of the brightest pixel; asinh

@@ -84,7 +84,7 @@ def quantile(density: np.ndarray, share: float, grid: Grid) -> np.ndarray:
     return grid.edges[bins] + np.clip(within, 0, 1) * grid.z_max / grid.bins
 
 
-def estimate(density: np.ndarray, grid: Grid, kind: str = "mean") -> np.ndarray:
+def point_estimate(density: np.ndarray, grid: Grid, kind: str = "mean") -> np.ndarray:
     """Point estimate of each density: its mean, its median or its mode."""
     if kind == "mean":
         return density @ grid.centres
@@ -95,7 +95,7 @@ def estimate(density: np.ndarray, grid: Grid, kind: str = "mean") -> np.ndarray:
     return quantile(density, 0.5, grid)
 
 
-def covered(density: np.ndarray, z: np.ndarray, grid: Grid) -> np.ndarray:
+def in_central_interval(density: np.ndarray, z: np.ndarray, grid: Grid) -> np.ndarray:
     """Tell of each galaxy whether z lies in the central 68.3 % of its density.
 
     If densities are calibrated, it does so for 68.3 % of the galaxies: less if they are too narrow.
@@ -104,7 +104,7 @@ def covered(density: np.ndarray, z: np.ndarray, grid: Grid) -> np.ndarray:
     return np.abs(pit - 0.5) < ONE_SIGMA / 2
 
 
-def scores(estimates, z, limit: float = 0.05) -> dict[str, float]:
+def point_metrics(estimates, z, limit: float = 0.05) -> dict[str, float]:
     """Bias, sigma_MAD and share of outliers of point estimates."""
     dz = (np.asarray(estimates, np.float64) - z) / (1 + np.asarray(z, np.float64))
     return {
@@ -114,7 +114,7 @@ def scores(estimates, z, limit: float = 0.05) -> dict[str, float]:
     }
 
 
-def tempered(log_p: np.ndarray, temperature: float) -> np.ndarray:
+def apply_temperature(log_p: np.ndarray, temperature: float) -> np.ndarray:
     """Densities p^(1/T), normalised: T > 1 widens what was too sure of itself."""
     scaled = log_p / temperature
     p = np.exp(scaled - scaled.max(axis=1, keepdims=True))
@@ -128,12 +128,12 @@ def fit_temperature(log_p: np.ndarray, z, grid: Grid) -> float:
     rows, bins = np.arange(len(log_p)), grid.number(z)
 
     def surprise(log_t):
-        return -np.log(tempered(log_p, np.exp(log_t))[rows, bins] + 1e-300).mean()
+        return -np.log(apply_temperature(log_p, np.exp(log_t))[rows, bins] + 1e-300).mean()
 
     bounds = (-np.log(8), np.log(8))
     return float(np.exp(minimize_scalar(surprise, bounds=bounds, method="bounded").x))
 
 
-def ensemble(log_densities: list[np.ndarray]) -> np.ndarray:
+def mean_log_density(log_densities: list[np.ndarray]) -> np.ndarray:
     """Logarithm of the mean density of several networks."""
     return np.log(np.mean([np.exp(log_p) for log_p in log_densities], axis=0))

@@ -6,16 +6,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from galtools import loop
+from galtools.data.stretch import fit_stretch
 from galtools.errors import GaltoolsError
-from galtools.loop import Settings
-from galtools.models.common import Player
+from galtools.models.base import OptimizerGroup
 from galtools.redshift.density import Grid
-from galtools.redshift.measure import GROUPS, Measure
-from galtools.stretch import fit
-from galtools.train import check_images
+from galtools.redshift.photometry_layer import GROUPS, PhotometryLayer
+from galtools.training import loop
+from galtools.training.loop import Settings
+from galtools.training.train import check_images
 
-TURNS = [(flip, turn) for flip in (False, True) for turn in range(4)]
+ORIENTATIONS = [(flip, turn) for flip in (False, True) for turn in range(4)]
 CUT = 0.5  # share of the stamp's side that the convolutions see
 CHUNK = 256  # images at a time
 
@@ -24,7 +24,7 @@ class RedshiftNetwork(nn.Module):
     """Measured numbers and, if `width` > 0, convolved features, through dense layers to p(z).
 
     `extra` numbers per galaxy (say, the reddening E(B-V)) join before the dense layers. `groups`
-    chooses what is measured (`galtools.redshift.measure`).
+    chooses what is measured (`galtools.redshift.photometry_layer`).
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class RedshiftNetwork(nn.Module):
             "groups": list(groups), "dropout": dropout, "blur": blur, "crps_weight": crps_weight,
         }  # fmt: skip
         self.extra, self.crps_weight, self.stretch = extra, crps_weight, None
-        self.measure = Measure(bands, groups)
+        self.measure = PhotometryLayer(bands, groups)
         self.register_buffer("centre", torch.zeros(self.measure.size))
         self.register_buffer("spread", torch.ones(self.measure.size))
-        self.register_buffer("blurred", blurred(self.grid.bins, blur))
+        self.register_buffer("blurred", smoothed_targets(self.grid.bins, blur))
         self.convolve = convolutions(bands, width) if width else None
         self.head = nn.Sequential(
             nn.Linear(self.measure.size + 4 * width + extra, hidden),
@@ -85,9 +85,9 @@ class RedshiftNetwork(nn.Module):
         """Logits (n, bins) of images (n, bands, H, H) in nanomaggies."""
         return self.logits(self.numbers(images), self.picture(images), extra)
 
-    def players(self) -> dict[str, Player]:
+    def players(self) -> dict[str, OptimizerGroup]:
         """One player that lowers cross-entropy, and CRPS if asked for."""
-        return {"estimator": Player(list(self.parameters()), self.losses)}
+        return {"estimator": OptimizerGroup(list(self.parameters()), self.losses)}
 
     def losses(self, batch) -> dict[str, torch.Tensor]:
         """Cross-entropy of the (blurred) true bin; CRPS = sum over bins of (F - H)^2.
@@ -106,7 +106,7 @@ class RedshiftNetwork(nn.Module):
         return terms
 
 
-def blurred(bins: int, blur: float) -> torch.Tensor:
+def smoothed_targets(bins: int, blur: float) -> torch.Tensor:
     """Target (bins, bins) of each true bin: a Gaussian of `blur` bins about it, sum one.
 
     Neighbouring bins are alike, but a network has to be told. The temperature takes the blur out
@@ -142,13 +142,13 @@ class Sample:
     extra: torch.Tensor | None
 
 
-def turn(images: torch.Tensor, flip: bool, quarter_turns: int) -> torch.Tensor:
+def orient(images: torch.Tensor, flip: bool, quarter_turns: int) -> torch.Tensor:
     """One of the eight orientations of square images."""
     images = images.flip(-1) if flip else images
     return torch.rot90(images, quarter_turns, (-2, -1))
 
 
-def as_seen(network, images, device):
+def extract_features(network, images, device):
     """Measured numbers and pictures of many images, a few at a time."""
     parts = []
     with torch.no_grad():
@@ -158,7 +158,7 @@ def as_seen(network, images, device):
     return [torch.cat(column) for column in zip(*parts, strict=True)]
 
 
-def check(network, images) -> None:
+def check_bands(network, images) -> None:
     """Refuse images that the network cannot read."""
     check_images(images, "images")
     bands = network.measure.bands
@@ -170,7 +170,7 @@ def prepare(network, images, noise) -> None:
     """Set what a network has to know before it can look: the noise, and the stretch of pictures."""
     noise = np.asarray(noise, np.float32)
     network.measure.noise.copy_(torch.as_tensor(noise))
-    network.stretch = fit(images[:CHUNK], 2 * noise)
+    network.stretch = fit_stretch(images[:CHUNK], 2 * noise)
 
 
 def train(
@@ -180,25 +180,25 @@ def train(
 
     With `tune`, a trained network goes on learning from where it is.
     """
-    return train_all([network], images, z, noise, [settings], extra, device, tune)[0]
+    return train_networks([network], images, z, noise, [settings], extra, device, tune)[0]
 
 
-def train_all(networks, images, z, noise, settings, extra=None, device=None, tune=False):
+def train_networks(networks, images, z, noise, settings, extra=None, device=None, tune=False):
     """Train networks that measure alike, each with its own settings; every image is seen once."""
     device = torch.device(device or loop.best_device())
     for network in networks:
-        check(network, images)
+        check_bands(network, images)
         if bool(network.extra) != (extra is not None):
             raise GaltoolsError(f"the network takes {network.extra} extra numbers per galaxy")
         network.to(device)
         if not tune:
             prepare(network, images, noise)
-    seen = as_seen(networks[0], images, device)
+    seen = extract_features(networks[0], images, device)
     more = None if extra is None else torch.as_tensor(extra, dtype=torch.float32).to(device)
-    return train_on_seen(networks, seen, z, settings, more, tune)
+    return train_on_features(networks, seen, z, settings, more, tune)
 
 
-def train_on_seen(networks, seen, z, settings, extra=None, tune=False) -> list[list[dict]]:
+def train_on_features(networks, seen, z, settings, extra=None, tune=False) -> list[list[dict]]:
     """Train networks on the numbers and pictures `seen` in images of redshift z; see `train`."""
     if not tune:
         for network in networks:
@@ -219,7 +219,7 @@ def _learn(network, measured, pictures, z, settings: Settings, extra) -> list[di
         picture = pictures[rows]
         if network.convolve is not None:
             way = int(torch.randint(8, (1,), generator=generator, device=device))
-            picture = turn(picture, *TURNS[way])
+            picture = orient(picture, *ORIENTATIONS[way])
         return Sample(numbers[rows], picture, bins[rows], None if extra is None else extra[rows])
 
     with torch.random.fork_rng():  # dropout draws from torch's own stream
@@ -234,7 +234,7 @@ def log_densities(networks, images, extra=None) -> np.ndarray:
     The networks of an ensemble measure alike, so every image is measured once for all of them.
     """
     first, chunks = networks[0], []
-    check(first, images)
+    check_bands(first, images)
     for start in range(0, len(images), CHUNK):
         rows = slice(start, start + CHUNK)
         part = torch.as_tensor(images[rows], device=first.centre.device)
@@ -242,17 +242,19 @@ def log_densities(networks, images, extra=None) -> np.ndarray:
         if extra is not None:
             more = torch.as_tensor(extra[rows], dtype=torch.float32, device=part.device)
         measured = first.measure(part)
-        each = [answer(one, measured, one.picture(part), more) for one in networks]
+        each = [log_density_of_features(one, measured, one.picture(part), more) for one in networks]
         chunks.append(np.stack(each))
     return np.concatenate(chunks, axis=1)
 
 
 @torch.no_grad()
-def answer(network, measured, picture, extra=None) -> np.ndarray:
+def log_density_of_features(network, measured, picture, extra=None) -> np.ndarray:
     """Logarithm of p(z), (n, bins), that one network gives for what was seen in images."""
-    ways = TURNS if network.convolve is not None else TURNS[:1]  # what is measured does not turn
+    ways = (
+        ORIENTATIONS if network.convolve is not None else ORIENTATIONS[:1]
+    )  # what is measured does not turn
     numbers = network.scaled(measured)
-    each = [network.logits(numbers, turn(picture, *way), extra).softmax(dim=1) for way in ways]
+    each = [network.logits(numbers, orient(picture, *way), extra).softmax(dim=1) for way in ways]
     return np.log(torch.stack(each).mean(dim=0).cpu().numpy().astype(np.float64) + 1e-12)
 
 

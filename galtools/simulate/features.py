@@ -34,7 +34,7 @@ def ring(u: np.ndarray, radius: np.ndarray):
     return r * np.cos(turn), r * np.sin(turn)
 
 
-def scattered(u: np.ndarray, offset: np.ndarray):
+def irregular_knots(u: np.ndarray, offset: np.ndarray):
     """Knots (n, K) strewn over an irregular galaxy, around a point off its centre."""
     r = 0.75 * np.sqrt(-2 * np.log(1 - 0.99 * u[..., 0]))
     turn = 2 * np.pi * u[..., 1]
@@ -49,7 +49,7 @@ def young_knots(u: np.ndarray, irregular, ringed, arms, pitch, radius, offset):
     """
     in_ring = ringed[:, None] & (u[..., 4] < 0.7)
     along, across = np.where(in_ring, ring(u, radius), spiral(u, arms, pitch))
-    strewn = scattered(u, offset)
+    strewn = irregular_knots(u, offset)
     along, across = np.where(irregular[:, None], strewn, (along, across))
     compact = np.arange(u.shape[1]) % 3 == 0
     sigma = np.where(compact, 0.035 + 0.05 * u[..., 3], 0.12 + 0.12 * u[..., 2])
@@ -89,7 +89,7 @@ def dust_lane(axis_ratio: np.ndarray, side: np.ndarray):
     return along, across, sigma, share / share.sum(axis=1, keepdims=True)
 
 
-def lane_light(depth: np.ndarray) -> np.ndarray:
+def lane_flux(depth: np.ndarray) -> np.ndarray:
     """Share of the disc's light that a lane takes which is `depth` deep on the major axis.
 
     A chain of Gaussians of width s that is d I0 exp(-|x|/h) deep holds d I0 2 h s sqrt(2 pi);

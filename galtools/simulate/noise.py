@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from galtools.simulate import seeds
+from galtools.simulate import rng
 from galtools.surveys import Survey
 
 COMMON_SEEING = 0.09  # scatter of ln FWHM that all bands of an observation share
@@ -25,10 +25,10 @@ class Observation:
     streams: list  # one random generator per galaxy, from which the noise is drawn
 
 
-def observe(seed: int, galaxies, survey: Survey, number: int = 0) -> Observation:
+def observing_conditions(seed: int, galaxies, survey: Survey, number: int = 0) -> Observation:
     """Draw the conditions of observation `number` of each galaxy."""
     purpose = ("observation", survey.name, number)
-    streams = [seeds.generator(seed, int(galaxy), *purpose) for galaxy in galaxies]
+    streams = [rng.galaxy_rng(seed, int(galaxy), *purpose) for galaxy in galaxies]
     normal = np.stack([stream.standard_normal(12) for stream in streams])
     uniform = np.stack([stream.random(2) for stream in streams])
     seeing = np.exp(COMMON_SEEING * normal[:, :1] + BAND_SEEING * normal[:, 1:6])

@@ -17,7 +17,7 @@ import numpy as np
 from astropy.cosmology import FlatLambdaCDM
 from scipy.special import ndtri
 
-from galtools.simulate import sed, seeds
+from galtools.simulate import rng, spectra
 from galtools.surveys import SDSS
 
 COSMOLOGY = FlatLambdaCDM(H0=70, Om0=0.3)
@@ -128,7 +128,7 @@ def _cumulative(limit: float):
     return magnitude, over_all / over_all[-1], over_magnitude
 
 
-def draw_sample(limit: float, uniform: np.ndarray):
+def sample_redshifts(limit: float, uniform: np.ndarray):
     """Turn uniform numbers (n, 2) into (red, redshift, r magnitude), each (n,)."""
     magnitude, over_all, over_magnitude = _cumulative(limit)
     place = np.searchsorted(over_all, uniform[:, 0])
@@ -141,7 +141,7 @@ def draw_sample(limit: float, uniform: np.ndarray):
     return kind == 0, REDSHIFT[cell] + step * (within - 0.5), np.array(apparent)
 
 
-def draw_spectra(red, absolute, normal) -> dict[str, np.ndarray]:
+def sample_spectra(red, absolute, normal) -> dict[str, np.ndarray]:
     """Spectrum of each galaxy as `sed.band_fluxes` takes it, from normal numbers (n, 7).
 
     Fainter galaxies are bluer, on the red sequence and off it.
@@ -173,12 +173,12 @@ def half_light_radius(red, absolute, redshift, normal) -> np.ndarray:
     return np.clip(10**log_kpc / kpc_per_arcsec(redshift), 0.3, 12.0)
 
 
-def draw(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
+def sample_galaxies(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
     """Physical properties of galaxies by their numbers, each (n,) in the order of `galaxies`."""
-    uniform, normal = seeds.table(seed, galaxies, "physics", UNIFORM, NORMAL)
-    red, redshift, magnitude = draw_sample(limit, uniform[:, :2])
+    uniform, normal = rng.random_numbers(seed, galaxies, "physics", UNIFORM, NORMAL)
+    red, redshift, magnitude = sample_redshifts(limit, uniform[:, :2])
     absolute = magnitude - distance_modulus(redshift)
-    spectra = draw_spectra(red, absolute, normal[:, :7])
+    spectra = sample_spectra(red, absolute, normal[:, :7])
     early = red & (uniform[:, 4] < 0.72)  # the other red galaxies are dusty or passive discs
     bulge = np.where(early, 0.75 + 0.25 * uniform[:, 5], disc_bulge(spectra["kind"], normal[:, 7]))
     return {
@@ -213,5 +213,5 @@ def _axis_ratio(early, uniform) -> np.ndarray:
 
 def normalised_fluxes(filters, spectrum: dict, redshift, r_magnitude) -> np.ndarray:
     """Band fluxes (n, filters) in nanomaggies of spectra of a given SDSS r magnitude."""
-    flux = sed.band_fluxes((*filters, SDSS.filters[2]), spectrum, redshift)
+    flux = spectra.band_fluxes((*filters, SDSS.filters[2]), spectrum, redshift)
     return flux[:, :-1] / flux[:, -1:] * 10 ** (0.4 * (22.5 - r_magnitude))[:, None]

@@ -69,7 +69,7 @@ def exponential(k_squared: torch.Tensor) -> torch.Tensor:
     return base * base * base
 
 
-def seeing(k_squared: torch.Tensor, fwhm: torch.Tensor) -> torch.Tensor:
+def kolmogorov_mtf(k_squared: torch.Tensor, fwhm: torch.Tensor) -> torch.Tensor:
     """Transfer function of Kolmogorov turbulence, exp(-3.44 (lambda k / 2 pi r0)^(5/3)).
 
     `k_squared` (..., X, Y) in radian^2 per arcsec^2, `fwhm` (...) in arcsec.
@@ -162,7 +162,7 @@ def render(scene: Scene, survey: Survey, survey_index: int, fwhm, shift) -> torc
     """
     k, weight = (torch.from_numpy(a).to(scene.flux) for a in frequencies(survey))
     kx, both = torch.cat([-k.flip(0), k]), torch.cat([weight.flip(0), weight])
-    blur = seeing((kx**2)[:, None] + k**2, fwhm)
+    blur = kolmogorov_mtf((kx**2)[:, None] + k**2, fwhm)
     sky = sky_transform(scene, survey_index, kx, k) * blur
     in_x = sampling(kx, both, survey, shift[:, 0])
     in_y = sampling(k, 2 * weight, survey, shift[:, 1])  # the other half plane is the conjugate

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from astropy.table import Table
 
+from galtools.data.pairs import Pairs, join
 from galtools.errors import GaltoolsError
-from galtools.pairs import Pairs, join
 from galtools.simulate import noise, population, shapes
 from galtools.simulate.render import render
 from galtools.simulate.workers import in_order
@@ -92,9 +92,9 @@ def _block(block, seed, survey_from, survey_to, observation, limit) -> Pairs:
     """Make one whole block of pairs."""
     galaxies = np.arange(block * BLOCK, (block + 1) * BLOCK)
     surveys = (survey_from, survey_to)
-    physics = population.draw(seed, galaxies, limit)
-    scene, truth = shapes.build(seed, galaxies, physics, surveys)
-    seen = [noise.observe(seed, galaxies, survey, observation) for survey in surveys]
+    physics = population.sample_galaxies(seed, galaxies, limit)
+    scene, truth = shapes.build_scene(seed, galaxies, physics, surveys)
+    seen = [noise.observing_conditions(seed, galaxies, survey, observation) for survey in surveys]
     images = [
         observed_image(scene, survey, index, conditions)
         for index, (survey, conditions) in enumerate(zip(surveys, seen, strict=True))

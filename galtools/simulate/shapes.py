@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from galtools.simulate import features, population, seeds
+from galtools.simulate import features, population, rng
 from galtools.simulate.scene import Ellipses, Knots, Scene
 from galtools.surveys import BANDS
 
@@ -24,14 +24,14 @@ ELLIPTICAL, LENTICULAR, SPIRAL, IRREGULAR, MERGER = MORPHOLOGIES = (
 )
 
 
-def build(seed: int, galaxies, physics: dict, surveys) -> tuple[Scene, dict]:
+def build_scene(seed: int, galaxies, physics: dict, surveys) -> tuple[Scene, dict]:
     """Scene of n galaxies seen through the filters of `surveys`, and what is true of it."""
-    uniform, _ = seeds.table(seed, galaxies, "shape", UNIFORM, 1)
+    uniform, _ = rng.random_numbers(seed, galaxies, "shape", UNIFORM, 1)
     general, near, young = np.split(uniform, [GENERAL, UNIFORM - 5 * features.YOUNG], axis=1)
     near = near.reshape(len(galaxies), NEIGHBOURS, PER_NEIGHBOUR)
     young = young.reshape(len(galaxies), features.YOUNG, 5)
-    looks = draw_looks(physics, general)
-    field = draw_neighbours(near)
+    looks = sample_morphology(physics, general)
+    field = sample_neighbours(near)
     flux = component_fluxes(physics, looks, field, surveys)
     bulges, discs = _main_ellipses(physics, looks)
     discs = [np.column_stack(pair) for pair in zip(discs, field["ellipses"], strict=True)]
@@ -48,7 +48,7 @@ def _tensor(array) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
 
-def draw_looks(physics: dict, u: np.ndarray) -> dict[str, np.ndarray]:
+def sample_morphology(physics: dict, u: np.ndarray) -> dict[str, np.ndarray]:
     """Morphology and the measures of its features, each (n,), from uniform numbers (n, GENERAL)."""
     early, kind = physics["early"], physics["kind"]
     merger = u[:, 0] < 0.04
@@ -118,7 +118,7 @@ def _knots(physics, looks, young):
         yield x * near, y * near, np.maximum(sigma * size[:, None], 0.05), share * near
 
 
-def draw_neighbours(u: np.ndarray) -> dict:
+def sample_neighbours(u: np.ndarray) -> dict:
     """Galaxies and stars that happen to stand near by, from uniform numbers (n, NEIGHBOURS, 8).
 
     Their numbers rise as 10^(0.45 m) to m = 22.5, one in each stamp on average; stars are
@@ -154,7 +154,7 @@ def component_fluxes(physics: dict, looks: dict, field: dict, surveys) -> dict:
     bulge, arms, bar = scale * bulge, scale * arms, scale * bar
     disc = total - bulge - arms - bar
     depth = (looks["dust_lane"] * looks["lane_depth"])[:, None] * np.tile(DUST_DEPTH, len(surveys))
-    lane = features.lane_light(depth)
+    lane = features.lane_flux(depth)
     lane = disc * lane / (1 - lane)
     other = (merger * looks["companion_flux"])[:, None] * total
     parts = [bulge, 0.3 * other, disc + lane, 0.7 * other, *near, arms, bar, -lane]

@@ -118,11 +118,12 @@ def test_figures_look_on_the_screen_as_the_run_drew_them(browser, visit, tiny, h
 
 def test_components_show_the_pictures_of_the_run(browser, visit, tiny, html):
     """Source and truth on the screen against the artefacts, drawn here without a browser."""
-    from galtools import exhibits, paths, touch
-    from galtools.fidelity import rows
+    from companion import comparison, interactive, interactive_data, paths
 
-    sample = rows.load(paths.Results(str(tiny / "results"), "tiny"), "cross", [], 0)
-    (galaxy,) = exhibits.choose(sample, 1)
+    sample = comparison.load_comparison(
+        paths.Results(str(tiny / "results"), "tiny"), "cross", [], 0
+    )
+    (galaxy,) = interactive_data.choose_galaxies(sample, 1)
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     tab, _, _ = visit(context, html / "notebooks" / "26_touch.html")
     tab.wait_for_function("document.querySelectorAll('.touch-said:not(:empty)').length === 3")
@@ -130,7 +131,7 @@ def test_components_show_the_pictures_of_the_run(browser, visit, tiny, html):
         canvas = tab.locator("galaxy-compare .touch-strip canvas").nth(place)
         uri = canvas.evaluate("canvas => canvas.toDataURL()")
         found = coarse(base64.b64decode(uri.partition(",")[2]))
-        drawn = Image.fromarray(touch.colour(sample.images[row][galaxy])).resize(
+        drawn = Image.fromarray(interactive.colour(sample.images[row][galaxy])).resize(
             COARSE, Image.Resampling.BOX
         )
         assert differ(found, np.asarray(drawn, dtype=float)) < DIFFERENCE / 2, row

@@ -1,0 +1,1 @@
+"""What only this book needs: studies of single chapters, figures, verdicts, papermill."""

@@ -1,0 +1,64 @@
+"""What is compared in every chapter on fidelity: each translator and the three reference rows.
+
+truth      the target image itself: the ceiling
+resample   the source on the target's pixel grid: the floor, translation without learning
+again      a second, independent observation of the galaxy: what nature itself would give
+
+Within one survey (task intra) source and target are the same image, so resampling would be a copy
+of the truth, floor and ceiling at once: the row is left out.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from companion import paths
+from galtools import data
+from galtools.data.pairs import Pairs
+from galtools.data.resampling import lanczos_resample
+from galtools.data.sides import pixel_step
+from galtools.errors import GaltoolsError
+from galtools.fidelity import image_files
+
+
+@dataclass(frozen=True)
+class ComparisonSet:
+    """The same galaxies in several renderings, in nanomaggies per pixel."""
+
+    truth: np.ndarray  # (n, bands, H, W)
+    sigma: np.ndarray  # (n, bands) sky noise of the truth
+    pixel_scale: float  # arcsec
+    images: dict[str, np.ndarray]  # every row, the truth among them
+    psf_fwhm: dict[str, np.ndarray]  # (n, bands) arcsec; a translator has to reach the truth's
+    pairs: Pairs  # the test galaxies
+    inputs: list[Path]  # the files that all this comes from
+
+
+def load_comparison(
+    folder: paths.Results, task: str, models, seed: int = 0, count: int | None = None
+) -> ComparisonSet:
+    """Read the test galaxies, or the first so many, and what was made of them for one task."""
+    some = slice(count)
+    test = paths.need(folder.data("test"), "01_two_surveys")
+    again = paths.need(folder.data("again"), "01_two_surveys")
+    pairs = data.for_task(data.load(test, some), task)
+    to = "target" if task == "cross" else "source"
+    there, here = data.image_info(test, to, some), data.image_info(test, "source", some)
+    images = {"truth": pairs.target, "again": image_files.open_images(again, to)[some]}
+    if task == "cross":
+        step = pixel_step(pairs.source, pairs.target)
+        images["resample"] = lanczos_resample(pairs.source, pairs.target.shape[-1], step)
+    made = [paths.need_of(folder.translations(task, m, seed), m) for m in models]
+    for model, path in zip(models, made, strict=True):
+        images[model] = image_files.open_images(path)[some]
+        if images[model].shape != pairs.target.shape:
+            raise GaltoolsError(f"{path} does not fit the test galaxies: translate them again")
+    seeing = dict.fromkeys(images, there.psf_fwhm)
+    seeing["again"] = data.image_info(again, to, some).psf_fwhm
+    if "resample" in images:
+        seeing["resample"] = here.psf_fwhm
+    inputs = [test, again, *made]
+    return ComparisonSet(
+        pairs.target, pairs.noise[:, 1], there.pixel_scale, images, seeing, pairs, inputs
+    )

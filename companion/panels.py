@@ -1,0 +1,336 @@
+"""Tables and panels that the chapters on fidelity share: tidy tables in, figures out."""
+
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import display
+from matplotlib.ticker import LogLocator, NullFormatter, SymmetricalLogLocator
+
+from companion import plotting
+from galtools import artefacts
+from galtools.fidelity import intervals
+from galtools.surveys import BANDS
+
+NAMES = {
+    "gini": "Gini",
+    "m20": "M20",
+    "half_light_radius": "half-light radius",
+    "petrosian_radius": "Petrosian radius",
+    "sersic_index": "Sersic index",
+}  # of quantities that are not written as they are called in tables
+COLOURS = tuple(f"{a}-{b}" for a, b in pairwise(BANDS))
+
+
+def metric_panels(table, metrics, rows, bands=BANDS, perfect=None):
+    """Draw one panel per metric: value and 95 % interval of every row in every band.
+
+    `table` is tidy with a column "row"; `metrics` maps names to axis labels; `perfect` maps names
+    to the value of a faultless copy, drawn as a line.
+    """
+    lines = -(-len(metrics) // 2)
+    size = (plotting.WIDTH, 2.5 * lines + 0.6)
+    fig, axes = plt.subplots(lines, 2, figsize=size, squeeze=False)
+    shifts = np.linspace(-0.28, 0.28, len(rows)) if len(rows) > 1 else [0.0]
+    for ax, (metric, label) in zip(axes.flat, metrics.items(), strict=False):
+        found = table[table.metric == metric].set_index(["row", "band"])
+        for row, shift in zip(rows, shifts, strict=True):
+            part = found.loc[row].reindex(list(bands))
+            good = np.isfinite(part.value.to_numpy())
+            x = np.arange(len(bands))[good] + shift
+            part = part[good]
+            plotting.interval(ax, x, part.value, part.low, part.high, model=row, markersize=5)
+        if perfect and metric in perfect:
+            ax.axhline(perfect[metric], color="black", linewidth=0.8, zorder=1)
+        ax.set(ylabel=label, xticks=range(len(bands)), xticklabels=bands)
+        ax.grid(axis="x", visible=False)
+    for ax in axes.flat[len(metrics) :]:
+        ax.remove()
+    shared_legend(fig, axes.flat[0])
+    fig.suptitle(sample_size(table[table.metric.isin(metrics) & table.row.isin(rows)]), fontsize=11)
+    return fig
+
+
+def log_scale(ax) -> None:
+    """Make the upright axis logarithmic, with plain numbers at 1, 2 and 5 of every decade."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def near_one(ax) -> None:
+    """Spread the upright axis out towards one: 0.9, 0.99 and 0.999 stand equally far apart."""
+    ax.set_yscale("logit")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def both_signs(ax, straight: float) -> None:
+    """Make the upright axis logarithmic on both sides of zero, and linear within `straight`.
+
+    An axis that hardly reaches beyond stays as it is.
+    """
+    if np.abs(ax.get_ylim()).max() < 3 * straight:
+        return
+    ax.margins(y=0.1)
+    ax.set_yscale("symlog", linthresh=straight)
+    ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=straight, subs=(1, 3)))
+    ax.yaxis.set_major_formatter("{x:g}")
+
+
+def shared_legend(fig, ax, columns=3) -> None:
+    """Put the legend of one panel under the whole figure."""
+    handles, labels = ax.get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
+def sample_size(table) -> str:
+    """Say on how many galaxies a table rests: "n = 300", or the range of n."""
+    low, high = table.n.min(), table.n.max()
+    return f"n = {high:,}" if low == high else f"n = {low:,} to {high:,}"
+
+
+def show_in_parts(table: pd.DataFrame, columns: int = 4, yardstick: bool = True) -> None:
+    """Show a table that is wider than a page as several, one below the other.
+
+    The first column, which the others are compared with, stands in each, if it is a `yardstick`.
+    """
+    names = list(table.columns)
+    kept, others = (names[:1], names[1:]) if yardstick else ([], names)
+    parts = max(1, -(-len(others) // (columns - len(kept))))
+    for some in np.array_split(np.arange(len(others)), parts):
+        display(table[[*kept, *(others[k] for k in some)]])
+
+
+def overview(table, metrics, band, rows) -> pd.DataFrame:
+    """Lay out one band: a line per metric, a column per row of the comparison."""
+    part = table[table.band == band].set_index(["metric", "row"])
+    cells = {
+        plotting.MODEL_NAME.get(row, row): [
+            intervals.format_interval(*part.loc[(metric, row), ["value", "low", "high"]])
+            for metric in metrics
+        ]
+        for row in rows
+    }
+    return pd.DataFrame(cells, index=pd.Index(list(metrics.values()), name=f"{band} band"))
+
+
+def galaxy_scatter(by_row, labels, rows):
+    """Draw one panel per quantity: each galaxy's value in the truth across, in other rows up.
+
+    `by_row` maps rows, the truth among them, to tables with a line per galaxy.
+    """
+    lines = -(-len(labels) // 2)
+    fig, axes = plt.subplots(lines, 2, figsize=(plotting.WIDTH, 3.0 * lines + 0.4), squeeze=False)
+    for ax, (name, label) in zip(axes.flat, labels.items(), strict=False):
+        truth = by_row["truth"][name]
+        for row in rows:
+            style = {
+                "color": plotting.MODEL_COLOUR.get(row),
+                "label": plotting.MODEL_NAME.get(row, row),
+            }
+            marker = plotting.MODEL_MARKER.get(row, "o")
+            ax.scatter(truth, by_row[row][name], s=12, alpha=0.6, marker=marker, **style)
+        if truth.notna().any():
+            low, high = np.nanpercentile(truth, [1, 99])
+            edges = low - 0.2 * (high - low) - 1e-9, high + 0.2 * (high - low) + 1e-9
+            ax.set(xlim=edges, ylim=edges)
+        ax.axline((0, 0), slope=1, color="black", linewidth=0.8)
+        ax.set(xlabel=label, ylabel="in another image")
+    shared_legend(fig, axes.flat[0])
+    return fig
+
+
+def violins(by_row, labels, rows):
+    """Draw one panel per quantity: its smoothed distribution, with quartiles, in every row.
+
+    Lines mark the quartiles of the truth. `by_row` maps rows to tables with a line per galaxy.
+    """
+    import seaborn as sns  # half a second: only for the chapter that draws them
+
+    names = {row: plotting.MODEL_NAME.get(row, row) for row in rows}
+    galaxies = pd.concat([by_row[row].assign(image=names[row]) for row in rows], ignore_index=True)
+    tints = {name: plotting.MODEL_COLOUR.get(row, "#0072B2") for row, name in names.items()}
+    style = {"hue": "image", "palette": tints, "saturation": 1, "linewidth": 1, "alpha": 0.6}
+    lines = -(-len(labels) // 2)
+    size = (plotting.WIDTH, lines * (0.27 * len(rows) + 0.8))
+    fig, axes = plt.subplots(lines, 2, figsize=size, sharey=True, squeeze=False)
+    for ax, (name, label) in zip(axes.flat, labels.items(), strict=False):
+        sns.violinplot(galaxies, x=name, y="image", inner="quart", cut=0, ax=ax, **style)
+        for level in by_row["truth"][name].quantile([0.25, 0.5, 0.75]):
+            ax.axvline(level, color="black", linewidth=0.8, zorder=0)
+        ax.set(xlabel=label, ylabel="")
+    for ax in axes.flat[len(labels) :]:
+        ax.remove()
+    return fig
+
+
+def quantity_strips(table, names, statistics, rows, height=4.6):
+    """Draw one panel per statistic, one line per quantity, with intervals.
+
+    The tidy table names its metrics "<quantity>_<statistic>".
+    """
+    found = table.set_index(["row", "metric"])
+    size = (plotting.WIDTH, height)
+    fig, axes = plt.subplots(1, len(statistics), figsize=size, sharey=True, squeeze=False)
+    for ax, (statistic, label) in zip(axes.flat, statistics.items(), strict=True):
+        for k, row in enumerate(rows):
+            part = found.loc[[(row, f"{name}_{statistic}") for name in names]]
+            y = np.arange(len(names)) + 0.6 / len(rows) * (k - (len(rows) - 1) / 2)
+            error = np.array([part.value - part.low, part.high - part.value])
+            style = {
+                "color": plotting.MODEL_COLOUR.get(row),
+                "label": plotting.MODEL_NAME.get(row, row),
+            }
+            marker = plotting.MODEL_MARKER.get(row, "o")
+            ax.errorbar(part.value, y, xerr=error, ls="none", marker=marker, ms=5, **style)
+        ax.set(xlabel=label, yticks=range(len(names)))
+    axes[0, 0].set_yticklabels([NAMES.get(name, name.replace("_", " ")) for name in names])
+    axes[0, 0].invert_yaxis()
+    drawn = {f"{name}_{statistic}" for name in names for statistic in statistics}
+    axes[0, 0].set_title(sample_size(table[table.metric.isin(drawn) & table.row.isin(rows)]))
+    shared_legend(fig, axes.flat[0])
+    return fig
+
+
+def row_strips(table, metrics, rows):
+    """Draw one panel per metric with one line per row, its value and interval.
+
+    A row takes the colour of the model that its name ends in.
+    """
+    found = table.set_index(["metric", "row"])
+    size = (plotting.WIDTH, 0.42 * len(rows) + 1.3)
+    fig, axes = plt.subplots(1, len(metrics), figsize=size, sharey=True, squeeze=False)
+    for ax, (metric, label) in zip(axes.flat, metrics.items(), strict=True):
+        for k, row in enumerate(rows):
+            value, low, high = found.loc[(metric, row), ["value", "low", "high"]]
+            model = row.split()[-1]
+            style = {"color": plotting.MODEL_COLOUR.get(model, "black"), "fmt": "o"}
+            ax.errorbar(value, k, xerr=[[value - low], [high - value]], **style)
+        ax.set(xlabel=label, yticks=range(len(rows)))
+        ax.set_xlim(left=min(0, ax.get_xlim()[0]) if metric == "bias" else 0)
+        ax.locator_params(axis="x", nbins=4)
+    axes[0, 0].set_title(sample_size(table[table.metric.isin(metrics) & table.row.isin(rows)]))
+    names = [_of_two_words(row) for row in rows]
+    axes[0, 0].set_yticklabels(names)
+    axes[0, 0].invert_yaxis()
+    return fig
+
+
+def _of_two_words(row: str) -> str:
+    """Name a row as readers know it, also one like "scattered like swin"."""
+    if row in plotting.MODEL_NAME:
+        return plotting.MODEL_NAME[row]
+    what, like, model = row.partition(" like ")
+    return f"{what}\nlike {plotting.MODEL_NAME.get(model, model)}" if like else row
+
+
+def leaderboard(table, numbers, rows):
+    """Draw one panel per number, {(metric, band): label}, with one line per row."""
+    found = table.set_index(["metric", "band", "row"])
+    lines = -(-len(numbers) // 2)
+    size = (plotting.WIDTH, lines * (0.27 * len(rows) + 0.9))
+    fig, axes = plt.subplots(lines, 2, figsize=size, sharey=True, squeeze=False)
+    for ax, (key, label) in zip(axes.flat, numbers.items(), strict=False):
+        for k, row in enumerate(rows):
+            if (*key, row) not in found.index:
+                continue  # a card of somebody else may lack a level
+            value, low, high = found.loc[(*key, row), ["value", "low", "high"]]
+            style = {"color": plotting.MODEL_COLOUR.get(row, "black")}
+            style["fmt"] = plotting.MODEL_MARKER.get(row, "o")
+            ax.errorbar(value, k, xerr=[[value - low], [high - value]], markersize=5, **style)
+        ax.set(xlabel=label, yticks=range(len(rows)))
+    for ax in axes.flat[len(numbers) :]:
+        ax.remove()
+    sizes = table.groupby("row").n.max()
+    names = [plotting.MODEL_NAME.get(row) or plotting.with_n(row, sizes[row]) for row in rows]
+    axes[0, 0].set_yticklabels(names)  # a stranger's galaxies may be others, and fewer
+    axes[0, 0].invert_yaxis()
+    return fig
+
+
+def judge_difference(text, row, difference):
+    """Judge that a statistic is larger for `row`: a line of verdicts from a paired difference."""
+    return text, row, str(difference), intervals.verdict(difference, (0, np.inf))
+
+
+def judge_table(table, claims, models):
+    """Judge claims by a tidy table: {sentence: (metric, band, (low, high))} to verdicts."""
+    found = table.set_index(["row", "metric", "band"])
+    lines = []
+    for text, (metric, band, claim) in claims.items():
+        for model in models:
+            line = found.loc[(model, metric, band)]
+            estimate = intervals.Estimate(line.value, line.low, line.high, line.n)
+            lines.append((text, model, str(estimate), intervals.verdict(estimate, claim)))
+    return verdicts(lines)
+
+
+def verdicts(claims) -> pd.DataFrame:
+    """Lay out claims, a list of (what the paper found, row, what was measured, verdict)."""
+    columns = ["Claim, as tested here", "Model", "This run", "Verdict"]
+    named = [(text, plotting.MODEL_NAME.get(row, row), *rest) for text, row, *rest in claims]
+    return pd.DataFrame(named, columns=columns)
+
+
+def keep_verdicts(table: pd.DataFrame, path, inputs) -> pd.DataFrame:
+    """Write verdicts beside the other tables, for the page of claims, and return them to be read.
+
+    `table` comes from `verdicts` or is tidy: claim, seed, value, low, high, n, verdict. One from
+    `verdicts` is returned with the lines of a claim together.
+    """
+    artefacts.make(
+        path,
+        lambda new: table.to_csv(new, index=False),
+        params={"verdicts": table.astype(str).to_dict("list")},
+        modules=["galtools.fidelity.intervals"],
+        inputs=inputs,
+    )
+    if "Verdict" not in table:
+        return table
+    claim, model = table.columns[:2]
+    order = {text: k for k, text in enumerate(table[claim].unique())}
+    together = table.sort_values(claim, key=lambda texts: texts.map(order), kind="stable")
+    return together.set_index([claim, model])
+
+
+def seed_strips(estimates, colours, xlabel):
+    """Draw one line per way, {(way, seed): Estimate}, and on it one symbol per seed."""
+    ways = list(dict.fromkeys(way for way, _ in estimates))
+    seeds = sorted({k for _, k in estimates})
+    fig, ax = plt.subplots(figsize=(plotting.WIDTH, 0.45 * len(ways) + 1))
+    for (way, k), e in estimates.items():
+        y = ways.index(way) + 0.24 * (seeds.index(k) - (len(seeds) - 1) / 2)
+        marker = plotting.SEED_MARKER[seeds.index(k) % 4]
+        style = {"marker": marker, "color": colours.get(way, "#0072B2")}
+        ax.errorbar(e.value, y, xerr=[[e.value - e.low], [e.high - e.value]], **style)
+    ax.set(yticks=range(len(ways)), yticklabels=ways, xlabel=xlabel)
+    ax.invert_yaxis()
+    return fig
+
+
+def learning_curves(panels, ylabel, xlabel, limits):
+    """Draw a panel of curves per learner, {learner: {arm: {size: Estimate}}}.
+
+    `limits` {learner: value} is reached without a label: a dashed line.
+    """
+    colours = (
+        *map(plotting.SURVEY_COLOUR.get, ("CFHTLS", "SDSS")),
+        plotting.MODEL_COLOUR["residual"],
+    )
+    fig, axes = plt.subplots(1, len(panels), figsize=(plotting.WIDTH, 3.6), sharey=True)
+    for ax, (learner, arms) in zip(axes, panels.items(), strict=True):
+        for arm, marker, colour in zip(arms, "osD", colours, strict=False):
+            sizes, found = list(arms[arm]), list(arms[arm].values())
+            y, low, high = np.array([(e.value, e.low, e.high) for e in found]).T
+            style = {"marker": marker, "color": colour, "label": arm}
+            ax.errorbar(sizes, y, yerr=[y - low, high - y], **style)
+        ax.axhline(limits[learner], color=colour, linestyle="--", linewidth=1.2)
+        ax.set(xscale="log", xlabel=xlabel, title=learner)
+        ax.set_xticks(sizes, [str(size) for size in sizes])
+        ax.minorticks_off()
+    axes[0].set(ylabel=ylabel, ylim=(0, None))
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return fig

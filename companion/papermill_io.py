@@ -1,0 +1,347 @@
+"""Let papermill run the book's Jupytext notebooks, with every parameter checked.
+
+papermill imports this module through the entry point ``papermill.io`` and asks the handler below
+for every local file. A ``.py`` becomes a notebook; what papermill does not do by itself is hooked
+in when the first file is read:
+
+- the parameters cell is read as Python (papermill's pattern misses ``int | None``),
+- ``profile`` brings the values of ``workflow/<profile>.yaml``, under those given explicitly,
+- an unknown name, a value of the wrong type or a number that cannot be meant (-3 galaxies) is an
+  error, with a list of what is known,
+- on the command line, what the user can put right is said without papermill's own traceback.
+
+Notebooks that did not come from a ``.py`` are left alone. papermill is imported inside functions
+only, since it imports this module while its own import is still going on.
+"""
+
+import ast
+import difflib
+import io
+import math
+import os
+import re
+import sys
+import tokenize
+import warnings
+from functools import cache, wraps
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import jupytext
+import nbformat
+
+from companion.paths import profile_values
+from galtools.artefacts import atomic
+from galtools.errors import GaltoolsError
+from galtools.surveys import TASKS
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+ZERO = ("seed", "width", "shapes", "morphology", "pixel_scale", "psf_fwhm")
+LEAST = {  # of numbers for which "positive" is too little or too much
+    **dict.fromkeys(ZERO, 0),
+    "only": -1,  # all shards
+    "n_boot": 40,  # of fewer resamples, 95 % leave none out
+    "n_test": 6,  # shown side by side
+    "n_catalogue": 100,  # in bins of redshift
+    "crop": 8,  # halved three times
+    **dict.fromkeys(("n_galaxies", "n_demo", "n_steps", "n_second", "n_looked"), 2),  # that differ
+    **dict.fromkeys(("n_draws", "n_looks"), 2),  # of one, no spread is seen
+}
+LARGEST_SEED = 4_000_000_000  # scikit-learn takes 32 bits
+CHOICES = {  # of names that say which
+    "task": TASKS,
+    "grid": ("native", "sdss"),
+    "band": ("u", "g", "r", "i", "z"),
+    "kind": ("boosting", "knn"),
+}
+TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,)}
+
+# papermill expects .ipynb or .json and would warn at every notebook of the book
+warnings.filterwarnings("ignore", message=r"The specified file \(.*\.py\) does not end in one of")
+
+
+class NotebookError(click.ClickException, GaltoolsError):
+    """A notebook that cannot be run; on the command line it prints its message, exit status 1."""
+
+
+class ParameterError(NotebookError):
+    """Parameters that a notebook does not know or whose values have the wrong type."""
+
+
+class Parameter(NamedTuple):
+    """One line of a parameters cell, under the field names that papermill uses."""
+
+    name: str
+    inferred_type_name: str
+    default: str
+    help: str
+
+    def __str__(self):
+        """Give the line as it stands in the cell."""
+        line = f"{self.name}: {self.inferred_type_name} = {self.default}"
+        return f"{line}  # {self.help}" if self.help else line
+
+
+class JupytextHandler:
+    """papermill's local file handler, which also reads Jupytext notebooks."""
+
+    folder = Path()
+
+    @classmethod
+    def read(cls, path: str) -> str:
+        """Return the notebook as JSON (any other file: its text)."""
+        _hook_papermill()
+        if not path.endswith(".py"):
+            return _local(cls.folder).read(path)
+        try:
+            text = (cls.folder / path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise NotebookError(f"cannot read notebook {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise NotebookError(f"{path} is not a notebook: it is not UTF-8 text") from error
+        return nbformat.writes(read_percent(text, Path(path)))
+
+    @classmethod
+    def write(cls, text: str, path: str) -> None:
+        """Write a notebook whole or not at all, and make its folder."""
+        target = cls.folder / path
+        if target.exists() and not target.is_file():  # /dev/stdout and the like
+            return _local(cls.folder).write(text, path)
+        try:
+            with atomic(target) as new:
+                new.write_text(text, encoding="utf-8")
+        except GaltoolsError as error:
+            raise NotebookError(f"{error}") from error
+
+    @classmethod
+    def listdir(cls, path: str) -> list[str]:
+        """List a folder."""
+        return _local(cls.folder).listdir(path)
+
+    @classmethod
+    def pretty_path(cls, path: str) -> str:
+        """Return the path as papermill's log shows it."""
+        return path
+
+    @classmethod
+    def cwd(cls, folder) -> Path:
+        """Set the folder where relative paths start and return the one before."""
+        before, cls.folder = cls.folder, Path(folder)
+        return before
+
+
+def _local(folder: Path):
+    from papermill.iorw import LocalHandler
+
+    handler = LocalHandler()
+    handler.cwd(str(folder))
+    return handler
+
+
+def read_percent(text: str, path: Path) -> nbformat.NotebookNode:
+    """Turn the text of a py:percent file into a notebook that knows its kernel and its name."""
+    if not re.search(r"^# %%", text, re.MULTILINE):
+        raise NotebookError(f"{path} is not a notebook: its cells must start with '# %%'")
+    notebook = jupytext.reads(text, fmt="py:percent")
+    notebook.metadata.setdefault("kernelspec", KERNEL)
+    notebook.metadata.setdefault("language_info", {"name": "python"})
+    notebook.metadata["galtools"] = {"notebook": path.stem}
+    return notebook
+
+
+def known_parameters(notebook: nbformat.NotebookNode) -> list[Parameter]:
+    """List the parameters of a notebook, in the order of its parameters cell."""
+    tagged = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    return parse_parameters(tagged[0].source) if tagged else []
+
+
+def parse_parameters(source: str) -> list[Parameter]:
+    """Read a parameters cell: ``name: type = default  # help``, one or more lines each."""
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError as error:
+        raise NotebookError(f"parameters cell, line {error.lineno}: {error.msg}") from error
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
+    return [_parameter(statement, comments) for statement in statements]
+
+
+def _parameter(statement: ast.stmt, comments: dict[int, str]) -> Parameter:
+    line = ast.unparse(statement)
+    if not (isinstance(statement, ast.AnnAssign) and statement.value):
+        raise NotebookError(f"parameters cell: write `name: type = default  # help`, not `{line}`")
+    name, kind, default = (
+        ast.unparse(part) for part in (statement.target, statement.annotation, statement.value)
+    )
+    if not _plain_value(statement.value, kind):
+        raise NotebookError(f"parameters cell: the default of `{line}` is not a plain {kind}")
+    lines = range(statement.lineno, statement.end_lineno + 1)
+    return Parameter(name, kind, default, " ".join(comments[k] for k in lines if k in comments))
+
+
+def _plain_value(expression: ast.expr, kind: str) -> bool:
+    """Tell whether an expression is a literal of the type `kind`."""
+    try:
+        value = ast.literal_eval(expression)
+    except (TypeError, ValueError):
+        return False
+    return fits(value, kind)
+
+
+def fits(value, kind: str) -> bool:
+    """Tell whether a value has the type `kind`: int, float, str, bool, list[...], or `X | None`.
+
+    An int is a float, too; a bool is neither.
+    """
+    return _fits(value, ast.parse(kind, mode="eval").body)
+
+
+def _fits(value, kind: ast.expr) -> bool:
+    match kind:
+        case ast.BinOp(left, ast.BitOr(), right):
+            return _fits(value, left) | _fits(value, right)
+        case ast.Constant(None):
+            return value is None
+        case ast.Subscript(ast.Name("list"), item):
+            return isinstance(value, list) and all(_fits(one, item) for one in value)
+        case ast.Name(name) if name in TYPES:
+            return isinstance(value, TYPES[name]) and (name == "bool") >= isinstance(value, bool)
+    raise NotebookError(
+        f"parameters cell: {ast.unparse(kind)} is no parameter type; "
+        f"use {', '.join(TYPES)}, list[...] or one of them `| None`"
+    )
+
+
+def complete(notebook: nbformat.NotebookNode, given: dict) -> dict:
+    """Check the given parameters and put the values of their profile under them."""
+    given = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in given.items()}
+    name = notebook.metadata["galtools"]["notebook"]
+    profile = given.get("profile")
+    try:
+        values = profile_values(profile, name) if isinstance(profile, str) else {}
+    except GaltoolsError as error:
+        raise ParameterError(str(error)) from error
+    known = known_parameters(notebook)
+    wrong = complaints(given, known)
+    wrong += [f"{line} (from workflow/{profile}.yaml)" for line in complaints(values, known)]
+    if wrong:
+        listing = [str(parameter) for parameter in known] or ["none: it has no parameters cell"]
+        lines = [*wrong, f"The parameters of notebook {name}:", *(f"  {line}" for line in listing)]
+        raise ParameterError("\n".join(lines))
+    return {**values, **given}
+
+
+def complaints(given: dict, known: list[Parameter]) -> list[str]:
+    """Say what is wrong with each parameter, one line each."""
+    kinds = {parameter.name: parameter.inferred_type_name for parameter in known}
+    usual = {parameter.name: ast.literal_eval(parameter.default) for parameter in known}
+    lines = []
+    for name, value in given.items():
+        if name.startswith("PAPERMILL_"):  # papermill --inject-paths
+            continue
+        if name not in kinds:
+            close = difflib.get_close_matches(name, kinds, n=1)
+            hint = f": did you mean {close[0]!r}?" if close else ""
+            lines.append(f"unknown parameter {name!r}{hint}")
+        elif not fits(value, kinds[name]):
+            lines.append(f"{name} must be {kinds[name]}, not {value!r}{_hint(value, kinds[name])}")
+        elif name in CHOICES and value not in CHOICES[name]:
+            lines.append(f"unknown {name} {value!r}: choose one of {', '.join(CHOICES[name])}")
+        elif wanted := _wanted(name, value, usual[name]):
+            lines.append(f"{name} must be {wanted}, not {value!r}")
+        elif name == "seed" and value > LARGEST_SEED:
+            lines.append(f"seed must be at most {LARGEST_SEED}, not {value}")
+        elif isinstance(value, list) and any(one in value[:k] for k, one in enumerate(value)):
+            lines.append(f"{name} must not hold the same twice, as {value!r} does")
+    return lines
+
+
+def _wanted(name: str, value, usual) -> str | None:
+    """Say what a number, or one of a list, has to be if it cannot be meant: -3 galaxies cannot.
+
+    Where the usual value is positive, every other has to be, too.
+    """
+    if isinstance(value, list):
+        return next(filter(None, (_wanted(name, one, usual) for one in value)), None)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if name in LEAST:
+        return None if LEAST[name] <= value < math.inf else f"at least {LEAST[name]}"
+    if _positive(usual):
+        return None if 0 < value < math.inf else "positive"
+    return None if math.isfinite(value) else "finite"
+
+
+def _positive(usual) -> bool:
+    """Tell whether a number, or every number of a list, is positive."""
+    every = usual if isinstance(usual, list) else [usual]
+    return all(isinstance(one, int | float) and one > 0 for one in every)
+
+
+def _hint(value, kind: str) -> str:
+    if "str" in kind and not isinstance(value, list):
+        return " (-r passes a value as text)"
+    if "list" in kind:
+        return " (-y passes a list: -y 'name: [1, 2]')"
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", value):
+        return " (-p passes a number; in YAML, write 1.0e-3 instead of 1e-3)"
+    return ""
+
+
+@cache
+def _hook_papermill() -> None:
+    """Replace, once, the functions of papermill that read and inject parameters and that fail."""
+    from papermill import execute, inspection
+
+    infer, inject = inspection._infer_parameters, execute.parameterize_notebook
+
+    @wraps(infer)
+    def infer_parameters(nb, *args, **kwargs):
+        ours = "galtools" in nb.metadata
+        return known_parameters(nb) if ours else infer(nb, *args, **kwargs)
+
+    @wraps(inject)
+    def parameterize_notebook(nb, parameters, *args, **kwargs):
+        ours = "galtools" in nb.metadata
+        return inject(nb, complete(nb, parameters) if ours else parameters, *args, **kwargs)
+
+    inspection._infer_parameters = execute._infer_parameters = infer_parameters
+    execute.parameterize_notebook = parameterize_notebook
+    execute.raise_for_execution_errors = _plainly(execute.raise_for_execution_errors)
+
+
+def _plainly(fail):
+    """Wrap the function by which papermill raises the error of a cell."""
+    from papermill.exceptions import PapermillExecutionError
+
+    class CellError(click.ClickException, PapermillExecutionError):
+        """A GaltoolsError that stopped a notebook: papermill's own error, which click can show."""
+
+        def __init__(self, error: PapermillExecutionError, output):
+            message = f"{error.evalue} (cell {error.exec_count}, see {output})"
+            vars(self).update(vars(error), message=message, show_color=None)
+
+    @wraps(fail)
+    def raise_for_execution_errors(nb, output_path):
+        try:
+            fail(nb, output_path)
+        except PapermillExecutionError as error:
+            if error.ename != "GaltoolsError":
+                raise
+            raise CellError(error, output_path) from None
+
+    return raise_for_execution_errors
+
+
+def __getattr__(name: str):
+    """Answer papermill's entry point ``companion.papermill_io:local`` with the handler above.
+
+    papermill falls back on the *oldest* handler called ``local``, its own, and so would never ask
+    the one that an entry point adds: its own has to go, at the moment the entry point is loaded.
+    """
+    if name != "local":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    handlers = sys.modules["papermill.iorw"].papermill_io._handlers
+    handlers[:] = [(scheme, handler) for scheme, handler in handlers if scheme != "local"]
+    return JupytextHandler

@@ -1,0 +1,110 @@
+"""Where every artefact lives. No other module joins a folder name."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from galtools.errors import GaltoolsError
+from galtools.models import check_profile
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+WORKFLOW = ROOT / "workflow"
+REFERENCE = ROOT / "book" / "reference"  # tables and small weights that a GPU run left
+CHAPTERS = {"keeper": "36_keeping_redshift"}  # of models whose chapter has not their name
+
+
+def check_models(models) -> list[str]:
+    """Return names of translators, each once, or refuse; whether they were trained, files tell."""
+    if not models or len(set(models)) < len(models):
+        raise GaltoolsError(f"models = {models}: name at least one translator, and each once")
+    return list(models)
+
+
+def profile_values(profile: str, notebook: str) -> dict:
+    """Parameters that a profile changes in a notebook, from workflow/<profile>.yaml."""
+    file = WORKFLOW / f"{check_profile(profile)}.yaml"
+    try:
+        return {**(_parsed(file.read_text()).get(notebook) or {})}
+    except FileNotFoundError:
+        raise GaltoolsError(
+            f"{file} is missing: install galtools out of its repository, `pip install -e .`"
+        ) from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1
+        raise GaltoolsError(f"workflow/{file.name}, line {line}: {error.problem}") from error
+
+
+@cache
+def _parsed(text: str) -> dict:
+    """Content of a profile, parsed once: a grid asks for it at every run."""
+    return yaml.safe_load(text) or {}
+
+
+@dataclass(frozen=True)
+class Results:
+    """The artefacts of one profile: `Results(results, profile)`.
+
+    The default folder "results" is the one in the repository, wherever the notebook is run from;
+    any other relative path, and that one where there is no repository, starts at the working
+    directory.
+    """
+
+    results: str = "results"
+    profile: str = "quick"
+
+    @property
+    def folder(self) -> Path:
+        """Folder of this profile."""
+        at_home = self.results == "results" and NOTEBOOKS.is_dir()
+        base = ROOT / "results" if at_home else Path(self.results).absolute()
+        return base / check_profile(self.profile)
+
+    def data(self, split: str) -> Path:
+        """Pairs of one split: 'train', 'valid', 'test', or 'again' (the test galaxies anew)."""
+        return self.folder / "data" / f"{split}.h5"
+
+    def model(self, task: str, model: str, seed: int = 0) -> Path:
+        """Folder of one training: weights.safetensors, metrics.json, history.csv."""
+        return self.folder / "models" / task / model / f"seed{seed}"
+
+    def weights(self, task: str, model: str, seed: int = 0) -> Path:
+        """Weights of one training."""
+        return self.model(task, model, seed) / "weights.safetensors"
+
+    def translations(self, task: str, model: str, seed: int = 0) -> Path:
+        """Translated test images of one model."""
+        return self.folder / "translations" / task / model / f"seed{seed}.h5"
+
+    def table(self, name: str) -> Path:
+        """One table of results, `name` without its ending."""
+        return self.folder / "tables" / f"{name}.csv"
+
+    def notebook(self, run: str) -> Path:
+        """Executed notebook of one run."""
+        return self.folder / "notebooks" / f"{run}.ipynb"
+
+
+def need(path: Path, notebook: str) -> Path:
+    """Return `path` if it is there; else say which notebook, or run of one, makes it."""
+    if not Path(path).exists():
+        chapter, intra, _ = notebook.partition("_intra")
+        task = " with -p task intra" if intra else ""
+        raise GaltoolsError(
+            f"{path} is missing: run notebooks/{chapter}.py{task} first, with the same profile, "
+            "results folder, task and seed (those that it has), or `make book`"
+        )
+    return Path(path)
+
+
+def need_of(path: Path, model: str) -> Path:
+    """Return what the chapter of a translator makes, or say which chapter that is."""
+    if Path(path).exists():
+        return Path(path)
+    found = sorted(NOTEBOOKS.glob(f"1?_{model}.py"))
+    chapter = found[0].stem if found else CHAPTERS.get(model)
+    if chapter is None:
+        raise GaltoolsError(f"{path} is missing, and no chapter trains {model!r}: check its name")
+    return need(path, chapter)

@@ -1,0 +1,154 @@
+"""A survey, shard by shard: translated, measured and given redshifts, never all in memory.
+
+The galaxies of one or many files are numbered through; shard k of K holds those from k N / K to
+(k + 1) N / K. Each shard is three artefacts of its own, made once (`galtools.artefacts`): whatever
+is interrupted goes on, and the shards can be the runs of a grid, on as many machines as there are.
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import joblib
+import numpy as np
+import pandas as pd
+
+from galtools import artefacts, data, redshift
+from galtools.data.pairs import Pairs, join
+from galtools.errors import GaltoolsError
+from galtools.fidelity import morphology
+from galtools.surveys import BANDS, SURVEYS
+from galtools.training import loop, train, translate
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of a survey: its number, how many there are, and the files they cut up."""
+
+    files: tuple[Path, ...]
+    number: int
+    count: int
+
+    def __post_init__(self):
+        """Refuse a part that does not exist."""
+        if not self.files:
+            raise GaltoolsError("a survey needs at least one file of pairs")
+        if not 0 <= self.number < self.count:
+            raise GaltoolsError(f"shard {self.number} of {self.count}: count from 0")
+
+    def pieces(self) -> list[tuple[Path, slice]]:
+        """Rows of each file that belong to this shard."""
+        lengths = [data.describe(file)["galaxies"] for file in self.files]
+        ends = np.cumsum(lengths)
+        first, last = self.bounds(int(ends[-1]))
+        found = []
+        for file, length, end in zip(self.files, lengths, ends, strict=True):
+            low, high = max(first - (end - length), 0), min(last - (end - length), length)
+            if low < high:
+                found.append((file, slice(int(low), int(high))))
+        return found
+
+    def bounds(self, total: int) -> tuple[int, int]:
+        """Numbers of the first galaxy and of the one behind the last, of `total`."""
+        return self.number * total // self.count, (self.number + 1) * total // self.count
+
+    def first(self) -> int:
+        """Number of the first galaxy."""
+        return self.bounds(sum(data.describe(file)["galaxies"] for file in self.files))[0]
+
+    def load(self) -> Pairs:
+        """Read the galaxies of this shard, and no others."""
+        parts = [data.load(file, rows) for file, rows in self.pieces()]
+        if not parts:
+            raise GaltoolsError(f"there are fewer galaxies than {self.count} shards: take fewer")
+        return parts[0] if len(parts) == 1 else join(parts)
+
+
+@contextmanager
+def workers(scheduler: str = "", jobs: int = 1):
+    """Let joblib work on this machine, or on the Dask cluster at an address (tcp://host:8786)."""
+    if not scheduler:
+        with joblib.parallel_config(n_jobs=jobs):
+            yield
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise GaltoolsError("Dask needs `pip install 'galtools[cluster]'`") from None
+    try:
+        client = Client(scheduler, timeout="20s")
+    except (OSError, ValueError) as error:
+        raise GaltoolsError(f"no Dask scheduler answers at {scheduler}: {error}") from None
+    with client, joblib.parallel_config("dask"):
+        yield
+
+
+def translations(path: Path, shard: Shard, weights: Path, seed: int = 0) -> dict:
+    """Translate a shard, one draw per galaxy; a galaxy's draw follows from its number."""
+    first = shard.first()
+
+    def maker(new):
+        network = train.load_weights(weights).to(loop.best_device())
+        source = train.zero_masked(shard.load()).source
+        images = translate.translate(network, source, 1, seed, first)
+        translate.save_translations(new, images, {"first": first})
+        return {"galaxies": len(images)}
+
+    modules = ["companion.shards", "galtools.training.translate"]
+    return artefacts.make(
+        path, maker,
+        params=_numbers(shard), modules=modules, inputs=[weights, *shard.files], seed=seed,
+        device=loop.best_device(),
+    )  # fmt: skip
+
+
+def redshifts(path: Path, shard: Shard, images: Path, networks: Path) -> dict:
+    """Estimate the redshift of each translated galaxy: median and central 68 % of the density."""
+
+    def maker(new):
+        estimator = redshift.Ensemble.load(networks)
+        density = estimator.predict(translate.load_translations(images))
+        columns = {
+            name: redshift.quantile(density, share, estimator.grid)
+            for name, share in {"z_low": 0.16, "z": 0.5, "z_high": 0.84}.items()
+        }
+        numbers = shard.first() + np.arange(len(density))
+        pd.DataFrame({"galaxy": numbers, **columns}).to_csv(new, index=False)
+        return {"galaxies": len(density)}
+
+    modules = ["companion.shards", "galtools.redshift"]
+    inputs = [images, networks]
+    return artefacts.make(path, maker, params=_numbers(shard), modules=modules, inputs=inputs)
+
+
+def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
+    """Measure the shapes of translated galaxies in r with statmorph, `most` at most (0: all).
+
+    Where it is done is for `workers` to say: in this process, in several, or on a Dask cluster.
+    """
+    first, rows = shard.pieces()[0]
+    target, b = data.image_info(first, "target", rows), BANDS.index("r")
+    survey, fwhm = SURVEYS[target.survey], float(np.median(target.psf_fwhm[:, b]))
+
+    def maker(new):
+        with h5py.File(images) as file:
+            stamps = file["images"][: most or None, 0, b]
+        growth = target.pixel_scale / survey.pixel_scale  # sky per pixel, on coarser pixels
+        sky = np.full(len(stamps), growth * survey.sky_noise[b])
+        seeing = {"translated": np.full(len(stamps), fwhm)}
+        found = morphology.measure(
+            {"translated": stamps}, stamps, sky, seeing, target.pixel_scale, jobs=None
+        )
+        found["galaxy"] += shard.first()
+        found.drop(columns="row").to_csv(new, index=False)
+        return {"galaxies": len(stamps)}
+
+    modules = ["companion.shards", "galtools.fidelity.morphology"]
+    seen = {"survey": survey.name, "pixel_scale": target.pixel_scale, "fwhm": fwhm}
+    params = {**_numbers(shard), **seen, "most": most}
+    return artefacts.make(path, maker, params=params, modules=modules, inputs=[images])
+
+
+def _numbers(shard: Shard) -> dict:
+    return {"shard": shard.number, "shards": shard.count}

@@ -1,0 +1,170 @@
+"""Would another training say the same? Numbers of several trainings of several translators.
+
+Let y be a quantity of galaxy g in its translation by training k of model m, and let
+
+    y = mu_m + G_mg + T_mk + R_mkg        (a galaxy's own, a training's own, and the rest)
+
+with means of zero. What a chapter reports is the mean over n galaxies. Over *galaxies* it scatters
+with var(G + R) / n, which its interval tells; over *trainings* with t^2 = var(T) + var(R) / n, of
+which one training knows nothing. Two models of means a and b, from K trainings each, differ by
+
+    a - b,   with variance   t_a^2 / K_a + t_b^2 / K_b   for these galaxies,
+             and in addition var(G_a - G_b) / n          for any galaxies.
+
+Variances of few trainings are uncertain themselves: intervals are Student's, with the degrees of
+freedom of Welch and Satterthwaite, and that of a standard deviation comes from chi squared.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2, t
+
+from companion import paths
+from galtools import artefacts
+from galtools.errors import GaltoolsError
+from galtools.fidelity import intervals
+from galtools.fidelity.intervals import LEVEL, Estimate
+from galtools.surveys import BANDS
+
+WORDS = ("holds", "does not hold", "cannot tell")
+MEANS = {
+    ("bits", "retrained"): "bits_retrained",
+    ("bits", "frozen"): "bits_frozen",
+    ("psnr", "r"): "psnr_r",
+}  # (metric, band) of means over galaxies: column of a quantity
+SCATTERS = {("sigma_mad", "retrained"): "dz_retrained",
+            **{("aperture_scatter", band): f"light_{band}" for band in BANDS}}  # fmt: skip
+TABLE = paths.REFERENCE / "28_trainings.csv"  # kept, with its manifest
+PAIRS = paths.REFERENCE / "28_trainings_pairs.csv"
+
+
+def summarise(galaxies: pd.DataFrame, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
+    """Every number of one training, with its interval over galaxies, one galaxy a line."""
+    statistics = dict.fromkeys(MEANS, intervals.mean) | dict.fromkeys(
+        SCATTERS, intervals.mad_scatter
+    )
+    lines = []
+    for (metric, band), column in (MEANS | SCATTERS).items():
+        found = intervals.bootstrap(statistics[metric, band], galaxies[column], n_boot, seed)
+        lines.append({"metric": metric, "band": band, **vars(found)})
+    return pd.DataFrame(lines)
+
+
+def training_scatter(values) -> Estimate:
+    """Standard deviation of single trainings, with its interval by chi squared: n trainings."""
+    values = np.asarray(values, float)
+    freedom = len(values) - 1
+    if freedom < 1:
+        return Estimate(np.nan, np.nan, np.nan, len(values))
+    return _deviation(values.var(ddof=1), freedom, len(values))
+
+
+def _deviation(variance: float, freedom: float, n: int) -> Estimate:
+    """Root of an estimated variance; freedom variance / sigma^2 follows chi squared."""
+    low, high = chi2.ppf([(1 + LEVEL) / 2, (1 - LEVEL) / 2], freedom)
+    return Estimate(*map(float, np.sqrt(variance * freedom / np.array([freedom, low, high]))), n)
+
+
+def variance_components(values: dict) -> dict[str, Estimate | float]:
+    """Standard deviations between trainings of one model, and between models: {model: (K,)}.
+
+    One-way random-effects analysis of variance. The pooled variance within models is that of
+    trainings. The mean square between models expects it plus K_0 times the variance of models, with
+    K_0 the mean number of trainings (less a little if they differ); what is left over K_0 is
+    unbiased, and zero here if it comes out negative. Some models scatter more than others, and then
+    the pooled variance rests on fewer trainings than there are: its degrees of freedom are those of
+    Satterthwaite, (sum f_m v_m)^2 / sum f_m v_m^2 with variances v_m and freedoms f_m of models.
+    """
+    groups = [np.asarray(group, float) for group in values.values()]
+    count = np.array([len(group) for group in groups])
+    total, freedom = count.sum(), count.sum() - len(groups)
+    if len(groups) < 2 or freedom < 1:
+        raise GaltoolsError("a split needs two models and a second training of one of them")
+    squares = np.array([((group - group.mean()) ** 2).sum() for group in groups])
+    within = squares.sum() / freedom
+    unequal = (squares**2 / np.maximum(count - 1, 1)).sum()  # a single training has no square
+    effective = squares.sum() ** 2 / unequal if unequal else freedom
+    mean = np.concatenate(groups).mean()
+    between = sum(len(group) * (group.mean() - mean) ** 2 for group in groups) / (len(groups) - 1)
+    size = (total - (count**2).sum() / total) / (len(groups) - 1)
+    models = np.sqrt(max(between - within, 0) / size)
+    return {"trainings": _deviation(within, effective, int(total)), "models": float(models)}
+
+
+def residual_variance(values) -> float:
+    """Variance of what neither the galaxy nor the training explains, of values (K, n); unbiased."""
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return 0.0
+    off = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
+    return float((off**2).sum() / ((values.shape[0] - 1) * (values.shape[1] - 1)))
+
+
+def galaxy_error(first, second) -> float:
+    """Error of the difference of two means that comes from the choice of galaxies: values (K, n).
+
+    sqrt(var(G_a - G_b) / n): the variance of the mean differences of galaxies, less what the rest
+    adds to it, which already counts as a matter of trainings.
+    """
+    first, second = np.asarray(first, float), np.asarray(second, float)
+    paired = (first.mean(0) - second.mean(0)).var(ddof=1)
+    noise = sum(residual_variance(values) / len(values) for values in (first, second))
+    return float(np.sqrt(max(paired - noise, 0) / first.shape[1]))
+
+
+def model_difference(first, second, error: float = 0.0) -> Estimate:
+    """Difference of the means of two models over their trainings, with Student's interval.
+
+    `error` adds the choice of galaxies (`galaxy_error`). The degrees of freedom stay those of the
+    trainings, so that what is not known over trainings is not known over more: the interval of
+    both is a little too wide. With one training of a model there is none.
+    """
+    groups = [np.asarray(values, float) for values in (first, second)]
+    value, n = float(groups[0].mean() - groups[1].mean()), sum(map(len, groups))
+    if min(map(len, groups)) < 2:
+        return Estimate(value, np.nan, np.nan, n)
+    parts = np.array([group.var(ddof=1) / len(group) for group in groups])
+    unsure = sum(part**2 / (len(g) - 1) for part, g in zip(parts, groups, strict=True))
+    freedom = parts.sum() ** 2 / unsure if unsure else np.inf
+    reach = float(t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(parts.sum() + error**2))
+    return Estimate(value, value - reach, value + reach, n)
+
+
+def verdict_of(found: Estimate) -> str:
+    """Say whether a difference that should be positive is so for all its interval allows."""
+    if found.low > 0:
+        return "holds"
+    return "does not hold" if found.high < 0 else "cannot tell"
+
+
+def prediction_interval(values) -> tuple[float, float]:
+    """Interval that holds one more training: mean -+ t s sqrt(1 + 1/K), NaN for fewer than 2."""
+    values = np.asarray(values, float)
+    count = len(values)
+    if count < 2:
+        return np.nan, np.nan
+    reach = t.ppf((1 + LEVEL) / 2, count - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / count)
+    return float(values.mean() - reach), float(values.mean() + reach)
+
+
+def read_kept(path: Path = TABLE) -> pd.DataFrame:
+    """Read a kept table, if it is the one that the manifest beside it names."""
+    about = path.with_name(TABLE.name)
+    if not path.exists() or artefacts.read_manifest(about)["sha256"].get(
+        path.name
+    ) != artefacts.sha256(path):
+        raise GaltoolsError(f"{path} is not as kept: run workflow/trainings.py, or git checkout it")
+    return pd.read_csv(path)
+
+
+def recipe_changes(mine: dict, kept: dict) -> str:
+    """Say in what the recipe of a training differs from a kept one, whatever their seeds.
+
+    `mine` is the manifest of its weights; both hold the code's hash, the parameters and the data.
+    """
+    settings = {k: v for k, v in mine["parameters"]["settings"].items() if k != "seed"}
+    mine = {**mine, "parameters": {**mine["parameters"], "settings": settings}}
+    names = {"code": "code", "parameters": "parameters", "inputs": "data"}
+    return ", ".join(word for key, word in names.items() if mine[key] != kept[key]) or "nothing"

@@ -1,0 +1,271 @@
+"""Real data from the archives: one command per survey. Needs the extra `download` (astroquery).
+
+astroquery knows the archives and answers where things are; the files themselves come through
+`galtools.ingest.download.fetch`, resumable, throttled, and checked. From a shell:
+
+    python -m galtools.ingest.archives sdss-catalogue FOLDER -n 1000 --ra 212 218 --dec 52 56
+    python -m galtools.ingest.archives sdss FOLDER          frames of every galaxy of the catalogue
+    python -m galtools.ingest.archives cfhtls FOLDER        cutouts around every galaxy
+    python -m galtools.ingest.archives hips FOLDER          cutouts of both surveys out of HiPS:
+                                            small, but resampled, not for photometry
+"""
+
+import argparse
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
+
+from astropy import units as u
+from astropy.coordinates import Angle, Latitude, Longitude, SkyCoord
+from astropy.table import Table
+
+from galtools.artefacts import atomic
+from galtools.errors import GaltoolsError
+from galtools.ingest.catalogue import has_position, read_catalogue
+from galtools.ingest.download import POLITE, fetch
+from galtools.ingest.fits_images import read_fits
+from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS, Survey
+
+DATA_RELEASE = 17
+MAIN_SAMPLE = 17.8  # r magnitude, free of reddening, that the main galaxy sample reaches
+CUTOUT = 40.0  # arcsec along a side of what is fetched around a galaxy
+SFD_R = 2.751  # A_r / E(B-V) by which SDSS tabulates Schlegel's reddening
+WIDE_W3 = (208.0, 221.0), (51.0, 58.0)  # degrees: the CFHTLS-Wide field that SDSS covers best
+HIPS = {"SDSS": "CDS/P/SDSS9/{band}", "CFHTLS": "CDS/P/CFHTLS/W/{band}"}
+HOPELESS = 10  # failures in a row after which the archive is left alone
+NOWHERE = GaltoolsError("the object has no position: correct its ra and dec")
+COLUMNS = "p.objID AS id, p.ra, p.dec, s.z AS redshift, p.run, p.rerun, p.camcol, p.field"
+
+
+def astroquery(name: str):
+    """Import a part of astroquery, or say how to install it."""
+    try:
+        module = __import__(f"astroquery.{name}", fromlist=[name])
+    except ImportError:
+        raise GaltoolsError(
+            "downloads need astroquery: install it with `pip install 'galtools[download]'`"
+        ) from None
+    return module
+
+
+@contextmanager
+def answer_of(archive: str):
+    """Say in one line what went wrong while an archive was asked, whatever library tells it."""
+    try:
+        yield
+    except GaltoolsError:
+        raise
+    except Exception as error:  # astroquery lets through what requests, pyvo and parsers raise
+        reason = next(iter(str(error).splitlines()), "")[:120]
+        raise GaltoolsError(
+            f"{archive} gave no answer ({type(error).__name__}: {reason}); try again later"
+        ) from error
+
+
+def main_sample_query(n: int, ra: tuple, dec: tuple) -> str:
+    """SQL of the spectroscopic main galaxy sample in a box of ra and dec (degrees)."""
+    if n < 1 or not (0 <= ra[0] < ra[1] <= 360 and -90 <= dec[0] < dec[1] <= 90):
+        raise GaltoolsError(f"n = {n}, ra {ra}, dec {dec}: give n > 0 and two rising bounds each")
+    return (
+        f"SELECT TOP {int(n)} {COLUMNS}, p.extinction_r / {SFD_R} AS ebv "
+        "FROM PhotoObj AS p JOIN SpecObj AS s ON s.bestObjID = p.objID "
+        "WHERE s.class = 'GALAXY' AND s.zWarning = 0 AND s.z > 0.005 AND s.z < 0.4 "
+        f"AND p.petroMag_r - p.extinction_r < {MAIN_SAMPLE} "
+        f"AND p.ra BETWEEN {ra[0]:.6f} AND {ra[1]:.6f} "
+        f"AND p.dec BETWEEN {dec[0]:.6f} AND {dec[1]:.6f} ORDER BY p.objID"
+    )
+
+
+def sdss_catalogue(path: Path, n: int, ra=WIDE_W3[0], dec=WIDE_W3[1]) -> Table:
+    """Fetch the spectroscopic catalogue of a region into an ECSV file."""
+    query = main_sample_query(n, ra, dec)
+    with answer_of("SDSS"):
+        table = astroquery("sdss").SDSS.query_sql(query, data_release=DATA_RELEASE)
+    if table is None or not len(table):
+        raise GaltoolsError("SDSS has no galaxy there: widen ra and dec")
+    table["id"] = [str(name) for name in table["id"]]
+    with atomic(path) as new:
+        table.write(new, format="ascii.ecsv")
+    return read_catalogue(path)
+
+
+def frame_urls(catalogue: Table) -> dict[str, str]:
+    """File names and addresses of the five frames of every field in the catalogue, each once."""
+    needed = ("run", "rerun", "camcol", "field")
+    if missing := [name for name in needed if name not in catalogue.colnames]:
+        raise GaltoolsError(f"the catalogue has no column {', '.join(missing)}: see sdss-catalogue")
+    sdss = astroquery("sdss")
+    urls = {}
+    for row in catalogue:
+        for band in BANDS:
+            field = {name: int(row[name]) for name in needed}
+            place = {"base": sdss.conf.sas_baseurl, "dr": DATA_RELEASE, "instrument": "eboss"}
+            url = sdss.SDSS.IMAGING_URL_SUFFIX.format(**place, **field, band=band)
+            urls[url.rsplit("/", 1)[1]] = url
+    return urls
+
+
+def fetch_all(urls: dict, folder: Path, polite=POLITE) -> tuple[list[Path], Table]:
+    """Fetch files, go on after a failure, and tell of each what became of it.
+
+    `urls` names an address for each file, or the GaltoolsError that says why there is none. After
+    `HOPELESS` failed transfers in a row the rest is not tried; a later call goes on from there.
+    """
+    paths, rows, in_a_row = [], [], 0
+    for name, url in urls.items():
+        try:
+            if isinstance(url, GaltoolsError):
+                raise url
+            if Path(name).name != name:
+                raise GaltoolsError(f"{name!r} would lie outside the folder: rename the object")
+            if in_a_row >= HOPELESS:
+                raise GaltoolsError(f"not tried, as the {HOPELESS} before it failed")
+            paths.append(fetch(url, Path(folder) / name, check=_readable, polite=polite))
+            rows.append((name, "fetched", ""))
+            in_a_row = 0
+        except GaltoolsError as error:
+            rows.append((name, "failed", str(error)))
+            in_a_row += url is not error
+    if rows and not paths:
+        raise GaltoolsError(f"none of {len(rows)} files came; the first: {rows[0][2]}")
+    return paths, Table(
+        rows=rows, names=("file", "outcome", "reason"), dtype=("U200", "U7", "U300")
+    )
+
+
+def _readable(path: Path) -> None:
+    read_fits(path, ndim=(2, 3))
+
+
+def sdss_frames(catalogue: Table, folder: Path):
+    """Fetch the SDSS frames of every galaxy: paths, and the outcome file by file."""
+    return fetch_all(frame_urls(catalogue), folder)
+
+
+def cfhtls_urls(catalogue: Table, cadc=None, polite=POLITE) -> dict:
+    """Addresses of CFHTLS-Wide cutouts around every galaxy, from the CADC.
+
+    Where the archive has none, or does not answer, the GaltoolsError that says so stands instead.
+    """
+    if cadc is None:
+        with answer_of("CADC"):
+            cadc = astroquery("cadc").Cadc()
+    urls = {}
+    for row, placed in zip(catalogue, has_position(catalogue), strict=True):
+        try:
+            if not placed:
+                raise NOWHERE
+            polite.wait()
+            place = SkyCoord(row["ra"], row["dec"], unit="deg")
+            with answer_of("CADC"):
+                found = _cutouts_around(cadc, place, CUTOUT / 2 * u.arcsec)
+        except GaltoolsError as error:
+            found = dict.fromkeys(BANDS, error)
+        urls |= {f"{row['id']}_{band}.fits": found[band] for band in BANDS}
+    return urls
+
+
+def _cutouts_around(cadc, place: SkyCoord, radius) -> dict:
+    """Address of a cutout in each band, or why there is none."""
+    planes = cadc.query_region(place, radius=radius, collection="CFHTTERAPIX")
+    found = {}
+    for band in BANDS:
+        wanted = [k for k, plane in enumerate(planes) if _is_wide_stack(plane, band)]
+        if wanted:
+            (url, *_) = cadc.get_image_list(planes[wanted], place, radius)
+            found[band] = _without_run(url)
+        else:
+            found[band] = GaltoolsError(f"CFHTLS-Wide has no stack in {band} there")
+    return found
+
+
+def _without_run(url: str) -> str:
+    """Drop the identifier of the request, or a file would look new whenever it is asked for."""
+    address, _, query = url.partition("?")
+    return f"{address}?{urlencode([p for p in parse_qsl(query) if p[0] != 'RUNID'])}"
+
+
+def _is_wide_stack(plane, band: str) -> bool:
+    """Tell the final (T0007) median stacks of the Wide survey from the other products."""
+    name = str(plane["productID"])
+    return name.startswith(f"CFHTLS_W_{band}_") and name.endswith("T0007_MEDIAN")
+
+
+def cfhtls_cutouts(catalogue: Table, folder: Path):
+    """Fetch CFHTLS cutouts around every galaxy: paths, and the outcome file by file."""
+    return fetch_all(cfhtls_urls(catalogue), folder)
+
+
+def hips_urls(catalogue: Table, survey: Survey) -> dict:
+    """Addresses of stamps out of the HiPS of a survey, on its own pixel grid, north up.
+
+    For an object without a position the GaltoolsError that says so stands instead.
+    """
+    hips2fits = astroquery("hips2fits")
+    urls = {}
+    for row, placed in zip(catalogue, has_position(catalogue), strict=True):
+        if not placed:
+            urls |= {f"{row['id']}_{band}.fits": NOWHERE for band in BANDS}
+            continue
+        for band in BANDS:
+            payload = hips2fits.hips2fits.query(
+                hips=HIPS[survey.name].format(band=band),
+                width=survey.stamp,
+                height=survey.stamp,
+                projection="TAN",
+                ra=Longitude(row["ra"] * u.deg),
+                dec=Latitude(row["dec"] * u.deg),
+                fov=Angle(survey.stamp * survey.pixel_scale * u.arcsec),
+                get_query_payload=True,
+            )
+            urls[f"{row['id']}_{band}.fits"] = f"{hips2fits.conf.server}?{urlencode(payload)}"
+    return urls
+
+
+def hips_cutouts(catalogue: Table, folder: Path, survey: Survey):
+    """Fetch HiPS stamps of every galaxy in one survey: paths, and the outcome file by file."""
+    return fetch_all(hips_urls(catalogue, survey), folder)
+
+
+def parse(arguments=None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("sdss-catalogue", "sdss", "cfhtls", "hips"))
+    parser.add_argument("folder", type=Path, help="where catalogue.ecsv and the images are kept")
+    parser.add_argument("-n", type=int, default=1000, help="galaxies in the catalogue")
+    parser.add_argument("--ra", type=float, nargs=2, default=WIDE_W3[0], help="bounds in degrees")
+    parser.add_argument("--dec", type=float, nargs=2, default=WIDE_W3[1], help="bounds in degrees")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None) -> None:
+    """Run one command; what failed is listed at the end."""
+    options = parse(arguments)
+    path = options.folder / "catalogue.ecsv"
+    if options.what == "sdss-catalogue":
+        table = sdss_catalogue(path, options.n, tuple(options.ra), tuple(options.dec))
+        print(f"{len(table)} galaxies in {path}")
+        return
+    catalogue = read_catalogue(path)
+    if options.what == "hips":
+        parts = [
+            hips_cutouts(catalogue, options.folder / f"hips_{name.lower()}", survey)[1]
+            for name, survey in SURVEYS.items()
+        ]
+    else:
+        survey, command = {"sdss": (SDSS, sdss_frames), "cfhtls": (CFHTLS, cfhtls_cutouts)}[
+            options.what
+        ]
+        parts = [command(catalogue, options.folder / survey.name.lower())[1]]
+    for outcome in parts:
+        failed = outcome[outcome["outcome"] == "failed"]
+        print(f"{len(outcome) - len(failed)} files fetched, {len(failed)} failed")
+        for row in failed:
+            print(f"  {row['file']}: {row['reason']}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except GaltoolsError as error:
+        raise SystemExit(str(error)) from None

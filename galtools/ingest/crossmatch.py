@@ -1,0 +1,97 @@
+"""The same object in two surveys, found by position; matched, ambiguous and lost are counted."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+
+from galtools.data.pairs import Pairs
+from galtools.data.sides import NO_DATA, ImageInfo
+from galtools.errors import GaltoolsError
+from galtools.flags import FLAG, Flag, raise_flag
+from galtools.ingest.catalogue import has_position
+from galtools.ingest.stamps import Stamps
+
+
+@dataclass
+class Matched:
+    """Pairs with both sides described, and the counts of what the matching met."""
+
+    pairs: Pairs
+    source: ImageInfo
+    target: ImageInfo
+    counts: Table
+
+
+def _sky(table: Table) -> tuple[np.ndarray, SkyCoord]:
+    """Row numbers and positions of the objects that have a position."""
+    if not {"ra", "dec"} <= set(table.colnames):
+        raise GaltoolsError("matching needs columns ra and dec in both catalogues: add them")
+    rows = np.flatnonzero(has_position(table))
+    return rows, SkyCoord(table["ra"][rows], table["dec"][rows], unit="deg")
+
+
+def counterparts(source: Table, target: Table, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nearest target of each source within `radius` arcsec (-1: none), and whether it is in doubt.
+
+    In doubt are sources with several targets within the radius, and those whose target has
+    several sources.
+    """
+    if not 0 < radius < 60:
+        raise GaltoolsError(f"a matching radius of {radius} arcsec: give one between 0 and 60")
+    nearest = np.full(len(source), -1)
+    doubtful = np.zeros(len(source), bool)
+    (rows, sky), (others, other_sky) = _sky(source), _sky(target)
+    if not len(rows) or not len(others):
+        return nearest, doubtful
+    a, b, distance, _ = other_sky.search_around_sky(sky, radius * u.arcsec)
+    order = np.lexsort((distance, a))
+    first = order[np.unique(a[order], return_index=True)[1]]
+    nearest[rows[a[first]]] = others[b[first]]
+    crowded_target = np.bincount(b, minlength=len(others)) > 1
+    crowded = np.bincount(a, minlength=len(rows)) > 1
+    crowded[a[crowded_target[b]]] = True
+    doubtful[rows] = crowded
+    return nearest, doubtful
+
+
+def match(source: Stamps, target: Stamps, radius: float = 1.0) -> Matched:
+    """Pair two surveys' stamps. Every source row stays, in its order.
+
+    A source without a counterpart keeps its row, with a target of NaN and the flag LOST; where
+    there was a choice, the nearest is taken and the row is flagged AMBIGUOUS.
+    """
+    if not len(target):
+        raise GaltoolsError("there is no target to match with: give at least one")
+    nearest, doubtful = counterparts(source.catalogue, target.catalogue, radius)
+    lost = nearest < 0
+    images = target.images[nearest].copy()
+    noise = target.noise[nearest].copy()
+    images[lost], noise[lost] = np.nan, np.nan
+    catalogue = source.catalogue.copy()
+    raise_flag(catalogue, ~lost, np.asarray(target.catalogue[FLAG])[nearest[~lost]])
+    raise_flag(catalogue, lost, Flag.LOST)
+    raise_flag(catalogue, doubtful, Flag.AMBIGUOUS)
+    pairs = Pairs(
+        source.images,
+        images,
+        np.asarray(catalogue["redshift"], np.float32),
+        catalogue,
+        np.stack([source.noise, noise], axis=1),
+    )
+    side = target.side[nearest]
+    if side.mask is not None:
+        side.mask[lost] = NO_DATA
+    unused = len(target) - len(np.unique(nearest[~lost]))
+    counts = Table(
+        rows=[
+            ("matched", int((~lost & ~doubtful).sum())),
+            ("ambiguous", int((~lost & doubtful).sum())),
+            ("lost", int(lost.sum())),
+            (f"only in {side.survey}", unused),
+        ],
+        names=("outcome", "objects"),
+    )
+    return Matched(pairs, source.side, side, counts)

@@ -1,0 +1,137 @@
+"""What anybody measures on a galaxy image, as the first layer of a network.
+
+Three groups of numbers, each the same in all eight orientations of the image:
+
+light   magnitudes and colours in circles of 2, 4 and 7 arcsec (on stamps of 25 arcsec), and under
+        the galaxy's own profile w, the smoothed image, as SDSS does for its model colours:
+        F = sum w I with sum w^2 = 1 has the noise of a single pixel
+peak    the mean of 3 x 3 pixels at the brightest spot near the centre, one spot for all bands
+shape   of the middle band alone: size and ellipticity by moments of w^2, concentration,
+        asymmetry sum |I - I turned by 180 degrees| / sum |I|; no colour and no brightness
+
+Fluxes become asinh magnitudes -2.5 / ln 10 asinh(F / 2 sigma), which stay finite where noise makes
+F negative. Fixed sums of pixels with fixed weights: a network that had to find them by itself
+would need many more galaxies than it needs to learn what they mean.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+GROUPS = ("light", "peak", "shape")
+CIRCLES = (0.08, 0.16, 0.28)  # radii in stamps
+REACH = 0.32  # of the profile, in stamps
+SEARCH = 0.25  # share of the side in which the peak is looked for
+BOX = 3  # pixels
+TINY = 1e-20
+
+
+def asinh_magnitude(flux: torch.Tensor, sigma) -> torch.Tensor:
+    """Asinh magnitude of a flux whose noise is sigma."""
+    return -2.5 / math.log(10) * torch.asinh(flux / (2 * sigma))
+
+
+def colours(magnitudes: torch.Tensor) -> torch.Tensor:
+    """Differences of neighbouring bands, (..., bands - 1)."""
+    return magnitudes[..., :-1] - magnitudes[..., 1:]
+
+
+def smooth(images: torch.Tensor, width: int) -> torch.Tensor:
+    """Mean over squares of `width` pixels, an odd number; zero beyond the stamp."""
+    return F.avg_pool2d(images, width, 1, width // 2)
+
+
+class PhotometryLayer(nn.Module):
+    """Images (n, bands, H, H) in nanomaggies to numbers (n, size) of the chosen groups."""
+
+    def __init__(self, bands: int = 5, groups=GROUPS):
+        """Choose what is measured; `noise`, the sky noise per pixel, is set before it is used."""
+        super().__init__()
+        self.bands, self.groups = bands, tuple(groups)
+        self.register_buffer("noise", torch.ones(bands))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many numbers each of the chosen groups has, in the order of the groups."""
+        colours = self.bands - 1
+        sizes = {"light": (len(CIRCLES) + 1) * colours + 2, "peak": colours + 1, "shape": 5}
+        return {group: sizes[group] for group in self.groups}
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are per galaxy."""
+        return sum(self.sizes.values())
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Measure; an empty image gives finite numbers, too."""
+        middle = self.bands // 2
+        radius, x, y = self._places(images)
+        profile = self._profile(images, radius)
+        circles = torch.stack([self._circle(images, radius, r) for r in CIRCLES], dim=1)
+        fitted = asinh_magnitude((images * profile).sum((2, 3)), self.noise)
+        found = {}
+        if "light" in self.groups:
+            tints = colours(torch.cat([circles, fitted[:, None]], dim=1)).flatten(1)
+            brightness = torch.stack([circles[:, -1, middle], fitted[:, middle]], dim=1)
+            found["light"] = torch.cat([tints, brightness], dim=1)
+        if "peak" in self.groups:
+            peak = asinh_magnitude(self._peak(images), self.noise / BOX)
+            found["peak"] = torch.cat([colours(peak), peak[:, middle, None]], dim=1)
+        if "shape" in self.groups:
+            steps = circles[:, :-1, middle] - circles[:, -1:, middle]
+            moments = self._moments(profile.square()[:, 0], x, y)
+            lopsided = self._asymmetry(images[:, middle], radius)
+            found["shape"] = torch.cat([moments, steps, lopsided], dim=1)
+        return torch.cat([found[group] for group in self.groups], dim=1)
+
+    @staticmethod
+    def _places(images):
+        """Radius, x and y of every pixel from the centre, in stamps."""
+        side = images.shape[-1]
+        along = (torch.arange(side).to(images) - (side - 1) / 2) / side
+        x, y = along[None, :], along[:, None]
+        return torch.hypot(x, y), x.expand(side, side), y.expand(side, side)
+
+    def _circle(self, images, radius, size: float):
+        """Magnitudes (n, bands) within a circle whose rim is one pixel wide."""
+        weight = ((size - radius) * images.shape[-1] + 0.5).clamp(0, 1)
+        flux = torch.einsum("nbyx,yx->nb", images, weight)
+        return asinh_magnitude(flux, self.noise * weight.square().sum().sqrt())
+
+    def _profile(self, images, radius):
+        """Weights (n, 1, H, H) that follow the light of the galaxy in all bands."""
+        width = 2 * round(1.5 * images.shape[-1] / 64) + 1
+        light = (images / self.noise[:, None, None]).sum(1, keepdim=True)
+        light = smooth(light, width).clamp_min(0) * (radius < REACH)
+        return light / light.square().sum((2, 3), keepdim=True).clamp_min(TINY).sqrt()
+
+    def _peak(self, images):
+        """Mean (n, bands) of the 3 x 3 pixels where the sum over bands is brightest."""
+        side = images.shape[-1]
+        cut = min(max(BOX, round(side * SEARCH)), side)
+        start = (side - cut) // 2
+        centre = images[..., start : start + cut, start : start + cut]
+        means = F.avg_pool2d(centre, BOX, 1)
+        share = (means / means.amax((2, 3), keepdim=True).clamp_min(TINY)).clamp_min(0).sum(1)
+        spot = share.flatten(1).argmax(1)[:, None, None].expand(-1, self.bands, 1)
+        return means.flatten(2).gather(2, spot)[..., 0]
+
+    @staticmethod
+    def _moments(weight, x, y):
+        """Logarithm of the rms radius, and ellipticity |e|, by second moments: (n, 2)."""
+        total = weight.sum((1, 2)).clamp_min(TINY)
+        centre_x, centre_y = ((weight * at).sum((1, 2)) / total for at in (x, y))
+        dx, dy = x - centre_x[:, None, None], y - centre_y[:, None, None]
+        xx, yy, xy = ((weight * at).sum((1, 2)) / total for at in (dx * dx, dy * dy, dx * dy))
+        extent = (xx + yy).clamp_min(1e-6)
+        ellipticity = torch.hypot(xx - yy, 2 * xy) / extent
+        return torch.stack([extent.log() / 2, ellipticity], dim=1)
+
+    @staticmethod
+    def _asymmetry(image, radius):
+        """Light that changes when the image is turned by 180 degrees, as a share: (n, 1)."""
+        seen = smooth(image[:, None], BOX)[:, 0] * (radius < CIRCLES[-1])
+        change = (seen - seen.flip((1, 2))).abs().sum((1, 2))
+        return (change / seen.abs().sum((1, 2)).clamp_min(TINY))[:, None]

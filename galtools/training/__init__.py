@@ -1,0 +1,1 @@
+"""Training a translator, keeping its weights, and translating with it."""

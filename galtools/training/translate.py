@@ -1,0 +1,108 @@
+"""From weights to images: translate stacks of galaxies, keep the translations in one layout.
+
+A file of translations is HDF5 with one data set ``images`` (n, K, bands, H, W), float32
+nanomaggies per pixel: K draws of each of n galaxies (K = 1 for models that give one answer).
+"""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from galtools import artefacts
+from galtools.errors import GaltoolsError
+from galtools.models.base import sample_images
+from galtools.training.loop import best_device
+from galtools.training.train import check_images, load_weights, zero_masked
+
+FORMAT = "galtools translations 1"
+
+
+def translate(weights_or_model, images, samples: int = 1, seed: int = 0, start: int = 0):
+    """Translate images (n, bands, H, W) in nanomaggies onto the target's grid.
+
+    Takes a file of weights or a trained network. Returns (n, bands, H', W') nanomaggies, or
+    (n, samples, bands, H', W') for several samples. The draws of an image follow from `seed` and
+    from its number (`start` is that of the first one), not from the company it is in.
+    """
+    if samples < 1:
+        raise GaltoolsError(f"samples must be at least 1, not {samples}")
+    network = weights_or_model
+    if isinstance(weights_or_model, str | Path):
+        network = load_weights(weights_or_model).to(best_device())
+    scaling = getattr(network, "scaling", None)
+    if scaling is None:
+        raise GaltoolsError("this network was never trained: train it, or give a file of weights")
+    check_images(images, "images")
+    if images.shape[1] != network.recipe["bands"][0]:
+        raise GaltoolsError(
+            f"the images have {images.shape[1]} bands, the model takes {network.recipe['bands'][0]}"
+        )
+    if scaling.step == 1 and images.shape[-1] != scaling.size:
+        raise GaltoolsError(
+            f"the images have {images.shape[-1]} pixels a side, the model takes {scaling.size}"
+        )
+    network.eval()
+    seeds = range(seed * 1009, seed * 1009 + samples)
+    draws = np.concatenate(list(sample_images(network, scaling, images, seeds, start)))
+    return draws[:, 0] if samples == 1 else draws
+
+
+def save_translations(path: Path, images: np.ndarray, about: dict | None = None) -> None:
+    """Write translations, (n, bands, H, W) or (n, K, bands, H, W), whole or not at all."""
+    if images.ndim == 4:
+        images = images[:, None]
+    if images.ndim != 5:
+        raise GaltoolsError(f"translations must be (n, K, bands, H, W), not {images.shape}")
+    # without a cache of chunks, which gains nothing here, a full disk is an error and no crash
+    with artefacts.atomic(path) as new, h5py.File(new, "w", rdcc_nbytes=0) as file:
+        file.attrs["format"] = FORMAT
+        file.attrs.update(about or {})
+        file.create_dataset(
+            "images",
+            data=images.astype(np.float32),
+            chunks=(1, 1, *images.shape[2:]),
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
+            fletcher32=True,
+        )
+
+
+def load_translations(path: Path, sample: int | None = 0) -> np.ndarray:
+    """Read translations: one draw (n, bands, H, W), or with sample=None all (n, K, bands, H, W)."""
+    if not Path(path).exists():
+        raise GaltoolsError(f"{path} is missing: run the notebook that trains this model first")
+    try:
+        with h5py.File(path) as file:
+            if file.attrs.get("format") != FORMAT:
+                raise GaltoolsError(f"{path} is no file of translations made by galtools")
+            images = file["images"]
+            if sample is not None and not 0 <= sample < images.shape[1]:
+                raise GaltoolsError(f"{path} has {images.shape[1]} draws: there is no {sample}")
+            return images[:] if sample is None else images[:, sample]
+    except (OSError, KeyError):
+        raise GaltoolsError(f"{path} is damaged: delete it and run its notebook again") from None
+
+
+def translate_cached(
+    path: Path, weights: Path, load, test_file: Path, samples: int = 1, seed: int = 0
+) -> dict:
+    """Translate the test galaxies unless this has been done; return the manifest.
+
+    Pixels that do not count by the masks of ``load(test_file)`` are dark, whatever they hold.
+    """
+    device = best_device()
+    network = load_weights(weights).to(device)
+    name = network.recipe["model"]
+
+    def maker(new):
+        images = translate(network, zero_masked(load(test_file)).source, samples, seed)
+        save_translations(new, images, {"model": name, "task": network.recipe["task"]})
+
+    module = type(network).__module__
+    return artefacts.make(
+        path, maker,
+        params={"samples": samples}, modules=["galtools.training.translate", module],
+        inputs=[weights, test_file], seed=seed, device=device,
+    )  # fmt: skip

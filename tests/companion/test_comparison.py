@@ -1,0 +1,80 @@
+"""The rows of every comparison: what is read, what is refused, the grid of the floor."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from companion import comparison, paths, redshift_evaluation
+from galtools import data
+from galtools.data.pairs import Pairs
+from galtools.errors import GaltoolsError
+from galtools.surveys import CFHTLS, SDSS, TASKS
+from galtools.training import translate
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Test galaxies of two surveys, and one model's translations of them."""
+    rng = np.random.default_rng(0)
+    found = paths.Results(str(tmp_path), "tiny")
+    for split in ("test", "again"):
+        images = rng.normal(size=(2, 6, 5, 64, 64)).astype(np.float32)
+        noise = np.ones((6, 2, 5), np.float32) * [[[0.1], [0.2]]]
+        pairs = Pairs(*images, np.linspace(0.1, 0.3, 6), Table({"k": range(6)}), noise)
+        data.save(pairs, found.data(split))
+    for task in TASKS:
+        translate.save_translations(found.translations(task, "swin"), images[0], {})
+    return found
+
+
+def test_rows_of_both_tasks(folder):
+    cross, intra = (
+        comparison.load_comparison(folder, task, ["swin"]) for task in ("cross", "intra")
+    )
+    assert list(cross.images) == ["truth", "again", "resample", "swin"]
+    np.testing.assert_array_equal(cross.images["resample"], cross.pairs.source)
+    np.testing.assert_array_equal(intra.truth, cross.pairs.source)
+    assert list(intra.images) == list(intra.psf_fwhm) == ["truth", "again", "swin"]
+    again = data.load(folder.data("again"))  # of the survey that each task ends in
+    np.testing.assert_array_equal(intra.images["again"], again.source)
+    np.testing.assert_array_equal(cross.images["again"], again.target)
+    assert np.allclose(cross.sigma, 0.2) and np.allclose(intra.sigma, 0.1)
+    assert cross.psf_fwhm["swin"][0, 2] < cross.psf_fwhm["resample"][0, 2]
+
+
+def gaussian(survey):
+    """A round galaxy of 100 nanomaggies and a scatter of 1.5 arcsec on the pixels of a survey."""
+    place = (np.arange(survey.stamp) - (survey.stamp - 1) / 2) * survey.pixel_scale
+    one = np.exp(-(place**2) / 2 / 1.5**2) * survey.pixel_scale / np.sqrt(2 * np.pi) / 1.5
+    return np.float32(100 * np.outer(one, one)) * np.ones((3, 5, 1, 1), np.float32)
+
+
+def test_the_floor_on_finer_pixels_is_the_same_sky(tmp_path):
+    store = paths.Results(str(tmp_path), "tiny")
+    noise, catalogue = np.full((3, 2, 5), 1e-4, np.float32), Table({"k": range(3)})
+    pairs = Pairs(gaussian(SDSS), gaussian(CFHTLS), np.full(3, 0.1), catalogue, noise)
+    for split in ("test", "again"):
+        data.save(pairs, store.data(split))
+    found = comparison.load_comparison(store, "cross", []).images
+    atol = 0.004 * pairs.target.max()
+    np.testing.assert_allclose(found["resample"], found["truth"], rtol=0, atol=atol)
+    again = redshift_evaluation.row_images("resample", pairs, None)
+    np.testing.assert_allclose(found["resample"], again, rtol=0, atol=1e-4)
+
+
+def test_the_first_galaxies_alone(folder):
+    few = comparison.load_comparison(folder, "cross", ["swin"], count=2)
+    assert {len(images) for images in few.images.values()} == {len(few.pairs)} == {2}
+    assert {len(fwhm) for fwhm in few.psf_fwhm.values()} == {2}
+
+
+def test_missing_and_misfitting_translations(folder):
+    with pytest.raises(GaltoolsError, match="notebooks/13_srgan"):
+        comparison.load_comparison(folder, "cross", ["srgan"])
+    with pytest.raises(GaltoolsError, match="notebooks/36_keeping_redshift"):
+        comparison.load_comparison(folder, "cross", ["keeper"])  # made by no chapter of its name
+    with pytest.raises(GaltoolsError, match="no chapter trains 'swim'"):
+        comparison.load_comparison(folder, "cross", ["swim"])
+    translate.save_translations(folder.translations("cross", "swin"), np.zeros((3, 5, 64, 64)))
+    with pytest.raises(GaltoolsError, match="translate them again"):
+        comparison.load_comparison(folder, "cross", ["swin"])

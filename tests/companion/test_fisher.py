@@ -1,0 +1,189 @@
+"""Information in pixels: closed forms of a Gaussian source, and the renderer's own differences."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from companion import fisher, latent_model, sensitivity
+from galtools.simulate import noise, render
+from galtools.simulate.scene import Ellipses, Knots, Scene
+from galtools.surveys import SDSS
+
+LIMIT = 17.8
+DEEP = replace(SDSS, electrons_per_nanomaggy=(1e12,) * 5)  # no noise but that of the sky
+
+
+def gaussian(sigma: float, flux: float) -> fisher.ObservedScene:
+    """A lone round Gaussian, seen without atmosphere by a survey whose noise is the sky's."""
+
+    def nothing(columns):
+        one = torch.ones(1, columns)
+        return Ellipses(0 * one, 0 * one, one, one, 0 * one)
+
+    one = torch.ones(1, 1)
+    empty = Knots(0 * one, 0 * one, one, one)
+    light = torch.zeros(1, 1, 5, 10)
+    light[..., fisher.PARTS["arms"][0]] = flux
+    knots = (Knots(0 * one, 0 * one, sigma * one, one), empty, empty)
+    scene = Scene(nothing(2), nothing(5), knots, light)
+    sky = np.array([DEEP.sky_noise])
+    seen = noise.Observation(np.full((1, 5), 1e-3), np.zeros((1, 2)), np.ones((1, 5)), sky, [])
+    return fisher.ObservedScene(0, np.array([0]), scene, {}, {}, seen, DEEP, 0)
+
+
+def test_flux_and_position_of_a_gaussian_source():
+    """Var(ln F) = 4 pi s^2 sigma^2 / F^2 and Var(x) = 2 s^2 Var(ln F), in pixels."""
+    looks, flux = gaussian(sigma=2.4, flux=50.0), 50.0
+    s2 = (2.4 / DEEP.pixel_scale) ** 2 + 1 / 12  # the pixel widens it
+    m, _ = fisher._assemble(looks, np.zeros((1, 5, 64, 64)))
+    light = [2 * fisher.B + band for band in range(5)]
+    expected = flux**2 / (4 * np.pi * s2 * np.array(DEEP.sky_noise) ** 2)
+    np.testing.assert_allclose(m[0, light, light], expected, rtol=2e-3)
+    x, y, size = 30, 31, 32
+    per_arcsec = expected.sum() / (2 * s2) / DEEP.pixel_scale**2
+    np.testing.assert_allclose(m[0, [x, y], [x, y]], per_arcsec, rtol=2e-3)
+    # d I / d ln s = (r^2 / s^2 - 2) I has four times the square of d I / d ln F / 2
+    assert m[0, size, size] == pytest.approx(2 * expected.sum(), rel=0.02)
+    assert abs(m[0, x, y]) < 1e-6 * per_arcsec
+
+
+@pytest.fixture(scope="module")
+def looks():
+    return fisher.observed_scene(0, np.array([4, 5]), (SDSS,), 0, LIMIT)
+
+
+@pytest.fixture(scope="module")
+def patterns(looks):
+    return fisher.derivative_images(looks)
+
+
+def drawn(looks, change=None, fwhm=1.0, shift=(0.0, 0.0)):
+    """Images in double precision, changed."""
+    scene = looks.scene if change is None else fisher.reshaped(looks.scene, change)
+    seen = looks.seen
+    images = render.render(
+        scene.to(dtype=torch.float64), SDSS, 0,
+        torch.from_numpy(seen.fwhm * fwhm), torch.from_numpy(seen.shift + np.array(shift)),
+    )  # fmt: skip
+    return images.numpy() * seen.calibration[:, :, None, None]
+
+
+def test_parts_add_up_to_the_image(looks, patterns):
+    whole = patterns[:, :30].unflatten(1, (6, 5)).sum(1).numpy()
+    image = drawn(looks)
+    np.testing.assert_allclose(whole, image, atol=2e-5 * image.max())
+
+
+@pytest.mark.parametrize(
+    ("number", "ends"),
+    [
+        (30, [{"shift": (h, 0.0)} for h in (1e-3, -1e-3)]),
+        (35, [{"shift": (0.0, h)} for h in (1e-3, -1e-3)]),
+        (40, [{"change": h * torch.eye(3)[0]} for h in (1e-3, -1e-3)]),
+        (45, [{"change": h * torch.eye(3)[1]} for h in (1e-3, -1e-3)]),
+        (50, [{"change": h * torch.eye(3)[2]} for h in (1e-3, -1e-3)]),
+        (55, [{"fwhm": np.exp(h)} for h in (1e-3, -1e-3)]),
+    ],
+    ids=["x", "y", "size", "ratio", "angle", "seeing"],
+)
+def test_patterns_are_the_differences_of_rendered_images(looks, patterns, number, ends):
+    up, down = (drawn(looks, **end) for end in ends)
+    expected = (up - down) / 2e-3
+    found = patterns[:, number : number + 5].numpy()
+    np.testing.assert_allclose(found, expected, atol=3e-3 * np.abs(expected).max())
+
+
+def test_marginal_information_is_the_inverse_of_a_block_of_the_inverse():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(3, 6, 9))
+    m, s = a @ a.transpose(0, 2, 1), rng.normal(size=(3, 6))
+    unwanted, precision, offset = np.array([1, 4]), np.diag([2.0, 5.0]), rng.normal(size=(3, 2))
+    left, score = fisher.marginalize(m, s, unwanted, precision, offset)
+    whole, known = m.copy(), s.copy()
+    whole[:, unwanted[:, None], unwanted] += precision
+    known[:, unwanted] += offset @ precision
+    wanted = [0, 2, 3, 5]
+    inverse = np.linalg.inv(whole)
+    np.testing.assert_allclose(left, np.linalg.inv(inverse[:, wanted][:, :, wanted]))
+    best = np.einsum("nij,nj->ni", inverse, known)[:, wanted]
+    np.testing.assert_allclose(np.einsum("nij,nj->ni", left, best), score)
+
+
+def test_scores_of_noise_are_as_large_as_the_information_says(looks):
+    """s' M^-1 s of the six numbers that are kept is chi-squared: its mean is 6."""
+    rng = np.random.default_rng(2)
+    clean, one = drawn(looks), []
+    sigma = np.sqrt(fisher.variance(clean, looks.seen.sky_noise, SDSS))
+    for _ in range(10):
+        found = fisher.pixel_information(
+            looks, clean + sigma * rng.standard_normal(clean.shape)
+        ).whole()
+        errors = np.linalg.inv(found.information)
+        one.append(np.einsum("ni,nij,nj->n", found.score, errors, found.score))
+    assert np.mean(one) == pytest.approx(6, abs=3 * np.sqrt(12 / 20))
+
+
+def test_pixels_and_their_compression_have_the_same_likelihood(looks):
+    one = fisher.observed_scene(0, np.array([4]), (SDSS,), 0, LIMIT)
+    clean = drawn(one)[0]
+    sigma = np.sqrt(fisher.variance(clean[None], one.seen.sky_noise, SDSS)[0])
+    image = clean + sigma * np.random.default_rng(1).standard_normal(clean.shape)
+    assert fisher.compression_error(one, image, draws=12).std() < 0.5
+
+
+def test_sensitivity_starts_from_the_true_fluxes(looks):
+    flux, size = sensitivity.observables(
+        looks, sensitivity._normal(looks), np.zeros(sensitivity.SIZE)
+    )
+    columns = [c for (c,) in fisher.PARTS.values()]
+    truth = looks.scene.flux[:, 0, :, columns].numpy().transpose(0, 2, 1).reshape(2, -1)
+    np.testing.assert_allclose(flux, truth, rtol=1e-5)
+    np.testing.assert_allclose(np.exp(size), looks.physics["half_light_radius"])
+
+
+def test_derivatives_of_the_parts_add_up_to_those_of_the_light(looks):
+    """Whole galaxies: differences of the simulator against automatic differentiation."""
+    normal = sensitivity._normal(looks)
+    flux = sensitivity.observables(looks, normal, np.zeros(sensitivity.SIZE))[0].reshape(2, 5, 5)
+    inner = len(latent_model.NAMES)
+    d = sensitivity.derivatives(looks)
+    parts = d[:, :-1, :inner].reshape(2, 5, 5, inner)
+    whole = (flux[..., None] * parts).sum(1) / flux.sum(1)[..., None]
+    physics = looks.physics
+    kind = torch.from_numpy(np.where(physics["red"], np.where(physics["early"], 0, 1), 2))
+    x = np.column_stack([physics["redshift"], physics["r_magnitude"], normal[:, :7]])
+    at = torch.from_numpy(x).requires_grad_()
+    shown = latent_model.LatentFluxModel(SDSS, LIMIT).predict(at, kind)
+    for band in range(6):
+        (slope,) = torch.autograd.grad(shown[:, band].sum(), at, retain_graph=True)
+        found = whole[:, band] if band < 5 else d[:, -1, :inner]
+        slope = slope.numpy()
+        np.testing.assert_allclose(found, slope, atol=2e-3 * np.abs(slope).max())
+
+
+def test_parts_answer_to_what_is_drawn_for_each_and_the_prior_is_that_of_the_draws():
+    """ln L of a standard normal number n has the slope -n; uniform ones have none."""
+    many = fisher.observed_scene(0, np.arange(8), (SDSS,), 0, LIMIT)
+    normal, inner = sensitivity._normal(many), len(latent_model.NAMES)
+    early, share = many.physics["early"], many.physics["bulge_fraction"]
+    flux = sensitivity.observables(many, normal, np.zeros(sensitivity.SIZE))[0].reshape(8, 5, 5)
+    d = sensitivity.derivatives(many)[:, :-1].reshape(8, 5, 5, -1)  # part, band
+    most = (flux[:, [0, 2, 3]].sum(1) / flux.sum(1)).max(1)  # less than the disc has to leave
+    free = (share > 0) & (share < np.where(early, 0.99, 0.7)) & (most < np.where(early, 1, 0.74))
+    assert (early & free).any() and (~early & free).any()
+    rise = np.where(early, 0.08, 0.4)[free, None]  # of ln of the bulge
+    np.testing.assert_allclose(d[free, 0, :, inner + 1], np.tile(rise, 5), rtol=1e-4)
+    lost = -rise * flux[free, 0] / (flux[free, 1] + flux[free, 4])  # what a bulge takes from discs
+    np.testing.assert_allclose(d[free, 1, :, inner + 1], lost, rtol=1e-3)
+    for part, column, rise in ((2, inner + 2, 0.28), (3, inner + 3, 0.31)):
+        there = free & (flux[:, part].min(1) > 0)
+        np.testing.assert_allclose(d[there, part, :, column], rise, rtol=1e-4)
+    slope, bend = sensitivity.prior(many, LIMIT)
+    np.testing.assert_array_equal(slope[:, inner], -normal[:, 8])
+    np.testing.assert_array_equal(slope[:, inner + 1], np.where(early, 0, -normal[:, 7]))
+    assert (slope[:, inner + 2 : sensitivity.SIZE] == 0).all()
+    drawn = (many.seen.calibration - 1) / noise.CALIBRATION
+    np.testing.assert_allclose(slope[:, sensitivity.SIZE :], -drawn)
+    np.testing.assert_array_equal(bend[:, inner:, inner:], np.tile(np.eye(10), (8, 1, 1)))

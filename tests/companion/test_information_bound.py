@@ -1,0 +1,335 @@
+"""The light of the simulator in torch, the limit from it, and the loss in parts."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from astropy.table import Table
+from scipy.stats import kstest
+
+from companion import (
+    fisher,
+    importance_sampling,
+    information_bound,
+    information_budget,
+    latent_model,
+    mixture_density,
+    paths,
+    seed_agreement,
+    sensitivity,
+)
+from galtools import data
+from galtools.data.pairs import Pairs
+from galtools.errors import GaltoolsError
+from galtools.fidelity import information
+from galtools.redshift import Grid
+from galtools.simulate import noise, population
+from galtools.surveys import CFHTLS, SDSS
+
+EDGES = Grid().edges
+
+
+@pytest.fixture(scope="module")
+def light():
+    return latent_model.LatentFluxModel(CFHTLS)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return latent_model.sample_population(3000)
+
+
+def test_light_and_size_are_those_of_the_simulator(light, drawn):
+    x, kind, normal = drawn
+    shown = light.predict(x, kind).numpy()
+    z, r = x[:, 0].numpy(), x[:, 1].numpy()
+    red, early = kind.numpy() < 2, kind.numpy() == 0
+    absolute = r - population.distance_modulus(z)
+    spectra = population.sample_spectra(red, absolute, x[:, 2:].numpy())
+    flux = population.normalised_fluxes(CFHTLS.filters, spectra, z, r)
+    np.testing.assert_allclose(shown[:, :5], np.log(flux), atol=1e-10)
+    size = np.log(population.half_light_radius(early, absolute, z, normal))
+    inside = (size > np.log(0.31)) & (size < np.log(11.9))
+    found = shown[:, 5] + latent_model.SIZE_SCATTER[kind.numpy()] * normal
+    np.testing.assert_allclose(found[inside], size[inside], atol=1e-10)
+
+
+def test_abundance_is_that_of_the_drawn_galaxies(light, drawn):
+    x, kind, _ = drawn
+    real = population.sample_galaxies(7, np.arange(600), latent_model.LatentFluxModel(SDSS).limit)
+    assert real["early"].sum() / real["red"].sum() == pytest.approx(
+        latent_model.SPHEROIDS, abs=0.08
+    )
+    z = torch.linspace(0.0031, 0.69, 300, dtype=torch.float64)
+    r = torch.linspace(14.001, 17.799, 200, dtype=torch.float64)
+    cells = torch.cartesian_prod(z, r)
+    mass = torch.stack(
+        [light.log_abundance(cells, torch.full((len(cells),), k)).exp() for k in range(3)]
+    )
+    mass = mass.unflatten(1, (300, 200)) * (z[1] - z[0]) * (r[1] - r[0])
+    assert float(mass.sum()) == pytest.approx(1, abs=0.02)
+    share = mass.sum((1, 2)) / mass.sum()
+    counted = torch.bincount(kind) / len(kind)
+    np.testing.assert_allclose(counted, share, atol=0.03)
+    for axis, values, grid in ((2, x[:, 0], z), (1, x[:, 1], r)):
+        below = mass.sum((0, axis)).cumsum(0).numpy()
+        place = np.interp(values.numpy(), grid.numpy(), below / below[-1])
+        assert kstest(place, "uniform").pvalue > 0.001
+
+
+def test_terms_of_the_prior_are_its_derivatives(light, drawn):
+    x, kind, _ = (part[:50] for part in drawn)
+    at = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(light.log_prior(at, kind).sum(), at)
+    gradient, curvature = light.prior_terms(x, kind)
+    np.testing.assert_allclose(gradient[:, 2:], slope[:, 2:])
+    np.testing.assert_allclose(gradient[:, 1], slope[:, 1], atol=0.05)
+    bend = curvature[:, :2, :2]
+    assert (torch.linalg.eigvalsh(bend) > -1e-9).all()
+    np.testing.assert_array_equal(curvature[:, 2:, 2:], torch.eye(7).expand(50, 7, 7))
+    # of a Schechter law ln L^(alpha + 1) exp(-L) with L ~ 10^(-0.4 r): (0.4 ln 10)^2 L
+    law = [population.RED if red else population.BLUE for red in kind < 2]
+    star, drift = np.array([(one.magnitude, one.correction) for one in law]).T
+    z, r = x[:, 0].numpy(), x[:, 1].numpy().clip(14.0505, 17.7495)  # a step from the border
+    bright = 10 ** (-0.4 * (r - population.distance_modulus(z) - drift * z - star))
+    kept = torch.linalg.eigvalsh(bend)[:, 0].numpy() > 1e-6  # nothing had to be made positive
+    assert kept.sum() > 10
+    rr = (0.4 * np.log(10)) ** 2 * bright
+    np.testing.assert_allclose(bend[:, 1, 1][kept], rr[kept], rtol=1e-3)
+
+
+def test_wrong_latents_are_refused(light):
+    with pytest.raises(GaltoolsError, match="9 numbers"):
+        light.predict(torch.zeros(2, 5), torch.zeros(2, dtype=torch.long))
+
+
+def test_posterior_is_that_of_a_reweighted_population(light):
+    """Where errors are large, draws from the prior do: the same posterior from another proposal."""
+    x, kind, _ = latent_model.sample_population(20000, seed=9)
+    values = light.predict(x[:2], kind[:2]).numpy()
+    errors = np.tile(np.diag([0.3, 0.15, 0.15, 0.15, 0.2, 0.1]) ** 2, (2, 1, 1))
+    found = information_bound.posteriors(light, values, errors, draws=1000, points=12, seeds=2)
+    target = information_bound.target(light, values, errors)
+    for galaxy in range(2):
+        rows = torch.full((len(x),), galaxy)
+        log_weight = target.log_density(x, kind, rows) - light.log_prior(x, kind)
+        log_weight = log_weight.nan_to_num(nan=-torch.inf)  # drawn at the border, half a cell out
+        brute = importance_sampling.WeightedSamples(x[None], kind[None], log_weight[None])
+        assert brute.effective > 100
+        mean, scatter = (float(v) for v in importance_sampling.posterior_moments(brute))
+        assert abs(found["mean"][galaxy] - mean) < 0.3 * scatter
+        assert found["scatter"][galaxy] == pytest.approx(scatter, rel=0.25)
+    assert found["density"].shape == (2, 2, Grid().bins)
+    np.testing.assert_allclose(found["density"].sum(2), 1)
+
+
+def test_densities_of_a_pupil_are_whole_positive_and_repeatable():
+    x = np.random.default_rng(0).normal(size=(600, 2))
+    z = 0.1 + 0.01 * x[:, 0]
+    first, second = (
+        mixture_density.MixtureDensityNetwork(x, z, 3, seed=1).density(x[:5] * 100, EDGES)
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first.sum(1), 1)
+    assert (first > 0).all()
+
+
+def test_starts_are_most_like_the_galaxy_and_as_bright(light, monkeypatch):
+    monkeypatch.setattr(information_bound, "LIBRARY", 3000)
+    known = information_bound.library(light, 5)
+    x, kind, shown = (part.numpy() for part in known)
+    brighter = np.array([0.4] * 5 + [0.0])
+    values, errors = shown[:4] + brighter, np.tile(0.05**2 * np.eye(6), (4, 1, 1))
+    begin, kinds = (part.numpy() for part in information_bound.starts(known, values, errors))
+    assert kinds.tolist() == [[0] * 5 + [1] * 5 + [2] * 5] * 4
+    bright = light.predict(torch.from_numpy(begin.reshape(-1, 9)), torch.from_numpy(kinds.ravel()))
+    np.testing.assert_allclose(bright[:, 2].reshape(4, 15), values[:, [2]].repeat(15, 1), atol=0.03)
+    whole = information_bound.covariance(errors)
+    for galaxy, number in np.ndindex(4, 3):
+        chosen = begin[galaxy, 5 * number : 5 * number + 5]
+        assert (np.diff(chosen[:, 0]) > 0).all()  # near to far
+        off = shown[kind == number] - values[galaxy]
+        off[:, :5] -= off[:, [2]]  # as bright in r
+        chi = np.einsum("ni,ij,nj->n", off, np.linalg.inv(whole[number, galaxy]), off)
+        like = x[kind == number][np.argsort(chi)[: information_bound.LIKE]]
+        assert np.isin(chosen[:, 0], like[:, 0]).all()
+        assert {like[:, 0].min(), like[:, 0].max()} <= set(chosen[:, 0])
+
+
+def test_local_posterior_of_all_parts_is_narrower_than_that_of_the_light():
+    looks = fisher.observed_scene(0, np.arange(8), (SDSS,), 0, information_bound.LIMIT)
+    information_ = np.tile(np.diag([1e4] * 25 + [1e3]), (8, 1, 1))
+    ends = [fisher.PixelInformation(part * information_, np.zeros((8, 26))) for part in (1e-3, 1)]
+    (_, wide), (middle, narrow) = (
+        sensitivity.local_posterior(looks, p, information_bound.LIMIT) for p in ends
+    )
+    assert (narrow < wide).all()
+    slope, bend = sensitivity.prior(looks, information_bound.LIMIT)
+    d = sensitivity.derivatives(looks)
+    posterior_ = np.linalg.inv(np.einsum("nki,nkl,nlj->nij", d, information_, d) + bend)
+    np.testing.assert_allclose(narrow, np.sqrt(posterior_[:, 0, 0]))
+    pulled = np.einsum("nk,nk->n", posterior_[:, 0], slope)  # no score: the prior alone pulls
+    np.testing.assert_allclose(middle - looks.physics["redshift"], pulled, atol=1e-10)
+
+
+def test_pupil_comes_up_to_the_closed_form():
+    """ln(1 + z) normal and measured with a normal error: no density knows more than this one."""
+    rng = np.random.default_rng(0)
+    truth = 0.15 + 0.03 * rng.standard_normal(8000)
+    shown = truth + 0.01 * rng.standard_normal(8000)
+    z, kept = np.expm1(truth), slice(6000, None)
+    one = mixture_density.MixtureDensityNetwork(shown[:6000, None], z[:6000], steps=200)
+    found = information.information_bits(
+        one.density(shown[kept, None], EDGES), z[kept], EDGES, np.ones(180) / 180
+    )
+    narrow = 1 / np.sqrt(1 / 0.03**2 + 1 / 0.01**2)
+    best = narrow**2 * (0.15 / 0.03**2 + shown[kept] / 0.01**2)
+    log_score = -0.5 * ((truth[kept] - best) / narrow) ** 2 - np.log(narrow * np.sqrt(2 * np.pi))
+    expected = (log_score - truth[kept]) / np.log(2) + np.log2(EDGES[-1])
+    assert found.mean() == pytest.approx(expected.mean(), abs=0.05)
+    assert found.mean() < expected.mean() + 0.02
+
+
+def test_measured_light_is_the_best_estimate_and_its_errors_are_relative():
+    """One part holds all information, in each band by itself: value = score / information."""
+    known, off = np.array([400.0, 100, 2500, 900, 100, 25]), np.array([0.1, -0.2, 0, 0.05, 0.3, -1])
+    m, place = np.zeros((1, 26, 26)), np.r_[0:5, 25]
+    m[0, place, place] = known
+    score = np.zeros((1, 26))
+    score[0, place] = known * off
+    table = Table({f"target_{band}": [18.0 + k] for k, band in enumerate("ugriz")})
+    for k, band in enumerate("ugriz"):
+        table[f"target_calibration_{band}"] = [1 + 0.01 * k]
+    table["half_light_radius"] = [2.5]
+    pairs = SimpleNamespace(catalogue=table)
+    values, errors = information_bound.photometric_data(
+        pairs, "target", fisher.PixelInformation(m, score)
+    )
+    flux = 10 ** (0.4 * (22.5 - 18 - np.arange(5))) * (1 + 0.01 * np.arange(5)) * (1 + off[:5])
+    np.testing.assert_allclose(values, [[*np.log(flux), np.log(2.5) - 1]])
+    relative = np.r_[1 + off[:5], 1]
+    np.testing.assert_allclose(errors[0], np.diag(1 / known / relative**2), atol=1e-12)
+
+
+def test_a_galaxy_that_is_refused_is_explored_once_more_with_more_draws(monkeypatch, light):
+    asked = []
+
+    def explored(_, __, values, errors, draws, points, seeds, seed):
+        asked.append((len(values), draws, points, seeds, seed))
+        return {"good": (values[:, 0] != 3) | (seed == 1), "mean": values[:, 0] + 100 * seed}
+
+    monkeypatch.setattr(information_bound, "_explored", explored)
+    monkeypatch.setattr(information_bound, "library", lambda *_: None)
+    values = np.arange(30.0)[:, None]
+    found = information_bound.posteriors(
+        light, values, np.zeros((30, 6, 6)), draws=7, points=5, seeds=2
+    )
+    assert asked == [(24, 7, 5, 2, 0), (1, 21, 10, 2, 1), (6, 7, 5, 2, 0)]
+    assert found["good"].all()
+    np.testing.assert_array_equal(found["mean"], np.arange(30) + 100 * (np.arange(30) == 3))
+
+
+def test_bits_of_refused_galaxies_are_missing_and_ranks_tell_honest_posteriors():
+    """With z even in its own density, PITs are even; a law twice as wide as z is found out."""
+    z = (np.arange(200) + 0.5) / 200 * 0.2
+    narrow = information.gaussian_density(np.full(200, 0.1), 1e3, EDGES)
+    narrow[:, EDGES[1:] > 0.2 + 1e-9] = 0
+    narrow /= narrow.sum(1, keepdims=True)
+    wide = information.gaussian_density(np.full(200, 0.1), 1e3, EDGES)
+    good = np.ones(200, bool)
+    honest, vague = (
+        information_bound.pit_pvalue({"density": density[:, None], "z": z, "good": good})
+        for density in (narrow, wide)
+    )
+    assert honest > 0.99
+    assert vague < 1e-6
+    some = {"density": np.stack([wide, wide], 1), "z": z, "good": z < 0}
+    assert np.isnan(information_bound.pit_pvalue(some))
+    prior = np.full(180, 1 / 180)
+    found = information_bound.bits(narrow, z, prior, z > 0.1)
+    np.testing.assert_array_equal(np.isnan(found), z <= 0.1)
+    np.testing.assert_allclose(found[100:], 1)  # half of the range: one bit
+    about = {"z": z, "parts_mean": z, "parts_scatter": np.full(200, 1e3)}
+    np.testing.assert_allclose(information_bound.local_bits(about, "parts", prior), 0, atol=1e-6)
+
+
+def test_simulated_measurements_have_the_errors_of_the_measured_galaxies(light):
+    x, kind, _ = latent_model.sample_population(3)
+    errors = np.tile(1e-8 * np.eye(6), (3, 1, 1))
+    like = {"measured": light.predict(x, kind).numpy(), "errors": errors}
+    values, z = information_bound.simulated(light, 2000, like, seed=4)
+    truth, kinds, _ = latent_model.sample_population(2000, 4)
+    off = values - light.predict(truth, kinds).numpy()
+    np.testing.assert_allclose(z, truth[:, 0])
+    np.testing.assert_allclose(off[:, :5].std(0), [0.01, 0.005, 0.005, 0.005, 0.0075], rtol=0.1)
+    assert off[:, 5].std() == pytest.approx(0.36, abs=0.03)  # sizes: 0.15 dex
+
+
+def test_galaxies_that_no_way_could_judge_are_not_passed_over():
+    known = {("exact", 0): np.array([1.0, np.nan]), ("learnt", 0): np.array([np.nan, 2.0])}
+    with pytest.raises(GaltoolsError, match="of 2 galaxies none could be judged in every way"):
+        information_budget.common_galaxies(known)
+
+
+def test_readers_are_asked_for_by_name_and_read_in_the_bins_of_the_limits(tmp_path, monkeypatch):
+    store = paths.Results(str(tmp_path), "tiny")
+    truth = store.weights("redshift", "cross_truth", 1)
+    truth.parent.mkdir(parents=True)
+    truth.touch()
+    read = SimpleNamespace(grid=Grid())
+    monkeypatch.setattr(information_budget.Ensemble, "load", lambda file: read)
+    assert information_budget.retrained_estimators(store, ["truth", "again"], 1) == {
+        "truth": read,
+        "again": read,
+    }
+    with pytest.raises(GaltoolsError, match="run notebooks/24_redshift"):
+        information_budget.retrained_estimators(store, ["truth", "swin"], 1)
+    read.grid = Grid(180, 3.0)
+    with pytest.raises(GaltoolsError, match=r"-p bins 180 -p z_max 0\.4, then 24_redshift"):
+        information_budget.retrained_estimators(store, ["truth"], 1)
+
+
+def test_errors_of_simulated_measurements_are_those_of_the_like_in_nanomaggies(light):
+    """A galaxy twice as bright as the one it takes its errors from has half of them, relatively."""
+    x, kind, _ = latent_model.sample_population(1)
+    x[:, 1] = 17.7  # fainter than nearly all
+    relative = np.array([0.08, 0.03, 0.02, 0.02, 0.04])
+    like = {
+        "measured": light.predict(x, kind).numpy(),
+        "errors": np.diag([*relative, 0.2])[None] ** 2,
+    }
+    values, _ = information_bound.simulated(light, 4000, like, seed=4)
+    truth = light.predict(*latent_model.sample_population(4000, 4)[:2]).numpy()
+    error = np.expm1(values - truth)[:, :5]
+    scatter = np.hypot(relative * np.exp(like["measured"] - truth)[:, :5], noise.CALIBRATION)
+    np.testing.assert_allclose((error / scatter).std(0), 1, atol=0.04)
+    assert (values - truth)[:, 5].std() == pytest.approx(np.hypot(0.2, 0.36), abs=0.02)
+
+
+def test_parts_of_the_loss_add_up_and_refused_galaxies_are_left_out_everywhere():
+    rng = np.random.default_rng(3)
+    rows = ("CFHTLS", "SDSS", "resample", "swin")
+    known = {(row, k): rng.normal(3 - j, 1, 50) for j, row in enumerate(rows) for k in (0, 1)}
+    known["SDSS", 1][:5] = np.nan
+    known = information_budget.common_galaxies(known)
+    table = information_budget.split_losses(known, ["swin"], "resample", n_boot=50)
+    assert (table.n == 45).all()
+    whole = table.groupby("seed").value.sum()
+    for k in (0, 1):
+        assert whole[k] == pytest.approx(np.nanmean(known["CFHTLS", k] - known["swin", k]))
+    near = {("a", 0): np.zeros(60), ("b", 0): np.zeros(60) + 0.01, ("c", 0): np.ones(60)}
+    found = seed_agreement.compare(
+        near, {"same": ("a", "b"), "other": ("a", "c")}, 50, within=(-0.1, 0.1)
+    )
+    assert list(found.verdict) == ["agrees", "disagrees"]
+
+
+def test_images_without_a_truth_are_refused(tmp_path):
+    image = np.zeros((1, 5, 4, 4), np.float32)
+    table, one = Table({"id": ["a"]}), np.ones(1, np.float32)
+    pairs = Pairs(image, image, one, table, np.ones((1, 2, 5), np.float32))
+    data.save(pairs, tmp_path / "real.h5")
+    with pytest.raises(GaltoolsError, match="not a simulation"):
+        information_bound.compute_posteriors(tmp_path / "real.h5", "source", 1, 10, 5, 1)

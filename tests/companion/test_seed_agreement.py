@@ -1,0 +1,53 @@
+"""A statement over seeds: it holds only if every seed says so."""
+
+import numpy as np
+import pandas as pd
+
+from companion import seed_agreement
+
+RNG = np.random.default_rng(0)
+BASE = RNG.normal(size=400)
+SMALL = 0.01 * RNG.normal(size=400)
+CLAIMS = {"a beats b": ("a", "b"), "b beats a": ("b", "a"), "a beats c": ("a", "c")}
+KNOWN = {
+    **{("a", k): BASE + 1 for k in (0, 1)},
+    **{("b", k): BASE + SMALL for k in (0, 1)},
+    ("c", 0): BASE,  # less than a with the first seed
+    ("c", 1): BASE + 2,  # more with the second
+}
+
+
+def test_gains_are_the_known_ones_and_all_verdicts_occur():
+    table = seed_agreement.compare(KNOWN, CLAIMS, n_boot=200)
+    first = table[table.claim == "a beats b"]
+    np.testing.assert_allclose(first.value, 1 - SMALL.mean())
+    assert (first.low < first.value).all() and (first.value < first.high).all()
+    shown = seed_agreement.summary(table)
+    assert list(shown.index) == list(CLAIMS)
+    assert list(shown["so it"]) == ["holds", "does not hold", "too small to tell"]
+    assert seed_agreement.claims_by_consensus(table) == dict(
+        zip(("holds", "fails", "open"), CLAIMS, strict=True)
+    )
+    both = seed_agreement.claims_by_consensus(
+        table[table.claim != "b beats a"].assign(verdict="agrees")
+    )
+    assert both == {"holds": "a beats b; a beats c", "fails": "none", "open": "none"}
+
+
+def test_the_same_information_twice_is_no_gain():
+    table = seed_agreement.compare(
+        {("a", 0): BASE, ("b", 0): BASE + SMALL - SMALL.mean()}, {"x": ("a", "b")}
+    )
+    assert seed_agreement.consensus(list(table.verdict)) == "too small to tell"
+
+
+def test_claims_of_two_parts_are_laid_out_with_what_all_seeds_say():
+    lines = [("a", 0, "agrees"), ("a", 1, "agrees"), ("b", 0, "agrees"), ("b", 1, "cannot tell")]
+    table = pd.DataFrame(
+        {"claim": f"{row}: peak", "seed": k, "value": 0.2 + k, "low": 0.1 + k, "high": 0.3 + k,
+         "verdict": said}
+        for row, k, said in lines
+    )  # fmt: skip
+    cells = {"a": "0.20 (0.10, 0.30) holds", "b": "0.20 (0.10, 0.30) too small to tell"}
+    assert seed_agreement.claims_table(table, ": ").to_dict() == {"peak": cells}
+    assert seed_agreement.claims_table(pd.DataFrame(columns=table.columns), ": ").empty

@@ -1,0 +1,85 @@
+"""What is drawn of the two surveys, where something about it is known."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from test_readers import fill, sky
+
+from companion import plotting, survey_panels
+from galtools import data, simulate
+from galtools.errors import GaltoolsError
+from galtools.ingest.folder import survey_of
+from galtools.surveys import CFHTLS, SDSS
+
+
+def test_transfer_is_that_of_the_equation():
+    waves = np.array([0.3, 0.8])
+    air = np.exp(-3.44 * (waves * SDSS.psf_fwhm[2] / 0.976) ** (5 / 3))
+    pixel = np.sin(np.pi * waves * 0.396) / (np.pi * waves * 0.396)
+    np.testing.assert_allclose(survey_panels.transfer(waves, SDSS), air * pixel, rtol=5e-3)
+    edge = survey_panels.first_drowned(SDSS)
+    assert survey_panels.transfer(np.array([edge]), SDSS)[0] == pytest.approx(1e-3, rel=0.02)
+    assert survey_panels.first_drowned(CFHTLS) > 1.5 * edge
+
+
+def test_flat_spectra_have_their_flux_in_every_filter():
+    curves = survey_panels.load_filters(list(SDSS.filters))
+    observed = np.linspace(1000, 12000, 500)
+    means = survey_panels._mean_fluxes(observed, np.full(500, 3.0), curves)
+    np.testing.assert_allclose(means, 3.0)
+    rising = survey_panels._mean_fluxes(observed, observed, curves)
+    for mean, curve in zip(rising, curves, strict=True):
+        photons = curve.wavelength * curve.transmission
+        above, below = (
+            np.trapezoid(x, curve.wavelength) for x in (photons * curve.wavelength, photons)
+        )
+        assert mean == pytest.approx(above / below, rel=1e-3)
+
+
+def test_redshift_reddens_the_elliptical_template():
+    labels = survey_panels.redshifted("E", (0.03, 0.25)).axes[0].get_legend_handles_labels()[1]
+    near, far = (float(label.split("g − r = ")[1].split()[0]) for label in labels)
+    assert far > near + 0.5
+    plt.close("all")
+
+
+def test_stamps_come_from_a_folder_or_a_file(tmp_path):
+    assert survey_panels.read_stamps("") == {}
+    images = sky()
+    folder = fill(tmp_path / "cut", images, ["a", "b", "c"])
+    assert survey_of(folder) == (SDSS, 64)
+    ((name, (found, scale)),) = survey_panels.read_stamps(folder).items()
+    assert (name, scale) == ("SDSS", 0.396)
+    np.testing.assert_array_equal(found, images)
+    pairs = simulate.pairs(3, seed=2)
+    data.save(pairs, tmp_path / "pairs.h5")
+    both = survey_panels.read_stamps(tmp_path / "pairs.h5")
+    assert {k: (v[0].shape, v[1]) for k, v in both.items()} == {
+        "SDSS": ((3, 5, 64, 64), 0.396),
+        "CFHTLS": ((3, 5, 136, 136), 0.187),
+    }
+
+
+def test_a_folder_of_an_unknown_survey_says_what_is_known(tmp_path):
+    folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"], CDELT1=-1e-3, CDELT2=1e-3)
+    with pytest.raises(GaltoolsError, match=r"0.396 \(SDSS\) or 0.187 \(CFHTLS\)"):
+        survey_of(folder)
+
+
+def test_real_stamps_stand_beside_the_simulated_ones_of_their_brightness():
+    """The same galaxies in pixels twice as wide: each meets itself, on the same scale."""
+    light = np.array([1.0, 4.0, 2.0], np.float32)[:, None, None, None]
+    fine = np.broadcast_to(light, (3, 5, 64, 64)) / 1000
+    coarse = 4 * fine[..., ::2, ::2]
+    real, ours = survey_panels.real_and_simulated(coarse, 2 * SDSS.pixel_scale, fine, SDSS)
+    np.testing.assert_allclose(ours[:, 0, 0, 0], [0.004, 0.002, 0.001])
+    np.testing.assert_allclose(real[:, :, :30, :30], ours[:, :, :30, :30])
+
+
+def test_labels_keep_their_commas_and_stamps_show_their_middle():
+    assert plotting.with_n("SDSS, T = 1", 12_000) == "SDSS, T = 1 (n = 12,000)"
+    with plt.rc_context(plotting.STYLE):
+        fig = plotting.stamps([sky()[:2], sky(size=32)[:2]], ["a", "b"], middle=0.75)
+    shown = [ax.images[0].get_array().shape for ax in fig.axes]
+    assert shown == [(48, 48, 3)] * 2 + [(24, 24, 3)] * 2
+    plt.close(fig)

@@ -1,0 +1,109 @@
+"""The toy against its closed form, and every learner against what it seeks."""
+
+import numpy as np
+import pytest
+from scipy.stats import kstest, wasserstein_distance
+from torch import nn
+
+from companion import toy
+from galtools.errors import GaltoolsError
+
+X = np.linspace(-0.9, 0.9, 40)
+
+
+@pytest.mark.parametrize("x", [-0.8, 0.1, 0.9])
+def test_closed_form_agrees_with_its_density_and_with_draws(x):
+    y = np.linspace(-3, 3, 2001)
+    law = toy.density(y, x)
+    assert np.trapezoid(law, y) == pytest.approx(1, abs=1e-6)
+    assert np.trapezoid(y * law, y) == pytest.approx(toy.mean(x), abs=1e-6)
+    drawn = toy.sample_exact(np.full(100_000, x), 2)
+    assert drawn.mean() == pytest.approx(toy.mean(x), abs=0.015)
+    assert np.mean(drawn < toy.median(np.array([x]))) == pytest.approx(0.5, abs=0.006)
+    assert toy.is_outlier(drawn, x).mean() == pytest.approx(0.0027, abs=0.0008)
+
+
+def test_pairs_follow_from_their_seed():
+    np.testing.assert_array_equal(toy.pairs(5, 3), toy.pairs(5, 3))
+    assert not np.array_equal(toy.pairs(5, 3), toy.pairs(5, 4))
+
+
+def test_exact_velocity_is_the_mean_of_what_a_flow_is_taught():
+    """E[(y - e) g] = E[v g] for any function g of place and time."""
+    rng = np.random.default_rng(0)
+    x, y = toy.pairs(200_000, rng)
+    e, t = rng.standard_normal(len(x)), rng.random(len(x))
+    place = (1 - t) * e + t * y
+    left = y - e - toy.exact_velocity(place, t, x)
+    for g in (np.ones_like(x), place, t * place, np.sign(place), x * place):
+        assert abs(np.mean(left * g)) < 5 * np.std(left * g) / np.sqrt(len(x))
+
+
+def test_following_the_exact_velocity_gives_the_exact_law():
+    """So whatever a learnt flow gets wrong, it is not the solver."""
+    y = np.linspace(-3, 3, 3001)
+    for x in (-0.7, 0.5):
+        drawn = toy.integrate_flow(
+            toy.exact_velocity, np.random.default_rng(1).standard_normal(4000), np.full(4000, x)
+        )
+        law = np.cumsum(toy.density(y, x)) * (y[1] - y[0])
+        assert kstest(drawn, lambda v, law=law: np.interp(v, y, law)).pvalue > 0.01
+
+
+def test_straight_flow_is_followed_exactly():
+    x = np.array([0.0, 1.0])
+    np.testing.assert_allclose(toy.integrate_flow(lambda y, t, x: 2 * t + x, x, x), [1, 3])
+
+
+def test_points_learn_mean_and_median():
+    squares = toy.train_learner("L2", 120)(X, 2)
+    assert np.sqrt(np.mean((squares - toy.mean(X)) ** 2)) < 0.06
+    np.testing.assert_array_equal(squares[0], squares[1])
+    absolute = toy.train_learner("L1", 120)(X, 1)[0]
+    assert np.median(np.abs(absolute - toy.median(X))) < 0.15  # the mean is .5 off
+
+
+def test_samplers_learn_the_law_of_all_answers():
+    """As far as so few steps go: the GAN comes twice as near as an untrained one."""
+    exact = toy.sample_exact(np.tile(X, 100), 5)
+    distance = {}
+    for name, steps in (("GAN", 1), ("GAN", 200), ("flow", 120)):
+        distance[name, steps] = wasserstein_distance(
+            toy.train_learner(name, steps)(X, 100).ravel(), exact
+        )
+    assert 2 * distance["GAN", 200] < distance["GAN", 1]
+    assert distance["flow", 120] < 0.1
+
+
+def test_flow_loss_is_lowest_at_the_velocity():
+    """A network that gives the exact velocity scores better than one that is off by a tenth."""
+    import torch
+
+    class Exact(nn.Module):
+        def forward(self, z):
+            y, t, x = z.numpy().T.astype(float)
+            return torch.tensor(
+                toy.exact_velocity(y, t, x)[:, None] + self.off, dtype=torch.float32
+            )
+
+    x, y = (torch.tensor(v[:, None], dtype=torch.float32) for v in toy.pairs(50_000, 1))
+    losses = []
+    for off in (0.0, 0.1):
+        torch.manual_seed(0)
+        net = Exact()
+        net.off = off
+        losses.append(float(toy.flow_loss(net, x, y)))
+    assert losses[1] - losses[0] == pytest.approx(0.01, abs=0.005)
+
+
+def test_answers_are_made_once(tmp_path):
+    path = tmp_path / "toy.h5"
+    found = toy.samples_cached(path, 2, [0, 1], X, 3, 0)
+    assert set(found) == {(name, k) for name in (*toy.LEARNERS, "exact") for k in (0, 1)}
+    assert found["L2", 0].shape == (1, len(X))
+    assert found["flow", 1].shape == found["exact", 0].shape == (3, len(X))
+    before = path.stat().st_mtime_ns
+    toy.samples_cached(path, 2, [0, 1], X, 3, 0)
+    with pytest.raises(GaltoolsError, match="draw two at least"):
+        toy.samples_cached(path, 2, [0, 1], X, 1, 0)
+    assert path.stat().st_mtime_ns == before

@@ -1,0 +1,354 @@
+"""The file format: what goes in comes out, to within a known rounding."""
+
+import h5py
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, Table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from galtools import data, flags
+from galtools.data import quantization, sides
+from galtools.data.pairs import Pairs, join
+from galtools.errors import GaltoolsError
+
+
+def sample(n=5, size=8, target=12, seed=0):
+    """Make noise-like pairs with a catalogue of every kind of column."""
+    rng = np.random.default_rng(seed)
+    noise = rng.uniform(0.01, 0.2, (n, 2, 5)).astype(np.float32)
+    source = rng.normal(0, 1, (n, 5, size, size)) * noise[:, 0, :, None, None]
+    deep = 100 * rng.normal(0, 1, (n, 5, target, target)) * noise[:, 1, :, None, None]
+    catalogue = Table({"id": np.arange(n), "type": ["disc"] * n, "psf": rng.uniform(1, 2, (n, 5))})
+    catalogue["dust"] = MaskedColumn(rng.uniform(0, 1, n), mask=np.arange(n) == 1, unit="mag")
+    catalogue.meta["seed"] = seed
+    z = rng.uniform(0, 0.4, n).astype(np.float32)
+    return Pairs(source.astype(np.float32), deep.astype(np.float32), z, catalogue, noise)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "pairs.h5"
+
+
+def assert_same_pairs(found, wanted):
+    """Everything is equal, images to within half a step of sigma/8 and float32."""
+    for k, side in enumerate(data.SIDES):
+        images = getattr(wanted, side)
+        error = np.abs(getattr(found, side) - images)
+        rounding = np.abs(images) * 2.0**-23  # of float32 itself
+        assert (error <= wanted.noise[:, k, :, None, None] / 16 * (1 + 1e-6) + rounding).all()
+        assert getattr(found, side).dtype == np.float32
+    np.testing.assert_array_equal(found.redshift, wanted.redshift)
+    np.testing.assert_array_equal(found.noise, wanted.noise)
+    assert found.catalogue.colnames == wanted.catalogue.colnames
+
+
+def test_round_trip(path):
+    pairs = sample()
+    data.save(pairs, path)
+    found = data.load(path)
+    assert_same_pairs(found, pairs)
+    assert list(found.catalogue["dust"].mask) == [False, True, False, False, False]
+    assert found.catalogue["dust"].unit == "mag"
+    assert found.catalogue["type"][0] == "disc"
+    assert found.catalogue.meta["seed"] == 0
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [slice(1, 4), [3, 0, 3], np.array([True, False, False, True, True]), [], slice(None, None, -1)],
+)
+def test_rows_in_any_order(path, rows):
+    pairs = sample()
+    data.save(pairs, path)
+    index = np.arange(5)[np.asarray(rows, int) if isinstance(rows, list) else rows]
+    assert_same_pairs(data.load(path, index), pairs[index])
+
+
+def test_same_pairs_give_the_same_bytes(path, tmp_path):
+    data.save(sample(), path)
+    data.save(sample(), tmp_path / "again.h5")
+    assert path.read_bytes() == (tmp_path / "again.h5").read_bytes()
+
+
+def test_rounding_raises_the_noise_by_its_closed_form(path):
+    """A uniform rounding of width q adds a variance of q^2 / 12."""
+    pairs = sample(n=20, size=32)
+    data.save(pairs, path)
+    error = (data.load(path).source - pairs.source) / pairs.noise[:, 0, :, None, None]
+    assert error.std() == pytest.approx(1 / (8 * np.sqrt(12)), rel=0.01)
+    assert abs(error.mean()) < 5 * error.std() / np.sqrt(error.size)
+
+
+def test_files_are_several_times_smaller_than_float32(path):
+    """Blank sky holds log2(8 sqrt(2 pi e)) = 5.05 bits a pixel: at best 6.3 times less than 32."""
+    pairs = sample(n=20, size=64, target=64)
+    data.save(data.for_task(pairs, "intra"), path)
+    ratio = 2 * pairs.source.nbytes / path.stat().st_size
+    assert 5 < ratio < 6.34
+
+
+finite = st.floats(-(2.0**100), 2.0**100, width=32)
+pixels = arrays(np.float32, (2, 5, 3, 3), elements=st.one_of(finite, st.just(np.nan)))
+sigmas = arrays(np.float32, (2, 5), elements=st.sampled_from([np.nan, 0, -1, 1e-3, 1, np.inf]))
+
+
+@settings(max_examples=200)
+@given(pixels, sigmas)
+def test_pack_and_unpack_are_inverse_whatever_the_noise(images, noise):
+    step = quantization.quantization_step(images, noise)
+    found = quantization.dequantize(quantization.quantize(images, step), step)
+    bound = step[:, :, None, None] / 2 * (1 + 1e-6) + np.abs(images) * 2.0**-23
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(images))
+    seen = np.isfinite(images)
+    assert (np.abs(found - images)[seen] <= bound[seen]).all()
+    again = quantization.dequantize(quantization.quantize(found, step), step)
+    np.testing.assert_array_equal(again, found)
+
+
+def test_infinities_and_nan_survive(path):
+    pairs = sample()
+    pairs.source[0, 0, 0, :3] = [np.inf, -np.inf, np.nan]
+    data.save(pairs, path)
+    np.testing.assert_array_equal(data.load(path).source[0, 0, 0, :3], [np.inf, -np.inf, np.nan])
+
+
+def test_no_galaxies_are_a_sample_too(path):
+    data.save(sample()[:0], path)
+    assert len(data.load(path)) == 0
+
+
+def test_tasks():
+    pairs = sample()
+    assert data.for_task(pairs, "cross") is pairs
+    intra = data.for_task(pairs, "intra")
+    assert intra.target is pairs.source
+    np.testing.assert_array_equal(intra.noise[:, 1], pairs.noise[:, 0])
+    with pytest.raises(GaltoolsError, match="intra, cross"):
+        data.for_task(pairs, "inter")
+
+
+def test_samples_are_joined_with_their_masks():
+    first, second = sample(3), sample(2, seed=1)
+    assert join([first, second]).bad == (None, None)
+    second.bad = (np.random.default_rng(0).random(second.source.shape) < 0.1, None)
+    whole = join([first, second, first])
+    assert not whole.bad[0][:3].any() and not whole.bad[0][5:].any()
+    assert whole.bad[1] is None
+    np.testing.assert_array_equal(whole.bad[0][3:5], second.bad[0])
+    assert_same_pairs(whole[3:5], second)
+
+
+def test_damaged_files_are_refused_in_one_line(path):
+    with pytest.raises(GaltoolsError, match="missing"):
+        data.load(path)
+    data.save(sample(), path)
+    whole = path.read_bytes()
+    for damaged in (b"", b"not HDF5", whole[: len(whole) // 2], whole[:-10]):
+        path.write_bytes(damaged)
+        with pytest.raises(GaltoolsError, match="damaged or cut short"):
+            data.load(path)
+    with pytest.raises(GaltoolsError, match="below 5"):
+        path.write_bytes(whole)
+        data.load(path, [7])
+
+
+def test_a_flipped_byte_in_an_image_is_noticed(path):
+    pairs = sample(n=3, size=32)
+    data.save(pairs, path)
+    content = bytearray(path.read_bytes())
+    with h5py.File(path) as file:
+        chunk = file["source/images"].id.get_chunk_info(1)
+    content[chunk.byte_offset + chunk.size // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(GaltoolsError, match="damaged"):
+        data.load(path)
+    data.load(path, [0, 2])  # the other galaxies are still readable
+
+
+def test_what_is_too_large_for_the_memory_is_not_called_damaged(path, monkeypatch):
+    data.save(sample(), path)
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(data.files, "read_images", full)
+    with pytest.raises(GaltoolsError, match="does not fit into memory"):
+        data.load(path)
+
+
+def test_file_describes_itself(path):
+    pairs = sample()
+    mask = np.zeros(pairs.target.shape, np.uint8)
+    mask[2, 1, 0, 0] = sides.SATURATED
+    psf = np.full((5, 5), 0.8, np.float32)
+    deep = sides.ImageInfo("CFHTLS", 0.186, psf, mask)
+    split = ["train", "train", "valid", "test", ""]
+    data.save(pairs, path, target=deep, split=split, provenance={"made by": "a test"})
+    facts = data.describe(path)
+    assert facts["galaxies"] == 5
+    assert facts["target"] == "CFHTLS, 12 x 12 pixels of 0.186 arcsec"
+    assert facts["provenance"] == {"made by": "a test"}
+    assert data.read_splits(path).tolist() == split
+    found = data.image_info(path, "target", [2, 0])
+    assert found.mask[0, 1, 0, 0] == sides.SATURATED
+    assert found.mask.sum() == sides.SATURATED
+    np.testing.assert_array_equal(found.psf_fwhm, psf[:2])
+    assert data.image_info(path, "source").mask is None
+    data.validate(path)
+
+
+def test_seeing_comes_from_a_simulated_catalogue(path):
+    pairs = sample()
+    for k, band in enumerate("ugriz"):
+        pairs.catalogue[f"target_fwhm_{band}"] = 0.7 + 0.01 * k + 0.1 * np.arange(5)
+    data.save(pairs, path)
+    np.testing.assert_allclose(
+        data.image_info(path, "target").psf_fwhm[1], 0.8 + 0.01 * np.arange(5)
+    )
+    np.testing.assert_allclose(data.image_info(path, "source").psf_fwhm[1], sides.SDSS.psf_fwhm)
+
+
+def test_weights_are_the_inverse_variance_and_zero_where_masked(path):
+    pairs = sample()
+    pairs.noise[3, 1, 4] = np.nan
+    mask = np.zeros(pairs.target.shape, np.uint8)
+    mask[2, 1, 0, 0] = sides.NO_DATA
+    data.save(pairs, path, target=sides.ImageInfo("CFHTLS", 0.187, np.ones((5, 5)), mask))
+    found = data.inverse_variance(path, "target")
+    assert found[2, 1, 0, 0] == 0
+    assert (found[3, 4] == 0).all()
+    assert found[2, 1, 0, 1] == pytest.approx(1 / pairs.noise[2, 1, 1] ** 2)
+    assert data.inverse_variance(path, "source", [4]).shape == (1, 5, 8, 8)
+
+
+def test_batches_make_the_same_file_as_the_whole(path, tmp_path):
+    pairs = sample(n=130)
+    data.save(pairs, path)
+    batches = (pairs[start : start + 64] for start in range(0, 130, 64))
+    data.save(batches, tmp_path / "batches.h5")
+    assert_same_pairs(data.load(tmp_path / "batches.h5"), pairs)
+    assert data.load(path).catalogue.meta == data.load(tmp_path / "batches.h5").catalogue.meta
+    with pytest.raises(GaltoolsError, match="not a single batch"):
+        data.save([], tmp_path / "none.h5")
+    with pytest.raises(GaltoolsError, match="in one sample"):
+        data.save([pairs, sample(target=10)], tmp_path / "none.h5")
+    assert not (tmp_path / "none.h5").exists()
+
+
+def test_what_was_squeezed_before_makes_the_same_bytes(path, tmp_path):
+    whole = sample(n=47)
+    whole.source[15] = 0
+    whole.target[1, 2, 3, 4] = np.nan
+    parts = [whole[:7], whole[:0], whole[7:]]
+    data.save(parts, path)
+    data.save((data.compress(part) for part in parts), tmp_path / "squeezed.h5")
+    assert (tmp_path / "squeezed.h5").read_bytes() == path.read_bytes()
+    data.validate(path)
+
+
+def test_what_cannot_be_compressed_is_kept_whole(path):
+    pairs = sample(n=3, size=2)
+    pairs.noise[:, 0] = 0  # unknown: few integers, of thirty random bits each
+    squeezed = data.compress(pairs)
+    assert all(len(chunk) > pairs.source[0].nbytes for _, chunk in squeezed.source.chunks)
+    data.save([squeezed], path)
+    data.validate(path)
+    np.testing.assert_allclose(data.load(path).source, pairs.source, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: setattr(p, "source", p.source[:, :4]), "need \\(n, 5, H, W\\)"),
+        (lambda p: setattr(p, "target", p.target[..., 0]), "need \\(n, 5, H, W\\)"),
+        (lambda p: setattr(p, "noise", p.noise[:, 0]), "need \\(5, 2, 5\\)"),
+    ],
+)
+def test_wrong_shapes_are_refused_before_anything_is_written(path, change, message):
+    pairs = sample()
+    change(pairs)
+    with pytest.raises(GaltoolsError, match=message):
+        data.save(pairs, path)
+    assert not path.exists()
+    with pytest.raises(GaltoolsError, match=message):
+        data.compress(pairs)  # as processes do that have no file
+
+
+def test_squeezing_needs_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data.compress(sample())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_descriptions_are_refused(path):
+    pairs = sample()
+    with pytest.raises(GaltoolsError, match="unknown split 'training'"):
+        data.save(pairs, path, split="training")
+    with pytest.raises(GaltoolsError, match="unknown survey"):
+        sides.ImageInfo("LSST", 0.2, np.ones((5, 5)))
+    with pytest.raises(GaltoolsError, match="arcsec per pixel"):
+        sides.ImageInfo("SDSS", 1.1e-4, np.ones((5, 5)))
+    with pytest.raises(GaltoolsError, match="one per galaxy and band"):
+        data.save(pairs, path, source=sides.ImageInfo("SDSS", 0.396, np.ones((5, 4))))
+    with pytest.raises(GaltoolsError, match="the mask is"):
+        bad = sides.ImageInfo("SDSS", 0.396, np.ones((5, 5)), np.zeros((5, 5, 9, 9), np.uint8))
+        data.save(pairs, path, source=bad)
+
+
+@pytest.mark.parametrize("name", ["redshift", "noise", "source/step", "target/psf_fwhm"])
+def test_validation_finds_a_changed_number(path, name):
+    data.save(sample(), path)
+    with h5py.File(path, "r+") as file:
+        file[name][0] = 0.123
+    with pytest.raises(GaltoolsError, match=f"{name} is not what was written"):
+        data.validate(path)
+
+
+def test_validation_finds_a_galaxy_that_appears_twice(path):
+    pairs = sample()
+    pairs.catalogue["id"][3] = 1
+    data.save(pairs, path)
+    with pytest.raises(GaltoolsError, match="galaxy 1 appears twice"):
+        data.validate(path)
+    flags.raise_flag(pairs.catalogue, [3], flags.Flag.DUPLICATE)
+    data.save(pairs, path)
+    data.validate(path)
+
+
+def test_foreign_hdf5_is_refused(path):
+    with h5py.File(path, "w") as file:
+        file["images"] = np.zeros(3)
+    with pytest.raises(GaltoolsError, match="not a file of pairs"):
+        data.load(path)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_whatever_is_broken_a_file_is_read_or_refused(tmp_path_factory, draw):
+    """Random bytes anywhere in a file never end in another error than ours."""
+    folder = tmp_path_factory.getbasetemp()
+    if not (folder / "whole.h5").exists():
+        data.save(sample(n=2, size=4, target=4), folder / "whole.h5")
+    content = bytearray((folder / "whole.h5").read_bytes())
+    for _ in range(draw.draw(st.integers(1, 4))):
+        content[draw.draw(st.integers(0, len(content) - 1))] = draw.draw(st.integers(0, 255))
+    (folder / "broken.h5").write_bytes(content[: draw.draw(st.integers(0, len(content)))])
+    try:
+        data.validate(folder / "broken.h5")
+    except GaltoolsError as error:
+        assert "\n" not in str(error)
+
+
+def test_flags_are_counted_and_spelled():
+    catalogue = sample().catalogue
+    assert flags.good(catalogue).all()
+    flags.raise_flag(catalogue, [1, 2], flags.Flag.SATURATED)
+    flags.raise_flag(catalogue, [2], flags.Flag.BLANK)
+    assert flags.names(catalogue["flag"][2]) == "SATURATED, BLANK"
+    assert flags.good(catalogue).tolist() == [True, False, False, True, True]
+    assert flags.good(catalogue, allow=flags.Flag.SATURATED).sum() == 4
+    rows = {row["flag"]: row["rows"] for row in flags.count(catalogue)}
+    assert rows == {"SATURATED": 2, "BLANK": 1, "none": 3, "all rows": 5}

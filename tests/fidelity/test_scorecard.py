@@ -1,0 +1,329 @@
+"""The card: what it holds, what it refuses, what it says is missing."""
+
+import warnings
+
+import h5py
+import numpy as np
+import pytest
+from astropy.io import fits
+from blobs import blobs
+
+from galtools import data, fidelity
+from galtools.errors import GaltoolsError
+from galtools.fidelity import image_files, scorecard
+
+N = 60
+
+
+@pytest.fixture(scope="module")
+def sample():
+    """Galaxies whose colours follow the redshift, and a translation 5 % too bright."""
+    rng = np.random.default_rng(0)
+    z = rng.uniform(0.02, 0.3, N)
+    y, x = np.indices((32, 32)) - 15.5
+    shape = np.exp(-0.5 * (x**2 + y**2) / 9) / (18 * np.pi)
+    flux = rng.uniform(100, 300, (N, 1)) * 10 ** np.outer(z, [-2, -1, 0, 0.3, 0.5])
+    truth = flux[..., None, None] * shape + rng.normal(0, 0.02, (N, 5, 32, 32))
+    return truth, 1.05 * truth, z
+
+
+def short(truth, translated, **options):
+    options = {"pixel_scale": 0.396, "morphology": 0, "n_boot": 20} | options
+    return fidelity.card(truth, translated, **options)
+
+
+def test_a_card_measures_what_was_done(sample):
+    truth, translated, z = sample
+    card = short(truth, translated, redshift=z, source=truth)
+    assert list(card.table.columns) == scorecard.COLUMNS
+    for metric in ("flux_bias", "aperture_bias", "peak_bias", "box_bias"):
+        assert card.get(metric, "r").value == pytest.approx(0.05)
+    assert card.get("noise_ratio", "g").value == pytest.approx(1.05)
+    assert card.get("psnr_gain", "r").value == -np.inf  # the source was perfect
+    assert card.get("sigma_mad", "knn, truth").value < 0.05
+    assert list(card.missing) == ["morphology"]
+
+
+def test_gains_over_the_source_are_those_of_the_translation(sample):
+    """The source is off by a fifth, the translation by a twentieth: 20 log10(4) dB."""
+    truth, translated, _ = sample
+    card = short(truth, translated, source=1.2 * truth)
+    for band in "ugriz":
+        gain = card.get("psnr_gain", band)
+        assert (gain.value, gain.low, gain.high) == pytest.approx((20 * np.log10(4),) * 3, abs=1e-3)
+        assert card.get("correlation_gain", band).value == pytest.approx(0, abs=1e-9)
+
+
+def test_a_partial_card_says_what_is_missing_and_why(sample):
+    truth, translated, z = sample
+    card = short(truth, translated)
+    assert card.missing["against source"] == "no source images were given"
+    assert card.missing["peak redshift"] == "no redshifts were given"
+    single = short(truth, translated, redshift=np.full(N, 0.1))
+    assert "not all the same" in single.missing["peak redshift"]
+    few = short(truth[:20], translated[:20], redshift=z[:20], source=truth[:20, :, :16])
+    assert "too few" in few.missing["peak redshift"]
+    assert "resample" in few.missing["against source"]
+    assert any("only 20 galaxies" in note for note in few.notes)
+
+
+def test_morphology_in_one_band(sample):
+    truth, translated, _ = sample
+    card = short(truth, translated, morphology=3, jobs=1)
+    assert card.get("gini_bias", "r").value == pytest.approx(0, abs=1e-3)  # blind to a gain
+    assert card.get("gini_bias", "r").n == 3
+
+
+@pytest.mark.parametrize(("bands", "told"), [("ugriz", "r"), ("ABCDE", "C")])
+def test_a_source_that_is_not_there_is_noticed_in_one_band(sample, bands, told):
+    truth, translated, _ = sample
+    y, x = np.indices(truth.shape[-2:]) - 15.5
+    star = 10 * np.exp(-0.5 * ((x - 9) ** 2 + y**2) / 1.5**2)
+    with_star = translated.copy()
+    with_star[: N // 2] += star
+    plain = short(truth, translated, bands=tuple(bands))
+    assert np.isnan(plain.get("purity", told).value)  # nothing to be found, nothing found
+    card = short(truth, with_star, bands=tuple(bands))
+    assert card.get("purity", told).value == 0
+    assert np.isnan(card.get("completeness", told).value)
+    assert set(card.table[card.table.level == "sources"].band) == {told}
+
+
+def test_factor_1000_is_recognised_and_named(sample):
+    truth, translated, _ = sample
+    with pytest.raises(GaltoolsError, match=r"factor 1000.*divide it by 1000"):
+        short(truth, 1000 * translated)
+    with pytest.raises(GaltoolsError, match=r"factor 1000.*multiply it by 1000"):
+        short(truth, translated / 1000)
+    with pytest.raises(GaltoolsError, match="bring both to nanomaggies"):
+        short(truth, 50 * translated)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x[:-1], "60 galaxies and the translation 59"),
+        (lambda x: x[:, :4], "5 bands and the translation 4"),
+        (lambda x: x[..., :-2], "32 x 32 pixels and the translation 32 x 30"),
+        (lambda x: np.moveaxis(x, 1, -1), "bands last"),
+        (lambda x: x[0], "same galaxies and bands"),
+    ],
+)
+def test_images_of_another_layout_are_refused(sample, change, message):
+    with pytest.raises(GaltoolsError, match=message):
+        short(sample[0], change(sample[1]))
+
+
+def test_other_bad_arguments_are_refused(sample):
+    truth, translated, z = sample
+    cases = [
+        ({"bands": "ugr"}, "do not name"),
+        ({"pixel_scale": None}, "give pixel_scale"),
+        ({"noise": np.ones(3)}, "one number per band"),
+        ({"noise": 0}, "must be positive"),
+        ({"noise": np.array([1, np.inf, 1, 1, 1])}, "in nanomaggies per pixel, not inf"),
+        ({"redshift": z[:5]}, "one per galaxy"),
+        ({"weights": np.ones(4)}, "weights have shape"),
+    ]
+    for options, message in cases:
+        with pytest.raises(GaltoolsError, match=message):
+            short(truth, translated, **options)
+    with pytest.raises(GaltoolsError, match="name them"):
+        short(truth[:, :3], translated[:, :3])
+    with pytest.raises(GaltoolsError, match="too small: give at least 16 x 16"):
+        short(truth[..., 8:16, 8:16], translated[..., 8:16, 8:16])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"redshift": ["far"] * N}, "redshifts must be numbers"),
+        ({"pixel_scale": 0.0}, "pixel_scale must be positive, in arcsec per pixel, not 0"),
+        ({"pixel_scale": -1}, "pixel_scale must be positive"),
+        ({"pixel_scale": "fine"}, "pixel_scale must be positive"),
+        ({"morphology": -3}, "0 for none, not -3"),
+        ({"morphology": 2, "psf_fwhm": -1.0}, "psf_fwhm must be positive, in arcsec"),
+        ({"morphology": 2, "psf_fwhm": np.ones(7)}, "give one, or one per galaxy"),
+        ({"morphology": 2, "psf_fwhm": np.arange(60) - 50}, "in arcsec, not -50$"),
+        ({"weights": np.full((N, 5, 32, 32), -1)}, "must not be negative"),
+    ],
+)
+def test_arguments_without_sense_are_one_line(sample, options, message):
+    with pytest.raises(GaltoolsError, match=message) as error:
+        short(*sample[:2], **options)
+    assert "\n" not in str(error.value)
+
+
+def test_images_that_are_no_real_numbers_are_refused(sample):
+    truth, translated, _ = sample
+    for bad, message in (
+        (truth.astype(complex), "translated holds complex128: hand in real numbers"),
+        (truth.astype(object), "translated holds object"),
+        ([["galaxy"]], "translated is no array of numbers"),
+    ):
+        with pytest.raises(GaltoolsError, match=message):
+            short(truth, bad)
+    some = slice(0, 3)
+    assert short(truth[some].tolist(), translated[some]).get("flux_bias", "r").n == 3
+
+
+def test_units_of_the_source_and_of_everything(sample):
+    truth, translated, _ = sample
+    with pytest.raises(GaltoolsError, match=r"the source is .* factor 1000.*divide it by 1000"):
+        short(truth, translated, source=1000 * truth)
+    notes = short(1e4 * truth, 1e4 * translated).notes
+    assert any("would have magnitude 6" in note and "other units?" in note for note in notes)
+    assert not any("other units" in note for note in short(truth, translated).notes)
+
+
+def test_bands_in_another_order_are_noticed(sample):
+    truth, translated, _ = sample
+    notes = short(truth, translated[:, [4, 1, 2, 3, 0]]).notes
+    assert any("fit better as z, g, r, i, u: another order of the bands?" in note for note in notes)
+    assert not any("order of the bands" in note for note in short(truth, 1.5 * translated).notes)
+
+
+def test_nothing_measurable_is_no_warning(sample):
+    truth, translated, z = sample
+    nowhere = np.full_like(truth, np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        card = short(nowhere, translated, redshift=z, source=truth, morphology=2, jobs=1)
+        short(truth, truth, source=truth)  # nothing can be gained over a perfect copy
+    assert card.get("rmse", "r").n == card.get("gini_bias", "r").n == 0
+    assert card.get("broken", "r").value == 1
+
+
+def test_odd_galaxies_are_flagged_counted_and_never_divide_by_zero(sample):
+    truth, translated, _ = sample
+    truth, translated = truth.copy(), translated.copy()
+    translated[:4, :, :, -2:] = np.nan
+    translated[4, 1] = 0.0
+    translated[5, 0] = -1.0 - np.abs(translated[5, 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        card = short(truth, translated)
+    assert card.get("broken", "r").value == pytest.approx(4 / N)
+    assert card.get("constant", "g").value == pytest.approx(1 / N)
+    assert card.get("no_flux", "u").value == pytest.approx(1 / N)
+    assert card.get("rmse", "r").n == N - 4 and card.get("correlation", "g").n == N - 5
+    text = " ".join(card.notes)
+    assert "NaN borders" in text and "constant image" in text and "no positive flux" in text
+    assert "crop all images, images[..., 2:-2, 2:-2]" in text
+    assert not short(truth[..., 2:-2, 2:-2], translated[..., 2:-2, 2:-2]).get("broken", "r").value
+    translated[0, 0, 16, 16] = np.nan
+    assert "weights that are zero there" in " ".join(short(truth, translated).notes)
+
+
+def test_constant_and_empty_samples_do_not_crash():
+    flat = np.ones((40, 5, 32, 32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        card = short(flat, flat)
+    assert card.get("correlation", "r").n == 0 and np.isnan(card.get("correlation", "r").value)
+    assert card.get("mae", "r").value == 0
+
+
+def test_another_order_is_noticed(sample):
+    truth, translated, _ = sample
+    shuffled = np.random.default_rng(1).permutation(translated)
+    assert any("another order" in note for note in short(truth, shuffled).notes)
+    assert not any("another order" in note for note in short(truth, translated).notes)
+
+
+def test_pixels_of_weight_zero_do_not_count(sample):
+    truth = sample[0]
+    spoilt, weights = truth.copy(), np.ones(truth.shape)
+    spoilt[..., :3] = np.nan
+    weights[..., :3] = 0
+    card = short(truth, spoilt, weights=weights)
+    assert card.get("rmse", "r").value == 0 and card.get("rmse", "r").n == N
+
+
+def test_saving_loading_and_merging(sample, tmp_path):
+    truth, translated, _ = sample
+    card = short(truth, truth, name="copy")
+    again = scorecard.load(card.save(tmp_path / "card.json"))
+    assert again.table.equals(card.table) and again.missing == card.missing
+    page = card.save(tmp_path / "card.html").read_text()
+    assert "∞" in page
+    assert page.count("<table") == 6  # input; pixels and peaks, with those of colours; sources
+    assert "<script" not in page and "http" not in page.replace("data:image", "")
+    other = short(truth, translated, name="bright")
+    board = scorecard.merge([card, other])
+    assert set(board.row) == {"copy", "bright"}
+    with pytest.raises(GaltoolsError, match="different names"):
+        scorecard.merge([card, card])
+    with pytest.raises(GaltoolsError, match=r"names, not \['copy'\] beside \['copy', 'swin'\]"):
+        scorecard.merge([card], ["swin", "copy", "copy"])
+    with pytest.raises(GaltoolsError, match="end it in"):
+        card.save(tmp_path / "card.txt")
+    (tmp_path / "bad.json").write_text('{"format": 1}')
+    with pytest.raises(GaltoolsError, match="no card"):
+        scorecard.load(tmp_path / "bad.json")
+
+
+def test_images_from_every_kind_of_file(sample, tmp_path):
+    images = sample[0].astype(np.float32)
+    np.savez(tmp_path / "a.npz", images=images, redshift=sample[2])
+    np.save(tmp_path / "a.npy", images)
+    fits.PrimaryHDU(images).writeto(tmp_path / "a.fits")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["images"] = images[:, None]
+    for name in ("a.npz", "a.npy", "a.fits", "a.h5"):
+        stack = image_files.open_images(tmp_path / name)
+        assert stack.shape == images.shape
+        np.testing.assert_array_equal(stack[3:7], images[3:7])
+    assert image_files.read_column(tmp_path / "a.npz", "redshift").shape == (N,)
+    assert image_files.read_column(tmp_path / "a.h5", "redshift") is None
+    lazy = image_files.open_images(tmp_path / "a.h5")
+    assert short(lazy, lazy).get("rmse", "r").value == 0
+
+
+def test_one_file_may_hold_truth_translation_and_source(sample, tmp_path):
+    truth, translated, _ = sample
+    np.savez(tmp_path / "all.npz", translated=translated, truth=truth, source=-truth)
+    for names, images in (
+        (image_files.TRUTH, truth),
+        (image_files.TRANSLATED, translated),
+        (image_files.SOURCE, -truth),
+    ):  # fmt: skip
+        found = image_files.open_images(tmp_path / "all.npz", names=names)
+        np.testing.assert_array_equal(found[:2], images[:2])
+    picked = image_files.open_images(tmp_path / "all.npz", "source", image_files.TRUTH)
+    np.testing.assert_array_equal(picked[:2], -truth[:2])
+    assert any("one file twice" in note for note in short(truth, truth).notes)
+    assert not any("one file twice" in note for note in short(truth, translated).notes)
+
+
+def test_the_source_of_a_file_of_pairs_is_not_its_target(tmp_path):
+    pairs = blobs(n=3)
+    data.save(pairs, tmp_path / "test.h5")
+    for names, images in ((image_files.TRUTH, pairs.target), (image_files.SOURCE, pairs.source)):
+        found = image_files.open_images(tmp_path / "test.h5", names=names)[:]
+        np.testing.assert_allclose(found, images, atol=0.5 * np.abs(pairs.noise).max())
+    assert np.abs(pairs.target - pairs.source).max() > 2 * np.abs(pairs.noise).max()
+
+
+def test_redshifts_from_a_text_file(tmp_path):
+    (tmp_path / "z.txt").write_text("0.1\n0.2\n")
+    assert image_files.read_numbers(tmp_path / "z.txt").tolist() == [0.1, 0.2]
+    (tmp_path / "words.txt").write_text("z\n0.2\n")
+    with pytest.raises(GaltoolsError, match="one number a line"):
+        image_files.read_numbers(tmp_path / "words.txt")
+    with pytest.raises(GaltoolsError, match="cannot read"):
+        image_files.read_numbers(tmp_path / "none.txt")
+
+
+def test_files_that_hold_no_images(tmp_path):
+    np.savez(tmp_path / "a.npz", flux=np.ones(3))
+    (tmp_path / "b.npz").write_text("nonsense")
+    (tmp_path / "c.fits").write_text("nonsense")
+    for name, message in (
+        ("a.npz", "holds flux"),
+        ("b.npz", "cannot read"),
+        ("c.fits", "cannot read"),
+        ("d.h5", "is missing"),
+    ):
+        with pytest.raises(GaltoolsError, match=message):
+            image_files.open_images(tmp_path / name)

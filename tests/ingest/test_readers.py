@@ -1,0 +1,449 @@
+"""Readers of other people's files: known layouts are read, bad ones refused or flagged, by name."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Table
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from companion.mock_surveys import field_wcs
+from galtools import flags
+from galtools.errors import GaltoolsError
+from galtools.flags import Flag
+from galtools.ingest import units
+from galtools.ingest.arrays import read_arrays
+from galtools.ingest.catalogue import read_catalogue, tidy
+from galtools.ingest.fits_images import band_of, read_fits, read_plane
+from galtools.ingest.folder import read_folder
+from galtools.ingest.stamps import sky_noise
+from galtools.surveys import BANDS, CFHTLS, SDSS
+
+
+def sky(n=3, size=64, survey=SDSS, seed=0):
+    """Blank sky of the survey's noise with a bright pixel in the middle."""
+    sigma = np.float32(survey.sky_noise)[None, :, None, None]
+    images = np.random.default_rng(seed).normal(0, 1, (n, 5, size, size)) * sigma
+    images[:, :, size // 2, size // 2] += 100 * sigma[..., 0, 0]
+    return images.astype(np.float32)
+
+
+class Pickled:
+    """Would run code if it were ever unpickled."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle was executed",))
+
+
+# --- npz and npy -----------------------------------------------------------------------------
+
+
+def test_public_layouts_are_read_alike(tmp_path):
+    images, z, ebv = sky(), np.array([0.1, 0.2, 0.3]), np.array([0.02, 0.03, 0.04])
+    np.savez(tmp_path / "last.npz", data=np.moveaxis(images, 1, 3), z=z, ebv=ebv)
+    np.savez(tmp_path / "first.npz", images=images, redshift=z, ebv=ebv)
+    np.savez(tmp_path / "bands.npz", **{band: images[:, k] for k, band in enumerate(BANDS)})
+    order = [2, 0, 1, 4, 3]
+    named = "".join(BANDS[k] for k in order)
+    np.savez(tmp_path / "order.npz", data=images[:, order], bands=named, z=z, ebv=ebv)
+    np.save(tmp_path / "bare.npy", images)
+    catalogue = Table({"z": z, "ebv": ebv})
+    for name in ("last.npz", "first.npz", "bands.npz", "order.npz", "bare.npy"):
+        separate = catalogue if name.startswith("ba") else None
+        stamps = read_arrays(tmp_path / name, SDSS, catalogue=separate)
+        np.testing.assert_array_equal(stamps.images, images)
+        np.testing.assert_array_equal(stamps.catalogue["redshift"], z)
+        np.testing.assert_array_equal(stamps.catalogue["ebv"], ebv)
+        assert flags.good(stamps.catalogue).all()
+        np.testing.assert_allclose(stamps.noise / np.float32(SDSS.sky_noise), 1, atol=0.08)
+
+
+def test_luptitudes_and_counts_become_nanomaggies(tmp_path):
+    images = sky()
+    np.savez(tmp_path / "lup.npz", data=units.nanomaggies_to_luptitudes(images))
+    found = read_arrays(tmp_path / "lup.npz", SDSS, unit="luptitudes")
+    np.testing.assert_allclose(found.images, images, rtol=1e-5, atol=1e-6)
+    deep = sky(survey=CFHTLS, size=136)
+    np.savez(tmp_path / "counts.npz", data=1000 * deep)
+    found = read_arrays(tmp_path / "counts.npz", CFHTLS, unit="counts")
+    np.testing.assert_allclose(found.images, deep, rtol=1e-6)
+
+
+def test_pickles_are_refused_and_not_run(tmp_path):
+    np.savez(tmp_path / "p.npz", data=np.array([Pickled()], dtype=object))
+    np.save(tmp_path / "p.npy", np.array([Pickled()], dtype=object))
+    for name in ("p.npz", "p.npy"):
+        with pytest.raises(GaltoolsError, match="can run code"):
+            read_arrays(tmp_path / name, SDSS)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"data": sky()[:, :4]}, r"\(3, 4, 64, 64\)"),
+        ({"data": sky()[0]}, "need"),
+        ({"data": np.zeros((5, 5, 5, 5))}, "need"),  # which axis holds the bands?
+        ({"data": sky()[:0]}, "need some numbers"),
+        ({"data": sky()[:, :, :0]}, "need some numbers"),
+        ({"data": np.full((2, 5, 8, 8), "x")}, "need some numbers"),
+        ({"u": sky()[:, 0], "g": sky()[:, 1]}, "no images in r, i, z"),
+        ({b: np.ones((3, 8 + (b == "i"), 8)) for b in BANDS}, "differ in shape"),
+        ({"data": sky(), "bands": "ugrii"}, "each of u, g, r, i, z once"),
+        ({"flux": sky()}, "holds flux"),
+        ({"data": 1000 * sky()}, "check unit, zero point"),
+        ({"data": sky()[:, ::-1]}, "order of the bands"),
+        ({"data": sky(), "z": np.array(["a", "b", "c"])}, "holds no decimal numbers"),
+        ({"data": sky(), "z": [0.1, 0.2]}, r"z is \(2,\), need \(3,\)"),
+        ({"data": sky(), "ebv": np.zeros((3, 1))}, r"ebv is \(3, 1\), need \(3,\)"),
+    ],
+)
+def test_wrong_arrays_are_refused_by_name(tmp_path, content, message):
+    np.savez(tmp_path / "wrong.npz", **content)
+    with pytest.raises(GaltoolsError, match=message) as caught:
+        read_arrays(tmp_path / "wrong.npz", SDSS)
+    assert "\n" not in str(caught.value)
+    assert "wrong.npz" in str(caught.value)
+
+
+def test_noise_of_another_survey_passes_unchecked(tmp_path):
+    np.savez(tmp_path / "a.npz", data=1000 * sky())
+    found = read_arrays(tmp_path / "a.npz", SDSS, pixel_scale=0.2, check=False)
+    assert found.side.pixel_scale == 0.2
+    np.testing.assert_array_equal(found.images, 1000 * sky())
+    folder = fill(tmp_path / "cut", 1000 * sky(), ["a", "b", "c"])
+    with pytest.raises(GaltoolsError, match="or pass check=False"):
+        read_folder(folder, SDSS)
+    np.testing.assert_array_equal(read_folder(folder, SDSS, check=False).images, 1000 * sky())
+
+
+def test_wrong_options_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", data=sky())
+    with pytest.raises(GaltoolsError, match="unknown unit"):
+        read_arrays(tmp_path / "a.npz", SDSS, unit="Jy")
+    with pytest.raises(GaltoolsError, match="3 objects, its catalogue 2"):
+        read_arrays(tmp_path / "a.npz", SDSS, catalogue=Table({"z": [0.1, 0.2]}))
+    with pytest.raises(GaltoolsError, match="missing"):
+        read_arrays(tmp_path / "b.npz", SDSS)
+
+
+def test_odd_stamps_and_redshifts_are_flagged_and_stay(tmp_path):
+    images = sky(n=9)
+    images[1, 2, 0, 0] = np.nan
+    images[2, 3, 5, 5] = np.inf
+    images[3] = 0
+    images[4, 2] = -np.abs(images[4, 2])
+    z = np.array([0.1, 0.1, 0.1, 0.1, 0.1, np.nan, -0.02, 9.9, 0.1])
+    ids = np.array([*"abcdefgh", "a"])
+    np.savez(tmp_path / "odd.npz", data=images, z=z, id=ids)
+    stamps = read_arrays(tmp_path / "odd.npz", SDSS)
+    assert len(stamps) == 9
+    assert [flags.names(flag) for flag in stamps.catalogue["flag"]] == [
+        "", "INCOMPLETE", "INFINITE", "BLANK, NEGATIVE", "NEGATIVE", "NO_REDSHIFT",
+        "ABSURD_REDSHIFT", "ABSURD_REDSHIFT", "DUPLICATE",
+    ]  # fmt: skip
+
+
+# --- catalogues ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["c.csv", "c.fits", "c.ecsv", "c.vot"])
+def test_catalogue_formats(tmp_path, name):
+    table = Table({"OBJID": [7, 8], "RA": [1.0, 2.0], "DEC": [0.0, 0.5], "Z": [0.1, 0.2]})
+    table["mag_r"] = [17.0, 16.0]
+    table.write(tmp_path / name, **({"format": "votable"} if name == "c.vot" else {}))
+    found = read_catalogue(tmp_path / name)
+    assert found.colnames == ["id", "redshift", "ra", "dec", "mag_r", "flag"]
+    assert list(found["id"]) == ["7", "8"]
+    assert list(found["redshift"]) == [0.1, 0.2]
+
+
+def test_bad_catalogues(tmp_path):
+    path = tmp_path / "c.csv"
+    for text, message in (
+        ("ra,dec,z\n", "no rows"),
+        ("ra,z\n1,2\n", "no column dec: it has ra, z"),
+        ("ra,dec,z\n1,x,0.1\n", "holds no decimal numbers"),
+        ("", "no rows"),
+    ):
+        path.write_text(text)
+        with pytest.raises(GaltoolsError, match=message):
+            read_catalogue(path)
+    path.rename(tmp_path / "c.fits")
+    with pytest.raises(GaltoolsError, match="cannot read"):
+        read_catalogue(tmp_path / "c.fits")
+    with pytest.raises(GaltoolsError, match="missing"):
+        read_catalogue(tmp_path / "none.csv")
+
+
+def test_duplicates_by_name_and_by_place_are_flagged():
+    place = 1e-4  # degrees, .36 arcsec
+    table = tidy(
+        Table({"ra": [1, 1 + place, 2, 3], "dec": [0, 0, 0, 0], "id": ["a", "b", "c", "c"]})
+    )
+    assert (table["flag"] & Flag.DUPLICATE > 0).tolist() == [False, True, False, True]
+    bad = tidy(Table({"ra": [np.nan, 1.0, 400], "dec": [0, 91, 0.0]}))
+    assert (bad["flag"] & Flag.NO_POSITION > 0).all()
+
+
+def test_angles_are_brought_to_degrees():
+    """Whatever unit a column says it is in; what no angle is measured in is refused."""
+    table = Table({"ra": [10.0, 12.0], "dec": [0.5, -0.5]})
+    for unit, factor in (("hourangle", 15), ("rad", 180 / np.pi), ("deg", 1), (None, 1)):
+        table["ra"].unit = unit
+        np.testing.assert_allclose(tidy(table)["ra"], np.multiply(table["ra"].data, factor))
+    table["ra"].unit = u.Unit("degrees", parse_strict="silent")  # no unit of the standard
+    np.testing.assert_array_equal(tidy(table)["ra"], [10, 12])
+    table["ra"].unit = "Jy"
+    with pytest.raises(GaltoolsError, match="column 'ra' is in Jy: give degrees"):
+        tidy(table)
+    with pytest.raises(GaltoolsError, match=r"column 'dec' holds .* numbers a row"):
+        tidy(Table({"ra": [1.0, 2.0], "dec": np.zeros((2, 3))}))
+
+
+@pytest.mark.parametrize("given", [[1, 0, 3], [0.5, 0.0, 1.0], ["star", "", "star"]])
+def test_a_strangers_flag_means_something_else(given):
+    table = Table({"ra": [1.0, 2.0, 2.0], "dec": [0.0, 0, 0], "z": [0.1, 0.1, 9], "flag": given})
+    found = tidy(table)
+    words = [flags.names(flag) for flag in found["flag"]]
+    assert words == ["", "", "ABSURD_REDSHIFT, DUPLICATE"]
+    assert list(found["flag_given"]) == given
+    flags.raise_flag(found, [0], Flag.SATURATED)  # while ours stays, through a file, too
+    again = tidy(found[[0]])
+    assert again.colnames == found.colnames
+    assert list(again["flag"]) == [Flag.SATURATED]
+
+
+# --- FITS ------------------------------------------------------------------------------------
+
+
+def frame(size=40, **cards):
+    header = field_wcs(SDSS, 150.0, 2.0, size).to_header()
+    header.update({"FILTER": "r", "BUNIT": "nanomaggy"} | cards)
+    return fits.PrimaryHDU(sky(1, size)[0, 2], header)
+
+
+@pytest.mark.parametrize(
+    ("text", "band"), [("r", "r"), ("r.MP9601", "r"), ("SDSS z", "z"), ("u*", "u"), ("g'", "g")]
+)
+def test_bands_are_told_by_their_many_names(text, band):
+    assert band_of(fits.Header({"FILTER": text}.items()), "x") == band
+
+
+def test_wrong_fits_is_refused_by_name(tmp_path):
+    path = tmp_path / "f.fits"
+
+    def refused(hdu, message):
+        hdu.writeto(path, overwrite=True)
+        with pytest.raises(GaltoolsError, match=message) as caught:
+            read_plane(path)
+        assert "f.fits" in str(caught.value)
+
+    refused(frame(FILTER="Y"), "FILTER is 'Y'")
+    refused(frame(BUNIT="adu"), "no zero point")
+    refused(frame(BUNIT="adu", MZP_AB=300.0), "no zero point")
+    refused(frame(BUNIT="adu", MZP_AB="thirty"), "no zero point")
+    refused(frame(SOFTBIAS=1000), "tsField")
+    refused(fits.PrimaryHDU(), "holds no image")
+    refused(fits.PrimaryHDU(np.zeros((2, 3, 4))), "3 dimensions")
+    refused(fits.PrimaryHDU(np.zeros((4, 4)), fits.Header({"FILTER": "r"}.items())), "coordinates")
+    whole = tmp_path / "whole.fits"
+    frame().writeto(whole)
+    for size in (0, 100, 2880, 5000, whole.stat().st_size - 2880):
+        path.write_bytes(whole.read_bytes()[:size])
+        with pytest.raises(GaltoolsError, match="damaged"):
+            read_fits(path)
+    path.write_bytes(b"<html>404 not found</html>" * 200)
+    with pytest.raises(GaltoolsError, match="damaged"):
+        read_fits(path)
+    with pytest.raises(GaltoolsError, match="missing"):
+        read_fits(tmp_path / "none.fits")
+
+
+def test_zero_points_by_header(tmp_path):
+    nmgy = read_plane(write(tmp_path / "a.fits", frame()))
+    counts = frame(BUNIT="adu", MZP_AB=30.0, FILTER="r.MP9601", SATURATE=1e5, IQIMAGE=0.8)
+    counts.data = 1000 * counts.data
+    counts.data[3, 4] = 2e5
+    tile = read_plane(write(tmp_path / "b.fits", counts))
+    for seeing in (-1.0, 0.0, 99.0, "good"):
+        odd = frame(BUNIT="adu", MZP_AB=30.0, IQIMAGE=seeing)
+        assert read_plane(write(tmp_path / f"{seeing}.fits", odd)).psf_fwhm is None
+    assert (nmgy.survey, tile.survey) == (SDSS, CFHTLS)
+    assert tile.psf_fwhm == 0.8
+    expected = nmgy.image.copy()
+    expected[3, 4] = 200
+    np.testing.assert_allclose(tile.image, expected, rtol=1e-6)
+    assert np.argwhere(tile.mask).tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize("ending", ["fits.gz", "fits.bz2"])
+def test_compressed_images_are_read_and_cut_ones_refused(tmp_path, ending):
+    path = write(tmp_path / f"a.{ending}", frame())
+    assert path.read_bytes()[:2] in (b"\x1f\x8b", b"BZ")
+    np.testing.assert_array_equal(read_plane(path).image, frame().data)
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(GaltoolsError, match="damaged"):
+        read_plane(path)
+
+
+def write(path, hdu):
+    hdu.writeto(path)
+    return path
+
+
+# --- folders of cutouts ----------------------------------------------------------------------
+
+
+def fill(folder, images, names, **cards):
+    folder.mkdir()
+    for name, stamp in zip(names, images, strict=True):
+        for band, image in zip(BANDS, stamp, strict=True):
+            hdu = frame(64, FILTER=band, **cards)
+            hdu.data = image
+            hdu.writeto(folder / f"{name}_{band}.fits")
+    return folder
+
+
+def test_folder_of_cutouts(tmp_path):
+    images = sky()
+    folder = fill(tmp_path / "cut", images, ["a", "b_1", "c"])
+    fits.PrimaryHDU(images[0]).writeto(folder / "d.fits")
+    catalogue = Table({"id": ["c", "d", "a", "b_1"], "z": [0.3, 0.4, 0.1, 0.2]})
+    stamps = read_folder(folder, SDSS, catalogue=catalogue)
+    assert list(stamps.catalogue["id"]) == ["a", "b_1", "c", "d"]
+    assert list(stamps.catalogue["redshift"]) == [0.1, 0.2, 0.3, 0.4]
+    np.testing.assert_array_equal(stamps.images[[0, 1, 2, 3]], images[[0, 1, 2, 0]])
+    alone = read_folder(folder, SDSS)
+    assert alone.catalogue["ra"][0] == pytest.approx(150.0, abs=1e-6)
+    assert np.isnan(alone.catalogue["redshift"]).all()
+    with pytest.raises(GaltoolsError, match="object d is not in the catalogue"):
+        read_folder(folder, SDSS, catalogue=catalogue[[0, 2, 3]])
+
+
+def test_objects_without_any_file_stay_in_the_table(tmp_path):
+    folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"])
+    catalogue = Table({"id": [*"xcbaya"], "z": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]})
+    stamps = read_folder(folder, SDSS, catalogue=catalogue)
+    assert list(stamps.catalogue["id"]) == [*"abcxya"]
+    assert list(stamps.catalogue["redshift"]) == [0.4, 0.3, 0.2, 0.1, 0.5, 0.6]
+    assert np.isnan(stamps.images[3:5]).all()
+    np.testing.assert_array_equal(stamps.images[5], stamps.images[0])
+    words = [flags.names(flag) for flag in stamps.catalogue["flag"]]
+    assert words == ["", "", "", *["INCOMPLETE, MISSING_BAND"] * 2, "DUPLICATE"]
+
+
+def test_cutouts_in_other_coordinates_and_with_odd_headers(tmp_path):
+    """Galactic coordinates give ra and dec all the same; a zero point in words is none."""
+    folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"], CTYPE1="GLON-TAN", CTYPE2="GLAT-TAN")
+    place = SkyCoord(l=150 * u.deg, b=2 * u.deg, frame="galactic").icrs
+    found = read_folder(folder, SDSS).catalogue[0]
+    assert found["ra"] == pytest.approx(place.ra.deg, abs=1e-6)
+    assert found["dec"] == pytest.approx(place.dec.deg, abs=1e-6)
+    deep = sky(size=136, survey=CFHTLS)
+    for name, image in zip("ab", 1000 * deep[:2], strict=True):
+        header = fits.Header({"MAGZP": "thirty"}.items())
+        (tmp_path / "deep").mkdir(exist_ok=True)
+        fits.PrimaryHDU(image, header).writeto(tmp_path / "deep" / f"{name}.fits")
+    counts = read_folder(tmp_path / "deep", CFHTLS, unit="counts")
+    np.testing.assert_allclose(counts.images, deep[:2], rtol=1e-6)
+
+
+def test_damage_in_a_folder_is_flagged_and_named_rows_stay(tmp_path):
+    folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"])
+    (folder / "a_g.fits").unlink()
+    (folder / "b_i.fits").write_bytes((folder / "b_i.fits").read_bytes()[:4000])
+    stamps = read_folder(folder, SDSS)
+    words = [flags.names(flag) for flag in stamps.catalogue["flag"]]
+    assert [("MISSING_BAND" in w, "UNREADABLE" in w) for w in words] == [
+        (True, False), (False, True), (False, False),
+    ]  # fmt: skip
+    assert np.isnan(stamps.images[1, 3]).all()
+    assert np.isfinite(stamps.images[1, [0, 1, 2, 4]]).all()
+
+
+def test_saturation_in_a_folder_is_masked_and_flagged(tmp_path):
+    folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"], SATURATE=50 * SDSS.sky_noise[4])
+    stamps = read_folder(folder, SDSS)  # the pixel in the middle is 100 sigma high
+    assert (stamps.catalogue["flag"] & Flag.SATURATED > 0).all()
+    assert np.argwhere(stamps.side.mask[0]).tolist() == [[4, 32, 32]]
+
+
+def test_band_in_the_name_must_be_that_of_the_header(tmp_path):
+    folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"])
+    (folder / "a_g.fits").rename(folder / "spare")
+    (folder / "a_r.fits").rename(folder / "a_g.fits")
+    with pytest.raises(GaltoolsError, match=r"a_g\.fits is named g, but its FILTER says r"):
+        read_folder(folder, SDSS)
+
+
+def test_folders_that_cannot_be_read_as_one_sample(tmp_path):
+    folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"])
+    with pytest.raises(GaltoolsError, match=r"pixels of 0\.396 arcsec, CFHTLS of 0\.187"):
+        read_folder(folder, CFHTLS, size=64)
+    with pytest.raises(GaltoolsError, match="cut all objects alike"):
+        read_folder(folder, SDSS, size=32)
+    with pytest.raises(GaltoolsError, match="no folder"):
+        read_folder(tmp_path / "none", SDSS)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(GaltoolsError, match="no FITS file"):
+        read_folder(tmp_path / "empty", SDSS)
+
+
+# --- whatever the bytes ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wholes(tmp_path_factory):
+    """One small valid file for every reader."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    frame(12).writeto(folder / "x.fits")
+    np.savez(folder / "x.npz", data=sky(2, 8), z=[0.1, 0.2])
+    np.save(folder / "x.npy", sky(2, 8))
+    Table({"ra": [1.0, 2.0], "dec": [0.0, 1.0], "z": [0.1, 0.2]}).write(folder / "x.csv")
+    return folder
+
+
+READERS = {
+    "x.fits": read_plane,
+    "x.npz": lambda path: read_arrays(path, SDSS),
+    "x.npy": lambda path: read_arrays(path, SDSS),
+    "x.csv": read_catalogue,
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", READERS)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_broken_bytes_are_read_or_refused_in_one_line(wholes, name, data):
+    content = bytearray((wholes / name).read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = wholes / f"broken_{name}"
+    end = data.draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))
+    path.write_bytes(content[:end])
+    try:
+        READERS[name](path)
+    except GaltoolsError as error:
+        assert "\n" not in str(error)
+        assert path.name in str(error)
+
+
+# --- noise -----------------------------------------------------------------------------------
+
+
+def test_sky_noise_ignores_the_galaxy_and_a_few_bad_pixels():
+    images = sky(20)
+    images[:, :, 24:40, 24:40] += 50  # the galaxy
+    images[:, :, 0, :5] = 1e4  # a cosmic ray
+    images[3, 1, :30] = np.nan
+    images[4, 2] = np.nan
+    noise = sky_noise(images)
+    assert np.isnan(noise[4, 2])
+    ratio = np.delete(noise, 4, axis=0) / np.float32(SDSS.sky_noise)
+    # a standard error of 1.17 / sqrt(2 n) for the median deviation of n = 2560 border pixels
+    np.testing.assert_allclose(ratio, 1, atol=5 * 1.65 / np.sqrt(2 * 1300))

@@ -1,0 +1,460 @@
+"""Diffusion against what is known exactly: schedules, solvers, frequencies, light, spreads."""
+
+import math
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from blobs import blobs
+from scipy.fft import dctn
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from companion import study
+from galtools import models
+from galtools.errors import GaltoolsError
+from galtools.models import noise_schedule
+from galtools.models.base import Batch
+from galtools.models.blocks import BlockDCT, broadcast_tiles, correlate_bands, tile_sums
+from galtools.models.diffusion import (
+    ALIKE,
+    QUIETEST,
+    band_correlation_nll,
+    gaussian_crps,
+    signed_log,
+)
+from galtools.training import train
+
+
+def batch_of(source, target, progress=0.0):
+    generator = torch.Generator().manual_seed(0)
+    return Batch(source, target, lambda y: y, lambda f: f, progress, generator)
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+# --- noise in, noise out ---------------------------------------------------------------------
+
+GAUSSIANS = [(0.0, 1.0), (1.5, 0.4), (-0.5, 2.0)]
+SOLVED = [("v", sampler, *one) for sampler in noise_schedule.SAMPLERS for one in GAUSSIANS]
+SOLVED += [(said, "dpm++", 1.5, 0.4) for said in ("eps", "x0", "flow")]
+SOLVED += [("flow", "unipc", -0.5, 2.0)]
+
+
+@pytest.mark.parametrize(("prediction", "name", "mean", "spread"), SOLVED)
+def test_every_scheduler_draws_a_gaussian_whose_score_is_exact(prediction, name, mean, spread):
+    def predict(z, t):
+        alpha, sigma = noise_schedule.amplitudes(prediction)[:, int(t)]
+        gain = alpha * spread**2 / (alpha**2 * spread**2 + sigma**2)
+        clean = mean + gain * (z - alpha * mean)
+        return noise_schedule.training_target(
+            prediction, clean, (z - alpha * clean) / sigma, alpha, sigma
+        )
+
+    steps = 250 if name == "ddim" else 50  # DDIM is of first order, the others of second
+    drawn = noise_schedule.sample(predict, random(20_000, 1), name, steps, prediction)
+    assert drawn.mean().item() == pytest.approx(mean, abs=0.03)
+    assert drawn.std().item() == pytest.approx(spread, rel=0.03)
+
+
+SCHEDULERS = {
+    "ddim": diffusers.DDIMScheduler,
+    "dpm++": diffusers.DPMSolverMultistepScheduler,
+    "unipc": diffusers.UniPCMultistepScheduler,
+}
+
+
+@pytest.mark.parametrize("steps", [2, 6, 25])
+@pytest.mark.parametrize("name", noise_schedule.SAMPLERS)
+@pytest.mark.parametrize(
+    ("prediction", "said"), [("v", "v_prediction"), ("eps", "epsilon"), ("x0", "sample")]
+)
+def test_samplers_are_those_of_diffusers_step_by_step(name, prediction, said, steps):
+    options = {"clip_sample": False} if name == "ddim" else {}
+    plan = SCHEDULERS[name](
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type=said,
+        timestep_spacing="trailing",
+        **options,
+    )
+    mixing, noise = random(4, 4), random(30, 4, seed=1)
+
+    def predict(z, t):
+        return torch.tanh(z @ mixing) + int(t) / 1000
+
+    z = noise
+    plan.set_timesteps(steps)
+    for t in plan.timesteps:
+        z = plan.step(predict(z, t), t, z).prev_sample
+    off = (noise_schedule.sample(predict, noise, name, steps, prediction) - z).abs().max()
+    assert off < 2e-5 * z.abs().max()
+
+
+def test_five_steps_of_unipc_are_those_of_diffusers_at_the_placed_times():
+    plan = diffusers.UniPCMultistepScheduler(
+        beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", solver_order=3
+    )
+    times = torch.tensor(noise_schedule.TIMESTEPS[5])
+    plan.set_timesteps(5)
+    plan.timesteps = times
+    plan.sigmas = torch.cat([(1 / plan.alphas_cumprod[times] - 1).sqrt(), torch.zeros(1)])
+    mixing, z = random(4, 4), random(30, 4, seed=1)
+
+    def predict(z, t):
+        return torch.tanh(z @ mixing) + int(t) / 1000
+
+    drawn = noise_schedule.sample(predict, z, "unipc", 5)
+    for t in times:
+        z = plan.step(predict(z, t), t, z).prev_sample
+    assert (drawn - z).abs().max() < 2e-5 * z.abs().max()
+
+
+def test_placed_times_fall_and_belong_to_the_cosine_schedule_alone():
+    for steps, times in noise_schedule.TIMESTEPS.items():
+        assert len(times) == steps and list(times) == sorted(set(times), reverse=True)
+        assert times[0] == noise_schedule.STEPS_OF_TIME - 1 and times[-1] > 0
+        assert (
+            tuple(noise_schedule.make_scheduler("unipc", steps, "x0").timesteps.tolist()) == times
+        )
+        assert (
+            tuple(noise_schedule.make_scheduler("unipc", steps, "flow").timesteps.tolist()) != times
+        )
+        assert tuple(noise_schedule.make_scheduler("dpm++", steps).timesteps.tolist()) != times
+
+
+def test_schedule_is_that_of_diffusers():
+    known = noise_schedule.make_scheduler("ddim", 10).alphas_cumprod
+    assert torch.allclose(noise_schedule.cosine_alphas(), known, atol=1e-5)
+    alpha, sigma = noise_schedule.amplitudes("v")
+    assert torch.allclose(alpha**2 + sigma**2, torch.ones(noise_schedule.STEPS_OF_TIME))
+    assert torch.allclose(
+        sum(noise_schedule.amplitudes("flow")), torch.ones(noise_schedule.STEPS_OF_TIME)
+    )
+
+
+@pytest.mark.parametrize("prediction", noise_schedule.PREDICTIONS)
+def test_min_snr_counts_an_error_of_the_image_by_the_signal_to_noise(prediction):
+    alpha, sigma = noise_schedule.amplitudes(prediction)[:, 5:-5:50].double()
+    z, e = random(2, len(alpha), seed=1).double()
+    noisy = alpha * z + sigma * e
+    wrong = z + 0.01  # said of the image; with the same noisy image, what is said of the noise:
+    said = noise_schedule.training_target(
+        prediction, wrong, (noisy - alpha * wrong) / sigma, alpha, sigma
+    )
+    error = (said - noise_schedule.training_target(prediction, z, e, alpha, sigma)).square()
+    counted = noise_schedule.loss_weight("min_snr", prediction, alpha, sigma) * error
+    snr = (alpha / sigma) ** 2
+    expected = 0.01**2 * snr.clamp(max=5)
+    assert torch.allclose(counted, expected, rtol=1e-6)
+    assert (noise_schedule.loss_weight("plain", prediction, alpha, sigma) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"prediction": "image"}, "unknown prediction 'image': choose one of eps"),
+        ({"weighting": "none"}, "unknown weighting 'none': choose one of plain"),
+        ({"sampler": "euler"}, "unknown sampler 'euler': choose one of ddim"),
+        ({"prediction": "flow", "sampler": "ddim"}, "ddim cannot solve a flow"),
+    ],
+)
+def test_unknown_plans_are_refused(wrong, message):
+    with pytest.raises(GaltoolsError, match=message):
+        models.build("diffusion", "cross", "tiny", **wrong)
+
+
+# --- frequencies and tiles -------------------------------------------------------------------
+
+
+def test_cosines_are_those_of_scipy_and_come_back():
+    images = torch.randn(2, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    cosines = BlockDCT(8)
+    frequencies = cosines(images)
+    block = dctn(images[1, 2, 8:16, 16:24].numpy(), norm="ortho").ravel()
+    assert torch.allclose(frequencies[1, 128:, 1, 2], torch.as_tensor(block), atol=1e-5)
+    assert torch.allclose(cosines.inverse(frequencies), images, atol=1e-5)
+
+
+def test_the_logarithm_is_odd_smooth_at_zero_and_grows_by_one_for_each_factor_of_e():
+    h = torch.tensor([-1e-3, -0.0, 1e-3, 1e6, math.e * 1e6, -1e6], requires_grad=True)
+    low, zero, high, large, larger, other = signed_log(h)
+    assert high.item() == -low.item() == pytest.approx(1e-3, rel=1e-3) and zero == 0
+    assert (larger - large).item() == pytest.approx(1, rel=1e-5) and other == -large
+    (slope,) = torch.autograd.grad(signed_log(h).sum(), h)
+    assert torch.allclose(slope[[0, 2, 3]], torch.tensor([1 / 1.001, 1 / 1.001, 1e-6]))
+
+
+def test_the_default_plan_is_as_exact_as_ddim_of_fifty_steps():
+    """For Gaussians of many widths, whose solution is known: m + s e of the noise e."""
+    mean, noise = random(2, 2000, 1, seed=1)
+    spread = torch.linspace(0.6, 1.4, 2000)[:, None]  # z has a variance of about one
+
+    def predict(z, t):
+        alpha, sigma = noise_schedule.amplitudes("v")[:, int(t)]
+        gain = alpha * spread**2 / (alpha**2 * spread**2 + sigma**2)
+        clean = mean + gain * (z - alpha * mean)
+        return noise_schedule.training_target("v", clean, (z - alpha * clean) / sigma, alpha, sigma)
+
+    def error(*plan):
+        return (
+            (noise_schedule.sample(predict, noise, *plan) - mean - spread * noise).square().mean()
+        )
+
+    assert error() < error("ddim", 50)
+
+
+def test_what_is_read_is_the_logarithm_of_the_first_layer_on_frequencies():
+    network = models.build("diffusion", "cross", "tiny")
+    x, middle = random(2, 5, 16, 24), random(2, 5, 16, 24, seed=1)
+    head, z = network.denoiser.head, torch.zeros(2, 20, 8, 12)
+    context = network.cosines(torch.cat([x, middle], dim=1))
+    expected = signed_log(head(torch.cat([z, context], dim=1)))
+    assert torch.allclose(network.read(x, middle), expected, atol=1e-5)
+
+
+def test_untrained_denoiser_draws_the_anchors_middle_and_spread():
+    torch.manual_seed(0)
+    network = models.build("diffusion", "cross", "tiny", steps=10, pinned=False).eval()
+    x, noise = torch.randn(4, 5, 16, 16), torch.randn(4, 5, 16, 16)
+    with torch.no_grad():
+        middle, spread, *_ = network.anchor(x)
+        z = network.cosines(network.sample(x, noise) - middle) / spread
+    assert z.std().item() == pytest.approx(1, abs=0.05)
+    assert abs(z.mean().item()) < 0.05
+
+
+def test_draws_of_any_size_are_whole():
+    network = models.build("diffusion", "cross", "tiny").eval()
+    x, noise = torch.randn(1, 5, 26, 22), torch.randn(1, 5, 26, 22)
+    with torch.no_grad():
+        assert network.sample(x, noise).shape == x.shape
+
+
+def test_spread_is_found_at_the_standard_deviation_of_the_error():
+    torch.manual_seed(0)
+    network = models.build("diffusion", "cross", "tiny", likelihood=1.0)
+    target = 0.3 + 0.2 * torch.randn(8, 5, 32, 32)
+    batch = batch_of(torch.zeros_like(target), target)
+    shape, found = network.cosines(target).shape, {}
+    for spread in (0.18, 0.19, 0.2, 0.21, 0.22):
+        pair = (torch.full_like(target, 0.3), torch.full(shape, spread))
+        network.anchor = lambda x, pair=pair: (*pair, torch.zeros(8, 4, 16, 16), None)
+        found[spread] = network.anchor_losses(batch)["spread"].item()
+    assert min(found, key=found.get) == 0.2
+    # of Gaussian errors, the mean ranked score is their standard deviation over sqrt pi
+    assert found[0.2] == pytest.approx(math.log(0.2) + 1 + 0.2 / math.sqrt(math.pi), abs=0.01)
+
+
+@pytest.mark.parametrize(("error", "spread"), [(0.0, 1.0), (-0.7, 0.4), (3.0, 2.0), (1.0, 30.0)])
+def test_ranked_score_is_the_integral_of_squared_differences(error, spread):
+    """The area between the cumulative function of a Gaussian and the step at the truth."""
+    below = quad(lambda x: norm.cdf(x, 0, spread) ** 2, -12 * spread, error)[0]
+    above = quad(lambda x: norm.sf(x, 0, spread) ** 2, error, error + 12 * spread)[0]
+    found = gaussian_crps(torch.tensor([error]), torch.tensor([spread])).item()
+    assert found == pytest.approx(below + above, rel=1e-4)
+
+
+def test_ranked_score_minds_a_spread_that_is_far_too_wide():
+    """Ten times too wide in one bright block costs it as much as a hundred such faint ones."""
+    error = torch.tensor([5.0, 0.05])
+    cost = [gaussian_crps(r, 10 * r) - gaussian_crps(r, r) for r in error]
+    assert cost[0] == pytest.approx(100 * cost[1].item(), rel=1e-4)
+
+
+def test_spread_grows_as_fast_as_the_light_of_its_block_and_band():
+    """Before any training it is the same share of what every block holds, plus one."""
+    network = models.build("diffusion", "cross", "tiny")
+    share = math.exp(network.spread[-1].bias[0].item())
+    middle = random(2, 5, 8, 8) * torch.tensor([0.0, 0.1, 1.0, 10.0, 1000.0]).view(5, 1, 1)
+    network.features, network.middle = torch.nn.PixelUnshuffle(2), torch.nn.Identity()
+    network.spread = torch.nn.Conv2d(20, 24, 1)
+    torch.nn.init.zeros_(network.spread.weight)
+    torch.nn.init.constant_(network.spread.bias, math.log(share))
+    with torch.no_grad():
+        _, spread, shared, _ = network.anchor(middle)
+    there = network.cosines(middle).view(2, 5, 4, 4, 4).square().mean(dim=2, keepdim=True).sqrt()
+    known = QUIETEST + share * (1 + there).expand(-1, -1, 4, -1, -1).reshape(2, 20, 4, 4)
+    assert torch.allclose(spread, known, rtol=1e-4)
+    assert torch.allclose(shared, torch.tensor(ALIKE * share / (1 + share)))  # of a sigmoid
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.3, 0.9])
+def test_bands_that_hang_together_have_that_correlation(rho):
+    """Of unit vectors it makes the columns of the root of (1 - rho) I + rho, whose square it is."""
+    units, shared = torch.eye(5).view(5, 5, 1, 1), torch.full((5, 1, 1, 1), rho)
+    root = correlate_bands(units, shared).view(5, 5)
+    assert torch.allclose(root @ root.T, (1 - rho) * torch.eye(5) + rho, atol=1e-6)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 5])
+def test_bands_are_set_apart_again(bands):
+    z, shared = random(3, 4 * bands, 2, 2), 0.9 * random(3, 4, 2, 2, seed=1).sigmoid()
+    assert torch.allclose(correlate_bands(correlate_bands(z, shared), shared, -0.5), z, atol=1e-5)
+    assert (bands == 1) == torch.allclose(correlate_bands(z, shared), z, atol=1e-6)
+
+
+def test_correlation_of_bands_is_most_likely_where_it_is():
+    """There the score is half the sum of mean square, one, and the logarithm of det R per band."""
+    z = correlate_bands(random(1, 10, 400, 400), torch.full((1, 2, 1, 1), 0.6))
+    found = {
+        rho: band_correlation_nll(z, torch.full((1, 2, 1, 1), rho)).item()
+        for rho in (0.5, 0.55, 0.6, 0.65, 0.7)
+    }
+    assert min(found, key=found.get) == 0.6
+    known = (1 + math.log(0.4**4 * (1 + 4 * 0.6)) / 5) / 2
+    assert found[0.6] == pytest.approx(known, abs=0.01)
+
+
+def test_v_loss_of_a_silent_denoiser_is_one_for_white_noise_whatever_is_emphasised():
+    for emphasis in (1.0, 30.0):
+        network = models.build("diffusion", "cross", "tiny", emphasis=emphasis)
+        z = torch.randn(16, 5, 32, 32, generator=torch.Generator().manual_seed(1))
+        still = (torch.zeros_like(z), torch.ones_like(network.cosines(z)))
+        apart, features = torch.zeros(16, 4, 16, 16), torch.zeros(16, 16, 16, 16)
+        network.anchor = lambda x, still=still, rest=(apart, features): (*still, *rest)
+        loss = network.denoiser_losses(batch_of(z, z, progress=0.9))["v"].item()
+        assert loss == pytest.approx(1, abs=0.04)
+
+
+def test_emphasis_counts_an_error_of_the_mean_more():
+    network = models.build("diffusion", "cross", "tiny", emphasis=5.0)
+    assert network.weight.view(5, 4)[0].tolist() == [2.5, 0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("side", [32, 64, 70, 136, 200])
+def test_a_tile_lies_in_the_middle_and_no_light_is_lost(side):
+    images = random(2, 3, side, side).double()
+    sums = tile_sums(images, 32)
+    middle = slice((side - 32) // 2, (side - 32) // 2 + 32)
+    here = sums.shape[-1] // 2
+    assert sums.shape[-1] % 2 == 1
+    assert tile_sums(torch.ones_like(images), 32).max() == 32**2  # none is larger
+    assert torch.allclose(sums[..., here, here], images[..., middle, middle].sum(dim=(2, 3)))
+    assert torch.allclose(sums.sum(dim=(2, 3)), images.sum(dim=(2, 3)))
+    spread = broadcast_tiles(sums, 32, side, side)
+    assert torch.equal(
+        spread[..., middle, middle], sums[..., here, here, None, None].expand(2, 3, 32, 32)
+    )
+
+
+def test_variance_of_pixels_is_that_of_drawn_frequencies():
+    cosines = BlockDCT(4)
+    spread = 0.5 + random(1, 16, 1, 1).square()
+    drawn = cosines.inverse(spread * random(40_000, 16, 1, 1, seed=1))
+    assert torch.allclose(drawn.var(dim=0), cosines.variance(spread)[0], rtol=0.05)
+
+
+# --- the light of a draw ---------------------------------------------------------------------
+
+
+def trained(pairs, **changes):
+    torch.manual_seed(0)
+    network = models.build("diffusion", "cross", "tiny", **changes)
+    network.scaling = train.normalization_of(pairs)
+    for parameter in network.light.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.1)
+    return network.eval()
+
+
+def test_a_draw_has_the_flux_that_was_drawn_for_it():
+    pairs = blobs(n=3, size=48)
+    network, noise = trained(pairs), random(3, 5, 48, 48)
+    x, flux = network.scaling.enter(torch.as_tensor(pairs.source)), network.scaling.leave
+    with torch.no_grad():
+        drawn = network.sample(x, noise)
+        middle, spread, _, features = network.anchor(x)
+        variance, unit, seen = network.tiles(middle, spread, features, flux)
+        offset, ratio, shared = network.light_of(seen)
+        number = correlate_bands(tile_sums(noise, 32) / 32, shared)
+        wanted = tile_sums(flux(middle), 32) + unit * (offset + ratio * number)
+        assert torch.allclose(tile_sums(flux(drawn), 32), wanted, rtol=1e-3, atol=1e-3)
+        network.pinned = False
+        change = flux(drawn) - flux(network.sample(x, noise))
+    share = (change / variance)[0, 0, 8:40, 8:40]  # the middle tile: the same for all its pixels
+    assert torch.allclose(share, share.mean().expand_as(share), rtol=0.02)
+
+
+def test_the_unit_of_light_is_the_sum_of_what_independent_frequencies_vary():
+    network = models.build("diffusion", "cross", "tiny")
+    spread = 0.2 + random(2, 20, 16, 16).square()
+    middle, features = random(2, 5, 32, 32), torch.zeros(2, 16, 16, 16)
+    with torch.no_grad():
+        _, unit, seen = network.tiles(middle, spread, features, lambda y: 3 * y)
+        offset, ratio, _ = network.light_of(seen)
+    known = 3 * spread.square().view(2, 5, -1).sum(dim=2).sqrt()
+    assert torch.allclose(unit.view(2, 5), known, rtol=1e-3)
+    assert (offset == 0).all() and (ratio == 1).all()
+
+
+def test_the_light_is_fitted_to_the_fluxes_of_whole_stamps():
+    """Bright galaxies in the middle err by 5 +- 0.5 units; there is nothing but sky elsewhere."""
+    torch.manual_seed(0)
+    network, n = models.build("diffusion", "cross", "tiny", stamps=400, fits=600), 100
+    bright = torch.arange(n) % 2 == 1
+
+    def anchor(x):
+        features = torch.zeros(n, 16, 32, 32)
+        features[bright, :, 8:24, 8:24] = 1
+        return torch.zeros_like(x), torch.ones(n, 20, 32, 32), None, features
+
+    def draw(k):
+        target = random(n, 5, 64, 64, seed=k)
+        middle = target[bright, :, 16:48, 16:48]  # its independent pixels sum to a unit of 32
+        light = 32 * (5 + 0.5 * random(len(middle), 5, 1, 1, seed=k + 99))
+        middle += (light - middle.sum(dim=(2, 3), keepdim=True)) / 32**2
+        target[bright, :, 16:48, 16:48] = middle
+        return batch_of(torch.zeros_like(target), target)
+
+    network.anchor = anchor
+    assert network.finish(draw)
+    for seen, known in ((torch.ones, (5, 0.5)), (torch.zeros, (0, 1))):
+        with torch.no_grad():
+            found = network.light_of(seen(1, 16, 1, 1))
+        for values, value in zip(found, known, strict=False):
+            assert values.flatten().tolist() == pytest.approx([value] * 5, abs=0.15)
+        assert found[2].item() < 0.15  # bands err each for itself
+
+
+def test_light_that_is_not_drawn_is_not_fitted():
+    assert not models.build("diffusion", "cross", "tiny", pinned=False).finish(None)
+
+
+# --- are draws calibrated? -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wide", [0.5, 1.0, 2.0])
+def test_spread_ratio_finds_draws_that_differ_too_much(wide):
+    rng = np.random.default_rng(0)
+    n, bands = 6000, 2
+    own = rng.uniform(1, 5, (n, 1, bands, 1, 1))  # every galaxy has a spread of its own
+    middle = rng.normal(0, 50, (n, 1, bands, 1, 1))
+    draws = middle + wide * own * rng.normal(size=(n, 8, bands, 1, 1))
+    truth = (middle + own * rng.normal(size=own.shape))[:, 0]
+    if wide == 1.0:
+        assert study.spread_ratio(draws, truth, 1) == pytest.approx(1, rel=0.05)
+    else:
+        ratio = study.spread_ratio(draws, truth, 1)
+        u = np.sqrt((1 + 1 / 8 / 1) / (1 / wide**2 + 1 / 8))  # of widths, as K is finite
+        assert ratio == pytest.approx(u, rel=0.05)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.75])
+def test_colour_ratio_finds_bands_that_err_each_for_itself(rho):
+    """Those of the truth err together: its colours differ by sqrt(1 - rho) of what draws say."""
+    rng = np.random.default_rng(0)
+    n, bands = 6000, 3
+    bright = rng.uniform(500, 5000, (n, 1, 1, 1, 1)) * np.array([1, 2, 5]).reshape(-1, 1, 1)
+    draws = bright * (1 + 0.01 * rng.normal(size=(n, 8, bands, 1, 1)))
+    both = np.sqrt(rho) * rng.normal(size=(n, 1, 1, 1))
+    error = both + np.sqrt(1 - rho) * rng.normal(size=(n, bands, 1, 1))
+    ratio = study.colour_ratio(draws, bright[:, 0] * (1 + 0.01 * error), 1)
+    known = np.sqrt((1 + 1 / 8) / (1 - rho + 1 / 8))  # of widths, as K is finite
+    assert ratio == pytest.approx([known] * 2, rel=0.05)
+
+
+def test_noise_ratio_of_corners():
+    truth = random(50, 2, 24, 24).numpy()
+    assert study.noise_ratio(3 * truth, truth) == pytest.approx(3)

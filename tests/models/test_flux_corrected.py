@@ -1,0 +1,182 @@
+"""The translator that keeps the light: circles, tents, the linear rule and the gains."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from blobs import blobs
+
+from galtools import models
+from galtools.errors import GaltoolsError
+from galtools.models import flux_corrected
+from galtools.models.flux_corrected import CIRCLES, ApertureFluxRegression
+from galtools.training import train
+from galtools.training.translate import translate
+
+SIDE = 32
+FLAT = torch.ones(1, 1, SIDE, SIDE)
+
+
+def prepared(pairs, **changes):
+    torch.manual_seed(0)
+    network = models.build("keeper", "cross", "tiny", **changes)
+    network.scaling = train.normalization_of(pairs)
+    network.prepare(pairs)
+    return network.eval()
+
+
+def recoloured(factors, n=40):
+    """Targets that are the sources times a number per band."""
+    pairs = blobs(n=n, size=SIDE)
+    pairs.target = pairs.source * np.float32(factors)[:, None, None]
+    return pairs
+
+
+def test_circles_hold_the_light_within_them():
+    big = (0.1, 0.2, 0.3)
+    expected = [math.pi * (r * SIDE) ** 2 for r in big]
+    assert flux_corrected.aperture_fluxes(FLAT, big)[0, :, 0].tolist() == pytest.approx(
+        expected, rel=0.02
+    )
+    spot = torch.zeros(1, 2, SIDE, SIDE)
+    spot[0, 1, SIDE // 2, SIDE // 2 + 5] = 3.0  # at 5.5 pixels, 0.17 stamps
+    assert flux_corrected.aperture_fluxes(spot, big)[0].tolist() == [[0, 0], [0, 3], [0, 3]]
+
+
+@pytest.mark.parametrize("circles", [CIRCLES, (0.1, 0.3), (0.2,)])
+def test_tents_are_linear_between_the_circles_and_sum_to_one(circles):
+    shapes, r = (
+        flux_corrected.hat_functions(circles, SIDE, FLAT),
+        flux_corrected.radius_map(SIDE, FLAT),
+    )
+    assert torch.allclose(shapes.sum(0), torch.ones(SIDE, SIDE), atol=1e-6)
+    for k, row in enumerate(np.eye(len(circles))):
+        assert np.allclose(shapes[k].numpy(), np.interp(r.numpy(), circles, row), atol=1e-5)
+
+
+def test_rings_and_their_middles():
+    assert flux_corrected.ring_radii((0.1, 0.3)) == pytest.approx([0.05, 0.2])
+    within = torch.tensor([[[1.0], [4.0], [9.0]]])
+    assert flux_corrected.annulus_fluxes(within).flatten().tolist() == [1, 3, 5]
+
+
+def test_least_squares_finds_an_exact_rule_and_leaves_the_constant_free():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.cat([torch.randn(4000, 3, generator=generator), torch.ones(4000, 1)], dim=1)
+    rule = torch.tensor([[2.0, 0.0], [0.0, -1.0], [0.5, 0.25], [100.0, -30.0]])
+    assert torch.allclose(flux_corrected.least_squares(x, x @ rule), rule, rtol=1e-3, atol=2e-3)
+    alone = flux_corrected.least_squares(torch.ones(5, 1), torch.arange(5.0)[:, None])
+    assert alone.item() == pytest.approx(2.0)  # the mean, not shrunk
+
+
+def test_magnitudes_count_the_noise_of_a_circle():
+    """White noise of the given size has asinh magnitudes of scatter asinh(1/2), about."""
+    rule = ApertureFluxRegression(2, 2)
+    noise = torch.tensor([0.5, 3.0])
+    field = torch.randn(800, 2, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    found = torch.sinh(rule.magnitudes(field * noise[:, None, None], noise)).std(dim=0)
+    assert torch.allclose(found, torch.full_like(found, 0.5), rtol=0.12)
+
+
+def test_the_rule_recovers_a_change_of_filters():
+    factors = [1.3, 0.9, 1.1, 0.7, 1.0]
+    pairs = recoloured(factors, n=200)
+    x, y = (torch.as_tensor(side) for side in (pairs.source, pairs.target))
+    rule = ApertureFluxRegression(5, 5).fit(
+        [(x[:100], y[:100]), (x[100:], y[100:])], np.full(5, 0.03), [0.01] * 5
+    )
+    found = (rule.predict(x) / flux_corrected.aperture_fluxes(y))[:, 2:].median(dim=0).values
+    assert torch.allclose(found, torch.ones(3, 5), atol=0.01)
+
+
+def test_what_the_rule_sees_is_in_units_of_the_noise_and_of_its_spread():
+    """On finer pixels the noise within a circle is that of coarse ones: sigma times the step."""
+    pairs = blobs(n=60, size=SIDE)
+    network = prepared(pairs)
+    assert torch.allclose(network.rule.noise_in, torch.full((5,), 0.03))
+    terms = network.rule.terms(
+        network.rule.magnitudes(torch.as_tensor(pairs.source), 0.03).flatten(1)
+    )
+    assert torch.allclose(terms[:, :-1].mean(0), torch.zeros(25), atol=1e-4)
+    assert torch.allclose(terms[:, :-1].std(0), torch.ones(25), atol=1e-3)
+    assert (terms[:, -1] == 1).all()
+    network.scaling = replace(network.scaling, step=0.5)
+    network.prepare(pairs)
+    assert torch.allclose(network.rule.noise_in, torch.full((5,), 0.015))
+
+
+def test_a_common_gain_is_exact_in_one_round_and_has_a_limit():
+    image = torch.exp(-flux_corrected.radius_map(SIDE, FLAT) / 0.15).expand(1, 5, SIDE, SIDE)
+    factor = torch.tensor([0.8, 1.0, 1.0, 1.0, 1.25])
+    rule = ApertureFluxRegression(5, 5)
+    put = rule.correct(image, flux_corrected.aperture_fluxes(image) * factor, rounds=1)
+    assert torch.allclose(put, image * factor[:, None, None], rtol=1e-5, atol=1e-6)
+    limited = rule.correct(image, 100 * flux_corrected.aperture_fluxes(image), rounds=2)
+    assert torch.allclose(limited, image * flux_corrected.REACH**2)
+
+
+def test_rounds_come_closer_to_any_profile():
+    rule = ApertureFluxRegression(5, 5, (0.1, 0.2, 0.3))
+    image = torch.exp(-flux_corrected.radius_map(SIDE, FLAT) / 0.15).expand(1, 5, SIDE, SIDE)
+    wanted = (
+        flux_corrected.aperture_fluxes(image, rule.circles)
+        * torch.tensor([0.9, 1.0, 1.05])[:, None]
+    )
+
+    def error(rounds):
+        found = flux_corrected.aperture_fluxes(rule.correct(image, wanted, rounds), rule.circles)
+        return float((found / wanted - 1).square().mean())
+
+    errors = [error(rounds) for rounds in (0, 1, 4, 16)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.01 * errors[0]
+
+
+def test_light_that_is_not_there_cannot_be_multiplied():
+    empty, rule = torch.zeros(1, 5, SIDE, SIDE), ApertureFluxRegression(5, 5)
+    assert torch.equal(rule.correct(empty, flux_corrected.aperture_fluxes(empty)), empty)
+    assert torch.equal(
+        rule.correct(empty - 1, flux_corrected.aperture_fluxes(empty + 1)), empty - 1
+    )
+
+
+def test_translations_hold_the_predicted_light_and_crops_are_left_alone():
+    pairs = recoloured([1.2, 1.0, 1.0, 0.9, 1.1])
+    network, plain = prepared(pairs), prepared(pairs, rounds=0)
+    network.network = plain.network = lambda x: 0.9 * x  # too faint in every band
+    x = network.scaling.enter(torch.as_tensor(pairs.source))
+    with torch.no_grad():
+        wanted = network.rule.predict(torch.as_tensor(pairs.source))
+        errors = [
+            (
+                flux_corrected.aperture_fluxes(torch.as_tensor(translate(n, pairs.source))) / wanted
+                - 1
+            )
+            .abs()
+            .median()
+            for n in (plain, network)
+        ]
+        crop = x[..., :16, :16]
+        assert torch.equal(network(crop), plain(crop))
+    assert errors[1] < 0.1 * errors[0]
+
+
+def test_weights_carry_the_rule_and_it_fits_around_a_trained_network(tmp_path):
+    pairs = recoloured([1.1, 1.0, 1.0, 1.0, 1.0], n=12)
+    settings, file = train.Settings(steps=2, batch=2, crop=8, checks=1), tmp_path / "w.safetensors"
+    trained = {}
+    for name in ("keeper", "residual", "capsule"):
+        torch.manual_seed(0)
+        trained[name] = models.build(name, "cross", "tiny")
+        train.train(trained[name], pairs, pairs, settings)
+    expected = translate(trained["keeper"], pairs.source)
+    train.save_weights(file, trained["keeper"])
+    assert np.array_equal(translate(train.load_weights(file), pairs.source), expected)
+    added = flux_corrected.correct_network(
+        trained["residual"], pairs
+    )  # crops train the network alone
+    assert np.array_equal(translate(added, pairs.source), expected)
+    with pytest.raises(GaltoolsError, match="is no residual network"):
+        flux_corrected.correct_network(trained["capsule"], pairs)

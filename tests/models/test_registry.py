@@ -1,0 +1,141 @@
+"""What every model has to keep: registry, overfitting, exact resume."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from blobs import blobs
+
+from galtools import models
+from galtools.errors import GaltoolsError
+from galtools.models.base import Batch, count_parameters, pad_to_multiple, pixel_loss
+from galtools.surveys import TASKS
+from galtools.training import loop, train
+from galtools.training.train import Settings
+
+LEARNING = [name for name in models.names() if name not in ("resample", "psfmatch")]
+
+
+def fresh(name, profile="tiny", **changes):
+    torch.manual_seed(0)
+    return models.build(name, "cross", profile, **changes)
+
+
+def test_the_sizes_of_paper_were_exercised():
+    """benchmarks/bench_paper.py took two steps of every network with what paper.yaml says."""
+    root = Path(__file__).resolve().parents[2]
+    sizes = yaml.safe_load((root / "workflow" / "paper.yaml").read_text())
+    rows = json.loads((root / "benchmarks" / "paper.json").read_text())["rows"]
+    assert {row["model"] for row in rows} == {"residual", "swin", "srgan", "capsule", "diffusion"}
+    for row in rows:
+        (run,) = (name for name in sizes if name.endswith(f"_{row['model']}"))
+        assert {name: row[name] for name in sizes[run]} == sizes[run]
+        assert row["parameters"] == count_parameters(models.build(row["model"], "cross", "paper"))
+        assert row["losses"] and all(np.isfinite(value) for value in row["losses"].values())
+
+
+def batch_of(source, target):
+    return Batch(source, target, lambda y: y, lambda f: f, 0.0, torch.Generator())
+
+
+def test_all_models_of_the_paper_are_registered():
+    expected = {"resample", "psfmatch", "residual", "swin", "srgan", "capsule", "diffusion"}
+    assert expected <= set(models.names())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("vae", "cross", "tiny"), "choose one of capsule, diffusion"),
+        (("swin", "across", "tiny"), "choose one of intra, cross"),
+        (("swin", "cross", "huge"), "choose one of tiny, quick, paper"),
+    ],
+)
+def test_unknown_names_are_refused(arguments, message):
+    with pytest.raises(GaltoolsError, match=message):
+        models.build(*arguments)
+    with pytest.raises(GaltoolsError, match="cannot be built"):
+        models.build("swin", "cross", "tiny", wings=2)
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_any_bands_and_any_grid(name):
+    network = fresh(name, bands=(3, 4)).eval()
+    with torch.no_grad():
+        assert network(torch.randn(2, 3, 26, 22)).shape == (2, 4, 26, 22)
+        noise = torch.randn(1, 4, 16, 16)
+        assert network.sample(torch.randn(1, 3, 16, 16), noise).shape == noise.shape
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_a_recipe_rebuilds_the_network(name):
+    network = fresh(name)
+    again = models.rebuild(network.recipe)
+    again.load_state_dict(network.state_dict())
+    assert again.recipe == network.recipe
+
+
+def test_pixel_loss_against_closed_form():
+    source = torch.zeros(2, 1, 16, 16)
+    losses = pixel_loss(source + 0.75, batch_of(source, source + 0.5))
+    assert losses["pixel"].item() == pytest.approx(0.25)
+    assert losses["flux"].item() == pytest.approx(0.25)
+    noise = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(8, 8).expand(2, 1, 16, 16)
+    losses = pixel_loss(source + noise, batch_of(source, source))
+    assert losses["pixel"].item() == 1.0  # every pixel is off by one,
+    assert losses["flux"].item() == 0.0  # but no block has lost any light
+
+
+def test_padding_is_by_reflection():
+    x = torch.arange(6.0).view(1, 1, 1, 6).expand(1, 1, 6, 6)
+    padded = pad_to_multiple(x, 4)
+    assert padded.shape[-2:] == (8, 8)
+    assert padded[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5, 4, 3]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", LEARNING)
+def test_every_model_overfits_eight_images(name, task):
+    pairs = blobs(n=8)
+    if task == "intra":
+        pairs.target, pairs.noise = pairs.source, pairs.noise[:, [0, 0]]
+    network = fresh(name)
+    # the two parts of diffusion share them; the keeper's rule leaves its network little to do
+    steps = {"diffusion": 300, "keeper": 60}.get(name, 150)
+    settings = Settings(steps=steps, batch=8, crop=0, rate=5e-3, ema=0.9, checks=1)
+    before = train.make_validator(pairs, train.normalization_of(pairs))
+    network.scaling = train.normalization_of(pairs)
+    start = before(network)["chi"]
+    assert train.train(network, pairs, pairs, settings)[-1]["chi"] < 0.15 * start
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_every_model_resumes_exactly(name, tmp_path, monkeypatch):
+    pairs, straight, again = blobs(), fresh(name), fresh(name)
+    settings = Settings(steps=6, batch=2, crop=8, checks=1, save_seconds=0)
+    train.train(straight, pairs, pairs, settings)
+    advance = loop.Trainer.advance
+
+    def killed(self, draw):
+        if self.step == 4:
+            raise KeyboardInterrupt
+        return advance(self, draw)
+
+    monkeypatch.setattr(loop.Trainer, "advance", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(fresh(name), pairs, pairs, settings, folder=tmp_path, key="a")
+    monkeypatch.setattr(loop.Trainer, "advance", advance)
+    train.train(again, pairs, pairs, settings, folder=tmp_path, key="a")
+    for key, value in straight.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key]), key
+
+
+def test_noise_of_a_galaxy_does_not_depend_on_its_company():
+    from galtools.models.base import galaxy_noise
+
+    many, one = (galaxy_noise((2, 4, 4), 3, k, "cpu") for k in (range(5), [4]))
+    assert torch.equal(many[4], one[0])
+    assert abs(float(np.std(galaxy_noise((64, 64), 0, range(4), "cpu").numpy())) - 1) < 0.03

@@ -1,0 +1,248 @@
+"""The renderer against closed forms and against GalSim."""
+
+from dataclasses import fields, replace
+
+import galsim
+import numpy as np
+import pytest
+import torch
+
+from galtools.simulate import noise, population, render, shapes
+from galtools.simulate.scene import Ellipses, Knots, Scene
+from galtools.surveys import CFHTLS, SDSS
+
+SURVEYS = (SDSS, CFHTLS)
+K = np.geomspace(1e-3, 100, 200)
+
+
+def column(*values):
+    return torch.tensor(values, dtype=torch.float64)[:, None]
+
+
+def ellipse(x=0.0, y=0.0, size=1.0, axis_ratio=1.0, angle=0.0):
+    return Ellipses(*(column(v) for v in (x, y, size, axis_ratio, angle)))
+
+
+def knot(x=0.0, y=0.0, sigma=1.0):
+    return Knots(*(column(v) for v in (x, y, sigma, 1.0)))
+
+
+def scene(flux, bulge=None, disc=None, knots=None):
+    """One galaxy; `flux` of bulge, disc and knots in every band."""
+    bands = torch.tensor(flux, dtype=torch.float64).expand(1, 1, 5, 3)
+    return Scene(bulge or ellipse(), disc or ellipse(), (knots or knot(),), bands)
+
+
+def draw(sky, survey, fwhm, shift=(0.0, 0.0)):
+    blur = torch.full((1, 5), fwhm, dtype=torch.float64)
+    return render.render(sky, survey, 0, blur, torch.tensor([shift], dtype=torch.float64))[0]
+
+
+def test_profiles_have_the_transforms_that_galsim_gives_them():
+    k_squared = torch.from_numpy(K**2)
+    for ours, theirs in (
+        (render.de_vaucouleurs(k_squared), galsim.DeVaucouleurs(half_light_radius=1)),
+        (render.exponential(k_squared), galsim.Exponential(half_light_radius=1)),
+        (
+            render.kolmogorov_mtf(k_squared[:, None], torch.tensor(1.3))[:, 0],
+            galsim.Kolmogorov(fwhm=1.3),
+        ),
+    ):
+        values = np.array([theirs.kValue(k, 0).real for k in K])
+        np.testing.assert_allclose(ours.numpy(), values, atol=2e-4)
+
+
+def test_frequencies_integrate_a_gaussian_exactly():
+    k, weight = render.frequencies(CFHTLS)
+    for sigma in (0.5, 2.0, 8.0):
+        integral = 2 * np.sum(weight * np.exp(-0.5 * (k * sigma) ** 2))
+        assert integral == pytest.approx(np.sqrt(2 * np.pi) / sigma, rel=1e-6)
+
+
+@pytest.mark.parametrize("survey", [SDSS, CFHTLS, CFHTLS.on_grid_of(SDSS)], ids=lambda s: s.stamp)
+def test_flux_and_centroid_of_a_compact_galaxy(survey):
+    shift = (0.13, -0.08)
+    image = draw(scene([0.0, 0.0, 7.0], knots=knot(0.6, -0.3, 0.4)), survey, 0.8, shift)[2]
+    assert image.sum().item() == pytest.approx(7.0, rel=3e-3)  # the seeing has wide wings
+    place = (torch.arange(survey.stamp) - (survey.stamp - 1) / 2) * survey.pixel_scale
+    core = image.clamp_min(0.02 * image.max()) - 0.02 * image.max()
+    x = (core.sum(0) * place).sum() / core.sum()
+    y = (core.sum(1) * place).sum() / core.sum()
+    np.testing.assert_allclose([x, y], [0.73, -0.38], atol=0.01)
+
+
+def test_light_that_leaves_the_stamp_does_not_come_back():
+    """A wide disc without seeing, against exp(-r/a) / (2 pi a^2) averaged over each pixel."""
+    size, fine = 8.0, 8
+    image = draw(scene([0.0, 1.0, 0.0], disc=ellipse(size=size)), SDSS, 1e-6)[0]
+    place = (np.arange(64 * fine) - 32 * fine + 0.5) * SDSS.pixel_scale / fine
+    scale = size / render.EXPONENTIAL_RADIUS
+    exact = np.exp(-np.hypot(place[:, None], place) / scale) / (2 * np.pi * scale**2)
+    exact = exact.reshape(64, fine, 64, fine).mean(axis=(1, 3)) * SDSS.pixel_scale**2
+    assert image.sum().item() == pytest.approx(exact.sum(), rel=1e-3)
+    np.testing.assert_allclose(image.numpy(), exact, rtol=0.01)
+
+
+def test_a_straight_sum_of_parts():
+    parts = [scene([1.0, 0.0, 0.0]), scene([0.0, 1.0, 0.0]), scene([0.0, 0.0, 1.0])]
+    total = sum(draw(part, SDSS, 1.2) for part in parts)
+    torch.testing.assert_close(draw(scene([1.0, 1.0, 1.0]), SDSS, 1.2), total)
+
+
+def simulated(n, seed=3):
+    galaxies = np.arange(n)
+    physics = population.sample_galaxies(seed, galaxies, 17.8)
+    sky, truth = shapes.build_scene(seed, galaxies, physics, SURVEYS)
+    return sky, truth, [noise.observing_conditions(seed, galaxies, survey) for survey in SURVEYS]
+
+
+@pytest.mark.parametrize(
+    ("survey", "index"),
+    [(SDSS, 0), (CFHTLS, 1), (CFHTLS.on_grid_of(SDSS), 1)],
+    ids=["SDSS", "CFHTLS", "CFHTLS on the SDSS grid"],
+)
+def test_galaxies_agree_with_galsim(survey, index):
+    """Worst pixel within 1e-3 of the peak and flux within 0.3 %, neighbours and knots included.
+
+    On the coarse grid this is also the test of aliasing: GalSim draws it exactly.
+    """
+    from companion import galsim_reference
+
+    sky, _, seen = simulated(16)
+    fwhm, shift = seen[index].fwhm, seen[index].shift
+    tensors = (torch.tensor(a, dtype=torch.float32) for a in (fwhm, shift))
+    images = render.render(sky, survey, index, *tensors).numpy()
+    for galaxy in range(16):
+        band = galaxy % 5
+        params = (galaxy, band, fwhm[galaxy, band], shift[galaxy], galsim.GSParams())
+        theirs = galsim_reference.galsim_image(sky, survey, index, *params)
+        assert np.abs(images[galaxy, band] - theirs).max() < 1e-3 * theirs.max()
+        assert images[galaxy, band].sum() == pytest.approx(theirs.sum(), rel=3e-3)
+
+
+def test_the_longest_frequencies_suffice():
+    """Truncation at CUTOFF and the finite periods, against a far finer and longer sum."""
+    sky, _, seen = simulated(8)
+    tensors = [torch.tensor(a, dtype=torch.float32) for a in (seen[1].fwhm, seen[1].shift)]
+    coarse = render.render(sky, CFHTLS, 1, *tensors)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"CUTOFF": 2.2, "PERIOD": 2.0, "WIDE_PERIOD": 25.0}.items():
+            patch.setattr(render, name, value)
+        fine = render.render(sky, CFHTLS, 1, *tensors)
+    worst = (coarse - fine).abs().amax((2, 3)) / fine.amax((2, 3))
+    assert worst.max() < 2e-4
+
+
+def test_nothing_far_outside_the_stamp_returns_into_it():
+    """The largest of 160 galaxies, whose arms end far outside, against a sum of longer period."""
+    galaxies = np.arange(160)
+    physics = population.sample_galaxies(0, galaxies, 17.8)
+    largest = np.sort(np.argsort(-physics["half_light_radius"])[:8])
+    physics = {name: values[largest] for name, values in physics.items()}
+    sky, _ = shapes.build_scene(0, galaxies[largest], physics, (SDSS,))
+    seen = noise.observing_conditions(0, galaxies[largest], SDSS)
+    tensors = [torch.tensor(a, dtype=torch.float32) for a in (seen.fwhm, seen.shift)]
+    near = render.render(sky, SDSS, 0, *tensors)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render, "PERIOD", 4.0)
+        far = render.render(sky, SDSS, 0, *tensors)
+    assert ((near - far).abs().amax((2, 3)) / far.amax((2, 3))).max() < 2e-4
+
+
+SMALL = replace(SDSS, stamp=16)
+PARTS = {"bulges": Ellipses, "discs": Ellipses, "arms": Knots, "bar or tail": Knots, "lane": Knots}
+GEOMETRY = [(part, field.name) for part, kind in PARTS.items() for field in fields(kind)]
+
+
+@pytest.fixture(scope="module")
+def galaxies():
+    """Seven galaxies in double precision: every morphology, a bar, a lane, neighbours."""
+    _, truth, _ = simulated(60)
+    of_kind = [np.flatnonzero(truth["morphology"] == kind)[0] for kind in shapes.MORPHOLOGIES]
+    featured = [np.flatnonzero(truth[name])[0] for name in ("bar", "dust_lane")]
+    chosen = np.array([*of_kind, *featured])
+    return shapes.build_scene(3, chosen, population.sample_galaxies(3, chosen, 17.8), SURVEYS)[
+        0
+    ].to(dtype=torch.float64)
+
+
+def part_of(sky, part):
+    groups = dict(zip(list(PARTS)[2:], sky.knots, strict=True))
+    return groups[part] if part in groups else getattr(sky, part)
+
+
+def slope_and_difference(sky, thing, name, step=1e-3):
+    """Derivative of a random sum of all pixels along a random direction: autograd, finite step."""
+    generator = torch.Generator().manual_seed(0)
+    before = getattr(thing, name)
+    direction = torch.randn(before.shape, generator=generator, dtype=torch.float64)
+    n = len(sky)
+    pixels = torch.randn((n, 5, SMALL.stamp, SMALL.stamp), generator=generator, dtype=torch.float64)
+    blur, shift = (torch.full((n, k), v, dtype=torch.float64) for k, v in ((5, 1.2), (2, 0.1)))
+
+    def total(distance):
+        setattr(thing, name, before + distance * direction * before.abs().clamp_min(0.01))
+        return (render.render(sky, SMALL, 0, blur, shift) * pixels).sum()
+
+    at = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(total(at), at)
+    with torch.no_grad():
+        difference = (total(step) - total(-step)) / (2 * step)
+    setattr(thing, name, before)
+    return slope.item(), difference.item()
+
+
+@pytest.mark.parametrize(("part", "name"), [*GEOMETRY, ("scene", "flux")])
+def test_gradients_are_the_slopes_of_the_image(galaxies, part, name):
+    """Each parameter of bulges, discs, neighbours, knots of arms, bars, tails and lanes, fluxes."""
+    thing = galaxies if part == "scene" else part_of(galaxies, part)
+    slope, difference = slope_and_difference(galaxies, thing, name)
+    assert abs(difference) > 1e-4  # the image does depend on it
+    # the r^(1/4) law is a table, interpolated linearly
+    assert slope == pytest.approx(difference, rel=1e-2 if part == "bulges" else 1e-4)
+
+
+def test_flux_gradient_is_the_image_of_unit_flux():
+    sky = scene([0.0, 1.0, 0.0])
+    sky.flux = sky.flux.clone().requires_grad_()
+    image = draw(sky, SMALL, 1.2)[3, 8, 8]
+    (slope,) = torch.autograd.grad(image, sky.flux)
+    assert slope[0, 0, 3, 1].item() == pytest.approx(image.item(), rel=1e-9)
+
+
+def test_components_of_a_galaxy_add_up_to_its_magnitude_and_stay_positive():
+    """Everything but neighbours and companions sums to the total; no pixel is clearly negative."""
+    sky, truth, seen = simulated(24)
+    slots = sky.flux.shape[-1]
+    own = [0, 2, slots - 3, slots - 2, slots - 1]
+    np.testing.assert_allclose(sky.flux[..., own].sum(-1), truth["total"], rtol=1e-4)
+    assert (sky.flux[..., :-1] >= -1e-6).all()
+    tensors = (torch.tensor(a, dtype=torch.float32) for a in (seen[1].fwhm, seen[1].shift))
+    images = render.render(sky, CFHTLS, 1, *tensors)
+    assert (images.amin((2, 3)) > -1e-3 * images.amax((2, 3))).all()
+
+
+def test_companions_bars_and_lanes_have_the_light_that_the_truth_says():
+    """Slots: bulges 0 and 1, discs 2 and 3, neighbours, arms, bar or tail, lane."""
+    sky, truth, _ = simulated(60)
+    flux, total = sky.flux.numpy().astype(float), truth["total"]
+    merger, lane = truth["morphology"] == shapes.MERGER, truth["dust_lane"]
+    assert merger.any() and lane.any() and truth["bar"].any()
+    other = (merger * truth["companion_flux"])[:, None, None] * total
+    assert (other < total).all()
+    np.testing.assert_allclose(flux[..., 1], 0.3 * other, rtol=1e-5)
+    np.testing.assert_allclose(flux[..., 3], 0.7 * other, rtol=1e-5)
+    np.testing.assert_array_equal((flux[..., -2] > 0).all((1, 2)), truth["bar"] | merger)
+    depth = truth["lane_depth"][:, None, None] * np.array([1.3, 1.1, 0.9, 0.75, 0.6])
+    taken = np.where(lane[:, None, None], 0.35 * np.sqrt(2 / np.pi) * depth, 0)
+    np.testing.assert_allclose(
+        -flux[..., -1] / flux[..., 2], taken * np.ones_like(total), rtol=1e-4
+    )
+    size = population.sample_galaxies(3, np.arange(60), 17.8)["half_light_radius"]
+    away, towards = np.minimum(truth["companion_distance"] * size, 18), truth["companion_direction"]
+    for parts, radius in ((sky.bulges, 0.3 * 0.75 * size), (sky.discs, 0.75 * size)):
+        np.testing.assert_allclose(parts.x[:, 1], away * np.cos(towards), atol=1e-4)
+        np.testing.assert_allclose(parts.y[:, 1], away * np.sin(towards), atol=1e-4)
+        np.testing.assert_allclose(parts.half_light_radius[:, 1], radius, rtol=1e-5)
+    ratio = (flux[:, 0, 2, 0] / total[:, 0, 2])[~merger]
+    np.testing.assert_allclose(ratio, truth["bulge_to_total_r"][~merger], rtol=1e-5)

@@ -1,0 +1,163 @@
+"""Galaxies own their random numbers; observations are independent; the noise is what it says."""
+
+import numpy as np
+import pytest
+
+from galtools import simulate
+from galtools.errors import GaltoolsError
+from galtools.simulate import noise, render, rng
+from galtools.surveys import CFHTLS, SDSS
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return simulate.pairs(24, seed=4)
+
+
+def same(a, b):
+    names = ("source", "target", "redshift", "noise")
+    tables = all(np.array_equal(a.catalogue[c], b.catalogue[c]) for c in b.catalogue.colnames)
+    return tables and all(np.array_equal(getattr(a, n), getattr(b, n)) for n in names)
+
+
+@pytest.mark.parametrize(("start", "n"), [(0, 1), (3, 7), (8, 8), (15, 9)])
+def test_a_galaxy_is_the_same_whatever_else_is_drawn(sample, start, n):
+    assert same(simulate.pairs(n, seed=4, start=start), sample[start : start + n])
+
+
+@pytest.mark.pipeline
+def test_a_galaxy_is_the_same_with_two_workers(sample):
+    assert same(simulate.pairs(15, seed=4, start=5, workers=2), sample[5:20])
+
+
+def test_stream_is_in_order_and_complete(sample):
+    parts = list(simulate.stream(13, seed=4, start=6))
+    assert [len(part) for part in parts] == [2, 8, 3]
+    assert same(simulate.sample.join(parts), sample[6:19])
+    assert list(simulate.stream(0)) == []
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.pipeline)])
+def test_what_follows_is_done_to_the_galaxies_that_were_asked_for(sample, workers):
+    heard = simulate.stream(13, seed=4, start=6, workers=workers, then=total_light)
+    np.testing.assert_array_equal(np.concatenate(list(heard)), total_light(sample[6:19]))
+
+
+def total_light(pairs):
+    return pairs.target.sum(axis=(2, 3))
+
+
+def test_native_shapes_and_units(sample):
+    assert sample.source.shape == (24, 5, 64, 64)
+    assert sample.target.shape == (24, 5, 136, 136)
+    assert sample.source.dtype == sample.target.dtype == sample.redshift.dtype == np.float32
+    assert np.isfinite(sample.source).all() and np.isfinite(sample.target).all()
+
+
+def test_both_surveys_hold_the_light_that_the_catalogue_tells(sample):
+    """Flux within 4 arcsec of small galaxies against their true magnitudes: what is missing lies
+    in the wings, what is too much in neighbours."""
+    small = sample.catalogue["half_light_radius"] < 2
+    for side, images, survey in (
+        ("source", sample.source, SDSS),
+        ("target", sample.target, CFHTLS),
+    ):
+        place = (np.arange(survey.stamp) - (survey.stamp - 1) / 2) * survey.pixel_scale
+        inside = np.hypot(place[:, None], place) < 5
+        flux = np.sum(images[small, 2] * inside, axis=(1, 2))
+        true = 10 ** (0.4 * (22.5 - sample.catalogue[f"{side}_r"][small]))
+        assert 0.8 < np.median(flux / true) < 1.02
+
+
+def test_observations_share_the_galaxy_and_nothing_else(sample):
+    again = simulate.pairs(8, seed=4, observation=1)
+    once = sample[:8]
+    for name in ("redshift", "half_light_radius", "morphology", "source_r", "target_u"):
+        assert np.array_equal(again.catalogue[name], once.catalogue[name])
+    for name in ("source_fwhm_r", "target_shift_x", "source_calibration_g"):
+        assert not np.any(again.catalogue[name] == once.catalogue[name])
+    corner = (slice(None), slice(None), slice(0, 12), slice(0, 12))
+    noises = [p.source[corner] / p.noise[:, 0, :, None, None] for p in (again, once)]
+    assert abs(np.corrcoef(noises[0].ravel(), noises[1].ravel())[0, 1]) < 0.1
+
+
+def test_the_galaxy_does_not_depend_on_the_surveys_that_look_at_it(sample):
+    swapped = simulate.pairs(3, seed=4, survey_from=CFHTLS, survey_to=SDSS)
+    assert np.array_equal(swapped.target, sample.source[:3])
+    assert np.array_equal(swapped.source, sample.target[:3])
+
+
+def test_grid_of_sdss(sample):
+    coarse = simulate.pairs(4, seed=4, grid="sdss")
+    assert np.array_equal(coarse.source, sample.source[:4])
+    assert coarse.target.shape == (4, 5, 64, 64)
+    np.testing.assert_allclose(coarse.noise[:, 1], sample.noise[:4, 1] * 0.396 / 0.187, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"n": 0},
+        {"grid": "hst"},
+        {"limit": 25.0},
+        {"start": -1},
+        {"workers": 0},
+        {"observation": -2},
+    ],
+)
+def test_wrong_options_say_what_to_do(wrong):
+    with pytest.raises(GaltoolsError) as error:
+        simulate.pairs(**{"n": 1, **wrong})
+    assert "\n" not in str(error.value)
+
+
+def test_deeper_sample():
+    deep = simulate.pairs(24, seed=4, limit=19.0, grid="sdss")
+    magnitude = deep.catalogue["r_magnitude"]
+    assert magnitude.max() < 19 and np.median(magnitude) > 17.8
+
+
+def test_streams_are_independent_and_repeat():
+    draws = {
+        (seed, galaxy, purpose): tuple(rng.galaxy_rng(seed, galaxy, purpose, 0).random(2))
+        for seed in range(3)
+        for galaxy in range(3)
+        for purpose in ("physics", "shape")
+    }
+    assert len(set(draws.values())) == len(draws)
+    assert tuple(rng.galaxy_rng(2, 1, "shape", 0).random(2)) == draws[2, 1, "shape"]
+
+
+@pytest.mark.parametrize("survey", [SDSS, CFHTLS], ids=lambda s: s.name)
+def test_noise_of_sky_and_source(survey):
+    """Variance sky^2 + flux / gain, measured on flat images of known flux."""
+    flux = np.array([0.0, 0.05, 0.5, 2.0, 10.0], np.float32)
+    conditions = noise.observing_conditions(0, range(20), survey)
+    images = np.tile(flux[:, None, None], (20, 1, 64, 64))
+    noisy = noise.add_noise(images.copy(), conditions, survey)
+    residual = (noisy - images).reshape(20, 5, -1)
+    expected = conditions.sky_noise**2 + flux / np.array(survey.electrons_per_nanomaggy)
+    np.testing.assert_allclose(residual.var(axis=2) / expected, 1, atol=0.12)  # 5 sigma of 4096
+    np.testing.assert_allclose((residual.var(axis=2) / expected).mean(axis=0), 1, atol=0.025)
+    assert np.abs(residual.mean(axis=2) / np.sqrt(expected / 4096)).max() < 5
+
+
+def test_seeing_has_limits_that_the_rendering_counts_on(monkeypatch):
+    monkeypatch.setattr(noise, "COMMON_SEEING", 2.0)
+    seeing = noise.observing_conditions(1, range(50), SDSS).fwhm / SDSS.psf_fwhm
+    np.testing.assert_allclose([seeing.min(), seeing.max()], [render.SHARPEST, 1.5])
+
+
+def test_conditions_scatter_as_designed():
+    conditions = noise.observing_conditions(1, range(3000), SDSS)
+    seeing = np.log(conditions.fwhm / SDSS.psf_fwhm)
+    np.testing.assert_allclose(np.median(seeing, axis=0), 0, atol=0.01)
+    assert np.std(seeing.mean(axis=1)) == pytest.approx(noise.COMMON_SEEING, rel=0.1)
+    assert np.std(seeing[:, 0] - seeing[:, 1]) == pytest.approx(0.02 * np.sqrt(2), rel=0.1)
+    np.testing.assert_allclose(np.std(conditions.calibration, axis=0), noise.CALIBRATION, rtol=0.1)
+    assert np.abs(conditions.shift).max() <= SDSS.pixel_scale / 2
+    places = np.quantile(conditions.shift / SDSS.pixel_scale, [0.25, 0.75], axis=0)
+    np.testing.assert_allclose(places, [[-0.25] * 2, [0.25] * 2], atol=0.025)  # evenly
+    sky = np.log(conditions.sky_noise / SDSS.sky_noise)
+    assert np.std(sky[:, 0]) == pytest.approx(0.06, rel=0.1)
+    np.testing.assert_allclose(sky - sky[:, :1], 0, atol=1e-6)  # a field is bright in all bands

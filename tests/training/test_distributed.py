@@ -1,0 +1,170 @@
+"""Several processes train the network that one would: shares of batches, means of gradients."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from astropy.table import Table
+from blobs import blobs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from galtools import artefacts, data
+from galtools.data.pairs import Pairs
+from galtools.errors import GaltoolsError
+from galtools.models.base import Batch
+from galtools.training import distributed, train
+from galtools.training.loop import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = 6
+SETTINGS = Settings(steps=STEPS, batch=4, crop=16, checks=2, save_seconds=0)
+
+
+def store(folder):
+    """Write galaxies to train and to validate with."""
+    pairs = blobs(n=12)
+    n = len(pairs)
+    stored = Pairs(
+        pairs.source, pairs.target, np.full(n, 0.1, np.float32), Table({"id": range(n)}),
+        np.broadcast_to(np.asarray(pairs.noise, np.float32), (n, 2, 5)).copy(),
+    )  # fmt: skip
+    paths = [folder / "train.h5", folder / "valid.h5"]
+    for path in paths:
+        data.save(stored, path)
+    return paths
+
+
+@pytest.fixture
+def files(tmp_path):
+    return store(tmp_path)
+
+
+def assert_equal_weights(alone, together, start, most=1e-4):
+    """Of two trainings from the same start: equal, as measured by the way that they went."""
+    ours, theirs = alone.state_dict(), together.state_dict()
+    numbers = [name for name in ours if ours[name].is_floating_point()]
+    way = max((ours[name] - start[name]).abs().max() for name in numbers)
+    gap = max((ours[name] - theirs[name]).abs().max() for name in numbers)
+    assert way > 1e-3  # it has learnt
+    assert gap < most * way
+
+
+def beginning(name):
+    """Weights that a training begins with."""
+    torch.manual_seed(SETTINGS.seed)
+    return train.models.build(name, "cross", "tiny").state_dict()
+
+
+def once(folder, files, name, settings=SETTINGS, new=True):
+    folder.mkdir(exist_ok=not new)
+    build = {"name": name, "task": "cross", "profile": "tiny"}
+    made = train.train_cached(folder, build, settings, lambda p: data.load(p), *files)
+    return made, train.load_weights(folder / "weights.safetensors")
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("name", ["residual", "diffusion"])
+def test_two_processes_give_the_weights_of_one(tmp_path, files, name, monkeypatch):
+    """At the same global batch; sums in another order differ by rounding, and no more."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    told, alone = once(tmp_path / "one", files, name)
+    monkeypatch.setenv("GALTOOLS_PROCESSES", "2")
+    made, together = once(tmp_path / "two", files, name)
+    assert made["key"] == told["key"]  # the same training, however it was done
+    assert artefacts.is_whole(tmp_path / "two" / "weights.safetensors")
+    assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(
+        p.name for p in (tmp_path / "one").iterdir()
+    )
+    assert_equal_weights(alone, together, beginning(name))
+    losses = [[{k: v for k, v in row.items() if k != "seconds"} for row in m["extra"]["history"]]
+              for m in (told, made)]  # fmt: skip
+    for one, two in zip(*losses, strict=True):
+        assert one == pytest.approx(two, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.notebook
+def test_a_notebook_under_papermill_trains_in_two_processes(tiny, tmp_path):
+    """As a reader would start it; the log that torchrun keeps of each process is the witness."""
+    there, here = tiny / "results" / "tiny", tmp_path / "results" / "tiny"
+    shutil.copytree(there / "data", here / "data")
+    logs = tmp_path / "logs"
+    torchrun = f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node 2"
+    command = [Path(sys.executable).with_name("papermill"), "notebooks/11_residual.py"]
+    command += [tmp_path / "out.ipynb", "-p", "profile", "tiny", "-p", "results", here.parent]
+    done = subprocess.run(
+        [*map(str, command), "--no-progress-bar"], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1",
+             "GALTOOLS_LAUNCH": f"{torchrun} --log-dir '{logs}' --redirects 3"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list(logs.rglob("stdout.log"))) == 2
+    weights = "models/cross/residual/seed0/weights.safetensors"
+    assert (
+        artefacts.read_manifest(here / weights)["key"]
+        == artefacts.read_manifest(there / weights)["key"]
+    )
+    alone, together = (train.load_weights(folder / weights) for folder in (there, here))
+    assert_equal_weights(alone, together, beginning("residual"), most=1e-2)  # of 40 steps
+
+
+def test_a_batch_that_cannot_be_shared_is_one_line(monkeypatch):
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    batch = Batch(torch.ones(3), torch.ones(3), abs, abs, 0.5, torch.Generator())
+    with pytest.raises(GaltoolsError, match="a batch of 3 cannot be shared by 2 processes"):
+        distributed.shard_batch(batch, 3)
+
+
+def test_the_error_of_a_process_is_told_in_one_line(tmp_path, monkeypatch):
+    dying = f"{sys.executable} -c 'import sys; sys.exit(\"[rank0] a.b.GaltoolsError: no sky\\nx\")'"
+    monkeypatch.setenv("GALTOOLS_LAUNCH", dying)
+    with pytest.raises(GaltoolsError, match=r"several processes failed: no sky$"):
+        distributed.launch("galtools.training.worker", {}, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.integers(1, 8), st.integers(1, 8))
+def test_shares_are_the_batch_with_no_galaxy_twice_and_none_lost(each, number):
+    whole = torch.arange(each * number)
+    batch = Batch(whole, whole + 1000, abs, abs, 0.5, torch.Generator())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed, "world_size", lambda: number)
+        shares = []
+        for k in range(number):
+            patch.setattr(distributed, "rank", lambda k=k: k)
+            part = distributed.shard_batch(batch, len(whole))
+            assert torch.equal(part.target, part.source + 1000)
+            assert part.progress == 0.5 and part.generator is batch.generator
+            noise = distributed.random_shard(lambda shape: torch.arange(shape[0]), (each,))
+            assert torch.equal(noise, part.source)  # each galaxy keeps its own random numbers
+            shares.append(part.source)
+    assert {len(share) for share in shares} == {each}
+    assert sorted(torch.cat(shares).tolist()) == whole.tolist()
+
+
+def test_alone_nothing_is_shared():
+    tensors = [torch.ones(2), None]
+    batch = object()
+    assert distributed.shard_batch(batch, 7) is batch
+    assert distributed.all_reduce_mean(tensors) == tensors
+    assert distributed.broadcast("x") == "x"
+    assert distributed.is_main()
+
+
+@pytest.mark.parametrize("text", ["0", "two", "-1", "1.5"])
+def test_a_wrong_number_of_processes_is_refused(monkeypatch, text):
+    monkeypatch.setenv("GALTOOLS_PROCESSES", text)
+    with pytest.raises(GaltoolsError, match="must be a positive number"):
+        distributed.requested_processes()
+
+
+def test_another_launcher_can_be_given(monkeypatch):
+    monkeypatch.setenv("GALTOOLS_LAUNCH", "srun torchrun --nnodes 2 '--rdzv-id=a b'")
+    assert distributed.launcher() == ["srun", "torchrun", "--nnodes", "2", "--rdzv-id=a b"]
+    assert distributed.needs_launch()
+    assert os.environ.get("WORLD_SIZE") is None

@@ -1,0 +1,307 @@
+"""The loop resumes exactly, refuses what is wrong and keeps what is good."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from blobs import blobs
+
+from galtools import models
+from galtools.errors import GaltoolsError
+from galtools.models.base import OptimizerGroup
+from galtools.training import checkpoint, loop, train
+from galtools.training.train import Settings
+
+SHORT = Settings(steps=6, batch=4, crop=8, checks=2, save_seconds=0)
+
+
+def fresh(name="residual", seed=0, **changes):
+    torch.manual_seed(seed)
+    return models.build(name, "cross", "tiny", **changes)
+
+
+def same(one, two):
+    other = two.state_dict()
+    return all(torch.equal(value, other[name]) for name, value in one.state_dict().items())
+
+
+def test_same_seed_same_bits_and_other_seed_other_bits():
+    pairs = blobs()
+    networks = [fresh() for _ in range(3)]
+    for network, seed in zip(networks, (0, 0, 1), strict=True):
+        train.train(network, pairs, pairs, Settings(**{**vars(SHORT), "seed": seed}))
+    assert same(networks[0], networks[1])
+    assert not same(networks[0], networks[2])
+
+
+@pytest.mark.parametrize("stop", [2, 3, 5])
+def test_resume_equals_uninterrupted(tmp_path, stop, monkeypatch):
+    pairs, straight = blobs(), fresh()
+    history = train.train(straight, pairs, pairs, SHORT)
+    advance = loop.Trainer.advance
+
+    def killed(self, draw):
+        if self.step == stop:
+            raise KeyboardInterrupt
+        return advance(self, draw)
+
+    monkeypatch.setattr(loop.Trainer, "advance", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(fresh(), pairs, pairs, SHORT, folder=tmp_path, key="a")
+    monkeypatch.setattr(loop.Trainer, "advance", advance)
+    assert checkpoint.load(tmp_path / "checkpoint.safetensors")[1]["step"] == stop
+    again = fresh(seed=99)  # its own weights must not matter
+    resumed = train.train(again, pairs, pairs, SHORT, folder=tmp_path, key="a")
+    assert same(straight, again)
+    clock = {"seconds": 0}
+    assert [row | clock for row in history] == [row | clock for row in resumed]
+
+
+def test_a_checkpoint_of_another_training_is_not_taken_up(tmp_path):
+    pairs, straight, again = blobs(), fresh(), fresh()
+    train.train(fresh(seed=5), pairs, pairs, SHORT, folder=tmp_path, key="a")
+    train.train(straight, pairs, pairs, SHORT)
+    train.train(again, pairs, pairs, SHORT, folder=tmp_path, key="b")
+    assert same(straight, again)
+
+
+def test_divergence_is_caught_and_the_last_good_weights_are_kept(tmp_path):
+    network = fresh()
+    sampler = train.Crops(blobs(), train.normalization_of(blobs()), SHORT, "cpu")
+
+    def draw(generator, progress):
+        batch = sampler(generator, progress)
+        if progress > 0.5:
+            batch.target = batch.target * math.nan
+        return batch
+
+    with pytest.raises(GaltoolsError, match=r"diverged at step 5 .*nan.*learning rate"):
+        loop.fit(network, draw, SHORT, folder=tmp_path)
+    tensors, about = checkpoint.load(tmp_path / "checkpoint.safetensors")
+    assert about["step"] == 4
+    assert all(torch.isfinite(v).all() for v in tensors.values())
+
+
+def test_divergence_is_a_thousand_times_the_mean_of_late():
+    """The mean follows a fall of the loss, 2 % a step, and is taken for one at least."""
+    trainer = loop.Trainer(fresh(), SHORT)
+    for loss in [50.0] * 300 + [5.0] * 300:
+        assert trainer._refuse_divergence("a", loss) == loss
+    usual = 5 + 45 * 0.98**300
+    with pytest.raises(GaltoolsError, match="diverged"):
+        trainer._refuse_divergence("a", 1001 * usual)
+    trainer._refuse_divergence("a", 999 * usual)
+    trainer._refuse_divergence("b", 0.01)
+    trainer._refuse_divergence("b", -999.0)
+    with pytest.raises(GaltoolsError, match="diverged"):
+        trainer._refuse_divergence("b", float("nan"))
+
+
+def test_learning_rate_rises_then_falls_to_zero():
+    settings = Settings(steps=100, rate=1.0, warmup=0.1)
+    rates = [settings.rate_at(step / 100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[4] == pytest.approx(0.41)
+    assert rates[10] == 1.0
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_player_learns_at_its_own_pace():
+    network = fresh("srgan", start=0.0, pace=0.25)
+    settings = Settings(steps=10, batch=2, crop=8)
+    trainer = loop.Trainer(network, settings, "cpu")
+    trainer.advance(train.Crops(blobs(), train.normalization_of(blobs()), settings, "cpu"))
+    rates = {name: o.rate for name, o in trainer.optimisers.items()}
+    assert rates["generator"] == settings.rate_at(0)
+    assert rates["critic"] == 0.25 * settings.rate_at(0)
+
+
+class Relay(torch.nn.Module):
+    """Two numbers, of which one learns early and the other late; notes when."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = (torch.nn.Parameter(torch.ones(1)) for _ in range(2))
+
+    def players(self):
+        return {
+            "early": OptimizerGroup(
+                [self.first], lambda progress: {"size": self.first.abs()}, 0.0, 0.4
+            ),
+            "late": OptimizerGroup(
+                [self.last], lambda progress: {"size": self.last.abs()}, 0.6, 1.0
+            ),
+        }
+
+
+def test_players_enter_and_leave_and_have_a_schedule_each():
+    """Of 20 steps the first eight and the last eight; a rate that rises and falls in between."""
+    settings = Settings(steps=20, warmup=0.2)
+    trainer = loop.Trainer(Relay(), settings, "cpu")
+    rates = {"early": {}, "late": {}}
+    for step in range(20):
+        before = {name: o.parameters[0].item() for name, o in trainer.optimisers.items()}
+        trainer.advance(lambda generator, progress: progress)
+        for name, optimiser in trainer.optimisers.items():
+            if optimiser.parameters[0].item() != before[name]:
+                rates[name][step] = optimiser.rate
+    assert list(rates["early"]) == list(range(8))
+    assert list(rates["late"]) == list(range(12, 20))
+    for name in rates:
+        found = list(rates[name].values())
+        assert found == pytest.approx([settings.rate_at(k / 8) for k in range(8)])
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "checks", "rate", "crop"])
+def test_settings_that_could_not_train_are_refused(name):
+    with pytest.raises(GaltoolsError, match="must be positive"):
+        Settings(**{name: -1})
+
+
+def test_validations_are_spread_evenly_and_end_at_the_end():
+    settings = Settings(steps=10, checks=3)
+    assert [k + 1 for k in range(10) if settings.is_check(k)] == [4, 7, 10]
+
+
+def test_running_mean_of_weights_by_hand():
+    network = torch.nn.Linear(1, 1, bias=False)
+    network.weight.data.fill_(1.0)
+    average = loop.EMA(network, 0.5)
+    network.weight.data.fill_(3.0)
+    average.update(network, 0)  # memory min(.5, 1/10): 1 + .9 (3 - 1)
+    assert average.values["weight"].item() == pytest.approx(2.8)
+    average.update(network, 1000)  # memory .5
+    assert average.values["weight"].item() == pytest.approx(2.9)
+    with average.worn_by(network):
+        assert network.weight.item() == pytest.approx(2.9)
+    assert network.weight.item() == 3.0
+
+
+def test_mean_weights_are_lent_for_judging_alone():
+    network = torch.nn.Linear(1, 1, bias=False).train()
+    average, own = loop.EMA(network, 0.9), network.weight.item()
+    average.values["weight"].fill_(7.0)
+    with average.worn_by(network) as worn:
+        assert worn.weight.item() == 7 and not worn.training
+    assert network.weight.item() == own and network.training
+
+
+def test_crops_are_the_same_window_of_both_images_in_all_orientations():
+    pairs = blobs(n=2, size=8, bands=1)
+    grid = np.arange(64, dtype=np.float32).reshape(8, 8)
+    pairs.source[:, 0], pairs.target[:, 0] = grid, grid + 1000
+    scaling = train.normalization_of(pairs, kind="linear")
+    sampler = train.Crops(pairs, scaling, Settings(batch=256, crop=4), "cpu")
+    batch = sampler(loop.step_rng(0, 0, "cpu"), 0.0)
+    source = scaling.source.inverse(batch.source).round().int()[:, 0]
+    target = batch.flux(batch.target).round().int()[:, 0]
+    assert torch.equal(target, source + 1000)
+    slopes = {(int(s[0, 1] - s[0, 0]), int(s[1, 0] - s[0, 0])) for s in source}
+    assert slopes == {(a, b) for p, q in ((1, 8), (8, 1)) for a in (p, -p) for b in (q, -q)}
+    assert {int(s.min()) for s in source} == {8 * r + c for r in range(5) for c in range(5)}
+
+
+def test_crops_on_a_lattice_begin_where_its_blocks_do():
+    pairs = blobs(n=2, size=13, bands=1)
+    pairs.source[:, 0] = np.arange(169, dtype=np.float32).reshape(13, 13)
+    scaling = train.normalization_of(pairs, kind="linear")
+    sampler = train.Crops(pairs, scaling, Settings(batch=256, crop=4), "cpu", lattice=4)
+    batch = sampler(loop.step_rng(0, 0, "cpu"), 0.0)
+    source = scaling.source.inverse(batch.source).round().int()[:, 0]
+    assert {int(s.min()) for s in source} == {13 * r + c for r in (0, 4, 8) for c in (0, 4, 8)}
+    assert {int(s.max() - s.min()) for s in source} == {3 * 13 + 3}
+
+
+def test_judge_finds_a_known_bias_scatter_and_noise():
+    rng = np.random.default_rng(0)
+    target = np.zeros((4001, 2, 8, 8), np.float32)
+    target[:, :, 4, 4] = 1.0
+    factor = 1 + rng.normal(0.1, 0.05, (4001, 1, 1, 1)).astype(np.float32)
+    numbers = train.validation_metrics(target * factor, target, np.ones((4001, 2), np.float32))
+    assert numbers["bias_0"] == pytest.approx(0.1, abs=0.003)
+    assert numbers["scatter_1"] == pytest.approx(0.05, rel=0.05)
+    assert numbers["chi"] == pytest.approx(np.sqrt((0.1**2 + 0.05**2) / 64), rel=0.02)
+
+
+def test_fluxes_are_judged_in_the_central_box_alone():
+    """Of 16 pixels along a side, the box holds the 8 in the middle."""
+    target = np.ones((3, 2, 16, 16), np.float32)
+    assert (train.central_flux(target) == 64).all()
+    outside = target.copy()
+    outside[:, :, :4], outside[:, :, 12:] = 5, 5
+    outside[..., :4], outside[..., 12:] = 5, 5
+    numbers = train.validation_metrics(outside, target, np.full((3, 2), 2.0, np.float32))
+    assert (numbers["bias"], numbers["scatter"]) == (0, 0)
+    assert numbers["chi"] == pytest.approx(np.sqrt(192 / 256 * (4 / 2) ** 2))
+    inside = target.copy()
+    inside[1:, :, 4, 4], inside[:, 1, 11, 11] = 33, 17  # half as much again, a quarter
+    numbers = train.validation_metrics(inside, target, np.ones((3, 2), np.float32))
+    assert (numbers["bias_0"], numbers["bias_1"]) == pytest.approx((0.5, 0.75))
+    assert numbers["bias"] == pytest.approx(0.625)
+
+
+def test_a_clock_can_end_a_training_early():
+    history = train.train(
+        fresh(), blobs(), blobs(), Settings(steps=10**6, batch=2, crop=8, max_seconds=0.2)
+    )
+    assert history[-1]["step"] < 10**6
+
+
+def test_bad_data_are_refused_in_one_line():
+    def attempt(message, **changes):
+        pairs = blobs()
+        for name, value in changes.items():
+            setattr(pairs, name, value)
+        with pytest.raises(GaltoolsError, match=message) as caught:
+            train.train(fresh(), pairs, blobs(), SHORT)
+        assert "\n" not in str(caught.value)
+
+    good = blobs()
+    holed = good.source.copy()
+    holed[3, 0, 0, 0] = np.nan
+    attempt("NaN or infinite pixels, first in image 3", source=holed)
+    attempt("must be float32", source=good.source.astype(np.float64))
+    attempt(r"data have bands \(3, 5\)", source=good.source[:, :3], noise=good.noise[..., :3])
+    attempt("same galaxies", target=good.target[:5])
+    for wrong in (0, -1, np.nan, np.inf):
+        noise = good.noise.copy()
+        noise[-1, 1, 2] = wrong
+        attempt("noise must be positive", noise=noise)
+    attempt("crop 8 is larger", source=good.source[..., :4, :4], target=good.target[..., :4, :4])
+
+
+def test_once_trains_once_and_reports_beside_the_weights(tmp_path, monkeypatch):
+    files = [tmp_path / "train.h5", tmp_path / "valid.h5"]
+    for file in files:
+        file.write_bytes(b"stands for blobs")
+    calls = []
+
+    def load(path):
+        calls.append(path)
+        return blobs()
+
+    build = {"name": "residual", "task": "cross", "profile": "tiny"}
+    arguments = (tmp_path / "seed0", build, SHORT, load, *files)
+    made = train.train_cached(*arguments)
+    assert train.train_cached(*arguments) == made
+    assert len(calls) == 2
+    metrics = json.loads((tmp_path / "seed0" / "metrics.json").read_text())
+    assert metrics["step"] == 6 and metrics["parameters"] > 1000
+    rows = (tmp_path / "seed0" / "history.csv").read_text().splitlines()
+    assert rows[0].startswith("step,seconds,translator_pixel") and len(rows) == 3
+    assert not (tmp_path / "seed0" / "checkpoint.safetensors").exists()
+    (tmp_path / "seed0" / "history.csv").unlink()
+    train.train_cached(*arguments)
+    assert (tmp_path / "seed0" / "history.csv").exists() and len(calls) == 2
+
+
+def test_only_the_code_of_the_training_and_of_the_model_counts():
+    from galtools.artefacts import module_digests
+
+    modules = set(module_digests(models.modules("residual")))
+    assert {"galtools.training.train", "galtools.training.loop", "galtools.data.stretch"} <= modules
+    assert "galtools.models.residual" in modules
+    assert not modules & {"companion.plotting", "galtools.models.resample", "galtools.models.swin"}

@@ -1,0 +1,168 @@
+"""Same seed, same machine: the same bits; another number of threads: the same to rounding."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from blobs import blobs
+from test_pipeline import Project
+
+from galtools import artefacts, models, simulate
+from galtools.errors import GaltoolsError
+from galtools.training import train
+from galtools.training.loop import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "workflow"))
+import reproduce  # noqa: E402
+
+CHAPTERS = list(yaml.safe_load((ROOT / "workflow" / "chapters.yaml").read_text()))
+SOME = ["11_residual"]  # with the data that it needs: two notebooks
+CHOSEN = CHAPTERS if os.environ.get("GALTOOLS_REPRODUCE") == "all" else SOME
+
+
+def again(folder: Path, *runs: Path, code: Path = ROOT) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(code / "workflow" / "reproduce.py"), *map(str, runs)]
+    return subprocess.run(
+        [*command, "--folder", str(folder)],
+        env={**os.environ, "PYTHONPATH": str(code)}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.pipeline
+def test_tiny_runs_come_out_the_same_from_their_manifests_alone(tiny, tmp_path):
+    """Every artefact; GALTOOLS_REPRODUCE=all does so for every run of the book."""
+    folder = tiny / "results" / "tiny" / "notebooks"
+    done = again(tmp_path, *(folder / f"{run}.ipynb" for run in CHOSEN))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("artefacts are the same") == len(CHOSEN)
+    assert "changed since" not in done.stdout
+
+
+@pytest.fixture
+def threads():
+    """Set the number of threads of torch, and set it back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_other_thread_counts_change_a_training_by_rounding_only(threads):
+    settings, weights = Settings(steps=3, batch=8, crop=16, rate=0.01, checks=1), []
+    for count in (1, 2):
+        threads(count)
+        torch.manual_seed(0)
+        network = models.build("residual", "cross", "tiny")
+        start = {name: value.clone() for name, value in network.state_dict().items()}
+        train.train(network, blobs(), blobs(), settings)
+        weights.append(network.state_dict())
+    one, two = weights
+    way = max(float((one[name] - start[name]).abs().max()) for name in one)
+    gap = max(float((one[name] - two[name]).abs().max()) for name in one)
+    assert way > 1e-3
+    assert gap < 1e-4 * way
+
+
+def test_other_thread_counts_change_the_simulation_by_rounding_only(threads):
+    images = []
+    for count in (1, 2):
+        threads(count)
+        images.append(simulate.pairs(2, seed=3, grid="sdss").target)
+    assert np.abs(images[0] - images[1]).max() < 1e-5 * np.abs(images[0]).max()
+
+
+@pytest.mark.notebook
+def test_a_run_is_executed_again_from_its_manifest_and_changes_are_named(tmp_path):
+    project = Project(tmp_path / "project")
+    project.ran()
+    run = project.results / "tiny" / "notebooks" / "b.ipynb"
+    done = again(tmp_path / "again", run, code=project.folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "grid: 2 runs, 0 of them current" in done.stdout  # with the run that it needs
+    assert "tables/b.csv: same bytes" in done.stdout
+    assert (tmp_path / "again" / "runs" / "b" / "tiny" / "tables" / "b.csv").read_text() == "xxxxxx"
+    # the profile's values stand in the manifest: another profile file changes nothing
+    project.write("workflow/tiny.yaml", "a: {size: 9}\n")
+    project.edit("notebooks/b.py", "2 * text", "3 * text")
+    done = again(tmp_path / "again", run, code=project.folder)
+    assert done.returncode == 1
+    assert (tmp_path / "again" / "runs" / "b" / "tiny" / "tables" / "b.csv").read_text() == "x" * 9
+    assert "changed since: the notebook's code" in done.stdout
+
+
+# --- comparing
+
+
+def verdict(tmp_path, old: dict, new: dict):
+    paths = [tmp_path / name / "t.csv" for name in ("old", "new")]
+    for path, columns in zip(paths, (old, new), strict=True):
+        path.parent.mkdir(exist_ok=True)
+        pd.DataFrame(columns).to_csv(path, index=False)
+    return reproduce.verdict(*paths, artefacts.sha256(paths[0]))
+
+
+def test_artefacts_are_compared_byte_by_byte_then_number_by_number(tmp_path):
+    old = {"x": [1.0, -4.0], "name": ["a", "b"], "seconds": [1.0, 2.0]}
+    assert verdict(tmp_path, old, old) == (True, "same bytes")
+    slower = {**old, "seconds": [9.0, 9.0]}
+    assert verdict(tmp_path, old, slower) == (True, "same numbers but for the clock")
+    same, words = verdict(tmp_path, old, {**old, "x": [1.0, -4.1]})
+    assert not same and words == "differs by up to 0.025 of the largest number"
+    assert verdict(tmp_path, old, {**old, "name": ["a", "c"]})[1].startswith("differs by up to inf")
+    assert verdict(tmp_path, old, {"x": [1.0, -4.0]}) == (False, "differs")
+    assert verdict(tmp_path, old, {**old, "x": [1.0, np.nan]})[0] is False
+
+
+def test_what_is_gone_is_said(tmp_path):
+    assert reproduce.verdict(tmp_path / "a", tmp_path / "b", "0") == (False, "was not made")
+    (tmp_path / "b").touch()
+    assert "the first file is gone" in reproduce.verdict(tmp_path / "a", tmp_path / "b", "0")[1]
+
+
+def test_manifests_that_contradict_each_other_are_refused(tmp_path):
+    plain = {"notebook": "a", "parameters": {}, "needs": [], "cores": 2}
+    one = {**plain, "run": "a", "parameters": {"n": 1}, "ancestors": {}}
+    two = {**one, "run": "b", "ancestors": {"a": plain}}
+    both = [{**record, "profile": "tiny"} for record in (one, two)]
+    with pytest.raises(GaltoolsError, match="differ on a: reproduce them one by one"):
+        reproduce.plan(both, tmp_path / "plan.json")
+    with pytest.raises(GaltoolsError, match="of several profiles"):
+        reproduce.plan([both[0], {**both[0], "profile": "quick"}], tmp_path / "plan.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_run_is_given_the_cores_that_it_had(tmp_path):
+    plain = {"notebook": "a", "parameters": {}, "needs": []}
+    one = {**plain, "run": "b", "profile": "tiny", "cores": 1}
+    file = tmp_path / "plan.json"
+    reproduce.plan([{**one, "ancestors": {"a": {**plain, "cores": 2}}}], file)
+    cores = {name: entry["cores"] for name, entry in json.loads(file.read_text())["runs"].items()}
+    assert cores == {"a": 2, "b": 1}
+
+
+def test_a_folder_of_other_things_is_not_emptied(tmp_path):
+    run = {"run": "a", "profile": "tiny", "notebook": "a", "parameters": {}, "needs": [],
+           "ancestors": {}, "cores": 1}  # fmt: skip
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "a.ipynb.manifest.json").write_text(json.dumps(run))
+    with pytest.raises(GaltoolsError, match="holds other things"):
+        reproduce.reproduce([tmp_path / "notebooks" / "a.ipynb"], tmp_path, 1)
+    assert (tmp_path / "notebooks").exists()
+
+
+def test_a_manifest_of_something_else_is_refused(tmp_path):
+    with pytest.raises(GaltoolsError, match="is missing"):
+        reproduce.read(tmp_path / "run.ipynb")
+    (tmp_path / "run.ipynb").touch()
+    with pytest.raises(GaltoolsError, match="has no manifest"):
+        reproduce.read(tmp_path / "run.ipynb")
+    (tmp_path / "run.ipynb.manifest.json").write_text(json.dumps({"artefact": "x"}))
+    with pytest.raises(GaltoolsError, match="is not the manifest of a run"):
+        reproduce.read(tmp_path / "run.ipynb.manifest.json")
