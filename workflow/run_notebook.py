@@ -26,9 +26,9 @@ def say(text: str) -> None:
     os.write(1, f"{text}\n".encode())
 
 
-def device(folder: Path, artefacts: dict[str, str]) -> str:
+def device(folder: Path, made: dict[str, str]) -> str:
     """Name what the numbers were computed on, from the manifests of what the run made."""
-    used = {artefacts.read_manifest(folder / name).get("device", "cpu") for name in artefacts}
+    used = {artefacts.read_manifest(folder / name).get("device", "cpu") for name in made}
     return ", ".join(sorted(used - {"cpu"})) or "cpu"
 
 
@@ -83,17 +83,17 @@ def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int) -> Non
         listing = Path(scratch) / "artefacts"
         os.environ.update(environment(cores, listing))
         execute(run)
-        artefacts = pipeline.artefacts_listed(listing, run.folder)
+        made = pipeline.artefacts_listed(listing, run.folder)
     content = {
         "run": run.name,
         **pipeline.story(run, runs),
         "key": key,
         "sha256": artefacts.sha256(run.executed),
-        "artefacts": artefacts,
+        "artefacts": made,
         "profile": run.profile,
         "seed": run.parameters.get("seed", 0),
         "version": __version__,
-        "device": device(run.folder, artefacts),
+        "device": device(run.folder, made),
         "cores": cores,
         "packages": artefacts.package_versions(),
         "seconds": round(time.perf_counter() - started, 1),

@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 from astropy.table import Table
 
-from galtools.errors import GaltoolsError
-from galtools.data.quantization import quantize, quantization_step
 from galtools.data.pairs import Pairs
+from galtools.data.quantization import quantization_step, quantize
+from galtools.errors import GaltoolsError
 from galtools.surveys import BANDS
 
 SIDES = ("source", "target")

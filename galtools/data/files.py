@@ -24,16 +24,22 @@ import h5py
 import numpy as np
 from astropy.table import Table, vstack
 
+from galtools.artefacts import atomic
 from galtools.data import sides
+from galtools.data.compression import (
+    FILTERS,
+    SIDES,
+    CompressedImages,
+    CompressedPairs,
+    check_pairs,
+    compress,
+)
+from galtools.data.pairs import Pairs
+from galtools.data.quantization import dequantize
+from galtools.data.sides import ImageInfo
 from galtools.errors import GaltoolsError
 from galtools.flags import FLAG, Flag
-from galtools.artefacts import atomic
-from galtools.data.quantization import dequantize
-from galtools.data.pairs import Pairs
-from galtools.surveys import check_task
-from galtools.data.sides import ImageInfo
-from galtools.data.compression import FILTERS, SIDES, CompressedImages, CompressedPairs, check_pairs, compress
-from galtools.surveys import BANDS, CFHTLS, SDSS
+from galtools.surveys import BANDS, CFHTLS, SDSS, check_task
 
 FORMAT = "galtools pairs 1"
 UNIT = "nanomaggies per pixel"

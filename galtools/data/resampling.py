@@ -58,7 +58,9 @@ def area_resample(images: np.ndarray, scale: float, new_size: int, new_scale: fl
     return _both_sides(overlap_matrix(_size(images), scale, new_size, new_scale), images)
 
 
-def undo_area_resample(images: np.ndarray, scale: float, old_size: int, old_scale: float) -> np.ndarray:
+def undo_area_resample(
+    images: np.ndarray, scale: float, old_size: int, old_scale: float
+) -> np.ndarray:
     """Return from the grid `regrid` went to: ``undo(regrid(x, s, N, S), S, len(x), s)``.
 
     Exact if `regrid` went to finer pixels that cover the image; else of least power.

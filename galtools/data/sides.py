@@ -41,7 +41,9 @@ class ImageInfo:
             raise GaltoolsError(f"the mask is {self.mask.shape}, the images are {images.shape}")
 
 
-def default_info(survey: Survey, images: np.ndarray, psf_fwhm: np.ndarray | None = None) -> ImageInfo:
+def default_info(
+    survey: Survey, images: np.ndarray, psf_fwhm: np.ndarray | None = None
+) -> ImageInfo:
     """Describe images of a survey without a bad pixel, at median seeing if no other is given.
 
     CFHTLS images as large as an SDSS stamp are on the SDSS grid.

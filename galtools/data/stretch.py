@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from galtools.errors import GaltoolsError
 from galtools.data.resampling import lanczos_matrix
+from galtools.errors import GaltoolsError
 
 ENOUGH = 300  # galaxies that fix the scale of a stretch to a few per cent
 
@@ -134,7 +134,9 @@ class Normalization:
         return cls(**stretches, size=int(values["size"]), step=float(values["step"]))
 
 
-def fit_normalization(source, target, softening, step: float = 1.0, kind: str = "sqrt") -> Normalization:
+def fit_normalization(
+    source, target, softening, step: float = 1.0, kind: str = "sqrt"
+) -> Normalization:
     """Fit both stretches on training images (n, bands, H, W) in nanomaggies.
 
     Source and target share the softening (one number per band), so that a pixel of the same

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import slurm_cluster
-from test_grid import GridProject
 from test_distributed import assert_equal_weights, beginning, once, store
+from test_grid import GridProject
 
 WHY_NOT = slurm_cluster.missing()
 pytestmark = [
