@@ -1,29 +1,27 @@
-"""A many-to-many mapping in two dimensions whose law is known, and four ways to learn it.
+"""A many-to-many mapping in two dimensions with a known distribution, and four ways to learn it.
 
     y | x  ~  p(x) N(f(x), s^2) + (1 - p(x)) N(-f(x), s^2),    x ~ U(-1, 1),
 
-with f = 1 + x / 2 and p = f / 2. Inputs and answers have no unit; arrays have shape (n,), draws
-(m, n).
+with f = 1 + x / 2 and p = f / 2. x and y have no unit; arrays have shape (n,), samples (m, n).
 """
 
+from itertools import product
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
-from scipy.special import ndtr
+from scipy.optimize import elementwise
+from scipy.stats import norm
 from torch import nn
 
 from galtools import artefacts
 from galtools.errors import GaltoolsError
-from galtools.training import adamw
 
-WIDTH = 0.15  # s, of each of the two branches
-STRIDES = 20  # of the midpoint rule that carries noise to answers
-RARE = 3  # answers farther than this many s from both branches hardly ever happen
-BATCH, RATE, START = 1024, 2e-2, 0.1  # pairs a step; highest learning rate; share of its rise
-HIDDEN = 48  # numbers in each of two hidden layers
-POINTS = ("L2", "L1")  # those that know one answer only
+WIDTH = 0.15  # s, standard deviation of each branch
+INTEGRATION_STEPS = 20  # of the midpoint rule that integrates the flow
+BATCH, RATE, WARMUP = 1024, 2e-2, 0.1  # pairs a step; peak learning rate; fraction of steps to it
+HIDDEN = 48  # units in each of two hidden layers
+POINTS = ("L2", "L1")  # point predictions
 LEARNERS = (*POINTS, "GAN", "flow")
 
 
@@ -38,121 +36,110 @@ def upper(x):
 
 
 def pairs(n: int, seed) -> tuple[np.ndarray, np.ndarray]:
-    """Draw n inputs and an answer to each."""
+    """Sample n pairs (x, y), by a numpy generator or its seed."""
     rng = np.random.default_rng(seed)
     x = rng.uniform(-1, 1, n)
     return x, sample_exact(x, rng)
 
 
 def sample_exact(x, rng) -> np.ndarray:
-    """One answer for every x, by a numpy generator or its seed."""
+    """One sample of y | x for every x, by a numpy generator or its seed."""
     rng = np.random.default_rng(rng)
     sign = np.where(rng.random(x.shape) < upper(x), 1, -1)
     return sign * branch(x) + WIDTH * rng.standard_normal(x.shape)
 
 
+def _mixture(function, y, x):
+    """A function of a normal distribution, such as its density, averaged over both branches."""
+    above, below = (function(y, centre, WIDTH) for centre in (branch(x), -branch(x)))
+    return upper(x) * above + (1 - upper(x)) * below
+
+
 def density(y, x):
     """Exact p(y | x)."""
-
-    def bell(centre):
-        return np.exp(-(((y - centre) / WIDTH) ** 2) / 2) / (WIDTH * np.sqrt(2 * np.pi))
-
-    return upper(x) * bell(branch(x)) + (1 - upper(x)) * bell(-branch(x))
+    return _mixture(norm.pdf, y, x)
 
 
 def mean(x):
-    """Exact E[y | x] = (2p - 1) f, which the squared error seeks."""
+    """Exact E[y | x] = (2p - 1) f, which minimises the squared error."""
     return (2 * upper(x) - 1) * branch(x)
 
 
 def median(x):
-    """Exact median of y | x, which the absolute error seeks, by bisection of the distribution."""
-    low, high = np.full_like(x, -3), np.full_like(x, 3)
-    for _ in range(60):  # halvings
-        y = (low + high) / 2
-        below = upper(x) * ndtr((y - branch(x)) / WIDTH)
-        below = below + (1 - upper(x)) * ndtr((y + branch(x)) / WIDTH)
-        low, high = np.where(below < 0.5, y, low), np.where(below < 0.5, high, y)
-    return (low + high) / 2
+    """Exact median of y | x, which minimises the absolute error."""
+    limits = np.full_like(x, -3), np.full_like(x, 3)
+    return elementwise.find_root(lambda y, x: _mixture(norm.cdf, y, x) - 0.5, limits, args=(x,)).x
 
 
-def is_outlier(y, x):
-    """Tell which answers are farther than `RARE` s from both branches: 0.27 % of the law's own."""
-    return np.abs(np.abs(y) - branch(x)) > RARE * WIDTH
-
-
-def exact_velocity(y, t, x):
-    """Exact E[y_1 - e | (1 - t) e + t y_1 = y, x] of the flow from noise e to the law.
-
-    On the branch of centre c, y has variance v = (1 - t)^2 + t^2 s^2, and the expectation is
-    c + (t s^2 - (1 - t)) (y - t c) / v; branches count by how likely they are at y.
-    """
-    variance = (1 - t) ** 2 + (t * WIDTH) ** 2
-    total, weights = 0, 0
-    for share, centre in ((upper(x), branch(x)), (1 - upper(x), -branch(x))):
-        weight = share * np.exp(-((y - t * centre) ** 2) / (2 * variance))
-        speed = centre + (t * WIDTH**2 - (1 - t)) / variance * (y - t * centre)
-        total, weights = total + weight * speed, weights + weight
-    return total / weights
-
-
-def integrate_flow(speed, y, x) -> np.ndarray:
-    """Carry noise y along speed(y, t, x), from t = 0 to 1, by the midpoint rule."""
-    h = 1 / STRIDES
-    for k in range(STRIDES):
+def integrate_flow(velocity, y, x) -> np.ndarray:
+    """Integrate dy/dt = velocity(y, t, x) from noise y at t = 0 to t = 1, by the midpoint rule."""
+    h = 1 / INTEGRATION_STEPS
+    for k in range(INTEGRATION_STEPS):
         t = np.full_like(x, k * h)
-        half = y + h / 2 * speed(y, t, x)
-        y = y + h * speed(half, t + h / 2, x)
+        half = y + h / 2 * velocity(y, t, x)
+        y = y + h * velocity(half, t + h / 2, x)
     return y
 
 
 def network(inputs: int) -> nn.Sequential:
-    """Two hidden layers."""
+    """Multilayer perceptron with two hidden layers."""
     layers = [nn.Linear(inputs, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN), nn.SiLU()]
     return nn.Sequential(*layers, nn.Linear(HIDDEN, 1))
 
 
 def batches(steps: int, seed: int):
-    """Fresh pairs for every step, (BATCH, 1) each."""
+    """New pairs for every step, (BATCH, 1) each."""
     rng = np.random.default_rng([seed, 1])
     for _ in range(steps):
         yield (torch.tensor(v[:, None], dtype=torch.float32) for v in pairs(BATCH, rng))
 
 
 def minimise(net, loss, steps: int, seed: int) -> nn.Module:
-    """Lower loss(net, x, y), at a learning rate that rises, then falls to nothing.
+    """Minimise loss(net, x, y) with AdamW and a one-cycle learning rate.
 
-    At a constant rate the last steps leave a sampler's shares somewhat wrong, which a test of
-    calibration notices. The number of steps and their size matter at least as much as the fall.
+    At a constant rate the probabilities of the branches keep fluctuating, and tests of calibration
+    notice. The number of steps and the peak rate matter at least as much as the schedule.
     """
-    losses = (loss(net, x, y) for x, y in batches(steps, seed))
-    adamw.descend(net, losses, RATE, steps, START)
+    optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, RATE, total_steps=max(steps, 4), pct_start=WARMUP
+    )
+    for x, y in batches(steps, seed):
+        training_step(optimiser, loss(net, x, y))
+        schedule.step()
     return net
 
 
+def training_step(optimiser, loss) -> None:
+    """One step of an optimiser."""
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+
+
 def train_learner(name: str, steps: int, seed: int = 0):
-    """Train one of `LEARNERS`; gives a function (x, m) to m answers for each x, (m, n)."""
+    """Train one of `LEARNERS`; return a function of (x, m) that gives m samples of y, (m, n)."""
     torch.manual_seed(seed)
     if name in POINTS:
         error = nn.functional.l1_loss if name == "L1" else nn.functional.mse_loss
         net = minimise(network(1), lambda net, x, y: error(net(x), y), steps, seed)
         return lambda x, m: apply(net, x)[None].repeat(m, axis=0)
     if name == "GAN":
-        net = adversarial(steps, seed)
-        return lambda x, m: apply(net, *repeat_inputs(x, m, seed)).reshape(m, -1)
+        net = train_gan(steps, seed)
+        return lambda x, m: apply(net, *with_noise(x, m, seed)).reshape(m, -1)
     net = minimise(network(3), flow_loss, steps, seed)
 
     def sample(x, m):
-        many, noise = repeat_inputs(x, m, seed)
-        return integrate_flow(lambda *columns: apply(net, *columns), noise, many).reshape(m, -1)
+        repeated, noise = with_noise(x, m, seed)
+        return integrate_flow(lambda *z: apply(net, *z), noise, repeated).reshape(m, -1)
 
     return sample
 
 
 def flow_loss(net, x, y):
-    """Squared error of the velocity y - e at a time in each of as many slices as there are pairs.
+    """Flow-matching loss: mean squared error of the velocity y - e at times stratified in [0, 1].
 
-    The mean of y - e at a place is `velocity`; its scatter there stays, however good the network.
+    It is smallest for E[y - e | (1 - t) e + t y, t, x]; the scatter of y - e about that remains.
     """
     noise = torch.randn_like(y)
     t = (torch.arange(len(y))[:, None] + torch.rand_like(y)) / len(y)
@@ -160,53 +147,47 @@ def flow_loss(net, x, y):
     return nn.functional.mse_loss(predicted, y - noise)
 
 
-def adversarial(steps: int, seed: int) -> nn.Module:
-    """Learn y = G(x, noise) against D(x, y), both with the non-saturating loss."""
-    maker, judge = network(2), network(2)
-    make, catch = (
-        adamw.AdamW(net.parameters(), RATE / 20, betas=(0.5, 0.9), fused=True)
-        for net in (maker, judge)
+def train_gan(steps: int, seed: int) -> nn.Module:
+    """Train a generator y = G(x, noise) against a discriminator D(x, y); non-saturating losses."""
+    generator, discriminator = network(2), network(2)
+    for_generator, for_discriminator = (
+        torch.optim.AdamW(net.parameters(), RATE / 20, betas=(0.5, 0.9), weight_decay=0, fused=True)
+        for net in (generator, discriminator)
     )
     loss = nn.functional.softplus
     for x, y in batches(steps, seed):
-        fake = maker(torch.cat([x, torch.randn_like(x)], 1))
-        real, made = judge(torch.cat([x, y], 1)), judge(torch.cat([x, fake.detach()], 1))
-        catch.lower(loss(-real).mean() + loss(made).mean())
-        make.lower(loss(-judge(torch.cat([x, fake], 1))).mean())
-    return maker
+        made = generator(torch.cat([x, torch.randn_like(x)], 1))
+        real, fake = (discriminator(torch.cat([x, z], 1)) for z in (y, made.detach()))
+        training_step(for_discriminator, loss(-real).mean() + loss(fake).mean())
+        training_step(for_generator, loss(-discriminator(torch.cat([x, made], 1))).mean())
+    return generator
 
 
-def repeat_inputs(x, m: int, seed: int):
-    """Every input m times, and fresh noise for each."""
+def with_noise(x, m: int, seed: int):
+    """Inputs repeated m times, (m n,), and standard normal noise for each."""
     return np.tile(x, m), np.random.default_rng([seed, 2]).standard_normal(m * len(x))
 
 
 def apply(net, *columns) -> np.ndarray:
-    """Apply a network to columns (n,)."""
+    """Output (n,) of a network for columns (n,)."""
     with torch.no_grad():
         return net(torch.tensor(np.stack(columns, 1), dtype=torch.float32)).numpy()[:, 0]
 
 
-def write_samples(path: Path, steps: int, seeds, x, m: int) -> None:
-    """Train every learner with every seed, and write m answers to each x, beside exact draws."""
-    with h5py.File(path, "w") as file:
-        for k in seeds:
-            file[f"exact/{k}"] = sample_exact(np.tile(x, (m, 1)), [k, 3])
-            for name in LEARNERS:
-                file[f"{name}/{k}"] = train_learner(name, steps, k)(x, m)
-
-
 def samples_cached(path: Path, steps: int, seeds, x, m: int, seed: int) -> dict:
-    """Answers {(learner or "exact", seed): (m, n)}, made once; one answer of L1 and L2, (1, n)."""
+    """Samples {(learner or "exact", seed): (m, n)}, made once; (1, n) of point predictions."""
     if m < 2:
-        raise GaltoolsError(f"{m} draw of a law is no better than any answer: draw two at least")
-    artefacts.make(
-        path,
-        lambda new: write_samples(new, steps, seeds, x, m),
-        params={"steps": steps, "seeds": list(seeds), "x": artefacts.digest(x), "m": m},
-        modules=["companion.toy"],
-        seed=seed,
+        raise GaltoolsError(f"{m} sample has no distribution: draw at least two")
+
+    def compute():
+        found = {f"exact {k}": sample_exact(np.tile(x, (m, 1)), [k, 3]) for k in seeds}
+        for name, k in product(LEARNERS, seeds):
+            found[f"{name} {k}"] = train_learner(name, steps, k)(x, 1 if name in POINTS else m)
+        return found
+
+    params = {"steps": steps, "seeds": list(seeds), "x": artefacts.digest(x), "m": m}
+    found = artefacts.make_arrays(
+        path, compute, params=params, modules=["companion.toy"], seed=seed
     )
-    with h5py.File(path) as file:
-        read = {(name, int(k)): file[name][k][:] for name in file for k in file[name]}
-    return {(name, k): y[:1] if name in POINTS else y for (name, k), y in read.items()}
+    split = {name: name.split() for name in found}
+    return {(learner, int(k)): found[name] for name, (learner, k) in split.items()}

@@ -331,3 +331,20 @@ def make(path, maker, *, params, modules, inputs=(), seed=0, device="cpu", extra
     }
     write_json(manifest_path(path), manifest)
     return manifest
+
+
+def make_arrays(path, compute, **options) -> dict:
+    """Arrays {name: array} of ``compute()``, which lies in one of `modules`, made once as HDF5.
+
+    Options are those of `make`.
+    """
+    import h5py
+
+    def write(new):
+        with h5py.File(new, "w") as file:
+            for name, values in compute().items():
+                file[name] = values
+
+    make(path, write, **options)
+    with h5py.File(path) as file:
+        return {name: values[:] for name, values in file.items()}

@@ -43,7 +43,7 @@ results: str = "results"  # folder of all artefacts
 seeds: int = 2  # how often every learner is trained anew
 steps: int = 800  # training steps of each learner
 n_test: int = 1500  # pairs on which all are judged
-draws: int = 30  # answers of each sampler to each input
+samples: int = 30  # answers of each sampler to each input
 n_boot: int = 400  # resamples of the pairs behind each interval
 
 # %% [markdown]
@@ -68,17 +68,17 @@ n_boot: int = 400  # resamples of the pairs behind each interval
 store = paths.Results(results, profile)
 SEEDS = range(seed, seed + seeds)
 x, y = toy.pairs(n_test, [seed, 31])
-drawn = toy.samples_cached(store.data("toy"), steps, SEEDS, x, draws, seed)
+sampled = toy.samples_cached(store.data("toy"), steps, SEEDS, x, samples, seed)
 SAMPLERS = ("exact", "flow", "GAN")
 
 # %% mystnb={"figure": {"caption": "The exact density of the answers (grey) and what each learner answers, one answer per input, first seed. Look at what lies between the branches.", "name": "fig-toy"}, "image": {"alt": "Four panels of answers against inputs over a grey density with two branches: L2 runs between them, L1 crosses from one to the other, GAN and flow put points on the branches and some between them."}} tags=["hide-input"]
 across, up = np.linspace(-1, 1, 120), np.linspace(-2, 2, 200)
-law = toy.density(up[:, None], across[None, :])
+exact = toy.density(up[:, None], across[None, :])
 shown = min(400, n_test)
 fig, axes = plt.subplots(2, 2, figsize=(plotting.WIDTH, plotting.WIDTH), sharex=True, sharey=True)
 for ax, name in zip(axes.flat, toy.LEARNERS, strict=True):
-    ax.imshow(law, extent=(-1, 1, -2, 2), aspect="auto", cmap="Greys", vmax=3)
-    ax.plot(x[:shown], drawn[name, seed][0, :shown], ".", ms=4, color="#D55E00")
+    ax.imshow(exact, extent=(-1, 1, -2, 2), aspect="auto", cmap="Greys", vmax=3)
+    ax.plot(x[:shown], sampled[name, seed][0, :shown], ".", ms=4, color="#D55E00")
     ax.set_title(f"{name} (n = {shown})")
     ax.grid(False)
 fig.supxlabel("input x (no unit)", fontsize=11)
@@ -103,23 +103,20 @@ plt.show()
 
 
 # %%
-def stray(answers) -> np.ndarray:
-    """Share of the answers to each input that the law hardly ever gives."""
-    return toy.is_outlier(answers, x).mean(axis=0)
+def outlier_fraction(y) -> np.ndarray:
+    """Fraction of samples farther than 3 s from both branches, for each input."""
+    return (np.abs(np.abs(y) - toy.branch(x)) > 3 * toy.WIDTH).mean(axis=0)
 
 
-def wrong_share(answers) -> np.ndarray:
-    """How far the share of answers on the upper branch is off, for each input."""
-    return np.abs((answers > 0).mean(axis=0) - toy.upper(x))
+def branch_error(y) -> np.ndarray:
+    """Absolute error of the fraction of samples on the upper branch, for each input."""
+    return np.abs((y > 0).mean(axis=0) - toy.upper(x))
 
 
-strays = {key: stray(answers) for key, answers in drawn.items()}
-shares = {key: wrong_share(answers) for key, answers in drawn.items() if key[0] in SAMPLERS}
-asked = {
-    key: answers[0] - (toy.mean(x) if key[0] == "L2" else toy.median(x))
-    for key, answers in drawn.items()
-    if key[0] in toy.POINTS
-}
+outliers = {key: outlier_fraction(y) for key, y in sampled.items()}
+branches = {key: branch_error(y) for key, y in sampled.items() if key[0] in SAMPLERS}
+optimum = {"L2": toy.mean(x), "L1": toy.median(x)}
+errors = {(name, k): sampled[name, k][0] - optimum[name] for name in optimum for k in SEEDS}
 
 # %% [markdown]
 # The exact law is drawn from as often as the samplers are. Its own shares are off, too, because the
@@ -128,18 +125,18 @@ asked = {
 # it lies below for all; anything else is too small to tell. Differences are of shares of the answers.
 
 # %%
-told = [
+tables = [
     seeds_agree.compare(rows, {text: pair}, n_boot, seed)
     for text, rows, pair in [
-        ("L2 gives more answers that hardly happen than the flow", strays, ("L2", "flow")),
-        ("L1 gives more such answers than the flow", strays, ("L1", "flow")),
-        ("the GAN gives more such answers than the flow", strays, ("GAN", "flow")),
-        ("the flow gives more such answers than the law", strays, ("flow", "exact")),
-        ("the GAN's branches are off by more than chance", shares, ("GAN", "exact")),
-        ("the flow's branches are off by more than chance", shares, ("flow", "exact")),
+        ("L2 gives more answers that hardly happen than the flow", outliers, ("L2", "flow")),
+        ("L1 gives more such answers than the flow", outliers, ("L1", "flow")),
+        ("the GAN gives more such answers than the flow", outliers, ("GAN", "flow")),
+        ("the flow gives more such answers than the law", outliers, ("flow", "exact")),
+        ("the GAN's branches are off by more than chance", branches, ("GAN", "exact")),
+        ("the flow's branches are off by more than chance", branches, ("flow", "exact")),
     ]
 ]
-seeds_agree.summary(pd.concat(told, ignore_index=True))
+seeds_agree.summary(pd.concat(tables, ignore_index=True))
 
 # %% [markdown]
 # ## Judged by one score
@@ -155,15 +152,15 @@ seeds_agree.summary(pd.concat(told, ignore_index=True))
 # to name one number has to leave out that there are two.
 
 # %%
-scores = {key: calibration.crps(answers, y) for key, answers in drawn.items()}
+scores = {key: calibration.crps(made, y) for key, made in sampled.items()}
 CLAIMS = {
     "L2 scores worse than L1": ("L2", "L1"),
     "L1 scores worse than the flow": ("L1", "flow"),
     "the GAN scores worse than the flow": ("GAN", "flow"),
     "the flow scores worse than the law": ("flow", "exact"),
 }
-told.append(seeds_agree.compare(scores, CLAIMS, n_boot, seed))
-seeds_agree.summary(told[-1])
+tables.append(seeds_agree.compare(scores, CLAIMS, n_boot, seed))
+seeds_agree.summary(tables[-1])
 
 # %% [markdown]
 # ## Judged by ranks
@@ -175,8 +172,8 @@ seeds_agree.summary(told[-1])
 # few pairs to tell*.
 
 # %%
-control = {k: calibration.pit(calibration.shrunk(drawn["exact", k]), y, seed) for k in SEEDS}
-places = {(name, k): calibration.pit(drawn[name, k], y, seed) for name in SAMPLERS for k in SEEDS}
+control = {k: calibration.pit(calibration.shrunk(sampled["exact", k]), y, seed) for k in SEEDS}
+places = {(name, k): calibration.pit(sampled[name, k], y, seed) for name in SAMPLERS for k in SEEDS}
 verdicts = {(name, k): calibration.verdict(p, control[k]) for (name, k), p in places.items()}
 judged = pd.DataFrame(
     {
@@ -210,7 +207,7 @@ plt.show()
 # as well, and a worse score. Calibration and score belong together.
 
 # %% tags=["remove-cell"]
-table = pd.concat(told, ignore_index=True)
+table = pd.concat(tables, ignore_index=True)
 artefacts.make(
     store.table("toy"),
     lambda path: table.to_csv(path, index=False),
@@ -223,15 +220,15 @@ artefacts.make(
 # %% tags=["remove-cell"]
 voices = seeds_agree.consensus_by_claim(table)
 for name in toy.POINTS:
-    off = [intervals.bootstrap(intervals.rms, asked[name, k] ** 2, n_boot, seed) for k in SEEDS]
-    e = max(off, key=lambda e: e.value)
+    rms = [intervals.bootstrap(intervals.rms, errors[name, k] ** 2, n_boot, seed) for k in SEEDS]
+    e = max(rms, key=lambda e: e.value)
     glue(f"toy_off_{name}", intervals.format_interval(e.value, e.low, e.high), display=False)
 for key, claims in seeds_agree.claims_by_consensus(table).items():
     glue(f"toy_{key}", claims, display=False)
 for name in (*toy.LEARNERS, "exact"):
     e = intervals.bootstrap(intervals.mean, scores[name, seed], n_boot, seed)
     glue(f"toy_{name}", str(e), display=False)
-    e = intervals.bootstrap(intervals.mean, 100 * strays[name, seed], n_boot, seed)
+    e = intervals.bootstrap(intervals.mean, 100 * outliers[name, seed], n_boot, seed)
     glue(f"toy_stray_{name}", str(e), display=False)
 for name in ("flow", "GAN"):
     said = calibration.consensus([verdicts[name, k] for k in SEEDS])
@@ -264,7 +261,7 @@ glue("toy_seeds", seeds, display=False)
 # **Exercise.** Average all draws of the flow for each input. Which of the other models do you get?
 #
 # ```{dropdown} Solution
-# `drawn["flow", seed].mean(axis=0)` comes close to `toy.mean(x)`: the answer of L2. Averaging the
+# `sampled["flow", seed].mean(axis=0)` comes close to `toy.mean(x)`: the answer of L2. Averaging the
 # draws of a calibrated model gives the best guess in squared error, and loses that there were two
 # branches.
 # ```
