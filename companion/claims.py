@@ -12,7 +12,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from companion import paths, plotting
-from galtools import artefacts
 from galtools.fidelity import intervals
 
 WORDS = ("agrees", "cannot tell", "disagrees")
@@ -86,7 +85,7 @@ def collect(folder: paths.Results, seed: int = 0) -> pd.DataFrame:
     parts = []
     measured = [folder.table(f"{c.table}{end}") for c in CLAIMS for end in ENDING.values()]
     for path in filter(Path.exists, measured):
-        artefacts.check_seed(path, seed)
+        paths.check_seed(path, seed)
     for claim in CLAIMS:
         for task in list(ENDING) if claim.chapter in TWICE else list(ENDING)[:1]:
             path = folder.table(f"verdicts_{claim.table}{ENDING[task]}")

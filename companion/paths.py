@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.models import check_profile
 
@@ -108,3 +109,12 @@ def need_of(path: Path, model: str) -> Path:
     if chapter is None:
         raise GaltoolsError(f"{path} is missing, and no chapter trains {model!r}: check its name")
     return need(path, chapter)
+
+
+def check_seed(path: Path, seed: int) -> Path:
+    """Return the path of an artefact that was made with this seed, or say which seed it was."""
+    if (made := artefacts.read_manifest(path)["seed"]) != seed:
+        raise GaltoolsError(
+            f"{path} is of seed {made}: run this with -p seed {made}, or what made it with {seed}"
+        )
+    return path

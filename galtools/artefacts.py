@@ -30,6 +30,7 @@ CODE = Path(__file__).resolve().parents[1]
 OURS = ("galtools", "companion")  # packages whose code is hashed
 PLUMBING = {"galtools.errors", "galtools.artefacts", "companion.paths"}  # they compute no number
 WRITING_ERRORS = (OSError, RuntimeError, SafetensorError)  # RuntimeError: HDF5
+_HOST = socket.gethostname()
 PACKAGES = (  # those whose versions can change a number
     *("numpy", "scipy", "pandas", "h5py", "scikit-learn", "torch", "diffusers"),
     *("astropy", "astro-sedpy", "galsim", "photutils", "reproject", "statmorph"),
@@ -60,13 +61,24 @@ def _plain(thing):
 
 @contextmanager
 def atomic(path: Path):
-    """Yield a temporary path beside `path`; rename it into place only if the block succeeds."""
+    """Yield a temporary path beside `path`; rename it into place only if the block succeeds.
+
+    A temporary path of another `atomic` is yielded as it is: its own block renames it.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{socket.gethostname()}-{os.getpid()}{path.suffix}")
+    if _writer(path):
+        yield path
+        return
+    temporary = path.with_name(f".{path.stem}.{_HOST}-{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _check_writable(path.parent)  # now, and not after an hour's training
-        _sweep(path)
+        if not os.access(
+            path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids
+        ):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
+        for file in path.parent.glob(f".{glob.escape(path.stem)}.*{glob.escape(path.suffix)}"):
+            if (process := _writer(file, path.stem)) and not _alive(process):
+                file.unlink(missing_ok=True)  # a killed process left it half-written
         yield temporary
         os.replace(temporary, path)
     except WRITING_ERRORS as error:
@@ -78,65 +90,46 @@ def atomic(path: Path):
             temporary.unlink(missing_ok=True)
 
 
-def _check_writable(folder: Path) -> None:
-    """Refuse a folder that is there but not ours to write in."""
-    if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-
-
-def _sweep(path: Path) -> None:
-    """Remove what killed processes of this machine left half-written, also within one another."""
-    writer = rf"\.{re.escape(socket.gethostname())}-(\d+)"
-    whole = re.compile(rf"\.+{re.escape(path.stem)}(?:{writer})+{re.escape(path.suffix)}")
-    for file in path.parent.glob(f".*{glob.escape(path.suffix)}"):
-        if whole.fullmatch(file.name):
-            writers = re.findall(writer, file.name[len(path.stem) :])
-            if not any(_alive(int(process)) for process in writers):
-                file.unlink(missing_ok=True)
+def _writer(path: Path, stem: str = "") -> int:
+    """Return the process of this machine that writes a temporary file, 0 for any other file."""
+    of = re.escape(stem) if stem else ".+"
+    name = re.fullmatch(rf"\.{of}\.{re.escape(_HOST)}-(\d+)(\.\w+)?", path.name)
+    return int(name[1]) if name else 0
 
 
 def _alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
+    except OSError as error:  # without permission to ask, it is somebody else's
+        return not isinstance(error, ProcessLookupError)
     return True
 
 
 def _reason(error: Exception, path: Path, temporary: Path) -> str | None:
     """Say why an artefact cannot be written, or None if the error is about something else."""
+
+    def says(*numbers: int) -> bool:  # HDF5 and safetensors quote the system's words
+        return any(os.strerror(number) in str(error) for number in numbers)
+
     filename = getattr(error, "filename", None)
-    if _says(error, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if says(errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "the disk or your quota is full; free some space and start again"
     if filename and Path(filename) not in (path, temporary, *path.parents):
         return None
-    if _says(error, errno.EACCES, errno.EPERM, errno.EROFS):
+    if says(errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission; choose another folder with -p results FOLDER"
     return error.strerror if filename else None
-
-
-def _says(error: Exception, *numbers: int) -> bool:
-    """Tell whether the system refused so; HDF5 and safetensors quote its words, not its number."""
-    return any(os.strerror(number) in str(error) for number in numbers)
-
-
-def strip_docstrings(tree: ast.AST) -> ast.AST:
-    """Remove every docstring, so that only what computes remains."""
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                node.body = body[1:] or [ast.Pass()]
-    return tree
 
 
 @cache
 def code_digest(source: str) -> str:
     """Hash what a piece of Python computes: comments, docstrings and layout do not count."""
-    return digest(ast.dump(strip_docstrings(ast.parse(source))))
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        match getattr(node, "body", None):
+            case [ast.Expr(ast.Constant(str())), *rest]:
+                node.body = rest or [ast.Pass()]
+    return digest(ast.dump(tree))
 
 
 @cache
@@ -149,10 +142,9 @@ def _find(module: str) -> Path | None:
 
 @cache
 def imported_modules(source: str) -> frozenset[str]:
-    """Name the galtools modules that a piece of Python imports, directly.
+    """Name the modules of ours that a piece of Python imports, directly and by absolute names.
 
-    ``import_module("galtools.x")`` counts; relative imports are refused, since this would not see
-    where they lead.
+    What a package offers through ``__getattr__`` does not count: our own code imports the module.
     """
     found = set()
     for node in ast.walk(ast.parse(source)):
@@ -163,41 +155,30 @@ def imported_modules(source: str) -> frozenset[str]:
                 found |= {module, *(f"{module}.{alias.name}" for alias in names)}
             case ast.ImportFrom():
                 raise GaltoolsError(f"write `{ast.unparse(node)}` as an absolute import")
-            case ast.Call(
-                ast.Name("import_module") | ast.Attribute(attr="import_module"),
-                [ast.Constant(str(module))],
-            ):
-                found.add(module)
     return frozenset(name for name in found if name.split(".")[0] in OURS and _find(name))
 
 
 def module_digests(modules) -> dict[str, str]:
-    """Hash galtools modules and everything of galtools that they import, however deep.
-
-    The plumbing is left out: which folder a file lies in changes no number.
-    """
+    """Hash modules of ours and all that they import, however deep, but for the plumbing."""
     digests, queue = {}, set(modules)
     while queue:
         name = queue.pop()
         path = _find(name)
         if path is None:
             raise GaltoolsError(f"{name} is not a module of galtools or companion")
-        source = path.read_text()
+        source, package = path.read_text(), name.rpartition(".")[0]
         digests[name] = code_digest(source)
-        packages = {name.rsplit(".", k)[0] for k in range(1, name.count(".") + 1)}
-        queue |= (imported_modules(source) | packages) - digests.keys()
+        queue |= (imported_modules(source) | {package or name}) - digests.keys()
     return {name: digests[name] for name in sorted(digests.keys() - PLUMBING)}
 
 
 @cache
 def package_versions() -> dict[str, str]:
     """Versions of the packages that numbers depend on."""
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), **dict.fromkeys(PACKAGES, "not installed")}
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
     return versions
 
 
@@ -215,19 +196,7 @@ def read_manifest(path: Path) -> dict:
             raise GaltoolsError(f"{path} is missing: check its name, or make it first") from None
         raise GaltoolsError(f"{path} has no manifest: delete it and make it again") from None
     except ValueError:
-        raise GaltoolsError(
-            f"the manifest of {path} is damaged: delete both and run again"
-        ) from None
-
-
-def check_seed(path: Path, seed: int) -> Path:
-    """Return the path of an artefact that was made with this seed, or say which seed it was."""
-    made = read_manifest(path)["seed"]
-    if made != seed:
-        raise GaltoolsError(
-            f"{path} is of seed {made}: run this with -p seed {made}, or what made it with {seed}"
-        )
-    return path
+        raise GaltoolsError(f"manifest of {path} is damaged: delete both, run again") from None
 
 
 def write_json(path: Path, content: dict) -> None:
@@ -239,27 +208,14 @@ def write_json(path: Path, content: dict) -> None:
 def is_whole(path: Path) -> bool:
     """Tell whether an artefact is there and is what its manifest says."""
     try:
-        return Path(path).exists() and read_manifest(path)["sha256"] == sha256(path)
-    except (GaltoolsError, KeyError):
+        return read_manifest(path)["sha256"] == sha256(path)
+    except (GaltoolsError, KeyError, OSError):
         return False
 
 
 def is_current(path: Path, key: str) -> bool:
     """Tell whether an artefact is whole and was made from `key`."""
-    return manifest_path(path).exists() and is_whole(path) and read_manifest(path).get("key") == key
-
-
-def _input(path: Path) -> dict:
-    if not path.is_file():
-        raise GaltoolsError(f"{path} is missing: run the notebook that makes it first")
-    return {"file": path.name, "sha256": sha256(path)}
-
-
-def _list_for_pipeline(path: Path) -> None:
-    """Tell the pipeline, if it asked, that the running notebook made or reused this artefact."""
-    if listing := os.environ.get("GALTOOLS_ARTEFACTS"):
-        with open(listing, "a") as file:
-            file.write(f"{path.absolute()}\n")
+    return is_whole(path) and read_manifest(path).get("key") == key
 
 
 def notebook_code(maker) -> list:
@@ -268,26 +224,21 @@ def notebook_code(maker) -> list:
     Modules are hashed by name; a function of a notebook has no module, so its byte code stands for
     it (constants included, line numbers not).
     """
-    told, queue, seen = [], [maker], set()
+    found, queue = {}, [maker]
     while queue:
         function = queue.pop()
         code = getattr(function, "__code__", None)
-        if getattr(function, "__module__", None) != "__main__" or code is None or code in seen:
-            continue
-        seen.add(code)
-        told.append(_bytes_of(code))
-        queue += [function.__globals__.get(name) for name in sorted(_names(code))]
-    return told
+        if getattr(function, "__module__", None) == "__main__" and code and code not in found:
+            found[code] = _byte_code(code)
+            queue += [function.__globals__.get(name) for name in sorted(_names(code))]
+    return list(found.values())
 
 
-def _bytes_of(code) -> list:
-    return [code.co_code.hex(), [_constant(c) for c in code.co_consts], list(code.co_names)]
-
-
-def _constant(value):
-    if hasattr(value, "co_code"):  # a function within the function
-        return _bytes_of(value)
-    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
+def _byte_code(code):
+    """Byte code, constants and names of a function or, where it is a constant, its own text."""
+    if hasattr(code, "co_code"):
+        return [code.co_code.hex(), [*map(_byte_code, code.co_consts)], list(code.co_names)]
+    return sorted(map(repr, code)) if isinstance(code, frozenset) else repr(code)
 
 
 def _names(code) -> set[str]:
@@ -298,32 +249,38 @@ def make(path, maker, *, params, modules, inputs=(), seed=0, device="cpu", extra
     """Make the artefact `path` once and return its manifest.
 
     ``maker(temporary_path)`` is called only if there is no whole artefact with the same key, which
-    is made of `params` (a dict), `seed`, the code of `modules` (names of galtools modules, with
-    all that they import), that of a maker that the notebook itself defines, and the contents of the
-    files `inputs`. What `maker` returns, if it is a dict, goes into the manifest as ``extra``.
+    is made of `params` (a dict), `seed`, the code of `modules` (names of our modules, with all that
+    they import), that of a maker that the notebook itself defines, and the contents of the files
+    `inputs`. What `maker` returns, if it is a dict, goes into the manifest as ``extra``.
     """
     path = Path(path)
+    if missing := [file for file in map(Path, inputs) if not file.is_file()]:
+        raise GaltoolsError(f"{missing[0]} is missing: make it first")
+    code = module_digests(modules)
     content = {
         "parameters": params,
         "seed": seed,
-        "code": digest([module_digests(modules), *notebook_code(maker)]),
+        "code": digest([code, *notebook_code(maker)]),
         "packages": package_versions(),
-        "inputs": [_input(Path(file)) for file in inputs],
+        "inputs": [{"file": file.name, "sha256": sha256(file)} for file in map(Path, inputs)],
     }
     key = digest(content)
-    _list_for_pipeline(path)
+    if listing := os.environ.get("GALTOOLS_ARTEFACTS"):  # the pipeline asks what a run made or used
+        with open(listing, "a") as file:
+            file.write(f"{path.absolute()}\n")
     if is_current(path, key):
         return read_manifest(path)
     started = time.perf_counter()
     with atomic(path) as new:
         returned = maker(new)
-        manifest_path(path).unlink(missing_ok=True)  # never an old manifest beside a new artefact
+        made = {"sha256": sha256(new), "bytes": new.stat().st_size}  # of these bytes, whoever else
+        manifest_path(path).unlink(missing_ok=True)  # writes here; no old manifest beside new ones
     manifest = {
         "artefact": path.name,
         "key": key,
-        "sha256": sha256(path),
-        "bytes": path.stat().st_size,
+        **made,
         **content,
+        "modules": list(code),
         "device": str(device),
         "seconds": round(time.perf_counter() - started, 2),
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -65,7 +65,7 @@ chapters = {
     "redshift": "24_redshift",
 }
 tables = [
-    pd.read_csv(artefacts.check_seed(paths.need(folder.table(f"{name}{ending}"), chapter), seed))
+    pd.read_csv(paths.check_seed(paths.need(folder.table(f"{name}{ending}"), chapter), seed))
     for name, chapter in chapters.items()
 ]
 others = [scorecard.load(file) for file in cards]

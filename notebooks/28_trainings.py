@@ -85,7 +85,7 @@ values = {key: part.value.to_numpy() for key, part in groups}
 # %%
 store = paths.Results(results, profile)
 files = {"pixels": "21_pixels", "redshift": "24_redshift"}
-tables = [artefacts.check_seed(paths.need(store.table(k), v), seed) for k, v in files.items()]
+tables = [paths.check_seed(paths.need(store.table(k), v), seed) for k, v in files.items()]
 own = pd.concat(map(pd.read_csv, tables))
 own = own.set_index(["metric", "band", "row"]).value
 

@@ -6,5 +6,5 @@ from importlib import import_module
 def __getattr__(name):
     """Load `card` and `Card` on first use: measuring pixels must not pay for statmorph."""
     if name in ("card", "Card"):
-        return getattr(import_module("galtools.fidelity.scorecard"), name)
+        return getattr(import_module(f"{__name__}.scorecard"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
