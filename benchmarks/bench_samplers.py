@@ -23,6 +23,7 @@ import torch
 
 from companion import paths, study
 from galtools import artefacts, data
+from galtools.data import photometry
 from galtools.models import noise_schedule
 from galtools.models.base import galaxy_noise
 from galtools.training import train, translate
@@ -85,8 +86,8 @@ def judged(network, pairs, plan) -> dict:
         train.validation_metrics(images, pairs.target, pairs.noise[:, 1])["chi"]
         for images in (draws[:, 0], draws.mean(axis=1))
     )
-    drawn = np.stack([train.central_flux(draws[:, k]) for k in range(DRAWS)])
-    rank = (drawn < train.central_flux(pairs.target)).sum(axis=0)
+    drawn = photometry.central_flux(draws).swapaxes(0, 1)
+    rank = (drawn < photometry.central_flux(pairs.target)).sum(axis=0)
     spread = {
         f"spread {box}": study.spread_ratio(draws, pairs.target, box).round(3).tolist()
         for box in BOXES

@@ -13,10 +13,11 @@ import pandas as pd
 
 from companion import paths, plotting
 from galtools.fidelity import intervals
+from galtools.fidelity.intervals import Verdict
 
-WORDS = ("agrees", "cannot tell", "disagrees")
-SIGN = {"agrees": "✓", "cannot tell": "?", "disagrees": "✗"}
-COLOUR = {"agrees": "#0072B2", "cannot tell": "#BBBBBB", "disagrees": "#D55E00"}
+WORDS = (Verdict.SUPPORTED, Verdict.INCONCLUSIVE, Verdict.CONTRADICTED)
+SIGN = dict(zip(WORDS, "✓?✗", strict=True))
+COLOUR = dict(zip(WORDS, ("#0072B2", "#BBBBBB", "#D55E00"), strict=True))
 COLUMNS = ("test", "by", "found", "verdict")
 ENDING = {"SDSS to CFHTLS": "", "SDSS to SDSS": "_intra"}  # of the tables of the two tasks
 TWICE = ("21_pixels", "22_morphology", "23_peaks", "24_redshift")  # run for both
@@ -123,7 +124,7 @@ def bars(counts: pd.DataFrame):
         ax.barh(at, share[word], left=left, edgecolor="white", **style)
         for y, n, x, width in zip(at, shown[word], left, share[word], strict=True):
             if n:
-                colour = "black" if word == "cannot tell" else "white"
+                colour = "black" if word == Verdict.INCONCLUSIVE else "white"
                 text = f"{SIGN[word]} {n}"
                 ax.text(x + width / 2, y, text, ha="center", va="center", color=colour)
         left = left + share[word]

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
+from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 
@@ -34,7 +35,7 @@ def shape_features(images, pixel_scale: float) -> np.ndarray:
     noise = turned[..., sky].mean(-1) * inside.sum()
     light = np.abs(images[..., inside]).sum(-1)
     asymmetry = intervals.divide(turned[..., inside].sum(-1) - noise, light)
-    flux = np.stack([images[..., radius < r].sum(-1) for r in RADII], axis=-1)
+    flux = np.stack([photometry.aperture_flux(images, pixel_scale, r) for r in RADII], axis=-1)
     shares = np.clip(intervals.divide(flux[..., :-1], flux[..., 1:]), 0, 2)
     return np.concatenate([asymmetry, shares.reshape(len(images), -1)], axis=1)
 
@@ -71,7 +72,7 @@ def few_label_errors(
 
 def mean_scatter(errors):
     """Mean over draws, the first axis, of sigma_MAD over galaxies, the last."""
-    return intervals.mad_scatter(errors).mean(axis=0)
+    return intervals.robust_scatter(errors).mean(axis=0)
 
 
 def early_type_probability(table, is_early, test, seed: int = 0) -> np.ndarray:

@@ -245,7 +245,7 @@ class RedshiftEvaluation:
             )
         names = {"retained": "retained", "sigma_mad": "ratio"}
         table = table[table.metric.isin(list(names)) & table.row.isin(models)].copy()
-        sigma = intervals.mad_scatter(self.source["dz"])
+        sigma = intervals.robust_scatter(self.source["dz"])
         table.loc[table.metric == "sigma_mad", ["value", "low", "high"]] /= sigma
         return table.assign(metric=table.metric.map(names))
 
@@ -283,7 +283,7 @@ def scatter_ratio(dz, dz_source, n_boot: int, seed: int = 0) -> intervals.Estima
     """sigma_MAD of some estimates over that of the source's, galaxies resampled together."""
     both = np.stack([dz, dz_source])
     return intervals.bootstrap(
-        lambda x: intervals.mad_scatter(x[0]) / intervals.mad_scatter(x[1]), both, n_boot, seed
+        lambda x: np.divide(*intervals.robust_scatter(x)), both, n_boot, seed
     )
 
 
@@ -339,7 +339,8 @@ def shape_table(rows: dict[str, np.ndarray], noise, n_boot: int, seed: int = 0) 
     for row in rows.keys() - {"truth"}:
         error = found[row] - found["truth"]
         for name, values in zip(SIZES, error.T, strict=True):
-            for word, statistic in (("bias", intervals.median), ("scatter", intervals.mad_scatter)):
+            statistics = {"bias": intervals.median, "scatter": intervals.robust_scatter}
+            for word, statistic in statistics.items():
                 estimate = intervals.bootstrap(statistic, values, n_boot, seed)
                 lines.append({"row": row, "metric": f"{name}_{word}", **vars(estimate)})
     return pd.DataFrame(lines)

@@ -21,7 +21,6 @@ from galtools.errors import GaltoolsError
 from galtools.surveys import SDSS
 
 QUALITY = 90  # of the compressed sheet
-APERTURE = 3.0  # arcsec, the radius within which light is added up
 POINTS = 40  # of the curve of a filter
 LIMIT = 5.0  # of the residual maps, as in `plots.residual_map`
 FAINT = 2.0  # sky noises at which the grey scale turns from linear to logarithmic
@@ -61,14 +60,6 @@ def sheet(cells) -> str:
     file = io.BytesIO()
     Image.fromarray(flat).save(file, "WEBP", quality=QUALITY, method=4)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def aperture_flux(images, pixel_scale: float) -> np.ndarray:
-    """Flux (...) within `APERTURE` of the centre of images (..., H, W)."""
-    side = np.shape(images)[-1]
-    offset = (np.arange(side) - (side - 1) / 2) * pixel_scale
-    inside = np.hypot(*np.meshgrid(offset, offset)) < APERTURE
-    return np.asarray(images)[..., inside].sum(axis=-1)
 
 
 def filters(survey) -> list:

@@ -12,6 +12,7 @@ import numpy as np
 
 from companion import artificial_redshift, interactive, plotting
 from companion.comparison import ComparisonSet
+from galtools.data import photometry
 from galtools.surveys import BANDS, SDSS, Survey
 
 R = BANDS.index("r")
@@ -38,7 +39,7 @@ def galaxy_errors(sample: ComparisonSet, galaxies, row: str) -> tuple[np.ndarray
     """Residual, rms in units of the sky noise, and error of the light in per cent; r band."""
     image, truth = sample.images[row][galaxies, R], sample.truth[galaxies, R]
     chi = (image - truth) / sample.sigma[galaxies, R, None, None]
-    here, there = (interactive.aperture_flux(x, sample.pixel_scale) for x in (image, truth))
+    here, there = (photometry.aperture_flux(x, sample.pixel_scale) for x in (image, truth))
     return np.sqrt((chi**2).mean(axis=(1, 2))), 100 * (here / there - 1)
 
 
@@ -113,10 +114,8 @@ def residuals(sample: ComparisonSet, galaxies, rows):
 
 def sample_flux_errors(sample: ComparisonSet, galaxies, draws: np.ndarray) -> np.ndarray:
     """Error of the r light of draws (n, K, 5, H, W) within 3 arcsec, per cent, (n, K)."""
-    truth = interactive.aperture_flux(sample.truth[galaxies, R], sample.pixel_scale)
-    return 100 * (
-        interactive.aperture_flux(draws[:, :, R], sample.pixel_scale) / truth[:, None] - 1
-    )
+    truth = photometry.aperture_flux(sample.truth[galaxies, R], sample.pixel_scale)
+    return 100 * (photometry.aperture_flux(draws[:, :, R], sample.pixel_scale) / truth[:, None] - 1)
 
 
 def samples_data(sample: ComparisonSet, galaxies, images: np.ndarray) -> dict:

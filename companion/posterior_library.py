@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_ndtr
 
+from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 from galtools.simulate import population
@@ -36,15 +37,12 @@ LEAST = 20.0  # effective sample size below which no posterior is trusted
 
 def ring_masks(side: int, pixel_scale: float) -> np.ndarray:
     """Pixels of each ring, (rings, side, side), 0 or 1, by the places of their centres."""
-    place = (np.arange(side) - (side - 1) / 2) * pixel_scale
-    radius = np.hypot(place[:, None], place)
-    inner, outer = (np.array(edge)[:, None, None] for edge in (EDGES[:-1], EDGES[1:]))
-    return ((radius >= inner) & (radius < outer)).astype(np.float64)
+    return photometry.annulus_weights((side, side), pixel_scale, EDGES, "center")
 
 
 def ring_fluxes(images, masks) -> np.ndarray:
     """Fluxes (n, 5, rings) in nanomaggies of images (n, 5, side, side)."""
-    return np.einsum("nbyx,ryx->nbr", np.asarray(images, np.float64), masks)
+    return photometry.annulus_flux(np.asarray(images, np.float64), masks)
 
 
 @dataclass

@@ -8,8 +8,9 @@ import pandas as pd
 
 from companion.sample_statistics import QUANTITIES
 from galtools.fidelity import calibration, intervals
+from galtools.fidelity.intervals import Verdict
 
-WORDS = {"agrees": "too wide", "disagrees": "too narrow"}
+WORDS = {Verdict.SUPPORTED: "too wide", Verdict.CONTRADICTED: "too narrow"}
 MEAN = "mean draw"
 EXTRA = 0.05  # share of the error of infinitely many draws
 

@@ -26,7 +26,7 @@ from galtools.training.translate import translate
 
 METRICS = {
     "bias": Metric(("dz",), intervals.mean, 0, "mean dz = (z_est - z) / (1 + z)"),
-    "sigma_mad": Metric(("dz",), intervals.mad_scatter, 0, "1.48 MAD of dz"),
+    "sigma_mad": Metric(("dz",), intervals.robust_scatter, 0, "1.48 MAD of dz"),
     "outliers": Metric(
         ("wrong",), intervals.fraction, 0, "share of |dz| beyond the survey's limit"
     ),

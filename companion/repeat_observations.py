@@ -11,8 +11,8 @@ import torch
 
 from companion import downstream, posterior_library
 from galtools import artefacts, redshift
+from galtools.data import photometry
 from galtools.errors import GaltoolsError
-from galtools.fidelity import peaks, pixels
 from galtools.redshift import Ensemble
 from galtools.simulate import noise, population, rng, sample, shapes
 from galtools.simulate.render import render
@@ -35,21 +35,16 @@ TOGETHER = 16  # blocks measured at a time
 DIMMED = np.array([-2.0, 0.0, 2.0])  # magnitudes at which the estimate is known, too
 
 
-def magnitude(flux) -> np.ndarray:
-    """AB magnitude of fluxes in nanomaggies, NaN where there is no light."""
-    return 22.5 - 2.5 * np.log10(np.where(flux > 0, flux, np.nan))
-
-
 def target_measurements(images, pixel_scale: float) -> np.ndarray:
     """Measure target images: (n, len(MEASURES)); magnitudes, colours, shares of light.
 
     All cheap: a full fit of the morphology takes about half a second a galaxy and band.
     """
     images = np.asarray(images, np.float64)
-    total = magnitude(pixels.aperture_flux(images, pixel_scale, TOTAL))
-    peak = magnitude(peaks.peak_flux(images))
-    tint = pixels.colours(pixels.aperture_flux(images, pixel_scale))
-    tip = pixels.colours(peaks.box_flux(images))
+    total = photometry.magnitude(photometry.aperture_flux(images, pixel_scale, TOTAL))
+    peak = photometry.magnitude(photometry.peak_flux(images))
+    tint = photometry.colours(photometry.aperture_flux(images, pixel_scale))
+    tip = photometry.colours(photometry.box_flux(images))
     form = downstream.shape_features(images, pixel_scale)
     concentration = form[:, 3:].reshape(len(images), 3, -1)[:, 1, 1]
     columns = [total[:, 2], peak[:, 2], peak[:, 0], tint[:, 0], tint[:, 1], tip[:, 1]]

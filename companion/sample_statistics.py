@@ -11,6 +11,7 @@ import numpy as np
 
 from companion import directions, paths, repeat_observations
 from galtools import artefacts, data, models
+from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.fidelity import peaks, pixels
 from galtools.fidelity.image_files import open_images, read_column
@@ -34,12 +35,12 @@ def sample_measurements(images, pixel_scale: float) -> np.ndarray:
 
 
 def _measure_few(images, pixel_scale: float) -> np.ndarray:
-    total = repeat_observations.magnitude(
-        pixels.aperture_flux(images, pixel_scale, repeat_observations.TOTAL)
+    total = photometry.magnitude(
+        photometry.aperture_flux(images, pixel_scale, repeat_observations.TOTAL)
     )
-    peak = repeat_observations.magnitude(peaks.peak_flux(images))
-    tint = pixels.colours(pixels.aperture_flux(images, pixel_scale))[:, 1:2]
-    tip = pixels.colours(peaks.box_flux(images))[:, 1:2]
+    peak = photometry.magnitude(photometry.peak_flux(images))
+    tint = photometry.colours(photometry.aperture_flux(images, pixel_scale))[:, 1:2]
+    tip = photometry.colours(photometry.box_flux(images))[:, 1:2]
     return np.hstack([total, peak, tint, tip])
 
 

@@ -51,8 +51,3 @@ ERROR_GROWTH = np.array([0.24, 0.21, 0.18, 0.20, 0.24])  # decades of error per 
 def magnitude_errors(magnitudes: np.ndarray) -> np.ndarray:
     """Quoted error of catalogue magnitudes (n, 5): a power law of the flux fits within 10 %."""
     return ERROR * 10 ** (ERROR_GROWTH * (magnitudes - ERROR_AT))
-
-
-def robust_scatter(values: np.ndarray) -> np.ndarray:
-    """1.4826 times the median absolute deviation, along the first axis."""
-    return 1.4826 * np.median(np.abs(values - np.median(values, axis=0)), axis=0)

@@ -8,8 +8,9 @@ or does not hold, only if all seeds say so with one voice.
 import pandas as pd
 
 from galtools.fidelity import intervals
+from galtools.fidelity.intervals import Verdict
 
-WORDS = {"agrees": "holds", "disagrees": "does not hold"}
+WORDS = {Verdict.SUPPORTED: "holds", Verdict.CONTRADICTED: "does not hold"}
 UNDECIDED = "too small to tell"
 ABOVE = (0, float("inf"))
 
@@ -75,7 +76,11 @@ def consensus_by_claim(table: pd.DataFrame) -> dict[str, str]:
 def claims_by_consensus(table: pd.DataFrame) -> dict[str, str]:
     """Claims of a table of `compare` as lists in words: those that hold, fail, or are open."""
     said = consensus_by_claim(table)
-    names = {"holds": WORDS["agrees"], "fails": WORDS["disagrees"], "open": UNDECIDED}
+    names = {
+        "holds": WORDS[Verdict.SUPPORTED],
+        "fails": WORDS[Verdict.CONTRADICTED],
+        "open": UNDECIDED,
+    }
     return {
         name: "; ".join(claim for claim in table.claim.unique() if said[claim] == word) or "none"
         for name, word in names.items()

@@ -15,10 +15,11 @@ from scipy.special import stdtrit
 
 from companion import paths, plotting
 from galtools import data, models
-from galtools.data import stretch
+from galtools.data import photometry, stretch
 from galtools.data.pairs import Pairs
 from galtools.data.resampling import lanczos_resample
 from galtools.fidelity import intervals
+from galtools.fidelity.intervals import Verdict
 from galtools.surveys import BANDS
 from galtools.training import train, translate
 
@@ -30,7 +31,11 @@ HEADINGS = {  # of the table of errors
     "bias": "bias [%]",
     "scatter": "scatter [%]",
 }
-OUTCOMES = {"agrees": "passed", "disagrees": "failed", "cannot tell": "undecided"}
+OUTCOMES = {
+    Verdict.SUPPORTED: "passed",
+    Verdict.CONTRADICTED: "failed",
+    Verdict.INCONCLUSIVE: "undecided",
+}
 
 
 @dataclass
@@ -150,9 +155,7 @@ def colour_ratio(draws: np.ndarray, target: np.ndarray, box: int) -> np.ndarray:
 
 def _central(images, box):
     """Fluxes (..., bands) in the central box x box pixels."""
-    side = images.shape[-1]
-    middle = slice((side - box) // 2, (side + box) // 2)
-    return images[..., middle, middle].sum(axis=(-2, -1), dtype=np.float64)
+    return photometry.central_flux(images, box / images.shape[-1])
 
 
 def _over_error(drawn, true):
@@ -162,7 +165,7 @@ def _over_error(drawn, true):
         return np.full(true.shape[1], np.nan)
     width = drawn.std(axis=1, ddof=1) * np.sqrt(1 + 1 / count)
     u = (true - drawn.mean(axis=1)) / width
-    return stdtrit(count - 1, 0.75) / np.median(np.abs(u - np.median(u, axis=0)), axis=0)
+    return 1 / photometry.robust_scatter(u, axis=0, quartile=stdtrit(count - 1, 0.75))
 
 
 def noise_ratio(images: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -192,12 +195,18 @@ def error_estimates(images: np.ndarray, pairs: Pairs) -> dict[str, intervals.Est
     `scatter` 1.4826 median |d - median d|, both means over bands.
     """
     chi2 = mean_squares(images, pairs)
-    d = 100 * (train.central_flux(images) / train.central_flux(masked_target(images, pairs)) - 1).T
+    d = (
+        100
+        * (
+            photometry.central_flux(images) / photometry.central_flux(masked_target(images, pairs))
+            - 1
+        ).T
+    )
     return {
         "chi": intervals.bootstrap(intervals.rms, chi2),
         "typical": intervals.bootstrap(lambda x: np.sqrt(intervals.median(x)), chi2),
         "bias": intervals.bootstrap(lambda x: np.abs(intervals.median(x)).mean(axis=0), d),
-        "scatter": intervals.bootstrap(lambda x: intervals.mad_scatter(x).mean(axis=0), d),
+        "scatter": intervals.bootstrap(lambda x: intervals.robust_scatter(x).mean(axis=0), d),
     }
 
 

@@ -43,7 +43,7 @@ PAIRS = paths.REFERENCE / "28_trainings_pairs.csv"
 def summarise(galaxies: pd.DataFrame, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
     """Every number of one training, with its interval over galaxies, one galaxy a line."""
     statistics = dict.fromkeys(MEANS, intervals.mean) | dict.fromkeys(
-        SCATTERS, intervals.mad_scatter
+        SCATTERS, intervals.robust_scatter
     )
     lines = []
     for (metric, band), column in (MEANS | SCATTERS).items():

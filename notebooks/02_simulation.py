@@ -36,6 +36,7 @@ from sklearn.neighbors import KNeighborsRegressor
 
 from companion import galsim_reference, paths, plotting, sdss_statistics, survey_panels
 from galtools import artefacts, simulate
+from galtools.data import photometry
 from galtools.fidelity import intervals
 from galtools.simulate import noise, population, shapes, spectra
 from galtools.simulate.render import frequencies, render
@@ -149,7 +150,7 @@ for j, (ax, name) in enumerate(zip(axes.flat, ("u − g", "g − r", "r − i", 
     ]
     full = [k for k, g in enumerate(groups) if len(g) > 5]
     ours = np.array(
-        [(np.median(groups[k]), sdss_statistics.robust_scatter(groups[k])) for k in full]
+        [(np.median(groups[k]), photometry.robust_scatter(groups[k], axis=0)) for k in full]
     ).T
     plotting.band(ax, centre, real[0], real[0] - real[1], real[0] + real[1], color="#44403C")
     plotting.interval(ax, np.take(centre, full), ours[0], *(ours[0] + s * ours[1] for s in (-1, 1)))
@@ -188,9 +189,9 @@ cut = int(0.7 * n_catalogue)
 neighbours = KNeighborsRegressor(min(20, cut)).fit(features[:cut], redshift[:cut])
 error = (neighbours.predict(features[cut:]) - redshift[cut:]) / (1 + redshift[cut:])
 guess = (np.median(redshift) - redshift) / (1 + redshift)
-glue("knn", str(intervals.bootstrap(intervals.mad_scatter, error)), display=False)
+glue("knn", str(intervals.bootstrap(intervals.robust_scatter, error)), display=False)
 glue("knn_real", sdss_statistics.KNN_SIGMA, display=False)
-glue("guess", float(sdss_statistics.robust_scatter(guess)), display=False)
+glue("guess", float(photometry.robust_scatter(guess)), display=False)
 
 # %% [markdown]
 # The scatter $\sigma_\mathrm{MAD}$ of $\Delta z / (1 + z)$ is {glue:text}`knn`, where the real catalogue

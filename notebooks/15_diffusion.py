@@ -36,10 +36,10 @@ from myst_nb import glue
 
 import galtools
 from companion import plotting, study
+from galtools.data import photometry
 from galtools.models import noise_schedule
 from galtools.models.base import count_parameters
 from galtools.surveys import BANDS
-from galtools.training import train
 from galtools.training.loop import Settings
 
 plotting.use_style()
@@ -195,8 +195,8 @@ study.corner_noise(result)
 plt.show()
 
 # %% mystnb={"figure": {"caption": "Rank of the true central flux among those of the draws, all bands and test galaxies. Flat (dashed) is calibrated; high ends mean draws that are too much alike, a slope draws that are too faint (rising) or too bright.", "name": "fig-diffusion-ranks"}, "image": {"alt": "A histogram of ranks beside a dashed flat line."}} tags=["hide-input"]
-drawn = np.stack([train.central_flux(result.draws[:, k]) for k in range(result.draws.shape[1])])
-true = train.central_flux(result.pairs.target)
+drawn = photometry.central_flux(result.draws).swapaxes(0, 1)
+true = photometry.central_flux(result.pairs.target)
 rank = (drawn < true).sum(axis=0).ravel()
 levels = len(drawn) + 1
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))

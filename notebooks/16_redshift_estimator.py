@@ -34,6 +34,7 @@ from myst_nb import glue
 from companion import paths, plotting, redshift_panels
 from galtools import artefacts, data, redshift
 from galtools.fidelity import intervals
+from galtools.fidelity.intervals import Verdict
 from galtools.surveys import BANDS
 from galtools.training.loop import Settings, settings_dict
 
@@ -268,7 +269,7 @@ errors = {
 shown = [k for k in errors["SDSS"] if k not in ("network, mean", "network, mode")]
 strips = {
     f"{survey}: $\\sigma_\\mathrm{{MAD}}$": {
-        name: intervals.bootstrap(intervals.mad_scatter, dz[name]) for name in shown
+        name: intervals.bootstrap(intervals.robust_scatter, dz[name]) for name in shown
     }
     for survey, dz in errors.items()
 }
@@ -286,7 +287,7 @@ for survey, dz in errors.items():
         far = np.abs(delta) > redshift.OUTLIER[survey]
         rows[f"{survey}, {kind}"] = {
             "bias [10⁻³]": intervals.bootstrap(intervals.mean, 1e3 * delta),
-            "σ_MAD": intervals.bootstrap(intervals.mad_scatter, delta),
+            "σ_MAD": intervals.bootstrap(intervals.robust_scatter, delta),
             "outliers": intervals.bootstrap(intervals.fraction, far),
         }
 pd.DataFrame(rows).T.map(str)
@@ -299,18 +300,21 @@ table = pd.DataFrame(
         for name, dz in by_name.items()
     }
 ).T
-told = {"agrees": "the network is better", "disagrees": "the network is worse"}
-told["cannot tell"] = "which of them is better cannot be told"
+told = {
+    Verdict.SUPPORTED: "the network is better",
+    Verdict.CONTRADICTED: "the network is worse",
+    Verdict.INCONCLUSIVE: "which of them is better is inconclusive",
+}
 for survey, dz in errors.items():
     name, score = survey.lower(), table.loc[survey]["sigma_mad"]
     rivals = [k for k in dz if "network" not in k and "true light" not in k]
     best = score[rivals].idxmin()
-    gain = intervals.paired_difference(intervals.mad_scatter, dz[best], dz["network, median"])
+    gain = intervals.paired_difference(intervals.robust_scatter, dz[best], dz["network, median"])
     glue(f"redshift_{name}_rival", best, display=False)
     glue(f"redshift_{name}_gain", str(gain), display=False)
-    glue(f"redshift_{name}_told", told[intervals.verdict(gain, (0, np.inf))], display=False)
+    glue(f"redshift_{name}_told", told[intervals.verdict(gain)], display=False)
     for key, row in {"network": "network, median", "true": "true light, boosting"}.items():
-        here = intervals.bootstrap(intervals.mad_scatter, dz[row]) if row in dz else "–"
+        here = intervals.bootstrap(intervals.robust_scatter, dz[row]) if row in dz else "–"
         glue(f"redshift_{name}_{key}", str(here), display=False)
 
 # %% tags=["remove-cell"]

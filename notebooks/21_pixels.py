@@ -330,7 +330,7 @@ plt.show()
 #
 # The paper found that all its models reproduce the global structure of the galaxies, while details
 # remain uncertain. Each sentence below is turned into a number with a range in which it would have
-# to lie; the verdict follows from the 95 % interval of that number, and reads *cannot tell* where
+# to lie; the verdict follows from the 95 % interval of that number, and reads *inconclusive* where
 # the interval straddles the edge of the range. Where two rows are compared, the difference is
 # taken galaxy by galaxy.
 
@@ -350,7 +350,7 @@ def judge(row, text, statistic, quantity, claim, against=None):
 
 
 # %% tags=["hide-input"]
-mean, median, scatter = intervals.mean, intervals.median, intervals.mad_scatter
+mean, median, scatter = intervals.mean, intervals.median, intervals.robust_scatter
 positive = (0, np.inf)
 claims = [
     ("global structure is kept: pixel correlation above 0.9", mean, "correlation", (0.9, 1)),

@@ -198,7 +198,7 @@ panels.show_in_parts(panels.overview(table, meanings, band, compared))
 # its error scatters more than between two observations.
 
 # %% tags=["hide-input"]
-near, scatter = (0, 0.5), intervals.mad_scatter
+near, scatter = (0, 0.5), intervals.robust_scatter
 claims = {
     "distribution of concentration within 0.5 spreads": ("concentration_wasserstein", band, near),
     "distribution of Gini within 0.5 spreads": ("gini_wasserstein", band, near),

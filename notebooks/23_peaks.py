@@ -354,7 +354,7 @@ made = artefacts.make(
 # brings bits back.
 
 # %%
-scatter, lines = intervals.mad_scatter, []
+scatter, lines = intervals.robust_scatter, []
 boxes = {row: quantities["box_error"][:, 2] for row, quantities in measured.items()}  # r
 for model in models:
     more = intervals.paired_difference(scatter, boxes[model], boxes["again"], n_boot, seed)
@@ -390,9 +390,9 @@ for key, row in {
     line = part.loc[("sigma_mad", row), ["value", "low", "high"]]
     glue(f"peak_sigma_mad_{key}", intervals.format_interval(*line), display=False)
 pair = errors[kind, first], errors[kind, scattered]
-less = intervals.paired_difference(intervals.mad_scatter, *pair, n_boot, seed)
+less = intervals.paired_difference(intervals.robust_scatter, *pair, n_boot, seed)
 glue("peak_than_scattered", str(less), display=False)
-guess = intervals.mad_scatter((np.median(train_z) - z) / (1 + z))
+guess = intervals.robust_scatter((np.median(train_z) - z) / (1 + z))
 glue("peak_sigma_mad_guess", float(guess), display=False)
 glue("peak_first", plotting.MODEL_NAME.get(first, first), display=False)
 glue("n_peaks", len(z), display=False)

@@ -16,7 +16,7 @@
 # **What you will learn**
 #
 # - what {cite:t}`ruan2025` claim, in one list;
-# - which of it this run supports, contradicts, or cannot tell;
+# - which of it this run supports or contradicts, and where it is inconclusive;
 # - how a verdict is reached, and what it is not.
 #
 # **Prerequisites:** none; every line links to the chapter that tests it. About 5 minutes.
@@ -53,9 +53,9 @@ results: str = "results"  # folder of all artefacts
 # ## How a verdict is reached
 #
 # A claim in words has many meanings. The chapters choose one, as a number with a range, before they
-# look at it. The interval of 95 % over galaxies then decides: wholly inside the range, the run
-# **agrees**; wholly outside, it **disagrees**; astride an edge, or with too few galaxies, it **cannot
-# tell**. The ranges are ours and not the paper's, and the galaxies are simulated unless you brought
+# look at it. The interval of 95 % over galaxies then decides: wholly inside the range, the claim is
+# **supported**; wholly outside, **contradicted**; astride an edge, or with too few galaxies, the run is
+# **inconclusive**. The ranges are ours and not the paper's, and the galaxies are simulated unless you brought
 # your own. And most networks were trained once: the intervals do not hold what another training would
 # change, which the columns of a second seed show where there are any. So a disagreement is a reason to
 # look, not a refutation.
@@ -68,7 +68,7 @@ missing = found[found["verdict"] == "not run"]
 absent = list(dict.fromkeys(f"{line.chapter} ({line.task})" for line in missing.itertuples()))
 print(f"profile {profile}, seed {seed}; chapters not run:", ", ".join(absent) or "none")
 
-# %% mystnb={"figure": {"caption": "Verdicts of this run on the claims of the paper, for each task one for each tested sentence and model (or seed): how many agree, cannot tell, disagree.", "name": "fig-claims"}, "image": {"alt": "One bar for each claim and task, divided into verdicts that agree, cannot tell and disagree, with their numbers. The tables below hold every verdict in words."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Verdicts of this run on the claims of the paper, for each task one for each tested sentence and model (or seed): how many support it, are inconclusive, contradict it.", "name": "fig-claims"}, "image": {"alt": "One bar for each claim and task, divided into verdicts that support, are inconclusive and contradict, with their numbers. The tables below hold every verdict in words."}} tags=["hide-input"]
 fig = claims.bars(counts)
 plt.show()
 
@@ -76,8 +76,8 @@ plt.show()
 # ## Claim by claim
 #
 # **Structure and light**, from the chapter on pixels, run [for SDSS to CFHTLS](21_pixels.py) and
-# [for SDSS to SDSS](21_pixels_intra.py): value and interval of every model, ✓ agrees, ? cannot tell,
-# ✗ disagrees. Within one survey there is nothing to resample, so sentences about it have no second line.
+# [for SDSS to SDSS](21_pixels_intra.py): value and interval of every model, ✓ supported,
+# ? inconclusive, ✗ contradicted. Within one survey there is nothing to resample, so sentences about it have no second line.
 
 # %% tags=["hide-input"]
 panels.show_in_parts(claims.overview(found, "21_pixels"), 3, yardstick=False)
@@ -137,8 +137,10 @@ for word in claims.WORDS:
 glue("claims_all", int(counts.to_numpy().sum()), display=False)
 glue("claims_listed", found["claim"].nunique(), display=False)
 counts = counts.groupby("claim", sort=False).sum()
-whole = counts[(counts["agrees"] > 0) & (counts["disagrees"] == 0) & (counts["cannot tell"] == 0)]
-against = counts[counts["disagrees"] > 0]
+whole = counts[
+    (counts["supported"] > 0) & (counts["contradicted"] == 0) & (counts["inconclusive"] == 0)
+]
+against = counts[counts["contradicted"] > 0]
 for name, part in {"whole": whole, "against": against}.items():
     quoted = ", ".join(f"“{claim}”" for claim in part.index)
     glue(f"claims_{name}", quoted or "none", display=False)
@@ -148,9 +150,9 @@ glue("claims_absent", ", ".join(absent) or "none", display=False)
 # ## What we found
 #
 # Of {glue:text}`claims_all` verdicts on {glue:text}`claims_listed` claims,
-# {glue:text}`claims_agrees` agree with the paper, {glue:text}`claims_disagrees` disagree, and
-# {glue:text}`claims_cannot_tell` cannot tell. Every verdict agrees where the claim is: {glue:text}`claims_whole`.
-# At least one disagrees where it is: {glue:text}`claims_against`. Chapters without verdicts:
+# {glue:text}`claims_supported` support the paper, {glue:text}`claims_contradicted` contradict it, and
+# {glue:text}`claims_inconclusive` are inconclusive. Every verdict supports: {glue:text}`claims_whole`.
+# At least one contradicts: {glue:text}`claims_against`. Chapters without verdicts:
 # {glue:text}`claims_absent`. These are not as many independent tests: most verdicts share their galaxies,
 # and those of one model its network.
 #

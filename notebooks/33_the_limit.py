@@ -181,7 +181,7 @@ for side, name in bound_panels.SURVEYS.items():
         lines[way, name] = intervals.bootstrap(intervals.median, width / (1 + z), n_boot)
     off = np.where(one["good"], one["mean"] - z, np.nan) / (1 + z)
     lines["σ_MAD of the exact means", name] = intervals.bootstrap(
-        intervals.mad_scatter, off, n_boot
+        intervals.robust_scatter, off, n_boot
     )
 shown = {key: str(e) for key, e in lines.items()}
 ways = list(dict.fromkeys(way for way, _ in lines))

@@ -319,7 +319,7 @@ claims = {
     "averaging redshifts beats averaging images": ("images", "redshifts"),
     "the true image beats averaged redshifts": ("redshifts", "true image"),
 }
-used = seeds_agree.compare(misses, claims, n_boot, seed, intervals.mad_scatter)
+used = seeds_agree.compare(misses, claims, n_boot, seed, intervals.robust_scatter)
 seeds_agree.summary(used)
 
 # %% tags=["remove-cell"]

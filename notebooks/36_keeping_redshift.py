@@ -176,7 +176,7 @@ pairs = {
     WIDER: (("keeper", "u − g"), ("residual", "u − g")),
     NARROWER: (("residual", "g − r"), ("keeper", "g − r")),
 }
-coloured = seeds_agree.compare(known, pairs, n_boot, seed, intervals.mad_scatter)
+coloured = seeds_agree.compare(known, pairs, n_boot, seed, intervals.robust_scatter)
 seeds_agree.summary(coloured)
 
 # %% [markdown]
@@ -323,7 +323,7 @@ z = test.redshift.astype(float)
 errors = {row: (estimate - z) / (1 + z) for row, estimate in boosted.items()}
 LESS = "another reader scatters less with the rule"
 other = seeds_agree.compare(
-    errors, {LESS: ("residual", "keeper")}, n_boot, seed, intervals.mad_scatter
+    errors, {LESS: ("residual", "keeper")}, n_boot, seed, intervals.robust_scatter
 )
 seeds_agree.summary(other)
 

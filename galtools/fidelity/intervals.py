@@ -6,11 +6,13 @@ galaxies, and gives back whatever axes come before it.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
 
-MAD_TO_SIGMA = 1.482602218505602  # standard deviation of a normal law over its median deviation
+from galtools.data.photometry import robust_scatter
+
 LEVEL = 0.95  # coverage of every interval in the book
 Z = 1.959963984540054  # standard deviations within which a normal law holds that much
 N_BOOT = 400
@@ -35,12 +37,6 @@ def fraction(x):
 def rms(x):
     """Root of the mean of x; hand in squares."""
     return np.sqrt(np.mean(x, axis=-1))
-
-
-def mad_scatter(x):
-    """Robust standard deviation: 1.4826 median |x - median x|."""
-    centre = np.median(x, axis=-1, keepdims=True)
-    return MAD_TO_SIGMA * np.median(np.abs(x - centre), axis=-1)
 
 
 def ratio_of_means(x):
@@ -68,7 +64,7 @@ def wasserstein(x):
 
 def scaled_wasserstein(x):
     """Earth mover's distance in units of the robust spread of the first sample."""
-    return divide(wasserstein(x), mad_scatter(x[0]))
+    return divide(wasserstein(x), robust_scatter(x[0]))
 
 
 def kolmogorov(x):
@@ -194,17 +190,39 @@ def paired_difference(statistic, first, second, n_boot=N_BOOT, seed=0) -> Estima
     return bootstrap(lambda x: statistic(x[0]) - statistic(x[1]), both, n_boot, seed)
 
 
-def verdict(found: Estimate, claim: tuple[float, float]) -> str:
-    """Say whether this run agrees with a claim that a number lies within ``(low, high)``.
+class Verdict(StrEnum):
+    """Outcome of a test: the only words for it, in tables, on pages and between seeds."""
 
-    agrees: the whole interval lies within the claim; disagrees: all of it lies outside;
-    cannot tell: it straddles an edge, or there were fewer than 30 galaxies.
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    NO_DIFFERENCE = "no difference"
+    INCONCLUSIVE = "inconclusive"
+
+    __repr__ = str.__repr__  # a notebook shows it as any other word
+
+
+def verdict(
+    found: Estimate, claim=(0, np.inf), margin: float | None = None, least: int = MIN_GALAXIES
+) -> Verdict:
+    """Verdict on the claim that a number lies within ``(low, high)``: by default, is positive.
+
+    supported: the whole interval lies within the claim; contradicted: all of it lies outside;
+    no difference: all of it lies within `margin` of 0, whichever its sign;
+    inconclusive: anything else, or a sample smaller than `least`.
     """
     low, high = claim
-    if not np.isfinite([found.low, found.high]).all() or found.n < MIN_GALAXIES:
-        return "cannot tell"
+    if not np.isfinite([found.low, found.high]).all() or found.n < least:
+        return Verdict.INCONCLUSIVE
+    if margin is not None and max(abs(found.low), abs(found.high)) <= margin:
+        return Verdict.NO_DIFFERENCE
     if low <= found.low and found.high <= high:
-        return "agrees"
+        return Verdict.SUPPORTED
     if found.high < low or found.low > high:
-        return "disagrees"
-    return "cannot tell"
+        return Verdict.CONTRADICTED
+    return Verdict.INCONCLUSIVE
+
+
+def consensus(verdicts) -> Verdict:
+    """Verdict of all seeds if they have the same one, else inconclusive."""
+    found = set(verdicts)
+    return found.pop() if len(found) == 1 else Verdict.INCONCLUSIVE

@@ -216,7 +216,7 @@ def _galaxies(tasks, jobs):
 def population_spread(truth: np.ndarray) -> float:
     """Robust spread of a quantity over the galaxies of the truth: the ruler of what is large."""
     measured = truth[np.isfinite(truth)]
-    return float(intervals.mad_scatter(measured)) if measured.size else np.nan
+    return float(intervals.robust_scatter(measured)) if measured.size else np.nan
 
 
 def _statistics(truth, found, n_boot, seed) -> dict:
@@ -227,7 +227,7 @@ def _statistics(truth, found, n_boot, seed) -> dict:
     lost = np.where(np.isnan(error), np.nan, np.abs(error) > spread)
     return {
         "bias": intervals.bootstrap(intervals.median, error, n_boot, seed),
-        "scatter": intervals.bootstrap(intervals.mad_scatter, error, n_boot, seed),
+        "scatter": intervals.bootstrap(intervals.robust_scatter, error, n_boot, seed),
         "correlation": intervals.bootstrap(intervals.correlation, both, n_boot, seed),
         "catastrophic": intervals.bootstrap(intervals.fraction, lost, n_boot, seed),
         "wasserstein": intervals.bootstrap(intervals.scaled_wasserstein, both, n_boot, seed),

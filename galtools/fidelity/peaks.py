@@ -10,60 +10,33 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from galtools.data.photometry import (
+    aperture_flux,
+    asinh_magnitude,
+    box_flux,
+    colours,
+    peak_flux,
+)
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
-from galtools.fidelity.pixels import CHUNK, Metric, aperture_flux, colours, in_chunks, tidy
+from galtools.fidelity.pixels import CHUNK, Metric, in_chunks, tidy
 from galtools.surveys import BANDS
 
-BOX = 3  # pixels along a side of the central box
-SEARCH = 0.25  # the max pixel is looked for in the central quarter (by side) of the stamp
 NEIGHBOURS = 20  # of which a galaxy of a table takes its redshift
 OUTLIER = 0.05  # |dz| / (1 + z) beyond which a redshift is wrong
 
 METRICS = {
     "peak_bias": Metric(("peak_error",), intervals.median, 0, "median (Py - Px) / Px, max pixel"),
-    "peak_scatter": Metric(("peak_error",), intervals.mad_scatter, 0, "1.48 MAD of the same"),
+    "peak_scatter": Metric(("peak_error",), intervals.robust_scatter, 0, "1.48 MAD of the same"),
     "box_bias": Metric(("box_error",), intervals.median, 0, "as the max pixel, mean of 3 x 3"),
-    "box_scatter": Metric(("box_error",), intervals.mad_scatter, 0, "1.48 MAD of it"),
+    "box_scatter": Metric(("box_error",), intervals.robust_scatter, 0, "1.48 MAD of it"),
 }
 RATIOS = {
     "peak_ratio_bias": Metric(("ratio_error",), intervals.median, 0, "shift of box colour, mag"),
-    "peak_ratio_scatter": Metric(("ratio_error",), intervals.mad_scatter, 0, "1.48 MAD of it, mag"),
+    "peak_ratio_scatter": Metric(
+        ("ratio_error",), intervals.robust_scatter, 0, "1.48 MAD of it, mag"
+    ),
 }
-
-
-def _centre(images, share: float):
-    """Cut the central part of the stamps, `share` of each side and at least the box."""
-    height, width = images.shape[-2:]
-    h, w = (min(max(BOX, round(size * share)), size) for size in (height, width))
-    top, left = (height - h) // 2, (width - w) // 2
-    return images[..., top : top + h, left : left + w]
-
-
-def peak_flux(images) -> np.ndarray:
-    """Flux of the brightest pixel near the centre, nanomaggies: (n, bands)."""
-    return _centre(images, SEARCH).max((2, 3))
-
-
-def _box_means(images) -> np.ndarray:
-    """Mean of every 3 x 3 pixels that lie within the images."""
-    for axis in (-1, -2):
-        places = np.arange(images.shape[axis] - BOX + 1)
-        images = sum(np.take(images, places + k, axis) for k in range(BOX)) / BOX
-    return images
-
-
-def box_flux(images) -> np.ndarray:
-    """Mean flux of the 3 x 3 pixels around the brightest spot, nanomaggies per pixel: (n, bands).
-
-    The spot is where the sum over bands, each divided by its largest value, is brightest in a
-    3 x 3 mean: one place for all bands, so that their ratios compare the same piece of sky.
-    """
-    means = _box_means(_centre(images, SEARCH))
-    weight = np.maximum(means.max((2, 3), keepdims=True), np.finfo(float).tiny)
-    spot = np.clip(means / weight, 0, None).sum(1).reshape(len(means), -1).argmax(-1)
-    flat = means.reshape(*means.shape[:2], -1)
-    return np.take_along_axis(flat, spot[:, None, None], -1)[..., 0]
 
 
 def measure_few(x, y) -> dict[str, np.ndarray]:
@@ -99,7 +72,7 @@ def flux_features(fluxes, sigma) -> np.ndarray:
     mu = -2.5 / ln 10 asinh(F / 2 sigma), Lupton et al. (1999): a magnitude for bright peaks, and
     still finite where noise makes F negative. Returns (n, 2 bands - 1).
     """
-    magnitude = -2.5 / np.log(10) * np.arcsinh(fluxes / (2 * sigma))
+    magnitude = asinh_magnitude(fluxes, sigma)
     return np.concatenate([magnitude, -np.diff(magnitude, axis=1)], axis=1)
 
 
@@ -156,7 +129,7 @@ def summarise_redshift(errors, label, n_boot=intervals.N_BOOT, seed=0):
     measured = {"dz": errors[:, None], "wrong": wrong[:, None]}
     metrics = {
         "bias": Metric(("dz",), intervals.median, 0, "median dz / (1 + z)"),
-        "sigma_mad": Metric(("dz",), intervals.mad_scatter, 0, "1.48 MAD of dz / (1 + z)"),
+        "sigma_mad": Metric(("dz",), intervals.robust_scatter, 0, "1.48 MAD of dz / (1 + z)"),
         "outliers": Metric(("wrong",), intervals.fraction, 0, "share beyond 0.05"),
     }
     return tidy(measured, metrics, [label], "peak redshift", n_boot, seed)

@@ -13,16 +13,16 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from photutils.aperture import CircularAperture
 from scipy.ndimage import gaussian_filter1d
 
+from galtools.data.photometry import aperture_flux, colours
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 from galtools.surveys import BANDS
 
 COLUMNS = ["level", "band", "metric", "value", "low", "high", "n"]
-RANGE_MAGNITUDE = 18.0  # AB mag per square arcsec: the surface brightness that PSNR and SSIM
-APERTURE = 3.0  # take for full scale, whatever the image holds; radius of the aperture, arcsec
+# AB mag per square arcsec: the surface brightness that is full scale for PSNR and SSIM
+RANGE_MAGNITUDE = 18.0
 CHUNK = 25  # galaxies measured at a time: few enough to stay in the processor's memory
 
 
@@ -46,18 +46,18 @@ METRICS = {
     "correlation": Metric(("correlation",), intervals.mean, 1, "Pearson's r of a galaxy's pixels"),
     "flux_bias": Metric(("flux_error",), intervals.median, 0, "median (Fy - Fx) / Fx, whole stamp"),
     "flux_scatter": Metric(
-        ("flux_error",), intervals.mad_scatter, 0, "1.48 MAD of (Fy - Fx) / Fx, stamp"
+        ("flux_error",), intervals.robust_scatter, 0, "1.48 MAD of (Fy - Fx) / Fx, stamp"
     ),
     "aperture_bias": Metric(
         ("aperture_error",), intervals.median, 0, "median (Fy - Fx) / Fx, 3 arcsec"
     ),
     "aperture_scatter": Metric(
-        ("aperture_error",), intervals.mad_scatter, 0, "1.48 MAD of (Fy - Fx) / Fx, 3 arcsec"
+        ("aperture_error",), intervals.robust_scatter, 0, "1.48 MAD of (Fy - Fx) / Fx, 3 arcsec"
     ),
 }
 COLOURS = {
     "colour_bias": Metric(("colour_error",), intervals.median, 0, "median shift of colour, mag"),
-    "colour_scatter": Metric(("colour_error",), intervals.mad_scatter, 0, "1.48 MAD of it, mag"),
+    "colour_scatter": Metric(("colour_error",), intervals.robust_scatter, 0, "1.48 MAD of it, mag"),
 }
 
 
@@ -107,25 +107,6 @@ def ssim(x, y, scale: float) -> np.ndarray:
     variances = _gaussian_window(x * x + y * y) - mean_x**2 - mean_y**2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     return (luminance * (2 * covariance + c2) / (variances + c2)).mean((2, 3))
-
-
-def aperture_weights(shape, pixel_scale: float, radius: float = APERTURE) -> np.ndarray:
-    """Share of each pixel inside a circle of `radius` arcsec around the stamp's centre: (H, W)."""
-    height, width = shape
-    circle = CircularAperture(((width - 1) / 2, (height - 1) / 2), radius / pixel_scale)
-    return circle.to_mask(method="exact").to_image(shape).astype(np.float64)
-
-
-def aperture_flux(images, pixel_scale: float, radius: float = APERTURE) -> np.ndarray:
-    """Flux in nanomaggies within `radius` arcsec of the stamp's centre: (n, bands)."""
-    weights = aperture_weights(images.shape[-2:], pixel_scale, radius)
-    return np.einsum("nbyx,yx->nb", images, weights)
-
-
-def colours(flux) -> np.ndarray:
-    """Magnitude differences of neighbouring bands, -2.5 log10(F_b / F_{b+1}): (n, bands - 1)."""
-    magnitude = -2.5 * np.log10(np.where(flux > 0, flux, np.nan))
-    return magnitude[:, :-1] - magnitude[:, 1:]
 
 
 def measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:

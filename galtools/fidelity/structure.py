@@ -11,8 +11,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from galtools.data.photometry import annulus_flux, annulus_weights, colours, robust_scatter
 from galtools.fidelity import intervals
-from galtools.fidelity.pixels import CHUNK, Metric, aperture_weights, colours, in_chunks, tidy
+from galtools.fidelity.pixels import CHUNK, Metric, in_chunks, tidy
 from galtools.surveys import BANDS
 
 RINGS = (0.0, 1.0, 2.0, 4.0, 8.0)  # arcsec, edges of the rings of the radial profile
@@ -53,22 +54,20 @@ METRICS = {
 GRADIENTS = {
     "gradient_bias": Metric(("gradient_error",), intervals.median, 0, "shift of the gradient, mag"),
     "gradient_scatter": Metric(
-        ("gradient_error",), intervals.mad_scatter, 0, "1.48 MAD of it, mag"
+        ("gradient_error",), intervals.robust_scatter, 0, "1.48 MAD of it, mag"
     ),
 }
 
 
 @lru_cache(maxsize=4)
 def _rings(shape, pixel_scale) -> np.ndarray:
-    """Exact share of every pixel in every ring of the radial profile: (rings, H, W)."""
-    discs = [np.zeros(shape)]
-    discs += [aperture_weights(shape, pixel_scale, radius) for radius in RINGS[1:]]
-    return np.diff(discs, axis=0)
+    """Weights of the annuli of the radial profile: (rings, H, W)."""
+    return annulus_weights(shape, pixel_scale, RINGS)
 
 
 def ring_fluxes(images, pixel_scale: float) -> np.ndarray:
     """Flux in rings around the stamp's centre, nanomaggies: (n, bands, rings)."""
-    return np.einsum("nbyx,kyx->nbk", images, _rings(images.shape[-2:], pixel_scale), optimize=True)
+    return annulus_flux(images, _rings(images.shape[-2:], pixel_scale))
 
 
 def colour_gradients(rings) -> np.ndarray:
@@ -113,7 +112,7 @@ def sky_frame(images) -> tuple[np.ndarray, np.ndarray]:
     frame[height // 8 : -(height // 8), width // 8 : -(width // 8)] = False
     edge = images[..., frame]
     level = np.median(edge, axis=-1, keepdims=True)
-    scatter = intervals.MAD_TO_SIGMA * np.median(np.abs(edge - level), axis=-1)
+    scatter = robust_scatter(edge)
     deviation = images - level[..., None]
     return deviation, frame & (np.abs(deviation) <= 4 * scatter[..., None, None])
 

@@ -8,6 +8,7 @@ from astropy.stats import mad_std, sigma_clip
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 
+from galtools.data.photometry import central_flux
 from galtools.data.sides import NO_DATA, SATURATED, ImageInfo
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag, raise_flag
@@ -93,14 +94,8 @@ def flag_images(stamps: Stamps) -> None:
     raise_flag(table, (low == high).any(axis=1), Flag.BLANK)
     r = BANDS.index("r")
     seen = finite[:, r].any(axis=(1, 2))
-    raise_flag(table, seen & (central_flux(images)[:, r] <= 0), Flag.NEGATIVE)
-
-
-def central_flux(images: np.ndarray) -> np.ndarray:
-    """Flux (n, 5) in the middle ninth of each stamp, ignoring pixels that are not finite."""
-    height, width = images.shape[-2:]
-    box = images[:, :, height // 3 : height - height // 3, width // 3 : width - width // 3]
-    return np.where(np.isfinite(box), box, 0).sum(axis=(2, 3))
+    core = central_flux(np.where(finite, images, 0)[:, r], 1 / 3)
+    raise_flag(table, seen & (core <= 0), Flag.NEGATIVE)
 
 
 def check_units(stamps: Stamps, origin) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 from sedpy.observate import load_filters
 
+from galtools.data.photometry import asinh_magnitude
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag, raise_flag
 from galtools.ingest.stamps import Stamps
@@ -33,8 +34,7 @@ def luptitudes_to_nanomaggies(magnitude):
 
 def nanomaggies_to_luptitudes(flux):
     """m = -2.5 log10(e) (asinh(f / 2b) + ln b), f in maggies."""
-    scaled = np.asarray(flux, float) / (2e9 * SOFTENING)
-    return -POGSON * (np.arcsinh(scaled) + np.log(SOFTENING))
+    return asinh_magnitude(np.asarray(flux, float), 1e9 * SOFTENING) - POGSON * np.log(SOFTENING)
 
 
 def extinction_per_ebv(survey: Survey) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from galtools.data.photometry import aperture_flux, asinh_magnitude
+
 
 def colour_features(images: np.ndarray, radius: float = 0.2, peaks: bool = False) -> np.ndarray:
     """Features for the baselines, (n, bands): r-like magnitude and neighbouring colours.
@@ -10,10 +12,8 @@ def colour_features(images: np.ndarray, radius: float = 0.2, peaks: bool = False
     magnitudes stay finite for the negative fluxes that noise makes.
     """
     side = images.shape[-1]
-    y, x = np.mgrid[:side, :side] - (side - 1) / 2
-    inside = np.hypot(x, y) < radius * side
-    flux = images.max(axis=(2, 3)) if peaks else images[..., inside].sum(axis=2)
-    magnitudes = -2.5 / np.log(10) * np.arcsinh(flux / 0.2)
+    flux = images.max(axis=(2, 3)) if peaks else aperture_flux(images, 1 / side, radius)
+    magnitudes = asinh_magnitude(flux, 0.1)
     return np.column_stack([magnitudes[:, images.shape[1] // 2], np.diff(magnitudes, axis=1)])
 
 

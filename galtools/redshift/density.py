@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from galtools.data.photometry import robust_scatter
 from galtools.errors import GaltoolsError
 
 Z_MAX, BINS = 0.4, 180
@@ -109,7 +110,7 @@ def point_metrics(estimates, z, limit: float = 0.05) -> dict[str, float]:
     dz = (np.asarray(estimates, np.float64) - z) / (1 + np.asarray(z, np.float64))
     return {
         "bias": float(dz.mean()),
-        "sigma_mad": float(1.4826 * np.median(np.abs(dz - np.median(dz)))),
+        "sigma_mad": float(robust_scatter(dz)),
         "outliers": float(np.mean(np.abs(dz) > limit)),
     }
 

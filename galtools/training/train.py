@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from galtools import artefacts, models
+from galtools.data.photometry import central_flux, robust_scatter
 from galtools.data.sides import pixel_step
 from galtools.data.stretch import Normalization, fit_normalization
 from galtools.errors import GaltoolsError
@@ -21,7 +22,6 @@ from galtools.training.loop import Settings
 SOFTENING = 2.0  # softening of the stretch in units of the source's sky noise per pixel; from 1
 # to 10 the residual and the flux scatter hardly differ, but a larger one lets more noise through
 VALID = 128  # galaxies of the validation split that are looked at during the training
-BOX = 0.25  # half side of the central box in which fluxes are judged, in stamps
 
 
 def check_images(images, name: str) -> None:
@@ -111,13 +111,6 @@ class Crops:
         return (corner[:, None] + along)[:, None, :, None]
 
 
-def central_flux(images: np.ndarray) -> np.ndarray:
-    """Flux (n, bands) in the central box of half the stamp's side, nanomaggies."""
-    side = images.shape[-1]
-    box = slice(round(side * (0.5 - BOX)), round(side * (0.5 + BOX)))
-    return images[..., box, box].sum(axis=(-2, -1), dtype=np.float64)
-
-
 def validation_metrics(
     translated: np.ndarray, target: np.ndarray, sky: np.ndarray, bad=None
 ) -> dict:
@@ -133,7 +126,7 @@ def validation_metrics(
     truth = central_flux(target)
     d = central_flux(translated) / truth - 1
     bias = np.median(d, axis=0)
-    scatter = 1.4826 * np.median(np.abs(d - bias), axis=0)
+    scatter = robust_scatter(d, axis=0)
     numbers = {
         "chi": float(np.sqrt(np.mean(np.square(chi, dtype=np.float64)))),
         "bias": float(np.abs(bias).mean()),

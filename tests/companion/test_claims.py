@@ -24,7 +24,7 @@ def folder(tmp_path):
     ]
     panels.keep_verdicts(panels.verdicts(lines), folder.table("verdicts_peaks"), [])
     panels.keep_verdicts(panels.verdicts(lines[:1]), folder.table("verdicts_peaks_intra"), [])
-    tidy = {"claim": "a way back loses", "seed": 1, **vars(above), "verdict": "agrees"}
+    tidy = {"claim": "a way back loses", "seed": 1, **vars(above), "verdict": "supported"}
     panels.keep_verdicts(pd.DataFrame([tidy]), folder.table("verdicts_directions"), [])
     return folder
 
@@ -58,7 +58,7 @@ def test_a_folder_without_verdicts_or_of_another_seed_is_refused(folder, tmp_pat
 
 def test_verdicts_are_read_claim_by_claim(tmp_path):
     said = (("b", "swin", "1"), ("a", "swin", "2"), ("b", "own", "3"))
-    lines = [(*line, "agrees") for line in said]
+    lines = [(*line, "supported") for line in said]
     shown = panels.keep_verdicts(panels.verdicts(lines), tmp_path / "verdicts.csv", [])
     assert list(shown.index) == [("b", "Swin"), ("b", "own"), ("a", "Swin")]
     assert list(shown["This run"]) == ["1", "3", "2"]

@@ -122,15 +122,15 @@ def test_goals_are_those_that_the_page_states(bench):
     }
     said = {x["claim"]: x["verdict"] for x in bench.verdicts(found, price, 3)}
     assert said == {
-        "retains 95 %, retrained": "agrees",
-        "frozen σ at most 1.15 times the source's": "disagrees",
-        "residual no worse than the network's": "agrees",
-        "bias of the flux no worse than the network's": "disagrees",
-        "blur no worse than the network's": "cannot tell",
+        "retains 95 %, retrained": "supported",
+        "frozen σ at most 1.15 times the source's": "contradicted",
+        "residual no worse than the network's": "supported",
+        "bias of the flux no worse than the network's": "contradicted",
+        "blur no worse than the network's": "inconclusive",
     }
     dear = {"chi": intervals.Estimate(1.06, 1.051, 1.07, 60)}
     lines = bench.verdicts(low, dear, 3)
-    assert [x["verdict"] for x in lines] == ["disagrees", "agrees", "disagrees"]
+    assert [x["verdict"] for x in lines] == ["contradicted", "supported", "contradicted"]
     assert {x["seed"] for x in lines} == {3}
 
 
@@ -211,7 +211,7 @@ def test_others_are_held_against_the_source_and_have_to_be_there(tmp_path):
     table = pd.DataFrame(lines, columns=["row", "metric", "value"]).assign(low=0.0, high=1.0)
     table.to_csv(tmp_path / "redshift.csv", index=False)
     dz = np.array([-0.1, 0.0, 0.1])
-    bench, sigma = SimpleNamespace(source={"dz": dz}), intervals.mad_scatter(dz)
+    bench, sigma = SimpleNamespace(source={"dz": dz}), intervals.robust_scatter(dz)
     found = flux_correction.RedshiftEvaluation.others(bench, tmp_path / "redshift.csv", ["swin"])
     assert list(found.metric) == ["retained", "ratio"]
     assert list(found.value) == pytest.approx([0.8, 0.3 / sigma])

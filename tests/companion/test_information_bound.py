@@ -323,7 +323,7 @@ def test_parts_of_the_loss_add_up_and_refused_galaxies_are_left_out_everywhere()
     found = seed_agreement.compare(
         near, {"same": ("a", "b"), "other": ("a", "c")}, 50, within=(-0.1, 0.1)
     )
-    assert list(found.verdict) == ["agrees", "disagrees"]
+    assert list(found.verdict) == ["supported", "contradicted"]
 
 
 def test_images_without_a_truth_are_refused(tmp_path):

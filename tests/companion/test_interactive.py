@@ -80,12 +80,6 @@ def test_pictures_have_north_on_top_and_one_scale():
     assert interactive.colour(five)[:, 0].min() > interactive.colour(five)[:, -1].max()
 
 
-def test_light_counts_what_lies_within_the_radius():
-    scale = 0.02
-    found = interactive.aperture_flux(np.full((2, 401, 401), scale**2), scale)
-    np.testing.assert_allclose(found, np.pi * 3.0**2, rtol=3e-3)
-
-
 def test_filters_are_those_of_the_survey():
     assert interactive.pivots(CFHTLS)[0] == pytest.approx(3828, abs=3)
     for curve, pivot in zip(interactive.filters(SDSS), interactive.pivots(SDSS), strict=True):

@@ -29,7 +29,7 @@ def test_gains_are_the_known_ones_and_all_verdicts_occur():
         zip(("holds", "fails", "open"), CLAIMS, strict=True)
     )
     both = seed_agreement.claims_by_consensus(
-        table[table.claim != "b beats a"].assign(verdict="agrees")
+        table[table.claim != "b beats a"].assign(verdict="supported")
     )
     assert both == {"holds": "a beats b; a beats c", "fails": "none", "open": "none"}
 
@@ -42,7 +42,12 @@ def test_the_same_information_twice_is_no_gain():
 
 
 def test_claims_of_two_parts_are_laid_out_with_what_all_seeds_say():
-    lines = [("a", 0, "agrees"), ("a", 1, "agrees"), ("b", 0, "agrees"), ("b", 1, "cannot tell")]
+    lines = [
+        ("a", 0, "supported"),
+        ("a", 1, "supported"),
+        ("b", 0, "supported"),
+        ("b", 1, "inconclusive"),
+    ]
     table = pd.DataFrame(
         {"claim": f"{row}: peak", "seed": k, "value": 0.2 + k, "low": 0.1 + k, "high": 0.3 + k,
          "verdict": said}

@@ -155,8 +155,8 @@ def test_claims_are_judged_for_every_seed():
         "no": (key, total_variance.fraction_of("noise", "told")),
     }
     judged = total_variance.judge(rows, claims, 50).set_index(["claim", "seed"])
-    assert (judged.loc["told"].verdict == "agrees").all()
-    assert (judged.loc["no"].verdict == "disagrees").all()
+    assert (judged.loc["told"].verdict == "supported").all()
+    assert (judged.loc["no"].verdict == "contradicted").all()
     table = total_variance.tidy(rows, 50)
     assert set(table.part) == set(total_variance.PARTS)
     np.testing.assert_allclose(table.groupby("seed").value.sum(), 1)

@@ -192,7 +192,7 @@ def test_summary_has_the_numbers_of_the_chapters():
     galaxies = pd.DataFrame({name: rng.normal(1, 1, 50) for name in columns})
     found = training_scatter.summarise(galaxies).set_index(["metric", "band"])
     assert found.value["bits", "frozen"] == pytest.approx(galaxies.bits_frozen.mean())
-    scatter = intervals.mad_scatter(galaxies.light_z.to_numpy())
+    scatter = intervals.robust_scatter(galaxies.light_z.to_numpy())
     assert found.value["aperture_scatter", "z"] == pytest.approx(scatter)
     assert (found.n == 50).all()
 

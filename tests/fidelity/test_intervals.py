@@ -14,12 +14,12 @@ from galtools.fidelity.intervals import Estimate, bootstrap
 
 def test_robust_scatter_of_a_normal_law_is_its_standard_deviation():
     x = np.random.default_rng(1).normal(3, 0.7, 200_000)
-    assert intervals.mad_scatter(x) == pytest.approx(0.7, rel=0.01)
+    assert intervals.robust_scatter(x) == pytest.approx(0.7, rel=0.01)
 
 
 def test_robust_scatter_ignores_a_few_catastrophes():
     x = np.r_[np.random.default_rng(1).normal(0, 1, 10_000), np.full(200, 1e9)]
-    assert intervals.mad_scatter(x) == pytest.approx(1, rel=0.05)
+    assert intervals.robust_scatter(x) == pytest.approx(1, rel=0.05)
 
 
 def test_interval_of_a_mean_has_the_width_of_the_standard_error():
@@ -31,7 +31,7 @@ def test_interval_of_a_mean_has_the_width_of_the_standard_error():
 
 @pytest.mark.parametrize(
     ("statistic", "truth"),
-    [(intervals.mean, 0), (intervals.median, 0), (intervals.mad_scatter, 1)],
+    [(intervals.mean, 0), (intervals.median, 0), (intervals.robust_scatter, 1)],
 )
 def test_interval_covers_the_truth_as_often_as_it_says(statistic, truth):
     """95 %, within three binomial errors of 400 trials."""
@@ -163,13 +163,13 @@ def test_paired_difference_removes_the_common_scatter():
 @pytest.mark.parametrize(
     ("low", "high", "n", "expected"),
     [
-        (0.1, 0.2, 100, "agrees"),
-        (-0.2, -0.1, 100, "disagrees"),
-        (1.1, 1.3, 100, "disagrees"),
-        (-0.1, 0.1, 100, "cannot tell"),
-        (0.9, 1.1, 100, "cannot tell"),
-        (0.1, 0.2, 29, "cannot tell"),
-        (np.nan, np.nan, 100, "cannot tell"),
+        (0.1, 0.2, 100, "supported"),
+        (-0.2, -0.1, 100, "contradicted"),
+        (1.1, 1.3, 100, "contradicted"),
+        (-0.1, 0.1, 100, "inconclusive"),
+        (0.9, 1.1, 100, "inconclusive"),
+        (0.1, 0.2, 29, "inconclusive"),
+        (np.nan, np.nan, 100, "inconclusive"),
     ],
 )
 def test_verdict(low, high, n, expected):
@@ -186,14 +186,14 @@ def test_verdicts_leave_no_gap_and_never_overlap(a, b, c, d, n):
     said = intervals.verdict(Estimate(0.5 * (low + high), low, high, n), claim)
     inside = claim[0] <= low and high <= claim[1]
     outside = high < claim[0] or claim[1] < low
-    wanted = "agrees" if inside else "disagrees" if outside else "cannot tell"
-    assert said == (wanted if n >= intervals.MIN_GALAXIES else "cannot tell")
+    wanted = "supported" if inside else "contradicted" if outside else "inconclusive"
+    assert said == (wanted if n >= intervals.MIN_GALAXIES else "inconclusive")
 
 
 @pytest.mark.parametrize(
     ("effect", "n", "expected"),
-    [(0.5, 200, "agrees"), (-0.5, 200, "disagrees"), (0, 200, "cannot tell"),
-     (0.5, 20, "cannot tell")],
+    [(0.5, 200, "supported"), (-0.5, 200, "contradicted"), (0, 200, "inconclusive"),
+     (0.5, 20, "inconclusive")],
 )  # fmt: skip
 def test_a_claim_on_a_difference_can_come_out_each_way(effect, n, expected):
     common, noise = np.random.default_rng(6).normal(size=(2, n)) * [[5], [0.5]]
@@ -210,7 +210,7 @@ def test_a_claim_on_a_table_can_come_out_each_way():
         columns=["level", "band", "metric", "value", "low", "high", "n", "row"],
     )
     found = panels.judge_table(table, {"near": ("ks", "r", (0, 0.5))}, list(lines))
-    assert list(found.Verdict) == ["agrees", "disagrees", "cannot tell"]
+    assert list(found.Verdict) == ["supported", "contradicted", "inconclusive"]
 
 
 @pytest.mark.parametrize("shape", [(0,), (2, 0), (3, 2, 0)])

@@ -97,20 +97,6 @@ def test_colour_bias_of_a_known_gain():
     assert table["r-i", "colour_scatter"] == pytest.approx(0, abs=1e-9)
 
 
-def test_aperture_flux_of_a_gaussian():
-    """Within radius r a Gaussian holds 1 - exp(-r^2 / 2 s^2); flat pixels add 1/12 to s^2."""
-    image = gaussians(n=1, sigma=5)
-    radius = pixels.APERTURE / SCALE
-    expected = 1 - np.exp(-0.5 * radius**2 / (25 + 1 / 12))
-    share = pixels.aperture_flux(image, SCALE) / image.sum((2, 3))
-    np.testing.assert_allclose(share, expected, rtol=5e-4)
-
-
-def test_aperture_area_is_exact():
-    flux = pixels.aperture_flux(np.ones((1, 1, 64, 64)), SCALE)
-    assert flux[0, 0] == pytest.approx(np.pi * (pixels.APERTURE / SCALE) ** 2)
-
-
 def test_ssim_of_constant_images():
     """Two flat images have (2ab + c1) / (a^2 + b^2 + c1)."""
     a, b, scale = 2.0, 3.0, 10.0

@@ -10,6 +10,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from galtools import redshift
+from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.redshift import Grid
 from galtools.redshift.ensemble import new_members
@@ -156,10 +157,8 @@ def test_measured_numbers_do_not_turn():
 
 def test_peak_is_the_box_of_the_peaks_chapter():
     """An independent implementation, in numpy."""
-    from galtools.fidelity import peaks
-
     images = blobs(n=5, size=32, seed=5).target
-    box = peaks.box_flux(images.astype(float))
+    box = photometry.box_flux(images.astype(float))
     magnitudes = -2.5 / np.log(10) * np.arcsinh(box / (2 * 0.02 / 3))
     expected = np.column_stack([-np.diff(magnitudes, axis=1), magnitudes[:, 2]])
     np.testing.assert_allclose(measured(images, ["peak"]), expected, atol=1e-4)
@@ -357,10 +356,10 @@ def test_redshifts_outside_the_grid_are_refused():
 
 
 def test_features_of_the_baselines_by_hand():
-    """Of 8 pixels along a side, the twelve nearest lie within 0.2 stamps of the centre."""
+    """Of 8 pixels along a side, pi 1.6^2 lie within 0.2 stamps of the centre."""
     images = np.tile(np.float32([1, 2, 4, 8, 16])[:, None, None], (1, 1, 8, 8))
     images[:, :, 0, 0] = 100
-    for peaks, flux in ((False, 12 * 2.0 ** np.arange(5)), (True, np.full(5, 100.0))):
+    for peaks, flux in ((False, np.pi * 1.6**2 * 2.0 ** np.arange(5)), (True, np.full(5, 100.0))):
         magnitude = -2.5 / np.log(10) * np.arcsinh(flux / 0.2)
         found = redshift.colour_features(images, 0.2, peaks)[0]
         np.testing.assert_allclose(found, [magnitude[2], *np.diff(magnitude)], rtol=1e-5, atol=1e-6)

@@ -9,6 +9,7 @@ import torch
 from blobs import blobs
 
 from galtools import models
+from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.models.base import OptimizerGroup
 from galtools.training import checkpoint, loop, train
@@ -229,7 +230,7 @@ def test_judge_finds_a_known_bias_scatter_and_noise():
 def test_fluxes_are_judged_in_the_central_box_alone():
     """Of 16 pixels along a side, the box holds the 8 in the middle."""
     target = np.ones((3, 2, 16, 16), np.float32)
-    assert (train.central_flux(target) == 64).all()
+    assert (photometry.central_flux(target) == 64).all()
     outside = target.copy()
     outside[:, :, :4], outside[:, :, 12:] = 5, 5
     outside[..., :4], outside[..., 12:] = 5, 5

@@ -1,0 +1,109 @@
+"""Photometry of stamps: fluxes in circles, rings and boxes, peaks, magnitudes, colours, scatter.
+
+Images are (..., H, W), often (n, bands, H, W), in nanomaggies per pixel; fluxes in nanomaggies have
+the shape of what precedes H and W. Apertures are centred on the stamp.
+"""
+
+import numpy as np
+from photutils.aperture import CircularAperture
+from scipy.special import ndtri
+from scipy.stats import median_abs_deviation
+
+APERTURE = 3.0  # arcsec, radius of the standard aperture
+NORMAL_QUARTILE = ndtri(0.75)
+BOX = 3  # pixels along a side of the box about the peak
+SEARCH = 0.25  # the peak is looked for in the central quarter (by side) of the stamp
+
+
+def aperture_weights(shape, pixel_scale: float, radius: float = APERTURE, method="exact"):
+    """Fraction of each pixel inside a circle of `radius` arcsec: (H, W).
+
+    With the `method` "center", 1 for pixels whose centre lies inside, and 0 for all others.
+    """
+    height, width = shape
+    circle = CircularAperture(((width - 1) / 2, (height - 1) / 2), radius / pixel_scale)
+    return circle.to_mask(method=method).to_image(shape).astype(np.float64)
+
+
+def annulus_weights(shape, pixel_scale: float, edges, method="exact") -> np.ndarray:
+    """Fraction of each pixel in each annulus between `edges` arcsec, from 0: (rings, H, W)."""
+    circles = [aperture_weights(shape, pixel_scale, radius, method) for radius in edges[1:]]
+    return np.diff(circles, axis=0, prepend=np.zeros((1, *shape)))
+
+
+def aperture_flux(images, pixel_scale: float, radius: float = APERTURE) -> np.ndarray:
+    """Flux within `radius` arcsec."""
+    weights = aperture_weights(images.shape[-2:], pixel_scale, radius)
+    return np.einsum("...yx,yx->...", images, weights)
+
+
+def annulus_flux(images, weights) -> np.ndarray:
+    """Flux (..., rings) in each of the annuli of `annulus_weights`."""
+    return np.einsum("...yx,kyx->...k", images, weights, optimize=True)
+
+
+def central_flux(images, fraction: float = 0.5) -> np.ndarray:
+    """Flux in the central box, a `fraction` of the stamp along each side."""
+    rows, columns = (
+        slice(round(size * (1 - fraction) / 2), round(size * (1 + fraction) / 2))
+        for size in images.shape[-2:]
+    )
+    return images[..., rows, columns].sum(axis=(-2, -1), dtype=np.float64)
+
+
+def _search_region(images):
+    """Cut out the central part of the stamps, where the peak is looked for."""
+    height, width = images.shape[-2:]
+    h, w = (min(max(BOX, round(size * SEARCH)), size) for size in (height, width))
+    top, left = (height - h) // 2, (width - w) // 2
+    return images[..., top : top + h, left : left + w]
+
+
+def peak_flux(images) -> np.ndarray:
+    """Flux of the brightest pixel near the centre, nanomaggies."""
+    return _search_region(images).max((-2, -1))
+
+
+def box_flux(images) -> np.ndarray:
+    """Mean flux of the 3 x 3 pixels at the peak, nanomaggies per pixel: (n, bands).
+
+    The peak is where the sum over bands of the 3 x 3 means, each divided by its maximum, is
+    largest: one position for all bands, so that their ratios compare the same piece of sky.
+    """
+    means = _search_region(images)
+    for axis in (-1, -2):
+        start = np.arange(means.shape[axis] - BOX + 1)
+        means = sum(np.take(means, start + k, axis) for k in range(BOX)) / BOX
+    weight = np.maximum(means.max((2, 3), keepdims=True), np.finfo(float).tiny)
+    peak = np.clip(means / weight, 0, None).sum(1).reshape(len(means), -1).argmax(-1)
+    flat = means.reshape(*means.shape[:2], -1)
+    return np.take_along_axis(flat, peak[:, None, None], -1)[..., 0]
+
+
+def magnitude(flux) -> np.ndarray:
+    """AB magnitude 22.5 - 2.5 log10 F of fluxes in nanomaggies; NaN where F is not positive."""
+    return 22.5 - 2.5 * np.log10(np.where(flux > 0, flux, np.nan))
+
+
+def asinh_magnitude(flux, sigma) -> np.ndarray:
+    """Asinh magnitude -2.5 / ln 10 asinh(F / 2 sigma) (Lupton et al. 1999), finite for any F.
+
+    Up to the zero point 22.5 - 2.5 log10 sigma it is the AB magnitude where F exceeds the noise.
+    """
+    return -2.5 / np.log(10) * np.arcsinh(flux / (2 * sigma))
+
+
+def colours(flux) -> np.ndarray:
+    """Colours of neighbouring bands, -2.5 log10(F_b / F_{b+1}): (n, bands) to (n, bands - 1).
+
+    NaN where one of the fluxes is not positive.
+    """
+    return -np.diff(magnitude(flux), axis=-1)
+
+
+def robust_scatter(x, axis=-1, quartile=NORMAL_QUARTILE) -> np.ndarray:
+    """Robust standard deviation 1.4826 median |x - median x| along an axis.
+
+    `quartile` is the upper one of the distribution that x follows, with a scale of 1.
+    """
+    return median_abs_deviation(x, axis=axis, scale=quartile)
