@@ -1,8 +1,8 @@
-"""Statements that have to survive a second seed.
+"""Claims tested with several seeds.
 
-A statement compares a number of two ways of seeing the same galaxies. It is judged by the paired
-difference, resampled over galaxies, once for every seed of translators and estimators; it holds,
-or does not hold, only if all seeds say so with one voice.
+A claim compares a statistic of two methods on the same galaxies. Its verdict follows from the
+paired difference, resampled over galaxies, for each seed of translators and estimators; the verdict
+of all seeds is theirs if they agree, else inconclusive.
 """
 
 import pandas as pd
@@ -10,78 +10,59 @@ import pandas as pd
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Verdict
 
-WORDS = {Verdict.SUPPORTED: "holds", Verdict.CONTRADICTED: "does not hold"}
-UNDECIDED = "too small to tell"
-ABOVE = (0, float("inf"))
+POSITIVE = (0, float("inf"))
+VERDICTS = (Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.INCONCLUSIVE)
 
 
-def consensus(verdicts: list[str]) -> str:
-    """Say what all seeds agree on, or that they cannot tell."""
-    return WORDS.get(verdicts[0], UNDECIDED) if len(set(verdicts)) == 1 else UNDECIDED
+def judge_seed(claim: str, seed: int, found: intervals.Estimate, within=POSITIVE) -> dict:
+    """Row of a table of verdicts: whether an estimate of one seed lies `within` (low, high)."""
+    verdict = intervals.verdict(found, within)
+    return {"claim": claim, "seed": seed, **vars(found), "verdict": verdict}
 
 
-def judge_seed(text: str, k: int, found: intervals.Estimate, within=ABOVE) -> dict:
-    """Judge a statement by what one seed found: that it lies `within` (low, high)."""
-    return {"claim": text, "seed": k, **vars(found), "verdict": intervals.verdict(found, within)}
+def compare(
+    values, claims, n_boot=intervals.N_BOOT, seed=0, statistic=intervals.mean, within=POSITIVE
+) -> pd.DataFrame:
+    """Test claims {sentence: (first, second)} that a statistic of first - second lies `within`.
 
-
-def compare(known, claims, n_boot=intervals.N_BOOT, seed=0, statistic=intervals.mean, within=ABOVE):
-    """Judge claims {sentence: (first, second)} that a statistic of one way is above another's.
-
-    Or, if other limits are given, that the difference lies `within` them. `known` holds what
-    belongs to each galaxy, say its information: {(way, seed): (..., n)}. Returns a table with a
-    line per sentence and seed: the difference of the statistic, its 95 % interval, n, and the
-    verdict of that seed.
+    `values` are {(method, seed): (..., n)} of the galaxies. Returns a row per claim and seed: the
+    difference of the statistic, its 95 % interval, n, and the verdict.
     """
-    lines = []
-    for text, (first, second) in claims.items():
-        for k in sorted({k for _, k in known}):
-            gain = intervals.paired_difference(
-                statistic, known[first, k], known[second, k], n_boot, seed
-            )
-            lines.append(judge_seed(text, k, gain, within))
-    return pd.DataFrame(lines)
+    rows = []
+    for claim, (first, second) in claims.items():
+        for k in sorted({k for _, k in values}):
+            pair = values[first, k], values[second, k]
+            found = intervals.paired_difference(statistic, *pair, n_boot, seed)
+            rows.append(judge_seed(claim, k, found, within))
+    return pd.DataFrame(rows)
 
 
-def summary(table: pd.DataFrame, what: str = "difference") -> pd.DataFrame:
-    """Lay a table of `compare` out for readers: one line per claim, one column per seed.
+def consensus_by_claim(table: pd.DataFrame) -> dict[str, Verdict]:
+    """Verdict of all seeds on each claim of a table of verdicts."""
+    return {claim: intervals.consensus(rows) for claim, rows in table.groupby("claim").verdict}
 
-    `what` is the number that was judged, in the heads of the columns.
-    """
+
+def claims_by_consensus(table: pd.DataFrame) -> dict[Verdict, str]:
+    """Claims of a table of verdicts, in order and separated by semicolons, by `VERDICTS`."""
+    found = consensus_by_claim(table)
+    claims = {v: [claim for claim in table.claim.unique() if found[claim] == v] for v in VERDICTS}
+    return {verdict: "; ".join(names) or "none" for verdict, names in claims.items()}
+
+
+def summary(table: pd.DataFrame, quantity: str = "difference") -> pd.DataFrame:
+    """Table of verdicts for readers: a row per claim, `quantity` of each seed, and the verdict."""
     shown = table.apply(lambda x: intervals.format_interval(x.value, x.low, x.high), axis=1)
     wide = table.assign(shown=shown).pivot_table("shown", "claim", "seed", "first")
-    wide.columns = [f"{what}, seed {k}" for k in wide.columns]
-    wide["so it"] = pd.Series(consensus_by_claim(table))
+    wide.columns = [f"{quantity}, seed {k}" for k in wide.columns]
+    wide["verdict"] = pd.Series(consensus_by_claim(table))
     return wide.loc[table.claim.unique()].rename_axis(None)
 
 
-def claims_table(table: pd.DataFrame, between: str) -> pd.DataFrame:
-    """Lay claims "row{between}column" of a table of `compare` out, a line for each row.
-
-    Cells hold what the first seed found, and in words what all seeds say.
-    """
-    said, cells = consensus_by_claim(table), {}
-    for one in table[table.seed == table.seed.min()].itertuples():
-        row, column = one.claim.split(between)
-        shown = intervals.format_interval(one.value, one.low, one.high)
-        cells.setdefault(column, {})[row] = f"{shown} {said[one.claim]}"
-    return pd.DataFrame(cells)
-
-
-def consensus_by_claim(table: pd.DataFrame) -> dict[str, str]:
-    """Say of every claim of a table of `compare` what all seeds agree on."""
-    return {claim: consensus(list(said)) for claim, said in table.groupby("claim").verdict}
-
-
-def claims_by_consensus(table: pd.DataFrame) -> dict[str, str]:
-    """Claims of a table of `compare` as lists in words: those that hold, fail, or are open."""
-    said = consensus_by_claim(table)
-    names = {
-        "holds": WORDS[Verdict.SUPPORTED],
-        "fails": WORDS[Verdict.CONTRADICTED],
-        "open": UNDECIDED,
-    }
-    return {
-        name: "; ".join(claim for claim in table.claim.unique() if said[claim] == word) or "none"
-        for name, word in names.items()
-    }
+def cross_table(table: pd.DataFrame, cells: dict) -> pd.DataFrame:
+    """Estimate of the first seed and verdict of all; `cells` {claim: (row, column)}."""
+    found, shown = consensus_by_claim(table), {}
+    for x in table[table.seed == table.seed.min()].itertuples():
+        row, column = cells[x.claim]
+        text = f"{intervals.format_interval(x.value, x.low, x.high)} {found[x.claim]}"
+        shown.setdefault(column, {})[row] = text
+    return pd.DataFrame(shown)

@@ -121,8 +121,8 @@ errors = {(name, k): sampled[name, k][0] - optimum[name] for name in optimum for
 # %% [markdown]
 # The exact law is drawn from as often as the samplers are. Its own shares are off, too, because the
 # number of draws is finite: what counts is how much more a learner is off than that. A statement
-# *holds* only if the interval of the difference lies above zero for all seeds, and *does not hold* if
-# it lies below for all; anything else is too small to tell. Differences are of shares of the answers.
+# is *supported* only if the interval of the difference lies above zero for all seeds, and *contradicted*
+# if it lies below for all; anything else is *inconclusive*. Differences are of shares of the answers.
 
 # %%
 tables = [
@@ -255,8 +255,8 @@ glue("toy_seeds", seeds, display=False)
 # more than chance: "{glue:text}`toy_branches_GAN`" for the GAN, "{glue:text}`toy_branches_flow`" for
 # the flow.
 #
-# Over all seeds, these statements *hold*: {glue:text}`toy_holds`. These do *not*:
-# {glue:text}`toy_fails`. *Too small to tell*: {glue:text}`toy_open`.
+# Over all seeds, these statements are *supported*: {glue:text}`toy_supported`. *Contradicted*:
+# {glue:text}`toy_contradicted`. *Inconclusive*: {glue:text}`toy_inconclusive`.
 #
 # **Exercise.** Average all draws of the flow for each input. Which of the other models do you get?
 #

@@ -235,7 +235,7 @@ for quantity, way in best.items():
     )
 judged = total_variance.judge(rows, claims, n_boot, seed)
 panels.keep_verdicts(judged, store.table("verdicts_spread"), [store.data("spread0")])
-words = judged.groupby("claim").verdict.agg(lambda v: seeds_agree.consensus(list(v)))
+words = seeds_agree.consensus_by_claim(judged)
 verdicts = pd.DataFrame(
     {
         text: {q: words[f"{q}: {text}"] for q in repeat_observations.QUANTITIES}
@@ -338,12 +338,12 @@ plt.show()
 # The posterior is also asked to check itself: its own variance against how far off the truth really
 # was. *Agree* means that the whole interval of the difference lies within a twentieth of the variance,
 # or, for the check, that of the ratio within a quarter of one. Numbers are the differences by seed 0;
-# that they agree *holds* or does not hold if every seed says so. Below zero in the lines of the latent
+# that they agree is *supported* or *contradicted* if every seed says so. Below zero in the lines of the latent
 # space, it leaves less open than five fluxes do.
 
 # %%
 WITHIN, RATIO = 0.05, (0.75, 1.25)
-checked = []
+checked, cells = [], {}
 for scatter in allowed:
     for quantity, k in product(ASKED, range(seeds)):
         of, about = rows_of[scatter, k], f"{quantity}, {NAMES[scatter]}"
@@ -359,10 +359,11 @@ for scatter in allowed:
         ratio = intervals.bootstrap(lambda x: intervals.ratio_of_means(x) - 1, ratio, n_boot, seed)
         for way, (gap, bound) in (gaps | {"itself": (ratio, 0.25)}).items():
             checked.append(seeds_agree.judge_seed(f"{about}: {way}", k, gap, (-bound, bound)))
+            cells[f"{about}: {way}"] = about, way
 agreed = pd.DataFrame(checked, columns=["claim", "seed", "value", "low", "high", "n", "verdict"])
 
 # %% tags=["hide-input"]
-seeds_agree.claims_table(agreed, ": ")
+seeds_agree.cross_table(agreed, cells)
 
 # %% tags=["remove-cell"]
 made = artefacts.make(
@@ -375,11 +376,11 @@ made = artefacts.make(
 )
 
 # %% tags=["remove-cell"]
-voices = agreed.groupby("claim").verdict.agg(lambda v: seeds_agree.consensus(list(v)))
+voices = seeds_agree.consensus_by_claim(agreed)
 for name, way in {"same": "equal fluxes", "latent": "latent space", "self": "itself"}.items():
-    of = voices[[claim.endswith(way) for claim in voices.index]] if len(voices) else voices
-    glue(f"spread_{name}_agree", int((of == "holds").sum()), display=False)
-    apart = [claim.split(": ")[0] for claim, word in of.items() if word == "does not hold"]
+    of = {cells[claim][0]: word for claim, word in voices.items() if cells[claim][1] == way}
+    glue(f"spread_{name}_agree", list(of.values()).count("supported"), display=False)
+    apart = [about for about, word in of.items() if word == "contradicted"]
     glue(f"spread_{name}_apart", "; ".join(apart) or "nothing", display=False)
     glue(f"spread_{name}_all", len(of), display=False)
 real = np.concatenate([sizes_of[0.0, k] for k in range(seeds)])
@@ -401,9 +402,9 @@ def named(claim, word):
 
 
 for name, claim in {"most": MOST, "more": MORE}.items():
-    glue(f"spread_{name}", named(claim, "holds"), display=False)
-    glue(f"spread_not_{name}", named(claim, "does not hold"), display=False)
-    glue(f"spread_open_{name}", named(claim, seeds_agree.UNDECIDED), display=False)
+    glue(f"spread_{name}", named(claim, "supported"), display=False)
+    glue(f"spread_not_{name}", named(claim, "contradicted"), display=False)
+    glue(f"spread_open_{name}", named(claim, "inconclusive"), display=False)
 for name, quantity in {
     "estimate": repeat_observations.ESTIMATE,
     "truth": repeat_observations.TRUTH,
@@ -424,9 +425,9 @@ for way, name in zip(WAYS, ("latent", "rings"), strict=True):
 # ## What we found
 #
 # In samples of {glue:text}`spread_n` galaxies, SDSS tells most of what CFHTLS sees of: {glue:text}`spread_most`.
-# It does not of: {glue:text}`spread_not_most`; too small to tell: {glue:text}`spread_open_most`.
+# It does not of: {glue:text}`spread_not_most`; inconclusive: {glue:text}`spread_open_most`.
 # Look-alikes differ by more than the noise of CFHTLS in: {glue:text}`spread_more`; not in:
-# {glue:text}`spread_not_more`; too small to tell: {glue:text}`spread_open_more`.
+# {glue:text}`spread_not_more`; inconclusive: {glue:text}`spread_open_more`.
 #
 # Of the variance of the redshift that is read from CFHTLS images, the noise of CFHTLS makes, in one
 # sample and the other, {glue:text}`spread_noise` per cent and galaxies that look alike at most
@@ -446,7 +447,7 @@ for way, name in zip(WAYS, ("latent", "rings"), strict=True):
 # all seeds, and disagree on: {glue:text}`spread_same_apart`. Neighbours in the latent space agree in
 # {glue:text}`spread_latent_agree` of as many, and disagree on: {glue:text}`spread_latent_apart`. Its own
 # variance agrees with its misses in {glue:text}`spread_self_agree` and disagrees on:
-# {glue:text}`spread_self_apart`. The others are too small to tell.
+# {glue:text}`spread_self_apart`. The others are inconclusive.
 #
 # ## Exercises
 #

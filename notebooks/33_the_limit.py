@@ -213,7 +213,7 @@ plt.show()
 
 # %% [markdown]
 # Two ways *agree* if the interval of their difference, galaxy by galaxy, lies within the margin set
-# above; a statement holds if all seeds say so.
+# above; a statement is supported if all seeds say so.
 
 # %%
 pairs = {
@@ -326,7 +326,7 @@ plt.show()
 # may be larger than drawn: with all parts known it is the difference in the second line of the
 # table below. A reader beyond the upper bound would be an error somewhere.
 #
-# A statement *holds* only if every seed says so. They differ in the draws from the posterior, in the
+# A statement is *supported* only if every seed says so. They differ in the draws from the posterior, in the
 # learner and what it learnt from, and in the network that reads. They do not differ in three things.
 # The galaxies are the same: what others would say is in the intervals. The local posterior and the
 # bound are formulas, so that a statement on them alone is made once. And every translator was trained
@@ -417,8 +417,8 @@ for key, sentences in seeds_agree.claims_by_consensus(everything).items():
 # {glue:text}`limit_n` galaxies that every way could judge, {glue:text}`limit_refused_sdss` (SDSS)
 # and {glue:text}`limit_refused_cfhtls` (CFHTLS) having been refused.
 #
-# Over all seeds, these statements *hold*: {glue:text}`limit_holds`. These do *not*:
-# {glue:text}`limit_fails`. *Too small to tell*: {glue:text}`limit_open`.
+# Over all seeds, these statements are *supported*: {glue:text}`limit_supported`. *Contradicted*:
+# {glue:text}`limit_contradicted`. *Inconclusive*: {glue:text}`limit_inconclusive`.
 #
 # ## Exercises
 #

@@ -229,12 +229,15 @@ sample_panels.seed_columns(
 
 # %%
 rivals = {"their mean": predictive_samples.MEAN, **{plotting.MODEL_NAME[m]: m for m in models}}
-told, BETTER = [], ": draws score better than "
+told, cells = [], {}
 for title, what in {"ten magnitudes": SETS["both"], **{q: q for q in SHOWN if q[0] != "c"}}.items():
-    claims = {title + BETTER + t: (m, "diffusion") for t, m in rivals.items()}
+    claims = {
+        f"{title}: draws score better than {rival}": (m, "diffusion") for rival, m in rivals.items()
+    }
+    cells |= dict(zip(claims, ((rival, title) for rival in rivals), strict=True))
     told.append(seeds_agree.compare(found.scores(what), claims, n_boot, seed))
 judged = pd.concat(told, ignore_index=True)
-seeds_agree.claims_table(judged, BETTER).T
+seeds_agree.cross_table(judged, cells)
 
 # %% [markdown]
 # ## Many images, one answer each
@@ -354,9 +357,10 @@ glue("draws_unsure", replied.count("too wide"), display=False)
 glue("draws_all", len(replied), display=False)
 said = seeds_agree.consensus_by_claim(judged)
 lists_of = seeds_agree.claims_by_consensus(judged)
-for key in ("fails", "open"):
-    glue(f"draws_{key}", lists_of[key], display=False)
-glue("draws_said", f"{list(said.values()).count('holds')} of {len(said)}", display=False)
+for verdict in ("contradicted", "inconclusive"):
+    glue(f"draws_{verdict}", lists_of[verdict], display=False)
+supported = list(said.values()).count("supported")
+glue("draws_said", f"{supported} of {len(said)}", display=False)
 glue("draws_joint", "; ".join(f"{name}: {said}" for name, said in joint.items()), display=False)
 
 # %% [markdown]
@@ -379,8 +383,8 @@ glue("draws_joint", "; ".join(f"{name}: {said}" for name, said in joint.items())
 # error, it takes {glue:text}`draws_enough_total` draws for the total light in $r$,
 # {glue:text}`draws_enough_peak` for the peak and {glue:text}`draws_enough_z` for the redshift (seed 0).
 #
-# Of the statements on score and redshift, {glue:text}`draws_said` *hold* for both seeds. These do *not*:
-# {glue:text}`draws_fails`. *Too small to tell*: {glue:text}`draws_open`.
+# Of the statements on score and redshift, {glue:text}`draws_said` are *supported* by both seeds.
+# *Contradicted*: {glue:text}`draws_contradicted`. *Inconclusive*: {glue:text}`draws_inconclusive`.
 #
 # **Exercise.** Widen or narrow the draws of one quantity about their mean until its ranks are flat.
 # How much better does it score?

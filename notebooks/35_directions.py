@@ -289,8 +289,8 @@ plt.show()
 # whole images, though. Peaks and totals are only a part of them, and a network may put into a peak what
 # its source had elsewhere; a line above its source would mean that, or an error. The question is how
 # much less each way knows, and whether the differences are larger than chance. Each is taken galaxy by
-# galaxy, for every seed; a statement *holds* only if the intervals of all seeds lie above zero, and
-# *does not hold* if they all lie below. Anything else is too small to tell with a sample of this size.
+# galaxy, for every seed; a statement is *supported* only if the intervals of all seeds lie above zero,
+# and *contradicted* if they all lie below. Anything else is *inconclusive* with a sample of this size.
 
 # %%
 CLAIMS = {
@@ -337,8 +337,8 @@ for name, way in {"first": "SDSS", "guess": "re-observed"}.items():
 # guess can be closer in pixels than an observation and know less: pixels and information are different
 # judges.
 #
-# Of information, these statements *hold* over all seeds: {glue:text}`way_holds`. These do *not*:
-# {glue:text}`way_fails`. *Too small to tell*: {glue:text}`way_open`.
+# Of information, these statements are *supported* by all seeds: {glue:text}`way_supported`.
+# *Contradicted*: {glue:text}`way_contradicted`. *Inconclusive*: {glue:text}`way_inconclusive`.
 #
 # Should the easy way be one that loses information, nature does not force it: the deep image holds
 # what the shallow one shows, so that it is lost by the training. Most pixels of an SDSS image are

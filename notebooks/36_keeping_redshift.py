@@ -162,7 +162,7 @@ plt.show()
 
 # %% [markdown]
 # How much the scatter of these errors changes, in magnitudes, is said by both networks, each on its own
-# observation. A statement *holds* only if the intervals of both lie above zero.
+# observation. A statement is *supported* only if the intervals of both lie above zero.
 
 # %%
 WIDER, NARROWER = "the rule widens the errors of u − g", "the rule narrows those of g − r"
@@ -430,7 +430,7 @@ for name, value in {"n": len(test), "learn": learn, "whole": whole}.items():
 # Are the goals reached, by both seeds? Ninety-five per cent after learning anew from few galaxies:
 # *{glue:text}`keep_goal`*; from more: *{glue:text}`keep_goal_all`*; a frozen scatter as small as was
 # asked for: *{glue:text}`keep_goal_frozen`*. That another reader scatters less:
-# *{glue:text}`keep_less`*. *Too small to tell* means that an interval reaches across the goal, or that the
+# *{glue:text}`keep_less`*. *Inconclusive* means that an interval reaches across the goal, or that the
 # seeds disagree.
 #
 # Is it the images or the lessons? Sources, in which nothing is lost, come back to
@@ -441,8 +441,9 @@ for name, value in {"n": len(test), "learn": learn, "whole": whole}.items():
 # *{glue:text}`keep_ahead_all`* from {glue:text}`keep_whole`. A goal that the source itself misses
 # tests the lessons, not the translation.
 #
-# Of everything that was judged, these statements *hold* for both seeds: {glue:text}`keep_holds`. These
-# do *not*: {glue:text}`keep_fails`. *Too small to tell*: {glue:text}`keep_open`.
+# Of everything that was judged, these statements are *supported* by both seeds:
+# {glue:text}`keep_supported`. *Contradicted*: {glue:text}`keep_contradicted`. *Inconclusive*:
+# {glue:text}`keep_inconclusive`.
 #
 # And what limits the frozen estimator? Its bits are {glue:text}`keep_frozen_retained` per cent of the
 # source's, {glue:text}`keep_frozen_why`.

@@ -162,8 +162,8 @@ plt.show()
 # choose its learner, so what it gains is the best with help over the best without. So the table also
 # asks whether a survey with few labels should take translated galaxies and boosting, or no help and
 # the kernel. Differences are of the scatter $\sigma_\mathrm{MAD}$; a positive one speaks for the claim,
-# which *holds* if every seed of the translator and of the estimator says so, and is *too small to
-# tell* if they disagree or cannot say.
+# which is *supported* if every seed of the translator and of the estimator says so, and *inconclusive*
+# if they disagree or cannot say.
 
 # %%
 few, many = min(labels), max(labels)
@@ -299,8 +299,8 @@ for key, value in {"few": few, "n": len(z), "mergers": int(is_merger.sum())}.ite
 # {glue:text}`useful_odd_source` in the source and of {glue:text}`useful_odd_translated` after
 # translation (all of seed 0).
 #
-# Over all seeds, these statements *hold*: {glue:text}`useful_holds`. These do *not*:
-# {glue:text}`useful_fails`. *Too small to tell*: {glue:text}`useful_open`.
+# Over all seeds, these statements are *supported*: {glue:text}`useful_supported`. *Contradicted*:
+# {glue:text}`useful_contradicted`. *Inconclusive*: {glue:text}`useful_inconclusive`.
 #
 # **Exercise.** Give the labelled CFHTLS galaxies more weight than the translated ones. Does the harm
 # at the right end of the learning curve go away, and does the help at the left end stay?

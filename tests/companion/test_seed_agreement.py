@@ -1,4 +1,4 @@
-"""A statement over seeds: it holds only if every seed says so."""
+"""Claims over seeds: supported only if every seed says so."""
 
 import numpy as np
 import pandas as pd
@@ -24,21 +24,21 @@ def test_gains_are_the_known_ones_and_all_verdicts_occur():
     assert (first.low < first.value).all() and (first.value < first.high).all()
     shown = seed_agreement.summary(table)
     assert list(shown.index) == list(CLAIMS)
-    assert list(shown["so it"]) == ["holds", "does not hold", "too small to tell"]
+    assert list(shown.verdict) == list(seed_agreement.VERDICTS)
     assert seed_agreement.claims_by_consensus(table) == dict(
-        zip(("holds", "fails", "open"), CLAIMS, strict=True)
+        zip(shown.verdict, CLAIMS, strict=True)
     )
     both = seed_agreement.claims_by_consensus(
         table[table.claim != "b beats a"].assign(verdict="supported")
     )
-    assert both == {"holds": "a beats b; a beats c", "fails": "none", "open": "none"}
+    assert list(both.values()) == ["a beats b; a beats c", "none", "none"]
 
 
 def test_the_same_information_twice_is_no_gain():
     table = seed_agreement.compare(
         {("a", 0): BASE, ("b", 0): BASE + SMALL - SMALL.mean()}, {"x": ("a", "b")}
     )
-    assert seed_agreement.consensus(list(table.verdict)) == "too small to tell"
+    assert seed_agreement.consensus_by_claim(table) == {"x": "inconclusive"}
 
 
 def test_claims_of_two_parts_are_laid_out_with_what_all_seeds_say():
@@ -53,6 +53,7 @@ def test_claims_of_two_parts_are_laid_out_with_what_all_seeds_say():
          "verdict": said}
         for row, k, said in lines
     )  # fmt: skip
-    cells = {"a": "0.20 (0.10, 0.30) holds", "b": "0.20 (0.10, 0.30) too small to tell"}
-    assert seed_agreement.claims_table(table, ": ").to_dict() == {"peak": cells}
-    assert seed_agreement.claims_table(pd.DataFrame(columns=table.columns), ": ").empty
+    found = {"a": "0.20 (0.10, 0.30) supported", "b": "0.20 (0.10, 0.30) inconclusive"}
+    cells = {f"{row}: peak": (row, "peak") for row in "ab"}
+    assert seed_agreement.cross_table(table, cells).to_dict() == {"peak": found}
+    assert seed_agreement.cross_table(pd.DataFrame(columns=table.columns), cells).empty
