@@ -3,13 +3,12 @@
     python benchmarks/bench_models.py
 
 Peers: diffusers' UNet2DModel and MONAI's DiffusionModelUNet against the denoiser, transformers'
-Swin2SR and MONAI's SwinUNETR against the Swin, routing by plain loops against `route`, and 50 steps
-of DDIM against the sampler's default, for one draw of a galaxy and for 16. Peers see what ours
-sees, on the same packed pixels, and are about as large. One cannot be: the smallest SwinUNETR has
-ten times the parameters, most of them where the image is small, so the arithmetic of a forward pass
-is counted too. Every time is the best of several, taken in turns with the peers, so that a busy
-machine hits all alike. transformers and monai are needed by nothing else: install the extra `bench`
-before. The table is kept in benchmarks/models.json, with what it was measured on.
+Swin2SR and MONAI's SwinUNETR against the Swin, and routing by plain loops against `route`. Peers
+see what ours sees, on the same packed pixels, and are about as large. One cannot be: the smallest
+SwinUNETR has ten times the parameters, most of them where the image is small, so the arithmetic of
+a forward pass is counted too. Every time is the best of several, taken in turns with the peers, so
+that a busy machine hits all alike. transformers and monai are needed by nothing else: install the
+extra `bench` before. The table is kept in benchmarks/models.json, with what it was measured on.
 """
 
 import json
@@ -26,7 +25,7 @@ from galtools.models import capsule
 from galtools.models.base import count_parameters
 
 OUT = Path(__file__).parent / "models.json"
-BATCH, SIDE, REPEATS, DRAWS = 16, 32, 9, 16
+BATCH, SIDE, REPEATS = 16, 32, 9
 PEERS = ("diffusers", "monai", "transformers")
 
 
@@ -175,7 +174,7 @@ class Reading(torch.nn.Module):
 
     def forward(self, z, images, t):
         """Read, then predict."""
-        return self.denoiser(z, self.denoiser.read(images, self.cosines), t)
+        return self.denoiser(z, self.denoiser.context(images, self.cosines), t)
 
 
 def denoisers() -> list[dict]:
@@ -200,12 +199,12 @@ def others() -> list[dict]:
     return compared({name: (models.build(name, "cross", "quick"), (x,)) for name in names})
 
 
-def ways(works: dict, count: int = 1) -> list[dict]:
-    """Time works that give `count` answers an image, in turns, the first against the rest."""
+def ways(works: dict) -> list[dict]:
+    """Time works in turns, the first against the rest."""
     seconds = fastest(works)
     first = seconds[next(iter(works))]
     return [
-        {"what": name, "inference, images/s": round(count * BATCH / each, 1),
+        {"what": name, "inference, images/s": round(BATCH / each, 1),
          "times the first": round(each / first, 2)}
         for name, each in seconds.items()
     ]  # fmt: skip
@@ -221,32 +220,10 @@ def routing() -> list[dict]:
     })  # fmt: skip
 
 
-def sampling() -> list[dict]:
-    """Compare the default sampler with DDIM of 50 steps: one draw, and several of each galaxy."""
-    network = models.build("diffusion", "cross", "quick").eval()
-    x, noise = torch.randn(BATCH, 5, SIDE, SIDE), torch.randn(BATCH, 5, SIDE, SIDE)
-    default, rows = (network.sampler, network.steps), []
-
-    @torch.no_grad()
-    def draw(count, sampler, steps):
-        network.sampler, network.steps = sampler, steps
-        drawn = network.drawer(x)
-        for _ in range(count):
-            drawn(noise)
-
-    for count in (1, DRAWS):
-        rows += ways({
-            f"{count} of a galaxy, {sampler}, {steps} steps":
-                lambda plan=(count, sampler, steps): draw(*plan)
-            for sampler, steps in (default, ("ddim", 50))
-        }, count)  # fmt: skip
-    return rows
-
-
 def main() -> None:
     """Measure, print and keep the table."""
     rows = []
-    for part in (swins, denoisers, others, routing, sampling):
+    for part in (swins, denoisers, others, routing):
         for row in part():
             rows.append(row)
             print(row, flush=True)

@@ -1,7 +1,7 @@
 """The sizes of `paper` on the CPU: two steps of every network, on stamps of the native grid.
 
 Crops, steps and learning rate are those of workflow/paper.yaml, on SDSS stamps of 64 pixels and
-CFHTLS stamps of 136; only the batch is smaller, and the light of diffusion is fitted to fewer
+CFHTLS stamps of 136; only the batch is smaller, and the fluxes of diffusion are fitted to fewer
 stamps. It shows that the profile runs, what a step costs on one core, how much memory it takes and
 that its losses are finite. It says nothing about a GPU.
 The table is kept in benchmarks/paper.json.
@@ -30,7 +30,7 @@ RUNS = {name.split("_")[1]: name for name in
 
 
 def exercised(model: str, values: dict, pairs) -> dict:
-    """Take two steps of a network and validate it; every player moves."""
+    """Take two steps of a network and validate it; every group is updated."""
     torch.manual_seed(0)
     changes = CHANGES.get(model, {})
     network = models.build(model, "cross", "paper", **changes)
@@ -44,7 +44,7 @@ def exercised(model: str, values: dict, pairs) -> dict:
         "model": model, "parameters": count_parameters(network), "CPU seconds": round(seconds, 1),
         "memory so far, GiB": round(peak, 2), **values, "batch here": BATCH,
         "losses": {name: round(value, 4) for name, value in last.items()
-                   if name.split("_")[0] in network.players()},
+                   if name.split("_")[0] in network.optimizer_groups()},
     }  # fmt: skip
 
 

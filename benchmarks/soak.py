@@ -34,7 +34,7 @@ import torch
 
 from galtools import artefacts, data, simulate
 from galtools.fidelity import morphology
-from galtools.training import train, translate
+from galtools.training import loop, train, translate
 from galtools.training.loop import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,7 +42,8 @@ sys.path.insert(0, str(ROOT / "workflow"))
 import build  # noqa: E402
 import stage  # noqa: E402
 
-SETTINGS = Settings(steps=12, batch=4, crop=16, checks=3, save_seconds=0)
+loop.SAVE_SECONDS = 0.0  # a checkpoint after every step
+SETTINGS = Settings(steps=12, batch=4, crop=16, checks=3)
 BUILD = {"name": "residual", "task": "cross", "profile": "tiny"}
 
 

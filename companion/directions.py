@@ -3,6 +3,7 @@
 A direction is a way of putting pairs together; what learns it is always the same network.
 """
 
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from galtools.errors import GaltoolsError
 from galtools.fidelity.image_files import read_column
 from galtools.surveys import CFHTLS
 from galtools.training import train
-from galtools.training.loop import Settings, best_device, settings_dict
+from galtools.training.loop import Settings, best_device
 
 DIRECTIONS = ("forward", "reverse", "reobserve")
 FEW = 64  # galaxies whose images are in memory at a time
@@ -102,7 +103,7 @@ def train_direction(
 
     return artefacts.make(
         path, maker,
-        params={"direction": direction, "build": build, "settings": settings_dict(settings)},
+        params={"direction": direction, "build": build, "settings": asdict(settings)},
         modules=[*models.modules(build["name"]), "companion.directions"],
         inputs=[*files["train"], *files["valid"]], seed=settings.seed, device=best_device(),
     )  # fmt: skip

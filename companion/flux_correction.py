@@ -4,7 +4,7 @@ Protocols are those of `fidelity.redshifts`; here the weights may be those of an
 estimator is retrained on as many galaxies as one asks for.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from galtools.fidelity import image_files, information, intervals, pixels, struc
 from galtools.models import flux_corrected
 from galtools.redshift import Ensemble, PhotometryLayer
 from galtools.training import train
-from galtools.training.loop import Settings, settings_dict
+from galtools.training.loop import Settings
 from galtools.training.translate import translate, translate_cached
 
 R_BAND = 2
@@ -41,14 +41,14 @@ def make_corrected(store: paths.Results, way: str, seed: int = 0) -> Path:
     """
     old = paths.need(store.weights(way, "residual", seed), CHAPTERS[way])
     learn = paths.need(store.data("train"), "01_two_surveys")
-    new = store.weights(way, "keeper", seed)
+    new = store.weights(way, "flux_corrected", seed)
 
     def maker(path):
         train.save_weights(
             path, flux_corrected.correct_network(train.load_weights(old), training(learn))
         )
 
-    modules = ["companion.flux_correction", *models.modules("keeper")]
+    modules = ["companion.flux_correction", *models.modules("flux_corrected")]
     artefacts.make(new, maker, params={"way": way}, modules=modules, inputs=[old, learn])
     return new
 
@@ -60,9 +60,11 @@ def training(file: Path) -> Pairs:
 
 
 def translations(store: paths.Results, seed: int = 0) -> Path:
-    """Translate the test galaxies with a keeper, once, into the file of translations."""
-    path, test = store.translations("cross", "keeper", seed), store.data("test")
-    translate_cached(path, store.weights("cross", "keeper", seed), data.load, test, seed=seed)
+    """Translate the test galaxies with the flux-corrected network, once."""
+    path, test = store.translations("cross", "flux_corrected", seed), store.data("test")
+    translate_cached(
+        path, store.weights("cross", "flux_corrected", seed), data.load, test, seed=seed
+    )
     return path
 
 
@@ -113,7 +115,7 @@ def finetune_cached(
         path = folder / f"redshift_{number}.safetensors"
         artefacts.make(
             path, maker,
-            params={**settings_dict(settings), "learn": number, "check": check},
+            params={**asdict(settings), "learn": number, "check": check},
             modules=["companion.flux_correction"],
             inputs=[start, *splits, *([weights] if weights else [])],
             seed=settings.seed,
@@ -124,7 +126,7 @@ def finetune_cached(
 
 
 def uncorrected(weights: Path):
-    """Read a keeper and leave out its rule: the same network, alone."""
+    """Load a flux-corrected network and switch its correction off."""
     network = train.load_weights(weights)
     network.rounds = 0
     return network
@@ -144,7 +146,9 @@ def ablation(weights: Path, pairs, source, plain, changes: dict[str, dict]) -> d
         if change.keys() & {"circles", "galaxies"}:
             sizes = recipe["sizes"] | {k: v for k, v in change.items() if k == "circles"}
             bands = tuple(recipe["bands"])
-            other = models.build("keeper", recipe["task"], recipe["profile"], bands, **sizes)
+            other = models.build(
+                "flux_corrected", recipe["task"], recipe["profile"], bands, **sizes
+            )
             other.scaling = base.scaling
             other.prepare(pairs[slice(change.get("galaxies"))])
             rule = other.rule
@@ -160,7 +164,7 @@ def corrected(rule, source, images, rounds: int) -> np.ndarray:
 
 
 def apply_flux_correction(weights: Path, source: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Put the light of anybody's translations right, by the rule of a keeper."""
+    """Correct the fluxes of any translations by the regression of a flux-corrected network."""
     network = train.load_weights(weights)
     x = network.regridded(torch.as_tensor(source))
     return corrected(network.rule, x, torch.as_tensor(images), network.rounds)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from galtools.training import adamw
+from galtools.training.loop import minimize
 
 COMPONENTS = 4  # normal laws in a density
 HIDDEN = 64
@@ -38,7 +38,7 @@ class MixtureDensityNetwork:
     def _learn(self, x, y, steps: int) -> None:
         batches = (torch.randint(len(y), (BATCH,)) for _ in range(steps))
         losses = (-self._log_density(x[rows], y[rows]).mean() for rows in batches)
-        adamw.descend(self.network, losses, RATE, steps, clip=1.0, decay=1e-3)
+        minimize(self.network, losses, RATE, steps, clip=1.0, weight_decay=1e-3)
 
     def _scaled(self, table) -> torch.Tensor:
         return torch.from_numpy((table - self.centre) / self.spread).float()

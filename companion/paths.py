@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 WORKFLOW = ROOT / "workflow"
 REFERENCE = ROOT / "book" / "reference"  # tables and small weights that a GPU run left
-CHAPTERS = {"keeper": "36_keeping_redshift"}  # of models whose chapter has not their name
+CHAPTERS = {"flux_corrected": "36_keeping_redshift"}  # of models whose chapter has not their name
 
 
 def check_models(models) -> list[str]:

@@ -9,6 +9,7 @@ Nothing that is made from the source alone can know more than the source. Summar
 tables, level "redshift", with the protocol in the column "band".
 """
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from galtools.data.sides import pixel_step
 from galtools.fidelity import information, intervals
 from galtools.fidelity.pixels import Metric, tidy
 from galtools.redshift import Ensemble, Grid
-from galtools.training.loop import Settings, settings_dict
+from galtools.training.loop import Settings
 from galtools.training.translate import translate
 
 METRICS = {
@@ -167,7 +168,7 @@ def retrain(
     path = finetuned_file(store, task, row, seed, trained)
     artefacts.make(
         path, maker,
-        params=settings_dict(settings) | {"learn": learn, "check": check, "task": task, "row": row},
+        params=asdict(settings) | {"learn": learn, "check": check, "task": task, "row": row},
         modules=["companion.redshift_evaluation"],
         inputs=[start, *files.values(), *([weights] if weights else [])], seed=seed,
     )  # fmt: skip

@@ -20,6 +20,7 @@ from galtools.errors import GaltoolsError
 from galtools.fidelity import morphology
 from galtools.surveys import BANDS, SURVEYS
 from galtools.training import loop, train, translate
+from galtools.training.crops import zero_masked
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def translations(path: Path, shard: Shard, weights: Path, seed: int = 0) -> dict
 
     def maker(new):
         network = train.load_weights(weights).to(loop.best_device())
-        source = train.zero_masked(shard.load()).source
+        source = zero_masked(shard.load()).source
         images = translate.translate(network, source, 1, seed, first)
         translate.save_translations(new, images, {"first": first})
         return {"galaxies": len(images)}

@@ -3,7 +3,7 @@
 A figure drawn here is no part of a training: an edit of this module retrains nothing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import matplotlib.pyplot as plt
@@ -14,16 +14,18 @@ from matplotlib.ticker import SymmetricalLogLocator
 from scipy.special import stdtrit
 
 from companion import paths, plotting
-from galtools import data, models
-from galtools.data import photometry, stretch
+from galtools import data
+from galtools.data import photometry
 from galtools.data.pairs import Pairs
 from galtools.data.resampling import lanczos_resample
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Verdict
-from galtools.surveys import BANDS
+from galtools.models.psf_matching import match_psf
+from galtools.surveys import BANDS, CFHTLS, SDSS
 from galtools.training import train, translate
 
 SHOWN = 4  # galaxies in a figure of examples
+PART = 64  # galaxies at a time
 R_BAND = BANDS.index("r")
 HEADINGS = {  # of the table of errors
     "chi": "residual / σ",
@@ -109,12 +111,13 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
 
 
 def psf_matched(study: Study) -> np.ndarray:
-    """Translate without learning, by exchanging the seeing."""
-    network = models.build("psfmatch", study.task, "quick")
-    scaling = study.network.scaling
-    linear = stretch.Stretch("linear", scaling.source.softening, scaling.source.scale)
-    network.scaling = replace(scaling, source=linear, target=linear)
-    return translate.translate(network, study.pairs.source)
+    """Baseline without learning: the source under the seeing of the target's survey."""
+    if study.task == "intra":
+        return study.floor
+    pixel_scale = SDSS.pixel_scale * study.network.scaling.step
+    parts = torch.as_tensor(study.floor).split(PART)
+    seeings = (SDSS.psf_fwhm, CFHTLS.psf_fwhm)
+    return torch.cat([match_psf(part, pixel_scale, *seeings) for part in parts]).numpy()
 
 
 def diversity(study: Study) -> float:
@@ -238,13 +241,11 @@ def margin(study: Study) -> intervals.Estimate:
 
 def training_curve(study: Study):
     """Draw the terms of the loss and the validation residual against the training step."""
-    history = study.history
-    terms = [
-        name for name in history if name.split("_")[0] in study.network.players() and "_" in name
-    ]
+    history, groups = study.history, study.network.optimizer_groups()
+    terms = [name for name in history if name.split("_")[0] in groups and "_" in name]
     fig, (left, right) = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.2))
     fig.get_layout_engine().set(wspace=0.08)
-    alone = len(study.network.players()) == 1
+    alone = len(groups) == 1
     shades = plt.cm.cividis(np.linspace(0, 0.9, len(terms)))  # colours of the book are of models
     for name, marker, shade in zip(terms, "osD^vPX*", shades, strict=False):
         label = name.split("_", 1)[1] if alone else name.replace("_", " ")

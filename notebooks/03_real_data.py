@@ -45,7 +45,6 @@ from galtools.ingest.cutouts import cut
 from galtools.ingest.fits_images import read_fits, read_plane
 from galtools.ingest.units import extinction_per_ebv
 from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
-from galtools.training.dataset import PairsFile
 
 plotting.use_style()
 
@@ -242,14 +241,16 @@ rounding = np.std((stored.source - pairs.source) / noise)
 ratio = (pairs.source.nbytes + pairs.target.nbytes) / files.data("real").stat().st_size
 glue("real_rounding", float(rounding), display=False)
 glue("real_ratio", float(ratio), display=False)
-batch = PairsFile(files.data("real"), rows=split == "train")
-source, target, redshift = batch[0]
-print(len(batch), "training pairs, streamed:", tuple(source.shape), "to", tuple(target.shape))
+training = np.flatnonzero(split == "train")
+batch = data.load(files.data("real"), training[:4])
+print(
+    f"{len(batch)} of {len(training)} training pairs: {batch.source.shape} to {batch.target.shape}"
+)
 
 # %% [markdown]
 # Measured: {glue:text}`real_rounding:.4f`, in a file {glue:text}`real_ratio:.1f` times smaller than
-# plain numbers. `PairsFile` reads it pair by pair, so a sample may be far larger than the memory;
-# `Streamed` does the same straight from the simulator, without any file.
+# plain numbers. `data.load(path, rows)` reads the rows that are asked for and no others, so a sample may
+# be far larger than the memory.
 #
 # ## What a broken file does
 #

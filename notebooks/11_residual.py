@@ -206,7 +206,7 @@ plt.show()
 # network soon learns where the light is; what of the source's noise to leave out it learns late.
 # ```
 #
-# 2. Take the second term out of `pixel_loss` in `galtools/models/common.py` and train again. What
+# 2. Take the second term out of `pixel_loss` in `galtools/models/base.py` and train again. What
 #    happens to `bias`?
 #
 # ```{dropdown} Solution

@@ -37,7 +37,7 @@ from myst_nb import glue
 import galtools
 from companion import plotting, study
 from galtools.data import photometry
-from galtools.models import noise_schedule
+from galtools.models import diffusion
 from galtools.models.base import count_parameters
 from galtools.surveys import BANDS
 from galtools.training.loop import Settings
@@ -62,11 +62,11 @@ draws: int = 8  # translations of each test galaxy
 # schedule {cite}`nichol2021` moves evenly from image to noise.
 
 # %% mystnb={"figure": {"caption": "The cosine schedule: share of the image and of the noise against time.", "name": "fig-diffusion-schedule"}, "image": {"alt": "A falling and a rising curve that cross in the middle."}} tags=["hide-input"]
-alpha2 = noise_schedule.cosine_alphas()
-time = np.arange(noise_schedule.STEPS_OF_TIME) / noise_schedule.STEPS_OF_TIME
+alpha, sigma = diffusion.schedule()
+time = np.arange(diffusion.TIMESTEPS) / diffusion.TIMESTEPS
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.4))
-ax.plot(time, alpha2.sqrt(), label=r"image, $\alpha_t$")
-ax.plot(time, (1 - alpha2).sqrt(), "--", label=r"noise, $\sigma_t$")
+ax.plot(time, alpha, label=r"image, $\alpha_t$")
+ax.plot(time, sigma, "--", label=r"noise, $\sigma_t$")
 ax.set(xlabel="time t / T", ylabel="amplitude")
 ax.legend()
 plt.show()
@@ -102,10 +102,9 @@ plt.show()
 # frequency.
 #
 # ```python
-# z = together(self.cosines(batch.target - middle) / spread, shared, -0.5)
-# noisy = alpha2.sqrt() * z + (1 - alpha2).sqrt() * e
-# v = alpha2.sqrt() * e - (1 - alpha2).sqrt() * z
-# loss = (self.weight * (self.denoiser(noisy, context, t) - v).square()).mean()
+# z = correlate_bands(self.cosines(batch.target - mean) / sigma, rho, -0.5)
+# v = alpha * e - sigma_t * z
+# loss = (self.denoiser(alpha * z + sigma_t * e, context, t) - v).square().mean()
 # ```
 #
 # Working on frequencies is also cheap: the denoiser never sees more than one place per block.
@@ -126,9 +125,9 @@ plt.show()
 # given a flux drawn from that, and what it had too much or too little is taken from the pixels in proportion to $V$:
 #
 # ```python
-# wanted = unit * (offset + ratio * together(tile_sums(noise, TILE) / TILE, shared))
-# missing = wanted - tile_sums(light - flux(middle), TILE)
-# light = light + variance * over_tiles(missing / unit.square(), ...)
+# error = correlate_bands(tile_sums(noise, TILE) / TILE, rho)
+# missing = unit * (offset + ratio * error) - tile_sums(flux - expected, TILE)
+# flux = flux + variance * broadcast_tiles(missing / unit.square(), TILE, *size)
 # ```
 #
 # The table further down shows draws with and without this step.
@@ -251,7 +250,7 @@ glue("diffusion_noise_bands", float(noise.mean()), display=False)
 #
 # The noise $e$, the image $z$, the velocity $v$ or the flow $e - z$ {cite}`ho2020,salimans2022,lipman2023`: all have the same best
 # answer, and none is reached in a minute. So the choice was made by the calibration of the draws. The table
-# is a kept run of `benchmarks/bench_diffusion.py` (task `cross`; one anchor, every denoiser with the same steps, the
+# is a kept run of an earlier version of the code (`benchmarks/diffusion.json`, task `cross`; one anchor, every denoiser with the same steps, the
 # galaxies and the two measures of this chapter; means over the bands). The column "off" sums them up: the
 # root mean square, over bands and boxes of 4 to 32 pixels and the noise, of the logarithm of what should
 # be one. The last two columns are residuals. In the first, `eps` stands for the noise and `x0` for the image; with
@@ -294,8 +293,8 @@ pd.DataFrame(rows).set_index(["predicts", "light"]).map("{:.3g}".format)
 # A draw follows one smooth path from noise to image, and a solver walks it in steps. DDIM {cite}`song2021` goes
 # straight ahead in each; DPM-Solver++ {cite}`lu2022` bends with the step before, and UniPC {cite}`zhao2023` corrects itself besides.
 # The times of the steps are evenly spaced, but for UniPC of five steps: there they are closer together at both ends, where the path
-# bends most (`noising.PLACED`), and the solver is of third order. The table is a kept run of
-# `benchmarks/bench_samplers.py`: one trained network and one and the same noise, solved by all. "Error" is how far $z$, whose
+# bends most (`diffusion.PLACED`), and the solver is of third order. The table is a kept run of an earlier
+# version of the code, which had all three (`benchmarks/samplers.json`): one trained network and one and the same noise, solved by all. "Error" is how far $z$, whose
 # variance is one, ends from where {glue:text}`samplers_exact` steps of DPM-Solver++ lead (root mean square).
 # Anchor and context are the same for all draws of a galaxy and are worked out once: so a
 # draw is cheaper in company, and the last two columns say how many times faster than with DDIM.
@@ -355,12 +354,11 @@ pd.DataFrame(rows).set_index(["sampler", "steps"]).map("{:.3g}".format)
 #
 # ## Exercises
 #
-# 1. Draw with the other samplers, `ddim` and `dpm++`, and with other numbers of steps. When do the
-#    draws stop changing?
+# 1. Draw with other numbers of steps. When do the draws stop changing?
 #
 # ```{dropdown} Solution
-# Set `result.network.sampler` and `result.network.steps` and translate again with the same seed. UniPC
-# settles first, DPM-Solver++ after a few steps more, DDIM needs several times as many.
+# Set `result.network.steps` and translate again with the same seed. Beyond a dozen steps, nothing changes
+# that the eye would see.
 # ```
 #
 # 2. Average all draws of a galaxy. Which network of the earlier chapters does the mean resemble?

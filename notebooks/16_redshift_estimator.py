@@ -24,6 +24,8 @@
 # **Prerequisites:** the chapter on [the two surveys](01_two_surveys.py). About 20 minutes.
 
 # %% tags=["hide-input"]
+from dataclasses import asdict
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -36,7 +38,7 @@ from galtools import artefacts, data, redshift
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Verdict
 from galtools.surveys import BANDS
-from galtools.training.loop import Settings, settings_dict
+from galtools.training.loop import Settings
 
 plotting.use_style()
 
@@ -137,7 +139,7 @@ def train_ensemble(path, side):
 
 
 # %%
-params = settings_dict(settings) | {"members": members, "hidden": hidden, "width": width}
+params = asdict(settings) | {"members": members, "hidden": hidden, "width": width}
 params |= {"grid": [bins, z_max]}
 densities, temperatures, seconds = {}, {}, {}
 for survey, side in sides.items():

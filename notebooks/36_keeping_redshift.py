@@ -156,7 +156,7 @@ plt.show()
 # most galaxies the eye sees no change at all. So measure them:
 
 # %% mystnb={"figure": {"caption": "Error of the colours within 2.5 arcsec of the test galaxies, u − g and g − r, by the network alone and with the rule.", "name": "fig-keeping-colours"}, "image": {"alt": "Two panels, u − g and g − r, each with two histograms of errors about zero."}} tags=["hide-input"]
-both = {"residual": plain[seed], "keeper": drawn[seed]}
+both = {"residual": plain[seed], "flux_corrected": drawn[seed]}
 fig = flux_correction.colour_errors(test, both, CIRCLES[2])
 plt.show()
 
@@ -168,13 +168,13 @@ plt.show()
 WIDER, NARROWER = "the rule widens the errors of u − g", "the rule narrows those of g − r"
 known = {
     ((row, name), k): error
-    for row, images in {"residual": plain, "keeper": drawn}.items()
+    for row, images in {"residual": plain, "flux_corrected": drawn}.items()
     for k, look in looks.items()
     for name, error in flux_correction.colour_error(look, images[k], CIRCLES[2]).items()
 }
 pairs = {
-    WIDER: (("keeper", "u − g"), ("residual", "u − g")),
-    NARROWER: (("residual", "g − r"), ("keeper", "g − r")),
+    WIDER: (("flux_corrected", "u − g"), ("residual", "u − g")),
+    NARROWER: (("residual", "g − r"), ("flux_corrected", "g − r")),
 }
 coloured = seeds_agree.compare(known, pairs, n_boot, seed, intervals.robust_scatter)
 seeds_agree.summary(coloured)
@@ -202,7 +202,7 @@ benches = {
 bench = benches[seed]
 judged, anew = {}, {}
 for k, weights in kept.items():
-    row = f"seed {k}, keeper"
+    row = f"seed {k}, flux-corrected"
     tune = Settings(steps=tuning, batch=64, rate=rate, weight_decay=1e-3, checks=1, seed=k)
     ensembles = flux_correction.finetune_cached(store, seed, weights, (learn, whole), check, tune)
     anew[k] = flux_correction.finetune_cached(store, seed, None, (learn, whole), check, tune)
@@ -216,7 +216,7 @@ table = pd.concat([theirs, bench.tidy(judged)], ignore_index=True)
 panels.keep_verdicts(table, store.table("keeping"), [*kept.values(), store.table("redshift")])
 rows = list(dict.fromkeys(row for _, row in judged))
 
-# %% mystnb={"figure": {"caption": "Left: share of the source's information that is retained, retrained as in the chapter on redshift (dashed: all; dotted: the goal). Right: scatter of the frozen estimates in units of the source's (dotted: the goal). Intervals of 95 % over galaxies.", "name": "fig-keeping-goal"}, "image": {"alt": "Two panels with a line for each model and for two keepers, beside lines for all that the source tells and for the goal."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Left: share of the source's information that is retained, retrained as in the chapter on redshift (dashed: all; dotted: the goal). Right: scatter of the frozen estimates in units of the source's (dotted: the goal). Intervals of 95 % over galaxies.", "name": "fig-keeping-goal"}, "image": {"alt": "Two panels with a line for each model and for two flux-corrected translators, beside lines for all that the source tells and for the goal."}} tags=["hide-input"]
 labels = {("retained", "retrained"): "share retained", ("ratio", "frozen"): "frozen σ / source's σ"}
 fig = redshift_panels.protocol_strips(table, labels, [*models, *rows], 1)
 fig.axes[0].set_title(f"n = {len(test)}")
@@ -242,16 +242,16 @@ for k, look in looks.items():
     images = redshift_evaluation.row_images("resample", look, None)
     for number, protocol in protocols.items():
         by_source = benches[k].judge(images, anew[k][number])
-        kept_by = judged[protocol, f"seed {k}, keeper"]
-        lessons |= {(("source", number), k): by_source, (("keeper", number), k): kept_by}
+        kept_by = judged[protocol, f"seed {k}, flux-corrected"]
+        lessons |= {(("source", number), k): by_source, (("flux_corrected", number), k): kept_by}
 cells = {
     f"{row}, {number} galaxies, seed {k}": found for ((row, number), k), found in lessons.items()
 }
 bench.sheet(cells)
 
 # %%
-AHEAD = "from {} galaxies, the estimator learns more of the keeper's images than of sources"
-pairs = {AHEAD.format(n): (("keeper", n), ("source", n)) for n in protocols}
+AHEAD = "from {} galaxies, the estimator learns more of the flux-corrected images than of sources"
+pairs = {AHEAD.format(n): (("flux_corrected", n), ("source", n)) for n in protocols}
 MORE = "from more galaxies, it learns more of sources"
 pairs[MORE] = ("source", whole), ("source", learn)
 known = {key: found["bits"] for key, found in lessons.items()}
@@ -260,10 +260,10 @@ seeds_agree.summary(learnt, "difference in bits")
 
 # %% [markdown]
 # Read the sources' lines first: what they fall short of one is the price of the lessons, not of the
-# images. Only what the keeper lacks beyond that would have been lost by the keeper. Should it be
+# images. Only what the flux-corrected images lack beyond that would have been lost by the correction. Should it be
 # *ahead* of the source, that is no breach of the data processing inequality, which speaks of what is
 # in an image and not of what one reader has learnt to find there: this reader's first lessons were
-# targets, and the keeper's images, sharp and without noise, are more like those.
+# targets, and the flux-corrected images, sharp and without noise, are more like those.
 #
 # ## Is it the network, or the rule?
 #
@@ -316,14 +316,14 @@ sheet
 
 # %%
 by_seed = {("residual", k): x for k, x in plain.items()} | {
-    ("keeper", k): x for k, x in drawn.items()
+    ("flux_corrected", k): x for k, x in drawn.items()
 }
 boosted = flux_correction.boosting_densities(pairs, by_seed, radius=0.13, seed=seed)
 z = test.redshift.astype(float)
 errors = {row: (estimate - z) / (1 + z) for row, estimate in boosted.items()}
 LESS = "another reader scatters less with the rule"
 other = seeds_agree.compare(
-    errors, {LESS: ("residual", "keeper")}, n_boot, seed, intervals.robust_scatter
+    errors, {LESS: ("residual", "flux_corrected")}, n_boot, seed, intervals.robust_scatter
 )
 seeds_agree.summary(other)
 
@@ -345,7 +345,7 @@ fig = panels.quantity_strips(
     shapes,
     flux_correction.SIZES,
     {"bias": "bias", "scatter": "scatter"},
-    ["residual", "keeper"],
+    ["residual", "flux_corrected"],
     3.8,
 )
 fig.axes[0].axvline(0, color="black", linewidth=0.8)
@@ -396,7 +396,9 @@ best = table.value.fillna(-np.inf).idxmax()  # of a source that tells nothing, t
 glue("keep_best_name", plotting.MODEL_NAME.get(best, best), display=False)
 glue("keep_best", shown(table.loc[best], 100), display=False)
 glue("keep_chi", shown(prices[seed]["chi"]), display=False)
-less = flux_correction.scatter_ratio(errors["keeper", seed], errors["residual", seed], n_boot, seed)
+less = flux_correction.scatter_ratio(
+    errors["flux_corrected", seed], errors["residual", seed], n_boot, seed
+)
 glue("keep_less_ratio", shown(less), display=False)
 
 # %% tags=["remove-cell"]
@@ -436,7 +438,7 @@ for name, value in {"n": len(test), "learn": learn, "whole": whole}.items():
 # Is it the images or the lessons? Sources, in which nothing is lost, come back to
 # {glue:text}`keep_source_few` per cent where the same estimator goes on learning from
 # {glue:text}`keep_learn` of them, and to {glue:text}`keep_source_all` from {glue:text}`keep_whole`
-# (seed 0); that the larger number helps, by both seeds: *{glue:text}`keep_more`*. That the keeper's
+# (seed 0); that the larger number helps, by both seeds: *{glue:text}`keep_more`*. That the flux-corrected
 # images do better than that: *{glue:text}`keep_ahead`* from {glue:text}`keep_learn`,
 # *{glue:text}`keep_ahead_all`* from {glue:text}`keep_whole`. A goal that the source itself misses
 # tests the lessons, not the translation.

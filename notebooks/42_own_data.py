@@ -80,7 +80,7 @@ morphology: int = 10  # galaxies that statmorph measures; 0 for none
 # not get in the way of the other chapters' samples.
 
 # %%
-learn = [name for name in models.names() if name in plotting.MODEL_NAME and name != "resample"]
+learn = [name for name in models.names() if name in plotting.MODEL_NAME]
 check_choice("model", model, learn)  # now, not after the stamps are cut
 own = paths.Results(str(paths.Results(results, profile).folder / "own"), profile)
 published = own.data("x").with_name("published")

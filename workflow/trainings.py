@@ -13,6 +13,7 @@ them.
 
 import argparse
 import subprocess
+from dataclasses import asdict
 from itertools import combinations, product
 from pathlib import Path
 
@@ -26,7 +27,6 @@ from galtools.errors import GaltoolsError
 from galtools.fidelity import image_files, information, intervals, pixels
 from galtools.redshift import Ensemble
 from galtools.surveys import BANDS
-from galtools.training import loop
 from galtools.training.loop import Settings
 
 MODELS = ("residual", "swin", "srgan", "capsule", "diffusion")
@@ -61,7 +61,7 @@ def measure(store: paths.Results, model: str, seed: int) -> None:
     artefacts.make(
         path,
         lambda new: galaxies(store, sample, model, start, tuned).to_csv(new, index=False),
-        params={"model": model, "settings": loop.settings_dict(settings)},
+        params={"model": model, "settings": asdict(settings)},
         modules=["companion.redshift_evaluation", "galtools.fidelity.pixels"],
         inputs=[
             *sample.inputs,

@@ -9,15 +9,14 @@ target's grid, (n, bands, H, W), to stretched target images; `galtools.data.stre
 
 import importlib
 import pkgutil
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from galtools.errors import GaltoolsError, check_choice
 from galtools.surveys import check_task
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One registered model: its class and its sizes in each profile."""
+class Entry(NamedTuple):
+    """A registered model: its class and the arguments of the class in each profile."""
 
     network: type
     sizes: dict[str, dict]
@@ -32,18 +31,18 @@ def check_profile(profile: str) -> str:
     return check_choice("profile", profile, PROFILES)
 
 
-def register(name: str, *, tiny: dict, quick: dict, paper: dict):
-    """Make a class known to `build`; each profile gives the keyword arguments of the class."""
+def register(name: str, **sizes: dict):
+    """Register a class under a name; each profile gives the keyword arguments of the class."""
 
     def remember(network):
-        REGISTRY[name] = Entry(network, {"tiny": tiny, "quick": quick, "paper": paper})
+        REGISTRY[name] = Entry(network, sizes)
         return network
 
     return remember
 
 
 def names() -> list[str]:
-    """List the models, in the order of their names."""
+    """Names of all translators, sorted."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     return sorted(REGISTRY)
@@ -51,18 +50,17 @@ def names() -> list[str]:
 
 def entry(name: str) -> Entry:
     """Return a registered model."""
-    if name not in REGISTRY and name not in names():
-        raise GaltoolsError(f"unknown model {name!r}: choose one of {', '.join(names())}")
+    if name not in REGISTRY:
+        check_choice("model", name, names())
     return REGISTRY[name]
 
 
 def build(name: str, task: str, profile: str, bands: tuple[int, int] = (5, 5), **changes):
-    """Make an untrained network; `bands` are those of source and target.
+    """Build an untrained network; `bands` are the numbers of bands of source and target.
 
     `changes` replace single sizes of the profile. The recipe is kept as ``network.recipe``, so
     that weights can be read back without it being known.
     """
-    check_task(task)
     known = entry(name)
     sizes = {**known.sizes[check_profile(profile)], **changes}
     try:
@@ -71,7 +69,7 @@ def build(name: str, task: str, profile: str, bands: tuple[int, int] = (5, 5), *
         raise GaltoolsError(f"{name} cannot be built with {changes}: {error}") from None
     network.recipe = {
         "model": name,
-        "task": task,
+        "task": check_task(task),
         "profile": profile,
         "bands": list(bands),
         "sizes": sizes,
@@ -80,11 +78,11 @@ def build(name: str, task: str, profile: str, bands: tuple[int, int] = (5, 5), *
 
 
 def rebuild(recipe: dict):
-    """Make the network of a recipe: the inverse of ``network.recipe``."""
+    """Build the network of a recipe, that is of ``network.recipe``."""
     bands = tuple(recipe["bands"])
     return build(recipe["model"], recipe["task"], recipe["profile"], bands, **recipe["sizes"])
 
 
 def modules(name: str) -> tuple[str, ...]:
-    """Name the modules whose code decides what a training of this model gives."""
+    """Modules whose code determines what a training of this model gives."""
     return ("galtools.training.train", entry(name).network.__module__)

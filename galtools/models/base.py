@@ -1,4 +1,4 @@
-"""What every translator shares: the interface to the training loop, losses and small blocks."""
+"""What every translator shares: the interface to the training loop, the pixel loss and blocks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-CHUNK = {"cpu": 16}  # galaxies drawn at a time: more would fall out of the cache, and take longer
+CHUNK = {"cpu": 16}  # galaxies translated at a time: more would not fit into the CPU's cache
 FLUX_BLOCK = 8  # pixels along a side of the blocks on which fluxes are compared
 
 
@@ -21,37 +21,46 @@ class Batch:
     target: torch.Tensor  # (n, bands, h, w) stretched
     flux: Callable  # stretched target units to nanomaggies
     stretch: Callable  # and back
-    progress: float  # share of the training that is done, 0 to 1
+    progress: float  # fraction of the training that is done, 0 to 1
     generator: torch.Generator  # all randomness of this step
-    good: torch.Tensor | None = None  # (n, bands, h, w) true where the target counts; None: all
+    good: torch.Tensor | None = None  # (n, bands, h, w) true where the target is valid; None: all
+    shard: tuple[int, int] = (0, 1)  # rank and number of the processes that share the batch
 
-    def wanted(self, guess: torch.Tensor) -> torch.Tensor:
-        """Target, and where it does not count the guess itself: no loss can blame it there."""
-        return self.target if self.good is None else torch.where(self.good, self.target, guess)
+    def valid_target(self, prediction: torch.Tensor) -> torch.Tensor:
+        """Target, replaced by the prediction in masked pixels, so that these add no loss."""
+        return self.target if self.good is None else torch.where(self.good, self.target, prediction)
+
+    def random(self, make: Callable, shape) -> torch.Tensor:
+        """Random numbers for this process's galaxies, whatever the number of processes.
+
+        ``make(shape)`` is called for the whole batch, of which each process keeps its shard.
+        """
+        rank, world_size = self.shard
+        return make((shape[0] * world_size, *shape[1:]))[rank::world_size]
 
 
 class OptimizerGroup(NamedTuple):
-    """A group of parameters and the loss that they lower; most models have just one."""
+    """Parameters and the loss that they minimise; a GAN has two groups, most models have one."""
 
     parameters: list
-    losses: Callable  # Batch -> {name: scalar tensor}, whose sum is lowered
-    begin: float = 0.0  # share of the training at which it enters
-    end: float = 1.0  # and at which it leaves; its learning rate rises and falls in between
-    pace: float = 1.0  # its learning rate relative to that of the settings
+    losses: Callable  # Batch -> {name: scalar tensor}, whose sum is minimised
+    begin: float = 0.0  # fraction of the training at which it starts to learn
+    end: float = 1.0  # and at which it stops; the schedule of the learning rate lies in between
+    lr_scale: float = 1.0  # its learning rate relative to that of the settings
 
 
 def pixel_loss(predicted, batch: Batch) -> dict[str, torch.Tensor]:
     """Mean absolute error of stretched pixels, and of the flux in blocks of 8 x 8 pixels.
 
-    The best guess under an absolute error is the median, and the median of a skewed pixel
-    distribution is not its mean: fluxes would come out too low. The second term compares the
-    *mean flux* F of blocks, stretched only after averaging,
+    An absolute error is minimised by the median, and the median of a skewed pixel distribution is
+    not its mean: fluxes would be too low. The second term compares the *mean flux* F of blocks,
+    stretched only after averaging,
 
         L = <|y' - y|> + <|f(F') - f(F)|>.
 
-    Pixels of the target that do not count hold what was predicted, and add no error to either.
+    Masked pixels of the target are set to the prediction, and add no error to either.
     """
-    target = batch.wanted(predicted)
+    target = batch.valid_target(predicted)
 
     def block_flux(stretched):
         return batch.stretch(F.avg_pool2d(batch.flux(stretched), FLUX_BLOCK))
@@ -65,14 +74,13 @@ def pixel_loss(predicted, batch: Batch) -> dict[str, torch.Tensor]:
 class Translator(nn.Module):
     """Base of all networks: stretched source (n, bands, H, W) to stretched target, same grid.
 
-    A subclass gives `network`; it changes `players` if it is not trained by `pixel_loss` alone,
-    `drawer` if it draws from a distribution, `prepare` or `finish` if something is fitted before
-    the training or after it.
+    A subclass gives `network`. It overrides `optimizer_groups` or `losses` if it is not trained by
+    `pixel_loss` alone, `sampler` if it samples from a distribution, and `prepare` or `finish` if
+    something is fitted before or after the training.
     """
 
     multiple = 1  # the network needs sides that are a multiple of this
-    smallest = 1  # and at least this long
-    lattice = 1  # corners of its training crops are multiples of so many pixels
+    crop_stride = 1  # corners of its training crops are multiples of so many pixels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Translate; sides of any length are padded by reflection and cut again."""
@@ -86,32 +94,33 @@ class Translator(nn.Module):
     def prepare(self, pairs) -> None:
         """Fit buffers to the training pairs, once and before the first step."""
 
-    def finish(self, draw: Callable) -> bool:
-        """Fit what is left once the training is over, and tell whether there was anything.
+    def finish(self, batches: Callable, minimize: Callable) -> bool:
+        """Fit what is left after the training; return whether there was anything.
 
-        ``draw(k)`` gives the k-th `Batch` of whole stamps.
+        ``batches(k)`` gives the k-th `Batch` of whole stamps, ``minimize(network, losses, rate,
+        steps)`` minimises an iterable of losses of a small network, one per step.
         """
         return False
 
-    def players(self) -> dict[str, OptimizerGroup]:
-        """Name what is trained and on which loss; in each step every player moves once."""
+    def optimizer_groups(self) -> dict[str, OptimizerGroup]:
+        """Named groups of parameters; in each step every group is updated once."""
         return {"translator": OptimizerGroup(list(self.parameters()), self.losses)}
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Terms whose sum is lowered."""
+        """Terms whose sum is minimised."""
         return pixel_loss(self(batch.source), batch)
 
-    def drawer(self, x: torch.Tensor) -> Callable:
-        """Return the function that turns white noise of the output's shape into translations of x.
+    def sampler(self, x: torch.Tensor) -> Callable:
+        """Return a function from white noise of the output's shape to translations of x.
 
-        What all draws of x have in common is worked out here, once.
+        What all samples of x have in common is computed here, once.
         """
-        answer = self(x)
-        return lambda noise: answer
+        translated = self(x)
+        return lambda noise: translated
 
     def sample(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Draw one translation of x; all but the white `noise` is determined."""
-        return self.drawer(x)(noise)
+        """Sample one translation of x, a deterministic function of the white `noise`."""
+        return self.sampler(x)(noise)
 
 
 def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
@@ -133,27 +142,21 @@ def galaxy_noise(shape: tuple, seed: int, numbers, device) -> torch.Tensor:
 
 
 @torch.no_grad()
-def sample_images(network, scaling, images, seeds=(0,), start: int = 0, chunk: int = 0):
-    """Yield draws of each image, (chunk, seeds, bands, H', W') nanomaggies on the target's grid.
+def sample_images(network, scaling, images, seeds=(0,), start: int = 0):
+    """Yield samples of each image, (chunk, seeds, bands, H', W') nanomaggies on the target's grid.
 
-    `images` (n, bands, H, W) nanomaggies is sliced `chunk` galaxies at a time, or as many as suit
-    the device; `start` is the number of the first one, which together with each of the `seeds`
-    decides its noise.
+    `images` (n, bands, H, W) nanomaggies is sliced a few galaxies at a time; `start` is the number
+    of the first one, which together with each of the `seeds` determines its noise.
     """
     device = next(iter(network.state_dict().values()), torch.empty(0)).device
-    chunk = chunk or CHUNK.get(device.type, 64)
+    chunk = CHUNK.get(device.type, 64)
     for first in range(0, len(images), chunk):
         x = scaling.enter(torch.as_tensor(images[first : first + chunk], device=device))
         shape = (len(scaling.target.scale), *x.shape[-2:])
         numbers = range(start + first, start + first + len(x))
-        drawn = network.drawer(x)
-        yield np.stack(
-            [
-                scaling.leave(drawn(galaxy_noise(shape, seed, numbers, device))).cpu().numpy()
-                for seed in seeds
-            ],
-            axis=1,
-        )
+        sampler = network.sampler(x)
+        noises = (galaxy_noise(shape, seed, numbers, device) for seed in seeds)
+        yield np.stack([scaling.leave(sampler(noise)).cpu().numpy() for noise in noises], axis=1)
 
 
 class ResidualBlock(nn.Module):
@@ -168,10 +171,10 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.second.bias)
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
-        """Add what the two convolutions find."""
+        """Add the residual."""
         return h + self.second(F.gelu(self.first(h)))
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Count the trainable numbers."""
+    """Number of trainable parameters."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)

@@ -1,4 +1,4 @@
-"""Blocks of pixels and their frequencies, tiles and their light: plain linear maps of images."""
+"""Linear maps of images: block cosine transform, correlation between bands, sums over tiles."""
 
 import math
 
@@ -15,7 +15,7 @@ class BlockDCT(nn.Module):
     """
 
     def __init__(self, side: int):
-        """Write down the matrix."""
+        """Compute the matrix."""
         super().__init__()
         self.side = side
         j, k = torch.arange(side), torch.arange(side)[:, None]
@@ -36,27 +36,27 @@ class BlockDCT(nn.Module):
         """Undo `forward`."""
         return F.pixel_shuffle(self._mix(frequencies, self.matrix.T), self.side)
 
-    def variance(self, spread: torch.Tensor) -> torch.Tensor:
-        """Variance of each pixel, sum_k C_kj^2 s_k^2, if the frequencies were independent."""
-        return F.pixel_shuffle(self._mix(spread.square(), self.matrix.square().T), self.side)
+    def variance(self, sigma: torch.Tensor) -> torch.Tensor:
+        """Variance of each pixel, sum_k C_kj^2 s_k^2, of independent frequencies."""
+        return F.pixel_shuffle(self._mix(sigma.square(), self.matrix.square().T), self.side)
 
 
-def correlate_bands(z: torch.Tensor, shared: torch.Tensor, power: float = 0.5) -> torch.Tensor:
-    """Make numbers of B bands that are independent hang together; power -1/2 undoes it.
+def correlate_bands(z: torch.Tensor, rho: torch.Tensor, power: float = 0.5) -> torch.Tensor:
+    """Correlate independent samples across B bands; power -1/2 undoes it.
 
-    z (n, B k, h, w) and its correlation rho = `shared` (n, k, h, w) between any two bands: what
-    bands have in common has the variance 1 + (B - 1) rho, what sets them apart 1 - rho.
+    z (n, B k, h, w) and the correlation `rho` (n, k, h, w) between any two bands: the mean over
+    bands has the variance 1 + (B - 1) rho, deviations from it 1 - rho.
     """
-    z = z.unflatten(1, (-1, shared.shape[1]))
-    common, bands, shared = z.mean(dim=1, keepdim=True), z.shape[1], shared[:, None]
-    alike, apart = (1 + (bands - 1) * shared) ** power, (1 - shared) ** power
-    return (alike * common + apart * (z - common)).flatten(1, 2)
+    z = z.unflatten(1, (-1, rho.shape[1]))
+    mean, bands, rho = z.mean(dim=1, keepdim=True), z.shape[1], rho[:, None]
+    common, apart = (1 + (bands - 1) * rho) ** power, (1 - rho) ** power
+    return (common * mean + apart * (z - mean)).flatten(1, 2)
 
 
 def tile_sums(images: torch.Tensor, side: int) -> torch.Tensor:
-    """Sums (n, bands, k, k) over tiles of side x side pixels, one of them in the middle: k is odd.
+    """Sums (n, bands, k, k) over tiles of side x side pixels, one of them central: k is odd.
 
-    What lies beyond the image is dark.
+    Tiles at the edges are cut by the image.
     """
     for axis in (-2, -1):
         parts = images.split(_lengths(images.shape[axis], side), dim=axis)
@@ -73,7 +73,7 @@ def broadcast_tiles(values: torch.Tensor, side: int, height: int, width: int) ->
 
 
 def _lengths(length: int, side: int) -> list[int]:
-    """Pixels of each tile along an axis: whole ones around the middle, what is left at the ends."""
+    """Pixels of each tile along an axis: whole ones around the centre, the rest at the ends."""
     if length <= side:
         return [length]
     whole = 2 * ((length - side) // (2 * side)) + 1

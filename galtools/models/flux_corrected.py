@@ -155,7 +155,7 @@ class ApertureFluxRegression(nn.Module):
 
 
 @register(
-    "keeper",
+    "flux_corrected",
     tiny={"width": 16, "blocks": 1},
     quick={"width": 48, "blocks": 3},
     paper={"width": 128, "blocks": 12, "pack": 2},
@@ -212,15 +212,15 @@ def correct_network(network: Residual, pairs) -> FluxCorrected:
     """Put the rule around a residual network that is trained already."""
     recipe = network.recipe
     if type(network) is not Residual:
-        raise GaltoolsError(f"{recipe['model']} is no residual network: train a keeper instead")
+        raise GaltoolsError(f"{recipe['model']} is no residual network: train flux_corrected")
     bands = tuple(recipe["bands"])
-    keeper = build("keeper", recipe["task"], recipe["profile"], bands, **recipe["sizes"])
-    keeper.load_state_dict(network.state_dict() | regression_state(keeper))
-    keeper.scaling = network.scaling
-    keeper.prepare(pairs)
-    return keeper.eval()
+    corrected = build("flux_corrected", recipe["task"], recipe["profile"], bands, **recipe["sizes"])
+    corrected.load_state_dict(network.state_dict() | regression_state(corrected))
+    corrected.scaling = network.scaling
+    corrected.prepare(pairs)
+    return corrected.eval()
 
 
-def regression_state(keeper: FluxCorrected) -> dict[str, torch.Tensor]:
+def regression_state(corrected: FluxCorrected) -> dict[str, torch.Tensor]:
     """State of the rule alone."""
-    return {f"rule.{name}": value for name, value in keeper.rule.state_dict().items()}
+    return {f"rule.{name}": value for name, value in corrected.rule.state_dict().items()}

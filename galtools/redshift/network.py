@@ -12,8 +12,8 @@ from galtools.models.base import OptimizerGroup
 from galtools.redshift.density import Grid
 from galtools.redshift.photometry_layer import GROUPS, PhotometryLayer
 from galtools.training import loop
+from galtools.training.crops import check_images
 from galtools.training.loop import Settings
-from galtools.training.train import check_images
 
 ORIENTATIONS = [(flip, turn) for flip in (False, True) for turn in range(4)]
 CUT = 0.5  # share of the stamp's side that the convolutions see
@@ -85,8 +85,8 @@ class RedshiftNetwork(nn.Module):
         """Logits (n, bins) of images (n, bands, H, H) in nanomaggies."""
         return self.logits(self.numbers(images), self.picture(images), extra)
 
-    def players(self) -> dict[str, OptimizerGroup]:
-        """One player that lowers cross-entropy, and CRPS if asked for."""
+    def optimizer_groups(self) -> dict[str, OptimizerGroup]:
+        """One group that minimises cross-entropy, and CRPS if asked for."""
         return {"estimator": OptimizerGroup(list(self.parameters()), self.losses)}
 
     def losses(self, batch) -> dict[str, torch.Tensor]:

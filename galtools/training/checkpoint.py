@@ -15,13 +15,13 @@ from galtools.errors import GaltoolsError
 def save(path: Path, tensors: dict, about: dict) -> None:
     """Write tensors and a dictionary about them, whole or not at all."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    told = {"about": about, "sha256": checksum(tensors, about)}
+    header = {"about": about, "sha256": checksum(tensors, about)}
     with atomic(path) as new:  # one entry only: safetensors writes several in any order
-        save_file(tensors, new, {"galtools": json.dumps(told, sort_keys=True)})
+        save_file(tensors, new, {"galtools": json.dumps(header, sort_keys=True)})
 
 
 def checksum(tensors: dict, about: dict) -> str:
-    """Hash what a file says and holds: safetensors itself would not notice a flipped bit."""
+    """Hash of all contents: safetensors itself would not notice a flipped bit."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(name.encode())
@@ -35,34 +35,34 @@ def load(path: Path) -> tuple[dict, dict]:
         raise GaltoolsError(f"{path} is missing: train the model first, or check the name")
     try:
         with safe_open(path, "pt") as file:
-            told = json.loads(file.metadata()["galtools"])
+            header = json.loads(file.metadata()["galtools"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if told["sha256"] != checksum(tensors, told["about"]):
+        if header["sha256"] != checksum(tensors, header["about"]):
             raise ValueError("other bytes than were written")
-        return tensors, told["about"]
+        return tensors, header["about"]
     except (SafetensorError, KeyError, TypeError, ValueError):
         raise GaltoolsError(f"{path} is damaged or not ours: delete it and train again") from None
-
-
-def flatten_optimiser(name: str, state: dict) -> dict[str, torch.Tensor]:
-    """Name every tensor of an optimiser's state `optimiser/<name>/<parameter>/<moment>`."""
-    return {
-        f"optimiser/{name}/{index}/{moment}": value
-        for index, moments in state.items()
-        for moment, value in moments.items()
-    }
-
-
-def optimiser_state(name: str, tensors: dict, device) -> dict[int, dict[str, torch.Tensor]]:
-    """Undo `flatten_optimiser`; counts of steps stay on the CPU."""
-    state = {}
-    for key, value in select(tensors, f"optimiser/{name}").items():
-        index, moment = key.split("/")
-        state.setdefault(int(index), {})[moment] = value.to(device if value.ndim else "cpu")
-    return state
 
 
 def select(tensors: dict, kind: str) -> dict[str, torch.Tensor]:
     """Return the tensors named `<kind>/...`, without that prefix."""
     prefix = f"{kind}/"
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def flatten_optimizer(name: str, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Name every tensor of an optimizer's state `<name>/<parameter>/<moment>`."""
+    return {
+        f"{name}/{index}/{moment}": value
+        for index, moments in optimizer.state_dict()["state"].items()
+        for moment, value in moments.items()
+    }
+
+
+def restore_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: dict) -> None:
+    """Undo `flatten_optimizer`."""
+    state = {}
+    for key, value in select(tensors, name).items():
+        index, moment = key.split("/")
+        state.setdefault(int(index), {})[moment] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

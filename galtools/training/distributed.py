@@ -1,20 +1,17 @@
-"""Several processes that train one network: each takes its share of every batch.
+"""Several processes that train one network, started by torchrun: one per GPU or per node.
 
-Started by torchrun (one process per GPU or per node), or not at all: alone, every function here
-does nothing. All processes draw the same global batch from the same random numbers, and each keeps
-every `count`-th galaxy of it; gradients are averaged before each step. So no galaxy is lost or
-seen twice, and the weights are those of one process with the same batch, up to the order in which
-floating-point numbers are added.
+All processes draw the same batch from the same random numbers, each keeps every `world_size`-th
+galaxy of it, and gradients are averaged before each step. So the weights are those of one process
+with the same batch, up to rounding. In a single process these functions change nothing.
 """
 
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
 import tempfile
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
@@ -34,71 +31,46 @@ def rank() -> int:
 
 
 def is_main() -> bool:
-    """Tell whether this process is the one that writes and prints."""
+    """Whether this process writes and prints."""
     return rank() == 0
 
 
 def init() -> torch.device:
     """Join the processes that torchrun started; return the device of this one."""
-    gpu = torch.cuda.is_available()
-    local = int(os.environ.get("LOCAL_RANK", 0))
-    if "WORLD_SIZE" in os.environ and not dist.is_initialized():
-        dist.init_process_group("nccl" if gpu else "gloo")
+    gpu, local = torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", 0))
     if gpu:
         torch.cuda.set_device(local)
+    dist.init_process_group("nccl" if gpu else "gloo")
     return torch.device("cuda", local) if gpu else torch.device("cpu")
 
 
-def shutdown() -> None:
-    """Leave the group, if there is one."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
-
-
-def shard_batch(batch, size: int):
-    """Keep this process's galaxies of a batch: numbers rank, rank + count, ... of every tensor."""
+def shard_batch(batch):
+    """This process's part of a `Batch`: galaxies rank, rank + world_size, ... of every tensor."""
     if world_size() == 1:
         return batch
+    size = len(batch.source)
     if size % world_size():
         raise GaltoolsError(
             f"a batch of {size} cannot be shared by {world_size()} processes equally"
         )
-    if not is_dataclass(batch):
-        raise GaltoolsError("a batch must be a dataclass of tensors to be shared among processes")
-    tensors = {
-        field.name: value[rank() :: world_size()]
-        for field in fields(batch)
-        if isinstance(value := getattr(batch, field.name), torch.Tensor)
+    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    shards = {
+        name: value[rank() :: world_size()]
+        for name, value in values.items()
+        if isinstance(value, torch.Tensor)
     }
-    return replace(batch, **tensors)
-
-
-def random_shard(make, shape: tuple) -> torch.Tensor:
-    """Draw random numbers for this process's galaxies, ``make(shape)`` being called for all.
-
-    So each galaxy gets the numbers that it would get in one process.
-    """
-    return make((shape[0] * world_size(), *shape[1:]))[rank() :: world_size()]
+    return replace(batch, **shards, shard=(rank(), world_size()))
 
 
 def all_reduce_mean(tensors: list) -> list:
     """Average tensors over the processes in one message; None (no gradient) stays None."""
     if world_size() == 1:
         return list(tensors)
-    there = [tensor for tensor in tensors if tensor is not None]
-    flat = torch.cat([tensor.detach().reshape(-1).float() for tensor in there])
+    given = [tensor for tensor in tensors if tensor is not None]
+    flat = torch.cat([tensor.detach().reshape(-1).float() for tensor in given])
     dist.all_reduce(flat)
-    parts = iter((flat / world_size()).split([tensor.numel() for tensor in there]))
+    parts = iter((flat / world_size()).split([tensor.numel() for tensor in given]))
     return [None if t is None else next(parts).view_as(t).to(t.dtype) for t in tensors]
-
-
-def broadcast(thing):
-    """Return what the first process says, in every process."""
-    if world_size() == 1:
-        return thing
-    box = [json.dumps(thing)]
-    dist.broadcast_object_list(box)
-    return json.loads(box[0])
 
 
 def requested_processes() -> int:
@@ -110,28 +82,9 @@ def requested_processes() -> int:
 
 
 def needs_launch() -> bool:
-    """Tell whether a training that starts here belongs into several processes."""
+    """Whether a training that starts in this process is to run in several."""
     several = "GALTOOLS_LAUNCH" in os.environ or requested_processes() > 1
     return several and not dist.is_initialized()
-
-
-def launch(module: str, task: dict, folder: Path) -> dict:
-    """Run ``module`` on a task in several processes; return the report that the first one leaves.
-
-    On one machine torchrun starts them. For several, GALTOOLS_LAUNCH holds the whole launcher, as
-    in ``srun torchrun --nnodes 2 --nproc-per-node 4 ...``; `folder` has to be seen by all.
-    """
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".processes-") as shared:
-        file, report = Path(shared) / "task.json", Path(shared) / "report.json"
-        file.write_text(json.dumps({**task, "report": str(report)}, default=os.fspath))
-        command = [*launcher(), "-m", module, str(file)]
-        done = subprocess.run(command, env=environment(), stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            lines = re.findall(r"GaltoolsError: (.*)", done.stderr)
-            raise GaltoolsError(
-                f"training in several processes failed: {lines[0] if lines else done.stderr[-900:]}"
-            )
-        return json.loads(report.read_text())
 
 
 def launcher() -> list[str]:
@@ -142,7 +95,22 @@ def launcher() -> list[str]:
     return [*torchrun, f"--nproc-per-node={requested_processes()}"]
 
 
-def environment() -> dict[str, str]:
-    """Environment of the processes: they share the cores that this one has."""
-    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
-    return {**os.environ, "OMP_NUM_THREADS": str(max(1, threads // requested_processes()))}
+def launch(module: str, task: dict, folder: Path) -> dict:
+    """Run ``python -m module task.json`` in several processes; return the report that they leave.
+
+    On one machine torchrun starts them. For several, GALTOOLS_LAUNCH holds the whole launcher, as
+    in ``srun torchrun --nnodes 2 --nproc-per-node 4 ...``; `folder` has to be seen by all. The task
+    holds the path of the report: a JSON file, with the message of a failure as "error".
+    """
+    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count()) // requested_processes()
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".processes-") as shared:
+        file, report = Path(shared) / "task.json", Path(shared) / "report.json"
+        file.write_text(json.dumps({**task, "report": report}, default=os.fspath))
+        done = subprocess.run(
+            [*launcher(), "-m", module, str(file)], stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": str(max(1, threads))},
+        )  # fmt: skip
+        made = json.loads(report.read_text()) if report.exists() else {"error": done.stderr[-900:]}
+    if "error" in made:
+        raise GaltoolsError(f"training in several processes failed: {made['error']}")
+    return made

@@ -1,29 +1,30 @@
 """The one training loop, for every translator and for the redshift estimator.
 
-A step draws a batch and lets every player of the network (most have one, a GAN has two) move once.
+In each step every optimizer group of the network (most have one, a GAN has two) is updated once.
 The random numbers of step k follow from (seed, k) alone, so a training that was interrupted and
-taken up again ends with the very weights of an undisturbed one, on the same machine. Under
-torchrun, several processes share each batch (`galtools.training.distributed`).
-
-This module and what it imports need only torch, numpy, h5py, safetensors and einops.
+resumed ends with exactly the weights of an undisturbed one, on the same machine. Under torchrun,
+several processes share each batch (`galtools.training.distributed`).
 """
 
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+from tqdm import tqdm
 
 from galtools.errors import GaltoolsError
 from galtools.training import checkpoint, distributed
-from galtools.training.adamw import AdamW
 
-LEAP = 1000.0  # a loss this many times its running mean counts as divergence
+DIVERGED = 1000.0  # a loss this many times its running mean
+SAVE_SECONDS = 15.0  # between two checkpoints
 
 
 @dataclass(frozen=True)
@@ -34,29 +35,27 @@ class Settings:
     batch: int = 16
     crop: int = 32  # pixels along a side of the random crops; 0 takes whole stamps
     rate: float = 2e-3  # highest learning rate, reached after the warm-up
-    warmup: float = 0.05  # share of the steps with a rising rate; then a cosine to zero
+    warmup: float = 0.05  # fraction of the steps with a rising rate; then a cosine to zero
     weight_decay: float = 1e-4
-    clip: float = 1.0  # largest norm of a player's gradient
-    ema: float = 0.995  # memory of the running mean of the weights, per step
+    clip: float = 1.0  # largest norm of a group's gradient
+    ema: float = 0.995  # decay of the running mean of the weights, per step
     checks: int = 5  # validations, evenly spaced, the last one at the end
     seed: int = 0
-    max_seconds: float = 0.0  # stop early on the clock; 0: never, as only steps are repeatable
-    save_seconds: float = 15.0  # between two checkpoints
 
     def __post_init__(self):
         """Refuse what could not train."""
         if min(self.steps, self.batch, self.checks) < 1 or self.rate <= 0 or self.crop < 0:
             raise GaltoolsError("steps, batch, checks and rate must be positive, crop not negative")
 
-    def rate_at(self, share: float) -> float:
-        """Learning rate after a share of the steps: a linear rise, then half a cosine to zero."""
-        if share < self.warmup:
-            return self.rate * (share / self.warmup + 1 / self.steps)
-        fall = (share - self.warmup) / (1 - self.warmup)
-        return self.rate * (1 + math.cos(math.pi * fall)) / 2
+    def learning_rate(self, progress: float) -> float:
+        """Learning rate after a fraction of the steps: linear warm-up, then a cosine to zero."""
+        if progress < self.warmup:
+            return self.rate * (progress / self.warmup + 1 / self.steps)
+        decay = (progress - self.warmup) / (1 - self.warmup)
+        return self.rate * (1 + math.cos(math.pi * decay)) / 2
 
     def is_check(self, step: int) -> bool:
-        """Tell whether a validation follows this step."""
+        """Whether a validation follows this step."""
         marks = {math.ceil(self.steps * k / self.checks) - 1 for k in range(1, self.checks + 1)}
         return step in marks
 
@@ -67,32 +66,32 @@ def best_device() -> torch.device:
 
 
 def step_rng(seed: int, step: int, device) -> torch.Generator:
-    """Return the random numbers of one step; they depend on nothing but (seed, step)."""
+    """Random numbers of one step, which depend on (seed, step) alone."""
     generator = torch.Generator(device)
     return generator.manual_seed((seed * 1_000_003 + step) * 2_654_435_761 % 2**63)
 
 
 class EMA:
-    """Exponential running mean of the weights; it forgets faster while it is young."""
+    """Exponential moving average of the weights; its decay is smaller in the first steps."""
 
-    def __init__(self, network: nn.Module, memory: float):
+    def __init__(self, network: nn.Module, decay: float):
         """Start at the present weights."""
-        self.memory = memory
+        self.decay = decay
         self.values = {name: v.detach().clone() for name, v in network.state_dict().items()}
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Move towards the present weights; what is not a float (a counter) is copied."""
-        move = 1 - min(self.memory, (1 + step) / (10 + step))
+        """Move towards the present weights; integers (counters) are copied."""
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
         for name, value in network.state_dict().items():
             if value.is_floating_point():
-                self.values[name].lerp_(value, move)
+                self.values[name].lerp_(value, weight)
             else:
                 self.values[name].copy_(value)
 
     @contextmanager
-    def worn_by(self, network: nn.Module):
-        """Lend the mean weights to the network for a while, in evaluation mode."""
+    def swap_weights(self, network: nn.Module):
+        """Give the network the averaged weights, in evaluation mode, within a block."""
         own = {name: value.detach().clone() for name, value in network.state_dict().items()}
         network.load_state_dict(self.values)
         network.eval()
@@ -103,118 +102,86 @@ class EMA:
             network.train()
 
 
-class Progress:
-    """One line per validation; on a terminal also a live line with rate and time left."""
-
-    def __init__(self, label: str, steps: int, start: int = 0):
-        """Start the clock."""
-        self.label, self.steps, self.start = label, steps, start
-        self.began = time.perf_counter()
-        self.live = sys.stdout.isatty() and distributed.is_main()
-
-    def seconds(self) -> float:
-        """Seconds since the start."""
-        return time.perf_counter() - self.began
-
-    def tick(self, step: int, loss: float) -> None:
-        """Refresh the live line."""
-        if self.live:
-            rate = (step + 1 - self.start) / max(self.seconds(), 1e-9)
-            left = (self.steps - step - 1) / rate
-            print(f"\r{self.label} {step + 1}/{self.steps} {rate:.1f}/s, {left:.0f} s left, "
-                  f"loss {loss:.4f} ", end="", flush=True)  # fmt: skip
-
-    def check(self, step: int, loss: float, numbers: dict) -> None:
-        """Print one lasting line."""
-        if not distributed.is_main():
-            return
-        said = "".join(f", {name} {value:.4g}" for name, value in list(numbers.items())[:3])
-        print(f"{chr(13) if self.live else ''}{self.label} step {step + 1}/{self.steps}: "
-              f"loss {loss:.4f}{said} ({self.seconds():.0f} s)", flush=True)  # fmt: skip
-
-
 class Trainer:
-    """State of one training: weights, their running mean, optimisers, history and step."""
+    """State of one training: weights, their running mean, optimizers, history and step."""
 
     def __init__(self, network: nn.Module, settings: Settings, device=None):
         """Start from the network's present weights."""
         self.settings, self.device = settings, torch.device(device or best_device())
         self.network = network.to(self.device).train()
-        self.players = network.players()
-        self.optimisers = {
-            name: AdamW(player.parameters, settings.rate, settings.weight_decay)
-            for name, player in self.players.items()
-            if player.parameters
+        self.groups = network.optimizer_groups()
+        self.optimizers = {
+            name: AdamW(group.parameters, settings.rate, weight_decay=settings.weight_decay)
+            for name, group in self.groups.items()
         }
-        self.average = EMA(network, settings.ema)
+        self.ema = EMA(network, settings.ema)
         self.history, self.step = [], 0
-        self.sums, self.usual = {}, {}
+        self.losses, self.mean_loss = {}, {}  # since the last validation; of each group, running
 
-    def move(self, name: str, batch) -> float:
-        """Let one player lower its loss by one step; return the loss (nan if it sits out)."""
-        player, optimiser = self.players[name], self.optimisers[name]
-        share = (self.step / self.settings.steps - player.begin) / (player.end - player.begin)
-        if not 0 <= share < 1:
-            return math.nan
+    def update(self, name: str, batch) -> float:
+        """Take one optimizer step of a group; return its loss, 0 while it does not train."""
+        group, optimizer = self.groups[name], self.optimizers[name]
+        progress = (self.step / self.settings.steps - group.begin) / (group.end - group.begin)
+        if not 0 <= progress < 1:
+            return 0.0
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            terms = player.losses(batch)
-        total = sum(terms.values())
-        means = dict(zip(terms, distributed.all_reduce_mean(list(terms.values())), strict=True))
-        loss = self._refuse_divergence(name, sum(means.values()).item())
-        optimiser.rate = player.pace * self.settings.rate_at(share)
-        slopes = torch.autograd.grad(total, player.parameters, allow_unused=True)
-        for parameter, slope in zip(
-            player.parameters, distributed.all_reduce_mean(slopes), strict=True
-        ):
-            parameter.grad = slope
-        nn.utils.clip_grad_norm_(player.parameters, self.settings.clip)
-        optimiser.step()
+            terms = group.losses(batch)
+        means = dict(zip(terms, distributed.all_reduce_mean(terms.values()), strict=True))
+        loss = self.check_divergence(name, sum(means.values()).item())
         for term, value in means.items():
-            self.sums.setdefault(f"{name}_{term}", []).append(value.item())
+            self.losses.setdefault(f"{name}_{term}", []).append(value.item())
+        gradients = torch.autograd.grad(sum(terms.values()), group.parameters, allow_unused=True)
+        gradients = distributed.all_reduce_mean(gradients)
+        for parameter, gradient in zip(group.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        nn.utils.clip_grad_norm_(group.parameters, self.settings.clip)
+        optimizer.param_groups[0]["lr"] = group.lr_scale * self.settings.learning_rate(progress)
+        optimizer.step()
         return loss
 
-    def _refuse_divergence(self, name: str, loss: float) -> float:
-        usual = self.usual.get(name, abs(loss))
-        if not math.isfinite(loss) or abs(loss) > LEAP * max(usual, 1.0):
+    def check_divergence(self, name: str, loss: float) -> float:
+        """Return a group's loss, or refuse to go on if it is far above its running mean."""
+        usual = self.mean_loss.get(name, abs(loss))
+        if not math.isfinite(loss) or abs(loss) > DIVERGED * max(usual, 1.0):
             raise GaltoolsError(
                 f"training diverged at step {self.step + 1} (loss of the {name}: {loss:.3g}): "
                 "lower the learning rate; checkpoint.safetensors holds the last good weights"
             )
-        self.usual[name] = 0.98 * usual + 0.02 * abs(loss)
+        self.mean_loss[name] = 0.98 * usual + 0.02 * abs(loss)
         return loss
 
-    def advance(self, draw: Callable) -> float:
-        """Take one step of every player; return the sum of their losses."""
+    def training_step(self, make_batch: Callable) -> float:
+        """Update every group once; return the sum of their losses."""
         generator = step_rng(self.settings.seed, self.step, self.device)
-        whole = draw(generator, self.step / self.settings.steps)
-        batch = distributed.shard_batch(whole, self.settings.batch)
-        losses = [self.move(name, batch) for name in self.optimisers]
-        self.average.update(self.network, self.step)
+        batch = make_batch(generator, self.step / self.settings.steps)
+        batch = distributed.shard_batch(batch)
+        loss = sum(self.update(name, batch) for name in self.groups)
+        self.ema.update(self.network, self.step)
         self.step += 1
-        return sum(loss for loss in losses if not math.isnan(loss))
+        return loss
 
     def validate(self, check: Callable | None, seconds: float) -> dict:
-        """Judge the mean weights and note a row of history."""
+        """Evaluate the averaged weights and add a row to the history."""
         numbers = {}
         if check:
-            with self.average.worn_by(self.network) as network, torch.no_grad():
+            with self.ema.swap_weights(self.network) as network, torch.no_grad():
                 numbers = check(network)
-        means = {term: sum(values) / len(values) for term, values in self.sums.items()}
-        self.sums = {}
+        means = {term: sum(values) / len(values) for term, values in self.losses.items()}
+        self.losses = {}
         row = {"step": self.step, "seconds": round(seconds, 2), **means, **numbers}
         self.history.append(row)
         return numbers
 
     def save(self, path: Path, key: str) -> None:
-        """Write everything that is needed to go on from here; one of several processes does."""
+        """Write everything that is needed to go on from here, in the main process."""
         if not distributed.is_main():
             return
         tensors = {f"network/{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"average/{k}": v for k, v in self.average.values.items()}
-        for name, optimiser in self.optimisers.items():
-            tensors |= checkpoint.flatten_optimiser(name, optimiser.state)
+        tensors |= {f"ema/{k}": v for k, v in self.ema.values.items()}
+        for name, optimizer in self.optimizers.items():
+            tensors |= checkpoint.flatten_optimizer(f"optimizer/{name}", optimizer)
         about = {"key": key, "step": self.step, "history": self.history}
-        checkpoint.save(path, tensors, {**about, "sums": self.sums, "usual": self.usual})
+        checkpoint.save(path, tensors, {**about, "losses": self.losses, "mean": self.mean_loss})
 
     def resume(self, path: Path, key: str) -> bool:
         """Go on from a checkpoint of the same training, if there is one."""
@@ -225,52 +192,67 @@ class Trainer:
         if about.get("key") != key:
             return False
         self.network.load_state_dict(checkpoint.select(tensors, "network"))
-        for name, value in checkpoint.select(tensors, "average").items():
-            self.average.values[name].copy_(value)
-        for name, optimiser in self.optimisers.items():
-            optimiser.state = checkpoint.optimiser_state(name, tensors, self.device)
+        for name, value in checkpoint.select(tensors, "ema").items():
+            self.ema.values[name].copy_(value)
+        for name, optimizer in self.optimizers.items():
+            checkpoint.restore_optimizer(f"optimizer/{name}", optimizer, tensors)
         self.step, self.history = about["step"], about["history"]
-        self.sums, self.usual = about["sums"], about["usual"]
+        self.losses, self.mean_loss = about["losses"], about["mean"]
         return True
 
 
-def fit(network, draw, settings, *, check=None, folder=None, key="", label="training", device=None):
+def report(label: str, numbers: dict, seconds: float) -> None:
+    """Print the first numbers of a validation in one line, in the main process."""
+    if distributed.is_main():
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in list(numbers.items())[:4])
+        tqdm.write(f"{label}: {shown} ({seconds:.0f} s)", file=sys.stdout)
+
+
+def fit(
+    network, make_batch, settings, *, check=None, folder=None, key="", label="training", device=None
+) -> list[dict]:
     """Train a network in place and return the history, one dictionary per validation.
 
-    ``draw(generator, progress)`` gives the batch of a step; ``check(network)`` gives numbers of
-    validation. With a `folder`, checkpoint.safetensors is kept there until the end, and a training
-    with the same `key` goes on from it. The network is left with the mean weights.
+    ``make_batch(generator, progress)`` gives the batch of a step; ``check(network)`` gives numbers
+    of validation. With a `folder`, checkpoint.safetensors is kept there until the end, and a
+    training with the same `key` resumes from it. The network is left with the averaged weights.
     """
     trainer = Trainer(network, settings, device)
     state = Path(folder) / "checkpoint.safetensors" if folder else None
     if state:
         trainer.resume(state, key)
-    progress = Progress(label, settings.steps, trainer.step)
-    saved = 0.0
-    while trainer.step < settings.steps:
-        loss = trainer.advance(draw)
-        progress.tick(trainer.step - 1, loss)
-        out_of_time = bool(settings.max_seconds) and distributed.broadcast(
-            settings.max_seconds < progress.seconds()
-        )
-        judged = settings.is_check(trainer.step - 1) or out_of_time
-        if judged:
-            progress.check(trainer.step - 1, loss, trainer.validate(check, progress.seconds()))
-        if state and (judged or progress.seconds() - saved > settings.save_seconds):
+    start = saved = time.perf_counter()
+    steps = range(trainer.step, settings.steps)
+    quiet = not (distributed.is_main() and sys.stdout.isatty())
+    for step in tqdm(steps, label, leave=False, file=sys.stdout, disable=quiet):
+        loss = trainer.training_step(make_batch)
+        if check_now := settings.is_check(step):
+            seconds = time.perf_counter() - start
+            numbers = {"loss": loss, **trainer.validate(check, seconds)}
+            report(f"{label} step {step + 1}/{settings.steps}", numbers, seconds)
+        if state and (check_now or time.perf_counter() - saved > SAVE_SECONDS):
             trainer.save(state, key)
-            saved = progress.seconds()
-        if out_of_time:
-            break
-    network.load_state_dict(trainer.average.values)
+            saved = time.perf_counter()
+    network.load_state_dict(trainer.ema.values)
     network.eval()
     return trainer.history
 
 
-def is_fixed(network: nn.Module) -> bool:
-    """Tell whether there is nothing to train."""
-    return not any(player.parameters for player in network.players().values())
+def minimize(
+    network: nn.Module, losses: Iterable, rate: float, steps: int, *,
+    warmup: float = 0.3, clip: float = 0.0, weight_decay: float = 0.0,
+) -> None:  # fmt: skip
+    """Minimise a stream of losses of a small network, one per step, on the one-cycle schedule.
 
-
-def settings_dict(settings: Settings) -> dict:
-    """Settings that decide the weights; how often checkpoints are written does not."""
-    return {k: v for k, v in asdict(settings).items() if k != "save_seconds"}
+    `rate` is the highest learning rate, reached after the fraction `warmup` of the steps (Smith &
+    Topin 2018).
+    """
+    optimizer = AdamW(network.parameters(), rate, weight_decay=weight_decay, fused=True)
+    schedule = OneCycleLR(optimizer, rate, max(steps, 4), pct_start=warmup)
+    for loss in losses:
+        optimizer.zero_grad()
+        loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(network.parameters(), clip)
+        optimizer.step()
+        schedule.step()

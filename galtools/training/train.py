@@ -1,130 +1,38 @@
-"""Train a translator: random crops of matched stamps, physical validation, one file of weights.
-
-This module and what it imports need only torch, numpy, h5py, safetensors and einops.
-"""
+"""Train a translator: random crops, physical validation, one file of weights."""
 
 import json
-from dataclasses import asdict, replace
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from galtools import artefacts, models
+from galtools import artefacts, data, models
 from galtools.data.photometry import central_flux, robust_scatter
-from galtools.data.sides import pixel_step
-from galtools.data.stretch import Normalization, fit_normalization
+from galtools.data.stretch import Normalization
 from galtools.errors import GaltoolsError
-from galtools.models.base import Batch, count_parameters, sample_images
+from galtools.models.base import count_parameters, sample_images
 from galtools.training import checkpoint, distributed, loop
+from galtools.training.crops import Crops, check_pairs, normalization_of, zero_masked
 from galtools.training.loop import Settings
 
-SOFTENING = 2.0  # softening of the stretch in units of the source's sky noise per pixel; from 1
-# to 10 the residual and the flux scatter hardly differ, but a larger one lets more noise through
-VALID = 128  # galaxies of the validation split that are looked at during the training
-
-
-def check_images(images, name: str) -> None:
-    """Refuse what is not a stack of finite float images (n, bands, H, W)."""
-    if getattr(images, "ndim", 0) != 4 or images.shape[-1] != images.shape[-2]:
-        raise GaltoolsError(f"{name} must have shape (n, bands, H, H), not {np.shape(images)}")
-    if images.dtype != np.float32:
-        raise GaltoolsError(f"{name} must be float32 nanomaggies per pixel, not {images.dtype}")
-    if not np.isfinite(images).all():
-        bad = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
-        raise GaltoolsError(f"{name} has NaN or infinite pixels, first in image {bad[0]}: cut them")
-
-
-def zero_masked(pairs):
-    """Darken the pixels that do not count, whatever they hold, be it NaN."""
-    if all(bad is None for bad in pairs.bad):
-        return pairs
-    sides = zip((pairs.source, pairs.target), pairs.bad, strict=True)
-    source, target = (
-        images if bad is None else np.where(bad, np.float32(0), images) for images, bad in sides
-    )
-    return replace(pairs, source=source, target=target)
-
-
-def check_pairs(pairs, crop: int = 0) -> None:
-    """Refuse pairs that no translator can be trained on."""
-    check_images(pairs.source, "source")
-    check_images(pairs.target, "target")
-    if len(pairs.source) != len(pairs.target) or len(pairs.source) == 0:
-        raise GaltoolsError("source and target must hold the same galaxies, at least one")
-    if crop > pairs.target.shape[-1]:
-        raise GaltoolsError(f"crop {crop} is larger than the stamps of {pairs.target.shape[-1]}")
-    if not (np.isfinite(pairs.noise).all() and (pairs.noise > 0).all()):
-        raise GaltoolsError("noise must be positive: it sets the stretch and the unit of residuals")
-
-
-def normalization_of(pairs, kind: str = "sqrt") -> Normalization:
-    """Fit the stretches to training pairs."""
-    step = pixel_step(pairs.source, pairs.target)
-    softening = SOFTENING * np.median(pairs.noise[:, 0], axis=0)
-    return fit_normalization(pairs.source, pairs.target, softening, step, kind)
-
-
-class Crops:
-    """Random crops of matched stamps, in one of eight orientations, stretched; galaxies repeat."""
-
-    def __init__(self, pairs, scaling: Normalization, settings: Settings, device, lattice: int = 1):
-        """Put all stamps on the device; the corners of crops are multiples of `lattice` pixels."""
-        self.source = torch.as_tensor(pairs.source).to(device)
-        self.target = torch.as_tensor(pairs.target).to(device)
-        bad = pairs.bad[1]
-        self.good = None if bad is None else torch.as_tensor(~bad).to(device)
-        self.scaling, self.device, self.batch = scaling, device, settings.batch
-        self.side, self.lattice = settings.crop or scaling.size, lattice
-
-    def __call__(self, generator: torch.Generator, progress: float) -> Batch:
-        """Draw a batch: galaxies, corners, flips and transpositions all follow the generator."""
-
-        def integers(high):
-            return torch.randint(high, (self.batch,), generator=generator, device=self.device)
-
-        galaxies, flips = integers(len(self.source)), [integers(2), integers(2)]
-        places = (self.scaling.size - self.side) // self.lattice + 1
-        corners = [self.lattice * integers(places) for _ in flips]
-        rows, columns = map(self._pixels, corners, flips)
-        turned = integers(2).bool()[:, None, None, None]
-
-        def cut(images, numbers):
-            bands = torch.arange(images.shape[1], device=self.device)[None, :, None, None]
-            crops = images[numbers[:, None, None, None], bands, rows, columns.mT]
-            return torch.where(turned, crops.mT, crops)
-
-        if self.scaling.step == 1:
-            source = self.scaling.source.forward(cut(self.source, galaxies))
-        else:
-            every = torch.arange(self.batch, device=self.device)
-            source = cut(self.scaling.enter(self.source[galaxies]), every)
-        stretch = self.scaling.target
-        target = stretch.forward(cut(self.target, galaxies))
-        good = None if self.good is None else cut(self.good, galaxies)
-        return Batch(source, target, stretch.inverse, stretch.forward, progress, generator, good)
-
-    def _pixels(self, corner, flip):
-        """Pixel numbers along one axis, (batch, 1, side, 1), reversed where `flip` is 1."""
-        along = torch.arange(self.side, device=self.device)
-        along = torch.where(flip[:, None] == 1, self.side - 1 - along, along)
-        return (corner[:, None] + along)[:, None, :, None]
+VALID = 128  # galaxies of the validation split that are used during the training
 
 
 def validation_metrics(
     translated: np.ndarray, target: np.ndarray, sky: np.ndarray, bad=None
 ) -> dict:
-    """Physical numbers of a translation: error in units of the noise, flux bias and scatter.
+    """Residual in units of the noise, flux bias and flux scatter of translations.
 
-    With d = (F' - F) / F of the central flux, bias is the median of d over galaxies, scatter
-    1.4826 times its median absolute deviation; `chi` is the root mean square of (y' - y) / sky.
-    Pixels of the target that are `bad` are taken from the translation, and so never differ.
+    `chi` is the root mean square of (y' - y) / sky. With d = (F' - F) / F of the central flux, bias
+    is the median of d over galaxies, scatter 1.4826 times its median absolute deviation. Pixels of
+    the target that are `bad` are replaced by the translation.
     """
     if bad is not None:
         target = np.where(bad, translated, target)
     chi = (translated - target) / sky[:, :, None, None]
-    truth = central_flux(target)
-    d = central_flux(translated) / truth - 1
+    d = central_flux(translated) / central_flux(target) - 1
     bias = np.median(d, axis=0)
     scatter = robust_scatter(d, axis=0)
     numbers = {
@@ -137,16 +45,11 @@ def validation_metrics(
     return numbers
 
 
-def make_validator(pairs, scaling: Normalization):
-    """Return the function that judges a network on validation pairs, full stamps."""
-
-    def check(network) -> dict:
-        translated = np.concatenate(
-            [one[:, 0] for one in sample_images(network, scaling, pairs.source)]
-        )
-        return validation_metrics(translated, pairs.target, pairs.noise[:, 1], pairs.bad[1])
-
-    return check
+def validate(network, pairs) -> dict:
+    """Validation metrics of a network that has its scaling, on full stamps."""
+    samples = sample_images(network, network.scaling, pairs.source)
+    translated = np.concatenate([images[:, 0] for images in samples])
+    return validation_metrics(translated, pairs.target, pairs.noise[:, 1], pairs.bad[1])
 
 
 def train(network, pairs, valid, settings: Settings, *, folder=None, key="", device=None):
@@ -154,7 +57,7 @@ def train(network, pairs, valid, settings: Settings, *, folder=None, key="", dev
 
     The network keeps its scaling as ``network.scaling``: from then on `translate` takes it.
     """
-    pairs, valid = zero_masked(pairs), zero_masked(valid)
+    pairs, valid = zero_masked(pairs), zero_masked(valid)[slice(0, VALID)]
     check_pairs(pairs, settings.crop)
     check_pairs(valid)
     bands = (pairs.source.shape[1], pairs.target.shape[1])
@@ -163,25 +66,21 @@ def train(network, pairs, valid, settings: Settings, *, folder=None, key="", dev
     device = torch.device(device or loop.best_device())
     network.scaling = normalization_of(pairs)
     network.prepare(pairs)
-    sampler = Crops(pairs, network.scaling, settings, device, network.lattice)
-    check = make_validator(valid[slice(0, VALID)], network.scaling)
-    label = f"{network.recipe['model']} {network.recipe['task']}"
-    if loop.is_fixed(network):
-        linear = normalization_of(pairs, "linear")
-        network.scaling = replace(linear, target=linear.source)
-        check = make_validator(valid[slice(0, VALID)], network.scaling)
-        return [{"step": 0, "seconds": 0.0, **check(network.eval())}]
+    crops = Crops(
+        pairs, network.scaling, settings.batch, settings.crop, network.crop_stride, device
+    )
     history = loop.fit(
-        network, sampler, settings,
-        check=check, folder=folder, key=key, label=label, device=device,
+        network, crops, settings,
+        check=lambda averaged: validate(averaged, valid), folder=folder, key=key, device=device,
+        label=f"{network.recipe['model']} {network.recipe['task']}",
     )  # fmt: skip
-    whole = Crops(pairs, network.scaling, replace(settings, crop=0), device)
+    stamps = Crops(pairs, network.scaling, settings.batch, device=device)
 
-    def draw_whole(k):
-        return whole(loop.step_rng(settings.seed, settings.steps + k, device), 1.0)
+    def whole_stamps(k):
+        return stamps(loop.step_rng(settings.seed, settings.steps + k, device), 1.0)
 
-    if network.finish(draw_whole):
-        history[-1] |= check(network)
+    if network.finish(whole_stamps, loop.minimize):
+        history[-1] |= validate(network, valid)
     return history
 
 
@@ -192,7 +91,7 @@ def save_weights(path: Path, network) -> None:
 
 
 def load_weights(path: Path):
-    """Read a trained network back."""
+    """Read a trained network."""
     tensors, about = checkpoint.load(path)
     try:
         network = models.rebuild(about["recipe"])
@@ -204,16 +103,15 @@ def load_weights(path: Path):
     return network.eval()
 
 
-def train_and_save(
-    weights, build, settings, load, train_file, valid_file, key, device=None
-) -> dict:
-    """Train a new network and write its weights; what happened goes into their manifest.
+def train_and_save(weights, build, settings, load, files, key, device=None) -> dict:
+    """Train a new network on the first of two files, validate on the second, write its weights.
 
-    Several processes that torchrun started all do so together; the first one writes.
+    Several processes that torchrun started all do so together; the first one writes. Returns what
+    the manifest of the weights keeps.
     """
     torch.manual_seed(settings.seed)
     network = models.build(**build)
-    pairs, valid = load(train_file), load(valid_file)
+    pairs, valid = map(load, files)
     folder = Path(weights).parent
     history = train(network, pairs, valid, settings, folder=folder, key=key, device=device)
     if distributed.is_main():
@@ -231,23 +129,20 @@ def train_cached(
     the settings, the data and the code of the model and of the training are the same; neither
     prose nor figures count, nor does the number of processes.
     """
-    params = {"build": build, "settings": loop.settings_dict(settings)}
-    folder = Path(folder)
+    params = {"build": build, "settings": asdict(settings)}
+    folder, files = Path(folder), [train_file, valid_file]
 
     def maker(new):
         key = artefacts.digest([params, artefacts.sha256(train_file), artefacts.package_versions()])
         if not distributed.needs_launch():
-            return train_and_save(new, build, settings, load, train_file, valid_file, key)
-        files = [Path(file).absolute() for file in (train_file, valid_file)]
-        task = {"weights": new.absolute(), "build": build, "settings": asdict(settings)}
-        return distributed.launch(
-            "galtools.training.worker", {**task, "files": files, "key": key}, folder
-        )
+            return train_and_save(new, build, settings, load, files, key)
+        paths = {"weights": new.absolute(), "files": [Path(file).absolute() for file in files]}
+        return distributed.launch(__name__, {**params, **paths, "key": key}, folder)
 
     weights = folder / "weights.safetensors"
     made = artefacts.make(
         weights, maker,
-        params=params, modules=models.modules(build["name"]), inputs=[train_file, valid_file],
+        params=params, modules=models.modules(build["name"]), inputs=files,
         seed=settings.seed, device=loop.best_device(),
     )  # fmt: skip
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
@@ -258,20 +153,45 @@ def train_cached(
 def write_reports(folder: Path, weights: Path, made: dict) -> None:
     """Write history.csv and metrics.json beside the weights, from the weights' manifest."""
     history = made["extra"]["history"]
-    shared = {
-        "params": {"key": made["key"]},
-        "modules": ["galtools.training.train"],
-        "inputs": [weights],
-    }
     names = list(dict.fromkeys(name for row in history for name in row))
+    lines = [names, *([str(row.get(name, "")) for name in names] for row in history)]
+    about = {"seconds": made["seconds"], "parameters": made["extra"]["parameters"]}
+    texts = {
+        "history.csv": "\n".join(map(",".join, lines)) + "\n",
+        "metrics.json": json.dumps({**history[-1], **about}, indent=1) + "\n",
+    }
+    for name, text in texts.items():
 
-    def table(new):
-        lines = [",".join(str(row.get(name, "")) for name in names) for row in history]
-        new.write_text("\n".join([",".join(names), *lines]) + "\n")
+        def maker(new, text=text):
+            new.write_text(text)
 
-    def metrics(new):
-        about = {"seconds": made["seconds"], "parameters": made["extra"]["parameters"]}
-        new.write_text(json.dumps({**history[-1], **about}, indent=1) + "\n")
+        artefacts.make(
+            folder / name, maker,
+            params={"key": made["key"]}, modules=["galtools.training.train"], inputs=[weights],
+        )  # fmt: skip
 
-    artefacts.make(folder / "history.csv", table, **shared)
-    artefacts.make(folder / "metrics.json", metrics, **shared)
+
+def work(file: Path) -> None:
+    """Train as one of several processes, on the task in a file; leave a report."""
+    task = json.loads(Path(file).read_text())
+    report, device = Path(task["report"]), distributed.init()
+
+    def load(path):
+        return data.for_task(data.load(path), task["build"]["task"])
+
+    try:
+        made = train_and_save(
+            Path(task["weights"]), task["build"], Settings(**task["settings"]), load,
+            task["files"], task["key"], device,
+        )  # fmt: skip
+        if distributed.is_main():
+            report.write_text(json.dumps(made))
+    except GaltoolsError as error:
+        report.write_text(json.dumps({"error": str(error)}))
+        raise
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    work(Path(sys.argv[1]))

@@ -1,7 +1,7 @@
 """From weights to images: translate stacks of galaxies, keep the translations in one layout.
 
 A file of translations is HDF5 with one data set ``images`` (n, K, bands, H, W), float32
-nanomaggies per pixel: K draws of each of n galaxies (K = 1 for models that give one answer).
+nanomaggies per pixel: K samples of each of n galaxies (K = 1 for deterministic models).
 """
 
 from pathlib import Path
@@ -12,8 +12,9 @@ import numpy as np
 from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.models.base import sample_images
+from galtools.training.crops import check_images, zero_masked
 from galtools.training.loop import best_device
-from galtools.training.train import check_images, load_weights, zero_masked
+from galtools.training.train import load_weights
 
 FORMAT = "galtools translations 1"
 
@@ -22,8 +23,8 @@ def translate(weights_or_model, images, samples: int = 1, seed: int = 0, start: 
     """Translate images (n, bands, H, W) in nanomaggies onto the target's grid.
 
     Takes a file of weights or a trained network. Returns (n, bands, H', W') nanomaggies, or
-    (n, samples, bands, H', W') for several samples. The draws of an image follow from `seed` and
-    from its number (`start` is that of the first one), not from the company it is in.
+    (n, samples, bands, H', W') for several samples. The samples of an image follow from `seed` and
+    its number alone (`start` is that of the first one).
     """
     if samples < 1:
         raise GaltoolsError(f"samples must be at least 1, not {samples}")
@@ -44,8 +45,8 @@ def translate(weights_or_model, images, samples: int = 1, seed: int = 0, start: 
         )
     network.eval()
     seeds = range(seed * 1009, seed * 1009 + samples)
-    draws = np.concatenate(list(sample_images(network, scaling, images, seeds, start)))
-    return draws[:, 0] if samples == 1 else draws
+    translated = np.concatenate(list(sample_images(network, scaling, images, seeds, start)))
+    return translated[:, 0] if samples == 1 else translated
 
 
 def save_translations(path: Path, images: np.ndarray, about: dict | None = None) -> None:
@@ -70,7 +71,7 @@ def save_translations(path: Path, images: np.ndarray, about: dict | None = None)
 
 
 def load_translations(path: Path, sample: int | None = 0) -> np.ndarray:
-    """Read translations: one draw (n, bands, H, W), or with sample=None all (n, K, bands, H, W)."""
+    """Read translations: one sample (n, bands, H, W), or for None all (n, K, bands, H, W)."""
     if not Path(path).exists():
         raise GaltoolsError(f"{path} is missing: run the notebook that trains this model first")
     try:
@@ -79,7 +80,7 @@ def load_translations(path: Path, sample: int | None = 0) -> np.ndarray:
                 raise GaltoolsError(f"{path} is no file of translations made by galtools")
             images = file["images"]
             if sample is not None and not 0 <= sample < images.shape[1]:
-                raise GaltoolsError(f"{path} has {images.shape[1]} draws: there is no {sample}")
+                raise GaltoolsError(f"{path} has {images.shape[1]} samples: there is no {sample}")
             return images[:] if sample is None else images[:, sample]
     except (OSError, KeyError):
         raise GaltoolsError(f"{path} is damaged: delete it and run its notebook again") from None
@@ -90,7 +91,7 @@ def translate_cached(
 ) -> dict:
     """Translate the test galaxies unless this has been done; return the manifest.
 
-    Pixels that do not count by the masks of ``load(test_file)`` are dark, whatever they hold.
+    Masked pixels of ``load(test_file)`` are set to zero.
     """
     device = best_device()
     network = load_weights(weights).to(device)

@@ -72,7 +72,9 @@ def test_missing_and_misfitting_translations(folder):
     with pytest.raises(GaltoolsError, match="notebooks/13_srgan"):
         comparison.load_comparison(folder, "cross", ["srgan"])
     with pytest.raises(GaltoolsError, match="notebooks/36_keeping_redshift"):
-        comparison.load_comparison(folder, "cross", ["keeper"])  # made by no chapter of its name
+        comparison.load_comparison(
+            folder, "cross", ["flux_corrected"]
+        )  # made by no chapter of its name
     with pytest.raises(GaltoolsError, match="no chapter trains 'swim'"):
         comparison.load_comparison(folder, "cross", ["swim"])
     translate.save_translations(folder.translations("cross", "swin"), np.zeros((3, 5, 64, 64)))

@@ -14,6 +14,7 @@ from galtools import data, models, redshift
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 from galtools.training import train
+from galtools.training.crops import normalization_of
 from galtools.training.loop import Settings
 from galtools.training.translate import translate
 
@@ -136,15 +137,15 @@ def test_goals_are_those_that_the_page_states(bench):
 
 def test_scores_are_laid_out_for_readers_and_for_machines(bench):
     bits, dz = RNG.uniform(1, 3, 60), RNG.normal(size=60)
-    found = {"swin": against(bits, dz, 0.5, 1.25), "keeper": against(bits, dz, 0.75, 1.0)}
+    found = {"swin": against(bits, dz, 0.5, 1.25), "flux_corrected": against(bits, dz, 0.75, 1.0)}
     sheet = bench.sheet(found)
     assert list(sheet["share retained"]) == ["0.500 (0.500, 0.500)", "0.750 (0.750, 0.750)"]
     assert list(sheet["σ / source's σ"]) == ["1.25 (1.25, 1.25)", "1.00 (1.00, 1.00)"]
-    assert list(sheet.index) == ["swin", "keeper"]
+    assert list(sheet.index) == ["swin", "flux_corrected"]
     table = bench.tidy({("frozen", row): judged for row, judged in found.items()})
     keyed = table.set_index(["row", "band", "metric"]).value
     assert keyed["swin", "frozen", "ratio"] == pytest.approx(1.25)
-    assert keyed["keeper", "frozen", "retained"] == pytest.approx(0.75)
+    assert keyed["flux_corrected", "frozen", "retained"] == pytest.approx(0.75)
     assert len(table) == 4 and (table.n == 60).all()
 
 
@@ -165,7 +166,9 @@ def test_histograms_of_colours_show_every_galaxy():
     pairs.target *= 100
     far = pairs.target.copy()
     far[:2, 1], far[2:, 1] = far[:2, 1] / 9, far[2:, 1] * 9
-    fig = flux_correction.colour_errors(pairs, {"residual": far, "keeper": pairs.target}, 0.2)
+    fig = flux_correction.colour_errors(
+        pairs, {"residual": far, "flux_corrected": pairs.target}, 0.2
+    )
     for ax, low, high in zip(fig.axes, (2, 3), (3, 2), strict=True):  # u - g, g - r
         for outline, first, last in zip(ax.patches, (low, 0), (high, 0), strict=True):
             x, y = outline.get_xy().T
@@ -196,11 +199,14 @@ def test_shapes_of_a_copy_are_right_and_those_of_a_wider_image_larger():
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A keeper around a network that copies its input, too faint in every band by a tenth."""
-    pairs, path = blobs(n=40, size=32), tmp_path_factory.mktemp("keeper") / "weights.safetensors"
+    """A flux correction around a network that copies its input, a tenth too faint."""
+    pairs, path = (
+        blobs(n=40, size=32),
+        tmp_path_factory.mktemp("flux_corrected") / "weights.safetensors",
+    )
     torch.manual_seed(0)
-    network = models.build("keeper", "cross", "tiny")
-    network.scaling = train.normalization_of(pairs)
+    network = models.build("flux_corrected", "cross", "tiny")
+    network.scaling = normalization_of(pairs)
     network.prepare(pairs)
     train.save_weights(path, network)
     return SimpleNamespace(path=path, pairs=pairs)
@@ -230,7 +236,7 @@ def test_the_rule_mends_what_others_drew(weights):
     assert after < 0.02
 
 
-def test_a_keeper_is_its_network_and_then_its_rule(weights):
+def test_a_flux_corrected_network_is_its_network_and_then_its_rule(weights):
     some = weights.pairs.source[:6]
     alone = translate(flux_correction.uncorrected(weights.path), some)
     whole = translate(weights.path, some)

@@ -20,6 +20,7 @@ from galtools.errors import GaltoolsError
 from galtools.fidelity import morphology
 from galtools.surveys import CFHTLS
 from galtools.training import train, translate
+from galtools.training.crops import normalization_of
 from galtools.training.loop import Settings
 
 SIZES = (7, 4, 9)
@@ -39,7 +40,7 @@ def survey(tmp_path_factory):
         start += size
     torch.manual_seed(0)
     network = models.build("diffusion", "cross", "tiny")
-    network.scaling = train.normalization_of(whole)
+    network.scaling = normalization_of(whole)
     train.save_weights(folder / "weights.safetensors", network)
     quick, learn = Settings(steps=2, batch=4, checks=1), (whole.target, whole.redshift)
     estimator = redshift.train_ensemble(*learn, np.full(5, 0.02), *learn, quick, 1, hidden=8)

@@ -13,6 +13,7 @@ from galtools.errors import GaltoolsError
 from galtools.models import flux_corrected
 from galtools.models.flux_corrected import CIRCLES, ApertureFluxRegression
 from galtools.training import train
+from galtools.training.crops import normalization_of
 from galtools.training.translate import translate
 
 SIDE = 32
@@ -21,8 +22,8 @@ FLAT = torch.ones(1, 1, SIDE, SIDE)
 
 def prepared(pairs, **changes):
     torch.manual_seed(0)
-    network = models.build("keeper", "cross", "tiny", **changes)
-    network.scaling = train.normalization_of(pairs)
+    network = models.build("flux_corrected", "cross", "tiny", **changes)
+    network.scaling = normalization_of(pairs)
     network.prepare(pairs)
     return network.eval()
 
@@ -167,12 +168,12 @@ def test_weights_carry_the_rule_and_it_fits_around_a_trained_network(tmp_path):
     pairs = recoloured([1.1, 1.0, 1.0, 1.0, 1.0], n=12)
     settings, file = train.Settings(steps=2, batch=2, crop=8, checks=1), tmp_path / "w.safetensors"
     trained = {}
-    for name in ("keeper", "residual", "capsule"):
+    for name in ("flux_corrected", "residual", "capsule"):
         torch.manual_seed(0)
         trained[name] = models.build(name, "cross", "tiny")
         train.train(trained[name], pairs, pairs, settings)
-    expected = translate(trained["keeper"], pairs.source)
-    train.save_weights(file, trained["keeper"])
+    expected = translate(trained["flux_corrected"], pairs.source)
+    train.save_weights(file, trained["flux_corrected"])
     assert np.array_equal(translate(train.load_weights(file), pairs.source), expected)
     added = flux_corrected.correct_network(
         trained["residual"], pairs

@@ -11,7 +11,6 @@ from torch import nn
 from galtools import models
 from galtools.models import capsule, srgan, swin
 from galtools.models.base import Batch
-from galtools.training.adamw import AdamW
 
 
 def batch_of(source, target, progress=0.0):
@@ -109,22 +108,24 @@ def test_hinge_against_closed_form():
 def test_critic_learns_to_tell_true_noise_from_none():
     torch.manual_seed(0)
     critic = srgan.Critic(bands=(1, 1), width=8)
-    optimiser = AdamW(critic.parameters(), 5e-3)
+    optimizer = torch.optim.AdamW(critic.parameters(), 5e-3)
     x = torch.zeros(8, 1, 16, 16)
     for _ in range(60):
         loss = srgan.critic_hinge_loss(critic(x, 0.3 * torch.randn_like(x))[0], critic(x, x)[0])
-        optimiser.lower(loss)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
     assert loss.item() < 0.2
 
 
 def test_the_game_begins_late_and_each_side_moves_its_own_weights():
     network = models.build("srgan", "cross", "tiny")
     images = torch.randn(2, 5, 16, 16)
-    assert network.players()["critic"].begin == network.start > 0
+    assert network.optimizer_groups()["critic"].begin == network.start > 0
     assert set(network.generator_losses(batch_of(images, images))) == {"pixel", "flux"}
     late = batch_of(images, images, progress=0.9)
     assert set(network.generator_losses(late)) == {"pixel", "flux", "content", "adversarial"}
-    critic, generator = (set(map(id, p.parameters)) for p in network.players().values())
+    critic, generator = (set(map(id, p.parameters)) for p in network.optimizer_groups().values())
     assert not critic & generator
     assert critic | generator == set(map(id, network.parameters()))
 
@@ -160,7 +161,7 @@ def test_the_critic_sees_source_target_and_magnified_detail():
     assert torch.equal(source, x[0, 0])
     assert torch.equal(target, y[0, 0])
     found = detail[[4, 4, 0, 1, 2], [4, 5, 0, 1, 2]]
-    expected = srgan.MAGNIFIED * torch.tensor([8 / 9, -1 / 9, 3 / 4, -1 / 9, 0])
+    expected = srgan.DETAIL_GAIN * torch.tensor([8 / 9, -1 / 9, 3 / 4, -1 / 9, 0])
     assert torch.allclose(found, expected, atol=1e-5)
 
 
@@ -171,6 +172,12 @@ def test_squash_lengths():
     s = torch.tensor([[3.0, 4.0], [0.1, 0.0], [0.0, 0.0]])
     lengths = capsule.squash(s).norm(dim=-1)
     assert torch.allclose(lengths, torch.tensor([25 / 26, 0.01 / 1.01, 0.0]))
+
+
+def test_squash_has_a_gradient_at_zero():
+    s = torch.zeros(2, 3, requires_grad=True)
+    capsule.squash(s).sum().backward()
+    assert torch.allclose(s.grad, torch.zeros(2, 3), atol=1e-12)
 
 
 def couplings_after(predictions, iterations):

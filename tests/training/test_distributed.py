@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from galtools.training.loop import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 6
-SETTINGS = Settings(steps=STEPS, batch=4, crop=16, checks=2, save_seconds=0)
+SETTINGS = Settings(steps=STEPS, batch=4, crop=16, checks=2)
 
 
 def store(folder):
@@ -117,15 +118,31 @@ def test_a_batch_that_cannot_be_shared_is_one_line(monkeypatch):
     monkeypatch.setattr(distributed, "world_size", lambda: 2)
     batch = Batch(torch.ones(3), torch.ones(3), abs, abs, 0.5, torch.Generator())
     with pytest.raises(GaltoolsError, match="a batch of 3 cannot be shared by 2 processes"):
-        distributed.shard_batch(batch, 3)
+        distributed.shard_batch(batch)
 
 
-def test_the_error_of_a_process_is_told_in_one_line(tmp_path, monkeypatch):
-    dying = f"{sys.executable} -c 'import sys; sys.exit(\"[rank0] a.b.GaltoolsError: no sky\\nx\")'"
-    monkeypatch.setenv("GALTOOLS_LAUNCH", dying)
-    with pytest.raises(GaltoolsError, match=r"several processes failed: no sky$"):
-        distributed.launch("galtools.training.worker", {}, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+def test_a_failure_is_reported_in_one_line(tmp_path, monkeypatch):
+    """By the record that the processes leave, or else by the end of what they printed."""
+    script = "import json, sys; task = json.load(open(sys.argv[-1])); {}"
+    for does, message in (
+        ("open(task['report'], 'w').write('{{\"error\": \"no sky\"}}'); sys.exit(1)", "no sky$"),
+        ("sys.exit('killed')", "killed"),
+    ):
+        command = [sys.executable, "-c", script.format(does.format())]
+        monkeypatch.setattr(distributed, "launcher", lambda command=command: command)
+        with pytest.raises(GaltoolsError, match=f"several processes failed: {message}"):
+            distributed.launch("galtools.training.train", {}, tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.pipeline
+def test_a_batch_that_two_processes_cannot_share_is_refused_in_one_line(
+    tmp_path, files, monkeypatch
+):
+    monkeypatch.setenv("GALTOOLS_PROCESSES", "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with pytest.raises(GaltoolsError, match="failed: a batch of 5 cannot be shared by 2 processes"):
+        once(tmp_path / "two", files, "residual", replace(SETTINGS, batch=5))
 
 
 @given(st.integers(1, 8), st.integers(1, 8))
@@ -137,10 +154,10 @@ def test_shares_are_the_batch_with_no_galaxy_twice_and_none_lost(each, number):
         shares = []
         for k in range(number):
             patch.setattr(distributed, "rank", lambda k=k: k)
-            part = distributed.shard_batch(batch, len(whole))
+            part = distributed.shard_batch(batch)
             assert torch.equal(part.target, part.source + 1000)
             assert part.progress == 0.5 and part.generator is batch.generator
-            noise = distributed.random_shard(lambda shape: torch.arange(shape[0]), (each,))
+            noise = part.random(lambda shape: torch.arange(shape[0]), (each,))
             assert torch.equal(noise, part.source)  # each galaxy keeps its own random numbers
             shares.append(part.source)
     assert {len(share) for share in shares} == {each}
@@ -150,9 +167,8 @@ def test_shares_are_the_batch_with_no_galaxy_twice_and_none_lost(each, number):
 def test_alone_nothing_is_shared():
     tensors = [torch.ones(2), None]
     batch = object()
-    assert distributed.shard_batch(batch, 7) is batch
+    assert distributed.shard_batch(batch) is batch
     assert distributed.all_reduce_mean(tensors) == tensors
-    assert distributed.broadcast("x") == "x"
     assert distributed.is_main()
 
 

@@ -19,11 +19,12 @@ from test_pipeline import Project
 
 from galtools import artefacts, models
 from galtools.errors import GaltoolsError
-from galtools.training import checkpoint, train, translate
+from galtools.training import checkpoint, loop, train, translate
+from galtools.training.crops import normalization_of
 from galtools.training.loop import Settings, Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
-SHORT = Settings(steps=6, batch=4, crop=8, checks=2, save_seconds=0)
+SHORT = Settings(steps=6, batch=4, crop=8, checks=2)
 BUILD = {"name": "residual", "task": "cross", "profile": "tiny"}
 
 
@@ -76,14 +77,15 @@ def straight(tmp_path):
 
 def stop_at(step: int, monkeypatch) -> None:
     """Let the next training end at a step, as an interruption would."""
-    advance = Trainer.advance
+    training_step = Trainer.training_step
 
-    def stopped(self, draw):
+    def stopped(self, make_batch):
         if self.step == step:
             raise KeyboardInterrupt
-        return advance(self, draw)
+        return training_step(self, make_batch)
 
-    monkeypatch.setattr(Trainer, "advance", stopped)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(Trainer, "training_step", stopped)
 
 
 @pytest.fixture
@@ -149,7 +151,7 @@ def test_a_disk_that_fills_during_a_training_costs_no_step(tmp_path, straight):
 def test_a_torn_file_of_translations_is_made_again(tmp_path):
     torch.manual_seed(0)
     network = models.build(**BUILD)
-    network.scaling = train.normalization_of(blobs())
+    network.scaling = normalization_of(blobs())
     weights, path = tmp_path / "w.safetensors", tmp_path / "t.h5"
     train.save_weights(weights, network)
     test_file = files(tmp_path)[0]

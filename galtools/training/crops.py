@@ -1,0 +1,104 @@
+"""From pairs to training batches: checks, normalization, random crops."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from galtools.data.sides import pixel_step
+from galtools.data.stretch import Normalization, fit_normalization
+from galtools.errors import GaltoolsError
+from galtools.models.base import Batch
+
+SOFTENING = 2.0  # softening of the stretch in units of the source's sky noise per pixel; from 1
+# to 10 the residual and the flux scatter hardly differ, but a larger one lets more noise through
+
+
+def check_images(images, name: str) -> None:
+    """Refuse what is not a stack of finite float images (n, bands, H, H)."""
+    if getattr(images, "ndim", 0) != 4 or images.shape[-1] != images.shape[-2]:
+        raise GaltoolsError(f"{name} must have shape (n, bands, H, H), not {np.shape(images)}")
+    if images.dtype != np.float32:
+        raise GaltoolsError(f"{name} must be float32 nanomaggies per pixel, not {images.dtype}")
+    if not np.isfinite(images).all():
+        bad = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
+        raise GaltoolsError(f"{name} has NaN or infinite pixels, first in image {bad[0]}: cut them")
+
+
+def check_pairs(pairs, crop: int = 0) -> None:
+    """Refuse pairs that no translator can be trained on."""
+    check_images(pairs.source, "source")
+    check_images(pairs.target, "target")
+    if len(pairs.source) != len(pairs.target) or len(pairs.source) == 0:
+        raise GaltoolsError("source and target must hold the same galaxies, at least one")
+    if crop > pairs.target.shape[-1]:
+        raise GaltoolsError(f"crop {crop} is larger than the stamps of {pairs.target.shape[-1]}")
+    if not (np.isfinite(pairs.noise).all() and (pairs.noise > 0).all()):
+        raise GaltoolsError("noise must be positive: it sets the stretch and the unit of residuals")
+
+
+def zero_masked(pairs):
+    """Set masked pixels to zero, whatever they hold, NaN included."""
+    if all(bad is None for bad in pairs.bad):
+        return pairs
+    sides = zip((pairs.source, pairs.target), pairs.bad, strict=True)
+    source, target = (
+        images if bad is None else np.where(bad, np.float32(0), images) for images, bad in sides
+    )
+    return replace(pairs, source=source, target=target)
+
+
+def normalization_of(pairs, kind: str = "sqrt") -> Normalization:
+    """Fit the stretches to training pairs."""
+    step = pixel_step(pairs.source, pairs.target)
+    softening = SOFTENING * np.median(pairs.noise[:, 0], axis=0)
+    return fit_normalization(pairs.source, pairs.target, softening, step, kind)
+
+
+class Crops:
+    """Random crops of matched stamps, in one of eight orientations, stretched, with replacement.
+
+    `crop` is their side in pixels (0: whole stamps); their corners are multiples of `crop_stride`.
+    """
+
+    def __init__(self, pairs, scaling, batch: int, crop=0, crop_stride=1, device=None):
+        """Put all stamps on the device."""
+        self.source = torch.as_tensor(pairs.source).to(device)
+        self.target = torch.as_tensor(pairs.target).to(device)
+        bad = pairs.bad[1]
+        self.good = None if bad is None else torch.as_tensor(~bad).to(device)
+        self.scaling, self.device, self.batch = scaling, self.source.device, batch
+        self.side, self.crop_stride = crop or scaling.size, crop_stride
+
+    def __call__(self, generator: torch.Generator, progress: float) -> Batch:
+        """Make a batch: galaxies, corners, flips and transpositions follow from the generator."""
+
+        def integers(high):
+            return torch.randint(high, (self.batch,), generator=generator, device=self.device)
+
+        galaxies, flips = integers(len(self.source)), [integers(2), integers(2)]
+        corners = (self.scaling.size - self.side) // self.crop_stride + 1
+        starts = [self.crop_stride * integers(corners) for _ in flips]
+        rows, columns = map(self._pixels, starts, flips)
+        transposed = integers(2).bool()[:, None, None, None]
+
+        def cut(images, numbers):
+            bands = torch.arange(images.shape[1], device=self.device)[None, :, None, None]
+            crops = images[numbers[:, None, None, None], bands, rows, columns.mT]
+            return torch.where(transposed, crops.mT, crops)
+
+        if self.scaling.step == 1:
+            source = self.scaling.source.forward(cut(self.source, galaxies))
+        else:
+            every = torch.arange(self.batch, device=self.device)
+            source = cut(self.scaling.enter(self.source[galaxies]), every)
+        stretch = self.scaling.target
+        target = stretch.forward(cut(self.target, galaxies))
+        good = None if self.good is None else cut(self.good, galaxies)
+        return Batch(source, target, stretch.inverse, stretch.forward, progress, generator, good)
+
+    def _pixels(self, start, flip):
+        """Pixel numbers along one axis, (batch, 1, side, 1), reversed where `flip` is 1."""
+        along = torch.arange(self.side, device=self.device)
+        along = torch.where(flip[:, None] == 1, self.side - 1 - along, along)
+        return (start[:, None] + along)[:, None, :, None]
