@@ -25,7 +25,8 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from turns import in_turns, times_faster
 
 from galtools import artefacts, fidelity, simulate
-from galtools.fidelity import image_files, morphology, pixels
+from galtools.data import image_files
+from galtools.fidelity import morphology, pixels
 from galtools.surveys import CFHTLS, SDSS
 
 MOST_GIB = 2.0  # of memory, for the card of 20,000 galaxies

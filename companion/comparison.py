@@ -15,11 +15,9 @@ import numpy as np
 
 from companion import paths
 from galtools import data
-from galtools.data.pairs import Pairs
+from galtools.data import Pairs, image_files
 from galtools.data.resampling import lanczos_resample
-from galtools.data.sides import pixel_step
 from galtools.errors import GaltoolsError
-from galtools.fidelity import image_files
 
 
 @dataclass(frozen=True)
@@ -44,21 +42,21 @@ def load_comparison(
     again = paths.need(folder.data("again"), "01_two_surveys")
     pairs = data.for_task(data.load(test, some), task)
     to = "target" if task == "cross" else "source"
-    there, here = data.image_info(test, to, some), data.image_info(test, "source", some)
-    images = {"truth": pairs.target, "again": image_files.open_images(again, to)[some]}
+    repeat = getattr(data.load(again, some), f"{to}_set")
+    images = {"truth": pairs.target, "again": repeat.images}
     if task == "cross":
-        step = pixel_step(pairs.source, pairs.target)
-        images["resample"] = lanczos_resample(pairs.source, pairs.target.shape[-1], step)
+        size = pairs.target.shape[-1]
+        images["resample"] = lanczos_resample(pairs.source, size, pairs.pixel_ratio)
     made = [paths.need_of(folder.translations(task, m, seed), m) for m in models]
     for model, path in zip(models, made, strict=True):
         images[model] = image_files.open_images(path)[some]
         if images[model].shape != pairs.target.shape:
             raise GaltoolsError(f"{path} does not fit the test galaxies: translate them again")
-    seeing = dict.fromkeys(images, there.psf_fwhm)
-    seeing["again"] = data.image_info(again, to, some).psf_fwhm
+    truth = pairs.target_set
+    seeing = dict.fromkeys(images, truth.psf_fwhm) | {"again": repeat.psf_fwhm}
     if "resample" in images:
-        seeing["resample"] = here.psf_fwhm
+        seeing["resample"] = pairs.source_set.psf_fwhm
     inputs = [test, again, *made]
     return ComparisonSet(
-        pairs.target, pairs.noise[:, 1], there.pixel_scale, images, seeing, pairs, inputs
+        truth.images, truth.noise, truth.pixel_scale, images, seeing, pairs, inputs
     )

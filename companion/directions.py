@@ -3,7 +3,7 @@
 A direction is a way of putting pairs together; what learns it is always the same network.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from galtools import artefacts, data, models, simulate
-from galtools.data.pairs import Pairs
+from galtools.data import Pairs
+from galtools.data.image_files import read_column
 from galtools.errors import GaltoolsError
-from galtools.fidelity.image_files import read_column
 from galtools.surveys import CFHTLS
 from galtools.training import train
 from galtools.training.loop import Settings, best_device
@@ -24,18 +24,14 @@ FEW = 64  # galaxies whose images are in memory at a time
 
 def swap(pairs: Pairs) -> Pairs:
     """Target to source: the easy direction, from the deep survey to the shallow one."""
-    source, target = pairs.target, pairs.source
-    rest = pairs.redshift, pairs.catalogue, pairs.noise[:, ::-1], pairs.bad[::-1]
-    return Pairs(source, target, *rest)
+    return Pairs(pairs.target_set, pairs.source_set, pairs.redshift, pairs.catalogue)
 
 
 def pair_observations(first: Pairs, second: Pairs) -> Pairs:
     """Source to another source image of the same galaxies, with its own noise and seeing."""
     if not np.array_equal(first.catalogue["galaxy"], second.catalogue["galaxy"]):
         raise GaltoolsError("both observations must hold the same galaxies in the same order")
-    noise = np.stack([first.noise[:, 0], second.noise[:, 0]], axis=1)
-    rest = first.redshift, first.catalogue, noise, (first.bad[0], second.bad[0])
-    return Pairs(first.source, second.source, *rest)
+    return replace(first, target_set=second.source_set)
 
 
 def simulation_options(file: Path, grid: str) -> dict:
@@ -44,8 +40,9 @@ def simulation_options(file: Path, grid: str) -> dict:
     They are those of the file, whatever else is done with another seed; a grid that is not its
     own is refused.
     """
-    side, catalogue = data.image_info(file, "target"), data.load(file, slice(1)).catalogue
-    own = "native" if side.pixel_scale == CFHTLS.pixel_scale else "sdss"
+    first = data.load(file, slice(1))
+    catalogue = first.catalogue
+    own = "native" if first.target_set.pixel_scale == CFHTLS.pixel_scale else "sdss"
     if "seed" not in catalogue.colnames:
         raise GaltoolsError(f"{file} is not a simulation: its galaxies cannot be observed again")
     if grid != own:

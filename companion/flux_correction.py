@@ -15,11 +15,10 @@ import torch
 
 from companion import panels, paths, plotting, redshift_evaluation, seed_agreement
 from galtools import artefacts, data, models, redshift
-from galtools.data.pairs import Pairs
+from galtools.data import Pairs, image_files
 from galtools.data.resampling import lanczos_resample
-from galtools.data.sides import pixel_step
 from galtools.errors import GaltoolsError
-from galtools.fidelity import image_files, information, intervals, pixels, structure
+from galtools.fidelity import information, intervals, pixels, structure
 from galtools.models import flux_corrected
 from galtools.redshift import Ensemble, PhotometryLayer
 from galtools.training import train
@@ -75,7 +74,8 @@ def translated(weights: Path | None, file: Path, count: int):
     """
     source, target = (image_files.open_images(file, side) for side in ("source", "target"))
     network = weights and train.load_weights(weights)
-    step, last = pixel_step(source, target), min(count, len(source))
+    scales, last = data.pixel_scales(file), min(count, len(source))
+    step = scales["target"] / scales["source"]
     for first in range(0, last, FEW):
         some = source[first : min(first + FEW, last)]
         yield (

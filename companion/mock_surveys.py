@@ -13,7 +13,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from galtools.artefacts import atomic
-from galtools.data.pairs import Pairs
+from galtools.data import Pairs
 from galtools.ingest.cutouts import nearest_corner, quarter_turns
 from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
 

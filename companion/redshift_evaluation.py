@@ -18,7 +18,6 @@ import pandas as pd
 from companion import paths
 from galtools import artefacts, data, redshift
 from galtools.data.resampling import lanczos_resample
-from galtools.data.sides import pixel_step
 from galtools.fidelity import information, intervals
 from galtools.fidelity.pixels import Metric, tidy
 from galtools.redshift import Ensemble, Grid
@@ -132,8 +131,7 @@ def row_images(row: str, pairs, weights: Path | None) -> np.ndarray:
     if row == "truth":
         return pairs.target
     if row == "resample":
-        step = pixel_step(pairs.source, pairs.target)
-        return lanczos_resample(pairs.source, pairs.target.shape[-1], step)
+        return lanczos_resample(pairs.source, pairs.target.shape[-1], pairs.pixel_ratio)
     return translate(weights, pairs.source)
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from companion import directions, paths, repeat_observations
 from galtools import artefacts, data, models
 from galtools.data import photometry
+from galtools.data.image_files import open_images, read_column
 from galtools.errors import GaltoolsError
 from galtools.fidelity import peaks, pixels
-from galtools.fidelity.image_files import open_images, read_column
 from galtools.surveys import BANDS
 from galtools.training import translate
 
@@ -115,7 +115,7 @@ def condense_kept(path, translations, test_file) -> dict[str, np.ndarray]:
             for k in range(0, len(sigma), PART):
                 yield file["images"][k : k + PART], sigma[k : k + PART]
 
-    scale = data.image_info(test_file, "target").pixel_scale
+    scale = data.pixel_scales(test_file)["target"]
     return condense_cached(path, parts, scale, [], [translations, test_file], {})
 
 
@@ -132,7 +132,7 @@ def condense_new(
             drawn = translate.translate(network, source, samples, seed, k)
             yield drawn.reshape(len(source), samples, *drawn.shape[-3:]), sigma[rows]
 
-    scale = data.image_info(pairs_file, "target").pixel_scale
+    scale = data.pixel_scales(pairs_file)["target"]
     params = {"n": n, "samples": samples, "seed": seed}
     modules = models.modules(_model(weights))
     return condense_cached(path, parts, scale, modules, [weights, pairs_file], params)
@@ -156,10 +156,7 @@ def translate_repeats(path, weights, files) -> np.ndarray:
         answers = [translate.translate(network, data.load(file).source) for file in files]
         yield np.stack(answers, axis=1), _noise(files[0])
 
-    scale, modules = (
-        data.image_info(files[0], "target").pixel_scale,
-        models.modules(_model(weights)),
-    )
+    scale, modules = data.pixel_scales(files[0])["target"], models.modules(_model(weights))
     return condense_cached(path, parts, scale, modules, [weights, *files], {"looks": len(files)})[
         "draws"
     ]
@@ -167,10 +164,7 @@ def translate_repeats(path, weights, files) -> np.ndarray:
 
 def true_measurements(pairs_file, rows=slice(None)) -> tuple[np.ndarray, np.ndarray]:
     """Measures (n, 12) of the true target images of a file, and the redshifts (n,)."""
-    scale, images = (
-        data.image_info(pairs_file, "target").pixel_scale,
-        open_images(pairs_file, "target"),
-    )
+    scale, images = data.pixel_scales(pairs_file)["target"], open_images(pairs_file, "target")
     first, last, _ = rows.indices(len(images))
     parts = [
         sample_measurements(images[k : min(k + PART, last)], scale)

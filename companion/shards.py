@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from galtools import artefacts, data, redshift
-from galtools.data.pairs import Pairs, join
+from galtools.data import Pairs, join
 from galtools.errors import GaltoolsError
 from galtools.fidelity import morphology
 from galtools.surveys import BANDS, SURVEYS
@@ -129,7 +129,7 @@ def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
     Where it is done is for `workers` to say: in this process, in several, or on a Dask cluster.
     """
     first, rows = shard.pieces()[0]
-    target, b = data.image_info(first, "target", rows), BANDS.index("r")
+    target, b = data.load(first, rows).target_set, BANDS.index("r")
     survey, fwhm = SURVEYS[target.survey], float(np.median(target.psf_fwhm[:, b]))
 
     def maker(new):

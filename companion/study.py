@@ -15,8 +15,7 @@ from scipy.special import stdtrit
 
 from companion import paths, plotting
 from galtools import data
-from galtools.data import photometry
-from galtools.data.pairs import Pairs
+from galtools.data import Pairs, photometry
 from galtools.data.resampling import lanczos_resample
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Verdict

@@ -92,8 +92,8 @@ def read_stamps(path: str) -> dict[str, tuple[np.ndarray, float]]:
         survey, size = survey_of(path)
         return {survey.name: (read_folder(path, survey, size=size).images, survey.pixel_scale)}
     pairs = data.load(path)
-    about = {name: data.image_info(path, name) for name in ("source", "target")}
-    return {side.survey: (getattr(pairs, k), side.pixel_scale) for k, side in about.items()}
+    sets = (pairs.source_set, pairs.target_set)
+    return {one.survey: (one.images, one.pixel_scale) for one in sets}
 
 
 def real_and_simulated(images, scale: float, simulated, survey: Survey):

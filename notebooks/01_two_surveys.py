@@ -191,7 +191,7 @@ glue("lost_kept", float(cfhtls / sdss), display=False)
 # %%
 scale = {
     "SDSS": SDSS.pixel_scale,
-    "CFHTLS": data.image_info(files.data("test"), "target").pixel_scale,
+    "CFHTLS": test.target_set.pixel_scale,
 }
 noise = {
     name: np.median(test.noise[:, k], axis=0) / scale[name] for k, name in enumerate(scale)

@@ -40,10 +40,10 @@ from galtools.data import splits, stretch
 from galtools.data.resampling import area_resample, noise_factor, undo_area_resample
 from galtools.errors import GaltoolsError
 from galtools.ingest import catalogue as catalogues
+from galtools.ingest.calibration import extinction_per_ebv
 from galtools.ingest.crossmatch import match
 from galtools.ingest.cutouts import cut
 from galtools.ingest.fits_images import read_fits, read_plane
-from galtools.ingest.units import extinction_per_ebv
 from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
 
 plotting.use_style()
@@ -173,17 +173,17 @@ rng = np.random.default_rng(seed)
 deep = nearest["CFHTLS"][[*range(1, n_galaxies), n_galaxies - 1]]
 for column in ("ra", "dec"):
     deep.catalogue[column] += rng.normal(0, 0.1, len(deep)) / 3600
-matched = match(nearest["SDSS"], deep, radius=radius)
-matched.counts.to_pandas().style.hide()
+matched, outcomes = match(nearest["SDSS"], deep, radius=radius)
+outcomes.to_pandas().style.hide()
 
 # %%
-flags.count(matched.pairs.catalogue).to_pandas().style.hide()
+flags.count(matched.catalogue).to_pandas().style.hide()
 
 # %% [markdown]
 # A selection is now something we make and can count. Here it is the rows without any flag.
 
 # %%
-usable = flags.good(matched.pairs.catalogue)
+usable = flags.good(matched.catalogue)
 glue("real_rows", len(usable), display=False)
 glue("real_usable", int(usable.sum()), display=False)
 
@@ -192,8 +192,8 @@ glue("real_usable", int(usable.sum()), display=False)
 #
 # The Milky Way reddens every galaxy behind it. The extinction in a band, in magnitudes, is
 # $A = R\,E(B-V)$, with $E(B-V)$ from the map of {cite:t}`schlegel1998` and $R$ per band below: for
-# SDSS that of {cite:t}`schlafly2011`, for CFHTLS interpolated to its filters. `units.deredden`
-# undoes it, in images and noise, if the catalogue has a column `ebv`; `units.redden` is its
+# SDSS that of {cite:t}`schlafly2011`, for CFHTLS interpolated to its filters. `deredden`
+# undoes it, in images and noise, if the catalogue has a column `ebv`; `redden` is its
 # inverse. Do it for both surveys or for neither: their filters differ, so the dimming does too.
 
 # %%
@@ -210,7 +210,7 @@ dust.to_pandas().style.format(precision=3).hide()
 # survey is so small that we take tiny cells; on a real one the defaults of about a degree do.
 
 # %%
-pairs = matched.pairs[usable]
+pairs = matched[usable]
 split = splits.by_sky(
     pairs.catalogue["ra"], pairs.catalogue["dec"], (0.6, 0.2, 0.2), link=26, nside=4096, seed=seed
 )
@@ -219,7 +219,7 @@ if "train" not in split:
 made = artefacts.make(
     files.data("real"),
     lambda path: data.save(
-        pairs, path, source=matched.source[usable], target=matched.target[usable], split=split,
+        pairs, path, split=split,
         provenance={"images": "simulated, written as FITS, read again", "seed": seed},
     ),
     params={"n_galaxies": n_galaxies, "radius": radius},
@@ -389,8 +389,8 @@ plt.show()
 # frames, tiles = Path("my_data/sdss").glob("frame-*.bz2"), Path("my_data/cfhtls").glob("[!.]*.fits")
 # sdss = cut(map(read_plane, sorted(frames)), objects, SDSS)
 # cfht = cut(map(read_plane, sorted(tiles)), objects, CFHTLS)
-# found = match(sdss, cfht)
-# data.save(found.pairs, "real.h5", source=found.source, target=found.target)
+# pairs, outcomes = match(sdss, cfht)
+# data.save(pairs, "real.h5")
 # ```
 #
 # HiPS are maps of the sky in tiles, made for browsing; their images have been resampled at least once.

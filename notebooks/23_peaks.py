@@ -33,8 +33,9 @@ from myst_nb import glue
 
 from companion import comparison, panels, paths, plotting, redshift_evaluation, redshift_panels
 from galtools import artefacts, data, redshift
+from galtools.data import image_files
 from galtools.errors import GaltoolsError, check_choice
-from galtools.fidelity import image_files, information, intervals, peaks
+from galtools.fidelity import information, intervals, peaks
 from galtools.training.loop import Settings
 
 plotting.use_style()

@@ -28,7 +28,8 @@ from myst_nb import glue
 
 from companion import comparison, panels, paths, plotting, redshift_evaluation, redshift_panels
 from galtools import artefacts, redshift
-from galtools.fidelity import image_files, information, intervals
+from galtools.data import image_files
+from galtools.fidelity import information, intervals
 from galtools.redshift import Ensemble
 from galtools.training.loop import Settings
 

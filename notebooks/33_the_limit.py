@@ -38,8 +38,9 @@ from companion import (
 )
 from companion import seed_agreement as seeds_agree
 from galtools import artefacts, data, redshift
+from galtools.data import image_files
 from galtools.errors import GaltoolsError
-from galtools.fidelity import image_files, information, intervals
+from galtools.fidelity import information, intervals
 
 plotting.use_style()
 

@@ -32,7 +32,8 @@ from myst_nb import glue
 from companion import directions, flux_redshift, panels, paths, plotting
 from companion import seed_agreement as seeds_agree
 from galtools import artefacts, data
-from galtools.fidelity import image_files, information, intervals
+from galtools.data import image_files
+from galtools.fidelity import information, intervals
 from galtools.redshift import Grid
 from galtools.training import translate
 from galtools.training.loop import Settings
@@ -190,7 +191,7 @@ def residual(shown, second, band: int = 2) -> np.ndarray:
 # cannot tell them apart: most of what is left is the second night's own.
 
 # %%
-scale = [data.image_info(first["test"], s).pixel_scale for s in ("source", "target")]
+scale = list(data.pixel_scales(first["test"]).values())
 noise = np.median(image_files.read_column(looks["learn"], "noise"), axis=0)
 
 

@@ -33,8 +33,9 @@ from myst_nb import glue
 from companion import flux_correction, panels, paths, plotting, redshift_evaluation, redshift_panels
 from companion import seed_agreement as seeds_agree
 from galtools import data
+from galtools.data import image_files
 from galtools.errors import GaltoolsError
-from galtools.fidelity import image_files, intervals
+from galtools.fidelity import intervals
 from galtools.models.flux_corrected import CIRCLES, ROUNDS
 from galtools.training import translate
 from galtools.training.loop import Settings

@@ -33,8 +33,9 @@ from myst_nb import glue
 from companion import directions, downstream, flux_redshift, panels, paths, plotting
 from companion import seed_agreement as seeds_agree
 from galtools import artefacts, data
+from galtools.data import image_files
 from galtools.errors import GaltoolsError
-from galtools.fidelity import image_files, intervals
+from galtools.fidelity import intervals
 from galtools.training import translate
 
 plotting.use_style()
@@ -73,7 +74,7 @@ if not labels or max(labels) > most:
     raise GaltoolsError(f"labels = {labels}: give numbers up to {most}, the training galaxies")
 weights = [folder.weights("forward", "residual", seed + k) for k in range(seeds)]
 networks = [translate.load_weights(paths.need(w, "35_directions")) for w in weights]
-scale = {side: data.image_info(split["test"], side).pixel_scale for side in ("source", "target")}
+scale = data.pixel_scales(split["test"])
 noise = np.median(image_files.read_column(split["train"], "noise")[:, 1], axis=0)  # of CFHTLS
 
 

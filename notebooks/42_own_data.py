@@ -108,17 +108,17 @@ print(f"{len(objects)} objects; bands", *("".join(p.band for p in ps) for ps in 
 
 # %%
 stamps = {survey: cut(layers, objects, survey) for survey, layers in planes.items()}
-matched = match(stamps[SDSS], stamps[CFHTLS])
-usable = flags.good(matched.pairs.catalogue)
+matched, outcomes = match(stamps[SDSS], stamps[CFHTLS])
+usable = flags.good(matched.catalogue)
 if not usable.any():
-    met = flags.count(matched.pairs.catalogue)
+    met = flags.count(matched.catalogue)
     told = ", ".join(f"{rows} {flag}" for flag, rows in met.iterrows() if flag.isupper())
     raise GaltoolsError(f"none of {len(usable)} rows is without a flag ({told}): mend the largest")
 print(f"{usable.sum()} of {len(usable)} rows carry no flag")
-matched.counts.to_pandas().style.hide()
+outcomes.to_pandas().style.hide()
 
 # %% mystnb={"figure": {"caption": "Galaxies of the sample, from SDSS (top) and from CFHTLS (bottom). Check that they are the same objects, upright, and in the middle.", "name": "fig-own-stamps"}, "image": {"alt": "Two rows of colour stamps of the same galaxies."}} tags=["hide-input"]
-pairs = matched.pairs[usable]
+pairs = matched[usable]
 shown = np.argsort(-pairs.target[:, 2].sum((1, 2)))[: min(5, len(pairs))]
 fig = plotting.stamps(
     [pairs.source[shown], pairs.target[shown]], ["SDSS", "CFHTLS"],
@@ -139,7 +139,6 @@ plt.show()
 # %%
 place = (pairs.catalogue["ra"], pairs.catalogue["dec"])
 split = splits.by_sky(*place, (0.6, 0.2, 0.2), link=26, nside=nside, seed=seed)
-sides = {"source": matched.source[usable], "target": matched.target[usable]}
 inputs = [Path(file) for file in (*sdss, *cfhtls, catalogue)]
 for part in splits.NAMES:
     chosen = split == part
@@ -147,9 +146,7 @@ for part in splits.NAMES:
         raise GaltoolsError(f"no galaxy fell into {part}: choose another seed, or a larger nside")
     artefacts.make(
         own.data(part),
-        lambda path, chosen=chosen: data.save(
-            pairs[chosen], path, split=split[chosen], **{k: v[chosen] for k, v in sides.items()}
-        ),
+        lambda path, chosen=chosen: data.save(pairs[chosen], path, split=split[chosen]),
         params={"part": part, "nside": nside}, modules=["galtools.ingest.cutouts", "galtools.data.splits"],
         inputs=inputs, seed=seed,
     )  # fmt: skip
@@ -186,10 +183,9 @@ plt.show()
 
 # %% tags=["remove-stderr"]
 test = result.pairs
-target = data.image_info(own.data("test"), "target")
 card = scorecard.card(
     test.target, result.translated, result.floor, test.redshift, name=name,
-    pixel_scale=target.pixel_scale, morphology=morphology, n_boot=n_boot, seed=seed,
+    pixel_scale=test.target_set.pixel_scale, morphology=morphology, n_boot=n_boot, seed=seed,
 )  # fmt: skip
 saved = own.table("card").with_suffix(".json")
 made = artefacts.make(

@@ -38,8 +38,9 @@ from scipy.ndimage import gaussian_filter
 
 from companion import html_report, paths, plotting
 from galtools import artefacts
+from galtools.data import image_files
 from galtools.errors import GaltoolsError
-from galtools.fidelity import image_files, scorecard
+from galtools.fidelity import scorecard
 from galtools.surveys import SDSS
 
 plotting.use_style()

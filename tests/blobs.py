@@ -3,7 +3,18 @@
 import numpy as np
 from astropy.table import Table
 
-from galtools.data.pairs import Pairs
+from galtools.data import ImageSet, Pairs
+from galtools.surveys import CFHTLS, SDSS
+
+
+def make_pairs(source, target, redshift, catalogue, noise, masks=(None, None)) -> Pairs:
+    """Pairs of SDSS and CFHTLS; stamps of equal size are both on the pixels of SDSS."""
+    deep = CFHTLS.on_grid_of(SDSS) if source.shape == target.shape else CFHTLS
+    sets = [
+        ImageSet.of(survey, images, noise[:, k], mask=masks[k])
+        for k, (survey, images) in enumerate([(SDSS, source), (deep, target)])
+    ]
+    return Pairs(*sets, np.asarray(redshift, np.float32), catalogue)
 
 
 def blobs(n: int = 12, size: int = 16, bands: int = 5, seed: int = 0) -> Pairs:
@@ -20,4 +31,4 @@ def blobs(n: int = 12, size: int = 16, bands: int = 5, seed: int = 0) -> Pairs:
 
     noise = np.tile(np.float32([[0.03], [0.01]]), (n, 1, bands))
     redshift = (flux[:, 0, 0, 0] / 250).astype(np.float32)
-    return Pairs(see(1.2, 0.03), see(0.6, 0.01), redshift, Table({"row": np.arange(n)}), noise)
+    return make_pairs(see(1.2, 0.03), see(0.6, 0.01), redshift, Table({"row": np.arange(n)}), noise)

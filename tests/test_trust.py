@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from packaging.utils import canonicalize_name
 
+from galtools.data import image_files
 from galtools.errors import GaltoolsError
-from galtools.fidelity import image_files
 from galtools.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -23,8 +23,9 @@ import pipeline
 
 from companion import comparison, paths, redshift_evaluation, study, training_scatter
 from galtools import __version__, artefacts, redshift
+from galtools.data import image_files
 from galtools.errors import GaltoolsError
-from galtools.fidelity import image_files, information, intervals, pixels
+from galtools.fidelity import information, intervals, pixels
 from galtools.redshift import Ensemble
 from galtools.surveys import BANDS
 from galtools.training.loop import Settings

@@ -1,46 +1,30 @@
 """Samples of matched galaxies: the container, the file format, splits, stretches and grids."""
 
-from galtools.data.compression import SIDES, compress
+from galtools.data.compression import compress
 from galtools.data.files import (
-    BLOCK,
-    FORMAT,
-    SPLITS,
-    UNIT,
-    checksums,
     describe,
-    for_task,
-    image_info,
-    inverse_variance,
     load,
     open_pairs,
+    pixel_scales,
     read_images,
-    read_mask,
-    read_rows,
     read_splits,
     row_indices,
     save,
     validate,
 )
-from galtools.data.pairs import Pairs
+from galtools.data.pairs import ImageSet, Pairs, for_task, join
 
 __all__ = [
-    "BLOCK",
-    "FORMAT",
-    "SIDES",
-    "SPLITS",
-    "UNIT",
+    "ImageSet",
     "Pairs",
-    "checksums",
     "compress",
     "describe",
     "for_task",
-    "image_info",
-    "inverse_variance",
+    "join",
     "load",
     "open_pairs",
+    "pixel_scales",
     "read_images",
-    "read_mask",
-    "read_rows",
     "read_splits",
     "row_indices",
     "save",

@@ -6,12 +6,12 @@
     /split               (n,)       train, valid, test, or empty
     /catalogue           n rows: identifier, position, flag and all else that is known
     /source, /target     attributes: survey, pixel_scale (arcsec per pixel)
-        images, step     (n, 5, H, W) integers and (n, 5); see `galtools.data.quantization`
+        images, step     (n, 5, H, W) integers and (n, 5); see `galtools.data.compression`
         psf_fwhm         (n, 5)     arcsec
-        mask             (n, 5, H, W) bits of `galtools.data.sides`, only if there is a bad pixel
+        mask             (n, 5, H, W) bits of `galtools.data.pairs`, only if there is a bad pixel
 
-Weights are not stored: they follow from noise and mask (`weights`). Every galaxy is a chunk of its
-own, with a checksum that is tested whenever it is read; `validate` tests the whole file.
+Every galaxy is a chunk of its own, with a checksum that is tested whenever it is read; `validate`
+tests the whole file.
 """
 
 import hashlib
@@ -25,103 +25,65 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from galtools.artefacts import atomic
-from galtools.data import sides
-from galtools.data.compression import (
-    FILTERS,
-    SIDES,
-    CompressedImages,
-    CompressedPairs,
-    check_pairs,
-    compress,
-)
-from galtools.data.pairs import Pairs
-from galtools.data.quantization import dequantize
-from galtools.data.sides import ImageInfo
+from galtools.data.compression import FILTERS, CompressedImages, compress, dequantize
+from galtools.data.pairs import ImageSet, Pairs
 from galtools.errors import GaltoolsError
 from galtools.flags import FLAG, Flag
-from galtools.surveys import BANDS, CFHTLS, SDSS, check_task
+from galtools.surveys import BANDS
 
 FORMAT = "galtools pairs 1"
 UNIT = "nanomaggies per pixel"
+SIDES = ("source", "target")
 SPLITS = ("", "train", "valid", "test")
 BLOCK = 64  # galaxies converted at a time, so that memory stays flat
 
 
-def for_task(pairs: Pairs, task: str) -> Pairs:
-    """Return what a task learns from: 'cross' as it is, 'intra' with the source as its target."""
-    if check_task(task) == "cross":
-        return pairs
-    noise = np.stack([pairs.noise[:, 0]] * 2, axis=1)
-    bad = (pairs.bad[0],) * 2
-    return Pairs(pairs.source, pairs.source, pairs.redshift, pairs.catalogue, noise, bad)
-
-
-def _longer(group: h5py.Group, name: str, more: int, shape: tuple, **layout) -> h5py.Dataset:
-    """Make room for more rows of a data set, which is made if it is missing."""
+def _extend(group: h5py.Group, name: str, count: int, shape, dtype, **layout) -> h5py.Dataset:
+    """Make room for `count` more rows of a data set, which is made if it is missing."""
     if name not in group:
-        group.create_dataset(name, (0, *shape), maxshape=(None, *shape), **layout)
+        layout = {"chunks": (BLOCK, *shape), "fletcher32": True} | layout
+        group.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), **layout)
     dataset = group[name]
     if dataset.shape[1:] != shape:
         raise GaltoolsError(f"batches of {dataset.shape[1:]} and {shape} in one sample")
-    dataset.resize(len(dataset) + more, axis=0)
+    dataset.resize(len(dataset) + count, axis=0)
     return dataset
 
 
-def _grow(group: h5py.Group, name: str, rows: np.ndarray, squeezed: bool = False) -> None:
+def _append(group: h5py.Group, name: str, rows: np.ndarray) -> None:
     """Append rows to a data set."""
-    shape = rows.shape[1:]
-    layout = {"chunks": (1, *shape), **FILTERS} if squeezed else {"chunks": (BLOCK, *shape)}
-    dataset = _longer(
-        group, name, len(rows), shape, dtype=rows.dtype, **{"fletcher32": True, **layout}
-    )
+    dataset = _extend(group, name, len(rows), rows.shape[1:], rows.dtype)
     if len(rows):
         dataset[-len(rows) :] = rows
 
 
-def _lay(group: h5py.Group, stamps: CompressedImages) -> None:
-    """Append compressed images, as they are."""
-    layout = {"dtype": np.int32, "chunks": (1, *stamps.shape), **FILTERS}
-    images = _longer(group, "images", len(stamps.chunks), stamps.shape, **layout)
-    first = len(images) - len(stamps.chunks)
-    for row, (skipped, chunk) in enumerate(stamps.chunks, first):
-        images.id.write_direct_chunk((row, 0, 0, 0), chunk, filter_mask=skipped)
+def _append_images(group: h5py.Group, images: ImageSet) -> None:
+    """Append compressed images, as they are, and what describes them."""
+    about = {"survey": images.survey, "pixel_scale": images.pixel_scale}
+    if dict(group.attrs) not in ({}, about):
+        raise GaltoolsError("batches of several surveys or pixel scales in one sample")
+    group.attrs.update(about)
+    _append(group, "step", images.images.step)
+    _append(group, "psf_fwhm", np.asarray(images.psf_fwhm, np.float32))
+    n, *shape = images.images.shape
+    layout = {"chunks": (1, *shape), **FILTERS}
+    stored = _extend(group, "images", n, tuple(shape), np.int32, **layout)
+    first = len(stored) - n
+    for row, (skipped, chunk) in enumerate(images.images.chunks, first):
+        stored.id.write_direct_chunk((row, 0, 0, 0), chunk, filter_mask=skipped)
+    if images.mask is not None and n:
+        missing = len(stored) - len(group.get("mask", ()))
+        mask = _extend(group, "mask", missing, tuple(shape), np.uint8, **layout)
+        mask[first:] = images.mask
 
 
-def _append(file: h5py.File, batch: CompressedPairs) -> None:
-    _grow(file, "redshift", np.asarray(batch.redshift, np.float32))
-    _grow(file, "noise", np.asarray(batch.noise, np.float32))
-    for name in SIDES:
-        group, stamps = file.require_group(name), getattr(batch, name)
-        _grow(group, "step", stamps.step)
-        _lay(group, stamps)
-
-
-def _squeezed(batch: Pairs | CompressedPairs) -> Iterator[CompressedPairs]:
-    """Squeeze what is not squeezed yet, a block at a time."""
-    if isinstance(batch, CompressedPairs):
+def _compressed(batch: Pairs) -> Iterator[Pairs]:
+    """Compress what is not compressed yet, a block at a time."""
+    if isinstance(batch.source, CompressedImages):
         yield batch
         return
-    check_pairs(batch)
     for start in range(0, max(len(batch), 1), BLOCK):
         yield compress(batch[start : start + BLOCK])
-
-
-def _seeing(catalogue: Table, name: str) -> np.ndarray | None:
-    """Seeing (n, 5) that the simulation wrote into its catalogue, or None."""
-    columns = [f"{name}_fwhm_{band}" for band in BANDS]
-    if not set(columns) <= set(catalogue.colnames):
-        return None
-    return np.stack([np.asarray(catalogue[column], np.float32) for column in columns], axis=1)
-
-
-def _describe_side(group: h5py.Group, side: ImageInfo | None, survey, seeing) -> None:
-    images = group["images"]
-    side = side or sides.default_info(survey, images, seeing)
-    side.check(images)
-    group.attrs.update(survey=side.survey, pixel_scale=side.pixel_scale)
-    _grow(group, "psf_fwhm", np.asarray(side.psf_fwhm, np.float32))
-    if side.mask is not None:
-        _grow(group, "mask", np.asarray(side.mask, np.uint8), squeezed=True)
 
 
 def _split_names(split, n: int) -> np.ndarray:
@@ -147,35 +109,36 @@ def checksums(file: h5py.File) -> dict[str, str]:
 
 
 def save(
-    pairs: Pairs | Iterable[Pairs | CompressedPairs],
-    path: Path,
-    *,
-    source: ImageInfo | None = None,
-    target: ImageInfo | None = None,
-    split="",
-    provenance: dict | None = None,
+    pairs: Pairs | Iterable[Pairs], path: Path, *, split="", provenance: dict | None = None
 ) -> None:
     """Write pairs to an HDF5 file, whole or not at all; the same pairs give the same bytes.
 
-    Batches of pairs, one after the other, make a file larger than the memory; a process that makes
-    them can `squeeze` them, too. Without `source` and `target` the sides are SDSS and CFHTLS, at
-    the seeing in the columns `source_fwhm_u` ... of a simulated catalogue, or else at the surveys'
-    median.
+    Batches of pairs, one after the other, make a file larger than the memory; the process that
+    makes a batch can `compress` it, too.
     """
     batches = [pairs] if isinstance(pairs, Pairs) else pairs
     catalogues = []
     # without a cache of chunks, which gains nothing here, a full disk is an error and no crash
     with atomic(path) as new, h5py.File(new, "w", rdcc_nbytes=0) as file:
         for batch in batches:
-            for part in _squeezed(batch):
-                _append(file, part)
+            for part in _compressed(batch):
+                _append(file, "redshift", np.asarray(part.redshift, np.float32))
+                _append(file, "noise", np.asarray(part.noise, np.float32))
+                _append_images(file.require_group("source"), part.source_set)
+                _append_images(file.require_group("target"), part.target_set)
             catalogues.append(batch.catalogue)
         if not catalogues:
             raise GaltoolsError(f"nothing to write to {path}: not a single batch of pairs came")
-        catalogue = catalogues[0] if len(catalogues) == 1 else vstack(catalogues)
-        for name, side, survey in (("source", source, SDSS), ("target", target, CFHTLS)):
-            _describe_side(file[name], side, survey, _seeing(catalogue, name))
-        _grow(file, "split", _split_names(split, len(file["redshift"])))
+        n = len(file["redshift"])
+        for group in (file[name] for name in SIDES):
+            if "mask" in group:
+                group["mask"].resize(n, axis=0)
+        _append(file, "split", _split_names(split, n))
+        catalogue = (
+            catalogues[0]
+            if len(catalogues) == 1
+            else vstack(catalogues, metadata_conflicts="silent")
+        )
         catalogue.write(file, path="catalogue", serialize_meta=True)
         story = json.dumps(provenance or {}, sort_keys=True, default=str)
         file.attrs.update(format=FORMAT, bands="".join(BANDS), unit=UNIT, provenance=story)
@@ -231,41 +194,31 @@ def read_images(group: h5py.Group, rows: np.ndarray) -> np.ndarray:
     return images
 
 
-def read_mask(group: h5py.Group, rows: np.ndarray) -> np.ndarray | None:
-    """Read which pixels of one side do not count, (len(rows), 5, H, W); None if all do."""
-    return read_rows(group["mask"], rows) > 0 if "mask" in group else None
+def _read_set(group: h5py.Group, noise: np.ndarray, rows: np.ndarray) -> ImageSet:
+    return ImageSet(
+        read_images(group, rows),
+        noise,
+        group.attrs["survey"],
+        float(group.attrs["pixel_scale"]),
+        read_rows(group["psf_fwhm"], rows),
+        read_rows(group["mask"], rows) if "mask" in group else None,
+    )
 
 
 def load(path: Path, rows=None) -> Pairs:
     """Read pairs; `rows` is a slice, a mask or an index array, in any order."""
     with open_pairs(path) as file:
         index = row_indices(len(file["redshift"]), rows, path)
-        source, target = (read_images(file[name], index) for name in SIDES)
-        catalogue = Table.read(file, path="catalogue", character_as_bytes=False)[index]
         redshift, noise = file["redshift"][:][index], file["noise"][:][index]
-        bad = tuple(read_mask(file[name], index) for name in SIDES)
-        return Pairs(source, target, redshift, catalogue, noise, bad)
+        sets = [_read_set(file[name], noise[:, k], index) for k, name in enumerate(SIDES)]
+        catalogue = Table.read(file, path="catalogue", character_as_bytes=False)[index]
+        return Pairs(*sets, redshift, catalogue)
 
 
-def image_info(path: Path, name: str, rows=None) -> ImageInfo:
-    """Read what is known of the images of one side ('source' or 'target')."""
-    if name not in SIDES:
-        raise GaltoolsError(f"unknown side {name!r}: choose source or target")
+def pixel_scales(path: Path) -> dict[str, float]:
+    """Read the pixel scales of source and target, arcsec per pixel."""
     with open_pairs(path) as file:
-        group, index = file[name], row_indices(len(file["redshift"]), rows, path)
-        mask = read_rows(group["mask"], index) if "mask" in group else None
-        scale, psf = float(group.attrs["pixel_scale"]), group["psf_fwhm"][:][index]
-        return ImageInfo(str(group.attrs["survey"]), scale, psf, mask)
-
-
-def inverse_variance(path: Path, name: str, rows=None) -> np.ndarray:
-    """Weights (n, 5, H, W) of one side: 1 / sigma_sky^2, zero on bad pixels."""
-    mask = image_info(path, name, rows).mask
-    with open_pairs(path) as file:
-        index = row_indices(len(file["redshift"]), rows, path)
-        if mask is None:
-            mask = np.zeros((len(index), *file[name]["images"].shape[1:]), np.uint8)
-        return sides.inverse_variance(file["noise"][:][index, SIDES.index(name)], mask)
+        return {name: float(file[name].attrs["pixel_scale"]) for name in SIDES}
 
 
 def read_splits(path: Path) -> np.ndarray:

@@ -1,66 +1,160 @@
-"""`Pairs`: the same galaxies seen twice, the one thing that flows through the whole companion."""
+"""Images of galaxies in one survey (`ImageSet`), and of the same galaxies in two (`Pairs`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.table import Table, vstack
 
 from galtools.errors import GaltoolsError
+from galtools.surveys import SURVEYS, Survey, check_task
+
+NO_DATA, SATURATED = 1, 2  # bits of a mask; a pixel with any bit set does not count
+
+
+@dataclass
+class ImageSet:
+    """Images of n objects in one survey, with all that is needed to use them."""
+
+    images: np.ndarray  # (n, bands, H, W) float32, nanomaggies per pixel
+    noise: np.ndarray  # (n, bands) float32, sky sigma per pixel, NaN where unknown
+    survey: str
+    pixel_scale: float  # arcsec per pixel
+    psf_fwhm: np.ndarray  # (n, bands) float32, arcsec
+    mask: np.ndarray | None = None  # (n, bands, H, W) uint8 bits, None where every pixel counts
+    catalogue: Table | None = None  # n rows; `Pairs` have one for both surveys
+
+    def __post_init__(self):
+        """Refuse parts that do not belong together."""
+        shape = np.shape(self.images)
+        if len(shape) != 4 or 0 in shape[1:]:
+            raise GaltoolsError(f"images are {shape}: need (n, bands, H, W)")
+        for name in ("noise", "psf_fwhm"):
+            if (found := np.shape(getattr(self, name))) != shape[:2]:
+                raise GaltoolsError(f"{name} is {found}: need {shape[:2]}, per galaxy and band")
+        if self.mask is not None and np.shape(self.mask) != shape:
+            raise GaltoolsError(f"the mask is {np.shape(self.mask)}, its images are {shape}")
+        if self.catalogue is not None and len(self.catalogue) != shape[0]:
+            raise GaltoolsError(f"{shape[0]} images, but {len(self.catalogue)} rows of a catalogue")
+        if self.survey not in SURVEYS:
+            raise GaltoolsError(f"unknown survey {self.survey!r}: choose {' or '.join(SURVEYS)}")
+        if not 0.01 < self.pixel_scale < 10:
+            raise GaltoolsError(f"a pixel of {self.pixel_scale} arcsec: give arcsec per pixel")
+
+    @classmethod
+    def of(cls, survey: Survey, images, noise, psf_fwhm=None, mask=None, catalogue=None):
+        """Images on the pixels of `survey`, at its median seeing where no other is given."""
+        if psf_fwhm is None:
+            psf_fwhm = np.tile(np.float32(survey.psf_fwhm), (len(images), 1))
+        numbers = (np.asarray(array, np.float32) for array in (images, noise, psf_fwhm))
+        images, noise, psf_fwhm = numbers
+        if mask is not None and not mask.any():
+            mask = None
+        return cls(images, noise, survey.name, survey.pixel_scale, psf_fwhm, mask, catalogue)
+
+    def __len__(self):
+        """Count the objects."""
+        return len(self.images)
+
+    def __getitem__(self, rows):
+        """Select objects by slice, mask or index array."""
+        names = ("images", "noise", "psf_fwhm", "mask", "catalogue")
+        parts = {name: getattr(self, name) for name in names}
+        chosen = {name: part if part is None else part[rows] for name, part in parts.items()}
+        return replace(self, **chosen)
+
+    @property
+    def bad(self) -> np.ndarray | None:
+        """True (n, bands, H, W) where a pixel does not count; None if every pixel does."""
+        return None if self.mask is None else self.mask > 0
+
+    @property
+    def inverse_variance(self) -> np.ndarray:
+        """Weight of every pixel, 1 / sigma_sky^2; 0 where it is masked or the noise is unknown."""
+        known = np.isfinite(self.noise) & (self.noise > 0)
+        weight = np.where(known, 1 / np.where(known, self.noise, 1) ** 2, 0).astype(np.float32)
+        counts = np.ones(self.images.shape, bool) if self.mask is None else self.mask == 0
+        return weight[:, :, None, None] * counts
 
 
 @dataclass
 class Pairs:
-    """Matched images of n galaxies in five bands (u, g, r, i, z), in nanomaggies per pixel."""
+    """The same n galaxies in the survey translated from and in the one translated to."""
 
-    source: np.ndarray  # (n, 5, H, W) float32, as the survey translated from sees them
-    target: np.ndarray  # (n, 5, H', W') float32, as the survey translated to sees them
-    redshift: np.ndarray  # (n,) float32, spectroscopic
+    source_set: ImageSet
+    target_set: ImageSet
+    redshift: np.ndarray  # (n,) float32, spectroscopic, NaN where unknown
     catalogue: Table  # n rows: what is known of each galaxy
-    noise: np.ndarray  # (n, 2, 5) float32, sky sigma per pixel of source and target
-    # (n, 5, H, W) true where a pixel of source and target does not count; None: every pixel does
-    bad: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
 
     def __post_init__(self):
-        """Refuse arrays that do not belong together."""
-        n = len(self.source)
-        lengths = (len(self.target), len(self.redshift), len(self.catalogue), len(self.noise))
+        """Refuse parts that do not belong together."""
+        n = len(self.source_set)
+        lengths = (len(self.target_set), len(self.redshift), len(self.catalogue))
         if any(length != n for length in lengths):
             raise GaltoolsError(
-                f"source has {n} galaxies, but target, redshift, catalogue, noise have {lengths}"
+                f"source has {n} galaxies, but target, redshift and catalogue have {lengths}"
             )
-        for images, bad in zip((self.source, self.target), self.bad, strict=True):
-            if bad is not None and np.shape(bad) != np.shape(images):
-                raise GaltoolsError(f"the mask is {np.shape(bad)}, its images {np.shape(images)}")
 
     def __len__(self):
         """Count the galaxies."""
-        return len(self.source)
+        return len(self.source_set)
 
     def __getitem__(self, rows):
         """Select galaxies by slice, mask or index array."""
-        return Pairs(
-            self.source[rows],
-            self.target[rows],
-            self.redshift[rows],
-            self.catalogue[rows],
-            self.noise[rows],
-            tuple(bad if bad is None else bad[rows] for bad in self.bad),
-        )
+        parts = (self.source_set, self.target_set, self.redshift, self.catalogue)
+        return Pairs(*(part[rows] for part in parts))
+
+    @property
+    def source(self) -> np.ndarray:
+        """Images (n, bands, H, W) of the survey translated from, nanomaggies per pixel."""
+        return self.source_set.images
+
+    @property
+    def target(self) -> np.ndarray:
+        """Images (n, bands, H', W') of the survey translated to, nanomaggies per pixel."""
+        return self.target_set.images
+
+    @property
+    def noise(self) -> np.ndarray:
+        """Sky sigma per pixel of source and target, (n, 2, bands)."""
+        return np.stack([self.source_set.noise, self.target_set.noise], axis=1)
+
+    @property
+    def bad(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Which pixels of source and target do not count; None if every pixel does."""
+        return self.source_set.bad, self.target_set.bad
+
+    @property
+    def pixel_ratio(self) -> float:
+        """Side of a target pixel in source pixels."""
+        return self.target_set.pixel_scale / self.source_set.pixel_scale
 
 
 def join(parts: list[Pairs]) -> Pairs:
-    """Put samples together, one after the other."""
-    names = ("source", "target", "redshift", "noise")
-    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    catalogue = vstack([part.catalogue for part in parts], metadata_conflicts="silent")
-    masks, images = zip(*((part.bad, (part.source, part.target)) for part in parts), strict=True)
-    bad = tuple(map(_join_masks, zip(*masks, strict=True), zip(*images, strict=True)))
-    return Pairs(catalogue=catalogue, bad=bad, **arrays)
+    """Put samples of the same two surveys together, one after the other."""
+    return Pairs(
+        _join([part.source_set for part in parts]),
+        _join([part.target_set for part in parts]),
+        np.concatenate([part.redshift for part in parts]),
+        vstack([part.catalogue for part in parts], metadata_conflicts="silent"),
+    )
 
 
-def _join_masks(masks, images) -> np.ndarray | None:
-    """Join masks of images; where a part has none, every pixel counts."""
-    if all(mask is None for mask in masks):
-        return None
-    every = zip(masks, images, strict=True)
-    return np.concatenate([np.zeros(x.shape, bool) if mask is None else mask for mask, x in every])
+def _join(sets: list[ImageSet]) -> ImageSet:
+    """Join images of one survey; where a part has no mask, every pixel counts."""
+    if len({(one.survey, one.pixel_scale) for one in sets}) > 1:
+        raise GaltoolsError("samples of several surveys or pixel scales cannot be joined")
+    names = ("images", "noise", "psf_fwhm")
+    arrays = {name: np.concatenate([getattr(one, name) for one in sets]) for name in names}
+    masks = [one.mask for one in sets]
+    if any(mask is not None for mask in masks):
+        whole = zip(masks, sets, strict=True)
+        masks = [np.zeros(s.images.shape, np.uint8) if mask is None else mask for mask, s in whole]
+        arrays["mask"] = np.concatenate(masks)
+    return replace(sets[0], **arrays)
+
+
+def for_task(pairs: Pairs, task: str) -> Pairs:
+    """Return what a task learns from: 'cross' as it is, 'intra' with the source as its target."""
+    if check_task(task) == "cross":
+        return pairs
+    return replace(pairs, target_set=pairs.source_set)

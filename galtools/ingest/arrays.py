@@ -7,16 +7,21 @@
 A key `bands` (such as "grizu") tells the order of the bands; without it they are u g r i z.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 
-from galtools.data.sides import NO_DATA
+from galtools.data import ImageSet
+from galtools.data.pairs import NO_DATA
 from galtools.errors import GaltoolsError
+from galtools.ingest.calibration import (
+    calibrated,
+    counts_to_nanomaggies,
+    luptitudes_to_nanomaggies,
+)
 from galtools.ingest.catalogue import ALIASES, tidy
-from galtools.ingest.stamps import Stamps, check_units, describe, flag_images, sky_noise
-from galtools.ingest.units import counts_to_nanomaggies, luptitudes_to_nanomaggies
 from galtools.surveys import BANDS, Survey
 
 IMAGE_KEYS = ("data", "images", "cube", "x")
@@ -105,7 +110,7 @@ def read_arrays(
     catalogue: Table | None = None,
     pixel_scale: float | None = None,
     check: bool = True,
-) -> Stamps:
+) -> ImageSet:
     """Read a sample of stamps from an npz or npy file in one of the known layouts.
 
     `check` compares the sky noise with the survey's, which tells wrong units and orders of bands.
@@ -123,9 +128,5 @@ def read_arrays(
     with np.errstate(over="ignore"):
         images = np.asarray(to_nanomaggies(cube, unit, survey), np.float32)
     mask = np.where(np.isnan(images), NO_DATA, 0).astype(np.uint8)
-    side = describe(images, survey, pixel_scale or survey.pixel_scale, mask)
-    stamps = Stamps(images, sky_noise(images), table, side)
-    flag_images(stamps)
-    if check:
-        check_units(stamps, path)
-    return stamps
+    survey = replace(survey, pixel_scale=pixel_scale or survey.pixel_scale)
+    return calibrated(survey, images, table, mask, path, check=check)

@@ -1,28 +1,17 @@
 """The same object in two surveys, found by position; matched, ambiguous and lost are counted."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
-from galtools.data.pairs import Pairs
-from galtools.data.sides import NO_DATA, ImageInfo
+from galtools.data import ImageSet, Pairs
+from galtools.data.pairs import NO_DATA
 from galtools.errors import GaltoolsError
 from galtools.flags import FLAG, Flag, raise_flag
 from galtools.ingest.catalogue import has_position
-from galtools.ingest.stamps import Stamps
-
-
-@dataclass
-class Matched:
-    """Pairs with both sides described, and the counts of what the matching met."""
-
-    pairs: Pairs
-    source: ImageInfo
-    target: ImageInfo
-    counts: Table
 
 
 def _sky(table: Table) -> tuple[np.ndarray, SkyCoord]:
@@ -57,41 +46,35 @@ def counterparts(source: Table, target: Table, radius: float) -> tuple[np.ndarra
     return nearest, doubtful
 
 
-def match(source: Stamps, target: Stamps, radius: float = 1.0) -> Matched:
-    """Pair two surveys' stamps. Every source row stays, in its order.
+def match(source: ImageSet, target: ImageSet, radius: float = 1.0) -> tuple[Pairs, Table]:
+    """Pair the images of two surveys, and count the outcomes.
 
-    A source without a counterpart keeps its row, with a target of NaN and the flag LOST; where
-    there was a choice, the nearest is taken and the row is flagged AMBIGUOUS.
+    Every source row stays, in its order. A source without a counterpart keeps its row, with a
+    target of NaN and the flag LOST; where there is a choice, the nearest is taken and the row is
+    flagged AMBIGUOUS.
     """
     if not len(target):
         raise GaltoolsError("there is no target to match with: give at least one")
     nearest, doubtful = counterparts(source.catalogue, target.catalogue, radius)
     lost = nearest < 0
-    images = target.images[nearest].copy()
-    noise = target.noise[nearest].copy()
-    images[lost], noise[lost] = np.nan, np.nan
+    found = target[nearest]
+    found.images[lost], found.noise[lost] = np.nan, np.nan
+    if found.mask is not None:
+        found.mask[lost] = NO_DATA
     catalogue = source.catalogue.copy()
-    raise_flag(catalogue, ~lost, np.asarray(target.catalogue[FLAG])[nearest[~lost]])
+    raise_flag(catalogue, ~lost, np.asarray(found.catalogue[FLAG])[~lost])
     raise_flag(catalogue, lost, Flag.LOST)
     raise_flag(catalogue, doubtful, Flag.AMBIGUOUS)
-    pairs = Pairs(
-        source.images,
-        images,
-        np.asarray(catalogue["redshift"], np.float32),
-        catalogue,
-        np.stack([source.noise, noise], axis=1),
-    )
-    side = target.side[nearest]
-    if side.mask is not None:
-        side.mask[lost] = NO_DATA
+    redshift = np.asarray(catalogue["redshift"], np.float32)
     unused = len(target) - len(np.unique(nearest[~lost]))
-    counts = Table(
-        rows=[
-            ("matched", int((~lost & ~doubtful).sum())),
-            ("ambiguous", int((~lost & doubtful).sum())),
-            ("lost", int(lost.sum())),
-            (f"only in {side.survey}", unused),
-        ],
-        names=("outcome", "objects"),
+    counts = {
+        "matched": int((~lost & ~doubtful).sum()),
+        "ambiguous": int((~lost & doubtful).sum()),
+        "lost": int(lost.sum()),
+        f"only in {target.survey}": unused,
+    }
+    sets = (replace(images, catalogue=None) for images in (source, found))
+    return (
+        Pairs(*sets, redshift, catalogue),
+        Table([list(counts), list(counts.values())], names=("outcome", "objects")),
     )
-    return Matched(pairs, source.side, side, counts)

@@ -21,12 +21,13 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import skycoord_to_pixel
 from reproject import reproject_exact
 
-from galtools.data.sides import NO_DATA, SATURATED
+from galtools.data import ImageSet
+from galtools.data.pairs import NO_DATA, SATURATED
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag, raise_flag
+from galtools.ingest.calibration import calibrated
 from galtools.ingest.catalogue import has_position, tidy
 from galtools.ingest.fits_images import Plane
-from galtools.ingest.stamps import Stamps, check_units, describe, flag_images, sky_noise
 from galtools.surveys import BANDS, Survey
 
 SAME_SCALE = 0.02  # pixel scales further apart than this are different grids
@@ -154,17 +155,15 @@ class _Sheet:
             self.psf[j, k] = plane.psf_fwhm or self.psf[j, k]
             self.room[j, k] = edge[j]
 
-    def stamps(self) -> Stamps:
-        """Flag what is missing, measure the noise, and describe the whole."""
+    def stamps(self, check: bool) -> ImageSet:
+        """Flag what is missing and measure the noise."""
         table = self.table
         table["offset"].unit, table["rotation"].unit = "arcsec", "deg"
         if set(BANDS) - self.bands_met:
             raise_flag(table, slice(None), Flag.MISSING_BAND)
         raise_flag(table, self.placed & ~self.room.any(axis=1), Flag.OFF_IMAGE)
-        side = describe(self.images, self.survey, self.survey.pixel_scale, self.mask, self.psf)
-        stamps = Stamps(self.images, sky_noise(self.images), table, side)
-        flag_images(stamps)
-        return stamps
+        origin = f"the images of {self.survey.name}"
+        return calibrated(self.survey, self.images, table, self.mask, origin, self.psf, check)
 
 
 def cut(
@@ -175,7 +174,7 @@ def cut(
     align: bool = True,
     size: int | None = None,
     check: bool = True,
-) -> Stamps:
+) -> ImageSet:
     """Cut a stamp in five bands for every row; what is not on any plane is NaN and flagged.
 
     Planes are taken one by one, so `map(read_plane, paths)` holds a single one in memory. Where
@@ -187,7 +186,4 @@ def cut(
         sheet.add(plane, align)
     if not sheet.bands_met:
         raise GaltoolsError("no images to cut from: give at least one plane")
-    stamps = sheet.stamps()
-    if check:
-        check_units(stamps, f"the images of {survey.name}")
-    return stamps
+    return sheet.stamps(check)

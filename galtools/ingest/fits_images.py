@@ -14,9 +14,9 @@ from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import proj_plane_pixel_scales
 from photutils.background import Background2D, SExtractorBackground
 
-from galtools.data.sides import NO_DATA, SATURATED
+from galtools.data.pairs import NO_DATA, SATURATED
 from galtools.errors import GaltoolsError
-from galtools.ingest.units import counts_to_nanomaggies
+from galtools.ingest.calibration import counts_to_nanomaggies
 from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
 
 FULL_WELL = 65535  # largest count of an SDSS fpC pixel
@@ -30,7 +30,7 @@ class Plane:
 
     band: str
     image: np.ndarray  # (H, W) float32, nanomaggies per pixel, NaN without data
-    mask: np.ndarray  # (H, W) uint8 bits of galtools.data.sides
+    mask: np.ndarray  # (H, W) uint8 bits of galtools.data.pairs
     wcs: WCS
     path: Path
     survey: Survey

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from galtools.data.sides import NO_DATA, SATURATED
+from galtools.data import ImageSet
+from galtools.data.pairs import NO_DATA, SATURATED
 from galtools.errors import GaltoolsError
 from galtools.flags import FLAG, Flag, raise_flag
+from galtools.ingest.calibration import calibrated, counts_to_nanomaggies
 from galtools.ingest.catalogue import tidy
 from galtools.ingest.cutouts import SAME_SCALE
 from galtools.ingest.fits_images import band_of, read_fits, read_wcs, saturated, zero_point_of
-from galtools.ingest.stamps import Stamps, check_units, describe, flag_images, sky_noise
-from galtools.ingest.units import counts_to_nanomaggies
 from galtools.surveys import BANDS, SURVEYS, Survey
 
 ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")
@@ -140,7 +140,7 @@ def read_folder(
     size: int | None = None,
     unit: str | None = None,
     check: bool = True,
-) -> Stamps:
+) -> ImageSet:
     """Read every object of a folder; damaged and missing files are flagged, the rows stay.
 
     Rows of the catalogue that have no file at all follow after the others.
@@ -156,9 +156,4 @@ def read_folder(
         table = Table({"id": list(objects), "ra": places[:, 0], "dec": places[:, 1]})
     table = tidy(table, folder, positions=False)
     raise_flag(table, slice(None), bits)
-    side = describe(images, survey, survey.pixel_scale, mask)
-    stamps = Stamps(images, sky_noise(images), table, side)
-    flag_images(stamps)
-    if check:
-        check_units(stamps, folder)
-    return stamps
+    return calibrated(survey, images, table, mask, folder, check=check)

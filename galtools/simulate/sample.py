@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from astropy.table import Table
 
-from galtools.data.pairs import Pairs, join
+from galtools.data import ImageSet, Pairs, join
 from galtools.errors import GaltoolsError
 from galtools.simulate import noise, population, shapes
 from galtools.simulate.render import render
@@ -95,13 +95,17 @@ def _block(block, seed, survey_from, survey_to, observation, limit) -> Pairs:
     physics = population.sample_galaxies(seed, galaxies, limit)
     scene, truth = shapes.build_scene(seed, galaxies, physics, surveys)
     seen = [noise.observing_conditions(seed, galaxies, survey, observation) for survey in surveys]
-    images = [
-        observed_image(scene, survey, index, conditions)
+    sets = [
+        ImageSet.of(
+            survey,
+            observed_image(scene, survey, index, conditions),
+            conditions.sky_noise,
+            conditions.fwhm,
+        )
         for index, (survey, conditions) in enumerate(zip(surveys, seen, strict=True))
     ]
     table = _catalogue(seed, galaxies, physics, truth, seen)
-    sky = np.stack([conditions.sky_noise for conditions in seen], axis=1).astype(np.float32)
-    return Pairs(*images, physics["redshift"].astype(np.float32), table, sky)
+    return Pairs(*sets, physics["redshift"].astype(np.float32), table)
 
 
 def observed_image(scene, survey: Survey, index: int, conditions: noise.Observation) -> np.ndarray:

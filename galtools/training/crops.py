@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from galtools.data.sides import pixel_step
+from galtools.data import Pairs
 from galtools.data.stretch import Normalization, fit_normalization
 from galtools.errors import GaltoolsError
 from galtools.models.base import Batch
@@ -39,20 +39,17 @@ def check_pairs(pairs, crop: int = 0) -> None:
 
 def zero_masked(pairs):
     """Set masked pixels to zero, whatever they hold, NaN included."""
-    if all(bad is None for bad in pairs.bad):
-        return pairs
-    sides = zip((pairs.source, pairs.target), pairs.bad, strict=True)
-    source, target = (
-        images if bad is None else np.where(bad, np.float32(0), images) for images, bad in sides
+    sets = (
+        s if s.mask is None else replace(s, images=np.where(s.bad, np.float32(0), s.images))
+        for s in (pairs.source_set, pairs.target_set)
     )
-    return replace(pairs, source=source, target=target)
+    return Pairs(*sets, pairs.redshift, pairs.catalogue)
 
 
 def normalization_of(pairs, kind: str = "sqrt") -> Normalization:
     """Fit the stretches to training pairs."""
-    step = pixel_step(pairs.source, pairs.target)
     softening = SOFTENING * np.median(pairs.noise[:, 0], axis=0)
-    return fit_normalization(pairs.source, pairs.target, softening, step, kind)
+    return fit_normalization(pairs.source, pairs.target, softening, pairs.pixel_ratio, kind)
 
 
 class Crops:
@@ -87,7 +84,7 @@ class Crops:
             crops = images[numbers[:, None, None, None], bands, rows, columns.mT]
             return torch.where(transposed, crops.mT, crops)
 
-        if self.scaling.step == 1:
+        if self.scaling.step == 1 and self.scaling.size == self.source.shape[-1]:
             source = self.scaling.source.forward(cut(self.source, galaxies))
         else:
             every = torch.arange(self.batch, device=self.device)

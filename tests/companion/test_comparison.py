@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from astropy.table import Table
+from blobs import make_pairs
 
 from companion import comparison, paths, redshift_evaluation
 from galtools import data
-from galtools.data.pairs import Pairs
 from galtools.errors import GaltoolsError
 from galtools.surveys import CFHTLS, SDSS, TASKS
 from galtools.training import translate
@@ -20,7 +20,7 @@ def folder(tmp_path):
     for split in ("test", "again"):
         images = rng.normal(size=(2, 6, 5, 64, 64)).astype(np.float32)
         noise = np.ones((6, 2, 5), np.float32) * [[[0.1], [0.2]]]
-        pairs = Pairs(*images, np.linspace(0.1, 0.3, 6), Table({"k": range(6)}), noise)
+        pairs = make_pairs(*images, np.linspace(0.1, 0.3, 6), Table({"k": range(6)}), noise)
         data.save(pairs, found.data(split))
     for task in TASKS:
         translate.save_translations(found.translations(task, "swin"), images[0], {})
@@ -52,7 +52,7 @@ def gaussian(survey):
 def test_the_floor_on_finer_pixels_is_the_same_sky(tmp_path):
     store = paths.Results(str(tmp_path), "tiny")
     noise, catalogue = np.full((3, 2, 5), 1e-4, np.float32), Table({"k": range(3)})
-    pairs = Pairs(gaussian(SDSS), gaussian(CFHTLS), np.full(3, 0.1), catalogue, noise)
+    pairs = make_pairs(gaussian(SDSS), gaussian(CFHTLS), np.full(3, 0.1), catalogue, noise)
     for split in ("test", "again"):
         data.save(pairs, store.data(split))
     found = comparison.load_comparison(store, "cross", []).images

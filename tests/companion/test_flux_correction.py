@@ -54,7 +54,7 @@ def test_the_price_is_that_of_the_r_band_and_of_a_blur_in_arcsec():
 
     widths = np.linspace(9, 11, 8)
     pairs = blobs(n=8, size=64)
-    pairs.target = np.repeat(see(*widths)[:, None], 5, axis=1)
+    pairs.target_set.images = np.repeat(see(*widths)[:, None], 5, axis=1)
     kept, plain = pairs.target.copy(), pairs.target.copy()
     kept[:, 2], plain[:, [0, 1, 3, 4]] = see(*(widths + 1)), 7.0
     found = flux_correction.side_effects(pairs, plain, kept, pixel, 20)
@@ -76,7 +76,7 @@ def bench():
     """Three galaxies, four bins of redshift, of which the prior knows nothing."""
     pairs = blobs(n=3)
     pairs.redshift = np.float32([0.05, 0.05, 0.3])
-    pairs.noise[:, 1, 2] = 0.1, 0.2, 0.4
+    pairs.target_set.noise[:, 2] = 0.1, 0.2, 0.4
     start = SimpleNamespace(grid=redshift.Grid(4, 0.4))
     return flux_correction.RedshiftEvaluation(pairs, np.full(4, 0.25), start, {}, 20, 0)
 
@@ -152,7 +152,7 @@ def test_scores_are_laid_out_for_readers_and_for_machines(bench):
 def test_errors_of_colours_are_found_less_true():
     """u a tenth brighter, r a twentieth fainter, within the circle; beyond it lies nonsense."""
     pairs = blobs(n=5, size=32)
-    pairs.target *= 100  # where asinh magnitudes are logarithms
+    pairs.target_set.images *= 100  # where asinh magnitudes are logarithms
     images = pairs.target * np.array([1.1, 1, 0.95, 1, 1])[:, None, None]
     images[:, :, :8] = -50
     error = flux_correction.colour_error(pairs, images, 0.2)
@@ -163,7 +163,7 @@ def test_errors_of_colours_are_found_less_true():
 def test_histograms_of_colours_show_every_galaxy():
     """Those beyond the axis stand in its last bins: here two on the left and three on the right."""
     pairs = blobs(n=5, size=32)
-    pairs.target *= 100
+    pairs.target_set.images *= 100
     far = pairs.target.copy()
     far[:2, 1], far[2:, 1] = far[:2, 1] / 9, far[2:, 1] * 9
     fig = flux_correction.colour_errors(

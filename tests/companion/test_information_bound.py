@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from astropy.table import Table
+from blobs import make_pairs
 from scipy.stats import kstest
 
 from companion import (
@@ -20,7 +21,6 @@ from companion import (
     sensitivity,
 )
 from galtools import data
-from galtools.data.pairs import Pairs
 from galtools.errors import GaltoolsError
 from galtools.fidelity import information
 from galtools.redshift import Grid
@@ -329,7 +329,7 @@ def test_parts_of_the_loss_add_up_and_refused_galaxies_are_left_out_everywhere()
 def test_images_without_a_truth_are_refused(tmp_path):
     image = np.zeros((1, 5, 4, 4), np.float32)
     table, one = Table({"id": ["a"]}), np.ones(1, np.float32)
-    pairs = Pairs(image, image, one, table, np.ones((1, 2, 5), np.float32))
+    pairs = make_pairs(image, image, one, table, np.ones((1, 2, 5), np.float32))
     data.save(pairs, tmp_path / "real.h5")
     with pytest.raises(GaltoolsError, match="not a simulation"):
         information_bound.compute_posteriors(tmp_path / "real.h5", "source", 1, 10, 5, 1)

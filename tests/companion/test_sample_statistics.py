@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.table import Table
+from blobs import make_pairs
 
 from companion import predictive_samples, sample_panels, sample_statistics
 from galtools import data
-from galtools.data.pairs import Pairs
 from galtools.errors import GaltoolsError
 from galtools.fidelity import calibration, intervals
 from galtools.surveys import CFHTLS
@@ -249,13 +249,14 @@ def test_files_are_condensed_part_by_part_as_the_whole_would_be(tmp_path, monkey
     for file in files:
         source, target = gaussian_images(50.0, 0.03, (2, 3, 5, 32, 32)).astype(np.float32)
         z, noise = np.float32([0.1, 0.2, 0.3]), RNG.uniform(0.01, 0.1, (3, 2, 5))
-        data.save(Pairs(source, target, z, Table({"id": [1, 2, 3]}), np.float32(noise)), file)
+        data.save(make_pairs(source, target, z, Table({"id": [1, 2, 3]}), np.float32(noise)), file)
     looks = [data.load(file) for file in files]
+    scale = looks[0].target_set.pixel_scale
     weights = tmp_path / "residual" / "seed0" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
     weights.touch()
     whole = translated(None, looks[0].source, 2, 4)
-    expected = sample_statistics.condense(whole, looks[0].noise[:, 1, 2], SCALE)
+    expected = sample_statistics.condense(whole, looks[0].noise[:, 1, 2], scale)
     translate.save_translations(tmp_path / "t.h5", whole)
     kept = sample_statistics.condense_kept(tmp_path / "kept.h5", tmp_path / "t.h5", files[0])
     anew = sample_statistics.condense_new(tmp_path / "anew.h5", weights, files[0], 3, 2, 4)
@@ -264,15 +265,15 @@ def test_files_are_condensed_part_by_part_as_the_whole_would_be(tmp_path, monkey
         np.testing.assert_allclose(anew[name], values)
     found = sample_statistics.translate_repeats(tmp_path / "looks.h5", weights, files)
     for k, pairs in enumerate(looks):
-        shown = sample_statistics.sample_measurements(translated(None, pairs.source), SCALE)
+        shown = sample_statistics.sample_measurements(translated(None, pairs.source), scale)
         np.testing.assert_allclose(found[k], shown)
     np.testing.assert_allclose(
         sample_statistics.true_measurements(files[1])[0],
-        sample_statistics.sample_measurements(looks[1].target, SCALE),
+        sample_statistics.sample_measurements(looks[1].target, scale),
     )
     measures, redshift = sample_statistics.true_measurements(files[1], slice(1, 3))
     np.testing.assert_allclose(
-        measures, sample_statistics.sample_measurements(looks[1].target[1:], SCALE)
+        measures, sample_statistics.sample_measurements(looks[1].target[1:], scale)
     )
     np.testing.assert_array_equal(redshift, looks[1].redshift[1:])
 

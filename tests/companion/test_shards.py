@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,6 @@ from hypothesis import strategies as st
 from companion import shards
 from companion.shards import Shard
 from galtools import artefacts, data, models, redshift
-from galtools.data.pairs import Pairs
 from galtools.errors import GaltoolsError
 from galtools.fidelity import morphology
 from galtools.surveys import CFHTLS
@@ -33,8 +33,7 @@ def survey(tmp_path_factory):
     whole, files, start = blobs(n=sum(SIZES), size=16), [], 0
     for k, size in enumerate(SIZES):
         rows = slice(start, start + size)
-        part = Pairs(whole.source[rows], whole.target[rows], whole.redshift[rows],
-                     Table({"id": range(start, start + size)}), whole.noise[rows])  # fmt: skip
+        part = replace(whole[rows], catalogue=Table({"id": range(start, start + size)}))
         files.append(folder / f"part{k}.h5")
         data.save(part, files[-1])
         start += size
@@ -111,7 +110,7 @@ def test_shapes_of_a_shard_carry_the_numbers_of_its_galaxies(tmp_path):
     found = pd.read_csv(table)
     assert found.galaxy.tolist() == [2]
     r = 10 * whole.target[2:3, 2]
-    growth = data.image_info(tmp_path / "pairs.h5", "target").pixel_scale / CFHTLS.pixel_scale
+    growth = whole.target_set.pixel_scale / CFHTLS.pixel_scale
     alone = morphology.measure(
         {"row": r}, r, [growth * CFHTLS.sky_noise[2]], {"row": [CFHTLS.psf_fwhm[2]]},
         CFHTLS.pixel_scale * growth, progress=False,

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import torch
 from astropy.table import Table
+from blobs import make_pairs
 
 from companion import study
-from galtools.data.pairs import Pairs
 from galtools.data.stretch import Normalization, Stretch
 from galtools.fidelity import intervals
 from galtools.training import train
@@ -27,7 +27,7 @@ def a_study(task="cross", n=40, error=0.1, draws=1, again=True):
     noise = np.full((n, 2, 5), 0.5, np.float32)
     target = light + rng.normal(0, 0.1, (n, 5, 16, 16)).astype(np.float32)
     source = target if task == "intra" else target + np.float32(1)
-    pairs = Pairs(source, target, np.full(n, 0.1), Table({"id": range(n)}), noise)
+    pairs = make_pairs(source, target, np.full(n, 0.1), Table({"id": range(n)}), noise)
     shape = (n, draws, 5, 16, 16)
     drawn = target[:, None] + np.float32(error) * rng.standard_normal(shape, np.float32)
     seen = target + np.float32(0.3) * rng.standard_normal(target.shape, np.float32)
@@ -60,9 +60,9 @@ def test_bad_pixels_never_differ():
     case = a_study()
     broken = case.translated.copy()
     broken[:, :, 3, 4] = 1e6
-    mask = np.zeros(case.pairs.target.shape, bool)
-    mask[:, :, 3, 4] = True
-    case.pairs.bad = (None, mask)
+    mask = np.zeros(case.pairs.target.shape, np.uint8)
+    mask[:, :, 3, 4] = 1
+    case.pairs.target_set.mask = mask
     assert study.error_estimates(broken, case.pairs)["chi"].value < 0.25
 
 

@@ -1,17 +1,21 @@
 """The file format: what goes in comes out, to within a known rounding."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
 from astropy.table import MaskedColumn, Table
+from blobs import make_pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from galtools import data, flags
-from galtools.data import quantization, sides
-from galtools.data.pairs import Pairs, join
+from galtools.data import ImageSet, compression, join
+from galtools.data.pairs import NO_DATA, SATURATED
 from galtools.errors import GaltoolsError
+from galtools.surveys import SDSS
 
 
 def sample(n=5, size=8, target=12, seed=0):
@@ -24,7 +28,7 @@ def sample(n=5, size=8, target=12, seed=0):
     catalogue["dust"] = MaskedColumn(rng.uniform(0, 1, n), mask=np.arange(n) == 1, unit="mag")
     catalogue.meta["seed"] = seed
     z = rng.uniform(0, 0.4, n).astype(np.float32)
-    return Pairs(source.astype(np.float32), deep.astype(np.float32), z, catalogue, noise)
+    return make_pairs(source, deep, z, catalogue, noise)
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def path(tmp_path):
 
 def assert_same_pairs(found, wanted):
     """Everything is equal, images to within half a step of sigma/8 and float32."""
-    for k, side in enumerate(data.SIDES):
+    for k, side in enumerate(["source", "target"]):
         images = getattr(wanted, side)
         error = np.abs(getattr(found, side) - images)
         rounding = np.abs(images) * 2.0**-23  # of float32 itself
@@ -98,13 +102,13 @@ sigmas = arrays(np.float32, (2, 5), elements=st.sampled_from([np.nan, 0, -1, 1e-
 @settings(max_examples=200)
 @given(pixels, sigmas)
 def test_pack_and_unpack_are_inverse_whatever_the_noise(images, noise):
-    step = quantization.quantization_step(images, noise)
-    found = quantization.dequantize(quantization.quantize(images, step), step)
+    step = compression.quantization_step(images, noise)
+    found = compression.dequantize(compression.quantize(images, step), step)
     bound = step[:, :, None, None] / 2 * (1 + 1e-6) + np.abs(images) * 2.0**-23
     np.testing.assert_array_equal(np.isnan(found), np.isnan(images))
     seen = np.isfinite(images)
     assert (np.abs(found - images)[seen] <= bound[seen]).all()
-    again = quantization.dequantize(quantization.quantize(found, step), step)
+    again = compression.dequantize(compression.quantize(found, step), step)
     np.testing.assert_array_equal(again, found)
 
 
@@ -133,12 +137,15 @@ def test_tasks():
 def test_samples_are_joined_with_their_masks():
     first, second = sample(3), sample(2, seed=1)
     assert join([first, second]).bad == (None, None)
-    second.bad = (np.random.default_rng(0).random(second.source.shape) < 0.1, None)
+    second.source_set.mask = np.random.default_rng(0).integers(0, 4, second.source.shape, np.uint8)
     whole = join([first, second, first])
     assert not whole.bad[0][:3].any() and not whole.bad[0][5:].any()
     assert whole.bad[1] is None
     np.testing.assert_array_equal(whole.bad[0][3:5], second.bad[0])
     assert_same_pairs(whole[3:5], second)
+    first.source_set.pixel_scale = 0.4
+    with pytest.raises(GaltoolsError, match="cannot be joined"):
+        join([first, second])
 
 
 def test_damaged_files_are_refused_in_one_line(path):
@@ -179,49 +186,63 @@ def test_what_is_too_large_for_the_memory_is_not_called_damaged(path, monkeypatc
         data.load(path)
 
 
-def test_file_describes_itself(path):
+def test_a_file_holds_all_that_describes_its_images(path):
     pairs = sample()
     mask = np.zeros(pairs.target.shape, np.uint8)
-    mask[2, 1, 0, 0] = sides.SATURATED
-    psf = np.full((5, 5), 0.8, np.float32)
-    deep = sides.ImageInfo("CFHTLS", 0.186, psf, mask)
+    mask[2, 1, 0, 0] = SATURATED
+    psf = np.random.default_rng(1).uniform(0.6, 0.9, (5, 5)).astype(np.float32)
+    pairs.target_set = replace(pairs.target_set, pixel_scale=0.186, psf_fwhm=psf, mask=mask)
     split = ["train", "train", "valid", "test", ""]
-    data.save(pairs, path, target=deep, split=split, provenance={"made by": "a test"})
+    data.save(pairs, path, split=split, provenance={"made by": "a test"})
     facts = data.describe(path)
     assert facts["galaxies"] == 5
     assert facts["target"] == "CFHTLS, 12 x 12 pixels of 0.186 arcsec"
     assert facts["provenance"] == {"made by": "a test"}
     assert data.read_splits(path).tolist() == split
-    found = data.image_info(path, "target", [2, 0])
-    assert found.mask[0, 1, 0, 0] == sides.SATURATED
-    assert found.mask.sum() == sides.SATURATED
-    np.testing.assert_array_equal(found.psf_fwhm, psf[:2])
-    assert data.image_info(path, "source").mask is None
+    assert data.pixel_scales(path) == {"source": 0.396, "target": 0.186}
+    found = data.load(path, [2, 0])
+    assert (found.source_set.survey, found.target_set.survey) == ("SDSS", "CFHTLS")
+    assert found.pixel_ratio == 0.186 / 0.396
+    np.testing.assert_array_equal(found.target_set.mask, mask[[2, 0]])
+    assert found.target_set.mask.dtype == np.uint8
+    np.testing.assert_array_equal(found.target_set.psf_fwhm, psf[[2, 0]])
+    assert found.source_set.mask is None
+    np.testing.assert_allclose(found.source_set.psf_fwhm[1], SDSS.psf_fwhm)
     data.validate(path)
 
 
-def test_seeing_comes_from_a_simulated_catalogue(path):
-    pairs = sample()
-    for k, band in enumerate("ugriz"):
-        pairs.catalogue[f"target_fwhm_{band}"] = 0.7 + 0.01 * k + 0.1 * np.arange(5)
-    data.save(pairs, path)
-    np.testing.assert_allclose(
-        data.image_info(path, "target").psf_fwhm[1], 0.8 + 0.01 * np.arange(5)
-    )
-    np.testing.assert_allclose(data.image_info(path, "source").psf_fwhm[1], sides.SDSS.psf_fwhm)
+def test_an_absent_pixel_scale_is_an_error(path):
+    data.save(sample(), path)
+    with h5py.File(path, "r+") as file:
+        del file["target"].attrs["pixel_scale"]
+    for read in (data.load, data.pixel_scales):
+        with pytest.raises(GaltoolsError, match="damaged"):
+            read(path)
+    with pytest.raises(TypeError, match="pixel_scale"):
+        ImageSet(np.zeros((1, 5, 4, 4)), np.ones((1, 5)), "SDSS", psf_fwhm=np.ones((1, 5)))
 
 
-def test_weights_are_the_inverse_variance_and_zero_where_masked(path):
-    pairs = sample()
-    pairs.noise[3, 1, 4] = np.nan
-    mask = np.zeros(pairs.target.shape, np.uint8)
-    mask[2, 1, 0, 0] = sides.NO_DATA
-    data.save(pairs, path, target=sides.ImageInfo("CFHTLS", 0.187, np.ones((5, 5)), mask))
-    found = data.inverse_variance(path, "target")
+def test_a_mask_may_come_with_any_batch(path):
+    first, second, third = sample(5)[:2], sample(5)[2:4], sample(5)[4:]
+    second.source_set.mask = np.ones(second.source.shape, np.uint8)
+    data.save([first, second, third], path)
+    found = data.load(path)
+    masked = found.source_set.mask.any(axis=(1, 2, 3))
+    assert masked.tolist() == [False, False, True, True, False]
+    assert found.target_set.mask is None
+    data.validate(path)
+
+
+def test_weights_are_the_inverse_variance_and_zero_where_masked():
+    images = sample().target_set
+    images.noise[3, 4] = np.nan
+    images.mask = np.zeros(images.images.shape, np.uint8)
+    images.mask[2, 1, 0, 0] = NO_DATA
+    found = images.inverse_variance
     assert found[2, 1, 0, 0] == 0
     assert (found[3, 4] == 0).all()
-    assert found[2, 1, 0, 1] == pytest.approx(1 / pairs.noise[2, 1, 1] ** 2)
-    assert data.inverse_variance(path, "source", [4]).shape == (1, 5, 8, 8)
+    assert found[2, 1, 0, 1] == pytest.approx(1 / images.noise[2, 1] ** 2)
+    assert sample().source_set[[4]].inverse_variance.shape == (1, 5, 8, 8)
 
 
 def test_batches_make_the_same_file_as_the_whole(path, tmp_path):
@@ -233,8 +254,11 @@ def test_batches_make_the_same_file_as_the_whole(path, tmp_path):
     assert data.load(path).catalogue.meta == data.load(tmp_path / "batches.h5").catalogue.meta
     with pytest.raises(GaltoolsError, match="not a single batch"):
         data.save([], tmp_path / "none.h5")
-    with pytest.raises(GaltoolsError, match="in one sample"):
-        data.save([pairs, sample(target=10)], tmp_path / "none.h5")
+    other = sample(8)
+    other.source_set.pixel_scale = 0.4
+    for odd in (sample(target=10), other):
+        with pytest.raises(GaltoolsError, match="in one sample"):
+            data.save([pairs, odd], tmp_path / "none.h5")
     assert not (tmp_path / "none.h5").exists()
 
 
@@ -251,7 +275,7 @@ def test_what_was_squeezed_before_makes_the_same_bytes(path, tmp_path):
 
 def test_what_cannot_be_compressed_is_kept_whole(path):
     pairs = sample(n=3, size=2)
-    pairs.noise[:, 0] = 0  # unknown: few integers, of thirty random bits each
+    pairs.source_set.noise[:] = 0  # unknown: few integers, of thirty random bits each
     squeezed = data.compress(pairs)
     assert all(len(chunk) > pairs.source[0].nbytes for _, chunk in squeezed.source.chunks)
     data.save([squeezed], path)
@@ -259,22 +283,14 @@ def test_what_cannot_be_compressed_is_kept_whole(path):
     np.testing.assert_allclose(data.load(path).source, pairs.source, rtol=0, atol=1e-8)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda p: setattr(p, "source", p.source[:, :4]), "need \\(n, 5, H, W\\)"),
-        (lambda p: setattr(p, "target", p.target[..., 0]), "need \\(n, 5, H, W\\)"),
-        (lambda p: setattr(p, "noise", p.noise[:, 0]), "need \\(5, 2, 5\\)"),
-    ],
-)
-def test_wrong_shapes_are_refused_before_anything_is_written(path, change, message):
+def test_other_bands_than_ugriz_are_refused_before_anything_is_written(path):
     pairs = sample()
-    change(pairs)
-    with pytest.raises(GaltoolsError, match=message):
-        data.save(pairs, path)
+    few = replace(pairs.source_set, images=pairs.source[:, :4], noise=pairs.source_set.noise[:, :4],
+                  psf_fwhm=pairs.source_set.psf_fwhm[:, :4])  # fmt: skip
+    for write in (data.compress, lambda bad: data.save(bad, path)):
+        with pytest.raises(GaltoolsError, match="need \\(n, 5, H, W\\)"):
+            write(replace(pairs, source_set=few))
     assert not path.exists()
-    with pytest.raises(GaltoolsError, match=message):
-        data.compress(pairs)  # as processes do that have no file
 
 
 def test_squeezing_needs_no_file(tmp_path, monkeypatch):
@@ -283,19 +299,26 @@ def test_squeezing_needs_no_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_descriptions_are_refused(path):
-    pairs = sample()
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": np.zeros((5, 5, 8))}, "need \\(n, bands, H, W\\)"),
+        ({"noise": np.ones((5, 2, 5))}, "need \\(5, 5\\), per galaxy and band"),
+        ({"psf_fwhm": np.ones((5, 4))}, "need \\(5, 5\\), per galaxy and band"),
+        ({"mask": np.zeros((5, 5, 9, 9), np.uint8)}, "the mask is"),
+        ({"catalogue": Table({"id": [1]})}, "1 rows"),
+        ({"survey": "LSST"}, "unknown survey"),
+        ({"pixel_scale": 1.1e-4}, "arcsec per pixel"),
+    ],
+)
+def test_parts_that_do_not_belong_together_are_refused(change, message):
+    with pytest.raises(GaltoolsError, match=message):
+        replace(sample().source_set, **change)
+
+
+def test_an_unknown_split_is_refused(path):
     with pytest.raises(GaltoolsError, match="unknown split 'training'"):
-        data.save(pairs, path, split="training")
-    with pytest.raises(GaltoolsError, match="unknown survey"):
-        sides.ImageInfo("LSST", 0.2, np.ones((5, 5)))
-    with pytest.raises(GaltoolsError, match="arcsec per pixel"):
-        sides.ImageInfo("SDSS", 1.1e-4, np.ones((5, 5)))
-    with pytest.raises(GaltoolsError, match="one per galaxy and band"):
-        data.save(pairs, path, source=sides.ImageInfo("SDSS", 0.396, np.ones((5, 4))))
-    with pytest.raises(GaltoolsError, match="the mask is"):
-        bad = sides.ImageInfo("SDSS", 0.396, np.ones((5, 5)), np.zeros((5, 5, 9, 9), np.uint8))
-        data.save(pairs, path, source=bad)
+        data.save(sample(), path, split="training")
 
 
 @pytest.mark.parametrize("name", ["redshift", "noise", "source/step", "target/psf_fwhm"])

@@ -6,10 +6,9 @@ import torch
 from blobs import blobs
 
 from galtools import data, models
-from galtools.data import sides
+from galtools.data.pairs import SATURATED
 from galtools.errors import GaltoolsError
 from galtools.models.base import Batch, pixel_loss
-from galtools.surveys import BANDS, CFHTLS, SDSS
 from galtools.training import train, translate
 from galtools.training.train import Settings
 
@@ -17,11 +16,15 @@ from galtools.training.train import Settings
 def holes(pairs, value, share=0.1, seed=0):
     """Mask some pixels of both sides, and write a value into them."""
     rng = np.random.default_rng(seed)
-    bad = tuple(rng.random(images.shape) < share for images in (pairs.source, pairs.target))
-    for images, mask in zip((pairs.source, pairs.target), bad, strict=True):
-        images[mask] = value
-    pairs.bad = bad
+    for one in (pairs.source_set, pairs.target_set):
+        one.mask = (rng.random(one.images.shape) < share).astype(np.uint8)
+        one.images[one.bad] = value
     return pairs
+
+
+def unmask(pairs):
+    """Forget which pixels do not count."""
+    pairs.source_set.mask = pairs.target_set.mask = None
 
 
 def test_pixel_loss_with_a_masked_quarter_is_three_quarters_of_the_closed_form():
@@ -42,7 +45,8 @@ def test_pixel_loss_with_a_masked_quarter_is_three_quarters_of_the_closed_form()
 def test_what_is_masked_changes_no_weight(name):
     def trained(value, masked=True):
         pairs = holes(blobs(n=6), value)
-        pairs.bad = pairs.bad if masked else (None, None)
+        if not masked:
+            unmask(pairs)
         torch.manual_seed(0)
         network = models.build(name, "cross", "tiny")
         history = train.train(network, pairs, pairs, Settings(steps=6, batch=3, crop=16, checks=1))
@@ -76,23 +80,18 @@ def test_what_is_masked_may_hold_nan_when_it_is_translated(tmp_path):
     translate.translate_cached(tmp_path / "seed0.h5", weights, lambda path: masked, test_file)
     known = translate.translate(network, np.where(masked.bad[0], np.float32(0), pairs.source))
     np.testing.assert_array_equal(translate.load_translations(tmp_path / "seed0.h5"), known)
-    masked.bad = (None, None)
+    unmask(masked)
     with pytest.raises(GaltoolsError, match="NaN"):  # nobody says that these do not count
         translate.translate_cached(tmp_path / "seed1.h5", weights, lambda path: masked, test_file)
 
 
 def test_masks_come_with_the_pairs_of_a_file(tmp_path):
     pairs = blobs(n=4)
-    mask = np.zeros(pairs.source.shape, np.uint8)
-    mask[1, 2, 3, 4] = sides.SATURATED
-    source = sides.ImageInfo("SDSS", SDSS.pixel_scale, np.ones((4, len(BANDS)), np.float32), mask)
-    target = sides.default_info(CFHTLS, pairs.target)
-    data.save(pairs, tmp_path / "pairs.h5", source=source, target=target)
+    pairs.source_set.mask = np.zeros(pairs.source.shape, np.uint8)
+    pairs.source_set.mask[1, 2, 3, 4] = SATURATED
+    data.save(pairs, tmp_path / "pairs.h5")
     found = data.load(tmp_path / "pairs.h5", [0, 1])
     assert found.bad[1] is None and np.argwhere(found.bad[0]).tolist() == [[1, 2, 3, 4]]
     intra = data.for_task(found, "intra")
-    assert intra.bad[1] is intra.bad[0] is found.bad[0]
+    assert intra.target_set is intra.source_set is found.source_set
     assert found[1:].bad[0].sum() == 1 and found[:1].bad[0].sum() == 0
-    with pytest.raises(GaltoolsError, match="the mask is"):
-        data.Pairs(found.source, found.target, found.redshift, found.catalogue, found.noise,
-                   (mask, None))  # fmt: skip

@@ -9,8 +9,9 @@ from astropy.io import fits
 from blobs import blobs
 
 from galtools import data, fidelity
+from galtools.data import image_files
 from galtools.errors import GaltoolsError
-from galtools.fidelity import image_files, scorecard
+from galtools.fidelity import scorecard
 
 N = 60
 

@@ -7,10 +7,10 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
+from blobs import make_pairs
 
 from companion.mock_surveys import write_mock
 from galtools import data, flags
-from galtools.data.pairs import Pairs
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag
 from galtools.ingest import cutouts as cutting
@@ -37,7 +37,7 @@ def blobs(n=4, seed=0):
 
     noise = np.tile(np.float32([SDSS.sky_noise, CFHTLS.sky_noise]), (n, 1, 1))
     z = np.linspace(0.05, 0.2, n).astype(np.float32)
-    return Pairs(draw(SDSS), draw(CFHTLS), z, Table({"id": np.arange(n)}), noise)
+    return make_pairs(draw(SDSS), draw(CFHTLS), z, Table({"id": np.arange(n)}), noise)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_noise_and_seeing_are_measured(mock):
     _, planes, catalogue = mock
     cfht = cut(planes["CFHTLS"], catalogue, CFHTLS, align=False)
     np.testing.assert_allclose(cfht.noise / np.float32(CFHTLS.sky_noise), 1, atol=0.05)
-    np.testing.assert_allclose(cfht.side.psf_fwhm, [CFHTLS.psf_fwhm] * 4, rtol=1e-6)
+    np.testing.assert_allclose(cfht.psf_fwhm, [CFHTLS.psf_fwhm] * 4, rtol=1e-6)
     ratios = [plane.noise / SDSS.sky_noise[BANDS.index(plane.band)] for plane in planes["SDSS"]]
     np.testing.assert_allclose(ratios, 1, atol=0.02)
 
@@ -78,12 +78,12 @@ def test_noise_and_seeing_are_measured(mock):
 def test_whole_way_from_files_to_file(mock, tmp_path):
     pairs, planes, catalogue = mock
     sides = [cut(planes[s.name], catalogue, s, align=False) for s in (SDSS, CFHTLS)]
-    matched = match(*sides)
-    data.save(matched.pairs, tmp_path / "real.h5", source=matched.source, target=matched.target)
+    matched, _ = match(*sides)
+    data.save(matched, tmp_path / "real.h5")
     data.validate(tmp_path / "real.h5")
     found = data.load(tmp_path / "real.h5")
     np.testing.assert_array_equal(found.redshift, pairs.redshift)
-    error = np.abs(found.source - pairs.source) / matched.pairs.noise[:, 0, :, None, None]
+    error = np.abs(found.source - pairs.source) / matched.noise[:, 0, :, None, None]
     assert error.max() < 1 / 16 + 1e-3
 
 
@@ -193,7 +193,7 @@ def test_of_overlapping_planes_the_one_with_more_room_is_taken(mock):
         np.testing.assert_array_equal(stamps.images, pairs.source)
     alone = cut(iter(edges), catalogue, SDSS, align=False)
     assert alone.catalogue["flag"][0] == Flag.INCOMPLETE
-    assert alone.side.mask[0].any() and np.isfinite(alone.images[0]).any()
+    assert alone.mask[0].any() and np.isfinite(alone.images[0]).any()
 
 
 def test_mixed_pixel_scales_are_refused(mock):

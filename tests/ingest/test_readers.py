@@ -13,12 +13,12 @@ from companion.mock_surveys import field_wcs
 from galtools import flags
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag
-from galtools.ingest import units
+from galtools.ingest import calibration
 from galtools.ingest.arrays import read_arrays
+from galtools.ingest.calibration import sky_noise
 from galtools.ingest.catalogue import read_catalogue, tidy
 from galtools.ingest.fits_images import band_of, read_fits, read_plane
 from galtools.ingest.folder import read_folder
-from galtools.ingest.stamps import sky_noise
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 
@@ -62,7 +62,7 @@ def test_public_layouts_are_read_alike(tmp_path):
 
 def test_luptitudes_and_counts_become_nanomaggies(tmp_path):
     images = sky()
-    np.savez(tmp_path / "lup.npz", data=units.nanomaggies_to_luptitudes(images))
+    np.savez(tmp_path / "lup.npz", data=calibration.nanomaggies_to_luptitudes(images))
     found = read_arrays(tmp_path / "lup.npz", SDSS, unit="luptitudes")
     np.testing.assert_allclose(found.images, images, rtol=1e-5, atol=1e-6)
     deep = sky(survey=CFHTLS, size=136)
@@ -110,7 +110,7 @@ def test_wrong_arrays_are_refused_by_name(tmp_path, content, message):
 def test_noise_of_another_survey_passes_unchecked(tmp_path):
     np.savez(tmp_path / "a.npz", data=1000 * sky())
     found = read_arrays(tmp_path / "a.npz", SDSS, pixel_scale=0.2, check=False)
-    assert found.side.pixel_scale == 0.2
+    assert found.pixel_scale == 0.2
     np.testing.assert_array_equal(found.images, 1000 * sky())
     folder = fill(tmp_path / "cut", 1000 * sky(), ["a", "b", "c"])
     with pytest.raises(GaltoolsError, match="or pass check=False"):
@@ -367,7 +367,7 @@ def test_saturation_in_a_folder_is_masked_and_flagged(tmp_path):
     folder = fill(tmp_path / "cut", sky(), ["a", "b", "c"], SATURATE=50 * SDSS.sky_noise[4])
     stamps = read_folder(folder, SDSS)  # the pixel in the middle is 100 sigma high
     assert (stamps.catalogue["flag"] & Flag.SATURATED > 0).all()
-    assert np.argwhere(stamps.side.mask[0]).tolist() == [[4, 32, 32]]
+    assert np.argwhere(stamps.mask[0]).tolist() == [[4, 32, 32]]
 
 
 def test_band_in_the_name_must_be_that_of_the_header(tmp_path):

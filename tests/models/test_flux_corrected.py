@@ -31,7 +31,7 @@ def prepared(pairs, **changes):
 def recoloured(factors, n=40):
     """Targets that are the sources times a number per band."""
     pairs = blobs(n=n, size=SIDE)
-    pairs.target = pairs.source * np.float32(factors)[:, None, None]
+    pairs.target_set.images = pairs.source * np.float32(factors)[:, None, None]
     return pairs
 
 

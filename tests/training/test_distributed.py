@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from galtools import artefacts, data
-from galtools.data.pairs import Pairs
 from galtools.errors import GaltoolsError
 from galtools.models.base import Batch
 from galtools.training import distributed, train
@@ -31,10 +30,7 @@ def store(folder):
     """Write galaxies to train and to validate with."""
     pairs = blobs(n=12)
     n = len(pairs)
-    stored = Pairs(
-        pairs.source, pairs.target, np.full(n, 0.1, np.float32), Table({"id": range(n)}),
-        np.broadcast_to(np.asarray(pairs.noise, np.float32), (n, 2, 5)).copy(),
-    )  # fmt: skip
+    stored = replace(pairs, redshift=np.full(n, 0.1, np.float32), catalogue=Table({"id": range(n)}))
     paths = [folder / "train.h5", folder / "valid.h5"]
     for path in paths:
         data.save(stored, path)

@@ -91,7 +91,8 @@ def test_draws_together_are_those_made_one_by_one(monkeypatch):
 
 def test_another_grid_is_reached():
     pairs = blobs()
-    pairs.target = np.random.default_rng(0).normal(size=(12, 5, 34, 34)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    pairs.target_set.images = rng.normal(size=(12, 5, 34, 34)).astype(np.float32)
     other = models.build("residual", "cross", "tiny")
     train.train(other, pairs, pairs, Settings(steps=1, batch=2, crop=8, checks=1))
     assert translate.translate(other, pairs.source).shape == (12, 5, 34, 34)

@@ -123,7 +123,7 @@ def _is_data(item) -> bool:
 
 def _packed(path, side, shape) -> Stack:
     """Images of a file of pairs, kept there as integers."""
-    from galtools.data.quantization import dequantize
+    from galtools.data.compression import dequantize
 
     def read(rows):
         with h5py.File(path) as file:

@@ -1,0 +1,175 @@
+"""Units, Galactic reddening, sky noise, and the flags and checks of images of one survey."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+from astropy.stats import mad_std, sigma_clip
+from astropy.table import Table
+from astropy.utils.exceptions import AstropyUserWarning
+from sedpy.observate import load_filters
+
+from galtools.data import ImageSet
+from galtools.data.pairs import NO_DATA, SATURATED
+from galtools.data.photometry import asinh_magnitude, central_flux
+from galtools.errors import GaltoolsError
+from galtools.flags import Flag, raise_flag
+from galtools.surveys import BANDS, SDSS, SURVEYS, Survey
+
+# SDSS softening b of u g r i z, as (5, 1, 1)
+SOFTENING = np.array([1.4e-10, 0.9e-10, 1.2e-10, 1.8e-10, 7.4e-10])[:, None, None]
+POGSON = 2.5 / np.log(10)
+# A_band / E(B-V), for E(B-V) of Schlegel, Finkbeiner & Davis (1998), R_V = 3.1:
+# Schlafly & Finkbeiner (2011), table 6, SDSS ugriz.
+SDSS_EXTINCTION = np.array([4.239, 3.303, 2.285, 1.698, 1.263])
+BORDER = 0.2  # part of a stamp's side, at each edge, where the sky noise is measured
+NOISE_RANGE = 4.0  # a sky noise further off its survey's, in every row, is a mistake of units
+
+
+def counts_to_nanomaggies(counts, zero_point):
+    """f = counts x 10^((22.5 - zero point) / 2.5)."""
+    return np.asarray(counts) * 10 ** (0.4 * (22.5 - zero_point))
+
+
+def nanomaggies_to_counts(flux, zero_point):
+    """Invert `counts_to_nanomaggies`."""
+    return np.asarray(flux) * 10 ** (0.4 * (zero_point - 22.5))
+
+
+def luptitudes_to_nanomaggies(magnitude):
+    """f = 10^9 x 2 b sinh(-m ln(10) / 2.5 - ln b): asinh magnitudes of (..., 5, H, W)."""
+    return 2e9 * SOFTENING * np.sinh(-np.asarray(magnitude, float) / POGSON - np.log(SOFTENING))
+
+
+def nanomaggies_to_luptitudes(flux):
+    """m = -2.5 log10(e) (asinh(f / 2b) + ln b), f in maggies."""
+    return asinh_magnitude(np.asarray(flux, float), 1e9 * SOFTENING) - POGSON * np.log(SOFTENING)
+
+
+def extinction_per_ebv(survey: Survey) -> np.ndarray:
+    """A_band / E(B-V) of a survey's five filters.
+
+    For filters other than those of SDSS, the SDSS values are interpolated in log A against the
+    log of the pivot wavelength, good to about 3 %.
+    """
+    if survey.filters == SDSS.filters:
+        return SDSS_EXTINCTION
+    pivot = [[f.wave_pivot for f in load_filters(list(s.filters))] for s in (SDSS, survey)]
+    return np.exp(np.interp(np.log(pivot[1]), np.log(pivot[0]), np.log(SDSS_EXTINCTION)))
+
+
+def _ebv(stamps: ImageSet) -> np.ndarray:
+    """E(B-V) of each object, NaN where it is unknown."""
+    if "ebv" not in stamps.catalogue.colnames:
+        raise GaltoolsError("no column 'ebv': add Schlegel's E(B-V), or do not correct for dust")
+    ebv = np.ma.filled(np.ma.asarray(stamps.catalogue["ebv"], float), np.nan)
+    if (wrong := (ebv < 0) | (ebv > 10)).any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise GaltoolsError(f"E(B-V) = {ebv[row]:g} in row {row}: give magnitudes from 0 to 10")
+    return ebv
+
+
+def deredden(stamps: ImageSet) -> ImageSet:
+    """Correct images and noise for extinction by Galactic dust, once.
+
+    Where E(B-V) is unknown the fluxes stay as they are, and the row gets the flag NO_REDDENING.
+    """
+    if stamps.catalogue.meta.get("dereddened"):
+        raise GaltoolsError("these stamps are dereddened already: use them as they are")
+    clean = _scale_by_dust(stamps, -1)
+    raise_flag(clean.catalogue, ~np.isfinite(_ebv(stamps)), Flag.NO_REDDENING)
+    return clean
+
+
+def redden(stamps: ImageSet) -> ImageSet:
+    """Invert `deredden`."""
+    if not stamps.catalogue.meta.get("dereddened"):
+        raise GaltoolsError("these stamps are not dereddened: use them as they are")
+    return _scale_by_dust(stamps, 1)
+
+
+def _scale_by_dust(stamps: ImageSet, sign: int) -> ImageSet:
+    """Multiply by the transmission of the dust, 10^(-0.4 A), to the power `sign`."""
+    extinction = np.nan_to_num(_ebv(stamps))[:, None] * extinction_per_ebv(SURVEYS[stamps.survey])
+    factor = np.float32(10 ** (-0.4 * sign * extinction))
+    catalogue = stamps.catalogue.copy()
+    catalogue.meta["dereddened"] = sign < 0
+    images, noise = stamps.images * factor[:, :, None, None], stamps.noise * factor
+    return replace(stamps, images=images, noise=noise, catalogue=catalogue)
+
+
+def sky_noise(images: np.ndarray) -> np.ndarray:
+    """Sky sigma per pixel (n, 5): clipped median deviation in the border of each stamp.
+
+    NaN where fewer than 50 border pixels are finite.
+    """
+    width = max(1, int(BORDER * images.shape[-1]))
+    border = np.ones(images.shape[-2:], bool)
+    border[width:-width, width:-width] = False
+    pixels = images[:, :, border].astype(np.float64)
+    finite = np.isfinite(pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyUserWarning)  # NaN is what we want clipped
+        clipped = sigma_clip(
+            np.where(finite, pixels, np.nan), sigma=3, axis=-1, masked=False, maxiters=5
+        )
+    enough = finite.sum(axis=-1) >= min(50, border.sum())
+    noise = np.full(images.shape[:2], np.nan, np.float32)
+    if enough.any():
+        noise[enough] = mad_std(clipped[enough], axis=-1, ignore_nan=True)
+    return noise
+
+
+def calibrated(
+    survey: Survey, images, catalogue: Table, mask, origin, psf_fwhm=None, check: bool = True
+) -> ImageSet:
+    """Images with their noise measured and their rows flagged; `origin` is named in errors.
+
+    `check` compares the sky noise with the survey's, which reveals wrong units.
+    """
+    stamps = ImageSet.of(survey, images, sky_noise(images), psf_fwhm, mask, catalogue)
+    flag_images(stamps)
+    if check:
+        check_units(stamps, origin)
+    return stamps
+
+
+def flag_images(stamps: ImageSet) -> None:
+    """Flag incomplete, blank, negative, saturated and infinite stamps, in place."""
+    images, mask, table = stamps.images, stamps.mask, stamps.catalogue
+    if mask is None:
+        mask = np.where(np.isnan(images), NO_DATA, 0)
+    finite = np.isfinite(images)
+    pixels = (1, 2, 3)
+    raise_flag(table, (mask & NO_DATA > 0).any(axis=pixels), Flag.INCOMPLETE)
+    raise_flag(table, np.isinf(images).any(axis=pixels), Flag.INFINITE)
+    raise_flag(table, (mask & SATURATED > 0).any(axis=pixels), Flag.SATURATED)
+    low = np.where(finite, images, np.inf).min(axis=(2, 3))
+    high = np.where(finite, images, -np.inf).max(axis=(2, 3))
+    raise_flag(table, (low == high).any(axis=1), Flag.BLANK)
+    r = BANDS.index("r")
+    seen = finite[:, r].any(axis=(1, 2))
+    core = central_flux(np.where(finite, images, 0)[:, r], 1 / 3)
+    raise_flag(table, seen & (core <= 0), Flag.NEGATIVE)
+
+
+def check_units(stamps: ImageSet, origin) -> None:
+    """Refuse images whose sky noise is impossible for their survey: wrong unit, or order of bands.
+
+    Refused are a factor of `NOISE_RANGE` off the survey, and as large a factor between two bands.
+    The noise is per pixel; in coarser pixels of side s it grows as s, so it is scaled to the
+    survey's own pixel before it is compared.
+    """
+    survey = SURVEYS[stamps.survey]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a band may have no noise at all
+        measured = np.nanmedian(np.where(stamps.noise > 0, stamps.noise, np.nan), axis=0)
+    ratio = measured / survey.sky_noise * survey.pixel_scale / stamps.pixel_scale
+    log = np.log(ratio[np.isfinite(ratio)])
+    if not len(log) or max(np.abs(log).max(), np.ptp(log)) <= np.log(NOISE_RANGE):
+        return
+    band = int(np.nanargmax(np.abs(np.log(ratio))))
+    raise GaltoolsError(
+        f"{origin}: the sky noise in {BANDS[band]} is {ratio[band]:.2g} times that of "
+        f"{survey.name}; check unit, zero point and order of the bands, or pass check=False"
+    )
