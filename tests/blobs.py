@@ -10,10 +10,13 @@ from galtools.surveys import CFHTLS, SDSS
 def make_pairs(source, target, redshift, catalogue, noise, masks=(None, None)) -> Pairs:
     """Pairs of SDSS and CFHTLS; stamps of equal size are both on the pixels of SDSS."""
     deep = CFHTLS.on_grid_of(SDSS) if source.shape == target.shape else CFHTLS
-    sets = [
-        ImageSet.of(survey, images, noise[:, k], mask=masks[k])
-        for k, (survey, images) in enumerate([(SDSS, source), (deep, target)])
-    ]
+    shown = zip((SDSS, deep), (source, target), np.swapaxes(noise, 0, 1), masks, strict=True)
+    sets = (
+        ImageSet.of(
+            survey, images, sky, np.zeros(sky.shape) + survey.psf_fwhm[: sky.shape[1]], mask
+        )
+        for survey, images, sky, mask in shown
+    )
     return Pairs(*sets, np.asarray(redshift, np.float32), catalogue)
 
 

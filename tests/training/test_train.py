@@ -248,10 +248,10 @@ def test_fluxes_are_judged_in_the_central_box_alone():
 
 
 def test_bad_data_are_refused_in_one_line():
-    def attempt(message, **changes):
+    def attempt(message, source=None, target=None):
         pairs = blobs()
-        for name, value in changes.items():
-            setattr(pairs, name, value)
+        vars(pairs.source_set).update(source or {})
+        vars(pairs.target_set).update(target or {})
         with pytest.raises(GaltoolsError, match=message) as caught:
             train.train(fresh(), pairs, blobs(), SHORT)
         assert "\n" not in str(caught.value)
@@ -259,15 +259,16 @@ def test_bad_data_are_refused_in_one_line():
     good = blobs()
     holed = good.source.copy()
     holed[3, 0, 0, 0] = np.nan
-    attempt("NaN or infinite pixels, first in image 3", source=holed)
-    attempt("must be float32", source=good.source.astype(np.float64))
-    attempt(r"data have bands \(3, 5\)", source=good.source[:, :3], noise=good.noise[..., :3])
-    attempt("same galaxies", target=good.target[:5])
+    attempt("NaN or infinite pixels, first in image 3", {"images": holed})
+    attempt("must be float32", {"images": good.source.astype(np.float64)})
+    attempt(r"data have bands \(3, 5\)", {"images": good.source[:, :3]})
+    attempt("source has 12 galaxies", target={"images": good.target[:5]})
     for wrong in (0, -1, np.nan, np.inf):
-        noise = good.noise.copy()
-        noise[-1, 1, 2] = wrong
-        attempt("noise must be positive", noise=noise)
-    attempt("crop 8 is larger", source=good.source[..., :4, :4], target=good.target[..., :4, :4])
+        noise = good.target_set.noise.copy()
+        noise[-1, 2] = wrong
+        attempt("noise must be positive", target={"noise": noise})
+    small = {"images": good.source[..., :4, :4]}
+    attempt("crop 8 is larger", small, small)
 
 
 def test_once_trains_once_and_reports_beside_the_weights(tmp_path, monkeypatch):
