@@ -40,10 +40,10 @@ from galtools.data import splits, stretch
 from galtools.data.resampling import area_resample, noise_factor, undo_area_resample
 from galtools.errors import GaltoolsError
 from galtools.ingest import catalogue as catalogues
-from galtools.ingest.calibration import extinction_per_ebv
 from galtools.ingest.crossmatch import match
 from galtools.ingest.cutouts import cut
 from galtools.ingest.fits_images import read_fits, read_plane
+from galtools.ingest.units import extinction_per_ebv
 from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
 
 plotting.use_style()

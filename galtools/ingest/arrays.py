@@ -16,12 +16,12 @@ from astropy.table import Table
 from galtools.data import ImageSet
 from galtools.data.pairs import NO_DATA
 from galtools.errors import GaltoolsError
-from galtools.ingest.calibration import (
+from galtools.ingest.catalogue import ALIASES, tidy
+from galtools.ingest.units import (
     calibrated,
     counts_to_nanomaggies,
     luptitudes_to_nanomaggies,
 )
-from galtools.ingest.catalogue import ALIASES, tidy
 from galtools.surveys import BANDS, Survey
 
 IMAGE_KEYS = ("data", "images", "cube", "x")

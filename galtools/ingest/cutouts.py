@@ -25,9 +25,9 @@ from galtools.data import ImageSet
 from galtools.data.pairs import NO_DATA, SATURATED
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag, raise_flag
-from galtools.ingest.calibration import calibrated
 from galtools.ingest.catalogue import has_position, tidy
 from galtools.ingest.fits_images import Plane
+from galtools.ingest.units import calibrated
 from galtools.surveys import BANDS, Survey
 
 SAME_SCALE = 0.02  # pixel scales further apart than this are different grids

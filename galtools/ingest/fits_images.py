@@ -16,7 +16,7 @@ from photutils.background import Background2D, SExtractorBackground
 
 from galtools.data.pairs import NO_DATA, SATURATED
 from galtools.errors import GaltoolsError
-from galtools.ingest.calibration import counts_to_nanomaggies
+from galtools.ingest.units import counts_to_nanomaggies
 from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
 
 FULL_WELL = 65535  # largest count of an SDSS fpC pixel

@@ -15,10 +15,10 @@ from galtools.data import ImageSet
 from galtools.data.pairs import NO_DATA, SATURATED
 from galtools.errors import GaltoolsError
 from galtools.flags import FLAG, Flag, raise_flag
-from galtools.ingest.calibration import calibrated, counts_to_nanomaggies
 from galtools.ingest.catalogue import tidy
 from galtools.ingest.cutouts import SAME_SCALE
 from galtools.ingest.fits_images import band_of, read_fits, read_wcs, saturated, zero_point_of
+from galtools.ingest.units import calibrated, counts_to_nanomaggies
 from galtools.surveys import BANDS, SURVEYS, Survey
 
 ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")

@@ -13,12 +13,12 @@ from companion.mock_surveys import field_wcs
 from galtools import flags
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag
-from galtools.ingest import calibration
+from galtools.ingest import units
 from galtools.ingest.arrays import read_arrays
-from galtools.ingest.calibration import sky_noise
 from galtools.ingest.catalogue import read_catalogue, tidy
 from galtools.ingest.fits_images import band_of, read_fits, read_plane
 from galtools.ingest.folder import read_folder
+from galtools.ingest.units import sky_noise
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 
@@ -62,7 +62,7 @@ def test_public_layouts_are_read_alike(tmp_path):
 
 def test_luptitudes_and_counts_become_nanomaggies(tmp_path):
     images = sky()
-    np.savez(tmp_path / "lup.npz", data=calibration.nanomaggies_to_luptitudes(images))
+    np.savez(tmp_path / "lup.npz", data=units.nanomaggies_to_luptitudes(images))
     found = read_arrays(tmp_path / "lup.npz", SDSS, unit="luptitudes")
     np.testing.assert_allclose(found.images, images, rtol=1e-5, atol=1e-6)
     deep = sky(survey=CFHTLS, size=136)

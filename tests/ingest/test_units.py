@@ -12,7 +12,7 @@ from galtools import flags
 from galtools.data import ImageSet
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag
-from galtools.ingest import calibration
+from galtools.ingest import units
 from galtools.ingest.catalogue import tidy
 from galtools.ingest.crossmatch import counterparts, match
 from galtools.surveys import CFHTLS, SDSS
@@ -22,25 +22,25 @@ flux = arrays(np.float64, (2, 5, 2, 2), elements=st.floats(-1e5, 1e5))
 
 @given(flux, st.floats(20, 32))
 def test_zero_points_invert(image, zero_point):
-    counts = calibration.nanomaggies_to_counts(image, zero_point)
-    back = calibration.counts_to_nanomaggies(counts, zero_point)
+    counts = units.nanomaggies_to_counts(image, zero_point)
+    back = units.counts_to_nanomaggies(counts, zero_point)
     # below 1e-308 a double no longer has its sixteen digits
     np.testing.assert_allclose(back, image, rtol=1e-12, atol=1e-300)
 
 
 @given(flux)
 def test_luptitudes_invert(image):
-    back = calibration.luptitudes_to_nanomaggies(calibration.nanomaggies_to_luptitudes(image))
+    back = units.luptitudes_to_nanomaggies(units.nanomaggies_to_luptitudes(image))
     # an asinh magnitude of 20 in double precision holds f / b to 20 x 2^-52 of itself
     np.testing.assert_allclose(back, image, rtol=1e-12, atol=1e-12)
 
 
 def test_known_fluxes():
-    assert calibration.counts_to_nanomaggies(1000.0, 30.0) == pytest.approx(1.0)
-    assert calibration.counts_to_nanomaggies(1.0, 22.5) == 1.0
+    assert units.counts_to_nanomaggies(1000.0, 30.0) == pytest.approx(1.0)
+    assert units.counts_to_nanomaggies(1.0, 22.5) == 1.0
     bright = np.full((5, 1, 1), 1e5)  # m = 22.5 - 2.5 log10(1e5) = 10 once f >> b
-    np.testing.assert_allclose(calibration.nanomaggies_to_luptitudes(bright), 10, atol=1e-8)
-    zero = calibration.nanomaggies_to_luptitudes(np.zeros((5, 1, 1)))[:, 0, 0]
+    np.testing.assert_allclose(units.nanomaggies_to_luptitudes(bright), 10, atol=1e-8)
+    zero = units.nanomaggies_to_luptitudes(np.zeros((5, 1, 1)))[:, 0, 0]
     np.testing.assert_allclose(
         zero, [24.63, 25.11, 24.80, 24.36, 22.83], atol=0.01
     )  # SDSS, published
@@ -57,15 +57,15 @@ def stamps(n=3, survey=SDSS, **columns):
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
 def test_reddening_inverts(ebv):
     before = stamps(ebv=ebv)
-    clean = calibration.deredden(before)
-    after = calibration.redden(clean)
+    clean = units.deredden(before)
+    after = units.redden(clean)
     np.testing.assert_allclose(after.images, before.images, rtol=1e-5)
     assert [one.catalogue.meta["dereddened"] for one in (clean, after)] == [True, False]
     np.testing.assert_allclose(after.noise, before.noise, rtol=1e-5)
 
 
 def test_reddening_is_the_published_one():
-    clean = calibration.deredden(stamps(ebv=[0.1, 0, np.nan]))
+    clean = units.deredden(stamps(ebv=[0.1, 0, np.nan]))
     ratio = clean.images[0] / stamps().images[0]
     expected = 10 ** (0.4 * 0.1 * np.array([4.239, 3.303, 2.285, 1.698, 1.263]))
     np.testing.assert_allclose(ratio[:, 0, 0], expected, rtol=1e-6)
@@ -73,29 +73,29 @@ def test_reddening_is_the_published_one():
     np.testing.assert_array_equal(clean.images[1:], stamps().images[1:])
     unknown = clean.catalogue["flag"] & Flag.NO_REDDENING
     assert (unknown > 0).tolist() == [False, False, True]
-    coefficients = calibration.extinction_per_ebv(CFHTLS)
+    coefficients = units.extinction_per_ebv(CFHTLS)
     assert (np.diff(coefficients) < 0).all()
     # redder than SDSS's filter means less dust: all but z' (8872 A against 8932 A) are redder
-    assert (np.sign(coefficients - calibration.SDSS_EXTINCTION) == [-1, -1, -1, -1, 1]).all()
+    assert (np.sign(coefficients - units.SDSS_EXTINCTION) == [-1, -1, -1, -1, 1]).all()
     # by hand: ln A is linear in ln lambda between SDSS's filters, pivots in Å
     pivots = {"u": (3557, 4702), "g": (4702, 6176), "r": (6176, 7490), "i": (7490, 8947)}
     own = {"u": 3828, "g": 4870, "r": 6245, "i": 7676}
     for k, (band, (low, high)) in enumerate(pivots.items()):
         share = np.log(own[band] / low) / np.log(high / low)
-        near, far = calibration.SDSS_EXTINCTION[k : k + 2]
+        near, far = units.SDSS_EXTINCTION[k : k + 2]
         assert coefficients[k] == pytest.approx(near * (far / near) ** share, rel=2e-3)
 
 
 def test_reddening_is_done_once_and_with_sense():
     with pytest.raises(GaltoolsError, match="no column 'ebv'"):
-        calibration.deredden(stamps())
+        units.deredden(stamps())
     with pytest.raises(GaltoolsError, match="row 1"):
-        calibration.deredden(stamps(ebv=[0, -0.1, 0]))
-    clean = calibration.deredden(stamps(ebv=[0, 0.1, 0]))
+        units.deredden(stamps(ebv=[0, -0.1, 0]))
+    clean = units.deredden(stamps(ebv=[0, 0.1, 0]))
     with pytest.raises(GaltoolsError, match="already"):
-        calibration.deredden(clean)
+        units.deredden(clean)
     with pytest.raises(GaltoolsError, match="not dereddened"):
-        calibration.redden(stamps(ebv=[0, 0.1, 0]))
+        units.redden(stamps(ebv=[0, 0.1, 0]))
 
 
 # --- matching --------------------------------------------------------------------------------
