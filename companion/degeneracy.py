@@ -1,189 +1,209 @@
-"""Look-alikes among many galaxies, found in a latent space, by their fluxes, or by likelihood."""
+"""Degenerate galaxies: neighbours in latent space or in fluxes, and the exact posterior.
+
+Quantities of the target image are predicted for each galaxy from others with similar source images.
+"""
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from companion import posterior_library, repeat_observations, total_variance
 from companion.posterior_library import Posterior, TemplateLibrary
+from galtools.errors import GaltoolsError
+from galtools.simulate.noise import CALIBRATION
 from galtools.surveys import SDSS
 
-NEAR = 0.05  # magnitudes: step of a derivative
-SMALLEST = 1e-3  # nanomaggies: least flux whose logarithm is taken
+METHODS = ("posterior", "equal fluxes", "latent space")
+RINGS = len(posterior_library.EDGES) - 1
+TOTAL = np.ones((RINGS, 1))  # rings are summed by a matrix (rings, sums)
+STEP = 0.05  # magnitudes, of a numerical derivative
+FAINTEST = 1e-3  # nanomaggies: floor of fluxes before the logarithm
+RIDGE = 1e-9  # relative, of a covariance that is inverted
 
 
 class RepeatSample:
-    """Observations in the order of galaxies: what `looks.make` returns, laid out by look."""
+    """Columns (N, ...) of `repeat_observations`, indexed by observation and galaxy.
+
+    Galaxies are numbered 0 ... n - 1; some of them were observed more than once.
+    """
 
     def __init__(self, columns: dict):
-        """Take columns (N, ...) of galaxies 0 ... n - 1, some of them seen more than once."""
+        """Index columns by "galaxy" and "number", that of the observation."""
         self.columns = columns
         galaxy, number = columns["galaxy"], columns["number"]
         self.rows = np.full((number.max() + 1, galaxy.max() + 1), -1)
         self.rows[number, galaxy] = np.arange(len(galaxy))
-        self.n, self.again = self.rows.shape[1], int((self.rows[1:2] >= 0).sum())
 
     def first(self, name: str) -> np.ndarray:
-        """Column (n, ...) of the first look at every galaxy."""
+        """Column (n, ...) of the first observation of every galaxy."""
         return self.columns[name][self.rows[0]]
 
-    def by_look(self, values) -> np.ndarray:
-        """Lay values (N, ...) out as (K, n, ...), NaN where a galaxy was not seen that often."""
-        there = (self.rows >= 0).reshape(*self.rows.shape, *[1] * (values.ndim - 1))
-        return np.where(there, values[self.rows], np.nan)
+    def by_observation(self, values) -> np.ndarray:
+        """Values (N, ...) as (K, n, ...), NaN where a galaxy was not observed that often."""
+        observed = (self.rows >= 0).reshape(*self.rows.shape, *[1] * (values.ndim - 1))
+        return np.where(observed, values[self.rows], np.nan)
 
     def targets(self) -> np.ndarray:
-        """What the target shows, (K, n, quantities), in the order of `looks.QUANTITIES`."""
+        """All `repeat_observations.QUANTITIES`, (K, n, quantities)."""
         columns = self.columns
         estimate, truth = columns["estimate"][:, 1:2], columns["redshift"][:, None]
-        return self.by_look(np.hstack([columns["measures"], estimate, truth]))
+        return self.by_observation(np.hstack([columns["measures"], estimate, truth]))
 
-    def places(self, points, keep: int | None = None) -> np.ndarray:
-        """Places (K, n, d) of points (N, d) in units of the noise of an image.
+    def rings(self, scatter: float, sums) -> np.ndarray:
+        """Sums (N, 5, sums) of the fluxes in rings, at zero points of additional `scatter`."""
+        fluxes, errors = self.columns["rings"], self.columns["zero_points"]
+        return repeat_observations.perturb_zero_points(fluxes, errors, scatter) @ sums
 
-        With `keep`, only in as many directions, those along which galaxies differ most.
+    def coordinates(self, points, principal: int | None = None) -> np.ndarray:
+        """Coordinates (K, n, d) of points (N, d) in which the noise has unit covariance.
+
+        Distances are Mahalanobis distances in the covariance W of images of one galaxy. With
+        `principal`, only as many principal components of the points are used.
         """
-        if keep:
-            mean, directions = total_variance.principal(points[self.rows[0]], keep)
-            points = (points - mean) @ directions
-        seen = self.by_look(points.astype(np.float64))
-        again = np.isfinite(seen).all((0, 2))
-        return seen @ total_variance.discriminants(seen[:, again], seen.shape[2])
+        if principal:
+            first = points[self.rows[0]]
+            axes = np.linalg.svd(first - first.mean(0), full_matrices=False)[2]
+            points = (points - first.mean(0)) @ axes[:principal].T
+        points = self.by_observation(points.astype(np.float64))
+        repeated = points[:, np.isfinite(points).all((0, 2))]
+        return points @ noise_whitening(repeated)
 
-    def ring_places(self, scatter: float, one: bool = False) -> np.ndarray:
-        """Places by the logarithms of fluxes in rings, or in `one`, zero points put off."""
-        fluxes = repeat_observations.perturb_zero_points(
-            self.columns["rings"], self.columns["off"], scatter
+    def flux_coordinates(self, scatter: float, sums) -> np.ndarray:
+        """Coordinates by the logarithms of `rings`."""
+        fluxes = np.maximum(self.rings(scatter, sums), FAINTEST)
+        return self.coordinates(np.log(fluxes).reshape(len(fluxes), -1))
+
+
+def noise_whitening(repeated: np.ndarray) -> np.ndarray:
+    """Matrix A (d, d) with A' W A = 1; W is the covariance of K images (K, n, d) of one galaxy."""
+    observations, n, d = repeated.shape
+    degrees = (observations - 1) * n
+    if degrees <= d:
+        raise GaltoolsError(
+            f"{observations} images of {n} galaxies do not determine the noise in {d} dimensions: "
+            "observe more galaxies again"
         )
-        fluxes = total_flux(fluxes) if one else fluxes
-        return self.places(np.log(np.maximum(fluxes, SMALLEST)).reshape(len(fluxes), -1))
+    within = (repeated - repeated.mean(0)).reshape(-1, d)
+    noise = within.T @ within / degrees
+    noise += RIDGE * np.trace(noise) / d * np.eye(d)
+    return np.linalg.inv(np.linalg.cholesky(noise)).T
 
 
-METHODS = ("posterior", "equal fluxes", "latent space")
+def check_neighbours(k: int, galaxies: int, principal: int) -> None:
+    """Refuse, before anything is simulated, k neighbours that do not exist or fit no plane."""
+    if galaxies <= k:
+        raise GaltoolsError(f"{galaxies} galaxies hold no {k} neighbours: simulate more")
+    dimensions = max(principal, len(SDSS.bands) * RINGS)
+    if k <= dimensions + 1:
+        raise GaltoolsError(f"{k} neighbours fix no plane in {dimensions} dimensions: take more")
 
 
-def check_neighbours(k: int, galaxies: int, directions: int) -> None:
-    """Refuse, before anything is simulated, k neighbours that could not be found or fitted."""
-    total_variance.check_enough(galaxies, k)
-    rings = len(SDSS.bands) * (len(posterior_library.EDGES) - 1)
-    total_variance.check_plane(k, max(directions, rings))
+def nearest(points, library, galaxies, k: int):
+    """Rows (q, k) of the nearest other galaxies in `library` (n, d), and their distances.
 
-
-def predict_by_neighbours(
-    places, values, k: int, asked: int | None = None
-) -> dict[str, np.ndarray]:
-    """Foresee `values` (n, t) at places (J, n, d) from the k nearest other galaxies.
-
-    `mean` (J, asked, t) and `crowding` (J, asked) are NaN where there was no look. `closeness`
-    (asked,) is the mean distance to the look-alikes over the rms distance between two images of one
-    galaxy.
+    `points` (q, d) belong to `galaxies` (q,), rows of the library, which are left out.
     """
-    numbers = np.arange(places.shape[1])
-    mean, crowding = [], []
-    for look, seen in enumerate(places[:, :asked]):
-        there = np.isfinite(seen).all(1)
-        own = numbers[: len(seen)][there]
-        found = total_variance.predict_from_neighbours(
-            seen[there], places[0], own, numbers, values, k
-        )
-        mean.append(np.full((len(seen), values.shape[1]), np.nan))
-        crowding.append(np.full(len(seen), np.nan))
-        mean[-1][there], crowding[-1][there] = found["mean"], found["crowding"]
-        if look == 0:
-            closeness = found["distance"] / np.sqrt(2 * places.shape[2])
-    return {"mean": np.stack(mean), "crowding": np.stack(crowding), "closeness": closeness}
+    distance, rows = cKDTree(library).query(points, k + 1)
+    own = rows == galaxies[:, None]
+    own[~own.any(1), -1] = True  # the galaxy is not among them: drop the farthest
+    return rows[~own].reshape(-1, k), distance[~own].reshape(-1, k)
 
 
-def total_flux(rings) -> np.ndarray:
-    """Light of all rings, as one."""
-    return rings.sum(-1, keepdims=True)
+def linear_weights(points, neighbours) -> np.ndarray:
+    """Weights (q, k) of neighbours (q, k, d) that give a linear fit, evaluated at points (q, d).
+
+    The first row of (X'X)^-1 X' with X = [1, x - x0]: of sum one, unbiased for linear functions.
+    """
+    ones = np.ones((*neighbours.shape[:2], 1))
+    return np.linalg.pinv(np.concatenate([ones, neighbours - points[:, None]], axis=2))[:, 0]
 
 
-def core_and_rest(rings) -> np.ndarray:
-    """Light of the inner ring and of the others, as two."""
-    return np.stack([rings[..., 0], rings[..., 1:].sum(-1)], axis=-1)
+def predict_by_neighbours(points, values, k: int, galaxies: int | None = None) -> dict:
+    """Predict `values` (n, t) at `points` (J, n, d) by a linear fit through k other galaxies.
+
+    For the first `galaxies`, `mean` (J, galaxies, t) and `sum_squared_weights` (J, galaxies), NaN
+    without an observation, and `closeness` (galaxies,): mean distance to the neighbours over the
+    rms distance between two images of one galaxy.
+    """
+    library, points = points[0], points[:, :galaxies]
+    observed = np.isfinite(points).all(2)
+    rows, distance = nearest(points[observed], library, np.nonzero(observed)[1], k)
+    weights = linear_weights(points[observed], library[rows])
+    mean = np.full((*observed.shape, values.shape[1]), np.nan)
+    mean[observed] = np.einsum("qk,qkt->qt", weights, values[rows])
+    squares = np.full(observed.shape, np.nan)
+    squares[observed] = (weights**2).sum(1)
+    closeness = distance[: points.shape[1]].mean(1) / np.sqrt(2 * points.shape[2])
+    return {"mean": mean, "sum_squared_weights": squares, "closeness": closeness}
 
 
 def library_posterior(
-    sample: RepeatSample, scatter: float, asked: int, limit: float, use=total_flux
+    sample: RepeatSample, scatter: float, galaxies: int, limit: float, sums=TOTAL
 ) -> Posterior:
-    """Posterior of the first `asked` galaxies over all others, from the rings as `use` joins them.
+    """Posterior of the first `galaxies` over all others, given `sums` of the fluxes in rings.
 
-    The zero points of what is observed are put off by `scatter` more than they are.
+    The zero points of the observed fluxes have an additional `scatter`.
     """
-    pixels = posterior_library.ring_masks(SDSS.stamp, SDSS.pixel_scale).sum((1, 2))
     physics = {name: sample.first(name) for name in posterior_library.PHYSICS}
-    table = posterior_library.log_brightness(physics, limit)
-    gain = np.array(SDSS.electrons_per_nanomaggy, float)
-    known = TemplateLibrary(use(sample.first("clean")), table, use(pixels[None])[0], gain)
-    seen = use(
-        repeat_observations.perturb_zero_points(sample.first("rings"), sample.first("off"), scatter)
-    )[:asked]
-    scatters = posterior_library.scatter_of_zero_points(scatter)
-    numbers = np.arange(sample.n)
-    sky = sample.first("sky")[:asked]
-    return posterior_library.posterior(known, seen, sky, numbers[:asked], numbers, scatters)
+    library = TemplateLibrary(
+        fluxes=sample.first("clean") @ sums,
+        log_prior=posterior_library.log_magnitude_prior(physics, limit),
+        pixels=posterior_library.ring_masks(SDSS).sum((1, 2)) @ sums,
+        gain=np.array(SDSS.electrons_per_nanomaggy, float),
+    )
+    observed = sample.rings(scatter, sums)[sample.rows[0, :galaxies]]
+    sky, scatters = sample.first("sky")[:galaxies], np.hypot(CALIBRATION, scatter)
+    return posterior_library.posterior(library, observed, sky, np.arange(galaxies), scatters)
 
 
-def values_at(sample: RepeatSample, quantity: str, fainter) -> np.ndarray:
+def values_at(sample: RepeatSample, quantity: str, offset) -> np.ndarray:
     """Quantity (q, m) of every galaxy of the library, made fainter by (q, m) magnitudes."""
-    column = repeat_observations.QUANTITIES.index(quantity)
-    seen = sample.targets()[0, :, column]
     if quantity == repeat_observations.ESTIMATE:
-        return repeat_observations.estimate_at_magnitude(sample.columns, sample.rows[0], fainter)
-    return seen + repeat_observations.MEASURES.get(quantity, 0) * fainter
+        return repeat_observations.estimate_at_magnitude(sample.first("estimate"), offset)
+    column = repeat_observations.QUANTITIES.index(quantity)
+    slope = repeat_observations.MEASURES.get(quantity, 0)
+    return sample.targets()[0, :, column] + slope * offset
 
 
 def predict_by_posterior(sample: RepeatSample, found: Posterior, quantities) -> dict:
-    """Foresee quantities from a posterior: `mean` (1, q, t), `crowding` (1, q), `variance` (q, t).
+    """Predict quantities: `mean` (1, q, t), `sum_squared_weights` (1, q), `variance` (q, t).
 
-    NaN where the effective sample size is below `library.LEAST`.
+    NaN where the effective sample size is below `posterior_library.LEAST`.
     """
     means, variances = [], []
     for quantity in quantities:
         below, values, above = (
-            values_at(sample, quantity, found.fainter + step) for step in (-NEAR, 0, NEAR)
+            values_at(sample, quantity, found.offset + step) for step in (-STEP, 0, STEP)
         )
-        means.append(posterior_library.mask_small_samples(found, found.mean(values)))
-        spread = found.variance(values, (above - below) / (2 * NEAR))
-        variances.append(posterior_library.mask_small_samples(found, spread))
-    crowding = posterior_library.mask_small_samples(found, found.crowding)
-    return {
-        "mean": np.stack(means, axis=1)[None],
-        "crowding": crowding[None],
-        "variance": np.stack(variances, axis=1),
-    }
+        means.append(found.mean(values))
+        variances.append(found.variance(values, (above - below) / (2 * STEP)))
+    moments = np.stack([means, variances]).transpose(0, 2, 1)
+    moments[:, found.size < posterior_library.LEAST] = np.nan
+    squares = found.sum_squared_weights[None]
+    return {"mean": moments[:1], "sum_squared_weights": squares, "variance": moments[1]}
 
 
 def compare_methods(
-    sample, step: int, scatter: float, quantities, asked: int, k: int, keep: int, limit
+    sample, step: int, scatter: float, quantities, galaxies: int, k: int, principal: int, limit
 ):
-    """Ask what quantities of the first `asked` galaxies an image lets one expect, in three `WAYS`.
+    """Predict quantities of the first `galaxies` by all `METHODS`, at perturbed zero points.
 
-    The zero points are off by `scatter` more, which is number `step` of those that the latent
-    space was visited with. Returns the effective sample sizes (asked,), the rows for
-    `variance.split` {(quantity, way): (5, asked)}, and {quantity: (2, asked)}, the variance of the
-    posterior over how far it missed, squared.
+    Their additional `scatter` is number `step` of those of "latent". Returns the effective sample
+    sizes (galaxies,), {(quantity, method): variance terms (5, galaxies)}, and {quantity: (2,
+    galaxies)}: variance and squared error of the posterior.
     """
     columns = [repeat_observations.QUANTITIES.index(quantity) for quantity in quantities]
-    seen = sample.targets()[..., columns]
-    found = library_posterior(sample, scatter, asked, limit)
-    latent = sample.places(sample.columns["latent"][:, step], keep)[:1]
-    fluxes = sample.ring_places(scatter, one=True)[:1]
-    told = [predict_by_posterior(sample, found, quantities)]
-    told += [predict_by_neighbours(places, seen[0], k, asked) for places in (fluxes, latent)]
-    rows, check = {}, {}
+    targets = sample.targets()[..., columns]
+    found = library_posterior(sample, scatter, galaxies, limit)
+    latent = sample.coordinates(sample.columns["latent"][:, step], principal)[:1]
+    fluxes = sample.flux_coordinates(scatter, TOTAL)[:1]
+    predictions = [predict_by_posterior(sample, found, quantities)]
+    predictions += [predict_by_neighbours(x, targets[0], k, galaxies) for x in (fluxes, latent)]
+    terms, check = {}, {}
     for i, quantity in enumerate(quantities):
-        for way, one in zip(METHODS, told, strict=True):
-            pick = seen[:, :asked, i], one["mean"][..., i], one["crowding"]
-            rows[quantity, way] = total_variance.stack_terms(*pick)
-        missed = rows[quantity, "posterior"][3]
-        check[quantity] = np.stack([told[0]["variance"][:, i], missed])
-    return found.size, rows, check
-
-
-def on_same_galaxies(rows: dict) -> dict:
-    """Leave out of all ways what the posterior refuses: NaN."""
-    kept = {}
-    for (quantity, way), x in rows.items():
-        refused = np.isnan(rows[quantity, "posterior"][3])
-        kept[quantity, way] = np.where(refused, np.nan, x)
-    return kept
+        for method, p in zip(METHODS, predictions, strict=True):
+            terms[quantity, method] = total_variance.variance_terms(
+                targets[:, :galaxies, i], p["mean"][..., i], p["sum_squared_weights"]
+            )
+        error = terms[quantity, "posterior"][3]
+        check[quantity] = np.stack([predictions[0]["variance"][:, i], error])
+    return found.size, terms, check

@@ -110,10 +110,12 @@ def irreducible_sigma(table: pd.DataFrame, quantity: str, seed: int) -> tuple[fl
 
     Standard deviation and interval, by the better of its ways to find look-alikes; an upper limit.
     """
-    part = table[(table.quantity == quantity) & (table.part == "told") & (table.seed == seed)]
+    part = table[
+        (table.quantity == quantity) & (table.component == "explained") & (table.seed == seed)
+    ]
     best = part.loc[part.value.idxmax()]
     shares = 1 - best[["value", "high", "low"]].to_numpy(float)
-    return tuple(best.spread * np.sqrt(np.maximum(shares, 0)))
+    return tuple(best.sigma * np.sqrt(np.maximum(shares, 0)))
 
 
 def ratio_to_limit(spread: intervals.Estimate, limit) -> intervals.Estimate:

@@ -37,7 +37,6 @@ from companion import (
     posterior_library,
     repeat_observations,
     total_variance,
-    variance_panels,
 )
 from companion import seed_agreement as seeds_agree
 from companion.directions import simulation_options
@@ -53,10 +52,10 @@ results: str = "results"  # folder of all artefacts
 seeds: int = 2  # independent samples of galaxies, each with a network of its own
 n_galaxies: int = 1000  # galaxies in each sample
 n_again: int = 48  # how many of them are observed again and again
-n_looks: int = 6  # observations of each of these, by both surveys
-n_asked: int = 1000  # galaxies of which the library is asked what they are
-neighbours: int = 40  # look-alikes of each galaxy
-directions: int = 16  # of the latent space in which they are looked for
+n_observations: int = 6  # observations of each of these, by both surveys
+n_posterior: int = 1000  # galaxies whose posterior is computed
+neighbours: int = 40  # nearest neighbours of each galaxy
+principal: int = 16  # principal components of the latent space in which they are looked for
 worse: list[float] = [0.02, 0.05, 0.1]  # scatter of the zero points in three worse surveys
 limit: float = 17.8  # faintest r magnitude
 grid: str = "sdss"  # pixels of CFHTLS, as in the first chapter
@@ -90,13 +89,13 @@ weights = {
 simulation_options(
     paths.need(store.data("test"), "01_two_surveys"), grid
 )  # refuses another than its own
-degeneracy.check_neighbours(neighbours, n_galaxies, directions)
+degeneracy.check_neighbours(neighbours, n_galaxies, principal)
 scatters = [0.0, *worse]
-sizes = {"n": n_galaxies, "n_again": n_again, "looks": n_looks, "limit": limit}
-samples = {}
-for k in range(seeds):
-    options = {**sizes, "seed": 1000 * (seed + 1) + k, "worse": scatters}
-    columns = repeat_observations.make_cached(store.data(f"spread{k}"), weights, k, grid, **options)
+sizes = {"n": n_galaxies, "n_again": n_again, "observations": n_observations, "limit": limit}
+files, samples = [store.data(f"spread{k}") for k in range(seeds)], {}
+for k, file in enumerate(files):
+    options = {**sizes, "seed": 1000 * (seed + 1) + k, "scatters": scatters}
+    columns = repeat_observations.make_cached(file, weights, k, grid, **options)
     samples[k] = degeneracy.RepeatSample(columns)
 targets = {k: sample.targets() for k, sample in samples.items()}
 
@@ -126,45 +125,54 @@ targets = {k: sample.targets() for k, sample in samples.items()}
 # everything. So a second kind of place is tried: the light in three rings in five bands.
 
 # %%
-spaces = {
-    k: {
-        "latent space": sample.places(sample.columns["latent"][:, 0], directions),
-        "light in rings": sample.ring_places(0.0),
-    }
-    for k, sample in samples.items()
-}
-rows, closeness = {}, {}
-for k, ways in spaces.items():
-    for way, places in ways.items():
-        found = degeneracy.predict_by_neighbours(places, targets[k][0], neighbours)
-        closeness[way, k] = found["closeness"]
-        for i, quantity in enumerate(repeat_observations.QUANTITIES):
-            pick = targets[k][..., i], found["mean"][..., i], found["crowding"]
-            rows[quantity, way, k] = total_variance.stack_terms(*pick)
-table = total_variance.tidy(rows, n_boot, seed)
+points = {}
+for k, sample in samples.items():
+    points["latent space", k] = sample.coordinates(sample.columns["latent"][:, 0], principal)
+    points["fluxes in rings", k] = sample.flux_coordinates(0.0, np.eye(degeneracy.RINGS))
+SPACES = ("latent space", "fluxes in rings")
+terms, closeness = {}, {}
+for (space, k), x in points.items():
+    found = degeneracy.predict_by_neighbours(x, targets[k][0], neighbours)
+    closeness[space, k] = found["closeness"]
+    for i, quantity in enumerate(repeat_observations.QUANTITIES):
+        terms[quantity, space, k] = total_variance.variance_terms(
+            targets[k][..., i], found["mean"][..., i], found["sum_squared_weights"]
+        )
 
-# %% tags=["hide-input"]
+# %% [markdown]
+# Each component as a fraction of the variance, with its interval over galaxies, and the standard
+# deviation of the quantity:
+
+# %%
+lines = []
+for (quantity, space, k), x in terms.items():
+    components = total_variance.variance_components(x[:, np.isfinite(x).all(0)])
+    for name in total_variance.COMPONENTS:
+        e = intervals.bootstrap(total_variance.fraction_of(name), x, n_boot, seed)
+        key = {"quantity": quantity, "method": space, "seed": k, "component": name}
+        lines.append({**key, "sigma": np.sqrt(sum(components.values())), **vars(e)})
+table = pd.DataFrame(lines)
+fractions = table.set_index(["quantity", "method", "seed", "component"])
+
+# %% tags=["remove-cell"]
 made = artefacts.make(
     store.table("natures_spread"),
     lambda path: table.to_csv(path, index=False),
-    params={**sizes, "neighbours": neighbours, "directions": directions, "n_boot": n_boot},
+    params={**sizes, "neighbours": neighbours, "principal": principal, "n_boot": n_boot},
     modules=["companion.degeneracy"],
-    inputs=[store.data(f"spread{k}") for k in range(seeds)],
+    inputs=files,
     seed=seed,
 )
 
 
 # %% mystnb={"figure": {"caption": "A galaxy of middling brightness, a second observation of it, and three other galaxies that look alike to the network, as seen by both surveys.", "name": "fig-spread-stamps"}, "image": {"alt": "Two rows of five colour stamps: SDSS above, the sharper CFHTLS below."}} tags=["hide-input"]
-places, sample = spaces[0]["latent space"], samples[0]
-order = np.argsort(sample.first("r_magnitude")[:n_again])
-chosen = int(order[len(order) // 2])
-alike, _ = total_variance.nearest(
-    places[0, [chosen]], places[0], np.array([chosen]), np.arange(n_galaxies), 3
-)
+first, magnitude = points["latent space", 0][0], samples[0].first("r_magnitude")[:n_again]
+chosen = int(np.argsort(magnitude)[n_again // 2])
+alike, _ = degeneracy.nearest(first[[chosen]], first, np.array([chosen]), 3)
 shown = [(chosen, 0), (chosen, 1), *((int(g), 0) for g in alike[0])]
 seen = [
-    simulate.pairs(1, 1000 * (seed + 1), galaxy, grid=grid, observation=look, limit=limit)
-    for galaxy, look in shown
+    simulate.pairs(1, 1000 * (seed + 1), galaxy, grid=grid, observation=number, limit=limit)
+    for galaxy, number in shown
 ]
 titles = ["a galaxy", "again", *["look-alike"] * 3]
 sides = [np.concatenate([getattr(pair, side) for pair in seen]) for side in ("source", "target")]
@@ -177,7 +185,25 @@ plt.show()
 # turned, where its knots lie and what stands beside it, is all the same to it.
 
 # %% mystnb={"figure": {"caption": "Shares of noise and of look-alikes in the variance of what CFHTLS sees, with 95 % intervals over galaxies. What is missing to one is told by SDSS. Round: seed 0; square: seed 1, and so on. Shares too small for the axis, or not above zero, are left out; intervals may reach beyond it.", "name": "fig-spread-shares"}, "image": {"alt": "Ten lines, one for each quantity, with points for noise and two kinds of look-alikes on a logarithmic axis of shares of the variance. The table below holds the numbers."}} tags=["hide-input"]
-variance_panels.shares(table, repeat_observations.QUANTITIES)
+COLOURS = {("noise", SPACES[0]): "black", ("degeneracy", SPACES[0]): "#D55E00"}
+COLOURS["degeneracy", SPACES[1]] = "#0072B2"
+SMALLEST, quantities = 5e-5, list(repeat_observations.QUANTITIES)
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 7))
+for i, ((component, space), colour) in enumerate(COLOURS.items()):
+    for k in range(seeds):
+        part = fractions.loc[[(q, space, k, component) for q in quantities]]
+        part = part.assign(y=np.arange(len(part)) + 0.26 * (i - 1) + 0.12 * (k - (seeds - 1) / 2))
+        part = part[part.value > SMALLEST]
+        error = [part.value - part.low.clip(lower=SMALLEST / 10), part.high - part.value]
+        style = {"color": colour, "fmt": plotting.SEED_MARKER[k % 4], "ms": 4.5, "capsize": 0}
+        label = None if k else f"{component}, {space}"
+        ax.errorbar(part.value, part.y, xerr=error, label=label, **style)
+ax.set(
+    xscale="log", xlim=(SMALLEST / 2, 1.5), yticks=range(len(quantities)), yticklabels=quantities
+)
+ax.set_xlabel(f"fraction of the variance (n = {table.n.max():,})")
+ax.invert_yaxis()
+fig.legend(loc="outside upper center")
 plt.show()
 
 # %% [markdown]
@@ -188,33 +214,30 @@ plt.show()
 # galaxy, is said at the end of the page: where they are farther, the linear fit has to bridge a gap.
 
 # %% tags=["hide-input"]
-WAYS = list(spaces[0])
-found = table.set_index(["quantity", "way", "seed", "part"])
 best = {
-    q: min(WAYS, key=lambda way, q=q: found.value[q, way, :, "look-alikes"].mean())
-    for q in repeat_observations.QUANTITIES
+    q: min(SPACES, key=lambda space, q=q: fractions.value[q, space, :, "degeneracy"].mean())
+    for q in quantities
 }
 
 
-def percent(quantity, way, part, k=0):
-    """A share of one sample with its interval, in per cent."""
-    return intervals.format_interval(
-        *100 * found.loc[(quantity, way, k, part), ["value", "low", "high"]].astype(float).round(9)
-    )
+def percent(quantity, space, component, k=0):
+    """Write a fraction of the variance with its interval, in per cent."""
+    e = 100 * fractions.loc[quantity, space, k, component].astype(float).round(9)
+    return intervals.format_interval(e.value, e.low, e.high)
 
 
 cells = {
-    q: [f"{found.spread[q, WAYS[0], 0, 'noise']:.3f}", percent(q, WAYS[0], "noise")]
-    + [percent(q, way, "look-alikes") for way in WAYS]
-    + [percent(q, best[q], "told")]
-    for q in repeat_observations.QUANTITIES
+    q: [f"{fractions.sigma[q, SPACES[0], 0, 'noise']:.3f}", percent(q, SPACES[0], "noise")]
+    + [percent(q, space, "degeneracy") for space in SPACES]
+    + [percent(q, best[q], "explained")]
+    for q in quantities
 }
-names = ["spread", "noise, %", *(f"alike by {way}, %" for way in WAYS), "told, %"]
+names = ["sigma", "noise, %", *(f"degeneracy, {space}, %" for space in SPACES), "explained, %"]
 pd.DataFrame.from_dict(cells, orient="index", columns=names)
 
 # %% [markdown]
-# The spread is the standard deviation in the quantity's own unit (magnitudes, shares, redshift);
-# *told* stands for the way that leaves less open; all numbers are those of seed 0. A small share of the variance
+# *Sigma* is the standard deviation in the quantity's own unit (magnitudes, fractions, redshift);
+# *explained* stands for the space that leaves less open; all numbers are those of seed 0. A small share of the variance
 # is not a small spread: a per cent of the one is a tenth of the other. For redshifts this matters,
 # since the spread of a whole survey is many times the error of a good estimate.
 #
@@ -223,24 +246,19 @@ pd.DataFrame.from_dict(cells, orient="index", columns=names)
 
 # %%
 MOST, MORE = "SDSS tells most of it", "look-alikes differ by more than the noise"
-claims = {}
-for quantity, way in best.items():
-    claims[f"{quantity}: {MOST}"] = (
-        (quantity, way),
-        total_variance.fraction_of("told", "noise", "look-alikes"),
-    )
-    claims[f"{quantity}: {MORE}"] = (
-        (quantity, way),
-        total_variance.fraction_of("look-alikes", "noise"),
-    )
-judged = total_variance.judge(rows, claims, n_boot, seed)
+STATISTICS = {
+    MOST: total_variance.fraction_of("explained", "noise", "degeneracy"),
+    MORE: total_variance.fraction_of("degeneracy", "noise"),
+}
+lines = []
+for q, text, k in product(quantities, STATISTICS, range(seeds)):
+    e = intervals.bootstrap(STATISTICS[text], terms[q, best[q], k], n_boot, seed)
+    lines.append(seeds_agree.judge_seed(f"{q}: {text}", k, e))
+judged = pd.DataFrame(lines)
 panels.keep_verdicts(judged, store.table("verdicts_spread"), [store.data("spread0")])
 words = seeds_agree.consensus_by_claim(judged)
 verdicts = pd.DataFrame(
-    {
-        text: {q: words[f"{q}: {text}"] for q in repeat_observations.QUANTITIES}
-        for text in (MOST, MORE)
-    }
+    {text: {q: words[f"{q}: {text}"] for q in quantities} for text in STATISTICS}
 )
 verdicts
 
@@ -261,22 +279,19 @@ verdicts
 # look, {glue:text}`spread_first` galaxies of each sample are asked:
 
 # %%
-USES = {
-    "5 total fluxes": degeneracy.total_flux,
-    "5 total fluxes, 5 cores": degeneracy.core_and_rest,
-    "3 rings in 5 bands": lambda rings: rings,
+SUMS = {  # of the fluxes in three rings
+    "5 total fluxes": degeneracy.TOTAL,
+    "5 total fluxes, 5 cores": np.array([[1, 0], [0, 1], [0, 1]]),
+    "3 rings in 5 bands": np.eye(degeneracy.RINGS),
 }
-lines, n_first = {}, min(n_asked, 100)
-for name, use in USES.items():
+lines, n_first = {}, min(n_posterior, 100)
+for name, sums in SUMS.items():
     size = np.concatenate(
-        [
-            degeneracy.library_posterior(sample, 0.0, n_first, limit, use).size
-            for sample in samples.values()
-        ]
+        [degeneracy.library_posterior(x, 0.0, n_first, limit, sums).size for x in samples.values()]
     )
-    low, middle, high = np.percentile(size, [10, 50, 90])
-    share = 100 * np.mean(size >= posterior_library.LEAST)
-    lines[name] = [f"{middle:.1f} ({low:.1f} to {high:.1f})", f"{share:.0f}"]
+    low, median, high = np.percentile(size, [10, 50, 90])
+    enough = 100 * np.mean(size >= posterior_library.LEAST)
+    lines[name] = [f"{median:.1f} ({low:.1f} to {high:.1f})", f"{enough:.0f}"]
 columns = ["effective sample size: median (10th to 90th percentile)", "allowed, % of galaxies"]
 pd.DataFrame.from_dict(lines, orient="index", columns=columns)
 
@@ -293,43 +308,53 @@ pd.DataFrame.from_dict(lines, orient="index", columns=columns)
 # in the latent space, into which the spoilt images are sent.
 
 # %%
-ASKED = [repeat_observations.ESTIMATE, repeat_observations.TRUTH, "colour g − r", "peak, r"]
-sizes_of, rows_of, check_of = {}, {}, {}
-for k, sample in samples.items():
-    for step, scatter in enumerate(scatters):
-        size, found_rows, check = degeneracy.compare_methods(
-            sample, step, scatter, ASKED, n_asked, neighbours, directions, limit
-        )
-        sizes_of[scatter, k], rows_of[scatter, k], check_of[scatter, k] = size, found_rows, check
+PREDICTED = [repeat_observations.ESTIMATE, repeat_observations.TRUTH, "colour g − r", "peak, r"]
+sizes_of, terms_of, check_of = {}, {}, {}
+for (k, sample), (step, scatter) in product(samples.items(), enumerate(scatters)):
+    size, found, check = degeneracy.compare_methods(
+        sample, step, scatter, PREDICTED, n_posterior, neighbours, principal, limit
+    )
+    sizes_of[scatter, k], terms_of[scatter, k], check_of[scatter, k] = size, found, check
 
 # %% [markdown]
 # A step is allowed if at least half of its galaxies have the effective sample size, in every seed;
 # the comparison is made on these galaxies alone.
 
 # %%
-allowed = [
-    scatter
-    for scatter in scatters
-    if all(np.mean(sizes_of[scatter, k] >= posterior_library.LEAST) >= 0.5 for k in range(seeds))
-]
-statistic = total_variance.fraction_of("look-alikes")
+enough = {key: size >= posterior_library.LEAST for key, size in sizes_of.items()}
+allowed = [s for s in scatters if all(np.mean(enough[s, k]) >= 0.5 for k in range(seeds))]
+statistic = total_variance.fraction_of("degeneracy")
 alike = {}
-for (scatter, k), of in rows_of.items():
+for (scatter, k), found in terms_of.items():
     if scatter in allowed:
-        of = rows_of[scatter, k] = degeneracy.on_same_galaxies(of)
-    for way in degeneracy.METHODS:
-        if way != "posterior" or scatter in allowed:
-            e = intervals.bootstrap(statistic, of[repeat_observations.ESTIMATE, way], n_boot, seed)
-            alike[way, scatter, k] = e
+        found |= {key: np.where(enough[scatter, k], x, np.nan) for key, x in found.items()}
+    for method in degeneracy.METHODS:
+        if method != "posterior" or scatter in allowed:
+            x = found[repeat_observations.ESTIMATE, method]
+            alike[scatter, method, k] = intervals.bootstrap(statistic, x, n_boot, seed)
 
-# %% mystnb={"figure": {"caption": "Above: effective sample size of the posterior (median, 10th to 90th percentile of galaxies) against the further scatter of the zero points; below the dashed line an answer is refused. Below: share of look-alikes in the variance of the redshift that CFHTLS estimates, by three ways, with 95 % intervals over galaxies. Round: seed 0; square: seed 1, and so on.", "name": "fig-spread-ladder"}, "image": {"alt": "Above, effective sample sizes that rise as the survey gets worse, and a dashed limit. Below, the shares of look-alikes by neighbours in every survey, and by the posterior where it is allowed."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Effective sample size of the posterior (median, 10th to 90th percentile of galaxies) for SDSS and for three worse surveys, by the further scatter of their zero points. Left of the dashed line an answer is refused. Round: seed 0; square: seed 1, and so on.", "name": "fig-spread-sizes"}, "image": {"alt": "A line for each survey with effective sample sizes, which rise as the survey gets worse, and a dashed limit."}} tags=["hide-input"]
 NAMES = {scatter: f"+ {scatter:.0%}" if scatter else "SDSS" for scatter in scatters}
-variance_panels.ladder(sizes_of, alike, NAMES, posterior_library.LEAST, "share of look-alikes")
+percentiles = {
+    (NAMES[scatter], k): np.percentile(size, [50, 10, 90]).clip(1)
+    for (scatter, k), size in sizes_of.items()
+}
+sizes_shown = {key: intervals.Estimate(*x, n_posterior) for key, x in percentiles.items()}
+fig = panels.seed_strips(sizes_shown, {}, f"effective sample size (n = {n_posterior:,})")
+fig.axes[0].axvline(posterior_library.LEAST, color="black", linestyle="--", linewidth=1)
+fig.axes[0].set_xscale("log")
+plt.show()
+
+# %% mystnb={"figure": {"caption": "Degeneracy as a fraction of the variance of the redshift that CFHTLS estimates, by three methods, for SDSS and for the worse surveys, with 95 % intervals over galaxies. The posterior is shown where it is allowed.", "name": "fig-spread-ladder"}, "image": {"alt": "Lines for neighbours of equal fluxes and in the latent space in every survey, and for the posterior where it is allowed, with two points each."}} tags=["hide-input"]
+colour = dict(zip(degeneracy.METHODS, ("#000000", "#009E73", "#D55E00"), strict=True))
+shown = {(f"{NAMES[scatter]}: {method}", k): e for (scatter, method, k), e in alike.items()}
+colours = {f"{NAMES[s]}: {method}": colour[method] for s, method, _ in alike}
+counts = panels.sample_size(pd.DataFrame({"n": [e.n for e in alike.values()]}))
+panels.seed_strips(shown, colours, f"degeneracy, fraction of the variance ({counts})")
 plt.show()
 
 # %% [markdown]
-# To the left the library has to be silent, and the neighbours speak alone. To the right all three
-# answer. Neighbours and posterior of the *same* five fluxes have to agree there, or one of them would be
+# Above, the library has to be silent, and the neighbours speak alone. Below, all three answer. Neighbours and posterior of the *same* five fluxes have to agree there, or one of them would be
 # wrong; where the nearest neighbours are much farther off than the noise, at the left, neighbours
 # must leave more open than there is. The latent space knows more than five fluxes (the core, the
 # shape), and less, since it keeps only what helps its network; it need not agree, but should not be
@@ -341,26 +366,26 @@ plt.show()
 # that they agree is *supported* or *contradicted* if every seed says so. Below zero in the lines of the latent
 # space, it leaves less open than five fluxes do.
 
+
 # %%
-WITHIN, RATIO = 0.05, (0.75, 1.25)
-checked, cells = [], {}
-for scatter in allowed:
-    for quantity, k in product(ASKED, range(seeds)):
-        of, about = rows_of[scatter, k], f"{quantity}, {NAMES[scatter]}"
-        exact = of[quantity, "posterior"]
-        gaps = {
-            way: (
-                intervals.paired_difference(statistic, of[quantity, way], exact, n_boot, seed),
-                WITHIN,
-            )
-            for way in degeneracy.METHODS[1:]
-        }
-        ratio = check_of[scatter, k][quantity]
-        ratio = intervals.bootstrap(lambda x: intervals.ratio_of_means(x) - 1, ratio, n_boot, seed)
-        for way, (gap, bound) in (gaps | {"itself": (ratio, 0.25)}).items():
-            checked.append(seeds_agree.judge_seed(f"{about}: {way}", k, gap, (-bound, bound)))
-            cells[f"{about}: {way}"] = about, way
-agreed = pd.DataFrame(checked, columns=["claim", "seed", "value", "low", "high", "n", "verdict"])
+def check_ratio(x):
+    """Variance of the posterior over its squared error, minus one."""
+    return intervals.ratio_of_means(x) - 1
+
+
+found, cells = [], {}
+for scatter, quantity, k in product(allowed, PREDICTED, range(seeds)):
+    of, about = terms_of[scatter, k], f"{quantity}, {NAMES[scatter]}"
+    exact = of[quantity, "posterior"]
+    tests = {}
+    for method in degeneracy.METHODS[1:]:
+        gap = intervals.paired_difference(statistic, of[quantity, method], exact, n_boot, seed)
+        tests[method] = gap, 0.05
+    ratio = intervals.bootstrap(check_ratio, check_of[scatter, k][quantity], n_boot, seed)
+    for method, (e, bound) in (tests | {"itself": (ratio, 0.25)}).items():
+        cells[f"{about}: {method}"] = about, method
+        found.append(seeds_agree.judge_seed(f"{about}: {method}", k, e, (-bound, bound)))
+agreed = pd.DataFrame(found, columns=["claim", "seed", "value", "low", "high", "n", "verdict"])
 
 # %% tags=["hide-input"]
 seeds_agree.cross_table(agreed, cells)
@@ -369,16 +394,16 @@ seeds_agree.cross_table(agreed, cells)
 made = artefacts.make(
     store.table("natures_spread_agreement"),
     lambda path: agreed.to_csv(path, index=False),
-    params={"scatters": scatters, "n_asked": n_asked, "n_boot": n_boot},
+    params={"scatters": scatters, "n_posterior": n_posterior, "n_boot": n_boot},
     modules=["companion.degeneracy"],
-    inputs=[store.data(f"spread{k}") for k in range(seeds)],
+    inputs=files,
     seed=seed,
 )
 
 # %% tags=["remove-cell"]
 voices = seeds_agree.consensus_by_claim(agreed)
-for name, way in {"same": "equal fluxes", "latent": "latent space", "self": "itself"}.items():
-    of = {cells[claim][0]: word for claim, word in voices.items() if cells[claim][1] == way}
+for name, method in {"same": "equal fluxes", "latent": "latent space", "self": "itself"}.items():
+    of = {cells[claim][0]: word for claim, word in voices.items() if cells[claim][1] == method}
     glue(f"spread_{name}_agree", list(of.values()).count("supported"), display=False)
     apart = [about for about, word in of.items() if word == "contradicted"]
     glue(f"spread_{name}_apart", "; ".join(apart) or "nothing", display=False)
@@ -395,10 +420,7 @@ glue("spread_allowed", listed, display=False)
 # %% tags=["remove-cell"]
 def named(claim, word):
     """Quantities of which a claim has a verdict, as a list in words."""
-    return (
-        "; ".join(q for q in repeat_observations.QUANTITIES if verdicts.loc[q, claim] == word)
-        or "none"
-    )
+    return "; ".join(q for q in quantities if verdicts.loc[q, claim] == word) or "none"
 
 
 for name, claim in {"most": MOST, "more": MORE}.items():
@@ -409,16 +431,18 @@ for name, quantity in {
     "estimate": repeat_observations.ESTIMATE,
     "truth": repeat_observations.TRUTH,
 }.items():
-    line = found.loc[(quantity, best[quantity], 0, "look-alikes")]
-    both = [percent(quantity, best[quantity], "look-alikes", k) for k in range(seeds)]
+    e = fractions.loc[quantity, best[quantity], 0, "degeneracy"]
+    both = [percent(quantity, best[quantity], "degeneracy", k) for k in range(seeds)]
     glue(f"spread_{name}", " and ".join(both), display=False)
-    glue(f"spread_{name}_size", float(line.spread * max(line.value, 0) ** 0.5), display=False)
-both = [percent(repeat_observations.ESTIMATE, WAYS[0], "noise", k) for k in range(seeds)]
+    glue(f"spread_{name}_size", float(e.sigma * max(e.value, 0) ** 0.5), display=False)
+
+# %% tags=["remove-cell"]
+both = [percent(repeat_observations.ESTIMATE, SPACES[0], "noise", k) for k in range(seeds)]
 glue("spread_noise", " and ".join(both), display=False)
 glue("spread_n", n_galaxies, display=False)
 glue("spread_first", n_first, display=False)
-for way, name in zip(WAYS, ("latent", "rings"), strict=True):
-    near = np.median(np.concatenate([closeness[way, k] for k in range(seeds)]))
+for space, name in zip(SPACES, ("latent", "rings"), strict=True):
+    near = np.median(np.concatenate([closeness[space, k] for k in range(seeds)]))
     glue(f"spread_near_{name}", float(near), display=False)
 
 # %% [markdown]
@@ -460,7 +484,7 @@ for way, name in zip(WAYS, ("latent", "rings"), strict=True):
 # as two images of one galaxy.
 # ```
 #
-# 2. Set `-p directions 4`, then `-p directions 24`. What do fewer directions of the latent space cost,
+# 2. Set `-p principal 4`, then `-p principal 24`. What do fewer directions of the latent space cost,
 #    and why do more of them not always help?
 #
 # ```{dropdown} Solution

@@ -120,12 +120,12 @@ def test_incomplete_galaxies_are_left_out():
 
 
 def test_what_nature_leaves_open_is_the_smaller_limit():
-    lines = {"quantity": "q", "part": "told", "seed": 0, "spread": 2.0}
+    lines = {"quantity": "q", "component": "explained", "seed": 0, "sigma": 2.0}
     table = pd.DataFrame(
         [
             {**lines, "value": 0.75, "low": 0.64, "high": 0.84},
             {**lines, "value": 0.50, "low": 0.40, "high": 0.60},
-            {**lines, "part": "noise", "value": 0.99, "low": 0.9, "high": 1.0},
+            {**lines, "component": "noise", "value": 0.99, "low": 0.9, "high": 1.0},
         ]
     )
     limit = predictive_samples.irreducible_sigma(table, "q", 0)
