@@ -1,14 +1,16 @@
-"""A card as a page: figures, tables and notes in one HTML file that needs nothing else."""
+"""Pages that need nothing else: a card's figures, tables and notes in one HTML file."""
 
 import base64
 import io
-from html import escape
 
+import jinja2
 import matplotlib.pyplot as plt
 
 from companion import panels, plotting
 
-STYLE = """
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{{ title|e }}</title>
+<meta name="viewport" content="width=device-width"><style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
   color: #222; background: #fff }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
@@ -17,7 +19,10 @@ th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right
 th:first-child, td:first-child { text-align: left }
 img { max-width: 100% }
 @media (max-width: 40rem) { td { white-space: normal } }
+</style></head><body><h1>{{ title|e }}</h1>
 """
+CARD = """{% for caption, figure in figures.items() %}<h2>{{ caption }}</h2>{{ figure }}{% endfor %}
+{{ card.to_html() }}"""
 FIGURES = {  # caption: {metric: label}
     "How close the pixels are to the truth": {
         "psnr": "PSNR (dB)",
@@ -34,25 +39,15 @@ FIGURES = {  # caption: {metric: label}
 }
 
 
+def document(title: str, inside: str, **values) -> str:
+    """Fill a jinja template and put it under its title as a whole page."""
+    return jinja2.Template(f"{PAGE}{inside}</body></html>\n").render(title=title, **values)
+
+
 def card_page(card) -> str:
-    """Write a whole page about a card."""
-    return html_document(f"Fidelity of {card.name}", card_body(card))
-
-
-def html_document(title: str, inside: str) -> str:
-    """Put the inside of a page under its title."""
-    title = escape(title)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
-        f"<body><h1>{title}</h1>{inside}</body></html>\n"
-    )
-
-
-def card_body(card) -> str:
-    """Write the inside of the page: figures, then the card's notes and tables."""
-    figures = [_figure(card, caption, metrics) for caption, metrics in FIGURES.items()]
-    return "".join(figures) + card.to_html()
+    """Write a whole page about a card: figures, then its notes and tables."""
+    figures = {name: data_uri_image(card_figure(card, x), name) for name, x in FIGURES.items()}
+    return document(f"Fidelity of {card.name}", CARD, card=card, figures=figures)
 
 
 def card_figure(card, metrics):
@@ -61,10 +56,6 @@ def card_figure(card, metrics):
     table = card.table.assign(row=card.name)
     bands = list(dict.fromkeys(table[table.metric == next(iter(metrics))].band))
     return panels.metric_panels(table, metrics, [card.name], bands)
-
-
-def _figure(card, caption, metrics) -> str:
-    return f"<h2>{caption}</h2>{data_uri_image(card_figure(card, metrics), caption)}"
 
 
 def data_uri_image(fig, alt: str) -> str:

@@ -34,7 +34,7 @@ import nbformat
 from companion.paths import profile_values
 from galtools.artefacts import atomic
 from galtools.errors import GaltoolsError
-from galtools.surveys import TASKS
+from galtools.surveys import BANDS, TASKS
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 ZERO = ("seed", "width", "shapes", "morphology", "pixel_scale", "psf_fwhm")
@@ -49,12 +49,9 @@ LEAST = {  # of numbers for which "positive" is too little or too much
     **dict.fromkeys(("n_draws", "n_looks"), 2),  # of one, no spread is seen
 }
 LARGEST_SEED = 4_000_000_000  # scikit-learn takes 32 bits
-CHOICES = {  # of names that say which
-    "task": TASKS,
-    "grid": ("native", "sdss"),
-    "band": ("u", "g", "r", "i", "z"),
-    "kind": ("boosting", "knn"),
-}
+CHOICES = {"task": TASKS, "band": BANDS}  # of names that say which
+PAPERMILLS = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")  # of papermill --inject-paths
+PLAIN = ("GaltoolsError", "MissingArtefact")  # errors that tell the user what to do
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,)}
 
 # papermill expects .ipynb or .json and would warn at every notebook of the book
@@ -81,62 +78,6 @@ class Parameter(NamedTuple):
         """Give the line as it stands in the cell."""
         line = f"{self.name}: {self.inferred_type_name} = {self.default}"
         return f"{line}  # {self.help}" if self.help else line
-
-
-class JupytextHandler:
-    """papermill's local file handler, which also reads Jupytext notebooks."""
-
-    folder = Path()
-
-    @classmethod
-    def read(cls, path: str) -> str:
-        """Return the notebook as JSON (any other file: its text)."""
-        _hook_papermill()
-        if not path.endswith(".py"):
-            return _local(cls.folder).read(path)
-        try:
-            text = (cls.folder / path).read_text(encoding="utf-8")
-        except OSError as error:
-            raise NotebookError(f"cannot read notebook {path}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise NotebookError(f"{path} is not a notebook: it is not UTF-8 text") from error
-        return nbformat.writes(read_percent(text, Path(path)))
-
-    @classmethod
-    def write(cls, text: str, path: str) -> None:
-        """Write a notebook whole or not at all, and make its folder."""
-        target = cls.folder / path
-        if target.exists() and not target.is_file():  # /dev/stdout and the like
-            return _local(cls.folder).write(text, path)
-        try:
-            with atomic(target) as new:
-                new.write_text(text, encoding="utf-8")
-        except GaltoolsError as error:
-            raise NotebookError(f"{error}") from error
-
-    @classmethod
-    def listdir(cls, path: str) -> list[str]:
-        """List a folder."""
-        return _local(cls.folder).listdir(path)
-
-    @classmethod
-    def pretty_path(cls, path: str) -> str:
-        """Return the path as papermill's log shows it."""
-        return path
-
-    @classmethod
-    def cwd(cls, folder) -> Path:
-        """Set the folder where relative paths start and return the one before."""
-        before, cls.folder = cls.folder, Path(folder)
-        return before
-
-
-def _local(folder: Path):
-    from papermill.iorw import LocalHandler
-
-    handler = LocalHandler()
-    handler.cwd(str(folder))
-    return handler
 
 
 def read_percent(text: str, path: Path) -> nbformat.NotebookNode:
@@ -216,14 +157,13 @@ def _fits(value, kind: ast.expr) -> bool:
 def complete(notebook: nbformat.NotebookNode, given: dict) -> dict:
     """Check the given parameters and put the values of their profile under them."""
     given = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in given.items()}
-    name = notebook.metadata["galtools"]["notebook"]
-    profile = given.get("profile")
+    name, profile = notebook.metadata["galtools"]["notebook"], given.get("profile")
     try:
         values = profile_values(profile, name) if isinstance(profile, str) else {}
     except GaltoolsError as error:
         raise ParameterError(str(error)) from error
     known = known_parameters(notebook)
-    wrong = complaints(given, known)
+    wrong = complaints({k: v for k, v in given.items() if k not in PAPERMILLS}, known)
     wrong += [f"{line} (from workflow/{profile}.yaml)" for line in complaints(values, known)]
     if wrong:
         listing = [str(parameter) for parameter in known] or ["none: it has no parameters cell"]
@@ -234,49 +174,41 @@ def complete(notebook: nbformat.NotebookNode, given: dict) -> dict:
 
 def complaints(given: dict, known: list[Parameter]) -> list[str]:
     """Say what is wrong with each parameter, one line each."""
-    kinds = {parameter.name: parameter.inferred_type_name for parameter in known}
-    usual = {parameter.name: ast.literal_eval(parameter.default) for parameter in known}
-    lines = []
+    parameters, lines = {parameter.name: parameter for parameter in known}, []
     for name, value in given.items():
-        if name.startswith("PAPERMILL_"):  # papermill --inject-paths
-            continue
-        if name not in kinds:
-            close = difflib.get_close_matches(name, kinds, n=1)
+        if name in parameters:
+            lines.append(_complaint(value, *parameters[name][:3]))
+        else:
+            close = difflib.get_close_matches(name, parameters, n=1)
             hint = f": did you mean {close[0]!r}?" if close else ""
             lines.append(f"unknown parameter {name!r}{hint}")
-        elif not fits(value, kinds[name]):
-            lines.append(f"{name} must be {kinds[name]}, not {value!r}{_hint(value, kinds[name])}")
-        elif name in CHOICES and value not in CHOICES[name]:
-            lines.append(f"unknown {name} {value!r}: choose one of {', '.join(CHOICES[name])}")
-        elif wanted := _wanted(name, value, usual[name]):
-            lines.append(f"{name} must be {wanted}, not {value!r}")
-        elif name == "seed" and value > LARGEST_SEED:
-            lines.append(f"seed must be at most {LARGEST_SEED}, not {value}")
-        elif isinstance(value, list) and any(one in value[:k] for k, one in enumerate(value)):
-            lines.append(f"{name} must not hold the same twice, as {value!r} does")
-    return lines
+    return [line for line in lines if line]
 
 
-def _wanted(name: str, value, usual) -> str | None:
-    """Say what a number, or one of a list, has to be if it cannot be meant: -3 galaxies cannot.
-
-    Where the usual value is positive, every other has to be, too.
-    """
-    if isinstance(value, list):
-        return next(filter(None, (_wanted(name, one, usual) for one in value)), None)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
+def _complaint(value, name: str, kind: str, default: str) -> str | None:
+    """Say what is wrong with one value; where the default is positive, so is every other value."""
+    if not fits(value, kind):
+        return f"{name} must be {kind}, not {value!r}{_hint(value, kind)}"
+    if name in CHOICES and value not in CHOICES[name]:
+        return f"unknown {name} {value!r}: choose one of {', '.join(CHOICES[name])}"
+    if isinstance(value, list) and any(one in value[:k] for k, one in enumerate(value)):
+        return f"{name} must not hold the same twice, as {value!r} does"
+    numbers, usual = _numbers(value), ast.literal_eval(default)
+    least, wanted = -sys.float_info.max, "finite"
     if name in LEAST:
-        return None if LEAST[name] <= value < math.inf else f"at least {LEAST[name]}"
-    if _positive(usual):
-        return None if 0 < value < math.inf else "positive"
-    return None if math.isfinite(value) else "finite"
+        least, wanted = LEAST[name], f"at least {LEAST[name]}"
+    elif _numbers(usual) and min(_numbers(usual)) > 0:
+        least, wanted = math.ulp(0), "positive"
+    if not all(least <= number < math.inf for number in numbers):
+        return f"{name} must be {wanted}, not {value!r}"
+    if name == "seed" and value > LARGEST_SEED:
+        return f"seed must be at most {LARGEST_SEED}, not {value}"
+    return None
 
 
-def _positive(usual) -> bool:
-    """Tell whether a number, or every number of a list, is positive."""
-    every = usual if isinstance(usual, list) else [usual]
-    return all(isinstance(one, int | float) and one > 0 for one in every)
+def _numbers(value) -> list:
+    items = value if isinstance(value, list) else [value]
+    return [x for x in items if isinstance(x, int | float) and not isinstance(x, bool)]
 
 
 def _hint(value, kind: str) -> str:
@@ -327,11 +259,42 @@ def _plainly(fail):
         try:
             fail(nb, output_path)
         except PapermillExecutionError as error:
-            if error.ename != "GaltoolsError":
+            if error.ename not in PLAIN:
                 raise
             raise CellError(error, output_path) from None
 
     return raise_for_execution_errors
+
+
+def _handler(local_handler: type):
+    """Make a papermill handler of local files that reads Jupytext, too."""
+
+    class JupytextHandler(local_handler):
+        """Reads a ``.py`` as a notebook; writes a notebook whole or not at all, and its folder."""
+
+        def read(self, path: str) -> str:
+            _hook_papermill()
+            if not path.endswith(".py"):
+                return super().read(path)
+            try:
+                text = Path(self._cwd or "", path).read_text(encoding="utf-8")
+            except OSError as error:
+                raise NotebookError(f"cannot read notebook {path}: {error.strerror}") from error
+            except UnicodeDecodeError as error:
+                raise NotebookError(f"{path} is not a notebook: it is not UTF-8 text") from error
+            return nbformat.writes(read_percent(text, Path(path)))
+
+        def write(self, text: str, path: str) -> None:
+            target = Path(self._cwd or "", path)
+            if target.exists() and not target.is_file():  # /dev/stdout and the like
+                return super().write(text, path)
+            try:
+                with atomic(target) as new:
+                    new.write_text(text, encoding="utf-8")
+            except GaltoolsError as error:
+                raise NotebookError(f"{error}") from error
+
+    return JupytextHandler()
 
 
 def __getattr__(name: str):
@@ -342,6 +305,7 @@ def __getattr__(name: str):
     """
     if name != "local":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    handlers = sys.modules["papermill.iorw"].papermill_io._handlers
+    papermill = sys.modules["papermill.iorw"]
+    handlers = papermill.papermill_io._handlers
     handlers[:] = [(scheme, handler) for scheme, handler in handlers if scheme != "local"]
-    return JupytextHandler
+    return _handler(papermill.LocalHandler)

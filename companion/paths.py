@@ -1,5 +1,7 @@
 """Where every artefact lives. No other module joins a folder name."""
 
+import json
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -88,15 +90,30 @@ class Results:
         return self.folder / "notebooks" / f"{run}.ipynb"
 
 
-def need(path: Path, notebook: str) -> Path:
-    """Return `path` if it is there; else say which notebook, or run of one, makes it."""
-    if not Path(path).exists():
+class MissingArtefact(GaltoolsError):
+    """Says which notebook, or run of one, makes what is missing."""
+
+    def __init__(self, path: Path, notebook: str):
+        """`notebook` is a chapter, or with the ending _intra its run for that task."""
         chapter, intra, _ = notebook.partition("_intra")
+        self.needs = {"notebook": chapter, **({"task": "intra"} if intra else {})}
         task = " with -p task intra" if intra else ""
-        raise GaltoolsError(
+        super().__init__(
             f"{path} is missing: run notebooks/{chapter}.py{task} first, with the same profile, "
             "results folder, task and seed (those that it has), or `make book`"
         )
+
+    def _render_traceback_(self) -> list[str]:
+        """Show the message in a notebook; the pipeline, if it asked, is told what is missing."""
+        if file := os.environ.get("GALTOOLS_MISSING"):
+            Path(file).write_text(json.dumps(self.needs))
+        return super()._render_traceback_()
+
+
+def need(path: Path, notebook: str) -> Path:
+    """Return `path` if it is there; else say which notebook, or run of one, makes it."""
+    if not Path(path).exists():
+        raise MissingArtefact(path, notebook)
     return Path(path)
 
 

@@ -45,10 +45,10 @@ models: list[str] = ["residual"]  # the translators of this book that are held a
 #
 # ```{note}
 # A book cannot train everything five times. The numbers on this page are *kept*: they come from one
-# run of `workflow/trainings.py`, whose tables lie in `book/reference/` with a manifest. This page
+# run of `benchmarks/trainings.py`, whose tables lie in `book/reference/` with a manifest. This page
 # only reads and judges them. After `make book`, one command makes them anew:
 #
-#     .venv/bin/python workflow/trainings.py
+#     .venv/bin/python benchmarks/trainings.py
 # ```
 #
 # Kept is a run of profile {glue:text}`trainings_profile` for the task {glue:text}`trainings_task`:

@@ -6,18 +6,17 @@ Leaves OUT/_build/html/index.html. Everything is resumable: start it again after
 """
 
 import argparse
-import fcntl
-import os
 import re
+import shutil
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import icons
 import launch
 import pipeline
+import snake
 import stage
 
 from companion import paths
@@ -25,53 +24,23 @@ from galtools.errors import GaltoolsError
 from galtools.models import check_profile
 
 
-@contextmanager
-def only_one(folder: Path):
-    """Hold the lock of a results folder; the kernel frees it however this process ends."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / ".lock", "a+")  # noqa: SIM115  held while the block runs
-    except OSError as error:
-        raise GaltoolsError(
-            f"cannot write in {folder} ({error.strerror}): choose another with RESULTS=FOLDER"
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise GaltoolsError(
-                f"another build is at work in {folder}: wait for it, or choose RESULTS=FOLDER"
-            ) from None
-        os.set_inheritable(lock.fileno(), True)  # jobs that outlive this process keep the lock
-        yield lock.fileno()
-
-
 def execute(profile: str, results: Path, cores: int, lock: int) -> str:
-    """Let Snakemake run every notebook that is not current; return what went wrong, or nothing."""
+    """Let Snakemake run every notebook that is not current; return what went wrong, or nothing.
+
+    The first failure comes last, so that it is read first.
+    """
     runs = pipeline.load(profile, results)
     current = pipeline.drop_stale(runs)
     if len(current) == len(runs):
         print(f"notebooks: all {len(runs)} are current")
         return ""
     print(f"notebooks: {len(runs) - len(current)} of {len(runs)} to run (profile {profile})")
-    command = [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(paths.WORKFLOW / "Snakefile")),
-        *("--directory", str(results), "--cores", str(cores), "--keep-going", "--nolock"),
-        *("--rerun-incomplete", "--rerun-triggers", "input", "--quiet", "all"),
-        *("--config", f"profile={profile}", f"results={results}"),
-    ]
-    log = results / profile / "snakemake.log"
-    with open(log, "w") as file:
-        status = subprocess.run(command, stderr=file, pass_fds=[lock], cwd=paths.ROOT).returncode
-    return failures(runs, log) if status else ""
-
-
-def failures(runs: dict[str, pipeline.Run], log: Path) -> str:
-    """Collect what went wrong, the first failure last so that it is read first."""
+    config = {"profile": profile, "results": results}
+    status, log = snake.run(results / profile, config, ["--cores", str(cores)], lock=lock)
     failed = [run for run in runs.values() if run.failure.exists() and not run.stamp.exists()]
-    if not failed:
+    if status and not failed:
         raise GaltoolsError(f"{log.read_text()[-2000:]}\nthe pipeline stopped; whole log: {log}")
-    return "\n" + "".join(run.failure.read_text() for run in reversed(failed)).rstrip()
+    return "\n".join(["", *map(pipeline.failure_text, reversed(failed))] if status else [])
 
 
 def reasons(runs: dict[str, pipeline.Run]) -> dict[str, str]:
@@ -82,7 +51,7 @@ def reasons(runs: dict[str, pipeline.Run]) -> dict[str, str]:
             continue
         lost = [need for need in run.needs if need in why]
         if run.failure.exists():
-            why[name] = "\n".join(run.failure.read_text().splitlines()[:2])
+            why[name] = "\n".join(pipeline.failure_text(run).splitlines()[:2])
         else:
             why[name] = f"it needs {lost[0]}, which has not been run" if lost else "it was not run"
     return why
@@ -93,9 +62,8 @@ def render(source: Path, out: Path, whole: bool = True) -> Path:
 
     Warnings are errors where the book is `whole`; references to what is missing cannot resolve.
     """
-    config, toc = launch.configure(paths.ROOT / "_config.yml", out / "_build"), source / "_toc.yml"
-    index = out / "_build" / "html" / "index.html"
-    seal = out / "_build" / ".rendered"
+    config, html = launch.configure(paths.ROOT / "_config.yml", out / "_build"), out / "_build/html"
+    index, seal, log = html / "index.html", out / "_build/.rendered", out / "_build/render.log"
     digest = stage.tree_digest(source, config)
     if index.exists() and seal.exists() and seal.read_text() == digest:
         print("pages: all are current")
@@ -103,23 +71,20 @@ def render(source: Path, out: Path, whole: bool = True) -> Path:
     seal.unlink(missing_ok=True)
     started = time.perf_counter()
     print("pages: rendering ...", flush=True)
-    log = out / "_build" / "render.log"
     command = [
         *(str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)),
         *(("-W", "-n", "--keep-going") if whole else ()),
-        *("--config", str(config), "--toc", str(toc), "--path-output", str(out)),
+        *("--config", str(config), "--toc", str(source / "_toc.yml"), "--path-output", str(out)),
     ]
     with open(log, "w") as file:
-        status = subprocess.run(
-            command, stdout=file, stderr=subprocess.STDOUT, cwd=paths.ROOT
-        ).returncode
+        status = subprocess.run(command, stdout=file, stderr=file, cwd=paths.ROOT).returncode
     if status or not index.exists():
-        stage.clear(out / "_build" / ".doctrees")  # else the next build would not warn again
-        stage.clear(out / "_build" / "html")
+        for folder in (html, html.with_name(".doctrees")):  # else it would not warn again
+            shutil.rmtree(folder, ignore_errors=True)
         plain = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text())
         lines = re.findall(r"(?m)^.*(?:WARNING|ERROR|Error).*$", plain)
         raise GaltoolsError("\n".join([*lines[:20], f"rendering failed; whole log: {log}"]))
-    icons.prune(out / "_build" / "html")
+    icons.prune(html)
     print(f"pages: rendered in {time.perf_counter() - started:.0f} s")
     seal.write_text(digest)
     return index
@@ -128,7 +93,7 @@ def render(source: Path, out: Path, whole: bool = True) -> Path:
 def build(profile: str, results: Path, out: Path, cores: int, pages: bool = True) -> Path:
     """Run, stage and render; return the first page (or the staged pages)."""
     folder = results / check_profile(profile)
-    with only_one(folder) as lock, only_one(out / "_build"):
+    with snake.only_one(folder) as lock, snake.only_one(out / "_build"):
         failed = execute(profile, results, cores, lock)
         staged, runs = out / "_build" / "stage", pipeline.load(profile, results)
         stage.stage(runs, staged, reasons(runs) if failed else {})
@@ -139,18 +104,13 @@ def build(profile: str, results: Path, out: Path, cores: int, pages: bool = True
     return made
 
 
-def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
 def main() -> None:
     """Read the command line and build."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="quick")
-    parser.add_argument("--results", type=Path, default=paths.ROOT / "results")
+    parser.add_argument("--results", type=Path, default=pipeline.RESULTS)
     parser.add_argument("--out", type=Path, default=paths.ROOT)
-    parser.add_argument("--cores", type=int, default=cores())
+    parser.add_argument("--cores", type=int, default=pipeline.cores())
     parser.add_argument("--no-pages", action="store_true", help="run and stage, do not render")
     args = parser.parse_args()
     started = time.perf_counter()

@@ -5,14 +5,13 @@ full values of its parameters, and the runs whose artefacts it reads. A run is n
 notebook and a hash of notebook, values and needs, so the same run has the same name in every grid
 and is computed once. Each has a results folder of its own, so that no two can overwrite each other:
 
-    results/runs/<run>/<profile>/      as one `make book` would leave it; log.txt beside it
+    results/runs/<run>/<profile>/      as one `make book` would leave it
     results/grids/<name>/              plan.json, table.csv, index.html of one grid file
 """
 
 import itertools
 import json
 import os
-import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,15 +19,12 @@ from pathlib import Path
 import pipeline
 import yaml
 
-from companion import paths
 from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.models import check_profile
 
 GROUP = {"notebook", "parameters", "needs", "cores"}  # what may be said of a group of runs
-OWN = ("profile", "results")  # parameters that the grid itself takes care of
-NAME = re.compile(r"\w[\w-]*")
-MISSING = re.compile(r"run notebooks/(\w+)\.py(?: with -p task (\w+))? first")
+OWN = {"profile", "results"}  # parameters that the grid itself takes care of
 
 
 @dataclass(frozen=True)
@@ -51,29 +47,24 @@ def read(file: Path) -> dict:
     except OSError as error:
         raise GaltoolsError(f"cannot read the grid {file}: {error.strerror}") from error
     except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise GaltoolsError(f"{file} is no YAML: {reason}") from error
+        raise GaltoolsError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(grid, dict) or not isinstance(grid.get("runs"), dict):
         raise GaltoolsError(f"{file} has no `runs:`; copy workflow/grid.example.yaml")
     if not grid["runs"]:
         raise GaltoolsError(f"{file} lists nothing under `runs:`; copy workflow/grid.example.yaml")
     if extra := grid.keys() - {"profile", "runs"}:
         raise GaltoolsError(f"{file}: unknown entry {min(extra)!r}; known are profile and runs")
-    for group, entry in grid["runs"].items():
-        _check_group(file, group, entry, grid["runs"])
+    for place, (group, entry) in enumerate(grid["runs"].items()):
+        if not isinstance(entry, dict) or "notebook" not in entry:
+            raise GaltoolsError(f"{file}: {group} needs at least `notebook:`")
+        if extra := entry.keys() - GROUP:
+            raise GaltoolsError(
+                f"{file}: {group} has an unknown entry {min(extra)!r}; known are {sorted(GROUP)}"
+            )
+        above = list(grid["runs"])[:place]
+        if lost := [need for need in listed(entry.get("needs", ())) if need not in above]:
+            raise GaltoolsError(f"{file}: {group} needs {lost[0]!r}, which is not listed above it")
     return grid
-
-
-def _check_group(file: Path, group: str, entry, groups: dict) -> None:
-    if not isinstance(entry, dict) or "notebook" not in entry:
-        raise GaltoolsError(f"{file}: {group} needs at least `notebook:`")
-    if extra := entry.keys() - GROUP:
-        raise GaltoolsError(
-            f"{file}: {group} has an unknown entry {min(extra)!r}; known are {sorted(GROUP)}"
-        )
-    above = list(groups)[: list(groups).index(group)]
-    if missing := [need for need in listed(entry.get("needs", ())) if need not in above]:
-        raise GaltoolsError(f"{file}: {group} needs {missing[0]!r}, which is not listed above it")
 
 
 def listed(thing) -> list:
@@ -95,30 +86,12 @@ def alternatives(value, needs: dict[str, Variant], name: str) -> list:
     return listed(value)
 
 
-def full_values(notebook: str, profile: str, given: dict) -> dict:
-    """Every parameter of a notebook with its value; wrong names and types are refused."""
-    _source(notebook)
-    if own := given.keys() & set(OWN):
-        raise GaltoolsError(f"{notebook}: {min(own)} is not a parameter that a grid varies")
-    return pipeline.full_values(pipeline.Run("", Path(), profile, notebook, (), given))
-
-
-def _source(notebook) -> Path:
-    """File of a notebook that a grid or a manifest names; it cannot lie elsewhere."""
-    source = paths.NOTEBOOKS / f"{notebook}.py"
-    if not re.fullmatch(r"\w+", str(notebook)) or not source.is_file():
-        names = ", ".join(sorted(path.stem for path in paths.NOTEBOOKS.glob("*.py")))
-        raise GaltoolsError(f"there is no notebook {notebook!r}: choose from {names}")
-    return source
-
-
 def joined_lineages(chosen: tuple[Variant, ...]) -> dict | None:
     """Unite where several runs come from, or return None if they do not fit together."""
     lineage: dict[str, str] = {}
     for variant in chosen:
-        for group, name in variant.lineage.items():
-            if lineage.setdefault(group, name) != name:
-                return None
+        if any(lineage.setdefault(*pair) != pair[1] for pair in variant.lineage.items()):
+            return None
     return lineage
 
 
@@ -136,19 +109,19 @@ def expand(grid: dict) -> dict[str, Variant]:
 def _variants(group: str, entry: dict, groups: dict, profile: str):
     """Yield the runs of one group: notebooks x needed runs x parameters."""
     needed = [groups[name] for name in listed(entry.get("needs", ()))]
+    given = entry.get("parameters") or {}
     for notebook, *chosen in itertools.product(listed(entry["notebook"]), *needed):
-        lineage = joined_lineages(tuple(chosen))
-        if lineage is None:
+        if own := given.keys() & OWN:
+            raise GaltoolsError(f"{notebook}: {min(own)} is not a parameter that a grid varies")
+        if (lineage := joined_lineages(tuple(chosen))) is None:
             continue
         needs = {variant.group: variant for variant in chosen}
-        varied = {
-            name: alternatives(value, needs, name)
-            for name, value in (entry.get("parameters") or {}).items()
-        }
-        for combination in itertools.product(*varied.values()):
-            given = dict(zip(varied, combination, strict=True))
-            values = full_values(notebook, profile, given)
-            names = tuple(variant.name for variant in chosen)
+        varied = [alternatives(value, needs, name) for name, value in given.items()]
+        names = tuple(variant.name for variant in chosen)
+        for combination in itertools.product(*varied):
+            values = dict(zip(given, combination, strict=True))
+            plain = pipeline.Run("", Path(), profile, pipeline.check_notebook(notebook), (), values)
+            values = pipeline.full_values(plain)
             name = f"{notebook}-{artefacts.digest([notebook, profile, values, names])[:10]}"
             own = {**lineage, group: name}
             yield Variant(name, group, notebook, values, names, own, entry.get("cores", 1))
@@ -156,42 +129,9 @@ def _variants(group: str, entry: dict, groups: dict, profile: str):
 
 def plan(grid: dict) -> dict:
     """Describe every run of a grid so that a job on any machine can take it from the file."""
-    return {
-        "profile": grid.get("profile", "quick"),
-        "runs": {
-            name: {
-                "group": variant.group,
-                "notebook": variant.notebook,
-                "parameters": variant.parameters,
-                "needs": list(variant.needs),
-                "cores": variant.cores,
-            }
-            for name, variant in expand(grid).items()
-        },
-    }
-
-
-def load(file: Path) -> dict[str, pipeline.Run]:
-    """Read a plan.json: its runs by name, each in a results folder of its own."""
-    try:
-        content = json.loads(Path(file).read_text())
-        profile, entries = check_profile(content["profile"]), content["runs"]
-        root = Path(file).absolute().parents[2] / "runs"
-        runs: dict[str, pipeline.Run] = {}
-        for name, entry in entries.items():
-            _source(entry["notebook"])
-            if not NAME.fullmatch(name) or not set(entry["needs"]) <= runs.keys():
-                raise GaltoolsError(f"{file}: {name!r} is no run of a grid")
-            needs, cores = tuple(entry["needs"]), int(entry["cores"])
-            folder = root / name / profile
-            runs[name] = pipeline.Run(
-                name, folder, profile, entry["notebook"], needs, entry["parameters"], cores
-            )
-        return runs
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, GaltoolsError):
-            raise
-        raise GaltoolsError(f"{file} is no plan of a grid: start `make grid` again") from error
+    told = ("group", "notebook", "parameters", "needs", "cores")
+    runs = {run.name: {name: getattr(run, name) for name in told} for run in expand(grid).values()}
+    return {"profile": grid.get("profile", "quick"), "runs": runs}
 
 
 def varied(runs: dict[str, pipeline.Run]) -> list[str]:
@@ -206,25 +146,13 @@ def varied(runs: dict[str, pipeline.Run]) -> list[str]:
 def fetch_inputs(run: pipeline.Run, runs: dict[str, pipeline.Run]) -> None:
     """Bring the artefacts of the runs that this one needs into its folder, as links or copies."""
     for name in sorted(pipeline.ancestors(run, runs)):
-        other = runs[name]
-        if other.folder == run.folder:
+        if runs[name].folder == run.folder:
             continue
-        for artefact in pipeline.record(other)["artefacts"]:
-            source, target = (pipeline.inside(r.folder, artefact) for r in (other, run))
-            for pair in ((source, target), tuple(map(artefacts.manifest_path, (source, target)))):
-                if pair[0].exists():
-                    _link(*pair)
-
-
-def advice(report: str) -> str:
-    """Tell a run that misses an artefact what to write: none but those under `needs` reach it."""
-    missing = MISSING.search(report)
-    if missing is None:
-        return ""
-    notebook, task = missing.groups()
-    asked = f"`notebook: {notebook}`" + (f" and `task: {task}`" if task else "")
-    listed = f"list a group with {asked} above, and name it under `needs` here"
-    return f"\n       in the grid file: {listed}"
+        for artefact in pipeline.record(runs[name])["artefacts"]:
+            for path in (Path(artefact), artefacts.manifest_path(Path(artefact))):
+                source, target = (pipeline.inside(r.folder, path) for r in (runs[name], run))
+                if source.exists():
+                    _link(source, target)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,23 +1,24 @@
 """What the pipeline runs, and what is still true of what it ran before.
 
 A *run* is one execution of a notebook. Its *key* is a hash of everything its page and artefacts
-follow from: the code of its cells, the galtools modules they import, its parameters, the package
-versions, and the contents of the artefacts it reads. The record of a run, kept beside the executed
-notebook, holds that key and the checksums of what the run made. A run is current while its key and
-its artefacts are unchanged; file times play no part, so neither a fresh checkout nor a jumping
-clock can confuse it.
+follow from: the code of its cells, the modules they import, its parameters, the package versions,
+and the contents of the artefacts it reads. The record of a run, kept beside the executed notebook,
+holds that key and the checksums of what the run made. A run is current while its key and its
+artefacts are unchanged; file times play no part, so neither a fresh checkout nor a jumping clock
+can confuse it. A run's stamp is a note to Snakemake, from the last look, that the run is current.
 """
 
 import ast
 import fcntl
 import json
+import os
 import re
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
-import jupytext
 import yaml
 
 from companion import papermill_io, paths
@@ -26,12 +27,14 @@ from galtools.errors import GaltoolsError
 from galtools.models import check_profile
 
 CHAPTERS = paths.WORKFLOW / "chapters.yaml"
-ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # cells that papermill adds
+RESULTS = paths.ROOT / "results"
+NAME = re.compile(r"\w[\w-]*")  # of a run
+MAGIC = re.compile(r"(?m)^\s*[%!].*$")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One entry of chapters.yaml, in one profile and results folder."""
+    """One execution of a notebook, in one profile and results folder."""
 
     name: str
     folder: Path  # results/<profile>
@@ -54,17 +57,17 @@ class Run:
     @property
     def failed(self) -> Path:
         """The partial notebook that a failed run leaves."""
-        return self.folder / "notebooks" / f"{self.name}.failed.ipynb"
+        return self.executed.with_suffix(".failed.ipynb")
 
     @property
     def failure(self) -> Path:
-        """The few lines that say why the last run failed."""
-        return self.failed.with_suffix(".txt")
+        """The record of why the last run failed; see `failure_text`."""
+        return self.executed.with_suffix(".failed.json")
 
     @property
     def log(self) -> Path:
         """What the notebook printed while it ran, and when it started and ended."""
-        return self.folder / "notebooks" / f"{self.name}.log"
+        return self.executed.with_suffix(".log")
 
     @property
     def stamp(self) -> Path:
@@ -74,32 +77,39 @@ class Run:
     @contextmanager
     def only_once(self):
         """Hold the run's lock, waiting for whoever holds it: a job that its master has lost."""
-        lock_file = self.stamp.with_name(f"{self.name}.lock")
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
-        with open(lock_file, "a+") as lock:
+        self.stamp.parent.mkdir(parents=True, exist_ok=True)
+        with open(f"{self.stamp}.lock", "a+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def is_running(self) -> bool:
-        """Tell whether some process, on any machine that shares the folder, holds the lock."""
+    @property
+    def state(self) -> str:
+        """Where the run stands: done, failed, running or waiting."""
+        if self.stamp.exists() or self.failure.exists():
+            return "done" if self.stamp.exists() else "failed"
         try:
-            with open(self.stamp.with_name(f"{self.name}.lock")) as lock:
+            with open(f"{self.stamp}.lock") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+        except BlockingIOError:  # some process, on any machine that shares the folder
+            return "running"
         except OSError:
-            return False
-        return False
+            pass
+        return "waiting"
 
     @cached_property
     def code(self) -> dict:
         """Digests of all code and settings that the run follows from, but not of its inputs."""
-        cells = code_cells(read_text(self.source))
-        modules = set().union(*(artefacts.imported_modules(plain_python(cell)) for cell in cells))
+        cells = [cell.source for cell in read_source(self).cells if cell.cell_type == "code"]
+        plain = [MAGIC.sub("pass", cell) for cell in cells]
         kept = sorted(paths.REFERENCE.glob(f"{self.notebook}*"))  # tables that the chapter shows
         return {
-            "cells": [cell_digest(cell) for cell in cells],
-            "modules": artefacts.module_digests(modules),
+            "cells": [
+                artefacts.digest([artefacts.code_digest(text), MAGIC.findall(cell)])
+                for text, cell in zip(plain, cells, strict=True)
+            ],
+            "modules": artefacts.module_digests(
+                set().union(*map(artefacts.imported_modules, plain))
+            ),
             "values": paths.profile_values(self.profile, self.notebook),
             "parameters": self.parameters,
             "packages": artefacts.package_versions(),
@@ -112,49 +122,58 @@ def load(profile: str, results: Path) -> dict[str, Run]:
     folder = Path(results).absolute() / check_profile(profile)
     runs: dict[str, Run] = {}
     for name, entry in yaml.safe_load(CHAPTERS.read_text()).items():
-        entry = {**(entry or {})}
-        needs = tuple(entry.pop("needs", ()))
-        if missing := [need for need in needs if need not in runs]:
+        entry = {"notebook": name, "needs": (), **(entry or {})}
+        if missing := [need for need in entry["needs"] if need not in runs]:
             raise GaltoolsError(f"{CHAPTERS.name}: {name} needs {missing}, not listed above it")
-        notebook = entry.pop("notebook", name)
-        runs[name] = Run(name, folder, profile, notebook, needs, **entry)
+        entry["needs"] = tuple(entry["needs"])
+        runs[name] = Run(name, folder, profile, **entry)
     return runs
 
 
-def read_text(path: Path) -> str:
-    """Read the text of a notebook."""
-    if not path.exists():
-        raise GaltoolsError(f"{path} is listed in {CHAPTERS.name} but does not exist")
-    return path.read_text()
+def load_plan(file: Path) -> dict[str, Run]:
+    """Read the plan.json of a grid: its runs by name, each in a results folder of its own."""
+    try:
+        content = json.loads(Path(file).read_text())
+        profile = check_profile(content["profile"])
+        root = Path(file).absolute().parents[2] / "runs"
+        runs: dict[str, Run] = {}
+        for name, entry in content["runs"].items():
+            check_notebook(entry["notebook"])
+            if not NAME.fullmatch(name) or not set(entry["needs"]) <= runs.keys():
+                raise GaltoolsError(f"{file}: {name!r} is no run of a grid")
+            about = (entry["notebook"], tuple(entry["needs"]), entry["parameters"])
+            runs[name] = Run(name, root / name / profile, profile, *about, int(entry["cores"]))
+        return runs
+    except GaltoolsError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GaltoolsError(f"{file} is no plan of a grid: start `make grid` again") from error
 
 
-def read_source(path: Path):
-    """Read a Jupytext notebook."""
-    return jupytext.reads(read_text(path), fmt="py:percent")
+def check_notebook(name) -> str:
+    """Return the name of a notebook that a grid or a manifest gives; it cannot lie elsewhere."""
+    if not re.fullmatch(r"\w+", str(name)) or not (paths.NOTEBOOKS / f"{name}.py").is_file():
+        names = ", ".join(sorted(path.stem for path in paths.NOTEBOOKS.glob("*.py")))
+        raise GaltoolsError(f"there is no notebook {name!r}: choose from {names}")
+    return name
 
 
-@cache
-def code_cells(text: str) -> tuple[str, ...]:
-    """The code cells of a Jupytext notebook; each text is parsed once."""
-    cells = jupytext.reads(text, fmt="py:percent").cells
-    return tuple(cell.source for cell in cells if cell.cell_type == "code")
+_parsed = cache(papermill_io.read_percent)  # each text once
 
 
-@cache
-def parameterised(text: str, path: Path):
-    """The notebook whose parameters are asked for; each text is parsed once."""
-    return papermill_io.read_percent(text, path)
+def read_source(run: Run):
+    """Read the Jupytext notebook of a run as it is now."""
+    if not run.source.exists():
+        raise GaltoolsError(f"{run.source} is listed in {CHAPTERS.name} but does not exist")
+    return deepcopy(_parsed(run.source.read_text(), run.source))
 
 
-def plain_python(cell: str) -> str:
-    """Blank out IPython magics, which Python's own parser does not know."""
-    return re.sub(r"(?m)^\s*[%!].*$", "pass", cell)
-
-
-def cell_digest(cell: str) -> str:
-    """Hash what a cell computes; a magic line counts as it stands."""
-    magics = re.findall(r"(?m)^\s*[%!].*$", cell)
-    return artefacts.digest([ast.dump(ast.parse(plain_python(cell))), magics])
+def full_values(run: Run) -> dict:
+    """Value of every parameter of a run, but for the profile and the folder of results."""
+    book = read_source(run)
+    known = {p.name: ast.literal_eval(p.default) for p in papermill_io.known_parameters(book)}
+    values = known | papermill_io.complete(book, {**run.parameters, "profile": run.profile})
+    return {name: values[name] for name in known if name not in ("profile", "results")}
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -178,32 +197,15 @@ def key(run: Run, runs: dict[str, Run]) -> str:
 
 def story(run: Run, runs: dict[str, Run]) -> dict:
     """Everything that it takes to execute a run again, and to see what has changed since."""
-    names = ancestors(run, runs)
-    return {
-        "notebook": run.notebook,
-        "parameters": full_values(run),
-        "needs": list(run.needs),
-        "code": run.code,
-        "ancestors": {
-            name: {
-                "notebook": other.notebook,
-                "parameters": full_values(other),
-                "needs": list(other.needs),
-                "cores": record(other).get("cores", 1),
-            }
-            for name, other in runs.items()
-            if name in names
-        },
-    }
 
+    def entry(one: Run) -> dict:
+        return {
+            "notebook": one.notebook, "parameters": full_values(one), "needs": list(one.needs)
+        }  # fmt: skip
 
-def full_values(run: Run) -> dict:
-    """Value of every parameter of a run, but for the profile and the folder of results."""
-    book = parameterised(read_text(run.source), run.source)
-    known = {p.name: ast.literal_eval(p.default) for p in papermill_io.known_parameters(book)}
-    given = papermill_io.complete(book, {**run.parameters, "profile": run.profile})
-    values = {**known, **given}
-    return {name: values[name] for name in known if name not in ("profile", "results")}
+    before = [other for name, other in runs.items() if name in ancestors(run, runs)]
+    told = {one.name: {**entry(one), "cores": record(one).get("cores", 1)} for one in before}
+    return {**entry(run), "code": run.code, "ancestors": told}
 
 
 def record(run: Run) -> dict:
@@ -215,16 +217,13 @@ def is_current(run: Run, runs: dict[str, Run]) -> bool:
     """Tell whether the last run would come out the same today, and all it made is still whole."""
     try:
         known = record(run)
-        return known["key"] == key(run, runs) and artefacts_whole(run, known)
-    except (GaltoolsError, KeyError):
+        made = {inside(run.folder, name): sha for name, sha in known["artefacts"].items()}
+        made[run.executed] = known["sha256"]
+        return known["key"] == key(run, runs) and all(
+            artefacts.sha256(path) == checksum for path, checksum in made.items()
+        )
+    except (GaltoolsError, KeyError, OSError):
         return False
-
-
-def artefacts_whole(run: Run, known: dict) -> bool:
-    """Tell whether the executed notebook and every artefact are the bytes that were recorded."""
-    made = {run.executed: known["sha256"]}
-    made |= {inside(run.folder, name): checksum for name, checksum in known["artefacts"].items()}
-    return all(path.exists() and artefacts.sha256(path) == made[path] for path in made)
 
 
 def drop_stale(runs: dict[str, Run]) -> list[str]:
@@ -247,26 +246,33 @@ def artefacts_listed(listing: Path, folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): artefacts.sha256(path) for path in own}
 
 
-def failing_line(traceback: list[str]) -> str:
-    """Find the line of the cell that an arrow points at."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(traceback))
-    arrow = re.search(r"(?m)^-+> *\d+ +(.*)$", plain)
-    return arrow[1].strip() if arrow else "?"
+def failure_text(run: Run) -> str:
+    """Say in a few lines what went wrong in the last run: notebook, cell and error."""
+    told = json.loads(run.failure.read_text())
+    lines = [f"FAILED notebooks/{run.notebook}.py (run {run.name})"]
+    if told["cell"]:
+        lines[0] += f", cell {told['cell']}: {told['line']}"
+    lines.append(f"       {told['error']}: {told['message']}")
+    if run.failed.exists():
+        lines.append(f"       partial output: {run.failed}")
+    if (needs := told["missing"]) and run.folder.parents[1].name == "runs":  # of a grid
+        asked = " and ".join(f"`{name}: {value}`" for name, value in needs.items())
+        lines.append(
+            f"       in the grid file: list a group with {asked} above, and name it under"
+            " `needs` here"
+        )
+    return "\n".join(lines)
 
 
-def failure_report(run: Run, error: Exception) -> str:
-    """Say in a few lines what went wrong: notebook, cell and error."""
-    name = f"FAILED notebooks/{run.notebook}.py (run {run.name})"
-    if not run.failed.exists():
-        return f"{name}: {type(error).__name__}: {error}"
-    cells = json.loads(run.failed.read_text())["cells"]
-    own = [cell for cell in cells if not ADDED & set(cell["metadata"].get("tags", ()))]
-    for number, cell in enumerate(own, 1):
-        for output in cell.get("outputs", ()):
-            if output.get("output_type") == "error":
-                return (
-                    f"{name}, cell {number}: {failing_line(output['traceback'])}\n"
-                    f"       {output['ename']}: {output['evalue']}\n"
-                    f"       partial output: {run.failed}"
-                )
-    return f"{name}: {type(error).__name__}: {error}\n       partial output: {run.failed}"
+def reason(run: Run, runs: dict[str, Run]) -> str:
+    """Say why a run is not done."""
+    if run.failure.exists():
+        return failure_text(run)
+    if missing := [need for need in run.needs if not runs[need].stamp.exists()]:
+        return f"NOT RUN, since {missing[0]} is not done"
+    return f"KILLED or never started; see {run.log}"
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

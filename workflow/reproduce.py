@@ -19,11 +19,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import pipeline
-import run_grid
-from build import cores
+import snake
+from compare import summary
 from safetensors import SafetensorError, safe_open
 
-from companion import paths
 from galtools import artefacts
 from galtools.errors import GaltoolsError
 
@@ -145,15 +144,15 @@ def reproduce(files: list[Path], folder: Path | None, count: int) -> bool:
     """Execute and compare; tell whether every artefact of every run came out the same."""
     found = [read(file) for file in files]
     records = [record for _, record in found]
-    folder = folder or paths.ROOT / "results" / "reproduced" / records[0]["run"]
+    folder = folder or pipeline.RESULTS / "reproduced" / records[0]["run"]
     file = folder / "grids" / "reproduced" / "plan.json"
     if folder.exists() and any(folder.iterdir()) and not file.parent.is_dir():
         raise GaltoolsError(f"{folder} holds other things and would be emptied: choose another")
     shutil.rmtree(folder, ignore_errors=True)
     plan(records, file)
-    runs = run_grid.execute(file, count)
+    runs = snake.run_plan(file, count)
     if not all(runs[record["run"]].stamp.exists() for record in records):
-        print(run_grid.summary(runs, file.parent))
+        print(summary(runs, file.parent))
         return False
     return all([compare(original, record, runs[record["run"]]) for original, record in found])
 
@@ -163,7 +162,7 @@ def main() -> bool:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, nargs="+", help="executed notebooks, or manifests")
     parser.add_argument("--folder", type=Path, help="where to work; emptied first")
-    parser.add_argument("--cores", type=int, default=cores())
+    parser.add_argument("--cores", type=int, default=pipeline.cores())
     args = parser.parse_args()
     return reproduce(args.runs, args.folder and args.folder.absolute(), args.cores)
 

@@ -155,7 +155,7 @@ def told_apart(book, run: pipeline.Run):
 def page(run: pipeline.Run, missing=()) -> tuple[bytes, dict[str, str]]:
     """Make the page of a run: refreshed text, outputs, how it was made; and its vector figures."""
     record = pipeline.record(run)
-    book = refreshed(pipeline.read_source(run.source), nbformat.read(run.executed, as_version=4))
+    book = refreshed(pipeline.read_source(run), nbformat.read(run.executed, as_version=4))
     if run.name != run.notebook:
         book = told_apart(book, run)
     drawn = vectors(as_run(book, record), run)
@@ -166,7 +166,7 @@ def page(run: pipeline.Run, missing=()) -> tuple[bytes, dict[str, str]]:
 
 def empty_page(run: pipeline.Run, reason: str, missing) -> bytes:
     """Make the page of a run that failed: its text and code, and at its top why."""
-    book = pipeline.read_source(run.source)
+    book = pipeline.read_source(run)
     first = book.cells[0]
     title, _, rest = first.source.partition("\n")
     notice = NOTICE.format(reason=reason, blank=NOT_RUN)

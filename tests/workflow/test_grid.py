@@ -17,12 +17,15 @@ import yaml
 from test_pipeline import HEADER, Project
 
 from companion import paths
+from galtools import artefacts
 from galtools.errors import GaltoolsError
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
 import grid  # noqa: E402
 import pipeline  # noqa: E402
+import run_notebook  # noqa: E402
+import snake  # noqa: E402
 
 WORDS = """word: str = "x"  # what is written
 bad: int = 0  # seed that fails
@@ -30,12 +33,13 @@ bad: int = 0  # seed that fails
 # %%
 import os
 from myst_nb import glue
-from galtools import manifest, paths
+from companion import paths
+from galtools import artefacts
 
 where = paths.Results(results, profile)
 if seed == bad:
     raise RuntimeError("no sky")
-made = manifest.make(
+made = artefacts.make(
     where.data("test"), lambda path: path.write_text(word * seed),
     params={"word": word}, modules=["galtools.surveys"], seed=seed,
 )
@@ -48,11 +52,12 @@ COUNT = """factor: int = 1  # multiplies
 # %%
 import os
 from myst_nb import glue
-from galtools import manifest, paths
+from companion import paths
+from galtools import artefacts
 
 where = paths.Results(results, profile)
 text = paths.need(where.data("test"), "1_words").read_text()
-manifest.make(
+artefacts.make(
     where.table("count"), lambda path: path.write_text(str(len(text) * factor)),
     params={"factor": factor}, modules=["galtools.surveys"], inputs=[where.data("test")],
 )
@@ -155,11 +160,17 @@ def test_a_run_without_its_inputs_is_told_what_the_grid_file_lacks(project):
     assert asked in done.stdout, done.stdout + done.stderr
 
 
-def test_advice_follows_what_is_missing(tmp_path):
+@pytest.mark.parametrize(("folder", "advised"), [("runs/a/tiny", True), ("tiny", False)])
+def test_advice_of_a_grid_follows_what_is_missing(tmp_path, monkeypatch, folder, advised):
+    monkeypatch.setenv("GALTOOLS_MISSING", str(tmp_path / "missing.json"))
     with pytest.raises(GaltoolsError) as error:
         paths.need(tmp_path / "weights", "11_residual_intra")
-    assert "`notebook: 11_residual` and `task: intra`" in grid.advice(str(error.value))
-    assert grid.advice("RuntimeError: no sky") == ""
+    error.value._render_traceback_()  # as a notebook shows it
+    run = pipeline.Run("a", tmp_path / folder, "tiny", "21_pixels")
+    artefacts.write_json(run.failure, run_notebook.failure(run, error.value, tmp_path))
+    text = pipeline.failure_text(run)
+    assert ("`notebook: 11_residual` and `task: intra`" in text) is advised
+    assert "FAILED notebooks/21_pixels.py (run a)\n       MissingArtefact: " in text
 
 
 @pytest.mark.notebook
@@ -266,8 +277,6 @@ def test_a_wrong_grid_is_refused(tmp_path, text, message):
 
 
 def test_a_misspelt_run_is_one_line(tmp_path, monkeypatch):
-    import run_notebook
-
     command = ["run_notebook.py", "11_residul", "--profile", "tiny", "--results", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(GaltoolsError, match="no run '11_residul': choose one of 01_two_surveys"):
@@ -275,11 +284,9 @@ def test_a_misspelt_run_is_one_line(tmp_path, monkeypatch):
 
 
 def test_what_stopped_snakemake_is_said(tmp_path):
-    import run_grid
-
     log = tmp_path / "snakemake.log"
     log.write_text("Using profile slurm.\nError: no profile.yaml found.\nmore\n")
-    assert run_grid.complaint(log).splitlines() == [
+    assert snake.complaint(log).splitlines() == [
         "Error: no profile.yaml found.",
         f"Snakemake ended with an error; its whole log: {log}",
     ]
@@ -302,7 +309,7 @@ def test_a_plan_that_was_tampered_with_is_refused(tmp_path, change):
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"profile": "tiny", "runs": {name: {**entry, **change}}}))
     with pytest.raises(GaltoolsError):
-        grid.load(file)
+        pipeline.load_plan(file)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")

@@ -34,10 +34,11 @@ results: str = "results"  # folder of all artefacts
 NOTEBOOK_A = """size: int = 5  # letters
 
 # %%
-from galtools import manifest, paths
+from companion import paths
+from galtools import artefacts
 
 where = paths.Results(results, profile)
-manifest.make(
+artefacts.make(
     where.data("test"),
     lambda path: path.write_text("x" * size),
     params={"size": size},
@@ -46,15 +47,16 @@ manifest.make(
 """
 NOTEBOOK_B = """
 # %%
-from galtools import manifest, paths
+from companion import paths
+from galtools import artefacts
 
 where = paths.Results(results, profile)
 text = paths.need(where.data("test"), "a").read_text()
-manifest.make(
+artefacts.make(
     where.table("b"),
     lambda path: path.write_text(2 * text),
     params={},
-    modules=["galtools.data.pairs"],
+    modules=["galtools.flags"],
     inputs=[where.data("test")],
 )["sha256"]
 """
@@ -68,7 +70,7 @@ class Project:
     def __init__(self, folder: Path):
         self.folder = folder
         self.results = folder / "my results"  # a path with a space, on purpose
-        for name in ("galtools", "workflow"):
+        for name in ("galtools", "companion", "workflow"):
             shutil.copytree(
                 ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
             )
@@ -170,12 +172,12 @@ def test_edit_of_a_later_chapter_runs_only_that_one(project):
 
 
 def test_edit_of_a_module_runs_only_what_imports_it(project):
-    with open(project.folder / "galtools" / "pairs.py", "a") as file:
+    with open(project.folder / "galtools" / "flags.py", "a") as file:
         file.write("\nNEW = 1\n")
     assert project.ran() == []  # neither notebook imports it: only an artefact's key names it
-    project.edit("notebooks/b.py", "import manifest, paths", "import manifest, pairs, paths")
+    project.edit("notebooks/b.py", "import artefacts", "import artefacts, flags")
     assert project.ran() == ["b"]
-    project.edit("galtools/pairs.py", "NEW = 1", "NEW = 2")
+    project.edit("galtools/flags.py", "NEW = 1", "NEW = 2")
     assert project.ran() == ["b"]
 
 

@@ -79,16 +79,16 @@ def test_no_page_shows_a_negative_zero(tiny):
 
 
 def test_a_new_style_of_plots_retrains_no_model(tiny, tmp_path):
-    """After an edit of plots.py the chapters run again, but take their weights from the shelf."""
+    """After an edit of plotting.py the chapters run again, but train nothing."""
     project, results = tmp_path / "project", tmp_path / "results"
-    for name in ("galtools", "workflow", "notebooks", "book"):
+    for name in ("galtools", "companion", "workflow", "notebooks", "book"):
         shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
     keep = {name: CHAPTERS[name] for name in ("01_two_surveys", "11_residual")}
     (project / "workflow" / "chapters.yaml").write_text(yaml.safe_dump(keep, sort_keys=False))
     shutil.copytree(tiny / "results", results)
     weights = results / "tiny" / "models" / "cross" / "residual" / "seed0" / "weights.safetensors"
     before = json.loads(artefacts.manifest_path(weights).read_text())
-    with open(project / "galtools" / "plots.py", "a") as file:
+    with open(project / "companion" / "plotting.py", "a") as file:
         file.write("\nNEW_COLOUR = 'tab:pink'\n")
     assert set(build(project, results, tmp_path)) == set(keep)
     assert json.loads(artefacts.manifest_path(weights).read_text()) == before

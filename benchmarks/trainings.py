@@ -1,7 +1,7 @@
 """Train every translator several times on the same galaxies, measure each, and keep the table.
 
     make book                              # the data, the estimators, and the first trainings
-    .venv/bin/python workflow/trainings.py
+    .venv/bin/python benchmarks/trainings.py
 
 The recipes are those of the chapters. From training to training nothing changes but the seed of
 first weights, of batches and of draws; data, and the estimators of chapter 16 with the resamples of
@@ -13,13 +13,13 @@ them.
 
 import argparse
 import subprocess
+import sys
 from dataclasses import asdict
 from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pipeline
 
 from companion import comparison, paths, redshift_evaluation, study, training_scatter
 from galtools import __version__, artefacts, redshift
@@ -29,6 +29,9 @@ from galtools.fidelity import information, intervals, pixels
 from galtools.redshift import Ensemble
 from galtools.surveys import BANDS
 from galtools.training.loop import Settings
+
+sys.path.insert(0, str(paths.WORKFLOW))
+import pipeline
 
 MODELS = ("residual", "swin", "srgan", "capsule", "diffusion")
 TASK, FIXED = "cross", 0  # the seed of all that stays the same
