@@ -1,17 +1,16 @@
 """The claims of the paper beside the verdicts of a run.
 
-Chapters turn what the paper says into numbers and judge them (`fidelity.intervals.verdict`); their
-tables of verdicts are read here. A claim whose chapter has not been run stays in the list.
+Chapters turn what the paper says into numbers and judge them; their tables of verdicts, kept by
+`verdict_tables`, are read here. A claim whose chapter has not been run stays in the list.
 """
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
 from companion import paths, plotting
+from companion.verdict_tables import PAPER
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Verdict
 
@@ -21,58 +20,38 @@ COLOUR = dict(zip(WORDS, ("#0072B2", "#BBBBBB", "#D55E00"), strict=True))
 COLUMNS = ("test", "by", "found", "verdict")
 ENDING = {"SDSS to CFHTLS": "", "SDSS to SDSS": "_intra"}  # of the tables of the two tasks
 TWICE = ("21_pixels", "22_morphology", "23_peaks", "24_redshift")  # run for both
+CHAPTERS = {  # that test a claim of the paper
+    "structure": ("21_pixels", "22_morphology"),
+    "flux": ("21_pixels",),
+    "learning": ("21_pixels",),
+    "statistics": ("22_morphology",),
+    "details": ("21_pixels", "22_morphology"),
+    "uncertain": ("21_pixels", "23_peaks"),
+    "peaks": ("23_peaks",),
+    "loss": ("24_redshift", "33_the_limit"),
+    "degrees": ("24_redshift",),
+    "mapping": ("32_natures_spread", "33_the_limit", "35_directions"),
+    "useful": ("24_redshift", "37_useful"),
+}
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What the paper says, and the verdicts that bear on it."""
-
-    text: str
-    chapter: str  # that tests it
-    table: str  # of verdicts, without "verdicts_"
-    part: str = ""  # pattern of the tested sentences that belong here; all, if empty
+def _file(folder: paths.Results, chapter: str, ending: str = "", kind: str = "verdicts_") -> Path:
+    """Table of a chapter's verdicts, or of another `kind`, named after its last word."""
+    return folder.table(f"{kind}{chapter.rpartition('_')[2]}{ending}")
 
 
-CLAIMS = (
-    Claim("The global structure comes out roughly right", "21_pixels", "pixels", "global"),
-    Claim("The global structure comes out roughly right", "22_morphology", "morphology", "radius"),
-    Claim("The total light is roughly right", "21_pixels", "pixels", "total brightness"),
-    Claim("Learning gains over resampling", "21_pixels", "pixels", "learning"),
-    Claim("The statistics of morphology are preserved", "22_morphology", "morphology", "distribu"),
-    Claim("Details of single galaxies are uncertain", "21_pixels", "pixels", "fewer small"),
-    Claim(
-        "Details of single galaxies are uncertain", "22_morphology", "morphology", "asymmetry is"
-    ),
-    Claim("Light and peak fluxes come out uncertain", "21_pixels", "pixels", "light is less"),
-    Claim("Light and peak fluxes come out uncertain", "23_peaks", "peaks", "peaks scatter"),
-    Claim("Uncertain peaks cost redshift information", "23_peaks", "peaks", "peaks lose"),
-    Claim("Every model loses redshift information", "24_redshift", "redshift", "than (its|the) "),
-    Claim("Every model loses redshift information", "33_the_limit", "limit", "loses what"),
-    Claim("Some models lose more than others", "24_redshift", "redshift", "than [A-Z]"),
-    Claim(
-        "The mapping itself loses information",
-        "32_natures_spread",
-        "spread",
-        "(peak|colour|estimated).*: look",
-    ),
-    Claim(
-        "The mapping itself loses information", "33_the_limit", "limit", "CFHTLS images can|parts"
-    ),
-    Claim("The mapping itself loses information", "35_directions", "directions", "lose|lost"),
-    Claim("Imperfect translations are still useful", "24_redshift", "redshift", "still useful"),
-    Claim("Imperfect translations are still useful", "37_useful", "useful", "translated help"),
-)
-
-
-def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Bring both kinds of verdict tables to the columns test, by, found, verdict."""
-    if "claim" in table:
-        shown = [intervals.format_interval(*x) for x in table[["value", "low", "high"]].to_numpy()]
-        by = "seed " + table["seed"].astype(str)
-        columns = [table["claim"], by, pd.Series(shown, table.index), table["verdict"]]
+def _rows(file: Path, paper: str) -> pd.DataFrame:
+    """Verdicts of a file on one claim of the paper: test, by (model or seed), found, verdict."""
+    if not file.exists():
+        return pd.DataFrame([["–", "–", "–", "not run"]], columns=list(COLUMNS))
+    table = pd.read_csv(file, keep_default_na=False, na_values=["nan"])
+    table = table[table["paper"] == paper]
+    if "model" in table:
+        by = table["model"].map(lambda model: plotting.MODEL_NAME.get(model, model))
     else:
-        names = ["Claim, as tested here", "Model", "This run", "Verdict"]
-        columns = [table[name] for name in names]
+        by = "seed " + table["seed"].astype(str)
+    found = [intervals.format_interval(*x) for x in table[["value", "low", "high"]].to_numpy()]
+    columns = [table["claim"], by, pd.Series(found, table.index, str), table["verdict"]]
     return pd.concat(columns, axis=1, keys=COLUMNS)
 
 
@@ -83,22 +62,17 @@ def collect(folder: paths.Results, seed: int = 0) -> pd.DataFrame:
     than one task keep one table; it counts as the first one's. A table of numbers that is there
     has to be of this seed.
     """
-    parts = []
-    measured = [folder.table(f"{c.table}{end}") for c in CLAIMS for end in ENDING.values()]
+    chapters, parts = {chapter for several in CHAPTERS.values() for chapter in several}, []
+    measured = [_file(folder, c, ending, "") for c in chapters for ending in ENDING.values()]
     for path in filter(Path.exists, measured):
         paths.check_seed(path, seed)
-    for claim in CLAIMS:
-        for task in list(ENDING) if claim.chapter in TWICE else list(ENDING)[:1]:
-            path = folder.table(f"verdicts_{claim.table}{ENDING[task]}")
-            about = {"claim": claim.text, "chapter": claim.chapter, "task": task}
-            if path.exists():
-                found = _plain(pd.read_csv(path, keep_default_na=False, na_values=["nan"]))
-                found = found[[bool(re.search(claim.part, test)) for test in found["test"]]]
-            else:
-                found = pd.DataFrame([["–", "–", "–", "not run"]], columns=list(COLUMNS))
-            parts.append(found.assign(**about))
+    for paper, text in PAPER.items():
+        for chapter in CHAPTERS[paper]:
+            for task in list(ENDING) if chapter in TWICE else list(ENDING)[:1]:
+                rows = _rows(_file(folder, chapter, ENDING[task]), paper)
+                parts.append(rows.assign(claim=text, chapter=chapter, task=task))
     if all((part["verdict"] == "not run").all() for part in parts):
-        paths.need(folder.table("verdicts_pixels"), "21_pixels")
+        paths.need(_file(folder, "21_pixels"), "21_pixels")
     return pd.concat(parts, ignore_index=True)[["claim", "chapter", "task", *COLUMNS]]
 
 

@@ -9,7 +9,6 @@ from IPython.display import display
 from matplotlib.ticker import LogLocator, NullFormatter, SymmetricalLogLocator
 
 from companion import plotting
-from galtools import artefacts
 from galtools.fidelity import intervals
 from galtools.surveys import BANDS
 
@@ -251,49 +250,15 @@ def leaderboard(table, numbers, rows):
     return fig
 
 
-def judge_difference(text, row, difference):
-    """Judge that a statistic is larger for `row`: a line of verdicts from a paired difference."""
-    return text, row, str(difference), intervals.verdict(difference, (0, np.inf))
-
-
-def judge_table(table, claims, models):
-    """Judge claims by a tidy table: {sentence: (metric, band, (low, high))} to verdicts."""
-    found = table.set_index(["row", "metric", "band"])
-    lines = []
-    for text, (metric, band, claim) in claims.items():
-        for model in models:
-            line = found.loc[(model, metric, band)]
-            estimate = intervals.Estimate(line.value, line.low, line.high, line.n)
-            lines.append((text, model, str(estimate), intervals.verdict(estimate, claim)))
-    return verdicts(lines)
-
-
-def verdicts(claims) -> pd.DataFrame:
-    """Lay out claims, a list of (what the paper found, row, what was measured, verdict)."""
-    columns = ["Claim, as tested here", "Model", "This run", "Verdict"]
-    named = [(text, plotting.MODEL_NAME.get(row, row), *rest) for text, row, *rest in claims]
-    return pd.DataFrame(named, columns=columns)
-
-
-def keep_verdicts(table: pd.DataFrame, path, inputs) -> pd.DataFrame:
-    """Write verdicts beside the other tables, for the page of claims, and return them to be read.
-
-    `table` comes from `verdicts` or is tidy: claim, seed, value, low, high, n, verdict. One from
-    `verdicts` is returned with the lines of a claim together.
-    """
-    artefacts.make(
-        path,
-        lambda new: table.to_csv(new, index=False),
-        params={"verdicts": table.astype(str).to_dict("list")},
-        modules=["galtools.fidelity.intervals"],
-        inputs=inputs,
-    )
-    if "Verdict" not in table:
-        return table
-    claim, model = table.columns[:2]
-    order = {text: k for k, text in enumerate(table[claim].unique())}
-    together = table.sort_values(claim, key=lambda texts: texts.map(order), kind="stable")
-    return together.set_index([claim, model])
+def verdict_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out verdicts of models for readers, the lines of a claim together."""
+    shown = [intervals.format_interval(*x) for x in table[["value", "low", "high"]].to_numpy()]
+    names = [plotting.MODEL_NAME.get(model, model) for model in table.model]
+    columns = {"Claim, as tested here": table.claim, "Model": names, "This run": shown}
+    wide = pd.DataFrame({**columns, "Verdict": table.verdict})
+    order = {claim: k for k, claim in enumerate(table.claim.unique())}
+    wide = wide.iloc[np.argsort(table.claim.map(order), kind="stable")]
+    return wide.set_index(["Claim, as tested here", "Model"])
 
 
 def seed_strips(estimates, colours, xlabel):

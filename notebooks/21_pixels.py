@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import comparison, panels, paths, plotting
+from companion import comparison, panels, paths, plotting, verdict_tables
 from galtools import artefacts
 from galtools.fidelity import intervals, pixels, sources, structure
 from galtools.surveys import BANDS
@@ -338,7 +338,7 @@ plt.show()
 r = BANDS.index("r")
 
 
-def judge(row, text, statistic, quantity, claim, against=None):
+def judge(row, paper, text, statistic, quantity, claim, against=None):
     """Compare one number of this run with the range that a claim allows."""
     values = measured[row][quantity][:, r]
     if against is None:
@@ -346,30 +346,29 @@ def judge(row, text, statistic, quantity, claim, against=None):
     else:
         other = measured[against][quantity][:, r]
         found = intervals.paired_difference(statistic, values, other, n_boot, seed)
-    return text, row, str(found), intervals.verdict(found, claim)
+    return verdict_tables.judge(text, row, found, claim, paper)
 
 
 # %% tags=["hide-input"]
 mean, median, scatter = intervals.mean, intervals.median, intervals.robust_scatter
 positive = (0, np.inf)
 claims = [
-    ("global structure is kept: pixel correlation above 0.9", mean, "correlation", (0.9, 1)),
-    ("total brightness is right within 5 %", median, "aperture_error", (-0.05, 0.05)),
-    ("light is less certain than in a second look", scatter, "aperture_error", positive, "again"),
-]
+    ("structure", "global structure is kept: pixel correlation above 0.9", mean, "correlation", (0.9, 1)),
+    ("flux", "total brightness is right within 5 %", median, "aperture_error", (-0.05, 0.05)),
+    ("uncertain", "light is less certain than in a second look", scatter, "aperture_error", positive, "again"),
+]  # fmt: skip
 if "resample" in compared:
     text = "learning beats resampling: PSNR gain above 0 dB"
-    claims.insert(2, (text, mean, "psnr", positive, "resample"))
+    claims.insert(2, ("learning", text, mean, "psnr", positive, "resample"))
 judged = [judge(model, *claim) for claim in claims for model in models]
 for model in models:
     lost = counts["again"]["found_again"] - counts[model]["found_again"]
     parts = np.stack([lost[:, 0], counts[model]["true_sources"][:, 0]])
     found = intervals.bootstrap(intervals.ratio_of_means, parts, n_boot, seed)
-    judged.append(
-        panels.judge_difference("fewer small sources kept than in a second look", model, found)
-    )
+    text = "fewer small sources kept than in a second look"
+    judged.append(verdict_tables.judge(text, model, found, paper="details"))
 name = "verdicts_pixels" if task == "cross" else f"verdicts_pixels_{task}"
-panels.keep_verdicts(panels.verdicts(judged), folder.table(name), sample.inputs)
+panels.verdict_table(verdict_tables.keep(judged, folder.table(name), sample.inputs))
 
 # %% tags=["remove-cell"]
 found = table.set_index(["row", "metric", "band"])

@@ -26,7 +26,7 @@ import pandas as pd
 from astropy.modeling.models import Sersic2D
 from myst_nb import glue
 
-from companion import comparison, panels, paths, plotting
+from companion import comparison, panels, paths, plotting, verdict_tables
 from galtools import artefacts
 from galtools.errors import check_choice
 from galtools.fidelity import intervals, morphology
@@ -200,17 +200,29 @@ panels.show_in_parts(panels.overview(table, meanings, band, compared))
 # %% tags=["hide-input"]
 near, scatter = (0, 0.5), intervals.robust_scatter
 claims = {
-    "distribution of concentration within 0.5 spreads": ("concentration_wasserstein", band, near),
-    "distribution of Gini within 0.5 spreads": ("gini_wasserstein", band, near),
-    "distribution of M20 within 0.5 spreads": ("m20_wasserstein", band, near),
-    "each galaxy keeps its radius: r > 0.9": ("half_light_radius_correlation", band, (0.9, 1)),
+    "distribution of concentration within 0.5 spreads": (
+        "statistics",
+        "concentration_wasserstein",
+        band,
+        near,
+    ),
+    "distribution of Gini within 0.5 spreads": ("statistics", "gini_wasserstein", band, near),
+    "distribution of M20 within 0.5 spreads": ("statistics", "m20_wasserstein", band, near),
+    "each galaxy keeps its radius: r > 0.9": (
+        "structure",
+        "half_light_radius_correlation",
+        band,
+        (0.9, 1),
+    ),
 }
 off = {row: (by_row[row].asymmetry - by_row["truth"].asymmetry).to_numpy() for row in compared}
 less = [intervals.paired_difference(scatter, off[m], off["again"], n_boot, seed) for m in models]
 text = "asymmetry is less certain than in a second look"
-details = [panels.judge_difference(text, *pair) for pair in zip(models, less, strict=True)]
-found = pd.concat([panels.judge_table(table, claims, models), panels.verdicts(details)])
-panels.keep_verdicts(found, folder.table(f"verdicts_morphology{ending}"), [galaxies])
+judged = verdict_tables.judge_table(table, claims, models)
+for model, found in zip(models, less, strict=True):
+    judged.append(verdict_tables.judge(text, model, found, paper="details"))
+file = folder.table(f"verdicts_morphology{ending}")
+panels.verdict_table(verdict_tables.keep(judged, file, [galaxies]))
 
 # %% tags=["remove-cell"]
 found = table.set_index(["row", "metric"]).value

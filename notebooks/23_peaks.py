@@ -31,7 +31,15 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import comparison, panels, paths, plotting, redshift_evaluation, redshift_panels
+from companion import (
+    comparison,
+    panels,
+    paths,
+    plotting,
+    redshift_evaluation,
+    redshift_panels,
+    verdict_tables,
+)
 from galtools import artefacts, data, redshift
 from galtools.data import image_files
 from galtools.errors import GaltoolsError, check_choice
@@ -359,25 +367,22 @@ scatter, lines = intervals.robust_scatter, []
 boxes = {row: quantities["box_error"][:, 2] for row, quantities in measured.items()}  # r
 for model in models:
     more = intervals.paired_difference(scatter, boxes[model], boxes["again"], n_boot, seed)
-    lines.append(
-        panels.judge_difference("peaks scatter more than in a second look (r)", model, more)
-    )
-    more = intervals.paired_difference(
-        scatter, errors[kind, model], errors[kind, "truth"], n_boot, seed
-    )
-    lines.append(
-        panels.judge_difference("peaks lose redshift: σ_MAD above the target's", model, more)
-    )
+    text = "peaks scatter more than in a second look (r)"
+    lines.append(verdict_tables.judge(text, model, more, paper="uncertain"))
+    pair = errors[kind, model], errors[kind, "truth"]
+    more = intervals.paired_difference(scatter, *pair, n_boot, seed)
+    text = "peaks lose redshift: σ_MAD above the target's"
+    lines.append(verdict_tables.judge(text, model, more, paper="peaks"))
     mixed = (by_pixels[model][name]["bits"][:, 0] for name in ("true core", "none true"))
     more = intervals.paired_difference(intervals.mean, *mixed, n_boot, seed)
-    lines.append(panels.judge_difference("the true core brings bits back", model, more))
+    lines.append(verdict_tables.judge("the true core brings bits back", model, more))
 peak_share = np.stack([group_bits["peak",], group_bits[redshift.GROUPS]])
 half = intervals.bootstrap(
     lambda x: intervals.mean(x[0]) - intervals.mean(x[1]) / 2, peak_share, n_boot, seed
 )
-lines.append(panels.judge_difference("peaks alone tell over half of the bits", "truth", half))
+lines.append(verdict_tables.judge("peaks alone tell over half of the bits", "truth", half))
 name = "verdicts_peaks" if task == "cross" else f"verdicts_peaks_{task}"
-panels.keep_verdicts(panels.verdicts(lines), folder.table(name), sample.inputs)
+panels.verdict_table(verdict_tables.keep(lines, folder.table(name), sample.inputs))
 
 # %% tags=["remove-cell"]
 first = models[0]

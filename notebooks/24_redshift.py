@@ -26,7 +26,15 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import comparison, panels, paths, plotting, redshift_evaluation, redshift_panels
+from companion import (
+    comparison,
+    panels,
+    paths,
+    plotting,
+    redshift_evaluation,
+    redshift_panels,
+    verdict_tables,
+)
 from galtools import artefacts, redshift
 from galtools.data import image_files
 from galtools.fidelity import information, intervals
@@ -303,23 +311,20 @@ leader = max(models, key=lambda model: bits["retrained", model][~judges].mean())
 protocol = "retrained" if task == "cross" else "frozen"
 lines = []
 for model in models:
-    found = {
-        "knows less than its source": intervals.paired_difference(
-            intervals.mean, source_bits, bits[protocol, model], n_boot, seed
-        ),
-        "… than its source, trained alike": gain(floor, model),
-        "still useful: knows something": intervals.bootstrap(
-            intervals.mean, bits["retrained", model], n_boot, seed
-        ),
-    }
+    pair, alone = (source_bits, bits[protocol, model]), bits["retrained", model]
+    less = intervals.paired_difference(intervals.mean, *pair, n_boot, seed)
+    known = intervals.bootstrap(intervals.mean, alone, n_boot, seed)
+    found = [("loss", "knows less than its source", less)]
+    found.append(("loss", "… than its source, trained alike", gain(floor, model)))
+    found.append(("useful", "still useful: knows something", known))
     if task == "cross":
-        found["knows less than the target"] = gain("truth", model)
+        found.append(("loss", "knows less than the target", gain("truth", model)))
     if model != leader:
         name = f"knows less than {plotting.MODEL_NAME.get(leader, leader)}"
-        found[name] = gain(leader, model, judges)
-    lines += [panels.judge_difference(text, model, estimate) for text, estimate in found.items()]
+        found.append(("degrees", name, gain(leader, model, judges)))
+    lines += [verdict_tables.judge(text, model, x, paper=paper) for paper, text, x in found]
 name = "verdicts_redshift" if task == "cross" else f"verdicts_redshift_{task}"
-panels.keep_verdicts(panels.verdicts(lines), store.table(name), sample.inputs)
+panels.verdict_table(verdict_tables.keep(lines, store.table(name), sample.inputs))
 
 # %% [markdown]
 # Between two surveys, the comparison with the best estimator flatters the paper, since that one

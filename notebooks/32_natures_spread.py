@@ -31,12 +31,12 @@ from myst_nb import glue
 
 from companion import (
     degeneracy,
-    panels,
     paths,
     plotting,
     posterior_library,
     repeat_observations,
     total_variance,
+    verdict_tables,
 )
 from companion import seed_agreement as seeds_agree
 from companion.directions import simulation_options
@@ -255,7 +255,9 @@ for q, text, k in product(quantities, STATISTICS, range(seeds)):
     e = intervals.bootstrap(STATISTICS[text], terms[q, best[q], k], n_boot, seed)
     lines.append(seeds_agree.judge_seed(f"{q}: {text}", k, e))
 judged = pd.DataFrame(lines)
-panels.keep_verdicts(judged, store.table("verdicts_spread"), [store.data("spread0")])
+about = [q for q in quantities if "peak" in q or "colour" in q or q == repeat_observations.ESTIMATE]
+paper = {"mapping": [f"{q}: {MORE}" for q in about]}
+verdict_tables.keep(judged, store.table("verdicts_spread"), [store.data("spread0")], paper)
 words = seeds_agree.consensus_by_claim(judged)
 verdicts = pd.DataFrame(
     {text: {q: words[f"{q}: {text}"] for q in quantities} for text in STATISTICS}

@@ -35,6 +35,7 @@ from companion import (
     panels,
     paths,
     plotting,
+    verdict_tables,
 )
 from companion import seed_agreement as seeds_agree
 from galtools import artefacts, data, redshift
@@ -335,19 +336,19 @@ plt.show()
 # [a chapter of its own](28_trainings.py).
 
 # %%
-claims = {"CFHTLS images can tell more than SDSS images": ("CFHTLS", "SDSS")}
+MORE = "CFHTLS images can tell more than SDSS images"
+claims = {MORE: ("CFHTLS", "SDSS")}
 APART = "CFHTLS images can tell more if all parts of a galaxy are told apart"
 claims[APART] = ("CFHTLS, parts", "SDSS, parts")
 claims["the reader falls short of the limit of SDSS"] = ("SDSS", "resample")
 claims["the reader falls short of the limit of CFHTLS"] = ("CFHTLS", "truth")
-for model in models:
-    name = plotting.MODEL_NAME.get(model, model)
-    claims[f"{name} loses what the reader finds in its source"] = ("resample", model)
+names = [plotting.MODEL_NAME.get(model, model) for model in models]
+loses = [f"{name} loses what the reader finds in its source" for name in names]
+claims |= {text: ("resample", model) for text, model in zip(loses, models, strict=True)}
 judged = seeds_agree.compare(known, claims, n_boot, seed)
 everything = pd.concat([agreement, converged, judged], ignore_index=True)
-panels.keep_verdicts(
-    everything, store.table("verdicts_limit"), [exact_file, learnt_file, *sample.inputs]
-)
+file, inputs = store.table("verdicts_limit"), [exact_file, learnt_file, *sample.inputs]
+verdict_tables.keep(everything, file, inputs, {"mapping": [MORE, APART], "loss": loses})
 seeds_agree.summary(judged)
 
 # %% tags=["hide-input"]

@@ -31,7 +31,15 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from myst_nb import glue
 
-from companion import panels, paths, plotting, predictive_samples, sample_panels, sample_statistics
+from companion import (
+    panels,
+    paths,
+    plotting,
+    predictive_samples,
+    sample_panels,
+    sample_statistics,
+    verdict_tables,
+)
 from companion import seed_agreement as seeds_agree
 from galtools.fidelity import calibration, intervals
 
@@ -328,9 +336,9 @@ seeds_agree.summary(used)
 # %% tags=["remove-cell"]
 sources = [store.data(f"drawn_diffusion{k}") for k in (0, 1)]
 judged = pd.concat([judged, used], ignore_index=True)
-kept = panels.keep_verdicts(judged, store.table("verdicts_draws"), sources)
+kept = verdict_tables.keep(judged, store.table("verdicts_draws"), sources)
 kinds = {"error": ratio, "noise": floor, "nature": ceiling, "draws needed": enough}
-kept = panels.keep_verdicts(sample_panels.tidy(kinds), store.table("models_spread"), sources)
+kept = verdict_tables.keep(sample_panels.tidy(kinds), store.table("models_spread"), sources)
 
 # %% tags=["remove-cell"]
 lists = {

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import directions, flux_redshift, panels, paths, plotting
+from companion import directions, flux_redshift, panels, paths, plotting, verdict_tables
 from companion import seed_agreement as seeds_agree
 from galtools import artefacts, data
 from galtools.data import image_files
@@ -304,7 +304,9 @@ CLAIMS = {
     "CFHTLS to SDSS ends with more than SDSS to CFHTLS": ("CFHTLS to SDSS", "SDSS to CFHTLS"),
 }
 judged = seeds_agree.compare(known, CLAIMS, n_boot, seed)
-panels.keep_verdicts(judged, folder.table("verdicts_directions"), [first["test"], looks["learn"]])
+paper = {"mapping": list(CLAIMS)[:-1]}
+files = [first["test"], looks["learn"]]
+verdict_tables.keep(judged, folder.table("verdicts_directions"), files, paper)
 seeds_agree.summary(judged)
 
 # %% tags=["remove-cell"]

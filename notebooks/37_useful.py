@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import directions, downstream, flux_redshift, panels, paths, plotting
+from companion import directions, downstream, flux_redshift, panels, paths, plotting, verdict_tables
 from companion import seed_agreement as seeds_agree
 from galtools import artefacts, data
 from galtools.data import image_files
@@ -180,7 +180,9 @@ for learner in LEARNERS:
 BEST = f"{few} labels: boosting with translated beats the kernel alone"
 CLAIMS[BEST] = ("kernel", "alone", few), ("boosting", "with SDSS translated", few)
 judged = seeds_agree.compare(errors, CLAIMS, n_boot, seed, downstream.mean_scatter)
-panels.keep_verdicts(judged, folder.table("verdicts_useful"), list(split.values()))
+paper = {"useful": [f"{few} labels: translated help ({learner})" for learner in LEARNERS]}
+files = list(split.values())
+verdict_tables.keep(judged, folder.table("verdicts_useful"), files, paper)
 seeds_agree.summary(judged)
 
 # %% [markdown]

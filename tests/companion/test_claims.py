@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from companion import claims, panels, paths
+from companion import claims, paths, verdict_tables
 from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
@@ -17,15 +17,17 @@ def folder(tmp_path):
     below = intervals.Estimate(-1.0, -2.0, -0.5, 100)
     above = intervals.Estimate(1.0, 0.5, 2.0, 100)
     unsure = intervals.Estimate(0.1, -0.5, 0.7, 100)
+    text = "peaks scatter more than in a second look (r)"
     lines = [
-        panels.judge_difference("peaks scatter more than in a second look (r)", "swin", above),
-        panels.judge_difference("peaks scatter more than in a second look (r)", "srgan", below),
-        panels.judge_difference("peaks lose redshift: x", "swin", unsure),
+        verdict_tables.judge(text, "swin", above, paper="uncertain"),
+        verdict_tables.judge(text, "srgan", below, paper="uncertain"),
+        verdict_tables.judge("peaks lose redshift: x", "swin", unsure, paper="peaks"),
     ]
-    panels.keep_verdicts(panels.verdicts(lines), folder.table("verdicts_peaks"), [])
-    panels.keep_verdicts(panels.verdicts(lines[:1]), folder.table("verdicts_peaks_intra"), [])
+    verdict_tables.keep(lines, folder.table("verdicts_peaks"), [])
+    verdict_tables.keep(lines[:1], folder.table("verdicts_peaks_intra"), [])
     tidy = {"claim": "a way back loses", "seed": 1, **vars(above), "verdict": "supported"}
-    panels.keep_verdicts(pd.DataFrame([tidy]), folder.table("verdicts_directions"), [])
+    paper = {"mapping": ["a way back loses"]}
+    verdict_tables.keep([tidy], folder.table("verdicts_directions"), [], paper)
     return folder
 
 
@@ -37,13 +39,12 @@ def test_both_kinds_of_tables_are_counted_for_each_task_and_the_absent_are_named
     assert list(counts.loc["Light and peak fluxes come out uncertain", back]) == [1, 0, 0]
     assert list(counts.loc["Uncertain peaks cost redshift information", there]) == [0, 1, 0]
     assert list(counts.loc["The mapping itself loses information", there]) == [1, 0, 0]
-    in_order = dict.fromkeys(claim.text for claim in claims.CLAIMS)
-    assert list(counts.index.unique("claim")) == list(in_order)
+    assert list(counts.index.unique("claim")) == list(verdict_tables.PAPER.values())
     absent = found[found["verdict"] == "not run"]
-    chapters = {claim.chapter for claim in claims.CLAIMS} - {"23_peaks", "35_directions"}
+    chapters = set(sum(claims.CHAPTERS.values(), ())) - {"23_peaks", "35_directions"}
     assert set(absent["chapter"]) == chapters
     assert set(absent[absent["task"] == back]["chapter"]) == chapters & set(claims.TWICE)
-    assert set(found["claim"]) == {claim.text for claim in claims.CLAIMS}
+    assert set(found["claim"]) == set(verdict_tables.PAPER.values())
 
 
 def test_a_folder_without_verdicts_or_of_another_seed_is_refused(folder, tmp_path):
@@ -54,15 +55,6 @@ def test_a_folder_without_verdicts_or_of_another_seed_is_refused(folder, tmp_pat
     assert len(claims.collect(folder, 3))
     with pytest.raises(GaltoolsError, match="is of seed 3: run this with -p seed 3"):
         claims.collect(folder, 4)
-
-
-def test_verdicts_are_read_claim_by_claim(tmp_path):
-    said = (("b", "swin", "1"), ("a", "swin", "2"), ("b", "own", "3"))
-    lines = [(*line, "supported") for line in said]
-    shown = panels.keep_verdicts(panels.verdicts(lines), tmp_path / "verdicts.csv", [])
-    assert list(shown.index) == [("b", "Swin"), ("b", "own"), ("a", "Swin")]
-    assert list(shown["This run"]) == ["1", "3", "2"]
-    assert list(pd.read_csv(tmp_path / "verdicts.csv")["This run"]) == [1, 2, 3]
 
 
 def test_overview_has_a_column_for_every_model(folder):
@@ -147,4 +139,5 @@ def test_a_claim_stands_above_its_own_bars_and_nothing_overlaps(judged):
 
 def test_every_claim_belongs_to_a_chapter_of_the_book():
     chapters = {file.stem for file in paths.NOTEBOOKS.glob("*.py")}
-    assert {claim.chapter for claim in claims.CLAIMS} <= chapters
+    assert set(sum(claims.CHAPTERS.values(), ())) <= chapters
+    assert claims.CHAPTERS.keys() == verdict_tables.PAPER.keys()

@@ -1,13 +1,11 @@
 """Bootstrap intervals against theory; verdicts against their definition."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
-from companion import panels
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Estimate, bootstrap
 
@@ -188,29 +186,6 @@ def test_verdicts_leave_no_gap_and_never_overlap(a, b, c, d, n):
     outside = high < claim[0] or claim[1] < low
     wanted = "supported" if inside else "contradicted" if outside else "inconclusive"
     assert said == (wanted if n >= intervals.MIN_GALAXIES else "inconclusive")
-
-
-@pytest.mark.parametrize(
-    ("effect", "n", "expected"),
-    [(0.5, 200, "supported"), (-0.5, 200, "contradicted"), (0, 200, "inconclusive"),
-     (0.5, 20, "inconclusive")],
-)  # fmt: skip
-def test_a_claim_on_a_difference_can_come_out_each_way(effect, n, expected):
-    common, noise = np.random.default_rng(6).normal(size=(2, n)) * [[5], [0.5]]
-    noise = noise - noise.mean()
-    found = intervals.paired_difference(intervals.mean, common + effect + noise, common)
-    *_, said = panels.judge_difference("first is larger", "swin", found)
-    assert said == expected
-
-
-def test_a_claim_on_a_table_can_come_out_each_way():
-    lines = {"inside": (0.1, 0.4), "outside": (0.6, 0.9), "astride": (0.4, 0.6)}
-    table = pd.DataFrame(
-        [("morphology", "r", "ks", 0.5 * (a + b), a, b, 99, row) for row, (a, b) in lines.items()],
-        columns=["level", "band", "metric", "value", "low", "high", "n", "row"],
-    )
-    found = panels.judge_table(table, {"near": ("ks", "r", (0, 0.5))}, list(lines))
-    assert list(found.Verdict) == ["supported", "contradicted", "inconclusive"]
 
 
 @pytest.mark.parametrize("shape", [(0,), (2, 0), (3, 2, 0)])
