@@ -353,14 +353,18 @@ def judge(row, paper, text, statistic, quantity, claim, against=None):
 mean, median, scatter = intervals.mean, intervals.median, intervals.robust_scatter
 positive = (0, np.inf)
 claims = [
-    ("structure", "global structure is kept: pixel correlation above 0.9", mean, "correlation", (0.9, 1)),
+    ("structure", "global structure is kept: pixel correlation above 0.9",
+     mean, "correlation", (0.9, 1)),
     ("flux", "total brightness is right within 5 %", median, "aperture_error", (-0.05, 0.05)),
-    ("uncertain", "light is less certain than in a second look", scatter, "aperture_error", positive, "again"),
+    ("uncertain", "light is less certain than in a second look",
+     scatter, "aperture_error", positive, "again"),
 ]  # fmt: skip
 if "resample" in compared:
     text = "learning beats resampling: PSNR gain above 0 dB"
     claims.insert(2, ("learning", text, mean, "psnr", positive, "resample"))
 judged = [judge(model, *claim) for claim in claims for model in models]
+
+# %% tags=["hide-input"]
 for model in models:
     lost = counts["again"]["found_again"] - counts[model]["found_again"]
     parts = np.stack([lost[:, 0], counts[model]["true_sources"][:, 0]])

@@ -200,21 +200,11 @@ panels.show_in_parts(panels.overview(table, meanings, band, compared))
 # %% tags=["hide-input"]
 near, scatter = (0, 0.5), intervals.robust_scatter
 claims = {
-    "distribution of concentration within 0.5 spreads": (
-        "statistics",
-        "concentration_wasserstein",
-        band,
-        near,
-    ),
-    "distribution of Gini within 0.5 spreads": ("statistics", "gini_wasserstein", band, near),
-    "distribution of M20 within 0.5 spreads": ("statistics", "m20_wasserstein", band, near),
-    "each galaxy keeps its radius: r > 0.9": (
-        "structure",
-        "half_light_radius_correlation",
-        band,
-        (0.9, 1),
-    ),
+    f"distribution of {name} within 0.5 spreads": ("statistics", f"{key}_wasserstein", band, near)
+    for name, key in {"concentration": "concentration", "Gini": "gini", "M20": "m20"}.items()
 }
+radius = ("structure", "half_light_radius_correlation", band, (0.9, 1))
+claims["each galaxy keeps its radius: r > 0.9"] = radius
 off = {row: (by_row[row].asymmetry - by_row["truth"].asymmetry).to_numpy() for row in compared}
 less = [intervals.paired_difference(scatter, off[m], off["again"], n_boot, seed) for m in models]
 text = "asymmetry is less certain than in a second look"

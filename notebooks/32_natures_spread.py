@@ -31,6 +31,7 @@ from myst_nb import glue
 
 from companion import (
     degeneracy,
+    panels,
     paths,
     plotting,
     posterior_library,

@@ -30,16 +30,9 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import (
-    flux_correction,
-    panels,
-    paths,
-    plotting,
-    redshift_evaluation,
-    redshift_panels,
-    verdict_tables,
-)
+from companion import flux_correction, panels, paths, plotting, redshift_evaluation, redshift_panels
 from companion import seed_agreement as seeds_agree
+from companion.verdict_tables import keep
 from galtools import data
 from galtools.data import image_files
 from galtools.errors import GaltoolsError
@@ -222,7 +215,7 @@ for k, weights in kept.items():
 # %% tags=["hide-input"]
 theirs = bench.others(store.table("redshift"), models)
 table = pd.concat([theirs, bench.tidy(judged)], ignore_index=True)
-verdict_tables.keep(table, store.table("keeping"), [*kept.values(), store.table("redshift")])
+keep(table, store.table("keeping"), [*kept.values(), store.table("redshift")])
 rows = list(dict.fromkeys(row for _, row in judged))
 
 # %% mystnb={"figure": {"caption": "Left: share of the source's information that is retained, retrained as in the chapter on redshift (dashed: all; dotted: the goal). Right: scatter of the frozen estimates in units of the source's (dotted: the goal). Intervals of 95 % over galaxies.", "name": "fig-keeping-goal"}, "image": {"alt": "Two panels with a line for each model and for two flux-corrected translators, beside lines for all that the source tells and for the goal."}} tags=["hide-input"]
@@ -377,7 +370,7 @@ for k, row in zip(kept, rows, strict=True):
     found = {protocol: x for (protocol, who), x in judged.items() if who == row}
     lines += benches[k].verdicts(found, prices[k], k)
 verdicts = pd.concat([pd.DataFrame(lines), learnt, other, coloured], ignore_index=True)
-verdict_tables.keep(verdicts, store.table("verdicts_keeping"), [*kept.values()])
+keep(verdicts, store.table("verdicts_keeping"), [*kept.values()])
 seeds_agree.summary(pd.DataFrame(lines), "value")
 
 
