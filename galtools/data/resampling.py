@@ -13,6 +13,7 @@ exactly the coarse one as its regridded image. Coming back from finer pixels it 
 has a matrix on each side, too, `lanczos`; flux is conserved as far as the sky is smooth.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -81,10 +82,11 @@ def lanczos_matrix(size: int, old: int, step: float) -> np.ndarray:
     with weights that sum to one.
     """
     where = (np.arange(size) - (size - 1) / 2) * step + (old - 1) / 2
-    distance = where[:, None] - np.arange(-LOBES, old + LOBES)
+    reach = max(LOBES, math.ceil(LOBES - where[0]) - 1)  # zeros around the stamp that count
+    distance = where[:, None] - np.arange(-reach, old + reach)
     kernel = np.sinc(distance) * np.sinc(distance / LOBES) * (np.abs(distance) < LOBES)
     kernel /= kernel.sum(axis=1, keepdims=True)
-    return kernel[:, LOBES : old + LOBES]  # beyond the stamp lies zero
+    return kernel[:, reach : old + reach]
 
 
 def lanczos_resample(images: np.ndarray, size: int, step: float) -> np.ndarray:

@@ -123,6 +123,11 @@ def test_interpolation_keeps_flux_and_centre():
     np.testing.assert_allclose(lanczos_matrix(64, 64, 1.0), np.eye(64), atol=1e-12)
 
 
+def test_beyond_the_stamp_lies_zero():
+    image = np.random.default_rng(0).normal(size=(8, 8))
+    np.testing.assert_allclose(lanczos_resample(image, 40, 1.0), np.pad(image, 16), atol=1e-12)
+
+
 def test_tensors_are_interpolated_like_arrays():
     images = np.random.default_rng(0).normal(size=(2, 5, 64, 64))
     step = CFHTLS.pixel_scale / SDSS.pixel_scale

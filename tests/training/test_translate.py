@@ -93,6 +93,7 @@ def test_another_grid_is_reached():
     pairs = blobs()
     rng = np.random.default_rng(0)
     pairs.target_set.images = rng.normal(size=(12, 5, 34, 34)).astype(np.float32)
+    pairs.target_set.pixel_scale = 0.187
     other = models.build("residual", "cross", "tiny")
     train.train(other, pairs, pairs, Settings(steps=1, batch=2, crop=8, checks=1))
     assert translate.translate(other, pairs.source).shape == (12, 5, 34, 34)
