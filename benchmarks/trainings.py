@@ -25,7 +25,7 @@ from companion import comparison, paths, redshift_evaluation, study, training_sc
 from galtools import __version__, artefacts, redshift
 from galtools.data import image_files
 from galtools.errors import GaltoolsError
-from galtools.fidelity import information, intervals, pixels
+from galtools.fidelity import information, intervals, pixels, redshifts
 from galtools.redshift import Ensemble
 from galtools.surveys import BANDS
 from galtools.training.loop import Settings
@@ -58,7 +58,7 @@ def measure(store: paths.Results, model: str, seed: int) -> None:
     recipe = {name: values[name] for name in ("steps", "rate")}
     settings = Settings(batch=64, weight_decay=1e-3, checks=1, seed=FIXED, **recipe)
     known = (settings, values["learn"], values["check"], FIXED, seed)
-    tuned = redshift_evaluation.retrain(store, TASK, model, *known)
+    tuned = redshift_evaluation.finetune_on_row(store, TASK, model, *known)
     start = redshift_evaluation.estimator_file(store, redshift_evaluation.SURVEY[TASK], FIXED)
     sample = comparison.load_comparison(store, TASK, [model], seed)
     path = store.table(f"training_{model}_{seed}")
@@ -66,7 +66,7 @@ def measure(store: paths.Results, model: str, seed: int) -> None:
         path,
         lambda new: galaxies(store, sample, model, start, tuned).to_csv(new, index=False),
         params={"model": model, "settings": asdict(settings)},
-        modules=["companion.redshift_evaluation", "galtools.fidelity.pixels"],
+        modules=["galtools.fidelity.redshifts", "galtools.fidelity.pixels"],
         inputs=[
             *sample.inputs,
             start,
@@ -83,9 +83,7 @@ def galaxies(store, sample, model: str, start: Path, tuned: Ensemble) -> pd.Data
     prior = information.prior(image_files.read_column(store.data("train"), "redshift"), grid.edges)
     found = {}
     for protocol, ensemble in {"frozen": Ensemble.load(start), "retrained": tuned}.items():
-        judged = redshift_evaluation.redshift_quantities(
-            ensemble.predict(images[:]), z, grid, prior, limit
-        )
+        judged = redshifts.measure(ensemble.predict(images[:]), z, grid, prior, limit)
         found |= {f"{name}_{protocol}": judged[name][:, 0] for name in ("bits", "dz")}
     measured = pixels.measure(sample.truth, images, sample.sigma, sample.pixel_scale)
     found["psnr_r"] = measured["psnr"][:, BANDS.index("r")]

@@ -8,9 +8,9 @@ from galtools.redshift import Grid
 
 SURVEYS = {"source": "SDSS", "target": "CFHTLS"}
 PARTS = {  # of the loss: label and colour
-    "nature": ("nature: the source never saw it", plotting.SURVEY_COLOUR["CFHTLS"]),
-    "reader": ("reader: not found in the source either", plotting.SURVEY_COLOUR["SDSS"]),
-    "model": ("model: found before, not after", "black"),
+    "irreducible": ("irreducible: not in the source", plotting.SURVEY_COLOUR["CFHTLS"]),
+    "estimator": ("estimator: not found in the source", plotting.SURVEY_COLOUR["SDSS"]),
+    "translator": ("translator: found in the source only", "black"),
 }
 
 
@@ -63,7 +63,7 @@ def learning_panel(curves, limits):
 
 
 def split_panel(table):
-    """Draw the parts of the loss of every model (`losses.split`), a symbol per seed."""
+    """Draw the parts of the loss of every model of `split_losses`, a symbol per seed."""
     models = list(dict.fromkeys(table.row))
     fig, ax = plt.subplots(figsize=(plotting.WIDTH, 0.75 * len(models) + 1.8))
     for number, (part, (label, colour)) in enumerate(PARTS.items()):

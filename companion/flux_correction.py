@@ -4,8 +4,8 @@ Protocols are those of `fidelity.redshifts`; here the weights may be those of an
 estimator is retrained on as many galaxies as one asks for.
 """
 
-from dataclasses import asdict, dataclass
-from functools import cache, lru_cache
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,15 +15,14 @@ import torch
 
 from companion import panels, paths, plotting, redshift_evaluation, seed_agreement
 from galtools import artefacts, data, models, redshift
-from galtools.data import Pairs, image_files
-from galtools.data.resampling import lanczos_resample
+from galtools.data import Pairs, image_files, photometry
 from galtools.errors import GaltoolsError
-from galtools.fidelity import information, intervals, pixels, structure
+from galtools.fidelity import information, intervals, peaks, pixels, redshifts, structure
 from galtools.models import flux_corrected
 from galtools.redshift import Ensemble, PhotometryLayer
 from galtools.training import train
 from galtools.training.loop import Settings
-from galtools.training.translate import translate, translate_cached
+from galtools.training.translate import translate_cached
 
 R_BAND = 2
 CHAPTERS = {"cross": "11_residual", "forward": "35_directions"}  # of residual networks
@@ -67,62 +66,21 @@ def translations(store: paths.Results, seed: int = 0) -> Path:
     return path
 
 
-def translated(weights: Path | None, file: Path, count: int):
-    """Translate the first galaxies of a file; yield a few at a time.
-
-    Without weights, nothing but the grid of the sources changes.
-    """
-    source, target = (image_files.open_images(file, side) for side in ("source", "target"))
-    network = weights and train.load_weights(weights)
-    scales, last = data.pixel_scales(file), min(count, len(source))
-    step = scales["target"] / scales["source"]
-    for first in range(0, last, FEW):
-        some = source[first : min(first + FEW, last)]
-        yield (
-            translate(network, some) if weights else lanczos_resample(some, target.shape[-1], step)
-        )
-
-
 def finetune_cached(
     store, seed: int, weights: Path | None, numbers, check: int, settings: Settings
 ) -> dict:
-    """Let the frozen estimator of the target, of a seed, go on learning from translations, once.
+    """Finetune the estimator of the target, of a seed, on translations, once.
 
-    It sees as many galaxies of the training split as each of `numbers` says; the first `check` of
-    the validation split fix its temperature. Without weights it learns from the sources. Returns
+    On as many galaxies of the training split as each of `numbers` says; the first `check` of the
+    validation split fix its temperature. Without weights, on the sources. Returns
     {number: Ensemble}.
     """
-    start = redshift_evaluation.estimator_file(store, "CFHTLS", seed)
-    splits = [store.data("train"), store.data("valid")]
     folder = weights.parent if weights else store.model("redshift", "source", settings.seed)
-    z_learn, z_check = (image_files.read_column(file, "redshift") for file in splits)
-
-    @cache
-    def looked_at():
-        """What the networks see in all translations to learn from, and translations to check by."""
-        reader = Ensemble.load(start)
-        parts = [reader.see(x) for x in translated(weights, splits[0], max(numbers))]
-        seen = [torch.cat(column) for column in zip(*parts, strict=True)]
-        return seen, np.concatenate(list(translated(weights, splits[1], check)))
-
-    def tune(number: int) -> Ensemble:
-        def maker(new):
-            seen, valid = looked_at()
-            some = [column[:number] for column in seen]
-            sets = some, z_learn[:number], valid, z_check[:check]
-            Ensemble.load(start).tuned_on_seen(*sets, settings).save(new)
-
-        path = folder / f"redshift_{number}.safetensors"
-        artefacts.make(
-            path, maker,
-            params={**asdict(settings), "learn": number, "check": check},
-            modules=["companion.flux_correction"],
-            inputs=[start, *splits, *([weights] if weights else [])],
-            seed=settings.seed,
-        )  # fmt: skip
-        return Ensemble.load(path)
-
-    return {number: tune(number) for number in numbers}
+    files = {number: folder / f"redshift_{number}.safetensors" for number in numbers}
+    row = "translated" if weights else "resample"
+    return redshift_evaluation.finetune_cached(
+        store, "cross", row, weights, files, check, settings, seed
+    )
 
 
 def uncorrected(weights: Path):
@@ -213,9 +171,7 @@ class RedshiftEvaluation:
         """
         ensemble = ensemble or self.start
         density, z = ensemble.predict(images), self.pairs.redshift.astype(float)
-        found = redshift_evaluation.redshift_quantities(
-            density, z, ensemble.grid, self.prior, redshift.OUTLIER["SDSS"]
-        )
+        found = redshifts.measure(density, z, ensemble.grid, self.prior, redshift.OUTLIER["SDSS"])
         found = {name: found[name][:, 0] for name in ("bits", "dz")}
         return found | {f"source's {name}": values for name, values in self.source.items()}
 
@@ -352,17 +308,21 @@ def shape_table(rows: dict[str, np.ndarray], noise, n_boot: int, seed: int = 0) 
 
 def boosting_densities(learn, rows: dict[str, np.ndarray], radius: float, seed: int = 0) -> dict:
     """Estimates by gradient boosting that learnt from original targets, for images of each row."""
-    asked = np.stack([redshift.colour_features(images, radius) for images in rows.values()])
-    known = redshift.colour_features(learn.target, radius)
-    found = redshift.baselines(known, learn.redshift, asked.reshape(-1, asked.shape[-1]), seed)
-    return dict(zip(rows, found["boosting"].reshape(len(rows), -1), strict=True))
+    regressor = peaks.redshift_regressor("boosting", seed)
+    regressor.fit(colour_features(learn.target, radius), learn.redshift)
+    return {row: regressor.predict(colour_features(x, radius)) for row, x in rows.items()}
+
+
+def colour_features(images, radius: float) -> np.ndarray:
+    """The r magnitude and neighbouring colours within `radius` (in stamps): (n, bands)."""
+    flux = photometry.aperture_flux(images, 1 / images.shape[-1], radius)
+    magnitudes = photometry.asinh_magnitude(flux, 0.1)
+    return np.column_stack([magnitudes[:, R_BAND], np.diff(magnitudes, axis=1)])
 
 
 def colour_error(pairs, images, radius: float) -> dict[str, np.ndarray]:
     """Errors of u - g and g - r within `radius` (in stamps), magnitudes (n,)."""
-    error = redshift.colour_features(pairs.target, radius) - redshift.colour_features(
-        images, radius
-    )
+    error = colour_features(pairs.target, radius) - colour_features(images, radius)
     return {"u − g": error[:, 1], "g − r": error[:, 2]}
 
 

@@ -1,10 +1,10 @@
-"""What networks read of the redshift, beside what there is to read; and whose fault the rest is.
+"""The information budget of translations: what is lost, and where.
 
-With L the limit of an image and I what a network finds in it,
+With L the limit of an image and I what an estimator finds in it,
 
-    L_target - I_translated = (L_target - L_source)        nature: the source never saw it
-                            + (L_source - I_source)        the reader: it is there, and not found
-                            + (I_source - I_translated)    the model: found before, not after.
+    L_target - I_translated = (L_target - L_source)        irreducible: not in the source
+                            + (L_source - I_source)        estimator: in the source, not found
+                            + (I_source - I_translated)    translator: found in the source only.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 from galtools.redshift import Ensemble, Grid
 
-PARTS = ("nature", "reader", "model")
+PARTS = ("irreducible", "estimator", "translator")
 
 
-def retrained_estimators(store: paths.Results, rows, seed: int = 0) -> dict:
-    """Ensembles that were retrained on each row; of a second look, the truth's.
+def finetuned_estimators(store: paths.Results, rows, seed: int = 0) -> dict:
+    """Ensembles that were finetuned on each row; a repeat observation has the truth's.
 
-    Their bins of redshift have to be those of the limits that they are held against.
+    Their bins of redshift have to be those of the limits.
     """
     found = {}
     for row in rows:
@@ -37,26 +37,23 @@ def retrained_estimators(store: paths.Results, rows, seed: int = 0) -> dict:
 
 
 def estimator_densities(store: paths.Results, images: dict, seed: int = 0) -> dict:
-    """Densities that networks read, {(row, k): (n, bins)}: k numbers the networks of an ensemble.
-
-    `images` holds rows of the comparison, each read by its own of the `readers`.
-    """
-    found = {}
-    for row, ensemble in retrained_estimators(store, images, seed).items():
-        for k, density in enumerate(ensemble.densities(images[row])[1]):
-            found[row, k] = density
-    return found
+    """Densities {(row, k): (n, bins)} of the images of each row, by network k of its ensemble."""
+    return {
+        (row, k): density
+        for row, ensemble in finetuned_estimators(store, images, seed).items()
+        for k, density in enumerate(ensemble.densities(ensemble.extract_features(images[row]))[1])
+    }
 
 
-def split_losses(known: dict, models, reader: str, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
+def split_losses(known: dict, models, source: str, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
     """Split the loss of every model: a line per model, part and seed, with its interval.
 
     `known` holds bits per galaxy, {(row, k): (n,)}, of the rows "CFHTLS" and "SDSS" (the limits),
-    of `reader`, the source as it is read, and of the models.
+    of `source`, what estimators find in the sources, and of the models.
     """
     lines = []
     for model in models:
-        ways = ("CFHTLS", "SDSS", reader, model)
+        ways = ("CFHTLS", "SDSS", source, model)
         for k in sorted({k for _, k in known}):
             for part, first, second in zip(PARTS, ways, ways[1:], strict=False):
                 pair = known[first, k], known[second, k]

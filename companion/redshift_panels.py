@@ -1,16 +1,9 @@
-"""Figures of the chapters on what images know about redshift: curves of the PIT, bits and parts."""
+"""Figures of the chapters on redshift: one line per row or estimate, in panels."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from companion import panels, plotting
-
-PARTS = {  # of the information of two sources: label and colour
-    "redundant": ("redundant", "#888888"),
-    "unique_first": ("unique to the first", "#0072B2"),
-    "unique_second": ("unique to the second", "#D55E00"),
-    "synergy": ("synergy", "#009E73"),
-}
 
 
 def protocol_strips(table, metric_labels, rows, line=None):
@@ -36,30 +29,6 @@ def protocol_strips(table, metric_labels, rows, line=None):
     return fig
 
 
-def pit_curves(judged, protocols, rows):
-    """Draw the cumulative distribution of the PIT less the even one, a panel per protocol.
-
-    `judged` maps (protocol, row) to what `fidelity.redshifts.judge` gives. The grey band holds 95 %
-    of honest curves, at each place: a share p of n galaxies scatters by sqrt(p (1 - p) / n).
-    """
-    fig, axes = plt.subplots(1, len(protocols), figsize=(plotting.WIDTH, 3.4), sharey=True)
-    at = np.linspace(0, 1, 101)
-    for ax, protocol in zip(axes, protocols, strict=True):
-        for row in rows:
-            pit = judged[protocol, row]["pit"]
-            style = {
-                "color": plotting.MODEL_COLOUR.get(row),
-                "label": plotting.MODEL_NAME.get(row, row),
-            }
-            ax.plot(at, np.mean(pit <= at, axis=0) - at, linewidth=1.5, **style)
-        reach = 1.96 * np.sqrt(at * (1 - at) / len(pit))
-        ax.fill_between(at, -reach, reach, color="0.85", zorder=0)
-        ax.set(xlabel="PIT", title=plotting.with_n(protocol, len(pit)))
-    axes[0].set_ylabel("cumulative − even")
-    panels.shared_legend(fig, axes[0])
-    return fig
-
-
 def estimate_panels(sides):
     """Draw named estimates with their intervals, a panel per label: {label: {name: estimate}}.
 
@@ -76,20 +45,4 @@ def estimate_panels(sides):
         ax.set(xlabel=label, xlim=(min(0, low.min()), None), ylim=(len(found) - 0.5, -0.5))
         ax.set_yticks(range(len(found)), list(found))
     axes[0].set_title(f"n = {next(iter(found.values())).n:,}")
-    return fig
-
-
-def parts_of_pairs(parts):
-    """Draw the parts of the information of pairs of sources: a group of bars per "row"."""
-    names = list(dict.fromkeys(parts.row))
-    fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.4))
-    for k, (metric, (label, colour)) in enumerate(PARTS.items()):
-        part = parts[parts.metric == metric]
-        error = [part.value - part.low, part.high - part.value]
-        x = np.arange(len(names)) + 0.2 * (k - 1.5)
-        ax.bar(x, part.value, 0.18, yerr=error, label=label, color=colour)
-    ax.axhline(0, color="black", linewidth=0.8)
-    ax.set(ylabel="bits", xticks=range(len(names)), title=panels.sample_size(parts))
-    ax.set_xticklabels([name.replace(" and ", "\nand ") for name in names])
-    panels.shared_legend(fig, ax, 2)
     return fig

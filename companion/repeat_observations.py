@@ -96,7 +96,7 @@ def latent_features(network, images) -> np.ndarray:
     inputs = []
     hook = network.head[-1].register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     try:
-        network(torch.as_tensor(images, device=network.centre.device))
+        network(torch.as_tensor(images, device=network.mean.device))
     finally:
         hook.remove()
     return inputs[0].cpu().numpy()
@@ -104,8 +104,8 @@ def latent_features(network, images) -> np.ndarray:
 
 def mean_redshift(network, images, temperature: float) -> np.ndarray:
     """Mean (n,) of the redshift density of each image."""
-    log_p = redshift.log_density(network, images)
-    return redshift.point_estimate(redshift.apply_temperature(log_p, temperature), network.grid)
+    density = Ensemble([network], temperature).predict(images)
+    return redshift.point_estimate(density, network.grid)
 
 
 def measure_batch(observed: dict, networks, temperature: float, surveys, scatters) -> dict:

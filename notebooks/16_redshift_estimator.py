@@ -25,6 +25,7 @@
 
 # %% tags=["hide-input"]
 from dataclasses import asdict
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,7 +36,8 @@ from myst_nb import glue
 
 from companion import paths, plotting, redshift_panels
 from galtools import artefacts, data, redshift
-from galtools.fidelity import intervals
+from galtools.data import photometry
+from galtools.fidelity import intervals, peaks
 from galtools.fidelity.intervals import Verdict
 from galtools.surveys import BANDS
 from galtools.training.loop import Settings
@@ -89,7 +91,7 @@ plt.show()
 # table of five fluxes. So our first layer is told. It *measures*, by sums of pixels with fixed
 # weights:
 #
-# - the **light**: magnitudes and colours in circles of 2, 4 and 7 arcsec, and under the galaxy's
+# - the **flux**: magnitudes and colours in circles of 2, 4 and 7 arcsec, and under the galaxy's
 #   own smoothed profile $w$. With $\sum w^2 = 1$, the flux $\sum w I$ has the noise of a single
 #   pixel, and all bands are weighted alike;
 # - the **peak**: the $3 \times 3$ pixels at the brightest spot, in each band;
@@ -141,7 +143,7 @@ def train_ensemble(path, side):
 # %%
 params = asdict(settings) | {"members": members, "hidden": hidden, "width": width}
 params |= {"grid": [bins, z_max]}
-densities, temperatures, seconds = {}, {}, {}
+trained, densities, seconds = {}, {}, {}
 for survey, side in sides.items():
     path = store.model("redshift", survey, seed) / "weights.safetensors"
     made = artefacts.make(
@@ -152,9 +154,8 @@ for survey, side in sides.items():
         inputs=[files["train"], files["valid"]],
         seed=seed,
     )
-    trained = redshift.Ensemble.load(path)
-    densities[survey] = trained.predict(getattr(samples["test"], side))
-    temperatures[survey], seconds[survey] = trained.temperature, made["seconds"]
+    trained[survey], seconds[survey] = redshift.Ensemble.load(path), made["seconds"]
+    densities[survey] = trained[survey].predict(getattr(samples["test"], side))
 
 # %% [markdown]
 # ## Estimates against the truth
@@ -197,7 +198,7 @@ plt.show()
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
 for survey, density in densities.items():
     pit = redshift.cumulative(density, z, grid)
-    label = f"{survey}, T = {temperatures[survey]:.2f}"
+    label = f"{survey}, T = {trained[survey].temperature:.2f}"
     style = {"histtype": "step", "linewidth": 2, "color": plotting.SURVEY_COLOUR[survey]}
     ax.hist(pit, np.linspace(0, 1, 11), label=label, **style)
     covered = float(100 * np.mean(abs(pit - 0.5) < 0.34))
@@ -229,44 +230,46 @@ plt.show()
 
 
 # %%
-def features_of(sample, survey, number):
+def r_and_colours(magnitudes):
+    """The r magnitude and the colours of neighbouring bands, (n, bands)."""
+    return np.column_stack([magnitudes[:, 2], np.diff(magnitudes, axis=1)])
+
+
+def features_of(sample, survey):
     """Sets of features, from the fewest to all that the network measures, and the truth."""
-    side = sides[survey]
-    images = getattr(sample, side)
-    with torch.no_grad():
-        layer.noise.copy_(torch.as_tensor(np.median(samples["train"].noise, axis=0)[number]))
-        measured = torch.cat([layer(torch.as_tensor(part)) for part in np.array_split(images, 8)])
-    flux = {
-        "colours": redshift.colour_features(images),
-        "peaks": redshift.colour_features(images, peaks=True),
+    images = getattr(sample, sides[survey])
+    fluxes = {
+        "colours": photometry.aperture_flux(images, 1 / images.shape[-1], radius=0.2),
+        "peaks": images.max(axis=(2, 3)),
     }
-    flux["all measured"] = measured.numpy()
-    names = [f"{side}_{band}" for band in BANDS]
-    if set(names) <= set(sample.catalogue.colnames):  # real galaxies do not tell
+    found = {k: r_and_colours(photometry.asinh_magnitude(f, 0.1)) for k, f in fluxes.items()}
+    found["all measured"] = trained[survey].extract_features(images).photometry.cpu().numpy()
+    names = [f"{sides[survey]}_{band}" for band in BANDS]
+    if set(names) <= set(sample.catalogue.colnames):  # not known of real galaxies
         true = np.column_stack([sample.catalogue[name] for name in names])
-        flux["true light"] = np.column_stack([true[:, 2], np.diff(true, axis=1)])
-    return flux
+        found["true light"] = r_and_colours(true)
+    return found
 
 
 # %%
 KINDS = ("median", "mean", "mode")  # what one may take from a density
 
 
-def guesses(survey, number):
+def guesses(survey):
     """Redshifts of the test galaxies by every estimator, from the images of one survey."""
     known, density = samples["train"].redshift, densities[survey]
     found = {f"network, {k}": redshift.point_estimate(density, grid, k) for k in KINDS}
-    train, test = (features_of(samples[split], survey, number) for split in ("train", "test"))
-    for name in train:
-        answers = redshift.baselines(train[name], known, test[name], seed)
-        found |= {f"{name}, {method}": answer for method, answer in answers.items()}
+    train, test = (features_of(samples[split], survey) for split in ("train", "test"))
+    for name, (label, kind) in product(train, {"kNN": "knn", "boosting": "boosting"}.items()):
+        regressor = peaks.redshift_regressor(kind, seed).fit(train[name], known)
+        found[f"{name}, {label}"] = regressor.predict(test[name])
     return found | {"guess": np.full(len(z), np.median(known))}
 
 
 # %% mystnb={"figure": {"caption": "Scatter of the estimated redshifts of the test galaxies by the network and by what it has to beat, from the images of either survey, with 95 % intervals over galaxies.", "name": "fig-redshift-rivals"}, "image": {"alt": "Two panels of points with intervals, one line per estimator; the network is among the leftmost, the guess far to the right."}} tags=["hide-input"]
 errors = {
-    survey: {name: (found - z) / (1 + z) for name, found in guesses(survey, number).items()}
-    for number, survey in enumerate(sides)
+    survey: {name: (found - z) / (1 + z) for name, found in guesses(survey).items()}
+    for survey in sides
 }
 shown = [k for k in errors["SDSS"] if k not in ("network, mean", "network, mode")]
 strips = {

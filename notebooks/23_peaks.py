@@ -43,7 +43,7 @@ from companion import (
 from galtools import artefacts, data, redshift
 from galtools.data import image_files
 from galtools.errors import GaltoolsError, check_choice
-from galtools.fidelity import information, intervals, peaks
+from galtools.fidelity import information, intervals, peaks, redshifts
 from galtools.training.loop import Settings
 
 plotting.use_style()
@@ -224,9 +224,7 @@ radius = core / sample.pixel_scale
 
 def network_judges(images):
     """Judge the densities that the network gives for images of the test galaxies."""
-    return redshift_evaluation.redshift_quantities(
-        network.predict(images), z, network.grid, prior, peaks.OUTLIER
-    )
+    return redshifts.measure(network.predict(images), z, network.grid, prior, peaks.OUTLIER)
 
 
 whole = {row: network_judges(images) for row, images in sample.images.items()}
@@ -240,9 +238,7 @@ for model in models:
 
 # %% mystnb={"figure": {"caption": "What the frozen network knows when the core, or all but the core, of a translated image is replaced by the true one: information about the redshift and scatter of the estimates, with 95 % intervals.", "name": "fig-peaks-core"}, "image": {"alt": "Two panels with one line per mixture of true and translated pixels."}} tags=["hide-input"]
 pixel_swap = pd.concat(
-    redshift_evaluation.summarise(judged, "network", (), n_boot, seed).assign(
-        row=model, mixture=name
-    )
+    redshifts.summarise(judged, "network", (), n_boot, seed).assign(row=model, mixture=name)
     for model, mixtures in by_pixels.items()
     for name, judged in mixtures.items()
 ).drop(columns="seed_scatter")
@@ -264,7 +260,7 @@ plt.show()
 #
 # How would one find out what a network looks at? Maps of its attention are pretty and prove
 # little. A cleaner way is to hide things from it, and to count what it then still finds. Its first
-# layer measures three groups of numbers: the **light**, total magnitudes and colours; the
+# layer measures three groups of numbers: the **flux**, total magnitudes and colours; the
 # **peak**, the five central boxes; the **shape** in one band, without colour or brightness.
 # Networks that are given only one of them, or two, tell how much there is in each. All are trained
 # here, on target images, for {glue:text}`group_steps:,.0f` steps each. How many bits a network finds
@@ -277,10 +273,12 @@ def read_groups(path):
     """Train a network for every choice of groups; write the bits of each test galaxy."""
     valid = data.for_task(data.load(folder.data("valid")), task)
     settings = Settings(steps=steps, batch=64, rate=3e-3, weight_decay=1e-3, checks=1, seed=seed)
-    sets = (train, train_z), (valid.target, valid.redshift), (sample.truth, z)
-    found = redshift_evaluation.bits_by_feature_group(*sets, sigma, settings)
-    table = pd.DataFrame({"+".join(groups): values for groups, values in found.items()})
-    table.to_csv(path, index=False)
+    sets = (train, train_z), (valid.target, valid.redshift), sample.truth
+    choices = information.subsets(redshift.GROUPS)
+    found, grid = redshift.densities_by_feature_group(choices, *sets, sigma, settings)
+    given = z, grid.edges, information.prior(train_z, grid.edges)
+    bits = {"+".join(k): information.information_bits(p, *given) for k, p in found.items()}
+    pd.DataFrame(bits).to_csv(path, index=False)
 
 
 groups_table = folder.table(f"redshift_groups_{task}")
@@ -288,7 +286,7 @@ made = artefacts.make(
     groups_table,
     read_groups,
     params={"task": task, "steps": steps},
-    modules=["companion.redshift_evaluation"],
+    modules=["galtools.redshift", "galtools.fidelity.information"],
     inputs=[train_file, paths.need(folder.data("valid"), "01_two_surveys"), sample.inputs[0]],
     seed=seed,
 )
@@ -329,8 +327,26 @@ plt.show()
 # misses an old habit. But each of them was trained once: the intervals hold what other galaxies would
 # change, not what another training would, and a synergy of a few hundredths of a bit may be no more.
 
+# %% tags=["hide-input"]
+PARTS = {
+    "redundant": ("redundant", "#888888"),
+    "unique_first": ("unique to the first", "#0072B2"),
+    "unique_second": ("unique to the second", "#D55E00"),
+    "synergy": ("synergy", "#009E73"),
+}
+
 # %% mystnb={"figure": {"caption": "The information of each pair of groups, taken apart into what is redundant, what is unique to the first or the second, and their synergy, with 95 % intervals over galaxies.", "name": "fig-peaks-parts"}, "image": {"alt": "Three groups of four bars."}} tags=["hide-input"]
-redshift_panels.parts_of_pairs(parts)
+pairs = list(dict.fromkeys(parts.row))
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.4))
+for k, (metric, (label, colour)) in enumerate(PARTS.items()):
+    bars = parts[parts.metric == metric]
+    error = [bars.value - bars.low, bars.high - bars.value]
+    x = np.arange(len(pairs)) + 0.2 * (k - 1.5)
+    ax.bar(x, bars.value, 0.18, yerr=error, label=label, color=colour)
+ax.axhline(0, color="black", linewidth=0.8)
+ax.set(ylabel="bits", xticks=range(len(pairs)), title=panels.sample_size(parts))
+ax.set_xticklabels([name.replace(" and ", "\nand ") for name in pairs])
+panels.shared_legend(fig, ax, 2)
 plt.show()
 
 # %% tags=["hide-input"]
@@ -347,7 +363,7 @@ made = artefacts.make(
     folder.table("peaks" if task == "cross" else f"peaks_{task}"),
     lambda path: everything.to_csv(path, index=False),
     params={"task": task, "models": models, "kind": kind, "n_boot": n_boot, "core": core},
-    modules=["galtools.fidelity.peaks", "companion.redshift_evaluation"],
+    modules=["galtools.fidelity.peaks", "galtools.fidelity.redshifts"],
     inputs=[*sample.inputs, train_file, groups_table],
     seed=seed,
 )
@@ -420,7 +436,7 @@ glue(
     display=False,
 )
 glue("bits_all", whole_of.value, display=False)
-twins = parts[parts.row == "light and peak"].set_index("metric").value
+twins = parts[parts.row == "flux and peak"].set_index("metric").value
 glue("bits_redundant", float(twins["redundant"]), display=False)
 glue("bits_unique_peak", float(twins["unique_second"]), display=False)
 glue("bits_synergy", float(twins["synergy"]), display=False)
@@ -438,9 +454,9 @@ glue("bits_synergy", float(twins["synergy"]), display=False)
 # the redshift more than chance.
 #
 # After {glue:text}`group_steps:,.0f` steps, a network finds {glue:text}`bits_all:z.2f` bits in everything it
-# measures on the target images, {glue:text}`bits_light:z.2f` in the light alone, {glue:text}`bits_peak:z.2f` in
+# measures on the target images, {glue:text}`bits_flux:z.2f` in the flux alone, {glue:text}`bits_peak:z.2f` in
 # the peaks alone and {glue:text}`bits_shape:z.2f` in the shape. Of all bits, averaged over the orders
-# of opening, {glue:text}`bits_shares`. Of light and peaks, {glue:text}`bits_redundant:z.2f` bits are
+# of opening, {glue:text}`bits_shares`. Of fluxes and peaks, {glue:text}`bits_redundant:z.2f` bits are
 # redundant, {glue:text}`bits_unique_peak:z.2f` unique to the peaks, and {glue:text}`bits_synergy:z.2f` appear
 # only when both are known.
 #

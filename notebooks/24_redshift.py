@@ -37,7 +37,7 @@ from companion import (
 )
 from galtools import artefacts, redshift
 from galtools.data import image_files
-from galtools.fidelity import information, intervals
+from galtools.fidelity import information, intervals, redshifts
 from galtools.redshift import Ensemble
 from galtools.training.loop import Settings
 
@@ -92,25 +92,25 @@ floor_name = plotting.MODEL_NAME[floor]
 
 
 # %% tags=["remove-stdout"]
-def look(density, members, protocol):
-    """Judge the densities of an ensemble: quantities per galaxy, and their summary."""
-    judged, *each = (
-        redshift_evaluation.redshift_quantities(d, z, grid, prior, limit)
-        for d in (density, *members)
-    )
-    return judged, redshift_evaluation.summarise(judged, protocol, each, n_boot, seed)
+def judge(density, members, protocol):
+    """Quantities of every galaxy by the densities of an ensemble, and their summary."""
+    found, *each = (redshifts.measure(d, z, grid, prior, limit) for d in (density, *members))
+    return found, redshifts.summarise(found, protocol, each, n_boot, seed)
 
 
 settings = Settings(steps=steps, batch=64, rate=rate, weight_decay=1e-3, checks=1, seed=seed)
 judged, tables = {}, []
 for row, images in sample.images.items():
     source_row = "truth" if row == "again" else row
-    tuned = redshift_evaluation.retrain(store, task, source_row, settings, learn, check, seed)
-    told = redshift_evaluation.ensemble_densities({"frozen": start, "retrained": tuned}, images)
-    for protocol, densities in told.items():
-        judged[protocol, row], table = look(*densities, protocol)
+    tuned = redshift_evaluation.finetune_on_row(
+        store, task, source_row, settings, learn, check, seed
+    )
+    features = start.extract_features(images)
+    for protocol, ensemble in {"frozen": start, "retrained": tuned}.items():
+        judged[protocol, row], table = judge(*ensemble.densities(features), protocol)
         tables.append(table.assign(row=row))
-judged["source", "source"], table = look(*reader.densities(sample.pairs.source), "source")
+by_source = reader.densities(reader.extract_features(sample.pairs.source))
+judged["source", "source"], table = judge(*by_source, "source")
 tables.append(table.assign(row="source"))
 
 # %% [markdown]
@@ -187,7 +187,18 @@ scatter.rename(columns={"sigma_mad": "σ_MAD"}).rename_axis(index="protocol", co
 # place.
 
 # %% mystnb={"figure": {"caption": "Cumulative distribution of the PIT less the even one, frozen (left) and retrained (right). Grey: 95 % of calibrated estimators, at each place.", "name": "fig-redshift-pit-protocols"}, "image": {"alt": "Two panels, frozen and retrained, with one curve per kind of image about zero, and a grey band."}} tags=["hide-input"]
-redshift_panels.pit_curves(judged, ("frozen", "retrained"), compared)
+fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.4), sharey=True)
+p = np.linspace(0, 1, 101)
+reach = 1.96 * np.sqrt(p * (1 - p) / len(z))  # binomial: 95 % of calibrated estimators
+for ax, protocol in zip(axes, ("frozen", "retrained"), strict=True):
+    for row in compared:
+        excess = np.mean(judged[protocol, row]["pit"] <= p, axis=0) - p
+        style = {"color": plotting.MODEL_COLOUR.get(row), "linewidth": 1.5}
+        ax.plot(p, excess, label=plotting.MODEL_NAME.get(row, row), **style)
+    ax.fill_between(p, -reach, reach, color="0.85", zorder=0)
+    ax.set(xlabel="PIT", title=plotting.with_n(protocol, len(z)))
+axes[0].set_ylabel("cumulative − even")
+panels.shared_legend(fig, axes[0])
 plt.show()
 
 # %% [markdown]
@@ -207,8 +218,8 @@ parts, some = [], ["truth", *models]
 for row in some:
     found = judged["retrained", row]
     dz = found["dz"][:, 0]
-    masks = redshift_evaluation.slices(z + dz * (1 + z), sample.pairs.catalogue)
-    part = redshift_evaluation.by_slice(found, masks, ["coverage", "sigma_mad"], n_boot, seed)
+    masks = redshifts.galaxy_classes(z + dz * (1 + z), sample.pairs.catalogue)
+    part = redshifts.summarise_by_class(found, masks, ["coverage", "sigma_mad"], n_boot, seed)
     parts.append(part.assign(row=row))
 by_slice = pd.concat(parts, ignore_index=True)
 statistics = {"coverage": "share within central 68 %", "sigma_mad": "σ_MAD"}
@@ -259,9 +270,7 @@ shown if len(models) > 1 else print("one translator alone: there is no pair")
 
 # %% mystnb={"figure": {"caption": "Share of the source's information that is retained, under both protocols, with 95 % intervals. The target and a second observation are not made from the source and may know more.", "name": "fig-redshift-retained"}, "image": {"alt": "Two panels with a line per kind of image and a dashed line at one."}} tags=["hide-input"]
 kept = pd.concat(
-    redshift_evaluation.retained_table(
-        values[:, None], source_bits[:, None], protocol, n_boot, seed
-    ).assign(row=row)
+    redshifts.retained(values, source_bits, protocol, n_boot, seed).assign(row=row)
     for (protocol, row), values in bits.items()
     if row != "source"
 )
@@ -286,7 +295,7 @@ made = artefacts.make(
     store.table("redshift" if task == "cross" else f"redshift_{task}"),
     lambda path: everything.to_csv(path, index=False),
     params={"task": task, "models": models, "n_boot": n_boot},
-    modules=["companion.redshift_evaluation"],
+    modules=["galtools.fidelity.redshifts"],
     inputs=[*sample.inputs, *dict.fromkeys(used)],
     seed=seed,
 )

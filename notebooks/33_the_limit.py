@@ -91,7 +91,7 @@ sizes = sorted(sizes)
 if len(sizes) < 2:
     raise GaltoolsError(f"sizes = {sizes}: give two, to see what more of them bring")
 sample = comparison.load_comparison(store, "cross", paths.check_models(models), seed, n_galaxies)
-information_budget.retrained_estimators(
+information_budget.finetuned_estimators(
     store, sample.images, seed
 )  # for the last question: what is missing is said now
 options = {"n": n_galaxies, "draws": draws, "points": points, "seeds": seeds}
@@ -294,22 +294,22 @@ seeds_agree.summary(converged)
 # of the target and what is found in a translation has three parts,
 #
 # $$ L_\mathrm{target} - I_\mathrm{translated} =
-#   \underbrace{L_\mathrm{target} - L_\mathrm{source}}_\text{nature}
-# + \underbrace{L_\mathrm{source} - I_\mathrm{source}}_\text{reader}
-# + \underbrace{I_\mathrm{source} - I_\mathrm{translated}}_\text{model} . $$
+#   \underbrace{L_\mathrm{target} - L_\mathrm{source}}_\text{irreducible}
+# + \underbrace{L_\mathrm{source} - I_\mathrm{source}}_\text{estimator}
+# + \underbrace{I_\mathrm{source} - I_\mathrm{translated}}_\text{translator} . $$
 #
-# *Nature*: the source image never held it; no model could avoid this part. *Reader*: it is there,
-# but the estimator that we have does not find it in the source either. *Model*: it was found in
-# the source and is not found in the translation. For $I_\mathrm{source}$ we take the estimator that
+# *Irreducible*: the source image never held it; no model could avoid this part. *Estimator*: it is
+# there, but the estimator that we have does not find it in the source either. *Translator*: it was
+# found in the source and is not found in the translation. For $I_\mathrm{source}$ we take the estimator that
 # was retrained on resampled source images, which learnt as long and from as many galaxies as those
-# of the translations. That is fair to the models, but part of what the reader misses is what it has
+# of the translations. That is fair to the models, but part of what the estimator misses is what it has
 # not had the time to learn: [another chapter](36_keeping_redshift.py) tells how much. The networks of
 # an ensemble stand for seeds.
 
 # %%
 images = {row: shown for row, shown in sample.images.items() if row != "again"}
-read = information_budget.estimator_densities(store, images, seed)
-for (row, k), density in read.items():
+densities = information_budget.estimator_densities(store, images, seed)
+for (row, k), density in densities.items():
     if k < seeds:
         known[row, k] = information_bound.bits(density, z, prior)
 for k in range(seeds):
@@ -318,15 +318,15 @@ for k in range(seeds):
 known = information_budget.common_galaxies(known)
 lost = information_budget.split_losses(known, models, "resample", n_boot, seed)
 
-# %% mystnb={"figure": {"caption": "The loss of every translator in three parts, with 95 % intervals over galaxies; one symbol per network that reads. Nature is the same for all.", "name": "fig-limit-split"}, "image": {"alt": "For every translator three groups of points in bits lost: nature, the reader and the model."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The loss of every translator in three parts, with 95 % intervals over galaxies; one symbol per network of the estimators. The irreducible part is the same for all.", "name": "fig-limit-split"}, "image": {"alt": "For every translator three groups of points in bits lost: irreducible, by the estimator and by the translator."}} tags=["hide-input"]
 bound_panels.split_panel(lost)
 plt.show()
 
 # %% [markdown]
-# The limits here are those of total light and size. A reader of whole CFHTLS images, which sees
-# bulge and disc apart, may therefore come up to this limit or go beyond it, and the part of nature
+# The limits here are those of total light and size. An estimator of whole CFHTLS images, which sees
+# bulge and disc apart, may therefore come up to this limit or go beyond it, and the irreducible part
 # may be larger than drawn: with all parts known it is the difference in the second line of the
-# table below. A reader beyond the upper bound would be an error somewhere.
+# table below. An estimator beyond the upper bound would be an error somewhere.
 #
 # A statement is *supported* only if every seed says so. They differ in the draws from the posterior, in the
 # learner and what it learnt from, and in the network that reads. They do not differ in three things.
@@ -340,10 +340,10 @@ MORE = "CFHTLS images can tell more than SDSS images"
 claims = {MORE: ("CFHTLS", "SDSS")}
 APART = "CFHTLS images can tell more if all parts of a galaxy are told apart"
 claims[APART] = ("CFHTLS, parts", "SDSS, parts")
-claims["the reader falls short of the limit of SDSS"] = ("SDSS", "resample")
-claims["the reader falls short of the limit of CFHTLS"] = ("CFHTLS", "truth")
+claims["the estimator falls short of the limit of SDSS"] = ("SDSS", "resample")
+claims["the estimator falls short of the limit of CFHTLS"] = ("CFHTLS", "truth")
 names = [plotting.MODEL_NAME.get(model, model) for model in models]
-loses = [f"{name} loses what the reader finds in its source" for name in names]
+loses = [f"{name} loses what the estimator finds in its source" for name in names]
 claims |= {text: ("resample", model) for text, model in zip(loses, models, strict=True)}
 judged = seeds_agree.compare(known, claims, n_boot, seed)
 everything = pd.concat([agreement, converged, judged], ignore_index=True)
@@ -373,8 +373,8 @@ for side, name in bound_panels.SURVEYS.items():
     glue(f"limit_bits_{low}", str(levels[name]), display=False)
     glue(f"limit_refused_{low}", int((~found[side]["good"]).sum()), display=False)
 first = lost[lost.seed == 0].set_index(["part", "row"])
-model = first.loc["model"].value
-names = {"best": model.idxmin(), "worst": model.idxmax()}
+by_translator = first.loc["translator"].value
+names = {"best": by_translator.idxmin(), "worst": by_translator.idxmax()}
 
 
 def in_words(part, row):
@@ -384,15 +384,15 @@ def in_words(part, row):
 
 for name, row in names.items():
     glue(f"limit_{name}", plotting.MODEL_NAME.get(row, row), display=False)
-    glue(f"limit_{name}_loss", in_words("model", row), display=False)
-for part in ("nature", "reader"):
+    glue(f"limit_{name}_loss", in_words("translator", row), display=False)
+for part in ("irreducible", "estimator"):
     glue(f"limit_{part}", in_words(part, names["best"]), display=False)
 glue("limit_n", int(lost.n.max()), display=False)
 
 # %% tags=["remove-cell"]
 most = known["CFHTLS, parts", 0] - known["SDSS, parts", 0]
 most = intervals.bootstrap(intervals.mean, most, n_boot, seed)
-glue("limit_nature_most", str(most), display=False)
+glue("limit_irreducible_most", str(most), display=False)
 words = seeds_agree.consensus_by_claim(everything)
 glue("limit_deeper", words["CFHTLS images can tell more than SDSS images"], display=False)
 glue("limit_apart", words[APART], display=False)
@@ -411,10 +411,10 @@ for key, sentences in seeds_agree.claims_by_consensus(everything).items():
 # CFHTLS then tells more: *{glue:text}`limit_apart`*. The limit of an image, if all of it is read, lies
 # between the two, and how near to the second is not known: that one was told where every knot stands.
 #
-# Of the loss of the translators in bits, nature takes {glue:text}`limit_nature` if total light is all
-# that anybody reads, and at most {glue:text}`limit_nature_most` if all parts are; the reader
-# {glue:text}`limit_reader`; and the model {glue:text}`limit_best_loss` by {glue:text}`limit_best`, the
-# best of them, and {glue:text}`limit_worst_loss` by {glue:text}`limit_worst`, all of seed 0. An interval
+# Of the loss of the translators in bits, {glue:text}`limit_irreducible` are irreducible if total light
+# is all that anybody reads, and at most {glue:text}`limit_irreducible_most` if all parts are; the
+# estimator loses {glue:text}`limit_estimator`; and the translator {glue:text}`limit_best_loss` by
+# {glue:text}`limit_best`, the best of them, and {glue:text}`limit_worst_loss` by {glue:text}`limit_worst`, all of seed 0. An interval
 # that holds zero says that no such loss was found, and one below zero cannot be a loss. All this on
 # {glue:text}`limit_n` galaxies that every way could judge, {glue:text}`limit_refused_sdss` (SDSS)
 # and {glue:text}`limit_refused_cfhtls` (CFHTLS) having been refused.

@@ -1,6 +1,5 @@
-"""Redshifts from images: a network that answers with a density p(z), and who judges it."""
+"""Redshift estimators that turn images into densities p(z), and the metrics of photo-z."""
 
-from galtools.redshift.baselines import baselines, colour_features
 from galtools.redshift.density import (
     BINS,
     ONE_SIGMA,
@@ -12,23 +11,12 @@ from galtools.redshift.density import (
     cumulative,
     fit_temperature,
     in_central_interval,
-    mean_log_density,
     point_estimate,
     point_metrics,
     quantile,
 )
-from galtools.redshift.ensemble import Ensemble, train_ensemble
-from galtools.redshift.feature_groups import densities_by_feature_group
-from galtools.redshift.network import (
-    ORIENTATIONS,
-    RedshiftNetwork,
-    Sample,
-    log_densities,
-    log_density,
-    orient,
-    smoothed_targets,
-    train,
-)
+from galtools.redshift.ensemble import Ensemble, densities_by_feature_group, train_ensemble
+from galtools.redshift.network import ORIENTATIONS, Features, RedshiftNetwork, orient
 from galtools.redshift.photometry_layer import GROUPS, PhotometryLayer
 
 __all__ = [
@@ -39,26 +27,19 @@ __all__ = [
     "OUTLIER",
     "Z_MAX",
     "Ensemble",
+    "Features",
     "Grid",
     "PhotometryLayer",
     "RedshiftNetwork",
-    "Sample",
     "apply_temperature",
-    "baselines",
-    "colour_features",
     "crps",
     "cumulative",
     "densities_by_feature_group",
     "fit_temperature",
     "in_central_interval",
-    "log_densities",
-    "log_density",
-    "mean_log_density",
     "orient",
     "point_estimate",
     "point_metrics",
     "quantile",
-    "smoothed_targets",
-    "train",
     "train_ensemble",
 ]

@@ -1,22 +1,25 @@
-"""Densities of redshift on a grid of bins: estimates, scores, calibration.
+"""Redshift densities on a grid of bins: point estimates, scores, calibration.
 
 A density is a histogram of `bins` equal bins on 0 <= z <= `z_max`. With F its cumulative function
 and z the true redshift,
 
     dz = (z_est - z) / (1 + z),   bias = <dz>,   sigma_MAD = 1.4826 median |dz - median dz|,
-    outliers = share of |dz| > limit,   CRPS = integral (F(z') - H(z' - z))^2 dz',   PIT = F(z).
+    outliers = fraction with |dz| > limit,   CRPS = integral (F(z') - H(z' - z))^2 dz',
+    PIT = F(z).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 
 from galtools.data.photometry import robust_scatter
 from galtools.errors import GaltoolsError
 
 Z_MAX, BINS = 0.4, 180
 OUTLIER = {"SDSS": 0.05, "CFHTLS": 0.15}  # |dz| beyond which an estimate is an outlier
-ONE_SIGMA = 0.6826894921370859  # share of a normal law within one standard deviation
+ONE_SIGMA = 0.6826894921370859  # probability of a Gaussian within one standard deviation
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Grid:
         return (self.edges[1:] + self.edges[:-1]) / 2
 
     def number(self, z) -> np.ndarray:
-        """Bin of each redshift; one outside the grid is refused."""
+        """Number of the bin of each redshift; one outside the grid is refused."""
         z = np.asarray(z, np.float64)
         if not ((z >= 0) & (z < self.z_max)).all():
             raise GaltoolsError(f"redshifts must lie in 0 <= z < {self.z_max}: cut or widen z_max")
@@ -51,10 +54,10 @@ def _steps(density: np.ndarray) -> np.ndarray:
 
 def cumulative(density: np.ndarray, z: np.ndarray, grid: Grid) -> np.ndarray:
     """Return F(z), linear within each bin, for densities (n, bins) of sum one."""
-    place = np.clip(np.asarray(z, np.float64) / grid.z_max, 0, 1) * grid.bins
-    low = np.minimum(place.astype(int), grid.bins - 1)
+    position = np.clip(np.asarray(z, np.float64) / grid.z_max, 0, 1) * grid.bins
+    low = np.minimum(position.astype(int), grid.bins - 1)
     rows = np.arange(len(density))
-    return _steps(density)[rows, low] + (place - low) * density[rows, low]
+    return _steps(density)[rows, low] + (position - low) * density[rows, low]
 
 
 def crps(density: np.ndarray, z: np.ndarray, grid: Grid) -> np.ndarray:
@@ -76,12 +79,12 @@ def crps(density: np.ndarray, z: np.ndarray, grid: Grid) -> np.ndarray:
     return (below + above).sum(axis=1)
 
 
-def quantile(density: np.ndarray, share: float, grid: Grid) -> np.ndarray:
-    """Redshift below which each density holds a share of its probability."""
+def quantile(density: np.ndarray, q: float, grid: Grid) -> np.ndarray:
+    """Redshift below which each density holds the probability q."""
     steps = _steps(density)
-    bins = (steps[:, 1:] < share).sum(axis=1).clip(max=grid.bins - 1)
+    bins = (steps[:, 1:] < q).sum(axis=1).clip(max=grid.bins - 1)
     rows = np.arange(len(density))
-    within = (share - steps[rows, bins]) / np.maximum(density[rows, bins], 1e-12)
+    within = (q - steps[rows, bins]) / np.maximum(density[rows, bins], 1e-12)
     return grid.edges[bins] + np.clip(within, 0, 1) * grid.z_max / grid.bins
 
 
@@ -97,16 +100,12 @@ def point_estimate(density: np.ndarray, grid: Grid, kind: str = "mean") -> np.nd
 
 
 def in_central_interval(density: np.ndarray, z: np.ndarray, grid: Grid) -> np.ndarray:
-    """Tell of each galaxy whether z lies in the central 68.3 % of its density.
-
-    If densities are calibrated, it does so for 68.3 % of the galaxies: less if they are too narrow.
-    """
-    pit = cumulative(density, z, grid)
-    return np.abs(pit - 0.5) < ONE_SIGMA / 2
+    """Whether z lies in the central 68.3 % of each density: for 68.3 % of them if calibrated."""
+    return np.abs(cumulative(density, z, grid) - 0.5) < ONE_SIGMA / 2
 
 
 def point_metrics(estimates, z, limit: float = 0.05) -> dict[str, float]:
-    """Bias, sigma_MAD and share of outliers of point estimates."""
+    """Bias, sigma_MAD and fraction of outliers of point estimates."""
     dz = (np.asarray(estimates, np.float64) - z) / (1 + np.asarray(z, np.float64))
     return {
         "bias": float(dz.mean()),
@@ -115,26 +114,22 @@ def point_metrics(estimates, z, limit: float = 0.05) -> dict[str, float]:
     }
 
 
+def log_mean_density(log_p: np.ndarray) -> np.ndarray:
+    """Logarithm of the mean density (n, bins) of several networks, from (networks, n, bins)."""
+    return np.log(np.mean(np.exp(log_p), axis=0))
+
+
 def apply_temperature(log_p: np.ndarray, temperature: float) -> np.ndarray:
-    """Densities p^(1/T), normalised: T > 1 widens what was too sure of itself."""
-    scaled = log_p / temperature
-    p = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return p / p.sum(axis=1, keepdims=True)
+    """Densities p^(1/T), normalised: T > 1 widens those that are overconfident."""
+    return softmax(log_p / temperature, axis=-1)
 
 
 def fit_temperature(log_p: np.ndarray, z, grid: Grid) -> float:
     """Temperature that makes validation redshifts most likely, between 1/8 and 8."""
-    from scipy.optimize import minimize_scalar
-
     rows, bins = np.arange(len(log_p)), grid.number(z)
 
-    def surprise(log_t):
+    def cross_entropy(log_t):
         return -np.log(apply_temperature(log_p, np.exp(log_t))[rows, bins] + 1e-300).mean()
 
     bounds = (-np.log(8), np.log(8))
-    return float(np.exp(minimize_scalar(surprise, bounds=bounds, method="bounded").x))
-
-
-def mean_log_density(log_densities: list[np.ndarray]) -> np.ndarray:
-    """Logarithm of the mean density of several networks."""
-    return np.log(np.mean([np.exp(log_p) for log_p in log_densities], axis=0))
+    return float(np.exp(minimize_scalar(cross_entropy, bounds=bounds, method="bounded").x))

@@ -1,4 +1,4 @@
-"""Small ensembles of estimators that differ in their seed, with one temperature, in one file."""
+"""Redshift estimators: ensembles of networks that differ in their seed, with one temperature."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -7,63 +7,75 @@ import numpy as np
 import torch
 
 from galtools.data.stretch import Stretch
-from galtools.redshift.density import Grid, apply_temperature, fit_temperature, mean_log_density
-from galtools.redshift.network import (
-    RedshiftNetwork,
-    check_bands,
-    extract_features,
-    log_densities,
-    train_networks,
-    train_on_features,
+from galtools.redshift.density import (
+    Grid,
+    apply_temperature,
+    fit_temperature,
+    log_mean_density,
 )
+from galtools.redshift.network import Features, RedshiftNetwork
 from galtools.training import checkpoint, loop
 from galtools.training.loop import Settings
 
 
 @dataclass
 class Ensemble:
-    """Trained networks, their common temperature, and how they are kept in one file."""
+    """Networks that see the same features, and their common temperature."""
 
-    networks: list
+    networks: list[RedshiftNetwork]
     temperature: float = 1.0
+
+    @classmethod
+    def untrained(cls, bands: int, seed: int, members: int, **recipe) -> "Ensemble":
+        """Networks whose first weights differ, on the GPU if there is one."""
+        networks = []
+        for member in range(members):
+            with torch.random.fork_rng():
+                torch.manual_seed(_member_seed(seed, member))
+                networks.append(RedshiftNetwork(bands, **recipe).to(loop.best_device()))
+        return cls(networks)
 
     @property
     def grid(self) -> Grid:
         """Bins of the densities."""
         return self.networks[0].grid
 
-    def densities(self, images) -> tuple[np.ndarray, np.ndarray]:
-        """Calibrated densities of the ensemble (n, bins) and of each network (m, n, bins)."""
-        each = log_densities(self.networks, images)
-        apart = np.stack([apply_temperature(log_p, self.temperature) for log_p in each])
-        return apply_temperature(mean_log_density(each), self.temperature), apart
+    def extract_features(self, images, extra=None) -> Features:
+        """Features of images (n, bands, H, H) in nanomaggies, which all networks share."""
+        return self.networks[0].extract_features(images, extra)
 
-    def predict(self, images) -> np.ndarray:
-        """Calibrated densities (n, bins) of the ensemble."""
-        return self.densities(images)[0]
+    def fit(self, features: Features, z, settings: Settings, finetune=False) -> "Ensemble":
+        """Train every network with a seed of its own."""
+        for member, network in enumerate(self.networks):
+            seed = _member_seed(settings.seed, member)
+            network.fit(features, z, replace(settings, seed=seed), finetune)
+        return self
 
-    def calibrate(self, images, z) -> "Ensemble":
+    def calibrate(self, features: Features, z) -> "Ensemble":
         """Fit the temperature to galaxies that were not trained on."""
-        log_p = mean_log_density(log_densities(self.networks, images))
+        log_p = log_mean_density(self._log_densities(features))
         self.temperature = fit_temperature(log_p, z, self.grid)
         return self
 
-    def tuned(self, images, z, valid_images, valid_z, settings: Settings) -> "Ensemble":
-        """Copy of the ensemble that went on learning from other images, calibrated anew."""
-        return self.tuned_on_seen(self.see(images), z, valid_images, valid_z, settings)
+    def finetune(self, features, z, valid_features, valid_z, settings: Settings) -> "Ensemble":
+        """Copy of the ensemble, trained further on other features, and calibrated anew."""
+        tuned = Ensemble(copy.deepcopy(self.networks)).fit(features, z, settings, finetune=True)
+        return tuned.calibrate(valid_features, valid_z)
 
-    def see(self, images) -> list[torch.Tensor]:
-        """Measured numbers and pictures of images, which take less memory than the images."""
-        check_bands(self.networks[0], images)
-        device = loop.best_device()
-        return extract_features(self.networks[0].to(device), images, device)
+    def densities(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
+        """Calibrated densities of the ensemble (n, bins) and of each network (m, n, bins)."""
+        each = self._log_densities(features)
+        return (
+            apply_temperature(log_mean_density(each), self.temperature),
+            apply_temperature(each, self.temperature),
+        )
 
-    def tuned_on_seen(self, seen, z, valid_images, valid_z, settings: Settings) -> "Ensemble":
-        """Like `tuned`, by what was seen in the images: it can be put together part by part."""
-        networks = copy.deepcopy(self.networks)
-        own = [_of_member(settings, k) for k in range(len(networks))]
-        train_on_features(networks, seen, z, own, tune=True)
-        return Ensemble(networks).calibrate(valid_images, valid_z)
+    def _log_densities(self, features):
+        return np.stack([network.log_density(features) for network in self.networks])
+
+    def predict(self, images, extra=None) -> np.ndarray:
+        """Calibrated densities (n, bins) of images."""
+        return self.densities(self.extract_features(images, extra))[0]
 
     def save(self, path) -> None:
         """Write the networks and their temperature to one file."""
@@ -72,7 +84,8 @@ class Ensemble:
             "recipe": first.recipe,
             "grid": [first.grid.bins, first.grid.z_max],
             "temperature": self.temperature,
-            "stretches": [vars(network.stretch) for network in self.networks],
+            "stretch": vars(first.stretch),
+            "members": len(self.networks),
         }
         tensors = {
             f"{k}/{name}": value
@@ -86,33 +99,52 @@ class Ensemble:
         """Read what `save` wrote, onto the GPU if there is one."""
         tensors, about = checkpoint.load(path)
         networks = []
-        for k, stretch in enumerate(about["stretches"]):
+        for k in range(about["members"]):
             network = RedshiftNetwork(grid=Grid(*about["grid"]), **about["recipe"])
             network.load_state_dict(checkpoint.select(tensors, str(k)))
-            network.stretch = Stretch.from_dict(stretch)
+            network.stretch = Stretch.from_dict(about["stretch"])
             networks.append(network.to(loop.best_device()).eval())
         return cls(networks, about["temperature"])
 
 
-def _of_member(settings: Settings, member: int) -> Settings:
-    """Give every network of an ensemble its own seed."""
-    return replace(settings, seed=settings.seed * 100 + member)
+def _member_seed(seed: int, member: int) -> int:
+    return seed * 100 + member
 
 
 def train_ensemble(
     images, z, noise, valid_images, valid_z, settings: Settings, members: int = 2, **recipe
 ) -> Ensemble:
-    """Train networks that differ in their seed, and calibrate them on the validation galaxies."""
-    networks, own = new_members(images.shape[1], settings, members, **recipe)
-    train_networks(networks, images, z, noise, own)
-    return Ensemble(networks).calibrate(valid_images, valid_z)
+    """Train networks that differ in their seed, and calibrate them on the validation galaxies.
+
+    Images (n, bands, H, H) are in nanomaggies, `noise` (bands,) is that of the sky per pixel;
+    `recipe` goes to `RedshiftNetwork`.
+    """
+    ensemble = Ensemble.untrained(images.shape[1], settings.seed, members, **recipe)
+    for network in ensemble.networks:
+        network.prepare(images, noise)
+    learn, check = (ensemble.extract_features(some) for some in (images, valid_images))
+    return ensemble.fit(learn, z, settings).calibrate(check, valid_z)
 
 
-def new_members(bands: int, settings: Settings, members: int, **recipe):
-    """Make networks that differ in their seed, and the settings of each."""
-    networks, own = [], [_of_member(settings, member) for member in range(members)]
-    for each in own:
-        with torch.random.fork_rng():
-            torch.manual_seed(each.seed)
-            networks.append(RedshiftNetwork(bands, **recipe))
-    return networks, own
+def densities_by_feature_group(
+    choices, learn, valid, images, noise, settings: Settings, members=1, **recipe
+):
+    """Densities of `images` by an ensemble for each of the `choices` of feature groups.
+
+    `learn` and `valid` are (images, redshifts), to train and to calibrate. Returns a dictionary
+    {groups: (n, bins)} and the grid of the bins. Each ensemble is the one that `train_ensemble`
+    would train, but features are extracted once.
+    """
+    whole = RedshiftNetwork(images.shape[1], **recipe).to(loop.best_device())
+    whole.prepare(learn[0], noise)
+    features = [whole.extract_features(some) for some in (learn[0], valid[0], images)]
+    found = {}
+    for groups in choices:
+        columns = whole.measure.columns(groups)
+        own = [part._replace(photometry=part.photometry[:, columns]) for part in features]
+        ensemble = Ensemble.untrained(
+            images.shape[1], settings.seed, members, groups=groups, **recipe
+        )
+        ensemble.fit(own[0], learn[1], settings).calibrate(own[1], valid[1])
+        found[groups] = ensemble.densities(own[2])[0]
+    return found, whole.grid

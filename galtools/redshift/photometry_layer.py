@@ -1,29 +1,29 @@
-"""What anybody measures on a galaxy image, as the first layer of a network.
+"""Photometry and shapes of galaxy images as the first layer of a network.
 
-Three groups of numbers, each the same in all eight orientations of the image:
+Three groups of features, each the same in all eight orientations of the image:
 
-light   magnitudes and colours in circles of 2, 4 and 7 arcsec (on stamps of 25 arcsec), and under
+flux    magnitudes and colours in circles of 2, 4 and 7 arcsec (on stamps of 25 arcsec), and under
         the galaxy's own profile w, the smoothed image, as SDSS does for its model colours:
         F = sum w I with sum w^2 = 1 has the noise of a single pixel
 peak    the mean of 3 x 3 pixels at the brightest spot near the centre, one spot for all bands
-shape   of the middle band alone: size and ellipticity by moments of w^2, concentration,
+shape   of the reference band alone: size and ellipticity by moments of w^2, concentration,
         asymmetry sum |I - I turned by 180 degrees| / sum |I|; no colour and no brightness
 
 Fluxes become asinh magnitudes -2.5 / ln 10 asinh(F / 2 sigma), which stay finite where noise makes
-F negative. Fixed sums of pixels with fixed weights: a network that had to find them by itself
-would need many more galaxies than it needs to learn what they mean.
+F negative. The weights are fixed: to learn them would take many more galaxies.
 """
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-GROUPS = ("light", "peak", "shape")
+GROUPS = ("flux", "peak", "shape")
 CIRCLES = (0.08, 0.16, 0.28)  # radii in stamps
 REACH = 0.32  # of the profile, in stamps
-SEARCH = 0.25  # share of the side in which the peak is looked for
+SEARCH = 0.25  # fraction of the side in which the peak is searched
 BOX = 3  # pixels
 TINY = 1e-20
 
@@ -44,50 +44,52 @@ def smooth(images: torch.Tensor, width: int) -> torch.Tensor:
 
 
 class PhotometryLayer(nn.Module):
-    """Images (n, bands, H, H) in nanomaggies to numbers (n, size) of the chosen groups."""
+    """Images (n, bands, H, H) in nanomaggies to features (n, size) of the chosen groups."""
 
     def __init__(self, bands: int = 5, groups=GROUPS):
-        """Choose what is measured; `noise`, the sky noise per pixel, is set before it is used."""
+        """Choose the groups; the buffer `noise`, the sky noise per pixel, is set before use."""
         super().__init__()
         self.bands, self.groups = bands, tuple(groups)
         self.register_buffer("noise", torch.ones(bands))
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many numbers each of the chosen groups has, in the order of the groups."""
+        """Number of features of each of the chosen groups, in their order."""
         colours = self.bands - 1
-        sizes = {"light": (len(CIRCLES) + 1) * colours + 2, "peak": colours + 1, "shape": 5}
+        sizes = {"flux": (len(CIRCLES) + 1) * colours + 2, "peak": colours + 1, "shape": 5}
         return {group: sizes[group] for group in self.groups}
 
     @property
     def size(self) -> int:
-        """How many numbers there are per galaxy."""
+        """Number of features."""
         return sum(self.sizes.values())
 
+    def columns(self, groups) -> np.ndarray:
+        """Numbers of the columns that hold some of the groups."""
+        chosen = [group in groups for group in self.sizes]
+        return np.flatnonzero(np.repeat(chosen, list(self.sizes.values())))
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Measure; an empty image gives finite numbers, too."""
-        middle = self.bands // 2
-        radius, x, y = self._places(images)
+        """Measure every image; an empty one gives finite features, too."""
+        reference = self.bands // 2
+        radius, x, y = self._coordinates(images)
         profile = self._profile(images, radius)
         circles = torch.stack([self._circle(images, radius, r) for r in CIRCLES], dim=1)
         fitted = asinh_magnitude((images * profile).sum((2, 3)), self.noise)
-        found = {}
-        if "light" in self.groups:
-            tints = colours(torch.cat([circles, fitted[:, None]], dim=1)).flatten(1)
-            brightness = torch.stack([circles[:, -1, middle], fitted[:, middle]], dim=1)
-            found["light"] = torch.cat([tints, brightness], dim=1)
-        if "peak" in self.groups:
-            peak = asinh_magnitude(self._peak(images), self.noise / BOX)
-            found["peak"] = torch.cat([colours(peak), peak[:, middle, None]], dim=1)
-        if "shape" in self.groups:
-            steps = circles[:, :-1, middle] - circles[:, -1:, middle]
-            moments = self._moments(profile.square()[:, 0], x, y)
-            lopsided = self._asymmetry(images[:, middle], radius)
-            found["shape"] = torch.cat([moments, steps, lopsided], dim=1)
-        return torch.cat([found[group] for group in self.groups], dim=1)
+        both = torch.cat([circles, fitted[:, None]], dim=1)
+        peak = asinh_magnitude(self._peak(images), self.noise / BOX)
+        moments = self._moments(profile.square()[:, 0], x, y)
+        concentration = circles[:, :-1, reference] - circles[:, -1:, reference]
+        asymmetry = self._asymmetry(images[:, reference], radius)
+        found = {
+            "flux": (colours(both).flatten(1), both[:, -2:, reference]),
+            "peak": (colours(peak), peak[:, reference, None]),
+            "shape": (moments, concentration, asymmetry),
+        }
+        return torch.cat([part for group in self.groups for part in found[group]], dim=1)
 
     @staticmethod
-    def _places(images):
+    def _coordinates(images):
         """Radius, x and y of every pixel from the centre, in stamps."""
         side = images.shape[-1]
         along = (torch.arange(side).to(images) - (side - 1) / 2) / side
@@ -101,22 +103,21 @@ class PhotometryLayer(nn.Module):
         return asinh_magnitude(flux, self.noise * weight.square().sum().sqrt())
 
     def _profile(self, images, radius):
-        """Weights (n, 1, H, H) that follow the light of the galaxy in all bands."""
+        """Weights (n, 1, H, H) that follow the surface brightness in all bands."""
         width = 2 * round(1.5 * images.shape[-1] / 64) + 1
-        light = (images / self.noise[:, None, None]).sum(1, keepdim=True)
-        light = smooth(light, width).clamp_min(0) * (radius < REACH)
-        return light / light.square().sum((2, 3), keepdim=True).clamp_min(TINY).sqrt()
+        summed = (images / self.noise[:, None, None]).sum(1, keepdim=True)
+        weight = smooth(summed, width).clamp_min(0) * (radius < REACH)
+        return weight / weight.square().sum((2, 3), keepdim=True).clamp_min(TINY).sqrt()
 
     def _peak(self, images):
         """Mean (n, bands) of the 3 x 3 pixels where the sum over bands is brightest."""
         side = images.shape[-1]
         cut = min(max(BOX, round(side * SEARCH)), side)
         start = (side - cut) // 2
-        centre = images[..., start : start + cut, start : start + cut]
-        means = F.avg_pool2d(centre, BOX, 1)
-        share = (means / means.amax((2, 3), keepdim=True).clamp_min(TINY)).clamp_min(0).sum(1)
-        spot = share.flatten(1).argmax(1)[:, None, None].expand(-1, self.bands, 1)
-        return means.flatten(2).gather(2, spot)[..., 0]
+        means = F.avg_pool2d(images[..., start : start + cut, start : start + cut], BOX, 1)
+        relative = means / means.amax((2, 3), keepdim=True).clamp_min(TINY)
+        spot = relative.clamp_min(0).sum(1).flatten(1).argmax(1)
+        return means.flatten(2).gather(2, spot[:, None, None].expand(-1, self.bands, 1))[..., 0]
 
     @staticmethod
     def _moments(weight, x, y):
@@ -131,7 +132,7 @@ class PhotometryLayer(nn.Module):
 
     @staticmethod
     def _asymmetry(image, radius):
-        """Light that changes when the image is turned by 180 degrees, as a share: (n, 1)."""
-        seen = smooth(image[:, None], BOX)[:, 0] * (radius < CIRCLES[-1])
-        change = (seen - seen.flip((1, 2))).abs().sum((1, 2))
-        return (change / seen.abs().sum((1, 2)).clamp_min(TINY))[:, None]
+        """Flux that changes when the image is turned by 180 degrees over the flux: (n, 1)."""
+        smoothed = smooth(image[:, None], BOX)[:, 0] * (radius < CIRCLES[-1])
+        change = (smoothed - smoothed.flip((1, 2))).abs().sum((1, 2))
+        return (change / smoothed.abs().sum((1, 2)).clamp_min(TINY))[:, None]

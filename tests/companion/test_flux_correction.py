@@ -10,12 +10,11 @@ import torch
 from blobs import blobs
 
 from companion import flux_correction
-from galtools import data, models, redshift
+from galtools import models, redshift
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 from galtools.training import train
 from galtools.training.crops import normalization_of
-from galtools.training.loop import Settings
 from galtools.training.translate import translate
 
 RNG = np.random.default_rng(0)
@@ -264,57 +263,3 @@ def test_less_of_the_rule_mends_less(weights):
     corner = found["one"][:, :, 2, 9] / plain[:, :, 2, 9]
     assert np.allclose(gain, corner, rtol=1e-4)  # one circle has one gain
     assert not np.allclose(found["few"], found["all"])
-
-
-def test_an_estimator_goes_on_from_as_many_galaxies_as_asked_for_once(tmp_path, monkeypatch):
-    files_of = {}
-    for seed, split in enumerate(("train", "valid")):
-        files_of[split] = tmp_path / f"{split}.h5"
-        data.save(blobs(n=12, seed=seed), files_of[split])
-    start, learnt = tmp_path / "start", []
-    start.write_text("the frozen one")
-
-    class Reader:
-        """Sees the first pixel and the light of an image; says what it is to learn from."""
-
-        def see(self, images):
-            x = torch.as_tensor(images)
-            return x[:, 0, 0, 0], x.sum((1, 2, 3))
-
-        def tuned_on_seen(self, *sets):
-            learnt.append(sets)
-            return self
-
-        def save(self, path):
-            path.write_text("tuned")
-
-    monkeypatch.setattr(flux_correction, "Ensemble", SimpleNamespace(load=lambda path: Reader()))
-    monkeypatch.setattr(flux_correction.redshift_evaluation, "estimator_file", lambda *which: start)
-    monkeypatch.setattr(flux_correction, "FEW", 5)
-    store = SimpleNamespace(data=files_of.get, model=lambda *parts: tmp_path.joinpath("own"))
-    for _ in range(2):
-        found = flux_correction.finetune_cached(store, 0, None, (4, 11), 7, Settings(steps=1))
-        assert list(found) == [4, 11]
-    train_pairs, valid = map(data.load, files_of.values())
-    assert len(learnt) == 2  # not again
-    for number, (seen, z, images, z_check, _) in zip((4, 11), learnt, strict=True):
-        np.testing.assert_array_equal(seen[0], train_pairs.source[:number, 0, 0, 0])
-        np.testing.assert_allclose(seen[1], train_pairs.source[:number].sum((1, 2, 3)), rtol=1e-5)
-        np.testing.assert_array_equal(z, train_pairs.redshift[:number])
-        np.testing.assert_array_equal(images, valid.source[:7])
-        np.testing.assert_array_equal(z_check, valid.redshift[:7])
-
-
-def test_translations_are_read_a_few_at_a_time(weights, tmp_path, monkeypatch):
-    """What an estimator sees of them, put together, is what it sees of all at once."""
-    monkeypatch.setattr(flux_correction, "FEW", 16)
-    file, reader = tmp_path / "pairs.h5", redshift.Ensemble([redshift.RedshiftNetwork(5, hidden=8)])
-    data.save(weights.pairs, file)
-    parts = list(flux_correction.translated(weights.path, file, 36))
-    assert [len(part) for part in parts] == [16, 16, 4]
-    whole = reader.see(translate(weights.path, data.load(file, slice(36)).source))
-    seen = [torch.cat(column) for column in zip(*map(reader.see, parts), strict=True)]
-    for one, other in zip(seen, whole, strict=True):
-        torch.testing.assert_close(one, other)
-    untouched = np.concatenate(list(flux_correction.translated(None, file, 36)))
-    np.testing.assert_array_equal(untouched, data.load(file, slice(36)).source)

@@ -280,15 +280,15 @@ def test_readers_are_asked_for_by_name_and_read_in_the_bins_of_the_limits(tmp_pa
     truth.touch()
     read = SimpleNamespace(grid=Grid())
     monkeypatch.setattr(information_budget.Ensemble, "load", lambda file: read)
-    assert information_budget.retrained_estimators(store, ["truth", "again"], 1) == {
+    assert information_budget.finetuned_estimators(store, ["truth", "again"], 1) == {
         "truth": read,
         "again": read,
     }
     with pytest.raises(GaltoolsError, match="run notebooks/24_redshift"):
-        information_budget.retrained_estimators(store, ["truth", "swin"], 1)
+        information_budget.finetuned_estimators(store, ["truth", "swin"], 1)
     read.grid = Grid(180, 3.0)
     with pytest.raises(GaltoolsError, match=r"-p bins 180 -p z_max 0\.4, then 24_redshift"):
-        information_budget.retrained_estimators(store, ["truth"], 1)
+        information_budget.finetuned_estimators(store, ["truth"], 1)
 
 
 def test_errors_of_simulated_measurements_are_those_of_the_like_in_nanomaggies(light):

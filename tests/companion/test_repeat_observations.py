@@ -98,7 +98,8 @@ def test_latent_features_are_the_input_of_the_last_layer(seen, networks):
     network = networks[0]
     found = repeat_observations.latent_features(network, seen[0]["source"])
     with torch.no_grad():
-        by_hand = network.head[:-1](network.numbers(torch.as_tensor(seen[0]["source"])))
+        measured = network.measure(torch.as_tensor(seen[0]["source"]))
+        by_hand = network.head[:-1]((measured - network.mean) / network.std)
     np.testing.assert_array_equal(found, by_hand.numpy())
 
 

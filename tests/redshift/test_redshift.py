@@ -13,7 +13,7 @@ from galtools import redshift
 from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.redshift import Grid
-from galtools.redshift.ensemble import new_members
+from galtools.redshift.network import Sample, smoothed_targets
 from galtools.training.loop import Settings
 
 GRID = Grid()
@@ -94,8 +94,8 @@ def test_turns_are_eight_different_orientations():
 
 def test_losses_against_closed_form():
     network = redshift.RedshiftNetwork(grid=Grid(bins=4), crps_weight=1.0, blur=0.0)
-    network.logits = lambda numbers, picture, extra: torch.zeros(len(numbers), 4)
-    batch = redshift.Sample(torch.zeros(2, 28), torch.zeros(2, 0), torch.tensor([0, 2]), None)
+    network.logits = lambda photometry, cutout: torch.zeros(len(photometry), 4)
+    batch = Sample(torch.zeros(2, 28), torch.zeros(2, 0), torch.tensor([0, 2]))
     terms = network.losses(batch)
     assert terms["entropy"].item() == pytest.approx(np.log(4))
     # F = 1/4 1/2 3/4 1; H steps up at bin 0: (9 + 4 + 1) / 16; at bin 2: (1 + 4 + 1) / 16
@@ -103,10 +103,10 @@ def test_losses_against_closed_form():
 
 
 def test_blurred_targets_are_a_gaussian():
-    table = redshift.smoothed_targets(101, 3.0).numpy()
+    table = smoothed_targets(101, 3.0).numpy()
     assert table.sum(axis=1) == pytest.approx(1, abs=1e-6)
     assert table[50] == pytest.approx(norm.pdf(np.arange(101), 50, 3), abs=1e-5)
-    assert (redshift.smoothed_targets(4, 0.0) == torch.eye(4)).all()
+    assert (smoothed_targets(4, 0.0) == torch.eye(4)).all()
 
 
 def test_coverage_tells_a_calibrated_density_from_one_a_fifth_too_narrow():
@@ -124,7 +124,7 @@ def test_coverage_tells_a_calibrated_density_from_one_a_fifth_too_narrow():
     assert passed == {1.0: True, 0.8: False}
 
 
-def test_covered_is_what_lies_within_a_standard_deviation_of_the_middle():
+def test_coverage_of_a_flat_density():
     """Of a flat density F = z / z_max: from 0.1587 to 0.8413 of the range."""
     flat, share = np.full((4, 10), 0.1), np.array([0.158, 0.160, 0.840, 0.842])
     found = redshift.in_central_interval(flat, 0.4 * share, redshift.Grid(10, 0.4))
@@ -171,10 +171,10 @@ def ellipse(size=96, major=8.0, ratio=0.5, flux=1e4):
     return np.tile(flux * image / image.sum(), (1, 5, 1, 1)).astype(np.float32)
 
 
-def test_light_and_shape_of_a_gaussian():
+def test_flux_and_shape_of_a_gaussian():
     images = ellipse()
     images[:, 1] *= 10 ** (-0.4 * 0.7)  # g fainter by 0.7 mag
-    light = measured(images, ["light"])[0]
+    light = measured(images, ["flux"])[0]
     u_g = light[:16].reshape(4, 4)[:, 0]
     assert u_g == pytest.approx(-0.7, abs=2e-3)
     whole = -2.5 / np.log(10) * np.arcsinh(1e4 / (2 * 0.02 * np.sqrt(np.pi) * 0.28 * 96))
@@ -262,11 +262,10 @@ def test_estimator_learns_flux_as_redshift_and_round_trips(tmp_path, width):
     trained.save(path)
     again = redshift.Ensemble.load(path)
     assert np.allclose(again.predict(test.source), density, atol=1e-6)
-    _, members = again.densities(test.source)
-    alone = [redshift.log_density(network, test.source) for network in again.networks]
-    assert np.allclose(
-        members[1], redshift.apply_temperature(alone[1], again.temperature), atol=1e-6
-    )
+    features = again.extract_features(test.source)
+    _, members = again.densities(features)
+    alone = again.networks[1].log_density(features)
+    assert np.allclose(members[1], redshift.apply_temperature(alone, again.temperature), atol=1e-6)
     assert members.shape == (2, 100, 20)
     turned = np.ascontiguousarray(np.rot90(test.source, axes=(2, 3)))
     assert np.allclose(again.predict(turned), density, atol=2e-3)
@@ -278,7 +277,8 @@ def test_a_tuned_copy_learns_what_has_changed_and_leaves_the_original():
     before = trained.predict(test.source)
     short = Settings(steps=150, batch=32, rate=3e-3, ema=0.9, checks=1)
     dimmed = [0.7 * images for images in (pairs.source, test.source)]
-    tuned = trained.tuned(dimmed[0], pairs.redshift, dimmed[1], test.redshift, short)
+    learn, check = map(trained.extract_features, dimmed)
+    tuned = trained.finetune(learn, pairs.redshift, check, test.redshift, short)
     assert np.array_equal(trained.predict(test.source), before)
     bias = [
         abs(
@@ -298,55 +298,54 @@ def test_training_repeats_itself():
 
 
 def test_every_member_of_every_seed_begins_elsewhere():
-    started = [new_members(5, Settings(seed=seed), 3, hidden=4) for seed in (0, 1, 7)]
-    assert len({one.seed for _, own in started for one in own}) == 9
-    weights = [network.head[0].weight for networks, _ in started for network in networks]
+    ensembles = [redshift.Ensemble.untrained(5, seed, 3, hidden=4) for seed in (0, 1, 7)]
+    weights = [network.head[0].weight for one in ensembles for network in one.networks]
     assert len({weight[0, 0].item() for weight in weights}) == 9
 
 
 def test_reddening_can_join():
-    pairs = blobs(n=16)
+    pairs, dust = blobs(n=16), np.random.default_rng(0).normal(size=(16, 1))
     network = redshift.RedshiftNetwork(hidden=8, extra=1)
-    short = Settings(steps=2, batch=4, checks=1)
     with pytest.raises(GaltoolsError, match="1 extra"):
-        redshift.train(network, pairs.source, pairs.redshift, pairs.noise[0, 0], short)
-    dust = np.random.default_rng(0).normal(size=(16, 1))
-    redshift.train(network, pairs.source, pairs.redshift, pairs.noise[0, 0], short, dust)
-    changed = redshift.log_density(network, pairs.source, dust + 5)
-    assert not np.allclose(changed, redshift.log_density(network, pairs.source, dust))
+        network.extract_features(pairs.source)
+    network.prepare(pairs.source, pairs.noise[0, 0])
+    features = network.extract_features(pairs.source, dust)
+    network.fit(features, pairs.redshift, Settings(steps=2, batch=4, checks=1))
+    changed = network.extract_features(pairs.source, dust + 5)
+    assert not np.allclose(network.log_density(changed), network.log_density(features))
 
 
 def test_images_that_cannot_be_read_are_refused():
-    pairs = blobs(n=8)
+    source = blobs(n=8).source
     network = redshift.RedshiftNetwork(hidden=8)
-    short = Settings(steps=2, batch=4, checks=1)
-    redshift.train(network, pairs.source, pairs.redshift, pairs.noise[0, 0], short)
-    holed = pairs.source.copy()
+    holed = source.copy()
     holed[3, 0, 0, 0] = np.nan
-    bad = {"NaN": holed, "3 bands": pairs.source[:, :3], "float32": pairs.source.astype(float)}
+    bad = {"NaN": holed, "3 bands": source[:, :3], "float32": source.astype(float)}
     for message, images in bad.items():
         with pytest.raises(GaltoolsError, match=message):
-            redshift.log_density(network, images)
+            network.extract_features(images)
 
 
-def test_convolutions_see_the_stretched_centre_and_numbers_have_unit_spread():
+def test_convolutions_see_the_stretched_centre_and_features_are_standardised():
     """Half of 64 pixels; the stretch leaves its linear part at twice the noise."""
     images, noise = blobs(n=30, size=64).target, np.float32([0.01, 0.02, 0.03, 0.04, 0.05])
     network = redshift.RedshiftNetwork(hidden=8, width=4)
-    redshift.train(network, images, np.linspace(0.1, 0.2, 30), noise, Settings(steps=1, batch=4))
+    network.prepare(images, noise)
+    features = network.extract_features(images)
+    network.fit(features, np.linspace(0.1, 0.2, 30), Settings(steps=1, batch=4))
     assert network.stretch.softening == pytest.approx(2 * noise)
-    picture = network.picture(torch.as_tensor(images))
-    assert torch.equal(picture, network.stretch.forward(torch.as_tensor(images[..., 16:48, 16:48])))
-    numbers = network.numbers(torch.as_tensor(images))
-    assert torch.allclose(numbers.mean(0), torch.zeros(numbers.shape[1]), atol=1e-3)
-    assert torch.allclose(numbers.std(0), torch.ones(numbers.shape[1]), atol=1e-3)
+    centre = network.stretch.forward(torch.as_tensor(images[..., 16:48, 16:48]))
+    assert torch.equal(features.cutout, centre)
+    scaled = (features.photometry - network.mean) / network.std
+    assert torch.allclose(scaled.mean(0), torch.zeros(scaled.shape[1]), atol=1e-3)
+    assert torch.allclose(scaled.std(0), torch.ones(scaled.shape[1]), atol=1e-3)
     assert network.measure.noise.tolist() == noise.tolist()
-    density = np.exp(redshift.log_density(network.eval(), images))
+    density = np.exp(network.log_density(features))
     np.testing.assert_allclose(density.sum(1), 1, atol=1e-6)
     turned = np.ascontiguousarray(np.rot90(images[..., ::-1], axes=(2, 3)))  # averaged over turns
-    np.testing.assert_allclose(np.exp(redshift.log_density(network, turned)), density, rtol=1e-3)
-    plain = redshift.RedshiftNetwork(hidden=8)
-    assert plain.picture(torch.as_tensor(images)).numel() == 0
+    other = network.log_density(network.extract_features(turned))
+    np.testing.assert_allclose(np.exp(other), density, rtol=1e-3)
+    assert redshift.RedshiftNetwork(hidden=8).extract_features(images).cutout.numel() == 0
 
 
 def test_redshifts_outside_the_grid_are_refused():
@@ -355,23 +354,33 @@ def test_redshifts_outside_the_grid_are_refused():
     assert GRID.number([0, 0.3999]).tolist() == [0, 179]
 
 
-def test_features_of_the_baselines_by_hand():
-    """Of 8 pixels along a side, pi 1.6^2 lie within 0.2 stamps of the centre."""
-    images = np.tile(np.float32([1, 2, 4, 8, 16])[:, None, None], (1, 1, 8, 8))
-    images[:, :, 0, 0] = 100
-    for peaks, flux in ((False, np.pi * 1.6**2 * 2.0 ** np.arange(5)), (True, np.full(5, 100.0))):
-        magnitude = -2.5 / np.log(10) * np.arcsinh(flux / 0.2)
-        found = redshift.colour_features(images, 0.2, peaks)[0]
-        np.testing.assert_allclose(found, [magnitude[2], *np.diff(magnitude)], rtol=1e-5, atol=1e-6)
+def test_extracting_features_once_changes_no_network():
+    """The ensemble of each choice is, number by number, the one that is trained on it alone."""
+    learn, check, test = (
+        (s.target, s.redshift) for s in (blobs(n=k, seed=k) for k in (80, 40, 30))
+    )
+    short = Settings(steps=5, batch=16, checks=1)
+    recipe = {"hidden": 8, "grid": Grid(bins=20), "width": 2}
+    choices = [("peak",), ("flux", "shape")]
+    found, grid = redshift.densities_by_feature_group(
+        choices, learn, check, test[0], [0.03] * 5, short, 2, **recipe
+    )
+    for groups in choices:
+        alone = redshift.train_ensemble(
+            *learn, [0.03] * 5, *check, short, 2, groups=groups, **recipe
+        )
+        np.testing.assert_allclose(found[groups], alone.predict(test[0]), rtol=1e-5)
+    assert grid == alone.grid
 
 
-def test_baselines_learn_a_colour():
-    rng = np.random.default_rng(0)
-    z = rng.uniform(0, 0.3, 600).astype(np.float32)
-    images = np.zeros((600, 5, 8, 8), np.float32)
-    images[:, :, 3:5, 3:5] = 10 * np.exp(z[:, None] * np.arange(5))[:, :, None, None]
-    for peaks in (False, True):
-        features = redshift.colour_features(images, 0.4, peaks)
-        assert features.shape == (600, 5)
-        for name, found in redshift.baselines(features[:400], z[:400], features[400:]).items():
-            assert redshift.point_metrics(found, z[400:])["sigma_mad"] < 0.006, name
+def test_flux_as_redshift_is_in_flux_and_peak_and_not_in_the_shape():
+    """Blobs whose flux alone tells the redshift."""
+    pairs, test = blobs(n=200, seed=1), blobs(n=100, seed=2)
+    short = Settings(steps=150, batch=32, rate=5e-3, ema=0.9, checks=1)
+    learn, check = ((s.target, s.redshift) for s in (pairs, test))
+    found, grid = redshift.densities_by_feature_group(
+        [("flux",), ("shape",)], learn, check, test.target, pairs.noise[0, 1], short,
+        hidden=16, grid=Grid(bins=40),
+    )  # fmt: skip
+    score = {k[0]: redshift.crps(p, test.redshift, grid).mean() for k, p in found.items()}
+    assert score["flux"] < score["shape"] / 2

@@ -1,0 +1,89 @@
+"""Metrics of redshift densities: errors, scores, calibration, and information in bits.
+
+With the median z_est of a density p, dz = (z_est - z) / (1 + z); the information is that of
+`galtools.fidelity.information`. Summaries are tidy tables of the level "redshift", with the
+protocol (which images the estimator was trained on) in the column "band".
+"""
+
+import numpy as np
+import pandas as pd
+
+from galtools import redshift
+from galtools.fidelity import information, intervals
+from galtools.fidelity.pixels import Metric, tidy
+
+METRICS = {
+    "bias": Metric(("dz",), intervals.mean, 0, "mean dz = (z_est - z) / (1 + z)"),
+    "sigma_mad": Metric(("dz",), intervals.robust_scatter, 0, "1.48 MAD of dz"),
+    "outliers": Metric(
+        ("outlier",), intervals.fraction, 0, "fraction with |dz| beyond the survey's limit"
+    ),
+    "crps": Metric(("crps",), intervals.mean, 0, "continuous ranked probability score"),
+    "coverage": Metric(("covered",), intervals.fraction, 0.683, "fraction of z in central 68.3 %"),
+    "bits": Metric(("bits",), intervals.mean, np.inf, "prior entropy less cross-entropy, bits"),
+}
+RETAINED = Metric(("bits", "source_bits"), intervals.ratio_of_means, 1, "bits over the source's")
+
+
+def measure(density, z, grid: redshift.Grid, prior, limit: float) -> dict[str, np.ndarray]:
+    """Quantities (n, 1) of the densities (n, bins) of all galaxies; `limit` is that of outliers."""
+    z = np.asarray(z, float)
+    dz = (redshift.point_estimate(density, grid, "median") - z) / (1 + z)
+    found = {
+        "dz": dz,
+        "outlier": np.abs(dz) > limit,
+        "crps": redshift.crps(density, z, grid),
+        "covered": redshift.in_central_interval(density, z, grid),
+        "pit": redshift.cumulative(density, z, grid),
+        "bits": information.information_bits(density, z, grid.edges, prior),
+    }
+    return {name: np.asarray(values, float)[:, None] for name, values in found.items()}
+
+
+def summarise(measured, protocol: str, members=(), n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
+    """Tidy table of `METRICS`, with their scatter over estimator seeds in "seed_scatter".
+
+    That comes from `members`, what `measure` finds for each network; NaN for fewer than two.
+    """
+    table = tidy(measured, METRICS, [protocol], "redshift", n_boot, seed)
+    scatter = {}
+    for name, metric in METRICS.items():
+        (quantity,) = metric.quantities
+        each = [float(metric.statistic(one[quantity][:, 0])) for one in members]
+        scatter[name] = np.std(each, ddof=1) if len(each) > 1 else np.nan
+    return table.assign(seed_scatter=table.metric.map(scatter))
+
+
+def retained(bits, source_bits, protocol: str, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
+    """Fraction of the source's information, mean bits (n,) over the source's, in one row."""
+    measured = {"bits": bits[:, None], "source_bits": source_bits[:, None]}
+    return tidy(measured, {"retained": RETAINED}, [protocol], "redshift", n_boot, seed)
+
+
+def galaxy_classes(estimates, catalogue) -> dict[str, np.ndarray]:
+    """Masks of thirds by estimated redshift and by magnitude, and of types, as far as known.
+
+    By the *estimated* redshift: of galaxies chosen by their true redshift, even a perfect estimator
+    puts the far ones too near, since nearer ones are more common.
+    """
+    columns = {("near", "middle", "far"): np.asarray(estimates, float)}
+    if "source_r" in catalogue.colnames:
+        columns["bright", "medium", "faint"] = np.asarray(catalogue["source_r"], float)
+    found = {}
+    for names, values in columns.items():
+        third = np.searchsorted(np.nanquantile(values, [1 / 3, 2 / 3]), values, side="right")
+        found |= {name: third == k for k, name in enumerate(names)}
+    if "red" in catalogue.colnames:
+        red = np.asarray(catalogue["red"], bool)
+        found |= {"red": red, "blue": ~red}
+    return found
+
+
+def summarise_by_class(measured, masks, metrics, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
+    """Tidy table of some metrics in each class of galaxies, named "<class>_<metric>"."""
+    parts = []
+    for name, mask in masks.items():
+        part = {quantity: values[mask] for quantity, values in measured.items()}
+        table = tidy(part, {m: METRICS[m] for m in metrics}, ["slice"], "redshift", n_boot, seed)
+        parts.append(table.assign(metric=[f"{name}_{metric}" for metric in table.metric]))
+    return pd.concat(parts, ignore_index=True)

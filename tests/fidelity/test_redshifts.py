@@ -1,0 +1,115 @@
+"""Judging redshift densities: calibrated by construction passes, a fifth too narrow does not."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from scipy.stats import norm
+
+from galtools import redshift
+from galtools.fidelity import information, redshifts
+from galtools.redshift import Grid
+
+GRID = Grid()
+N, SIGMA = 3000, 0.015
+# mass in each bin of a uniform law from 0.1 to 0.3 plus a normal one
+PRIOR = np.diff(norm.cdf(GRID.edges, np.linspace(0.1, 0.3, 801)[:, None], SIGMA).mean(axis=0))
+
+
+def entropy(p):
+    """In bits."""
+    return -(p[p > 0] * np.log2(p[p > 0])).sum()
+
+
+def sample(width=1.0, shift=0.0, seed=0):
+    """Gaussian densities whose width is `width` times the true error; their judgement."""
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(0.1, 0.3, N)
+    z = centres + SIGMA * rng.normal(size=N)
+    density = np.diff(norm.cdf(GRID.edges, centres[:, None] + shift, width * SIGMA), axis=1)
+    density = np.maximum(density, 1e-9)
+    prior = np.maximum(PRIOR, 1e-12)
+    return z, redshifts.measure(density / density.sum(1, keepdims=True), z, GRID, prior, 0.05)
+
+
+def values(table, column="value"):
+    return table.set_index("metric")[column]
+
+
+def test_scores_of_gaussian_densities():
+    z, judged = sample()
+    found = values(redshifts.summarise(judged, "frozen", n_boot=50))
+    assert found["crps"] == pytest.approx(SIGMA / np.sqrt(np.pi), rel=0.03)
+    dz = SIGMA / (1 + z)  # the scatter of galaxy k; their median deviation solves a mixture
+    scatter = 1.4826 * np.median(np.abs(np.random.default_rng(9).normal(size=(400, 1)) * dz))
+    assert found["sigma_mad"] == pytest.approx(scatter, rel=0.06)
+    assert found["bias"] == pytest.approx(0, abs=4 * SIGMA / np.sqrt(N))
+    assert found["outliers"] == pytest.approx(np.mean(2 * norm.sf(0.05 / dz)), abs=2e-3)
+
+
+def test_bits_of_gaussian_densities():
+    """Entropy of the prior, a smeared uniform law, less that of the errors."""
+    _, judged = sample()
+    expected = entropy(PRIOR) - np.log2(SIGMA * np.sqrt(2 * np.pi * np.e) / (GRID.z_max / 180))
+    assert judged["bits"].mean() == pytest.approx(expected, abs=0.04)
+
+
+def test_coverage_passes_when_calibrated_and_fails_a_fifth_too_narrow():
+    held = {}
+    for width in (1.0, 0.8):
+        table = redshifts.summarise(sample(width)[1], "frozen", n_boot=200).set_index("metric")
+        line = table.loc["coverage"]
+        held[width] = line.low <= redshift.ONE_SIGMA <= line.high
+        assert line.value == pytest.approx(1 - 2 * norm.sf(width), abs=0.03)
+    assert held == {1.0: True, 0.8: False}
+
+
+def test_coverage_is_told_apart_by_kind_of_galaxy():
+    rng = np.random.default_rng(2)
+    centres, red = rng.uniform(0.1, 0.3, N), np.arange(N) % 2 == 0
+    z = centres + SIGMA * rng.normal(size=N)
+    width = np.where(red, 1.0, 0.8)[:, None] * SIGMA
+    density = np.diff(norm.cdf(GRID.edges, centres[:, None], width), axis=1)
+    judged = redshifts.measure(density, z, GRID, information.prior(z, GRID.edges), 0.05)
+    catalogue = Table({"red": red, "source_r": rng.uniform(14, 17.8, N)})
+    masks = redshifts.galaxy_classes(centres, catalogue)
+    table = redshifts.summarise_by_class(judged, masks, ["coverage"], n_boot=200).set_index(
+        "metric"
+    )
+    low, high = table.low, table.high
+    assert low["red_coverage"] <= redshift.ONE_SIGMA <= high["red_coverage"]
+    assert high["blue_coverage"] < redshift.ONE_SIGMA
+
+
+def test_slices_share_out_all_galaxies():
+    rng = np.random.default_rng(0)
+    catalogue = Table({"red": rng.random(300) < 0.4, "source_r": rng.uniform(14, 17.8, 300)})
+    estimates = rng.uniform(0, 0.3, 300)
+    masks = redshifts.galaxy_classes(estimates, catalogue)
+    for names in (["near", "middle", "far"], ["bright", "medium", "faint"], ["red", "blue"]):
+        assert (np.sum([masks[name] for name in names], axis=0) == 1).all()
+    np.testing.assert_array_equal(masks["red"], catalogue["red"])
+    for names, values in (
+        (("near", "middle", "far"), estimates),
+        (("bright", "medium", "faint"), catalogue["source_r"]),
+    ):
+        third = np.argsort(np.argsort(values)) // 100
+        np.testing.assert_array_equal(np.stack([masks[k] for k in names]).argmax(0), third)
+    assert set(redshifts.galaxy_classes(np.arange(9.0), Table({"row": range(9)}))) == {
+        *("near", "middle", "far")
+    }
+
+
+def test_scatter_over_estimator_seeds():
+    members = [sample(shift=shift)[1] for shift in (-0.01, 0.0, 0.01)]
+    z, judged = sample()
+    table = values(redshifts.summarise(judged, "frozen", members, n_boot=20), "seed_scatter")
+    assert table["bias"] == pytest.approx(0.01 * np.mean(1 / (1 + z)), rel=0.01)
+    alone = values(redshifts.summarise(judged, "frozen", n_boot=20), "seed_scatter")
+    assert alone.isna().all()
+
+
+def test_share_retained():
+    bits = sample()[1]["bits"][:, 0]
+    (line,) = redshifts.retained(0.5 * bits, bits, "retrained", n_boot=50).itertuples()
+    assert (line.value, line.low, line.high) == pytest.approx((0.5, 0.5, 0.5))
+    assert (line.band, line.metric) == ("retrained", "retained")
