@@ -5,6 +5,13 @@ import numpy as np
 
 from companion import panels, plotting
 
+PARTS = {  # of the information of two sources: label and colour
+    "redundant": ("redundant", "#888888"),
+    "unique_first": ("unique to the first", "#0072B2"),
+    "unique_second": ("unique to the second", "#D55E00"),
+    "synergy": ("synergy", "#009E73"),
+}
+
 
 def protocol_strips(table, metric_labels, rows, line=None):
     """Draw one panel per metric and protocol (the column "band"), with one line per row.
@@ -45,4 +52,20 @@ def estimate_panels(sides):
         ax.set(xlabel=label, xlim=(min(0, low.min()), None), ylim=(len(found) - 0.5, -0.5))
         ax.set_yticks(range(len(found)), list(found))
     axes[0].set_title(f"n = {next(iter(found.values())).n:,}")
+    return fig
+
+
+def parts_of_pairs(parts):
+    """Draw the parts of the information of pairs of sources: a group of bars per "row"."""
+    names = list(dict.fromkeys(parts.row))
+    fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.4))
+    for k, (metric, (label, colour)) in enumerate(PARTS.items()):
+        part = parts[parts.metric == metric]
+        error = [part.value - part.low, part.high - part.value]
+        x = np.arange(len(names)) + 0.2 * (k - 1.5)
+        ax.bar(x, part.value, 0.18, yerr=error, label=label, color=colour)
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.set(ylabel="bits", xticks=range(len(names)), title=panels.sample_size(parts))
+    ax.set_xticklabels([name.replace(" and ", "\nand ") for name in names])
+    panels.shared_legend(fig, ax, 2)
     return fig

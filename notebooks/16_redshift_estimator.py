@@ -305,6 +305,8 @@ table = pd.DataFrame(
         for name, dz in by_name.items()
     }
 ).T
+
+# %% tags=["remove-cell"]
 told = {
     Verdict.SUPPORTED: "the network is better",
     Verdict.CONTRADICTED: "the network is worse",

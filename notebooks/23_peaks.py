@@ -327,26 +327,8 @@ plt.show()
 # misses an old habit. But each of them was trained once: the intervals hold what other galaxies would
 # change, not what another training would, and a synergy of a few hundredths of a bit may be no more.
 
-# %% tags=["hide-input"]
-PARTS = {
-    "redundant": ("redundant", "#888888"),
-    "unique_first": ("unique to the first", "#0072B2"),
-    "unique_second": ("unique to the second", "#D55E00"),
-    "synergy": ("synergy", "#009E73"),
-}
-
 # %% mystnb={"figure": {"caption": "The information of each pair of groups, taken apart into what is redundant, what is unique to the first or the second, and their synergy, with 95 % intervals over galaxies.", "name": "fig-peaks-parts"}, "image": {"alt": "Three groups of four bars."}} tags=["hide-input"]
-pairs = list(dict.fromkeys(parts.row))
-fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.4))
-for k, (metric, (label, colour)) in enumerate(PARTS.items()):
-    bars = parts[parts.metric == metric]
-    error = [bars.value - bars.low, bars.high - bars.value]
-    x = np.arange(len(pairs)) + 0.2 * (k - 1.5)
-    ax.bar(x, bars.value, 0.18, yerr=error, label=label, color=colour)
-ax.axhline(0, color="black", linewidth=0.8)
-ax.set(ylabel="bits", xticks=range(len(pairs)), title=panels.sample_size(parts))
-ax.set_xticklabels([name.replace(" and ", "\nand ") for name in pairs])
-panels.shared_legend(fig, ax, 2)
+redshift_panels.parts_of_pairs(parts)
 plt.show()
 
 # %% tags=["hide-input"]

@@ -50,8 +50,13 @@ def test_a_part_of_the_galaxies_is_taken_and_read_a_few_at_a_time(tmp_path, monk
     monkeypatch.setattr(redshift_evaluation, "CHUNK", 5)
     files = {number: tmp_path / f"{number}.safetensors" for number in (4, 11)}
     found = redshift_evaluation.finetune_cached(store, "cross", "resample", None, files, 7, short)
-    valid = start.extract_features(splits["valid"].source[:7]), splits["valid"].redshift[:7]
+    sets = [
+        redshift_evaluation.row_features(start, store.data(k), n, "cross", "resample")
+        for k, n in (("train", 11), ("valid", 7))
+    ]
+    at_once = start.extract_features(splits["train"].source[:11])
+    np.testing.assert_allclose(sets[0][0].photometry, at_once.photometry, atol=1e-3)
     for number, ensemble in found.items():
-        features = start.extract_features(splits["train"].source[:number])
-        alone = start.finetune(features, splits["train"].redshift[:number], *valid, short)
-        np.testing.assert_allclose(ensemble.predict(check[0]), alone.predict(check[0]), rtol=1e-3)
+        some = redshift.Features(*(column[:number] for column in sets[0][0]))
+        alone = start.finetune(some, sets[0][1][:number], *sets[1], short)
+        np.testing.assert_allclose(ensemble.predict(check[0]), alone.predict(check[0]), rtol=1e-6)
