@@ -1,17 +1,17 @@
-"""What the pixels of one image know about the light of its galaxy: Fisher information.
+"""Fisher information of the pixels of an image about the fluxes and the size of its galaxy.
 
-Near the truth an image is linear in small changes a of what it shows,
+Near the truth an image is linear in small changes a of the scene,
 
     d = I0 + sum_j a_j X_j + noise,        M = X V^-1 X',        s = X V^-1 (d - I0),
 
-with V the variance of every pixel. In the brightness of each part of the galaxy this is exact, in
-its place, size, shape and in the seeing it holds for small changes. M (the Fisher information) and
-s (the score) are all that the pixels say: ln L(a) = s a - 1/2 a' M a + const. What nobody wants to
-know is marginalised: with wanted w, unwanted u and what is known of u before, N(u0, P^-1),
+with V the variance of every pixel. For fluxes this is exact; for position, size, shape and seeing
+it holds for small changes. Fisher information M and score s are sufficient:
+ln L(a) = s a - 1/2 a' M a + const. Nuisance parameters u with the prior N(u0, P^-1) are
+marginalised, which leaves for the others, w,
 
     M_w = M_ww - M_wu (M_uu + P)^-1 M_uw,     s_w = s_w - M_wu (M_uu + P)^-1 (s_u + P u0).
 
-Where knots and neighbours stand is taken for known: no smooth coordinate leads to it.
+Positions of knots and neighbours are taken as known: no smooth coordinate leads to them.
 """
 
 from dataclasses import dataclass, replace
@@ -23,22 +23,22 @@ from galtools.simulate import noise, population, render, shapes
 from galtools.simulate.scene import Ellipses, Knots, Scene
 from galtools.surveys import BANDS, Survey
 
-PARTS = {"bulge": (0,), "disc": (2,), "arms": (7,), "bar": (8,), "lane": (9,)}
+COMPONENTS = {"bulge": 0, "disc": 2, "arms": 7, "bar": 8, "lane": 9}  # columns of a scene's fluxes
 OTHERS = (1, 3, 4, 5, 6)  # companion and neighbours
 GEOMETRY = ("x", "y", "ln size", "ln axis ratio", "angle")  # arcsec, radian
-STEP = 0.01  # of the differences in size and shape
-B, C = len(BANDS), len(PARTS)
-BATCH = 4  # galaxies at a time: more of them would take more memory, and longer
+STEP = 3e-3  # of the differences in geometry and seeing
+B, C = len(BANDS), len(COMPONENTS)
+BATCH = 4  # galaxies at a time: more would take more memory, and longer
 
 
 @dataclass
 class ObservedScene:
-    """The truth about n galaxies and how a survey came to see them."""
+    """The truth about n galaxies and the conditions under which a survey observed them."""
 
     seed: int
     galaxies: np.ndarray  # numbers in the sample of `seed`
     scene: Scene
-    truth: dict  # of `shapes.build`
+    truth: dict  # of `shapes.build_scene`
     physics: dict
     seen: noise.Observation
     survey: Survey
@@ -47,46 +47,35 @@ class ObservedScene:
 
 @dataclass
 class PixelInformation:
-    """Information M (n, 26, 26) and score s (n, 26) of 5 x 5 brightnesses and the size.
+    """Information M (n, 26, 26) and score s (n, 26) of 5 x 5 fluxes and the size.
 
-    The first 25 are relative changes of the light of `PARTS` in each band (part by part, band by
-    band), the last one the change of ln R. What is not there has no information.
+    The first 25 are relative changes of the flux of `COMPONENTS` in each band (component by
+    component, band by band), the last one the change of ln R. What is absent has no information.
     """
 
     information: np.ndarray
     score: np.ndarray
 
     def whole(self) -> "PixelInformation":
-        """Only five brightnesses of the galaxy as a whole, and ln R: (n, 6, 6) and (n, 6)."""
-        together = np.zeros((C * B + 1, B + 1))
-        together[np.arange(C * B), np.tile(np.arange(B), C)] = 1
-        together[-1, -1] = 1
-        return PixelInformation(together.T @ self.information @ together, self.score @ together)
+        """Only the five fluxes of the galaxy as a whole, and ln R: (n, 6, 6) and (n, 6)."""
+        total = np.zeros((C * B + 1, B + 1))
+        total[:-1, :-1] = np.tile(np.eye(B), (C, 1))
+        total[-1, -1] = 1
+        return PixelInformation(total.T @ self.information @ total, self.score @ total)
 
 
 def observed_scene(
     seed: int, galaxies, surveys, index: int, limit: float, observation: int = 0
 ) -> ObservedScene:
-    """Recall what galaxies of the simulation are, by their numbers."""
+    """Simulated galaxies, given by their numbers, as a survey observes them."""
     physics = population.sample_galaxies(seed, galaxies, limit)
     scene, truth = shapes.build_scene(seed, galaxies, physics, surveys)
     seen = noise.observing_conditions(seed, galaxies, surveys[index], observation)
     return ObservedScene(seed, galaxies, scene, truth, physics, seen, surveys[index], index)
 
 
-def _apart(flux: torch.Tensor) -> torch.Tensor:
-    """Fluxes (n, 5, C) as (n, 1, 30, C): every band with one part of the galaxy, or the rest."""
-    masks = torch.zeros(C + 1, flux.shape[-1])
-    for row, columns in enumerate([*PARTS.values(), OTHERS]):
-        masks[row, list(columns)] = 1
-    return (flux[:, None] * masks[:, None]).flatten(1, 2)[:, None]
-
-
 def reshaped(scene: Scene, change: torch.Tensor) -> Scene:
-    """Scene whose galaxies are larger, rounder and turned.
-
-    `change` (3,) as in `GEOMETRY[2:]`, or (3, n, 1) if every galaxy changes in its own way.
-    """
+    """Scene whose galaxies are larger, rounder and turned: `change` (3,) as in `GEOMETRY[2:]`."""
     grow = change[0].exp()
 
     def first(values, new):
@@ -105,151 +94,120 @@ def reshaped(scene: Scene, change: torch.Tensor) -> Scene:
     return replace(scene, bulges=ellipses(scene.bulges), discs=ellipses(scene.discs), knots=knots)
 
 
-def derivative_images(looks: ObservedScene) -> torch.Tensor:
-    """Images X of all changes, (n, 60, H, W): 6 x 5 of light, 5 x 5 of geometry, 5 of seeing.
+def rendered(observed: ObservedScene, flux: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+    """Noiseless images (n, m, H, W) of fluxes (n, m, components), m a multiple of five bands.
 
-    Derivatives are taken before the light is sampled: a shift multiplies the transform by -i k, a
-    wider seeing by d ln T / d ln FWHM = 5/3 ln T; those of size and shape are differences.
+    `change` (10,): `GEOMETRY`, and ln FWHM of each band.
     """
-    scene, seen, survey = looks.scene, looks.seen, looks.survey
-    fwhm, shift = (torch.from_numpy(a.astype(np.float32)) for a in (seen.fwhm, seen.shift))
-    k, weight = (torch.from_numpy(a.astype(np.float32)) for a in render.frequencies(survey))
-    kx, both = torch.cat([-k.flip(0), k]), torch.cat([weight.flip(0), weight])
-    flux = scene.flux[:, looks.index]
-    parts = render.sky_transform(replace(scene, flux=_apart(flux)), 0, kx, k)
-    whole = parts.unflatten(1, (C + 1, B)).sum(1)
-    plain = replace(scene, flux=flux[:, None])
-    changes = []
-    for along in torch.eye(3):
-        ends = (reshaped(plain, sign * STEP * along) for sign in (1, -1))
-        up, down = (render.sky_transform(end, 0, kx, k) for end in ends)
-        changes.append((up - down) / (2 * STEP))
-    blur = render.kolmogorov_mtf((kx**2)[:, None] + k**2, fwhm)
-    moves = [whole * (-1j * kx[:, None]), whole * (-1j * k)]
-    wider = whole * (5 / 3 * blur.clamp_min(1e-30).log())
-    fields = torch.cat([parts, *moves, *changes, wider], dim=1)
-    fields = fields * blur.repeat(1, fields.shape[1] // B, 1, 1)
-    in_x = render.sampling(kx, both, survey, shift[:, 0])
-    in_y = render.sampling(k, 2 * weight, survey, shift[:, 1])
-    images = render.real_product(in_x[:, None] @ fields, in_y).transpose(2, 3)
-    calibration = torch.from_numpy(seen.calibration.astype(np.float32))
-    return images * calibration.repeat(1, images.shape[1] // B)[..., None, None]
+    seen, repeats = observed.seen, flux.shape[1] // B
+    fwhm, shift, calibration = (
+        torch.from_numpy(a).to(flux) for a in (seen.fwhm, seen.shift, seen.calibration)
+    )
+    scene = reshaped(replace(observed.scene, flux=flux[:, None]), change[2:5])
+    fwhm = (fwhm * change[5:].exp()).repeat(1, repeats)
+    images = render.render(scene, observed.survey, 0, fwhm, shift + change[:2])
+    return images * calibration.repeat(1, repeats)[..., None, None]
+
+
+def derivative_images(observed: ObservedScene) -> torch.Tensor:
+    """Images X (n, 40, 5, H, W) of all changes: 6 x 5 of flux, 5 of geometry, 5 of seeing.
+
+    Fluxes are those of `COMPONENTS` and of the rest, component by component.
+    """
+    flux, zero = observed.scene.flux[:, observed.index], torch.zeros(2 * B)
+    masks = torch.zeros(C + 1, 1, flux.shape[-1])
+    for row, columns in enumerate([*COMPONENTS.values(), list(OTHERS)]):
+        masks[row, :, columns] = 1
+    components = rendered(observed, (flux[:, None] * masks).flatten(1, 2), zero)
+    directions = torch.cat([torch.eye(B, 2 * B), torch.eye(2)[1].repeat_interleave(B)[None]])
+    changes = [
+        (rendered(observed, flux, step) - rendered(observed, flux, -step)) / (2 * STEP)
+        for step in STEP * directions
+    ]
+    own = torch.eye(B)[..., None, None]  # a band's flux and seeing change this band only
+    components = components.unflatten(1, (C + 1, B))[:, :, None] * own
+    geometry = torch.stack(changes[:-1], dim=1)
+    return torch.cat([components.flatten(1, 2), geometry, changes[-1][:, None] * own], dim=1)
 
 
 def variance(image, sky_noise, survey: Survey) -> np.ndarray:
-    """Variance (n, 5, H, W) of every pixel: that of the sky and that of the light itself."""
+    """Variance (n, 5, H, W) of every pixel: that of the sky and that of the source."""
     gain = np.asarray(survey.electrons_per_nanomaggy)[:, None, None]
     return sky_noise[..., None, None] ** 2 + np.maximum(image, 0) / gain
 
 
-def information(changes, residual, variances) -> tuple[np.ndarray, np.ndarray]:
-    """M (n, k, k) and s (n, k) of changes (n, k, pixels)."""
-    weighted = changes / variances[:, None]
-    return weighted @ changes.transpose(0, 2, 1), np.einsum("nkp,np->nk", weighted, residual)
+def information(observed: ObservedScene, images) -> tuple[np.ndarray, np.ndarray]:
+    """M (n, 40, 40) and s (n, 40) of images (n, 5, H, W), about the changes of the pattern X."""
+    x = derivative_images(observed).numpy().astype(np.float64)
+    clean = x[:, : (C + 1) * B].sum(axis=1)
+    weight = 1 / variance(clean, observed.seen.sky_noise, observed.survey)
+    x, weight, residual = (a.reshape(*a.shape[:-3], -1) for a in (x, weight, images - clean))
+    weighted = x * weight[:, None]
+    return weighted @ x.mT, (weighted @ residual[..., None])[..., 0]
 
 
-def marginalize(m, s, unwanted, precision, offset) -> tuple[np.ndarray, np.ndarray]:
-    """Information and score when some changes are marginalised.
+def marginalize(m, s, wanted, precision, offset) -> tuple[np.ndarray, np.ndarray]:
+    """Information and score of the changes `wanted` when all others are marginalised.
 
-    `unwanted` are their numbers; before the image they are normal about `offset` (n, u) with
-    inverse covariance `precision` (u, u).
+    Their prior is normal about `offset` (n, u) with inverse covariance `precision` (u, u).
     """
-    wanted = np.setdiff1d(np.arange(m.shape[-1]), unwanted)
+    unwanted = np.setdiff1d(np.arange(m.shape[-1]), wanted)
     cross = m[:, wanted][:, :, unwanted]
-    inner = m[:, unwanted][:, :, unwanted] + precision
-    known = s[:, unwanted] + offset @ precision
-    solved = np.linalg.solve(inner, np.concatenate([cross.transpose(0, 2, 1), known[..., None]], 2))
-    left = m[:, wanted][:, :, wanted] - cross @ solved[..., :-1]
-    return left, s[:, wanted] - np.einsum("nwu,nu->nw", cross, solved[..., -1])
+    gain = cross @ np.linalg.inv(m[:, unwanted][:, :, unwanted] + precision)
+    score = s[:, unwanted] + offset @ precision
+    left = m[:, wanted][:, :, wanted] - gain @ cross.mT
+    return left, s[:, wanted] - (gain @ score[..., None])[..., 0]
 
 
-def seeing_prior(looks: ObservedScene) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse covariance (5, 5) of ln FWHM, and how far the median is from the truth, (n, 5)."""
+def seeing_prior(observed: ObservedScene) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse covariance (5, 5) of ln FWHM, and the median's distance from the truth, (n, 5)."""
     covariance = noise.COMMON_SEEING**2 + noise.BAND_SEEING**2 * np.eye(B)
-    return np.linalg.inv(covariance), np.log(np.array(looks.survey.psf_fwhm) / looks.seen.fwhm)
+    return np.linalg.inv(covariance), np.log(observed.survey.psf_fwhm / observed.seen.fwhm)
 
 
-def _assemble(looks: ObservedScene, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """M (n, 40, 40) and s (n, 40): light 30, geometry 5, seeing 5; bands know their own only."""
-    x = derivative_images(looks).numpy().astype(np.float64)
-    light, geometry, wider = np.split(x, [(C + 1) * B, (C + 1) * B + len(GEOMETRY) * B], axis=1)
-    clean = light.reshape(len(x), C + 1, B, *x.shape[2:]).sum(1)
-    variances = variance(clean, looks.seen.sky_noise, looks.survey)
-    size = x.shape[1] - (len(GEOMETRY) - 1) * B
-    m, s = np.zeros((len(x), size, size)), np.zeros((len(x), size))
-    for band in range(B):
-        columns = [light[:, band::B], geometry[:, band::B], wider[:, band : band + 1]]
-        flat = np.concatenate(columns, axis=1).reshape(len(x), -1, x.shape[2] * x.shape[3])
-        some = np.arange(band, (C + 1) * B, B)
-        shared = (C + 1) * B + np.arange(len(GEOMETRY))
-        place = np.concatenate([some, shared, [size - B + band]])
-        residual = (images[:, band] - clean[:, band]).reshape(len(x), -1)
-        found = information(flat, residual, variances[:, band].reshape(len(x), -1))
-        m[:, place[:, None], place] += found[0]
-        s[:, place] += found[1]
-    return m, s
+def pixel_information(observed: ObservedScene, images: np.ndarray) -> PixelInformation:
+    """What images (n, 5, H, W) say about the fluxes of their galaxies and their size.
 
-
-def pixel_information(looks: ObservedScene, images: np.ndarray) -> PixelInformation:
-    """What images (n, 5, H, W) say about the light of their galaxies and its extent."""
-    m, s = _assemble(looks, np.asarray(images, np.float64))
-    first = C * B  # others: known to a factor; geometry but the size: hardly known; the seeing
-    size = first + B + GEOMETRY.index("ln size")
-    unwanted = np.setdiff1d(np.arange(first, m.shape[-1]), [size])
-    precision = np.eye(len(unwanted))
-    seeing, offset = seeing_prior(looks)
-    precision[-B:, -B:] = seeing
-    known = np.zeros((len(m), len(unwanted)))
-    known[:, -B:] = offset
-    return PixelInformation(*marginalize(m, s, unwanted, precision, known))
-
-
-def compression_error(looks: ObservedScene, image, draws: int = 48) -> np.ndarray:
-    """ln L of whole pixels less that of their compression, (draws,), for one galaxy.
-
-    Brightness of the whole galaxy in each band, geometry and seeing are drawn from what the
-    compression says, and rendered anew; only differences between draws mean anything.
+    The prior of the other fluxes and of the geometry has unit variance.
     """
-    m, s = _assemble(looks, np.asarray(image, np.float64)[None])
-    size = m.shape[-1]
-    together = np.zeros((size, 3 * B))  # whole galaxy, geometry, seeing; the others stay
-    together[np.arange(C * B), np.tile(np.arange(B), C)] = 1
-    together[np.arange((C + 1) * B, size), np.arange(B, 3 * B)] = 1
-    m, s = together.T @ m[0] @ together, s[0] @ together
-    known, (seeing, offset) = np.zeros_like(m), seeing_prior(looks)
-    known[2 * B :, 2 * B :] = seeing
-    centre = np.linalg.solve(m + known, s + known[:, 2 * B :] @ offset[0])
-    lower = np.linalg.cholesky(np.linalg.inv(m + known))
-    a = centre + np.random.default_rng(0).standard_normal((draws, 3 * B)) @ lower.T
-    exact = _log_likelihood(looks, np.asarray(image, np.float64), a)
-    error = exact - (a @ s - 0.5 * np.einsum("dk,kl,dl->d", a, m, a))
+    m, s = information(observed, images)
+    wanted = [*range(C * B), (C + 1) * B + GEOMETRY.index("ln size")]
+    precision = np.eye(m.shape[-1] - len(wanted))
+    offset = np.zeros((len(m), len(precision)))
+    precision[-B:, -B:], offset[:, -B:] = seeing_prior(observed)
+    return PixelInformation(*marginalize(m, s, wanted, precision, offset))
+
+
+def compression_error(observed: ObservedScene, image, draws: int = 48) -> np.ndarray:
+    """ln L of all pixels less that of their compression, (draws,), for one galaxy.
+
+    Fluxes of the whole galaxy, geometry and seeing are sampled from what the compression says, and
+    rendered anew; only differences between samples mean anything.
+    """
+    m, s = information(observed, np.asarray(image)[None])
+    total = np.zeros((len(m[0]), 3 * B))  # whole galaxy, geometry, seeing; the rest stays
+    total[: C * B, :B] = np.tile(np.eye(B), (C, 1))
+    total[(C + 1) * B :, B:] = np.eye(2 * B)
+    m, s = total.T @ m[0] @ total, s[0] @ total
+    precision, pull = m.copy(), s.copy()
+    seeing, offset = seeing_prior(observed)
+    precision[-B:, -B:] += seeing
+    pull[-B:] += seeing @ offset[0]
+    covariance = np.linalg.inv(precision)
+    rng = np.random.default_rng(0)
+    a = rng.multivariate_normal(covariance @ pull, covariance, draws, method="cholesky")
+    error = _log_likelihood(observed, image, a) - a @ s + 0.5 * ((a @ m) * a).sum(axis=1)
     return error - error.mean()
 
 
-def _log_likelihood(looks: ObservedScene, image, changes) -> np.ndarray:
-    """ln L (draws,) of an image under whole-galaxy changes (draws, 15) of one galaxy."""
-    light, geometry, seeing = (torch.from_numpy(a).float() for a in np.split(changes, 3, axis=1))
-    rows = torch.zeros(len(changes), dtype=torch.long)
-    flux = looks.scene.flux[rows, looks.index].clone()
-    own = [column for columns in PARTS.values() for column in columns]
-    flux[:, :, own] *= 1 + light[..., None]
-    many = _repeated(replace(looks.scene, flux=flux[:, None]), rows)
-    many = reshaped(many, geometry[:, 2:].T[..., None])
-    fwhm, shift = (torch.from_numpy(a).float() for a in (looks.seen.fwhm, looks.seen.shift))
-    drawn = render.render(many, looks.survey, 0, fwhm * seeing.exp(), shift + geometry[:, :2])
-    calibration = looks.seen.calibration[0][:, None, None]
-    clean = (
-        derivative_images(looks)[0, : (C + 1) * B].unflatten(0, (C + 1, B)).sum(0).double().numpy()
-    )
-    variances = variance(clean[None], looks.seen.sky_noise, looks.survey)[0]
-    return -0.5 * (((image - drawn.double().numpy() * calibration) ** 2) / variances).sum((1, 2, 3))
-
-
-def _repeated(scene: Scene, rows) -> Scene:
-    """Scene with the geometry of some rows, and as many fluxes as there already are."""
-
-    def take(part):
-        return type(part)(*(value[rows] for value in vars(part).values()))
-
-    knots = tuple(take(group) for group in scene.knots)
-    return Scene(take(scene.bulges), take(scene.discs), knots, scene.flux)
+def _log_likelihood(observed: ObservedScene, image, changes) -> np.ndarray:
+    """ln L (samples,) of an image under whole-galaxy changes (samples, 15) of one galaxy."""
+    flux = observed.scene.flux[:, observed.index]
+    clean = rendered(observed, flux, torch.zeros(2 * B)).double().numpy()
+    pixels, found = variance(clean, observed.seen.sky_noise, observed.survey)[0], []
+    for change in torch.from_numpy(changes).float():
+        changed = flux.clone()
+        changed[:, :, list(COMPONENTS.values())] *= 1 + change[:B, None]
+        shown = rendered(observed, changed, change[B:])[0].double().numpy()
+        found.append(-0.5 * ((image - shown) ** 2 / pixels).sum())
+    return np.array(found)

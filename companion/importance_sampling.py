@@ -1,283 +1,242 @@
-"""What data say about latent numbers: exactly by importance sampling, locally by a normal law.
+"""Posteriors of latent variables by adaptive importance sampling, and their Laplace approximation.
 
-The data of galaxy i are normal about what its latents x and its type t predict,
+The data of galaxy i have Gaussian errors about what its latents x and its type t predict,
 
-    ln p(x, t | data) = ln p(x, t) - 1/2 (m - y)' P (m - y) + const,   m - y = residual(x, t, i).
+    ln p(x, t | data) = ln p(x, t) - 1/2 r' P r + const,   r = residual(x, t) of galaxy i.
 
-Near a mode the curvature is J'PJ plus that of the prior (the Fisher information, and what was known
-before): the *local* posterior. Draws from a mixture of Student's t about several modes, weighted by
-p / q, are the *exact* one, up to their number. The effective number (sum w)^2 / sum w^2 and the
-Pareto index of the largest weights (Vehtari et al. 2024) tell whether to believe them.
+Near a mode the curvature is J'PJ plus that of the prior: the Fisher information and the prior's
+own, which give the Laplace approximation. Samples from a mixture of Student's t distributions about
+several modes, weighted by p / q, give the posterior itself, up to their number. The effective
+sample size (sum w)^2 / sum w^2 and the Pareto index k of the largest weights (Vehtari et al. 2024)
+tell whether they can be trusted.
 """
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import torch
+from arviz_stats.base import array_stats
+from scipy.special import gammaln, logsumexp, ndtr, softmax
 
 TAILS = 5.0  # degrees of freedom of the proposals
-WIDER = 1.15  # than the local posterior are the proposals
-FEWEST, HEAVIEST = 50, 0.7  # effective draws and Pareto index at which an answer is refused
-FLOOR = 0.02  # added to the share of the draws that a mode gets
-SHARES = (0.3, 0.5, 0.2)  # of the draws: about single draws, about their mean, about the modes
-KINDS = 3  # of galaxies
-ROUNDS = 12  # steps uphill
-MISSED = 3.0  # times the posterior's width, where what no draw has met is looked for
-KERNEL = 0.6  # of Silverman's width: what smooths draws into a density
+WIDER = 1.15  # than the Laplace approximation are the proposals
+MIN_EFFECTIVE, MAX_PARETO = 50, 0.7  # effective samples and Pareto index of a reliable posterior
+FLOOR = 0.02  # added to the weight of each component before normalisation
+KEPT = 0.2  # fraction of the final samples about the modes, so that none of them is forgotten
+POWERS = np.array([1.0, 0.7, 0.5, 0.35, 0.25, 0.15])  # that temper the weights
+ITERATIONS = 12  # of the optimiser
+STEP = 1e-3  # of the differences that give the Jacobian
+TAIL_WIDTH = 3.0  # width of what no sample has met, in units of the posterior's
+BANDWIDTH = 0.6  # of Silverman's: what smooths samples into a density
 
 
 @dataclass
 class Target:
-    """The posterior of n galaxies whose latents are looked for all at once."""
+    """Posterior of the latents x (n, s, d) and types (n, s) of n galaxies, s points for each."""
 
-    residual: object  # (x (m, d), type (m,), galaxy (m,)) -> (m, D)
-    precision: torch.Tensor  # (types, n, D, D): P
+    residual: Callable  # (x, kind) -> (n, s, D)
+    precision: np.ndarray  # (types, n, D, D): P
     prior: object  # with log_prior, prior_terms and keep_inside
 
-    def __post_init__(self):
-        """Prepare the normalisation of the normal laws."""
-        half = self.precision.shape[-1] / 2 * math.log(2 * math.pi)
-        self.log_norm = 0.5 * torch.linalg.slogdet(self.precision)[1] - half
+    def log_density(self, x, kind):
+        """ln p(x, t) p(data | x, t), (n, s)."""
+        off = self.residual(x, kind)
+        distance = (off * (self._of(self.precision, kind) @ off[..., None])[..., 0]).sum(-1)
+        log_norm = 0.5 * np.linalg.slogdet(self.precision / (2 * np.pi))[1]
+        return self.prior.log_prior(x, kind) - 0.5 * distance + self._of(log_norm, kind)
 
-    def log_density(self, x, kind, galaxy):
-        """ln p(x, t) p(data | x, t), (m,)."""
-        off = self.residual(x, kind, galaxy)
-        distance = torch.einsum("md,mde,me->m", off, self.precision[kind, galaxy], off)
-        return self.prior.log_prior(x, kind) - 0.5 * distance + self.log_norm[kind, galaxy]
+    @staticmethod
+    def _of(values, kind):
+        return values[kind, np.arange(len(kind))[:, None]]
 
-    def terms(self, x, kind, galaxy):
-        """Gradient (m, d) of the log density, and J'PJ plus the prior's curvature (m, d, d)."""
-        at = x.detach().requires_grad_()
-        off = self.residual(at, kind, galaxy)
-        rows = [torch.autograd.grad(one.sum(), at, retain_graph=True)[0] for one in off.unbind(1)]
-        jacobian, off = torch.stack(rows, dim=1), off.detach()
-        weighted = self.precision[kind, galaxy] @ jacobian
+    def terms(self, x, kind):
+        """Gradient (n, s, d) of the log density, and its curvature (n, s, d, d) J'PJ + prior's."""
+        ends = [
+            self.residual(x + step, kind) - self.residual(x - step, kind)
+            for step in STEP * np.eye(x.shape[-1])
+        ]
+        jacobian = np.stack(ends, axis=-1) / (2 * STEP)
+        weighted = jacobian.mT @ self._of(self.precision, kind)
         gradient, curvature = self.prior.prior_terms(x, kind)
-        gradient = gradient - torch.einsum("mdk,md->mk", weighted, off)
-        return gradient, curvature + jacobian.mT @ weighted
+        pull = (weighted @ self.residual(x, kind)[..., None])[..., 0]
+        return gradient - pull, curvature + weighted @ jacobian
 
 
-def find_modes(target: Target, x, kind, galaxy):
-    """Modes (m, d) uphill of x by damped Gauss-Newton steps, and the inverse curvature there."""
-    damping = torch.full((len(x), 1), 1e-2, dtype=x.dtype)
-    height = target.log_density(x, kind, galaxy)
-    for _ in range(ROUNDS):
-        gradient, curvature = target.terms(x, kind, galaxy)
-        diagonal = torch.diagonal(curvature, dim1=1, dim2=2)
-        damped = curvature + torch.diag_embed(damping * diagonal)
-        there = target.prior.keep_inside(x + torch.linalg.solve(damped, gradient))
-        found = target.log_density(there, kind, galaxy)
-        better = found > height
-        x, height = torch.where(better[:, None], there, x), torch.where(better, found, height)
-        damping = torch.where(better[:, None], damping / 6, damping * 6).clamp(1e-4, 1e4)
-    curvature = target.terms(x, kind, galaxy)[1]
-    return x, height, torch.linalg.inv(curvature)
+def find_modes(target: Target, x, kind):
+    """Modes (n, s, d) uphill of x by damped Gauss-Newton steps, with their log density (n, s)."""
+    damping = np.full((*kind.shape, 1), 1e-2)
+    height = target.log_density(x, kind)
+    for _ in range(ITERATIONS):
+        gradient, curvature = target.terms(x, kind)
+        diagonal = np.diagonal(curvature, axis1=-2, axis2=-1)
+        damped = curvature + (damping * diagonal)[..., None] * np.eye(x.shape[-1])
+        there = target.prior.keep_inside(x + np.linalg.solve(damped, gradient[..., None])[..., 0])
+        new = target.log_density(there, kind)
+        better = new > height
+        x, height = np.where(better[..., None], there, x), np.where(better, new, height)
+        damping = np.clip(damping * np.where(better, 1 / 6, 6)[..., None], 1e-4, 1e4)
+    return x, height
 
 
 @dataclass
 class WeightedSamples:
-    """Weighted draws: x (n, s, d), types (n, s), and ln p / q (n, s)."""
+    """Samples x (n, s, d) of types (n, s) with ln weights ln p / q (n, s)."""
 
-    x: torch.Tensor
-    kind: torch.Tensor
-    log_weight: torch.Tensor
+    x: np.ndarray
+    kind: np.ndarray
+    log_weight: np.ndarray
+
+    @cached_property
+    def weight(self) -> np.ndarray:
+        """Normalised weights (n, s)."""
+        return softmax(self.log_weight, axis=1)
 
     @property
-    def weight(self) -> torch.Tensor:
-        """Weights that sum to one."""
-        return self.log_weight.softmax(dim=1)
-
-    @property
-    def log_evidence(self) -> torch.Tensor:
+    def log_evidence(self) -> np.ndarray:
         """ln p(data), (n,)."""
-        return torch.logsumexp(self.log_weight, 1) - math.log(self.log_weight.shape[1])
+        return logsumexp(self.log_weight, axis=1) - np.log(self.log_weight.shape[1])
 
     @property
-    def effective(self) -> torch.Tensor:
-        """Effective number of draws, (n,)."""
-        return 1 / self.weight.square().sum(dim=1)
+    def effective(self) -> np.ndarray:
+        """Effective number of samples, (n,)."""
+        return 1 / (self.weight**2).sum(axis=1)
 
     @property
     def good(self) -> np.ndarray:
-        """Galaxies whose draws can be believed."""
-        index = pareto_index(self.log_weight.numpy())
-        return (self.effective.numpy() > FEWEST) & (index < HEAVIEST)
+        """Galaxies (n,) with enough effective samples and weights whose mean exists."""
+        below = self.log_weight.max(axis=1, keepdims=True) - self.log_weight
+        pareto = array_stats.psislw(np.minimum(below, 700), axis=1)[1]
+        return (self.effective > MIN_EFFECTIVE) & (pareto < MAX_PARETO)
 
+    def split(self, count: int) -> list["WeightedSamples"]:
+        """Split into `count` independent subsets."""
+        parts = (slice(k, None, count) for k in range(count))
+        return [
+            WeightedSamples(self.x[:, k], self.kind[:, k], self.log_weight[:, k]) for k in parts
+        ]
 
-def _distances(x, centre, inverse):
-    """Squared lengths (s, k) of x (s, d) - centre (k, d) in units of widths, by their inverse."""
-    k, d = centre.shape
-    scaled = inverse.flatten(0, 1) @ x.mT - (inverse @ centre[..., None]).flatten()[:, None]
-    return scaled.square_().view(k, d, -1).sum(1).mT
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (n,) of the first latent."""
+        z = self.x[..., 0]
+        mean = (self.weight * z).sum(axis=1)
+        variance = (self.weight * (z - mean[:, None]) ** 2).sum(axis=1)
+        return mean, np.sqrt(np.maximum(variance, 1e-18))
 
+    def density(self, edges) -> np.ndarray:
+        """Probability (n, bins) of the first latent between `edges`, sum one.
 
-def _student(x, centre, lower):
-    """ln t(x) (n, s, k) about centres (n, k, d) with Cholesky factors (n, k, d, d) of the width."""
-    d = x.shape[-1]
-    inverse = torch.linalg.solve_triangular(lower, torch.eye(d).to(lower), upper=False)
-    # galaxy by galaxy: to get as much memory as all need takes longer than to compute
-    distance = torch.stack([_distances(*one) for one in zip(x, centre, inverse, strict=True)])
-    volume = torch.diagonal(lower, dim1=-2, dim2=-1).log().sum(-1)[:, None]
-    norm = math.lgamma((TAILS + d) / 2) - math.lgamma(TAILS / 2) - d / 2 * math.log(TAILS * math.pi)
-    return norm - volume - (TAILS + d) / 2 * torch.log1p(distance / TAILS)
+        A kernel density with a fraction of Silverman's bandwidth 1.06 sigma n^(-1/5). As n
+        effective samples miss what has a probability below 1 / n, so much goes to a normal
+        distribution `TAIL_WIDTH` times as wide as the posterior.
+        """
+        mean, scatter = self.moments()
+        missed = 1 / (1 + self.effective)
+        width = BANDWIDTH * 1.06 * scatter * np.maximum(self.effective, 1) ** -0.2 + 1e-9
+        cumulative = []
+        for edge in edges:
+            kernels = ndtr((edge - self.x[..., 0]) / width[:, None])
+            tail = ndtr((edge - mean) / (TAIL_WIDTH * scatter))
+            cumulative.append((1 - missed) * (self.weight * kernels).sum(axis=1) + missed * tail)
+        mass = np.maximum(np.diff(cumulative, axis=0).T, 0)
+        return mass / np.maximum(mass.sum(axis=1, keepdims=True), 1e-300)
 
 
 @dataclass
 class Mixture:
-    """Student's t about centres (n, k, d), as wide as covariances, of a type (n, k) each."""
+    """Student's t distributions of n galaxies, k components each, of one type per component."""
 
-    centre: torch.Tensor
-    width: torch.Tensor  # (n, k, d, d)
-    kind: torch.Tensor
-    share: torch.Tensor  # (n, k), sum one
+    mean: np.ndarray  # (n, k, d)
+    covariance: np.ndarray  # (n, k, d, d), of the Laplace approximation; the proposals are wider
+    kind: np.ndarray  # (n, k)
+    weight: np.ndarray  # (n, k), sum one
 
-    def draw(self, target: Target, draws: int, seed: int = 0) -> WeightedSamples:
-        """Draw from the mixture, weighted for the target."""
-        n, k, d = self.centre.shape
-        generator, dtype = torch.Generator().manual_seed(seed), self.centre.dtype
-        lower = torch.linalg.cholesky(WIDER**2 * self.width)
-        which = torch.multinomial(self.share, draws, replacement=True, generator=generator)
-        rows = torch.arange(n)[:, None]
-        normal = torch.randn(n, draws, d, generator=generator, dtype=dtype)
-        chi = torch.randn(n, draws, int(TAILS), generator=generator, dtype=dtype).square().sum(-1)
-        step = torch.zeros_like(normal)
-        for j in range(k):  # one after the other: no copy of its width for every draw
-            step += torch.where((which == j)[..., None], normal @ lower[:, j].mT, 0)
-        x = self.centre[rows, which] + step * (TAILS / chi).sqrt()[..., None]
-        kind = self.kind[rows, which]
-        q = _student(x, self.centre, lower) + self.share.log()[:, None]
-        q = torch.where(self.kind[:, None] == kind[..., None], q, -torch.inf).logsumexp(2)
-        galaxy = rows.expand(n, draws).flatten()
-        p = target.log_density(x.flatten(0, 1), kind.flatten(), galaxy).unflatten(0, (n, draws))
-        return WeightedSamples(x, kind, torch.nan_to_num(p - q, nan=-torch.inf))
+    def log_prob(self, x, kind) -> np.ndarray:
+        """ln q(x, t), (n, s), of x (n, s, d) of types (n, s)."""
+        d = x.shape[-1]
+        lower = np.linalg.cholesky(WIDER**2 * self.covariance)
+        log_q = np.log(self.weight) - np.linalg.slogdet(lower)[1]
+        log_q += gammaln((TAILS + d) / 2) - gammaln(TAILS / 2) - d / 2 * np.log(TAILS * np.pi)
+        whiten = np.linalg.inv(lower)
+        terms = []
+        for k in range(self.kind.shape[1]):  # one by one: less memory
+            distance = (((x - self.mean[:, k, None]) @ whiten[:, k].mT) ** 2).sum(-1)
+            value = log_q[:, k, None] - (TAILS + d) / 2 * np.log1p(distance / TAILS)
+            terms.append(np.where(kind == self.kind[:, k, None], value, -np.inf))
+        return logsumexp(terms, axis=0)
+
+    def sample(self, target: Target, count: int, rng: np.random.Generator) -> WeightedSamples:
+        """Sample the mixture `count` times for each galaxy, weighted for the target."""
+        rows = np.arange(len(self.kind))[:, None]
+        chosen = choose(self.weight, count, rng)
+        normal = rng.standard_normal((*chosen.shape, self.mean.shape[-1], 1))
+        lower = np.linalg.cholesky(WIDER**2 * self.covariance)
+        step = (lower[rows, chosen] @ normal)[..., 0]
+        x = (
+            self.mean[rows, chosen]
+            + step * np.sqrt(TAILS / rng.chisquare(TAILS, chosen.shape))[..., None]
+        )
+        kind = self.kind[rows, chosen]
+        log_weight = target.log_density(x, kind) - self.log_prob(x, kind)
+        return WeightedSamples(x, kind, np.nan_to_num(log_weight, nan=-np.inf))
+
+    def laplace(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (n,) of the first latent in the heaviest component."""
+        rows, best = np.arange(len(self.weight)), self.weight.argmax(axis=1)
+        return self.mean[rows, best, 0], np.sqrt(self.covariance[rows, best, 0, 0])
+
+
+def choose(weight, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Numbers (n, count) of columns, each as often as its weight (n, k) says, in random order."""
+    cumulative = weight.cumsum(axis=1)[:, :-1]
+    return np.stack(
+        [
+            np.searchsorted(row, u)
+            for row, u in zip(cumulative, rng.random((len(weight), count)), strict=True)
+        ]
+    )
+
+
+def normalised(weight) -> np.ndarray:
+    """Weights (n, k) that sum to one, none below `FLOOR`."""
+    return (weight + FLOOR) / (weight + FLOOR).sum(axis=1, keepdims=True)
 
 
 def mixture_at_modes(target: Target, start, kind) -> Mixture:
-    """Climb from starts (n, k, d): as many modes, each with the share of its local posterior."""
-    n, k, _ = start.shape
-    galaxy = torch.arange(n)[:, None].expand(n, k).flatten()
-    found = find_modes(
-        target, target.prior.keep_inside(start.flatten(0, 1)), kind.flatten(), galaxy
-    )
-    x, height, width = (value.unflatten(0, (n, k)) for value in found)
-    share = (height + 0.5 * torch.linalg.slogdet(width)[1]).softmax(1) + FLOOR
-    return Mixture(x, width, kind, share / share.sum(1, keepdim=True))
+    """Climb from starts (n, k, d): a component at each mode, weighted by its Laplace evidence."""
+    x, height = find_modes(target, target.prior.keep_inside(start), kind)
+    covariance = np.linalg.inv(target.terms(x, kind)[1])
+    evidence = height + 0.5 * np.linalg.slogdet(covariance)[1]
+    return Mixture(x, covariance, kind, normalised(softmax(evidence, axis=1)))
 
 
-def tempered_weights(log_weight, enough: int):
-    """Weights (n, s) raised to the power under which `enough` draws have some: sum one."""
-    powers = torch.tensor([1.0, 0.7, 0.5, 0.35, 0.25, 0.15], dtype=log_weight.dtype)
-    weight = (powers[:, None, None] * log_weight).softmax(2)
-    reached = 1 / weight.square().sum(2) >= enough
+def tempered_weights(log_weight, enough: int) -> np.ndarray:
+    """Weights (n, s) to the highest power that leaves `enough` effective samples, normalised."""
+    weight = softmax(POWERS[:, None, None] * log_weight, axis=2)
+    reached = 1 / (weight**2).sum(axis=2) >= enough
     reached[-1] = True
-    return weight[reached.int().argmax(0), torch.arange(len(log_weight))]
+    return weight[reached.argmax(axis=0), np.arange(len(log_weight))]
 
 
-def moment_matched(draws: WeightedSamples, weight, fallback):
-    """Mean and covariance of the draws of each type: a mixture with one member a type.
-
-    Where few draws count, the covariance leans on `fallback` (n, d, d).
-    """
-    parts = []
-    for kind in range(KINDS):
-        own = weight * (draws.kind == kind)
-        share = own.sum(1)
-        own = own / share.clamp_min(1e-12)[:, None]
-        mean = torch.einsum("ns,nsk->nk", own, draws.x)
-        away = draws.x - mean[:, None]
-        spread = torch.einsum("ns,nsk,nsl->nkl", own, away, away)
-        trust = 1 / (1 + mean.shape[1] * own.square().sum(1))[:, None, None]
-        few = (share < 1e-3)[:, None]
-        spread = torch.where(few[..., None], fallback, trust * spread + (1 - trust) * fallback)
-        mean = torch.where(few, draws.x[:, 0], mean)
-        parts.append((mean, spread, torch.full(share.shape, kind), share))
-    mean, spread, kind, share = (torch.stack(part, dim=1) for part in zip(*parts, strict=True))
-    return Mixture(mean, spread, kind, (share + FLOOR) / (share + FLOOR).sum(1, keepdim=True))
-
-
-def refined_mixture(
-    target: Target, old: Mixture, draws: WeightedSamples, points: int, seed: int = 0
-) -> Mixture:
-    """Mixture about the mean of the draws and about some of them, taken by their weights.
-
-    The old one keeps a part of the draws, so that nothing that was found is forgotten.
-    """
-    weight = tempered_weights(draws.log_weight, points)
-    rows = torch.arange(len(weight))[:, None]
-    generator = torch.Generator().manual_seed(seed)
-    chosen = torch.multinomial(weight, points, True, generator=generator)
-    x, kind = draws.x[rows, chosen], draws.kind[rows, chosen]
-    galaxy = rows.expand_as(kind).flatten()
-    width = torch.linalg.inv(target.terms(x.flatten(0, 1), kind.flatten(), galaxy)[1])
-    near = Mixture(
-        x, width.unflatten(0, kind.shape), kind, torch.full(kind.shape, 1 / points, dtype=x.dtype)
+def refined_mixture(target: Target, modes: Mixture, samples: WeightedSamples, points: int, rng):
+    """Mixture about `points` of the samples, chosen by their weights, and about the modes."""
+    weight = tempered_weights(samples.log_weight, points)
+    rows, chosen = np.arange(len(weight))[:, None], choose(weight, points, rng)
+    x, kind = samples.x[rows, chosen], samples.kind[rows, chosen]
+    covariance = np.linalg.inv(target.terms(x, kind)[1])
+    return Mixture(
+        np.concatenate([x, modes.mean], axis=1),
+        np.concatenate([covariance, modes.covariance], axis=1),
+        np.concatenate([kind, modes.kind], axis=1),
+        np.concatenate([np.full(kind.shape, (1 - KEPT) / points), KEPT * modes.weight], axis=1),
     )
-    best = old.share.argmax(1)
-    whole = moment_matched(draws, weight, old.width[rows[:, 0], best])
-    members = list(zip(SHARES, (near, whole, old), strict=True))
-    columns = [[m.centre, m.width, m.kind, part * m.share] for part, m in members]
-    return Mixture(*(torch.cat(column, dim=1) for column in zip(*columns, strict=True)))
 
 
-def sample_posterior(target: Target, start, kind, draws: int, points: int = 24, seed: int = 0):
-    """Draws from the posterior, and the modes: two rounds find where it lies, the third counts."""
-    modes = mixture_at_modes(target, start, kind)
-    mixture = modes
-    for round_ in range(2):
-        found = mixture.draw(target, max(draws // 2, 2 * points), 10 * seed + round_)
-        mixture = refined_mixture(target, modes, found, points, 10 * seed + round_)
-    return mixture.draw(target, draws, 10 * seed + 2), modes
-
-
-def laplace_approximation(modes: Mixture):
-    """Mean and standard deviation (n,) of the first latent about the mode that holds most."""
-    rows, best = torch.arange(len(modes.share)), modes.share.argmax(1)
-    return modes.centre[rows, best, 0], modes.width[rows, best, 0, 0].sqrt()
-
-
-def pareto_index(log_weight: np.ndarray) -> np.ndarray:
-    """Index k of a generalised Pareto law fitted to the largest weights (n, s): (n,).
-
-    By the nearly Bayesian estimate of Zhang and Stephens (2009); above 0.7 means do not exist in
-    practice.
-    """
-    weight = np.sort(np.exp(log_weight - log_weight.max(axis=1, keepdims=True)), axis=1)
-    tail = int(min(0.2 * weight.shape[1], 3 * np.sqrt(weight.shape[1])))
-    x = np.maximum(weight[:, -tail:] - weight[:, -tail - 1, None], 1e-300)
-    m = 30 + int(np.sqrt(tail))
-    b = 1 - np.sqrt(m / (np.arange(1, m + 1) - 0.5))
-    b = b / (3 * x[:, [int(tail / 4 + 0.5) - 1]]) + 1 / x[:, -1:]
-    k = np.log1p(-b[..., None] * x[:, None]).mean(axis=2)
-    likelihood = tail * (np.log(-b / k) - k - 1)
-    share = np.exp(likelihood - likelihood.max(axis=1, keepdims=True))
-    best = (b * share).sum(axis=1) / share.sum(axis=1)
-    k = np.log1p(-best[:, None] * x).mean(axis=1)
-    return (tail * k + 5) / (tail + 10)
-
-
-def binned_density(draws: WeightedSamples, edges) -> np.ndarray:
-    """Probability (n, bins) of the first latent between `edges`, sum one within them.
-
-    Draws are smoothed by a normal law, some of Silverman's 1.06 sigma n^(-1/5) wide. As n effective
-    draws cannot know of what has a share below 1 / n, so much goes to a normal law `MISSED` times
-    as wide as the posterior.
-    """
-    z, weight = draws.x[..., 0], draws.weight
-    mean, scatter = posterior_moments(draws)
-    unknown = 1 / (1 + draws.effective)
-    width = KERNEL * 1.06 * scatter * draws.effective.clamp_min(1) ** -0.2 + 1e-9
-    steps = []
-    for edge in torch.as_tensor(edges, dtype=z.dtype):
-        known = (weight * torch.special.ndtr((edge - z) / width[:, None])).sum(1)
-        wide = torch.special.ndtr((edge - mean) / (MISSED * scatter))
-        steps.append((1 - unknown) * known + unknown * wide)
-    mass = np.diff(torch.stack(steps, 1).numpy(), axis=1)
-    return np.maximum(mass, 0) / np.maximum(mass.sum(axis=1, keepdims=True), 1e-300)
-
-
-def posterior_moments(draws: WeightedSamples):
-    """Mean and standard deviation (n,) of the first latent."""
-    z, weight = draws.x[..., 0], draws.weight
-    mean = (weight * z).sum(1)
-    return mean, (weight * (z - mean[:, None]).square()).sum(1).clamp_min(1e-18).sqrt()
+def sample_posterior(target: Target, start, kind, count: int, points: int = 24, seed: int = 0):
+    """Samples of the posterior and the modes; two rounds adapt the proposal, the third counts."""
+    modes = mixture = mixture_at_modes(target, start, kind)
+    rng = np.random.default_rng(seed)
+    for _ in range(2):
+        samples = mixture.sample(target, max(count // 2, 2 * points), rng)
+        mixture = refined_mixture(target, modes, samples, points, rng)
+    return mixture.sample(target, count, rng), modes
