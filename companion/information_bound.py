@@ -159,22 +159,6 @@ def compute_posteriors(
     return {**found, **about, "z": np.asarray(pairs.catalogue["redshift"], float)}
 
 
-def save(new, path, **options) -> None:
-    """Write the posteriors of both sides of `path` to an npz file `new`."""
-    both = {side: compute_posteriors(path, side, **options) for side in SIDES}
-    np.savez(new, **{f"{s}_{name}": array for s in SIDES for name, array in both[s].items()})
-
-
-def load(path) -> dict[str, dict[str, np.ndarray]]:
-    """Read what `save` or `save_learned` wrote: arrays by side and name."""
-    found = {side: {} for side in SIDES}
-    with np.load(path) as file:
-        for key in file.files:
-            side, name = key.split("_", 1)
-            found[side][name] = file[key]
-    return found
-
-
 def features(values) -> np.ndarray:
     """Five ln fluxes, ln R and four colours, (n, 10), of ln fluxes and ln R (n, 6)."""
     return np.column_stack([values, np.diff(values[:, :-1], axis=1)])
@@ -199,24 +183,23 @@ def simulated(model, n: int, like: dict, seed: int = 0):
     return truth + error, x[:, 0]
 
 
-def save_learned(new, path, sizes, steps: int, seeds: int, seed=0, limit=LIMIT) -> None:
-    """Write densities by estimators trained on `sizes` galaxies for those of `path`, from `save`.
+def learned_densities(like: dict, side: str, sizes, steps: int, seeds: int, seed=0, limit=LIMIT):
+    """Densities {"size_seed": (n, bins)} of galaxies `like` those of `compute_posteriors`.
 
-    Arrays "side_size_seed" (n, bins). Smaller training sets take fewer steps, against overfitting.
+    By estimators trained on `sizes` simulated galaxies; fewer steps for smaller training sets limit
+    overfitting.
     """
-    arrays = {}
-    for side, like in load(path).items():
-        model = latent_model.LatentModel(SDSS if side == "source" else CFHTLS, limit)
-        for k in range(seeds):
-            values, z = simulated(model, max(sizes), like, seed=1000 * seed + 100 + k)
-            for size in sizes:
-                enough = min(steps, max(steps // 8, EPOCHS * size // mixture_density.BATCH))
-                network = mixture_density.MixtureDensityNetwork(
-                    features(values[:size]), z[:size], enough, 1000 * seed + k
-                )
-                density = network.density(features(like["measured"]), Grid().edges)
-                arrays[f"{side}_{size}_{k}"] = density
-    np.savez(new, **arrays)
+    model = latent_model.LatentModel(SDSS if side == "source" else CFHTLS, limit)
+    found = {}
+    for k in range(seeds):
+        values, z = simulated(model, max(sizes), like, seed=1000 * seed + 100 + k)
+        for size in sizes:
+            enough = min(steps, max(steps // 8, EPOCHS * size // mixture_density.BATCH))
+            network = mixture_density.MixtureDensityNetwork(
+                features(values[:size]), z[:size], enough, 1000 * seed + k
+            )
+            found[f"{size}_{k}"] = network.density(features(like["measured"]), Grid().edges)
+    return found
 
 
 def bits(density, z, prior, good=None) -> np.ndarray:

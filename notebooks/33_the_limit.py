@@ -95,16 +95,17 @@ information_budget.finetuned_estimators(
     store, sample.images, seed
 )  # for the last question: what is missing is said now
 options = {"n": n_galaxies, "draws": draws, "points": points, "seeds": seeds}
-exact_file = store.table("limit_posteriors").with_suffix(".npz")
-made = artefacts.make(
-    exact_file,
-    lambda new: information_bound.save(new, test, **options, seed=seed),
-    params=options,
-    modules=["companion.information_bound"],
-    inputs=[test],
-    seed=seed,
-)
-found = information_bound.load(exact_file)
+provenance = {"modules": ["companion.information_bound"], "seed": seed}
+found = {
+    side: artefacts.make_arrays(
+        store.data(f"limit_{side}"),
+        lambda side=side: information_bound.compute_posteriors(test, side, **options, seed=seed),
+        params={**options, "side": side},
+        inputs=[test],
+        **provenance,
+    )
+    for side in information_bound.SIDES
+}
 
 # %% [markdown]
 # Is the compression fair? For a few galaxies we draw brightness, position, shape and seeing from
@@ -121,9 +122,8 @@ for k, side in enumerate(information_bound.SIDES):
     for j in range(len(few)):
         catalogue, images = few.catalogue[j : j + 1], getattr(few, side)
         numbers = int(catalogue["seed"][0]), np.asarray(catalogue["galaxy"])
-        looks = fisher.observed_scene(*numbers, surveys, k, information_bound.LIMIT)
-        off = fisher.compression_error(looks, images[j])
-        error.iloc[j, k] = off.std()
+        observed = fisher.observed_scene(*numbers, surveys, k, information_bound.LIMIT)
+        error.iloc[j, k] = fisher.compression_error(observed, images[j]).std()
 error.round(3).add_prefix("scatter of ln L, ")
 
 # %% [markdown]
@@ -146,17 +146,19 @@ bound_panels.posteriors(found, order[(np.array([0.1, 0.5, 0.9]) * len(order)).as
 plt.show()
 
 # %%
-learnt_file = store.table("limit_learnt").with_suffix(".npz")
-school = {"sizes": sizes, "steps": steps, "seeds": seeds}
-made = artefacts.make(
-    learnt_file,
-    lambda new: information_bound.save_learned(new, exact_file, **school, seed=seed),
-    params=school,
-    modules=["companion.information_bound"],
-    inputs=[exact_file],
-    seed=seed,
-)
-learnt = information_bound.load_learned(learnt_file)
+training = {"sizes": sizes, "steps": steps, "seeds": seeds}
+learned = {
+    side: artefacts.make_arrays(
+        store.data(f"limit_learned_{side}"),
+        lambda side=side: information_bound.learned_densities(
+            found[side], side, **training, seed=seed
+        ),
+        params={**training, "side": side},
+        inputs=[store.data(f"limit_{side}")],
+        **provenance,
+    )
+    for side in information_bound.SIDES
+}
 z, edges = found["source"]["z"], redshift.Grid().edges
 train_z = image_files.read_column(paths.need(store.data("train"), "01_two_surveys"), "redshift")
 prior = information.prior(train_z, edges)
@@ -177,7 +179,7 @@ for side, name in bound_panels.SURVEYS.items():
     widths = {
         "exact": np.where(one["good"], one["scatter"], np.nan),
         "local": one["local_scatter"],
-        "parts told apart (at best)": one["parts_scatter"],
+        "parts told apart (at best)": one["components_scatter"],
     }
     for way, width in widths.items():
         lines[way, name] = intervals.bootstrap(intervals.median, width / (1 + z), n_boot)
@@ -202,8 +204,10 @@ for side, name in bound_panels.SURVEYS.items():
             one["density"][:, k], z, prior, one["good"]
         )
         known[f"{name}, local", k] = information_bound.local_bits(one, "local", prior)
-        known[f"{name}, learnt", k] = information_bound.bits(learnt[side, max(sizes), k], z, prior)
-        known[f"{name}, parts", k] = information_bound.local_bits(one, "parts", prior)
+        known[f"{name}, learnt", k] = information_bound.bits(
+            learned[side][f"{max(sizes)}_{k}"], z, prior
+        )
+        known[f"{name}, parts", k] = information_bound.local_bits(one, "components", prior)
 known = information_budget.common_galaxies(known)
 
 # %% mystnb={"figure": {"caption": "Information about the redshift, three ways and with the upper bound that knows all parts of the galaxies, with 95 % intervals over galaxies. One symbol per seed of the draws and of the learner; the local posterior and the bound have none.", "name": "fig-limit-bits"}, "image": {"alt": "Eight lines, four for each survey: exact, local, learnt, and with all parts known. The table below compares them."}} tags=["hide-input"]
@@ -253,7 +257,7 @@ curves = {
     name: {
         (size, k): intervals.bootstrap(
             intervals.mean,
-            information_bound.bits(learnt[side, size, k], z, prior, found[side]["good"]),
+            information_bound.bits(learned[side][f"{size}_{k}"], z, prior, found[side]["good"]),
             n_boot,
         )
         for size in sizes
@@ -277,7 +281,9 @@ last = {}
 for side, name in bound_panels.SURVEYS.items():
     for k in range(seeds):
         for label, size in (("before", sizes[-2]), ("after", sizes[-1])):
-            last[f"{name}, {label}", k] = information_bound.bits(learnt[side, size, k], z, prior)
+            last[f"{name}, {label}", k] = information_bound.bits(
+                learned[side][f"{size}_{k}"], z, prior
+            )
 gained = {
     f"{name}: the learner has converged": (f"{name}, after", f"{name}, before")
     for name in bound_panels.SURVEYS.values()
@@ -347,7 +353,8 @@ loses = [f"{name} loses what the estimator finds in its source" for name in name
 claims |= {text: ("resample", model) for text, model in zip(loses, models, strict=True)}
 judged = seeds_agree.compare(known, claims, n_boot, seed)
 everything = pd.concat([agreement, converged, judged], ignore_index=True)
-file, inputs = store.table("verdicts_limit"), [exact_file, learnt_file, *sample.inputs]
+made = [store.data(f"limit_{kind}{side}") for kind in ("", "learned_") for side in found]
+file, inputs = store.table("verdicts_limit"), [*made, *sample.inputs]
 verdict_tables.keep(everything, file, inputs, {"mapping": [MORE, APART], "loss": loses})
 seeds_agree.summary(judged)
 
