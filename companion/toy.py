@@ -5,6 +5,7 @@
 with f = 1 + x / 2 and p = f / 2. x and y have no unit; arrays have shape (n,), samples (m, n).
 """
 
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from torch import nn
 
 from galtools import artefacts
 from galtools.errors import GaltoolsError
+from galtools.training.loop import minimize
 
 WIDTH = 0.15  # s, standard deviation of each branch
 INTEGRATION_STEPS = 20  # of the midpoint rule that integrates the flow
@@ -94,44 +96,30 @@ def batches(steps: int, seed: int):
         yield (torch.tensor(v[:, None], dtype=torch.float32) for v in pairs(BATCH, rng))
 
 
-def minimise(net, loss, steps: int, seed: int) -> nn.Module:
-    """Minimise loss(net, x, y) with AdamW and a one-cycle learning rate.
+def train_learner(name: str, steps: int, seed: int = 0):
+    """Train one of `LEARNERS`; return a function of (x, m) that gives m samples of y, (m, n).
 
     At a constant rate the probabilities of the branches keep fluctuating, and tests of calibration
     notice. The number of steps and the peak rate matter at least as much as the schedule.
     """
-    optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, RATE, total_steps=max(steps, 4), pct_start=WARMUP
-    )
-    for x, y in batches(steps, seed):
-        training_step(optimiser, loss(net, x, y))
-        schedule.step()
-    return net
-
-
-def training_step(optimiser, loss) -> None:
-    """One step of an optimiser."""
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-
-
-def train_learner(name: str, steps: int, seed: int = 0):
-    """Train one of `LEARNERS`; return a function of (x, m) that gives m samples of y, (m, n)."""
     torch.manual_seed(seed)
-    if name in POINTS:
-        error = nn.functional.l1_loss if name == "L1" else nn.functional.mse_loss
-        net = minimise(network(1), lambda net, x, y: error(net(x), y), steps, seed)
-        return lambda x, m: apply(net, x)[None].repeat(m, axis=0)
+    net = network({"GAN": 2, "flow": 3}.get(name, 1))
     if name == "GAN":
-        net = train_gan(steps, seed)
-        return lambda x, m: apply(net, *with_noise(x, m, seed)).reshape(m, -1)
-    net = minimise(network(3), flow_loss, steps, seed)
+        train_gan(net, steps, seed)
+    else:
+        error = nn.functional.l1_loss if name == "L1" else nn.functional.mse_loss
+        loss = flow_loss if name == "flow" else lambda net, x, y: error(net(x), y)
+        losses = (loss(net, x, y) for x, y in batches(steps, seed))
+        minimize(net, losses, RATE, steps, warmup=WARMUP)
 
     def sample(x, m):
-        repeated, noise = with_noise(x, m, seed)
-        return integrate_flow(lambda *z: apply(net, *z), noise, repeated).reshape(m, -1)
+        if name in POINTS:
+            return apply(net, x)[None].repeat(m, axis=0)
+        noise = np.random.default_rng([seed, 2]).standard_normal(m * len(x))
+        x = np.tile(x, m)
+        flow = name == "flow"
+        y = integrate_flow(partial(apply, net), noise, x) if flow else apply(net, x, noise)
+        return y.reshape(m, -1)
 
     return sample
 
@@ -147,25 +135,25 @@ def flow_loss(net, x, y):
     return nn.functional.mse_loss(predicted, y - noise)
 
 
-def train_gan(steps: int, seed: int) -> nn.Module:
-    """Train a generator y = G(x, noise) against a discriminator D(x, y); non-saturating losses."""
-    generator, discriminator = network(2), network(2)
-    for_generator, for_discriminator = (
-        torch.optim.AdamW(net.parameters(), RATE / 20, betas=(0.5, 0.9), weight_decay=0, fused=True)
+def train_gan(generator, steps: int, seed: int) -> None:
+    """Train y = G(x, noise) against a discriminator D(x, y), with non-saturating losses."""
+    discriminator, loss = network(2), nn.functional.softplus
+    make, detect = (
+        torch.optim.AdamW(net.parameters(), RATE / 20, (0.5, 0.9), weight_decay=0, fused=True)
         for net in (generator, discriminator)
     )
-    loss = nn.functional.softplus
     for x, y in batches(steps, seed):
         made = generator(torch.cat([x, torch.randn_like(x)], 1))
         real, fake = (discriminator(torch.cat([x, z], 1)) for z in (y, made.detach()))
-        training_step(for_discriminator, loss(-real).mean() + loss(fake).mean())
-        training_step(for_generator, loss(-discriminator(torch.cat([x, made], 1))).mean())
-    return generator
+        training_step(detect, loss(-real).mean() + loss(fake).mean())
+        training_step(make, loss(-discriminator(torch.cat([x, made], 1))).mean())
 
 
-def with_noise(x, m: int, seed: int):
-    """Inputs repeated m times, (m n,), and standard normal noise for each."""
-    return np.tile(x, m), np.random.default_rng([seed, 2]).standard_normal(m * len(x))
+def training_step(optimizer, loss) -> None:
+    """One step of an optimiser."""
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
 
 
 def apply(net, *columns) -> np.ndarray:

@@ -89,7 +89,7 @@ further = {
 same = directions.simulation_options(
     first["test"], grid
 )  # more of the same galaxies, in the same pixels
-looks = {
+files = {
     name: directions.simulate_cached(folder.data(name), {**options, **same})
     for name, options in further.items()
 }
@@ -101,7 +101,7 @@ looks = {
 
 # %% tags=["remove-stdout"]
 build = {"name": "residual", "task": "cross", "profile": profile, "width": width}
-pairs_from = {split: (first[split], looks[f"{split}_again"]) for split in ("train", "valid")}
+pairs_from = {split: (first[split], files[f"{split}_again"]) for split in ("train", "valid")}
 copier = paths.need(folder.weights("intra", "residual", seed), "11_residual_intra")
 networks = {}
 for k in range(seeds):
@@ -179,7 +179,7 @@ plt.show()
 
 # %%
 def residual(shown, second, band: int = 2) -> np.ndarray:
-    """Mean square residual of each galaxy against its second look, in units of the sky noise."""
+    """Mean square residual against the second observation, in units of the sky noise."""
     difference = (shown - second.source)[:, band] / second.noise[:, 0, band, None, None]
     return np.square(difference, dtype=np.float64).mean(axis=(1, 2))
 
@@ -192,14 +192,14 @@ def residual(shown, second, band: int = 2) -> np.ndarray:
 
 # %%
 scale = list(data.pixel_scales(first["test"]).values())
-noise = np.median(image_files.read_column(looks["learn"], "noise"), axis=0)
+noise = np.median(image_files.read_column(files["learn"], "noise"), axis=0)
 
 
-def asked(way: str, shown, pairs, second=None) -> dict:
-    """Peaks and totals of the images of a way (n, 18), and the residuals against a second look."""
+def measure(way: str, shown, pairs, second=None) -> dict:
+    """Peak and total fluxes (n, 18), and residuals against a second observation."""
     there = int(way in OF_CFHTLS)
-    found = {"light": flux_redshift.peak_and_aperture_features(shown, noise[there], scale[there])}
-    if second and not there:
+    found = {"flux": flux_redshift.peak_and_aperture_features(shown, noise[there], scale[there])}
+    if second is not None and not there:
         found["residual"] = residual(shown, second)
     return found
 
@@ -209,10 +209,10 @@ learn, test, lines = {}, {}, {}
 learnt_here = {way: step for way, step in STEPS.items() if step[1] != "copy"}
 for k in range(seeds):
     own = learnt_here if k else STEPS  # the copier is the same for all seeds
-    found = directions.apply_directions(partial(every_way, k=k, steps=own), asked, looks["learn"])
+    found = directions.apply_directions(partial(every_way, k=k, steps=own), measure, files["learn"])
     learn[k] = learn.get(0, {}) | found
-    night, other = (first["test"], first["again"])[:: -1 if k % 2 else 1]
-    test[k] = directions.apply_directions(partial(every_way, k=k), asked, night, other)
+    shown, second = (first["test"], first["again"])[:: -1 if k % 2 else 1]
+    test[k] = directions.apply_directions(partial(every_way, k=k), measure, shown, second)
     for way, name in test[k]:
         if name == "residual":
             squares = test[k][way, name]
@@ -242,17 +242,16 @@ pd.DataFrame({"residual / σ, r band": cells}, index=order)
 # %%
 edges = Grid().edges
 z_learn, z = (
-    image_files.read_column(f, "redshift").astype(float) for f in (looks["learn"], first["test"])
+    image_files.read_column(f, "redshift").astype(float) for f in (files["learn"], first["test"])
 )
 prior = information.prior(z_learn, edges)
 
 
 def bits(way: str, k: int) -> np.ndarray:
     """Information of each test galaxy when the redshift is learnt from this way's images."""
-    reader = flux_redshift.FluxRedshift(learn[k][way, "light"], z_learn, seed + k)
-    return information.information_bits(
-        reader.density(test[k][way, "light"], edges), z, edges, prior
-    )
+    estimator = flux_redshift.FluxRedshift(learn[k][way, "flux"], z_learn, seed + k)
+    density = estimator.density(test[k][way, "flux"], edges)
+    return information.information_bits(density, z, edges, prior)
 
 
 known = {(way, k): bits(way, k) for k in range(seeds) for way in WAYS}
@@ -272,7 +271,7 @@ made = artefacts.make(
     lambda path: found.to_csv(path, index=False),
     params={"n_learn": n_learn, "steps": steps, "seeds": seeds, "n_boot": n_boot},
     modules=["companion.directions", "companion.flux_redshift"],
-    inputs=[first["test"], looks["learn"]],
+    inputs=[first["test"], files["learn"]],
     seed=seed,
 )
 
@@ -305,8 +304,8 @@ CLAIMS = {
 }
 judged = seeds_agree.compare(known, CLAIMS, n_boot, seed)
 paper = {"mapping": list(CLAIMS)[:-1]}
-files = [first["test"], looks["learn"]]
-verdict_tables.keep(judged, folder.table("verdicts_directions"), files, paper)
+inputs = [first["test"], files["learn"]]
+verdict_tables.keep(judged, folder.table("verdicts_directions"), inputs, paper)
 seeds_agree.summary(judged)
 
 # %% tags=["remove-cell"]

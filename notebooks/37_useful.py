@@ -24,11 +24,13 @@
 
 # %% tags=["hide-input", "remove-stderr"]
 from functools import partial
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from myst_nb import glue
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from companion import directions, downstream, flux_redshift, panels, paths, plotting, verdict_tables
 from companion import seed_agreement as seeds_agree
@@ -46,7 +48,7 @@ seed: int = 0  # every random number follows from it
 results: str = "results"  # folder of all artefacts
 seeds: int = 2  # trainings of the translator, as in the chapter on directions
 labels: list[int] = [20, 50, 150, 500]  # numbers of CFHTLS galaxies with a known redshift
-draws: int = 8  # choices of these galaxies
+subsets: int = 8  # random choices of these galaxies
 n_boot: int = 300  # resamples of the galaxies behind each interval
 
 # %% [markdown]
@@ -78,18 +80,18 @@ scale = data.pixel_scales(split["test"])
 noise = np.median(image_files.read_column(split["train"], "noise")[:, 1], axis=0)  # of CFHTLS
 
 
-def ways(pairs, numbers) -> dict:
-    """Images of some galaxies by both surveys, and as some of the networks translate them."""
+def translated(pairs, numbers) -> dict:
+    """Images of both surveys, and translations by some of the networks."""
     made = {k: translate.translate(networks[k], pairs.source) for k in numbers}
     return {"SDSS": pairs.source, "CFHTLS": pairs.target, **made}
 
 
-def asked(way, images, pairs) -> dict:
-    """Peaks and totals, softened by the noise of CFHTLS; shapes; and what the galaxies are."""
+def measure(way, images, pairs) -> dict:
+    """Peak and total fluxes, shapes, and morphological types."""
     pixel = scale["source" if way == "SDSS" else "target"]
-    light = flux_redshift.peak_and_aperture_features(images, noise, pixel)
+    flux = flux_redshift.peak_and_aperture_features(images, noise, pixel)
     kind = np.asarray(pairs.catalogue["morphology"])
-    return {"light": light, "shape": downstream.shape_features(images, pixel), "kind": kind}
+    return {"flux": flux, "shape": downstream.shape_features(images, pixel), "kind": kind}
 
 
 # %% [markdown]
@@ -101,16 +103,17 @@ def asked(way, images, pairs) -> dict:
 
 # %%
 z = image_files.read_column(split["test"], "redshift").astype(float)
-sdss = directions.apply_directions(partial(ways, numbers=range(seeds)), asked, split["learn"])
-nights = [split["again" if k % 2 else "test"] for k in range(seeds)]
-test = [
-    directions.apply_directions(partial(ways, numbers=[k]), asked, x) for k, x in enumerate(nights)
-]
+every = partial(translated, numbers=range(seeds))
+sdss = directions.apply_directions(every, measure, split["learn"])
+test = []
+for k in range(seeds):
+    observation = split["again" if k % 2 else "test"]
+    test.append(directions.apply_directions(partial(translated, numbers=[k]), measure, observation))
 pool = slice(2 * max(labels))
-there = directions.apply_directions(
-    lambda x: {"CFHTLS": x.target}, asked, split["train"], rows=pool
+deep = directions.apply_directions(
+    lambda x: {"CFHTLS": x.target}, measure, split["train"], rows=pool
 )
-labelled = there["CFHTLS", "light"], image_files.read_column(split["train"], "redshift")[pool]
+labelled = deep["CFHTLS", "flux"], image_files.read_column(split["train"], "redshift")[pool]
 z_sdss = image_files.read_column(split["learn"], "redshift")
 
 # %%
@@ -119,17 +122,26 @@ errors = {}
 for k in range(seeds):
     arms = {
         "alone": None,
-        "with SDSS as it is": (sdss["SDSS", "light"], z_sdss),
-        "with SDSS translated": (sdss[k, "light"], z_sdss),
+        "with SDSS as it is": (sdss["SDSS", "flux"], z_sdss),
+        "with SDSS translated": (sdss[k, "flux"], z_sdss),
     }
-    for learner in LEARNERS:
-        some = labelled, arms, (test[k]["CFHTLS", "light"], z), labels, draws, 100 * (seed + k)
-        curve = downstream.learning_curve(learner, *some)
-        errors |= {((learner, *way), k): error for way, error in curve.items()}
+    sets = labelled, (test[k]["CFHTLS", "flux"], z)
+    cases = [*product(arms, labels, [subsets]), ("with SDSS translated", 0, 1)]
+    for learner, (arm, size, count) in product(LEARNERS, cases):
+        errors[(learner, arm, size), k] = downstream.few_label_errors(
+            learner, *sets, arms[arm], size, count, 100 * (seed + k)
+        )
+
+
+# %%
+def mean_scatter(errors):
+    """Mean over subsets, the first axis, of sigma_MAD over galaxies, the last."""
+    return intervals.robust_scatter(errors).mean(axis=0)
+
 
 # %% mystnb={"figure": {"caption": "Scatter of the redshifts of CFHTLS galaxies against the number of labelled CFHTLS galaxies, by two estimators, with 95 % intervals over galaxies. Dashed: translated SDSS galaxies alone, without a single label from CFHTLS.", "name": "fig-useful-labels"}, "image": {"alt": "Two panels, boosting and kernel, each with three curves of the scatter against the number of labels, and a dashed line."}} tags=["hide-input"]
 found = {
-    way: intervals.bootstrap(downstream.mean_scatter, error, n_boot)
+    way: intervals.bootstrap(mean_scatter, error, n_boot)
     for (way, k), error in errors.items()
     if k == 0
 }
@@ -179,10 +191,10 @@ for learner in LEARNERS:
     }
 BEST = f"{few} labels: boosting with translated beats the kernel alone"
 CLAIMS[BEST] = ("kernel", "alone", few), ("boosting", "with SDSS translated", few)
-judged = seeds_agree.compare(errors, CLAIMS, n_boot, seed, downstream.mean_scatter)
+judged = seeds_agree.compare(errors, CLAIMS, n_boot, seed, mean_scatter)
 paper = {"useful": [f"{few} labels: translated help ({learner})" for learner in LEARNERS]}
-files = list(split.values())
-verdict_tables.keep(judged, folder.table("verdicts_useful"), files, paper)
+inputs = list(split.values())
+verdict_tables.keep(judged, folder.table("verdicts_useful"), inputs, paper)
 seeds_agree.summary(judged)
 
 # %% [markdown]
@@ -198,15 +210,11 @@ EARLY = ("elliptical", "lenticular")
 was_early, is_early = (np.isin(x["CFHTLS", "kind"], EARLY) for x in (sdss, test[0]))
 ranks = {}
 for k in range(seeds):
-    for name, way in {
-        "SDSS as it is": "SDSS",
-        "SDSS translated": k,
-        "CFHTLS itself": "CFHTLS",
-    }.items():
-        learnt_from = sdss[way, "shape"], was_early
-        scores = downstream.early_type_probability(
-            *learnt_from, test[k]["CFHTLS", "shape"], seed + k
-        )
+    samples = {"SDSS as it is": "SDSS", "SDSS translated": k, "CFHTLS itself": "CFHTLS"}
+    for name, way in samples.items():
+        classifier = HistGradientBoostingClassifier(max_iter=80, random_state=seed + k)
+        classifier.fit(sdss[way, "shape"], was_early)
+        scores = classifier.predict_proba(test[k]["CFHTLS", "shape"])[:, 1]
         ranks[name, k] = np.stack([is_early, scores])
 
 # %% tags=["hide-input"]
@@ -251,7 +259,7 @@ everything = pd.concat([judged, types, mergers], ignore_index=True)
 artefacts.make(
     folder.table("useful"),
     lambda path: everything.to_csv(path, index=False),
-    params={"labels": labels, "draws": draws, "seeds": seeds, "n_boot": n_boot},
+    params={"labels": labels, "subsets": subsets, "seeds": seeds, "n_boot": n_boot},
     modules=["companion.downstream", "companion.flux_redshift"],
     inputs=[*split.values(), *weights],
     seed=seed,
@@ -309,7 +317,7 @@ for key, value in {"few": few, "n": len(z), "mergers": int(is_merger.sum())}.ite
 # at the right end of the learning curve go away, and does the help at the left end stay?
 #
 # ```{dropdown} Solution
-# In `downstream.few_labels`, hand `fit` a weight for each galaxy: `sample_weight=w` for boosting,
+# In `downstream.few_label_errors`, hand `fit` a weight for each galaxy: `sample_weight=w` for boosting,
 # `svr__sample_weight=w` for the kernel, which is a pipeline. A weight of the number of helpers over
 # the number of labels makes both groups count the same, whatever their size: with few labels the
 # helpers still decide how redshift depends on colour, and with many labels the labels do. In our
