@@ -1,6 +1,6 @@
-"""What the chapters on the translators have in common: train, translate, compare, draw.
+"""What the chapters on the translators share: train, translate, compare with baselines, draw.
 
-A figure drawn here is no part of a training: an edit of this module retrains nothing.
+Artefacts are made by galtools alone: an edit of this module retrains nothing.
 """
 
 from dataclasses import dataclass
@@ -47,15 +47,15 @@ class Study:
     task: str
     network: torch.nn.Module
     history: pd.DataFrame  # one row per validation
-    seconds: float  # of training, when it was done
+    seconds: float  # of the training
     pairs: Pairs  # the test galaxies
-    draws: np.ndarray  # (n, K, 5, H, W) nanomaggies
-    again: np.ndarray | None  # the targets observed a second time; of real galaxies, none is
+    samples: np.ndarray  # (n, K, 5, H, W) nanomaggies
+    again: np.ndarray | None  # a second observation of the targets; real galaxies have none
 
     @property
     def translated(self) -> np.ndarray:
-        """The first draw, (n, 5, H, W)."""
-        return self.draws[:, 0]
+        """The first sample, (n, 5, H, W)."""
+        return self.samples[:, 0]
 
     @property
     def floor(self) -> np.ndarray:
@@ -65,14 +65,14 @@ class Study:
 
     @property
     def best(self) -> np.ndarray:
-        """The best guess, (n, 5, H, W): the mean of the draws, where there are several."""
-        return self.draws.mean(axis=1) if self.draws.shape[1] > 1 else self.translated
+        """The best single estimate, (n, 5, H, W): the mean of several samples."""
+        return self.samples.mean(axis=1) if self.samples.shape[1] > 1 else self.translated
 
     @cached_property
-    def judged(self) -> dict[str, dict[str, intervals.Estimate]]:
-        """Errors of the translations and of what needs no training, with their intervals."""
+    def errors(self) -> dict[str, dict[str, intervals.Estimate]]:
+        """Errors of the translations and of the baselines, with their intervals."""
         rows = {plotting.MODEL_NAME[self.model]: self.translated}
-        if self.draws.shape[1] > 1:
+        if self.samples.shape[1] > 1:
             rows["Mean draw"] = self.best
         rows |= {"Resampling": self.floor, "PSF matching": psf_matched(self)}
         if self.again is not None:
@@ -83,27 +83,24 @@ class Study:
 def run(results, profile, model, task, seed, settings, samples: int = 1) -> Study:
     """Train and translate what has not been trained and translated yet; load the rest."""
     store = paths.Results(results, profile)
-    files = {
-        split: paths.need(store.data(split), "01_two_surveys")
-        for split in ("train", "valid", "test")
-    }
+    splits = ("train", "valid", "test")
+    learn, valid, test = (paths.need(store.data(split), "01_two_surveys") for split in splits)
     again = store.data("again")
 
     def load(path):
         return data.for_task(data.load(path), task)
 
     build = {"name": model, "task": task, "profile": profile}
-    folder = store.model(task, model, seed)
-    made = train.train_cached(folder, build, settings, load, files["train"], files["valid"])
+    made = train.train_cached(store.model(task, model, seed), build, settings, load, learn, valid)
     weights, translations = store.weights(task, model, seed), store.translations(task, model, seed)
-    translate.translate_cached(translations, weights, load, files["test"], samples, seed)
+    translate.translate_cached(translations, weights, load, test, samples, seed)
     return Study(
         model,
         task,
-        translate.load_weights(weights),
+        train.load_weights(weights),
         pd.DataFrame(made["extra"]["history"]),
         made["seconds"],
-        load(files["test"]),
+        load(test),
         translate.load_translations(translations, None),
         load(again).target if again.exists() else None,
     )
@@ -119,91 +116,63 @@ def psf_matched(study: Study) -> np.ndarray:
     return torch.cat([match_psf(part, pixel_scale, *seeings) for part in parts]).numpy()
 
 
-def diversity(study: Study) -> float:
-    """Return how much translations differ from galaxy to galaxy, relative to how much truth does.
+def spread_ratio(samples, target, box: int, colours: bool = False) -> np.ndarray:
+    """Scatter of the fluxes of samples relative to the scatter of the truth about them, per band.
 
-    With the stretched images y of all galaxies, <var(y')> / <var(y)> of each pixel over galaxies:
-    zero for a generator that has collapsed onto one image.
+    `samples` (n, K, bands, H, W), `target` (n, bands, H, W), fluxes in the central box x box
+    pixels. With the mean f and standard deviation s of K fluxes, u = (F - f) / (s sqrt(1 + 1/K))
+    follows Student's t with K - 1 degrees of freedom if the truth is one of the samples. The ratio
+    is median |t| / median |u - median u|: 1 is calibrated, 2 is samples that scatter twice too
+    much. With `colours`, of the colour F / f - F' / f' of neighbouring bands instead of fluxes.
+    One sample has no scatter: NaN.
     """
-    forward = study.network.scaling.target.forward
-    ours, truth = (forward(torch.as_tensor(images)).var(dim=0).mean()
-                   for images in (study.translated, study.pairs.target))  # fmt: skip
-    return float(ours / truth)
-
-
-def spread_ratio(draws: np.ndarray, target: np.ndarray, box: int) -> np.ndarray:
-    """How far draws spread their fluxes, relative to how far the truth lies from them, per band.
-
-    `draws` (n, K, bands, H, W), `target` (n, bands, H, W), fluxes in the central box x box pixels.
-    With the mean f and the deviation s of K fluxes, u = (F - f) / (s sqrt(1 + 1/K)) follows
-    Student's t with K - 1 degrees of freedom if the truth is one of the draws. The ratio is
-    median |t| / median |u - median u|: one is calibrated, two is draws that differ twice too much.
-    One draw has no spread: NaN.
-    """
-    return _over_error(_central(draws, box), _central(target, box))
-
-
-def colour_ratio(draws: np.ndarray, target: np.ndarray, box: int) -> np.ndarray:
-    """The same for the colour of each two neighbouring bands.
-
-    A colour changes by F / f - F' / f', with the mean fluxes f and f' of a galaxy's draws. Draws
-    whose bands err each for itself, while those of the truth err together, have too wide ones.
-    """
-    drawn, true = _central(draws, box), _central(target, box)[:, None]
-    mean = drawn.mean(axis=1, keepdims=True)
-    drawn, true = (f[..., :-1] / mean[..., :-1] - f[..., 1:] / mean[..., 1:] for f in (drawn, true))
-    return _over_error(drawn, true[:, 0])
-
-
-def _central(images, box):
-    """Fluxes (..., bands) in the central box x box pixels."""
-    return photometry.central_flux(images, box / images.shape[-1])
-
-
-def _over_error(drawn, true):
-    """Ratio of `spread_ratio`, of numbers (n, K, bands) that were drawn and the true ones."""
-    count = drawn.shape[1]
+    fraction = box / target.shape[-1]
+    fluxes = [photometry.central_flux(x, fraction) for x in (samples, target[:, None])]
+    if colours:
+        mean = fluxes[0].mean(axis=1, keepdims=True)
+        fluxes = [-np.diff(flux / mean) for flux in fluxes]
+    sampled, true = fluxes
+    count = sampled.shape[1]
     if count < 2:
-        return np.full(true.shape[1], np.nan)
-    width = drawn.std(axis=1, ddof=1) * np.sqrt(1 + 1 / count)
-    u = (true - drawn.mean(axis=1)) / width
+        return np.full(true.shape[-1], np.nan)
+    width = sampled.std(axis=1, ddof=1) * np.sqrt(1 + 1 / count)
+    u = (true[:, 0] - sampled.mean(axis=1)) / width
     return 1 / photometry.robust_scatter(u, axis=0, quartile=stdtrit(count - 1, 0.75))
+
+
+def corner_noise(images: np.ndarray) -> np.ndarray:
+    """Standard deviation in a corner, a sixth of the side, of images (..., H, W)."""
+    side = images.shape[-1] // 6
+    return images[..., :side, :side].std(axis=(-2, -1))
 
 
 def noise_ratio(images: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Noise in the corners of (n, bands, H, W) relative to the target's, median, per band."""
-    corner = np.s_[..., : target.shape[-1] // 6, : target.shape[-1] // 6]
-    ours, theirs = (stack[corner].std(axis=(-2, -1)) for stack in (images, target))
-    return np.median(ours / theirs, axis=0)
-
-
-def masked_target(images: np.ndarray, pairs: Pairs) -> np.ndarray:
-    """Target of the images; where it does not count, the images themselves."""
-    bad = pairs.bad[1]
-    return pairs.target if bad is None else np.where(bad, images, pairs.target)
+    return np.median(corner_noise(images) / corner_noise(target), axis=0)
 
 
 def mean_squares(images: np.ndarray, pairs: Pairs) -> np.ndarray:
     """Mean over pixels and bands of ((y' - y) / sky)^2, per galaxy."""
-    chi = (images - masked_target(images, pairs)) / pairs.noise[:, 1, :, None, None]
+    chi = (images - valid_target(images, pairs)) / pairs.noise[:, 1, :, None, None]
     return np.mean(np.square(chi, dtype=np.float64), axis=(1, 2, 3))
 
 
+def valid_target(images: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Target of the images, replaced by the images themselves in masked pixels."""
+    bad = pairs.bad[1]
+    return pairs.target if bad is None else np.where(bad, images, pairs.target)
+
+
 def error_estimates(images: np.ndarray, pairs: Pairs) -> dict[str, intervals.Estimate]:
-    """Estimate the numbers of `train.judge` with their 95 % intervals over galaxies.
+    """Validation metrics with their 95 % intervals over galaxies.
 
     `chi` is the root mean square residual of all pixels in units of the sky noise, `typical` that
     of the median galaxy. With d = 100 (F' - F) / F of the central flux, `bias` is |median d| and
     `scatter` 1.4826 median |d - median d|, both means over bands.
     """
     chi2 = mean_squares(images, pairs)
-    d = (
-        100
-        * (
-            photometry.central_flux(images) / photometry.central_flux(masked_target(images, pairs))
-            - 1
-        ).T
-    )
+    flux, truth = map(photometry.central_flux, (images, valid_target(images, pairs)))
+    d = 100 * (flux / truth - 1).T
     return {
         "chi": intervals.bootstrap(intervals.rms, chi2),
         "typical": intervals.bootstrap(lambda x: np.sqrt(intervals.median(x)), chi2),
@@ -213,116 +182,32 @@ def error_estimates(images: np.ndarray, pairs: Pairs) -> dict[str, intervals.Est
 
 
 def error_table(study: Study) -> pd.DataFrame:
-    """Lay out the errors on the test galaxies, in words: value (low, high).
+    """Table of the errors on the test galaxies: value (low, high).
 
-    Within one survey resampling is the image that is asked for, and left out.
+    Within one survey the baselines are the very image that is asked for, and left out.
     """
-    left_out = ("Resampling", "PSF matching") if study.task == "intra" else ()
-    cells = {
-        row: {HEADINGS[name]: str(found) for name, found in errors_of.items()}
-        for row, errors_of in study.judged.items()
-        if row not in left_out
-    }
+    rows = study.errors.items()
+    if study.task == "intra":
+        rows = [row for row in rows if row[0] not in ("Resampling", "PSF matching")]
+    cells = {row: {HEADINGS[k]: str(found) for k, found in errors.items()} for row, errors in rows}
     return pd.DataFrame(cells).T
 
 
 def margin(study: Study) -> intervals.Estimate:
-    """By how much the best guess leaves less residual than what it has to beat.
+    """Residual of the baseline less that of the best estimate.
 
-    That is resampling, and within one survey the second observation.
+    The baseline is resampling, and within one survey the second observation.
     """
-    yardstick = study.floor if study.task == "cross" else study.again
-    ours = mean_squares(study.best, study.pairs)
-    if yardstick is None:
+    baseline = study.floor if study.task == "cross" else study.again
+    if baseline is None:
         return intervals.Estimate(np.nan, np.nan, np.nan, 0)
-    return intervals.paired_difference(intervals.rms, mean_squares(yardstick, study.pairs), ours)
-
-
-def training_curve(study: Study):
-    """Draw the terms of the loss and the validation residual against the training step."""
-    history, groups = study.history, study.network.optimizer_groups()
-    terms = [name for name in history if name.split("_")[0] in groups and "_" in name]
-    fig, (left, right) = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.2))
-    fig.get_layout_engine().set(wspace=0.08)
-    alone = len(groups) == 1
-    shades = plt.cm.cividis(np.linspace(0, 0.9, len(terms)))  # colours of the book are of models
-    for name, marker, shade in zip(terms, "osD^vPX*", shades, strict=False):
-        label = name.split("_", 1)[1] if alone else name.replace("_", " ")
-        left.plot(history["step"], history[name], marker=marker, color=shade, label=label)
-    left.set(xlabel="step", ylabel="loss since last point")
-    signed = (history[terms] < -0.01).any().any()  # likelihoods may be: fewer, wider steps
-    low, steps = (0.1, (1, 3)) if signed else (0.01, (1, 2, 5))
-    left.set_yscale("symlog", linthresh=low)
-    left.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=low, subs=steps))
-    left.yaxis.set_major_formatter("{x:g}")
-    fig.legend(loc="outside upper center", ncols=2, fontsize=9)
-    style = {
-        "color": plotting.MODEL_COLOUR[study.model],
-        "marker": plotting.MODEL_MARKER[study.model],
-    }
-    right.plot(history["step"], history["chi"], **style)
-    n = min(train.VALID, len(study.pairs))
-    top = 1.08 * history["chi"].max()
-    right.set(xlabel="step", ylabel="validation residual / σ", ylim=(0, top))
-    right.set_title(f"up to {n} galaxies", fontsize=10, fontweight="normal")
-    return fig
-
-
-def examples(study: Study):
-    """Draw source, translation, target and the r-band residual of galaxies, bright to faint."""
-    order = np.argsort(-study.pairs.target[:, R_BAND].sum(axis=(1, 2)))
-    chosen = order[np.linspace(0, len(order) - 1, min(SHOWN, len(order))).astype(int)]
-    rows = {
-        "source": study.floor[chosen],
-        "translated": study.translated[chosen],
-        "target": study.pairs.target[chosen],
-    }
-    side = plotting.WIDTH / (len(chosen) + 0.2)
-    fig, axes = plt.subplots(
-        4, len(chosen), figsize=(plotting.WIDTH, 4.2 * side + 0.7), squeeze=False
-    )
-    fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
-    for line, (label, images) in zip(axes, rows.items(), strict=False):
-        for ax, picture in zip(line, plotting.lupton(images), strict=True):
-            ax.imshow(picture)
-            plotting.clean(ax)
-        line[0].set_ylabel(label)
-    for ax, galaxy in zip(axes[3], chosen, strict=True):
-        picture = plotting.residual_map(
-            study.translated[galaxy, R_BAND],
-            study.pairs.target[galaxy, R_BAND],
-            study.pairs.noise[galaxy, 1, R_BAND],
-            ax,
-        )
-    axes[3, 0].set_ylabel("residual, r")
-    label = "(translation − truth) / noise σ"
-    fig.colorbar(picture, ax=axes, location="bottom", extend="both", shrink=0.7, label=label)
-    return fig
-
-
-def corner_noise(study: Study):
-    """Draw histograms of the noise in the corner of each stamp, r band, in units of the sky's."""
-    sky = study.pairs.noise[:, 1, R_BAND]
-    corner = np.s_[
-        :, R_BAND, : study.pairs.target.shape[-1] // 6, : study.pairs.target.shape[-1] // 6
-    ]
-    fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.8))
-    for name, images in (("target", study.pairs.target), (study.model, study.translated)):
-        noise = np.clip(images[corner].std(axis=(1, 2)) / sky, 0, 2)
-        style = {"color": plotting.MODEL_COLOUR[name], "histtype": "step", "linewidth": 2}
-        label = plotting.with_n(plotting.MODEL_NAME[name], len(noise))
-        ax.hist(noise, np.linspace(0, 2, 41), label=label, **style)
-    ax.set(xlabel="noise in the corner / sky noise σ (last bin: 2 and more)", ylabel="galaxies")
-    fig.legend(loc="outside upper center", ncols=2)
-    return fig
+    ours, theirs = (mean_squares(images, study.pairs) for images in (study.best, baseline))
+    return intervals.paired_difference(intervals.rms, theirs, ours)
 
 
 def quoted_numbers(study: Study) -> dict:
-    """Return what the chapters quote, by names that start with the model's.
-
-    Floats of their own, and with their intervals in words.
-    """
-    table, beaten = study.judged, margin(study)
+    """Numbers and words that the chapters quote, by names that start with the model's."""
+    table, beaten = study.errors, margin(study)
     ours, best = next(iter(table.values())), table.get("Mean draw")
     values = {
         **{name: found.value for name, found in ours.items()},
@@ -335,11 +220,75 @@ def quoted_numbers(study: Study) -> dict:
         "seconds": study.seconds,
     }
     words = {f"{name}_interval": str(found) for name, found in ours.items()}
-    words |= {"margin": str(beaten), "task": study.task}
-    words["guess"] = "the mean of its draws" if best else "the only draw"
-    words["yardstick"] = "resampling" if study.task == "cross" else "a second observation"
-    words["test"] = OUTCOMES[intervals.verdict(beaten, (0, np.inf))]
-    quoted = {name: float(value) for name, value in values.items()} | words
-    return {f"{study.model}_{k}": v for k, v in quoted.items()} | {
-        f"{study.model}_n": len(study.pairs)
+    words |= {
+        "margin": str(beaten),
+        "task": study.task,
+        "guess": "the mean of its draws" if best else "the only draw",
+        "yardstick": "resampling" if study.task == "cross" else "a second observation",
+        "test": OUTCOMES[intervals.verdict(beaten)],
+        "n": len(study.pairs),
     }
+    quoted = {name: float(value) for name, value in values.items()} | words
+    return {f"{study.model}_{name}": value for name, value in quoted.items()}
+
+
+def training_curve(study: Study):
+    """Draw the terms of the loss and the validation residual against the training step."""
+    history, groups = study.history, study.network.optimizer_groups()
+    terms = [name for name in history if name.split("_")[0] in groups and "_" in name]
+    fig, (left, right) = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.2))
+    fig.get_layout_engine().set(wspace=0.08)
+    shades = plt.cm.cividis(np.linspace(0, 0.9, len(terms)))  # colours of the book are of models
+    for name, marker, shade in zip(terms, "osD^vPX*", shades, strict=False):
+        label = name.split("_", 1)[1] if len(groups) == 1 else name.replace("_", " ")
+        left.plot(history["step"], history[name], marker=marker, color=shade, label=label)
+    left.set(xlabel="step", ylabel="loss since last point")
+    negative = (history[terms] < -0.01).any().any()  # likelihoods: fewer, wider ticks
+    low, ticks = (0.1, (1, 3)) if negative else (0.01, (1, 2, 5))
+    left.set_yscale("symlog", linthresh=low)
+    left.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=low, subs=ticks))
+    left.yaxis.set_major_formatter("{x:g}")
+    fig.legend(loc="outside upper center", ncols=2, fontsize=9)
+    colour, marker = plotting.MODEL_COLOUR[study.model], plotting.MODEL_MARKER[study.model]
+    right.plot(history["step"], history["chi"], color=colour, marker=marker)
+    right.set(
+        xlabel="step", ylabel="validation residual / σ", ylim=(0, 1.08 * history["chi"].max())
+    )
+    title = f"up to {min(train.VALID, len(study.pairs))} galaxies"
+    right.set_title(title, fontsize=10, fontweight="normal")
+    return fig
+
+
+def examples(study: Study):
+    """Draw source, translation, target and the r-band residual of galaxies, bright to faint."""
+    order = np.argsort(-study.pairs.target[:, R_BAND].sum(axis=(1, 2)))
+    chosen = order[np.linspace(0, len(order) - 1, min(SHOWN, len(order))).astype(int)]
+    rows = {"source": study.floor, "translated": study.translated, "target": study.pairs.target}
+    side = plotting.WIDTH / (len(chosen) + 0.2)
+    size = (plotting.WIDTH, 4.2 * side + 0.7)
+    fig, axes = plt.subplots(4, len(chosen), figsize=size, squeeze=False)
+    fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
+    for line, (label, images) in zip(axes, rows.items(), strict=False):
+        for ax, picture in zip(line, plotting.lupton(images[chosen]), strict=True):
+            ax.imshow(picture)
+            plotting.clean(ax)
+        line[0].set_ylabel(label)
+    for ax, k in zip(axes[3], chosen, strict=True):
+        images = (study.translated[k, R_BAND], study.pairs.target[k, R_BAND])
+        picture = plotting.residual_map(*images, study.pairs.noise[k, 1, R_BAND], ax)
+    axes[3, 0].set_ylabel("residual, r")
+    plotting.residual_bar(picture, axes)
+    return fig
+
+
+def noise_histogram(study: Study):
+    """Draw histograms of the noise in the corner of each stamp, r band, in units of the sky's."""
+    fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.8))
+    for name, images in (("target", study.pairs.target), (study.model, study.translated)):
+        noise = corner_noise(images[:, R_BAND]) / study.pairs.noise[:, 1, R_BAND]
+        style = {"color": plotting.MODEL_COLOUR[name], "histtype": "step", "linewidth": 2}
+        label = plotting.with_n(plotting.MODEL_NAME[name], len(noise))
+        ax.hist(np.clip(noise, 0, 2), np.linspace(0, 2, 41), label=label, **style)
+    ax.set(xlabel="noise in the corner / sky noise σ (last bin: 2 and more)", ylabel="galaxies")
+    fig.legend(loc="outside upper center", ncols=2)
+    return fig

@@ -181,7 +181,7 @@ glue("residual_peak", f"{round(float(np.percentile(peaks, 99)), -2):,.0f}", disp
 # what is asked for, and a network that lets everything through keeps it:
 
 # %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp (r band) relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-residual-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
-study.corner_noise(result)
+study.noise_histogram(result)
 plt.show()
 
 # %% [markdown]

@@ -154,7 +154,7 @@ for name, value in study.quoted_numbers(result).items():
 # which it cannot know; for `intra` the two are one, and what is missing was smoothed away.
 
 # %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-swin-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
-study.corner_noise(result)
+study.noise_histogram(result)
 plt.show()
 
 # %% [markdown]

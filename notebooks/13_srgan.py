@@ -138,7 +138,7 @@ for name, value in study.quoted_numbers(result).items():
 # in, the same texture out.
 
 # %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-srgan-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
-study.corner_noise(result)
+study.noise_histogram(result)
 plt.show()
 
 # %% mystnb={"figure": {"caption": "Verdict of the critic on test galaxies, mean over the patches of each: how well it still tells truth from translation at the end of the training.", "name": "fig-srgan-verdict"}, "image": {"alt": "Two overlapping histograms of verdicts."}} tags=["hide-input"]
@@ -165,7 +165,11 @@ with torch.no_grad():
         verdicts.append(result.network.critic(x, y)[0].mean(dim=(1, 2, 3)))
 told = (verdicts[0] > verdicts[1]).numpy()
 glue("srgan_told", str(intervals.bootstrap(intervals.fraction, told)), display=False)
-glue("srgan_diversity", study.diversity(result), display=False)
+variances = [
+    scaling.target.forward(torch.as_tensor(images)).var(dim=0).mean()
+    for images in (result.translated, pairs.target)
+]
+glue("srgan_diversity", float(variances[0] / variances[1]), display=False)
 
 # %% [markdown]
 # Two numbers sum up the game. Shown both, the critic prefers the truth to its translation for a share of

@@ -189,7 +189,7 @@ glue("capsule_pose", result.network.pose, display=False)
 # the parents may also share the work evenly and stay unspecific; nothing in the loss asks for meaning.
 
 # %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-capsule-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
-study.corner_noise(result)
+study.noise_histogram(result)
 plt.show()
 
 # %% [markdown]

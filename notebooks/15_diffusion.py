@@ -166,10 +166,10 @@ for name, value in study.quoted_numbers(result).items():
 
 # %% mystnb={"figure": {"caption": "One test galaxy: the source, three draws of its target and the target itself, and below the r-band difference of each from the mean of all draws, in units of the target's sky noise.", "name": "fig-diffusion-draws"}, "image": {"alt": "A row of colour stamps that hardly differ and a row of difference maps that do."}} tags=["hide-input"]
 galaxy = len(result.pairs) // 2
-three = result.draws[galaxy, :3]
+three = result.samples[galaxy, :3]
 rows = [result.floor[galaxy], *three, result.pairs.target[galaxy]]
 names = ["source", *[f"draw {k + 1}" for k in range(len(three))], "target"]
-mean = result.draws[galaxy].mean(axis=0)
+mean = result.samples[galaxy].mean(axis=0)
 fig, axes = plt.subplots(2, len(rows), figsize=(plotting.WIDTH, 3.4))
 for k, (images, name) in enumerate(zip(rows, names, strict=True)):
     axes[0, k].imshow(plotting.lupton(images))
@@ -190,11 +190,11 @@ plt.show()
 # draws whose light is off to one side.
 
 # %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-diffusion-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
-study.corner_noise(result)
+study.noise_histogram(result)
 plt.show()
 
 # %% mystnb={"figure": {"caption": "Rank of the true central flux among those of the draws, all bands and test galaxies. Flat (dashed) is calibrated; high ends mean draws that are too much alike, a slope draws that are too faint (rising) or too bright.", "name": "fig-diffusion-ranks"}, "image": {"alt": "A histogram of ranks beside a dashed flat line."}} tags=["hide-input"]
-drawn = photometry.central_flux(result.draws).swapaxes(0, 1)
+drawn = photometry.central_flux(result.samples).swapaxes(0, 1)
 true = photometry.central_flux(result.pairs.target)
 rank = (drawn < true).sum(axis=0).ravel()
 levels = len(drawn) + 1
@@ -218,7 +218,7 @@ glue("diffusion_ends_flat", 200 / levels, display=False)
 # %%
 boxes = [box for box in (4, 8, 16, 32) if box <= true_size]
 widths = {
-    f"{box} pixels": study.spread_ratio(result.draws, result.pairs.target, box) for box in boxes
+    f"{box} pixels": study.spread_ratio(result.samples, result.pairs.target, box) for box in boxes
 }
 pd.DataFrame(widths, index=list(BANDS)).T.round(2)
 
@@ -228,7 +228,8 @@ pd.DataFrame(widths, index=list(BANDS)).T.round(2)
 
 # %%
 colours = {
-    f"{box} pixels": study.colour_ratio(result.draws, result.pairs.target, box) for box in boxes
+    f"{box} pixels": study.spread_ratio(result.samples, result.pairs.target, box, colours=True)
+    for box in boxes
 }
 names = [f"{a}-{b}" for a, b in pairwise(BANDS)]
 pd.DataFrame(colours, index=names).T.round(2)

@@ -1,10 +1,9 @@
-"""A translator that keeps the books: the light of a galaxy is carried over by one linear rule.
+"""A translator whose aperture fluxes are corrected by a linear regression on those of the source.
 
-A network guesses pixel by pixel, and the sum of its guesses is a poor guess of the sum: in faint
-bands it trusts the typical galaxy more than the one before it. But a sum over many pixels is what
-a survey measures best, and between filters that are nearly the same it is nearly linear to
-translate. So the light F_kb within circle k of band b becomes an asinh magnitude, in units of the
-noise of the source,
+Summing the pixels of a translation is a poor estimate of a flux: in faint bands the network shrinks
+it towards the typical galaxy. But aperture fluxes are what a survey measures best, and between
+similar filters their translation is nearly linear. So the flux F_kb within circle k of band b
+becomes an asinh magnitude, in units of the noise of the source,
 
     a_kb = asinh(F_kb / 2 sigma_kb);
 
@@ -12,10 +11,9 @@ those of the target are predicted from those of the source by least squares on t
 
     a* = A a_source + c;
 
-and what a network draws is multiplied by a gain g_b(r). In the middle of each ring between two
-circles it is the light that the ring should hold over the light that it holds, and in between it is
-linear; a second round mends what neighbouring rings did to each other. No redshift enters, and
-nothing of an estimator of redshifts.
+and a translation is multiplied by a gain g_b(r): at the mean radius of each annulus between two
+circles the predicted flux over that of the translation, linear in between. A second round corrects
+what neighbouring annuli did to each other. Redshifts are not used.
 """
 
 from itertools import pairwise
@@ -32,10 +30,10 @@ from galtools.models.residual import Residual
 
 CIRCLES = (0.025, 0.05, 0.1, 0.2, 0.3)  # radii in stamps
 ROUNDS = 2  # of gains
-REACH = 1.5  # largest gain of a round, and the inverse of the smallest
-ENOUGH = 5000  # galaxies that fix the rule
+MAX_GAIN = 1.5  # of a round; the smallest is its inverse
+ENOUGH = 5000  # galaxies that fix the regression
 CHUNK = 256  # galaxies measured at a time
-TINY = 1e-9  # nanomaggies: no light at all
+TINY = 1e-9  # nanomaggies: no flux at all
 RIDGE = 1.0  # of the least squares, in galaxies: it only matters where there are few
 
 
@@ -46,31 +44,31 @@ def radius_map(side: int, like: torch.Tensor) -> torch.Tensor:
 
 
 def aperture_masks(circles, side: int, like: torch.Tensor) -> torch.Tensor:
-    """Weights (circles, side, side) of the pixels in each circle, whose rim is one pixel wide."""
+    """Weights (circles, side, side) of the pixels in each circle, whose edge is one pixel wide."""
     edges = like.new_tensor(circles)[:, None, None]
     return ((edges - radius_map(side, like)) * side + 0.5).clamp(0, 1)
 
 
-def hat_functions(places, side: int, like: torch.Tensor) -> torch.Tensor:
-    """Weights (places, side, side): one at a radius, and linear to zero at its neighbours.
+def hat_functions(nodes, side: int, like: torch.Tensor) -> torch.Tensor:
+    """Weights (nodes, side, side): 1 at a radius, falling linearly to 0 at its neighbours.
 
-    They sum to one in every pixel: within the first place and beyond the last, one is alone.
+    They sum to 1 in every pixel: constant within the first node and beyond the last.
     """
-    edges, r = like.new_tensor(places), radius_map(side, like)
+    edges, r = like.new_tensor(nodes), radius_map(side, like)
     left = torch.searchsorted(edges, r, right=True) - 1
     low, high = left.clamp(0), (left + 1).clamp(max=len(edges) - 1)
-    share = ((r - edges[low]) / (edges[high] - edges[low]).clamp_min(1e-9)).clamp(0, 1)
+    weight = ((r - edges[low]) / (edges[high] - edges[low]).clamp_min(1e-9)).clamp(0, 1)[..., None]
     rows = torch.eye(len(edges)).to(like)
-    return (rows[low] * (1 - share)[..., None] + rows[high] * share[..., None]).movedim(2, 0)
+    return (rows[low] * (1 - weight) + rows[high] * weight).movedim(2, 0)
 
 
 def ring_radii(circles) -> list[float]:
-    """Radii in the middle of the first circle and of each ring between two."""
+    """Mean radii of the first circle and of each annulus between two."""
     return [(low + high) / 2 for low, high in pairwise((0.0, *circles))]
 
 
 def annulus_fluxes(within: torch.Tensor) -> torch.Tensor:
-    """Light (n, rings, bands) of the rings, from that within the circles."""
+    """Flux (n, annuli, bands) in the annuli, from that within the circles."""
     return torch.diff(within, dim=1, prepend=torch.zeros_like(within[:, :1]))
 
 
@@ -80,7 +78,7 @@ def aperture_fluxes(images: torch.Tensor, circles=CIRCLES) -> torch.Tensor:
 
 
 def least_squares(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Matrix (p, q) that minimises |x M - y|^2 + RIDGE |M|^2, the last row of M left free."""
+    """Matrix (p, q) that minimises |x M - y|^2 + RIDGE |M|^2, without penalty on its last row."""
     x, y = x.double(), y.double()
     penalty = RIDGE * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     penalty[-1, -1] = 0
@@ -88,19 +86,19 @@ def least_squares(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 class ApertureFluxRegression(nn.Module):
-    """Light of the target from light of the source; images in nanomaggies on one common grid."""
+    """Aperture fluxes of the target from those of the source; images in nanomaggies on one grid."""
 
     def __init__(self, bands_in: int, bands_out: int, circles=CIRCLES):
-        """Know nothing yet; `fit` does."""
+        """Make it for circles of these radii, in stamps; `fit` fits it."""
         super().__init__()
         self.circles = tuple(circles)
-        sizes = [len(self.circles) * bands for bands in (bands_in, bands_out)]
+        inputs, outputs = (len(self.circles) * bands for bands in (bands_in, bands_out))
         self.register_buffer("ready", torch.tensor(False))
         self.register_buffer("noise_in", torch.ones(bands_in))
         self.register_buffer("noise_out", torch.ones(bands_out))
-        self.register_buffer("centre", torch.zeros(sizes[0]))
-        self.register_buffer("spread", torch.ones(sizes[0]))
-        self.register_buffer("matrix", torch.zeros(sizes[0] + 1, sizes[1]))
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("std", torch.ones(inputs))
+        self.register_buffer("matrix", torch.zeros(inputs + 1, outputs))
 
     def unit(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Twice the noise in each circle, (circles, bands), of white noise per pixel."""
@@ -111,9 +109,9 @@ class ApertureFluxRegression(nn.Module):
         """Asinh magnitudes (n, circles, bands), in natural units and brighter upwards."""
         return torch.asinh(aperture_fluxes(images, self.circles) / self.unit(images, noise))
 
-    def terms(self, seen: torch.Tensor) -> torch.Tensor:
-        """Magnitudes (n, p) in units of their spread, and a one: (n, p + 1)."""
-        return F.pad((seen - self.centre) / self.spread, (0, 1), value=1.0)
+    def terms(self, magnitudes: torch.Tensor) -> torch.Tensor:
+        """Standardized magnitudes (n, p) and a constant 1: (n, p + 1)."""
+        return F.pad((magnitudes - self.mean) / self.std, (0, 1), value=1.0)
 
     @torch.no_grad()
     def fit(self, parts, noise_in, noise_out) -> "ApertureFluxRegression":
@@ -124,33 +122,31 @@ class ApertureFluxRegression(nn.Module):
             (self.magnitudes(x, self.noise_in).flatten(1), self.magnitudes(y, self.noise_out))
             for x, y in parts
         ]
-        seen, wanted = (torch.cat(side) for side in zip(*measured, strict=True))
-        self.centre.copy_(seen.mean(dim=0))
-        self.spread.copy_(seen.std(dim=0).clamp_min(1e-6))
-        self.matrix.copy_(least_squares(self.terms(seen), wanted.flatten(1)))
+        x, y = (torch.cat(side) for side in zip(*measured, strict=True))
+        self.mean.copy_(x.mean(dim=0))
+        self.std.copy_(x.std(dim=0).clamp_min(1e-6))
+        self.matrix.copy_(least_squares(self.terms(x), y.flatten(1)))
         self.ready.fill_(True)
         return self
 
     def predict(self, source: torch.Tensor) -> torch.Tensor:
-        """Light (n, circles, bands) of the target."""
-        seen = self.magnitudes(source, self.noise_in).flatten(1)
-        found = (self.terms(seen) @ self.matrix).view(len(source), len(self.circles), -1)
-        return torch.sinh(found) * self.unit(source, self.noise_out)
+        """Flux (n, circles, bands) of the target."""
+        magnitudes = self.magnitudes(source, self.noise_in).flatten(1)
+        predicted = (self.terms(magnitudes) @ self.matrix).view(len(source), len(self.circles), -1)
+        return torch.sinh(predicted) * self.unit(source, self.noise_out)
 
-    def correct(self, images, wanted, rounds: int = ROUNDS) -> torch.Tensor:
-        """Multiply images by smooth gains towards the light that is wanted within the circles.
+    def correct(self, images, within: torch.Tensor, rounds: int = ROUNDS) -> torch.Tensor:
+        """Multiply images by smooth gains towards given fluxes `within` the circles.
 
-        A ring whose light is lost in the noise, negative or wanted to be, has the gain one.
+        The gain is 1 in annuli whose flux is negative, or predicted to be, for noise.
         """
-        shapes = hat_functions(ring_radii(self.circles), images.shape[-1], images)
+        hats = hat_functions(ring_radii(self.circles), images.shape[-1], images)
+        target = annulus_fluxes(within)
         for _ in range(rounds):
-            want, have = (
-                annulus_fluxes(wanted),
-                annulus_fluxes(aperture_fluxes(images, self.circles)),
-            )
-            gain = (want / have.clamp_min(TINY)).clamp(1 / REACH, REACH)
-            gain = torch.where((want > 0) & (have > TINY), gain, 1.0)
-            images = images * torch.einsum("nkb,kyx->nbyx", gain, shapes)
+            flux = annulus_fluxes(aperture_fluxes(images, self.circles))
+            gain = (target / flux.clamp_min(TINY)).clamp(1 / MAX_GAIN, MAX_GAIN)
+            gain = torch.where((target > 0) & (flux > TINY), gain, 1.0)
+            images = images * torch.einsum("nkb,kyx->nbyx", gain, hats)
         return images
 
 
@@ -161,27 +157,26 @@ class ApertureFluxRegression(nn.Module):
     paper={"width": 128, "blocks": 12, "pack": 2},
 )
 class FluxCorrected(Residual):
-    """Residual network whose translations hold the light that the linear rule predicts."""
+    """Residual network whose translations have the aperture fluxes that the regression predicts."""
 
     def __init__(
         self, bands_in: int, bands_out: int, width: int, blocks: int, pack: int = 2,
         rounds: int = ROUNDS, circles=CIRCLES,
     ):  # fmt: skip
-        """Correct the light in `rounds` (0: not at all) within `circles`, radii in stamps."""
+        """Correct fluxes in `rounds` (0: not at all) within `circles`, radii in stamps."""
         super().__init__(bands_in, bands_out, width, blocks, pack)
         self.rounds = rounds
         self.rule = ApertureFluxRegression(bands_in, bands_out, circles)
 
     @torch.no_grad()
     def prepare(self, pairs) -> None:
-        """Fit the rule to training pairs, as the network sees them."""
-        some = fit_rows(len(pairs.source))
-        rows = np.array_split(some, -(-len(some) // CHUNK))
+        """Fit the regression to training pairs, on the grid of the target."""
+        rows = fit_rows(len(pairs.source))
         scaling, like = self.scaling, self.rule.matrix
         parts = (
             (self.regridded(torch.as_tensor(pairs.source[k]).to(like)),
              torch.as_tensor(pairs.target[k]).to(like))
-            for k in rows
+            for k in np.array_split(rows, -(-len(rows) // CHUNK))
         )  # fmt: skip
         noise = [np.array(s.softening) / 2 * scaling.step for s in (scaling.source, scaling.target)]
         self.rule.fit(parts, *noise)
@@ -191,36 +186,31 @@ class FluxCorrected(Residual):
         return lanczos_resample(source, self.scaling.size, self.scaling.step)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Draw with the network; in a whole stamp, put the light right.
+        """Translate, and correct the fluxes of whole stamps.
 
-        In the crops of a training, circles have no centre, and the network learns alone.
+        Crops have no centre for the circles: on them, in training, the network works alone.
         """
-        drawn = super().forward(x)
+        translated = super().forward(x)
         if not (self.rule.ready and x.shape[-2:] == (self.scaling.size,) * 2):
-            return drawn
+            return translated
         source, target = self.scaling.source, self.scaling.target
-        wanted = self.rule.predict(source.inverse(x))
-        return target.forward(self.rule.correct(target.inverse(drawn), wanted, self.rounds))
+        within = self.rule.predict(source.inverse(x))
+        return target.forward(self.rule.correct(target.inverse(translated), within, self.rounds))
 
 
 def fit_rows(count: int) -> np.ndarray:
-    """Rows of at most `ENOUGH` of so many galaxies, evenly chosen: these fix the rule."""
+    """Rows, evenly chosen, of the at most `ENOUGH` galaxies that fix the regression."""
     return np.linspace(0, count - 1, min(ENOUGH, count)).astype(int)
 
 
 def correct_network(network: Residual, pairs) -> FluxCorrected:
-    """Put the rule around a residual network that is trained already."""
+    """Add the correction to a residual network that is trained already."""
     recipe = network.recipe
     if type(network) is not Residual:
         raise GaltoolsError(f"{recipe['model']} is no residual network: train flux_corrected")
     bands = tuple(recipe["bands"])
     corrected = build("flux_corrected", recipe["task"], recipe["profile"], bands, **recipe["sizes"])
-    corrected.load_state_dict(network.state_dict() | regression_state(corrected))
+    corrected.load_state_dict(network.state_dict(), strict=False)  # all but the regression
     corrected.scaling = network.scaling
     corrected.prepare(pairs)
     return corrected.eval()
-
-
-def regression_state(corrected: FluxCorrected) -> dict[str, torch.Tensor]:
-    """State of the rule alone."""
-    return {f"rule.{name}": value for name, value in corrected.rule.state_dict().items()}

@@ -3,7 +3,6 @@
 import math
 
 import diffusers
-import numpy as np
 import pytest
 import torch
 from blobs import blobs
@@ -11,7 +10,6 @@ from scipy.fft import dctn
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from companion import study
 from galtools import models
 from galtools.models import diffusion
 from galtools.models.base import Batch
@@ -334,41 +332,3 @@ def test_the_light_is_fitted_to_the_fluxes_of_whole_stamps():
         for values, value in zip(found, known, strict=False):
             assert values.flatten().tolist() == pytest.approx([value] * 5, abs=0.15)
         assert found[2].item() < 0.15  # bands err each for itself
-
-
-# --- are draws calibrated? -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("wide", [0.5, 1.0, 2.0])
-def test_spread_ratio_finds_draws_that_differ_too_much(wide):
-    rng = np.random.default_rng(0)
-    n, bands = 6000, 2
-    own = rng.uniform(1, 5, (n, 1, bands, 1, 1))  # every galaxy has a spread of its own
-    middle = rng.normal(0, 50, (n, 1, bands, 1, 1))
-    draws = middle + wide * own * rng.normal(size=(n, 8, bands, 1, 1))
-    truth = (middle + own * rng.normal(size=own.shape))[:, 0]
-    if wide == 1.0:
-        assert study.spread_ratio(draws, truth, 1) == pytest.approx(1, rel=0.05)
-    else:
-        ratio = study.spread_ratio(draws, truth, 1)
-        u = np.sqrt((1 + 1 / 8 / 1) / (1 / wide**2 + 1 / 8))  # of widths, as K is finite
-        assert ratio == pytest.approx(u, rel=0.05)
-
-
-@pytest.mark.parametrize("rho", [0.0, 0.75])
-def test_colour_ratio_finds_bands_that_err_each_for_itself(rho):
-    """Those of the truth err together: its colours differ by sqrt(1 - rho) of what draws say."""
-    rng = np.random.default_rng(0)
-    n, bands = 6000, 3
-    bright = rng.uniform(500, 5000, (n, 1, 1, 1, 1)) * np.array([1, 2, 5]).reshape(-1, 1, 1)
-    draws = bright * (1 + 0.01 * rng.normal(size=(n, 8, bands, 1, 1)))
-    both = np.sqrt(rho) * rng.normal(size=(n, 1, 1, 1))
-    error = both + np.sqrt(1 - rho) * rng.normal(size=(n, bands, 1, 1))
-    ratio = study.colour_ratio(draws, bright[:, 0] * (1 + 0.01 * error), 1)
-    known = np.sqrt((1 + 1 / 8) / (1 - rho + 1 / 8))  # of widths, as K is finite
-    assert ratio == pytest.approx([known] * 2, rel=0.05)
-
-
-def test_noise_ratio_of_corners():
-    truth = random(50, 2, 24, 24).numpy()
-    assert study.noise_ratio(3 * truth, truth) == pytest.approx(3)

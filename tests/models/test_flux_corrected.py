@@ -1,4 +1,4 @@
-"""The translator that keeps the light: circles, tents, the linear rule and the gains."""
+"""The flux-corrected translator: apertures, hat functions, the regression and the gains."""
 
 import math
 from dataclasses import replace
@@ -35,7 +35,7 @@ def recoloured(factors, n=40):
     return pairs
 
 
-def test_circles_hold_the_light_within_them():
+def test_aperture_fluxes_are_those_within_the_circles():
     big = (0.1, 0.2, 0.3)
     expected = [math.pi * (r * SIDE) ** 2 for r in big]
     assert flux_corrected.aperture_fluxes(FLAT, big)[0, :, 0].tolist() == pytest.approx(
@@ -47,7 +47,7 @@ def test_circles_hold_the_light_within_them():
 
 
 @pytest.mark.parametrize("circles", [CIRCLES, (0.1, 0.3), (0.2,)])
-def test_tents_are_linear_between_the_circles_and_sum_to_one(circles):
+def test_hat_functions_are_linear_between_the_circles_and_sum_to_one(circles):
     shapes, r = (
         flux_corrected.hat_functions(circles, SIDE, FLAT),
         flux_corrected.radius_map(SIDE, FLAT),
@@ -57,7 +57,7 @@ def test_tents_are_linear_between_the_circles_and_sum_to_one(circles):
         assert np.allclose(shapes[k].numpy(), np.interp(r.numpy(), circles, row), atol=1e-5)
 
 
-def test_rings_and_their_middles():
+def test_annuli_and_their_mean_radii():
     assert flux_corrected.ring_radii((0.1, 0.3)) == pytest.approx([0.05, 0.2])
     within = torch.tensor([[[1.0], [4.0], [9.0]]])
     assert flux_corrected.annulus_fluxes(within).flatten().tolist() == [1, 3, 5]
@@ -115,7 +115,7 @@ def test_a_common_gain_is_exact_in_one_round_and_has_a_limit():
     put = rule.correct(image, flux_corrected.aperture_fluxes(image) * factor, rounds=1)
     assert torch.allclose(put, image * factor[:, None, None], rtol=1e-5, atol=1e-6)
     limited = rule.correct(image, 100 * flux_corrected.aperture_fluxes(image), rounds=2)
-    assert torch.allclose(limited, image * flux_corrected.REACH**2)
+    assert torch.allclose(limited, image * flux_corrected.MAX_GAIN**2)
 
 
 def test_rounds_come_closer_to_any_profile():
@@ -135,7 +135,7 @@ def test_rounds_come_closer_to_any_profile():
     assert errors[-1] < 0.01 * errors[0]
 
 
-def test_light_that_is_not_there_cannot_be_multiplied():
+def test_no_flux_has_no_gain():
     empty, rule = torch.zeros(1, 5, SIDE, SIDE), ApertureFluxRegression(5, 5)
     assert torch.equal(rule.correct(empty, flux_corrected.aperture_fluxes(empty)), empty)
     assert torch.equal(
@@ -143,7 +143,7 @@ def test_light_that_is_not_there_cannot_be_multiplied():
     )
 
 
-def test_translations_hold_the_predicted_light_and_crops_are_left_alone():
+def test_translations_have_the_predicted_fluxes_and_crops_are_left_alone():
     pairs = recoloured([1.2, 1.0, 1.0, 0.9, 1.1])
     network, plain = prepared(pairs), prepared(pairs, rounds=0)
     network.network = plain.network = lambda x: 0.9 * x  # too faint in every band
