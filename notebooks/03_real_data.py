@@ -37,7 +37,7 @@ from companion import paths, plotting
 from companion.mock_surveys import write_mock
 from galtools import artefacts, data, flags, simulate
 from galtools.data import splits, stretch
-from galtools.data.resampling import area_resample, noise_factor, undo_area_resample
+from galtools.data.resampling import overlap_matrix
 from galtools.errors import GaltoolsError
 from galtools.ingest import catalogue as catalogues
 from galtools.ingest.crossmatch import match
@@ -315,15 +315,20 @@ plt.show()
 # To compare a CFHTLS stamp with an SDSS one pixel by pixel, or to train on small images, we bring
 # its $136\times136$ pixels to the $64\times64$ of SDSS. Each pixel's light is shared out by overlap
 # in area, $y = W x W^\mathsf{T}$: no light is lost. Detail is, so there are many images that become
-# the same coarse one. `undo` returns the one of least power among them.
+# the same coarse one. The pseudo-inverse of $W$ returns the one of least power among them.
 
 # %%
 fine = np.float64(truth.target[shown])
-coarse = area_resample(fine, CFHTLS.pixel_scale, SDSS.stamp, SDSS.pixel_scale)
-back = undo_area_resample(coarse, SDSS.pixel_scale, CFHTLS.stamp, CFHTLS.pixel_scale)
-again = area_resample(back, CFHTLS.pixel_scale, SDSS.stamp, SDSS.pixel_scale)
+W = overlap_matrix(CFHTLS.stamp, CFHTLS.pixel_scale, SDSS.stamp, SDSS.pixel_scale)
+coarse = W @ fine @ W.T
+undo = np.linalg.pinv(W)
+back = undo @ coarse @ undo.T
+again = W @ back @ W.T
+
+# %% tags=["hide-input"]
 kept = coarse.sum((2, 3))[:, 2] / fine.sum((2, 3))[:, 2]
-growth = noise_factor(CFHTLS.pixel_scale, SDSS.stamp, SDSS.pixel_scale, CFHTLS.stamp)
+variances = (W**2).sum(axis=1)  # of a row of pixels of white noise, on either side
+growth = float(np.sqrt(np.mean(np.outer(variances, variances))))
 glue("real_kept", float(np.abs(kept - 1).max()), display=False)
 glue("real_again", float(np.abs(again - coarse).max() / coarse.max()), display=False)
 lost = np.sqrt(np.mean((back - fine)[:, 2] ** 2, axis=(1, 2))) / CFHTLS.sky_noise[2]

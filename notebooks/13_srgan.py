@@ -143,7 +143,7 @@ plt.show()
 
 # %% mystnb={"figure": {"caption": "Verdict of the critic on test galaxies, mean over the patches of each: how well it still tells truth from translation at the end of the training.", "name": "fig-srgan-verdict"}, "image": {"alt": "Two overlapping histograms of verdicts."}} tags=["hide-input"]
 scaling, pairs = result.network.scaling, result.pairs
-x = scaling.enter(torch.as_tensor(pairs.source))
+x = scaling.normalize(torch.as_tensor(pairs.source))
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
 with torch.no_grad():
     for name, images in (("truth", pairs.target), ("srgan", result.translated)):

@@ -132,12 +132,12 @@ def change(result, galaxy, dimension, by):
     """Change of the r-band flux when the most active parent's pose is moved, in units of noise."""
     network, scaling = result.network, result.network.scaling
     source = torch.as_tensor(result.pairs.source[galaxy : galaxy + 1])
-    children, parents = network.encode(scaling.enter(source))
+    children, parents = network.encode(scaling.normalize(source))
     lengths = parents.norm(dim=2)
     busiest = int(lengths.sum(dim=(0, 2, 3)).argmax())
     moved = parents.clone()
     moved[:, busiest, dimension] += by * lengths[:, busiest]
-    before, after = (scaling.leave(network.decode(children, p)) for p in (parents, moved))
+    before, after = (scaling.denormalize(network.decode(children, p)) for p in (parents, moved))
     sigma = result.pairs.noise[galaxy, 1, study.R_BAND]
     return (after - before)[0, study.R_BAND].numpy() / sigma
 

@@ -3,8 +3,6 @@
 Stamps of neighbours share pixels, so neighbours must fall into the same set. Objects are first
 joined into groups, friends of friends within `link`; a group then follows the sky cell (HEALPix)
 of its southernmost member, and a hash of the cell and the seed decides which set the cell is in.
-Two objects closer than `link` are thus never apart, and sets are separated by whole cells wherever
-groups are small.
 """
 
 import hashlib
@@ -15,7 +13,6 @@ from astropy.coordinates import SkyCoord
 from astropy_healpix import HEALPix
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from galtools.errors import GaltoolsError
 
@@ -24,16 +21,13 @@ NAMES = ("train", "valid", "test")
 
 def groups(sky: SkyCoord, link: float) -> np.ndarray:
     """Number the groups of friends of friends within `link` arcsec of each other."""
-    points = np.stack(sky.cartesian.xyz.value, axis=-1)
-    chord = 2 * np.sin(np.radians(link / 3600) / 2)
-    pairs = cKDTree(points).query_pairs(chord * (1 + 1e-9), output_type="ndarray")
-    n = len(points)
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    first, second, _, _ = sky.search_around_sky(sky, link * u.arcsec)
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(len(sky), len(sky)))
     return connected_components(graph, directed=False)[1]
 
 
-def _draw(cell: int, seed: int) -> float:
-    """Uniform number in [0, 1) that a cell owns."""
+def _uniform(cell: int, seed: int) -> float:
+    """Uniform number in [0, 1) that belongs to a cell."""
     content = hashlib.sha256(f"{seed}:{cell}".encode()).digest()
     return int.from_bytes(content[:8], "big") / 2**64
 
@@ -47,10 +41,7 @@ def by_sky(ra, dec, fractions=(0.8, 0.1, 0.1), link=60.0, nside=64, seed=0) -> n
     ra, dec = np.asarray(ra, float), np.asarray(dec, float)
     placed = np.isfinite(ra) & (np.abs(dec) <= 90)
     if not placed.all():
-        raise GaltoolsError(
-            f"object in row {np.argmin(placed)} has no position: the split follows the sky, "
-            "so set it aside"
-        )
+        raise GaltoolsError(f"object in row {np.argmin(placed)} has no position: leave it out")
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise GaltoolsError(f"fractions {fractions}: give three that sum to one")
     if not len(ra):
@@ -59,6 +50,6 @@ def by_sky(ra, dec, fractions=(0.8, 0.1, 0.1), link=60.0, nside=64, seed=0) -> n
     order = np.lexsort((ra, dec))
     anchor = order[np.unique(group[order], return_index=True)[1]]  # southernmost of each group
     cells = HEALPix(nside).lonlat_to_healpix(ra[anchor] * u.deg, dec[anchor] * u.deg)
-    draws = np.array([_draw(int(cell), seed) for cell in cells])
-    chosen = np.searchsorted(np.cumsum(fractions)[:2], draws, side="right")
+    uniform = np.array([_uniform(int(cell), seed) for cell in cells])
+    chosen = np.searchsorted(np.cumsum(fractions)[:2], uniform, side="right")
     return np.array(NAMES)[chosen][group]

@@ -1,48 +1,33 @@
-"""Invertible intensity scalings and the change of pixel grid: nanomaggies in, nanomaggies out.
+"""Invertible intensity scalings: nanomaggies in, nanomaggies out.
 
 Galaxy fluxes span four decades, so a network sees a stretched image
 
     y = f(x / softening) / scale,
 
 where f is linear near zero (the noise keeps its shape) and compresses bright pixels. `softening`
-(nanomaggies per pixel) and `scale` are one number per band, written down in every file of weights,
-so that any stretched image can be turned back into nanomaggies.
+(nanomaggies per pixel) and `scale` are one number per band, kept in every file of weights.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from galtools.data.resampling import lanczos_matrix
+from galtools.data.resampling import lanczos_resample
 from galtools.errors import GaltoolsError
 
 ENOUGH = 300  # galaxies that fix the scale of a stretch to a few per cent
 
-
-class Curve(NamedTuple):
-    """An odd, growing function with slope one (sqrt: one half) at zero, and its inverse."""
-
-    forward: Callable
-    inverse: Callable
-
-
-CURVES = {
+CURVES = {  # odd, growing functions with slope 1 (sqrt: 1/2) at zero, and their inverses
     # sign(u) (sqrt(1 + |u|) - 1): the inverse |y| (|y| + 2) has no cancellation near zero
-    "sqrt": Curve(
-        lambda u: u / (torch.sqrt(1 + u.abs()) + 1),
-        lambda y: y * (y.abs() + 2),
-    ),
-    # sign(u) log(1 + |u|)
-    "log": Curve(
+    "sqrt": (lambda u: u / (torch.sqrt(1 + u.abs()) + 1), lambda y: y * (y.abs() + 2)),
+    "log": (
         lambda u: torch.sign(u) * torch.log1p(u.abs()),
         lambda y: torch.sign(y) * torch.expm1(y.abs()),
     ),
-    "asinh": Curve(torch.asinh, torch.sinh),
-    "linear": Curve(lambda u: u, lambda y: y),
+    "asinh": (torch.asinh, torch.sinh),
+    "linear": (lambda u: u, lambda y: y),
 }
 
 
@@ -70,22 +55,19 @@ class Stretch:
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Nanomaggies (..., bands, H, W) to stretched units."""
         softening, scale = self._per_band(images)
-        return CURVES[self.kind].forward(images / softening) / scale
+        return CURVES[self.kind][0](images / softening) / scale
 
     def inverse(self, stretched: torch.Tensor) -> torch.Tensor:
         """Stretched units (..., bands, H, W) to nanomaggies."""
         softening, scale = self._per_band(stretched)
-        return CURVES[self.kind].inverse(stretched * scale) * softening
+        return CURVES[self.kind][1](stretched * scale) * softening
 
     def _per_band(self, images):
         if images.shape[-3] != len(self.scale):
             raise GaltoolsError(
                 f"these images have {images.shape[-3]} bands, the stretch {len(self.scale)}"
             )
-        shape = (len(self.scale), 1, 1)
-        return images.new_tensor(self.softening).view(shape), images.new_tensor(self.scale).view(
-            shape
-        )
+        return images.new_tensor([self.softening, self.scale])[..., None, None]
 
 
 def fit_stretch(images: np.ndarray, softening, kind: str = "sqrt") -> Stretch:
@@ -97,15 +79,6 @@ def fit_stretch(images: np.ndarray, softening, kind: str = "sqrt") -> Stretch:
     return Stretch(kind, softening, tuple(scale.tolist()))
 
 
-def lanczos_resample(images: torch.Tensor, size: int, step: float) -> torch.Tensor:
-    """`galtools.data.resampling.lanczos_resample` for tensors, on any device."""
-    if size == images.shape[-1] == images.shape[-2] and step == 1:
-        return images
-    sides = (torch.from_numpy(lanczos_matrix(size, old, step)) for old in images.shape[-2:])
-    rows, columns = (weights.to(images) for weights in sides)
-    return step**2 * (rows @ images @ columns.mT)
-
-
 @dataclass(frozen=True)
 class Normalization:
     """All that stands between nanomaggies and a network: two stretches and the target's grid."""
@@ -115,11 +88,11 @@ class Normalization:
     size: int  # pixels along a side of the target's stamp
     step: float  # side of a target pixel in source pixels
 
-    def enter(self, source: torch.Tensor) -> torch.Tensor:
+    def normalize(self, source: torch.Tensor) -> torch.Tensor:
         """Source images in nanomaggies to the network's input, on the target's grid."""
         return self.source.forward(lanczos_resample(source, self.size, self.step))
 
-    def leave(self, stretched: torch.Tensor) -> torch.Tensor:
+    def denormalize(self, stretched: torch.Tensor) -> torch.Tensor:
         """Turn the network's output into target images in nanomaggies."""
         return self.target.inverse(stretched)
 
@@ -131,7 +104,7 @@ class Normalization:
     def from_dict(cls, values: dict) -> "Normalization":
         """Read what `as_dict` wrote."""
         stretches = {side: Stretch.from_dict(values[side]) for side in ("source", "target")}
-        return cls(**stretches, size=int(values["size"]), step=float(values["step"]))
+        return cls(**(values | stretches))
 
 
 def fit_normalization(

@@ -151,12 +151,14 @@ def sample_images(network, scaling, images, seeds=(0,), start: int = 0):
     device = next(iter(network.state_dict().values()), torch.empty(0)).device
     chunk = CHUNK.get(device.type, 64)
     for first in range(0, len(images), chunk):
-        x = scaling.enter(torch.as_tensor(images[first : first + chunk], device=device))
+        x = scaling.normalize(torch.as_tensor(images[first : first + chunk], device=device))
         shape = (len(scaling.target.scale), *x.shape[-2:])
         numbers = range(start + first, start + first + len(x))
         sampler = network.sampler(x)
         noises = (galaxy_noise(shape, seed, numbers, device) for seed in seeds)
-        yield np.stack([scaling.leave(sampler(noise)).cpu().numpy() for noise in noises], axis=1)
+        yield np.stack(
+            [scaling.denormalize(sampler(noise)).cpu().numpy() for noise in noises], axis=1
+        )
 
 
 class ResidualBlock(nn.Module):

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from galtools.data.stretch import lanczos_resample
+from galtools.data.resampling import lanczos_resample
 from galtools.errors import GaltoolsError
 from galtools.models import build, register
 from galtools.models.residual import Residual

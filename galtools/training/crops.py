@@ -88,7 +88,7 @@ class Crops:
             source = self.scaling.source.forward(cut(self.source, galaxies))
         else:
             every = torch.arange(self.batch, device=self.device)
-            source = cut(self.scaling.enter(self.source[galaxies]), every)
+            source = cut(self.scaling.normalize(self.source[galaxies]), every)
         stretch = self.scaling.target
         target = stretch.forward(cut(self.target, galaxies))
         good = None if self.good is None else cut(self.good, galaxies)

@@ -278,7 +278,7 @@ def with_scaling(pairs):
 def test_a_draw_has_the_flux_that_was_drawn_for_it():
     pairs = blobs(n=3, size=48)
     network, noise = with_scaling(pairs), random(3, 5, 48, 48)
-    x, flux = network.scaling.enter(torch.as_tensor(pairs.source)), network.scaling.leave
+    x, flux = network.scaling.normalize(torch.as_tensor(pairs.source)), network.scaling.denormalize
     with torch.no_grad():
         drawn = network.sample(x, noise)
         middle, spread, _, features = network.anchor(x)

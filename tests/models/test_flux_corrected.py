@@ -147,7 +147,7 @@ def test_translations_have_the_predicted_fluxes_and_crops_are_left_alone():
     pairs = recoloured([1.2, 1.0, 1.0, 0.9, 1.1])
     network, plain = prepared(pairs), prepared(pairs, rounds=0)
     network.network = plain.network = lambda x: 0.9 * x  # too faint in every band
-    x = network.scaling.enter(torch.as_tensor(pairs.source))
+    x = network.scaling.normalize(torch.as_tensor(pairs.source))
     with torch.no_grad():
         wanted = network.rule.predict(torch.as_tensor(pairs.source))
         errors = [
