@@ -28,7 +28,8 @@ from galtools.errors import GaltoolsError
 
 CODE = Path(__file__).resolve().parents[1]
 OURS = ("galtools", "companion")  # packages whose code is hashed
-PLUMBING = {"galtools.errors", "galtools.artefacts", "companion.paths"}  # they compute no number
+# these compute no number: names that are offered, messages, keys, and where files lie
+PLUMBING = {"galtools", "galtools.errors", "galtools.artefacts", "companion", "companion.paths"}
 WRITING_ERRORS = (OSError, RuntimeError, SafetensorError)  # RuntimeError: HDF5
 _HOST = socket.gethostname()
 PACKAGES = (  # those whose versions can change a number
