@@ -1,7 +1,9 @@
 """What is imported is declared in pyproject.toml, and what is declared there is of use."""
 
 import ast
+import inspect
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -73,6 +75,15 @@ def test_what_is_offered_is_there():
     assert {name for name in galtools.__all__ if getattr(galtools, name, None) is None} == set()
     with pytest.raises(AttributeError, match="no attribute 'trane'"):
         galtools.trane  # noqa: B018
+
+
+def test_the_api_reference_lists_what_exists_and_is_no_longer_than_a_page():
+    listed = re.findall(r"\.\. auto(\w+):: ([\w.]+)", (ROOT / "book" / "api.md").read_text())
+    assert 40 <= len(listed) <= 60
+    for kind, name in listed:
+        thing = pkgutil.resolve_name(name)
+        assert inspect.isclass(thing) == (kind == "class"), name
+        assert inspect.getdoc(thing), name
 
 
 def test_importing_the_library_loads_nothing_else():
