@@ -26,6 +26,7 @@ from galtools import __version__, artefacts, redshift
 from galtools.data import image_files
 from galtools.errors import GaltoolsError
 from galtools.fidelity import information, intervals, pixels, redshifts
+from galtools.fidelity.metrics import measure_images
 from galtools.redshift import Ensemble
 from galtools.surveys import BANDS
 from galtools.training.loop import Settings
@@ -85,7 +86,8 @@ def galaxies(store, sample, model: str, start: Path, tuned: Ensemble) -> pd.Data
     for protocol, ensemble in {"frozen": Ensemble.load(start), "retrained": tuned}.items():
         judged = redshifts.measure(ensemble.predict(images[:]), z, grid, prior, limit)
         found |= {f"{name}_{protocol}": judged[name][:, 0] for name in ("bits", "dz")}
-    measured = pixels.measure(sample.truth, images, sample.sigma, sample.pixel_scale)
+    known = sample.sigma, sample.pixel_scale
+    measured = measure_images([pixels.measure], sample.truth, images, *known)
     found["psnr_r"] = measured["psnr"][:, BANDS.index("r")]
     found |= {f"light_{b}": measured["aperture_error"][:, k] for k, b in enumerate(BANDS)}
     return pd.DataFrame(found)

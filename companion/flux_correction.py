@@ -18,6 +18,7 @@ from galtools import artefacts, data, models, redshift
 from galtools.data import Pairs, image_files, photometry
 from galtools.errors import GaltoolsError
 from galtools.fidelity import information, intervals, peaks, pixels, redshifts, structure
+from galtools.fidelity.metrics import measure_images
 from galtools.models import flux_corrected
 from galtools.redshift import Ensemble, PhotometryLayer
 from galtools.training import train
@@ -264,7 +265,7 @@ def side_effects(pairs, plain, kept, scale: float, n_boot: int, seed: int = 0) -
 
     def measured(images):
         arguments = (pairs.target[:, band], images[:, band], pairs.noise[:, 1, band], scale)
-        found = pixels.measure(*arguments) | structure.measure(*arguments)
+        found = measure_images([pixels.measure, structure.measure], *arguments)
         return {name: found[name][:, 0] for name in ("chi_var", "aperture_error", "blur")}
 
     band = slice(R_BAND, R_BAND + 1)

@@ -164,7 +164,7 @@ with torch.no_grad():
         y = scaling.target.forward(torch.as_tensor(images))
         verdicts.append(result.network.critic(x, y)[0].mean(dim=(1, 2, 3)))
 told = (verdicts[0] > verdicts[1]).numpy()
-glue("srgan_told", str(intervals.bootstrap(intervals.fraction, told)), display=False)
+glue("srgan_told", str(intervals.proportion(told)), display=False)
 variances = [
     scaling.target.forward(torch.as_tensor(images)).var(dim=0).mean()
     for images in (result.translated, pairs.target)

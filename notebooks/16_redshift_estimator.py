@@ -293,7 +293,7 @@ for survey, dz in errors.items():
         rows[f"{survey}, {kind}"] = {
             "bias [10⁻³]": intervals.bootstrap(intervals.mean, 1e3 * delta),
             "σ_MAD": intervals.bootstrap(intervals.robust_scatter, delta),
-            "outliers": intervals.bootstrap(intervals.fraction, far),
+            "outliers": intervals.proportion(far),
         }
 pd.DataFrame(rows).T.map(str)
 

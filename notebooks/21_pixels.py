@@ -32,6 +32,7 @@ from myst_nb import glue
 from companion import comparison, panels, paths, plotting, verdict_tables
 from galtools import artefacts
 from galtools.fidelity import intervals, pixels, sources, structure
+from galtools.fidelity.metrics import measure_images, tabulate
 from galtools.surveys import BANDS
 
 plotting.use_style()
@@ -122,12 +123,14 @@ plt.show()
 # independent, galaxies are.
 
 # %%
-measured, tables, seen = {}, [], structure.measure_single(sample.truth, sample.pixel_scale)
+measured, tables = {}, []
+metrics = pixels.METRICS | structure.METRICS
 for row in compared:
-    arguments = sample.truth, sample.images[row], sample.sigma, sample.pixel_scale
-    measured[row] = pixels.measure(*arguments) | structure.measure(*arguments, seen)
-    for level in (pixels, structure):
-        tables.append(level.summarise(measured[row], n_boot=n_boot, seed=seed).assign(row=row))
+    measured[row] = measure_images(
+        [pixels.measure, structure.measure],
+        sample.truth, sample.images[row], sample.sigma, sample.pixel_scale,
+    )  # fmt: skip
+    tables.append(tabulate(measured[row], metrics, n_boot=n_boot, seed=seed).assign(row=row))
 table = pd.concat(tables, ignore_index=True).assign(task=task)
 made = artefacts.make(
     folder.table("pixels" if task == "cross" else f"pixels_{task}"),
@@ -302,8 +305,9 @@ plt.show()
 small, counts, in_r = [], {}, np.s_[:, 2:3]
 for row in compared:
     images = sample.truth[in_r], sample.images[row][in_r]
-    counts[row] = sources.measure(*images, sample.sigma[in_r], sample.pixel_scale)
-    small.append(sources.summarise(counts[row], "r", n_boot, seed).assign(row=row, task=task))
+    counts[row] = measure_images([sources.measure], *images, sample.sigma[in_r], sample.pixel_scale)
+    found = tabulate(counts[row], sources.METRICS, "r", "sources", n_boot, seed)
+    small.append(found.assign(row=row, task=task))
 small = pd.concat(small, ignore_index=True)
 made = artefacts.make(
     folder.table("sources" if task == "cross" else f"sources_{task}"),

@@ -72,8 +72,10 @@ seeing = {row: fwhm[:, b] for row, fwhm in sample.psf_fwhm.items()}
 def measure_all(path):
     """Measure every galaxy in every row and write the table."""
     truth, sigma = sample.truth[:, b], sample.sigma[:, b]
-    diary = galaxies.with_suffix(".part")  # a run that is killed goes on where it was
-    table = morphology.measure(stamps, truth, sigma, seeing, sample.pixel_scale, jobs, diary=diary)
+    part = galaxies.with_suffix(".part")  # from which a run that was killed continues
+    table = morphology.measure(
+        stamps, truth, sigma, seeing, sample.pixel_scale, jobs, checkpoint=part
+    )
     table.to_csv(path, index=False)
 
 
@@ -151,9 +153,7 @@ plt.show()
 
 # %%
 table = pd.concat(
-    morphology.summarise(by_row["truth"], by_row[row], band, n_boot, seed).assign(
-        row=row, task=task
-    )
+    morphology.compare(by_row["truth"], by_row[row], band, n_boot, seed).assign(row=row, task=task)
     for row in compared
 )
 made = artefacts.make(

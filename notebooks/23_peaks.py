@@ -44,6 +44,8 @@ from galtools import artefacts, data, redshift
 from galtools.data import image_files
 from galtools.errors import GaltoolsError, check_choice
 from galtools.fidelity import information, intervals, peaks, redshifts
+from galtools.fidelity.metrics import measure_images, tabulate
+from galtools.surveys import BANDS
 from galtools.training.loop import Settings
 
 plotting.use_style()
@@ -73,11 +75,13 @@ check_choice("kind", kind, ("boosting", "knn"))
 sample = comparison.load_comparison(folder, task, paths.check_models(models), seed)
 compared = [row for row in sample.images if row != "truth"]
 z = sample.pairs.redshift.astype(float)
+known = sample.sigma, sample.pixel_scale
 measured = {
-    row: peaks.measure(sample.truth, images, sample.sigma) for row, images in sample.images.items()
+    row: measure_images([peaks.measure], sample.truth, images, *known)
+    for row, images in sample.images.items()
 }
 table = pd.concat(
-    peaks.summarise(quantities, n_boot=n_boot, seed=seed).assign(row=row)
+    tabulate(quantities, peaks.METRICS, BANDS, "peaks", n_boot, seed).assign(row=row)
     for row, quantities in measured.items()
 )
 

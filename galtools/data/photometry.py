@@ -5,7 +5,7 @@ the shape of what precedes H and W. Apertures are centred on the stamp.
 """
 
 import numpy as np
-from photutils.aperture import CircularAperture
+from photutils.geometry import circular_overlap_grid
 from scipy.special import ndtri
 from scipy.stats import median_abs_deviation
 
@@ -15,14 +15,23 @@ BOX = 3  # pixels along a side of the box about the peak
 SEARCH = 0.25  # the peak is looked for in the central quarter (by side) of the stamp
 
 
+def circle_fractions(shape, x: float, y: float, radius: float) -> np.ndarray:
+    """Exact fraction (H, W) of every pixel inside a circle about (x, y); all in pixels."""
+    height, width = shape
+    edges = -0.5 - x, width - 0.5 - x, -0.5 - y, height - 0.5 - y
+    return circular_overlap_grid(*edges, width, height, radius, 1, 1)
+
+
 def aperture_weights(shape, pixel_scale: float, radius: float = APERTURE, method="exact"):
     """Fraction of each pixel inside a circle of `radius` arcsec: (H, W).
 
     With the `method` "center", 1 for pixels whose centre lies inside, and 0 for all others.
     """
-    height, width = shape
-    circle = CircularAperture(((width - 1) / 2, (height - 1) / 2), radius / pixel_scale)
-    return circle.to_mask(method=method).to_image(shape).astype(np.float64)
+    y, x = ((size - 1) / 2 for size in shape)
+    if method == "exact":
+        return circle_fractions(shape, x, y, radius / pixel_scale)
+    rows, columns = np.indices(shape)
+    return (np.hypot(rows - y, columns - x) < radius / pixel_scale).astype(np.float64)
 
 
 def annulus_weights(shape, pixel_scale: float, edges, method="exact") -> np.ndarray:
@@ -101,9 +110,9 @@ def colours(flux) -> np.ndarray:
     return -np.diff(magnitude(flux), axis=-1)
 
 
-def robust_scatter(x, axis=-1, quartile=NORMAL_QUARTILE) -> np.ndarray:
+def robust_scatter(x, axis=-1, quartile=NORMAL_QUARTILE, nan_policy="propagate") -> np.ndarray:
     """Robust standard deviation 1.4826 median |x - median x| along an axis.
 
     `quartile` is the upper one of the distribution that x follows, with a scale of 1.
     """
-    return median_abs_deviation(x, axis=axis, scale=quartile)
+    return median_abs_deviation(x, axis=axis, scale=quartile, nan_policy=nan_policy)

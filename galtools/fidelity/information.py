@@ -25,7 +25,7 @@ from scipy.special import ndtr
 
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
-from galtools.fidelity.pixels import Metric, tidy
+from galtools.fidelity.metrics import Metric, tabulate
 
 FLOOR = 1e-6  # probability of a bin below which nothing is taken for certain
 
@@ -88,7 +88,7 @@ def decompose(first, second, both, n_boot=intervals.N_BOOT, seed=0):
     }
     measured = {name: row[:, None] for name, row in zip("abc", stacked, strict=True)}
     metrics = {name: Metric(("a", "b", "c"), part, 0, name) for name, part in parts.items()}
-    return tidy(measured, metrics, ["bits"], "information", n_boot, seed)
+    return tabulate(measured, metrics, ["bits"], "information", n_boot, seed)
 
 
 def _parts(x) -> tuple:
@@ -127,7 +127,7 @@ def shapley(bits_of: dict[tuple, np.ndarray], n_boot=intervals.N_BOOT, seed=0):
         return statistic
 
     metrics = {k: Metric(tuple(names.values()), share(k), 0, f"share of {k}") for k in sources}
-    return tidy(measured, metrics, ["bits"], "information", n_boot, seed)
+    return tabulate(measured, metrics, ["bits"], "information", n_boot, seed)
 
 
 def _with(some: tuple, source: str, order: tuple) -> tuple:

@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals, structure
-from galtools.fidelity.pixels import CHUNK, COLUMNS, check
+from galtools.fidelity.metrics import COLUMNS, check, chunks
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 FOREIGN = 20  # a median flux ratio beyond this means other units
@@ -27,16 +27,21 @@ class Inputs:
     pixel_scale: float
     sigma: np.ndarray  # (n, bands) sky noise of the truth
     facts: dict[str, np.ndarray]  # per galaxy and band
+    weights: object = None  # as the images; pixels of weight zero do not count
     notes: list[str] = field(default_factory=list)
 
 
-def check_inputs(truth, translated, bands=None, pixel_scale=None, noise=None) -> Inputs:
+def check_inputs(
+    truth, translated, bands=None, pixel_scale=None, noise=None, weights=None
+) -> Inputs:
     """Check the images and look up, or estimate, what was not said about them."""
     truth, translated = (
         check_real(images, name) for images, name in ((truth, "truth"), (translated, "translated"))
     )
     _check_layout(truth, translated)
     check(truth, translated)
+    if weights is not None:
+        _check_weights(weights, truth.shape)
     if min(truth.shape[2:]) < SMALLEST:
         raise GaltoolsError(
             f"stamps of {truth.shape[2]} x {truth.shape[3]} pixels are too small: give at least "
@@ -48,10 +53,10 @@ def check_inputs(truth, translated, bands=None, pixel_scale=None, noise=None) ->
         if pixel_scale is None
         else check_positive(pixel_scale, "pixel_scale", "arcsec per pixel")
     )
-    facts, whole = _look(truth, translated)
+    facts, whole = _look(truth, translated, weights)
     check_units(facts["flux_truth"], facts["flux_translated"], "translation")
     sigma = facts["sigma"] if noise is None else _per_galaxy(noise, truth.shape[:2])
-    found = Inputs(truth, translated, bands, scale, sigma, facts)
+    found = Inputs(truth, translated, bands, scale, sigma, facts, weights)
     if noise is None:
         found.notes.append("noise: not given, estimated from the edges of the truth")
     if pixel_scale is None:
@@ -139,19 +144,24 @@ def _per_galaxy(noise, shape) -> np.ndarray:
     return check_positive(sigma, "noise", "nanomaggies per pixel")
 
 
-def _look(truth, translated) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _check_weights(weights, shape) -> None:
+    if tuple(shape) != np.shape(weights):
+        raise GaltoolsError(f"weights have shape {np.shape(weights)}, images {tuple(shape)}")
+    if np.any(np.asarray(weights) < 0):
+        raise GaltoolsError("weights must not be negative: 0 leaves a pixel out")
+
+
+def _look(truth, translated, weights) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """One pass over the images: fluxes, noise, and what is broken; every entry (n, bands).
 
     Beside them a map (H, W) of the pixels that are numbers in every image.
     """
     parts, whole = [], True
-    for start in range(0, len(truth), CHUNK):
-        rows = slice(start, start + CHUNK)
-        x, y = (np.asarray(images[rows], dtype=np.float64) for images in (truth, translated))
+    for _, x, y, valid in chunks(truth, translated, weights):
         good = np.isfinite(x) & np.isfinite(y)
         broken, whole = ~good.all((2, 3)), whole & good.all((0, 1))
         x, y = (np.where(np.isfinite(images), images, 0) for images in (x, y))
-        sigma = structure.noise_level(x)
+        sigma = structure.noise_level(x, valid)
         parts.append(
             {
                 "broken": broken,
@@ -194,10 +204,9 @@ def check_units(x, y, name: str) -> None:
     )
 
 
-def fluxes(images) -> np.ndarray:
+def fluxes(images, weights=None) -> np.ndarray:
     """Total fluxes (n, bands); NaN where a pixel is."""
-    chunks = range(0, len(images), CHUNK)
-    return np.concatenate([np.asarray(images[k : k + CHUNK], float).sum((2, 3)) for k in chunks])
+    return np.concatenate([x.sum((2, 3)) for _, x, *_ in chunks(images, images, weights)])
 
 
 def _median_fluxes(facts, side) -> np.ndarray | None:

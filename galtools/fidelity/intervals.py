@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
+from scipy.stats import binomtest
 
 from galtools.data.photometry import robust_scatter
 
@@ -29,11 +30,6 @@ def median(x):
     return np.median(x, axis=-1)
 
 
-def fraction(x):
-    """Share of galaxies of which something holds, from ones and zeros; its interval is Wilson's."""
-    return np.mean(x, axis=-1)
-
-
 def rms(x):
     """Root of the mean of x; hand in squares."""
     return np.sqrt(np.mean(x, axis=-1))
@@ -45,14 +41,18 @@ def ratio_of_means(x):
     return divide(above, below)
 
 
-def correlation(x):
-    """Pearson's coefficient over the last axis of x, shape (2, ..., n); NaN for a constant."""
-    centre = np.mean(x, axis=-1, keepdims=True)
-    a, b = deviation = x - centre
-    variance = np.einsum("...i,...i", deviation, deviation) / x.shape[-1]
+def correlation(x, where=True):
+    """Pearson's coefficient over the last axis of x, shape (2, ..., n); NaN for a constant.
+
+    Only elements where `where`, shape (..., n), is true count.
+    """
+    n = np.count_nonzero(np.broadcast_to(where, x.shape[1:]), axis=-1)
+    centre = np.mean(x, axis=-1, keepdims=True, where=where)
+    a, b = deviation = np.where(where, x - centre, 0)
+    variance = np.einsum("...i,...i", deviation, deviation) / n
     constant = variance <= (1e-12 * centre[..., 0]) ** 2  # rounding alone
     variance_a, variance_b = np.where(constant, 0, variance)
-    covariance = np.einsum("...i,...i", a, b) / x.shape[-1]
+    covariance = np.einsum("...i,...i", a, b) / n
     return divide(covariance, np.sqrt(variance_a * variance_b))
 
 
@@ -63,7 +63,7 @@ def wasserstein(x):
 
 
 def scaled_wasserstein(x):
-    """Earth mover's distance in units of the robust spread of the first sample."""
+    """Earth mover's distance in units of the robust scatter of the first sample."""
     return divide(wasserstein(x), robust_scatter(x[0]))
 
 
@@ -79,9 +79,6 @@ def kolmogorov(x):
     return np.where(last, gap, 0).max(axis=-1)
 
 
-DISTANCES = (wasserstein, scaled_wasserstein, kolmogorov)
-
-
 def divide(above, below):
     """Divide, giving NaN where the denominator is not positive: no infinity goes unnoticed."""
     below = np.asarray(below)
@@ -91,10 +88,10 @@ def divide(above, below):
 
 @lru_cache(maxsize=8)
 def resamples(n: int, n_boot: int = N_BOOT, seed: int = 0) -> np.ndarray:
-    """Draw n of n galaxies with replacement, n_boot times: indices (n_boot, n).
+    """Bootstrap samples of n galaxies: indices (n_boot, n).
 
-    Equal arguments give equal draws, so two translators judged on the same n galaxies are
-    resampled together and the difference between them keeps their common luck out.
+    Equal arguments give equal samples, so that two translators judged on the same n galaxies are
+    resampled together, and their common noise cancels in the difference.
     """
     return np.random.default_rng([seed, n]).integers(0, n, (n_boot, n), dtype=np.int32)
 
@@ -135,28 +132,30 @@ def format_interval(value: float, low: float, high: float) -> str:
     return f"{parts[0]} ({parts[1]}, {parts[2]})" if np.isfinite(width) else parts[0]
 
 
-def _wilson(value: float, n: int) -> Estimate:
-    """Interval of a share of n galaxies (Wilson 1927).
+def proportion(values) -> Estimate:
+    """Proportion of galaxies for which something holds, of ones and zeros (n,), NaN left out.
 
-    Resampling would be certain where nothing was seen: none of n gives none, every time.
+    Its interval is Wilson's (1927): resampling would be certain where none of n was seen.
     """
-    reach = Z**2 / n
-    middle = (value + reach / 2) / (1 + reach)
-    half = np.sqrt(reach * (value * (1 - value) + reach / 4)) / (1 + reach)
-    low, high = max(min(middle - half, value), 0), min(max(middle + half, value), 1)
-    return Estimate(value, float(low), float(high), n)
+    values = np.asarray(values, dtype=float)
+    values = values[~np.isnan(values)]
+    n, count = len(values), int(values.sum())
+    if n == 0:
+        return Estimate(np.nan, np.nan, np.nan, 0)
+    low, high = binomtest(count, n).proportion_ci(LEVEL, "wilson")
+    return Estimate(count / n, low, high, n)
 
 
-def bootstrap(statistic, values, n_boot=N_BOOT, seed=0) -> Estimate:
-    """Percentile bootstrap of `statistic` over galaxies, the last axis of `values`.
+def bootstrap(statistic, values, n_boot=N_BOOT, seed=0, method="percentile") -> Estimate:
+    """Bootstrap interval of `statistic` over galaxies, the last axis of `values`.
 
     Galaxies with a NaN in any row are left out and show in `n`. With fewer than 2 there is no
     interval, with none no value; nor is there one where over a twentieth of the resamples have no
     statistic, since those that have one would promise too much.
 
-    Chance never shortens a distance. What resampling adds to it says by how much the sample may
-    exceed the truth already, up to twice as much where the truth is next to nothing: a distance
-    keeps the spread of its resamples alone, and its lower end goes down by twice their excess.
+    The `method` is "percentile", or "distance" for statistics that noise can only increase, with a
+    bias up to twice the excess of the resamples over the sample: its interval has the half width
+    1.96 standard deviations of the resamples, and reaches lower by twice that excess.
     """
     values = np.asarray(values, dtype=float)
     bad = np.isnan(values)
@@ -168,19 +167,17 @@ def bootstrap(statistic, values, n_boot=N_BOOT, seed=0) -> Estimate:
         value = float(statistic(values))
         if n < 2:
             return Estimate(value, np.nan, np.nan, n)
-        if statistic is fraction:
-            return _wilson(value, n)
-        drawn = statistic(values[..., resamples(n, n_boot, seed)])
+        sampled = statistic(values[..., resamples(n, n_boot, seed)])
     if not np.isfinite(value):
         return Estimate(value, value, value, n)
-    tail = 50 * (1 - LEVEL)
-    drawn = drawn[np.isfinite(drawn)]  # a resample of one galaxy n times may have no statistic
-    if drawn.size < LEVEL * n_boot:
+    sampled = sampled[np.isfinite(sampled)]  # one galaxy n times may have no statistic
+    if sampled.size < LEVEL * n_boot:
         return Estimate(value, np.nan, np.nan, n)
-    low, high = np.percentile(drawn, [tail, 100 - tail])
-    if statistic in DISTANCES:
-        reach, excess = Z * np.std(drawn), max(np.mean(drawn) - value, 0)
-        low, high = max(value - 2 * excess - reach, 0), value + reach
+    if method == "distance":
+        half, excess = Z * np.std(sampled), max(np.mean(sampled) - value, 0)
+        low, high = max(value - 2 * excess - half, 0), value + half
+    else:
+        low, high = np.percentile(sampled, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return Estimate(value, float(min(low, value)), float(max(high, value)), n)
 
 

@@ -1,28 +1,26 @@
 """Morphology: what statmorph measures on a translation, galaxy by galaxy and as a distribution.
 
-The light of the galaxy is taken from the pixels that the *truth* shows to be its own: every row of
-a comparison is measured on the same pixels, with neighbours masked, and with the PSF that the row
-ought to have. Nothing is dropped: what cannot be measured is NaN and carries a flag.
+The pixels of the galaxy are those that the *truth* shows to be its own: every row of a comparison
+is measured on the same pixels, with neighbours masked, and with the PSF that the row ought to
+have. Nothing is dropped: what cannot be measured is NaN and carries a flag.
 """
 
-import hashlib
-import json
+import shutil
 import warnings
-from dataclasses import astuple
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import Memory, Parallel, delayed
 from photutils.segmentation import SourceFinder
 from photutils.utils.exceptions import NoDetectionsWarning
 from scipy.ndimage import gaussian_filter, minimum_filter
 from tqdm import tqdm
 
 from galtools import artefacts
+from galtools.data.photometry import robust_scatter
 from galtools.fidelity import intervals
-from galtools.fidelity.fast_statmorph import NOT_FOUND, QUANTITIES, FastMorphology
-from galtools.fidelity.pixels import COLUMNS
+from galtools.fidelity.fast_statmorph import NOT_MEASURED, QUANTITIES, source_morphology
+from galtools.fidelity.metrics import Metric, tabulate
 from galtools.fidelity.structure import noise_level
 
 RADII = ("half_light_radius", "petrosian_radius")  # statmorph's pixels become arcsec
@@ -35,8 +33,33 @@ BATCH = 4  # galaxies handed to a process at a time
 START = 60  # images from which on a second process saves more time than its start takes
 
 
+def _metrics_of(name: str) -> dict[str, Metric]:
+    """Metrics of one quantity, from its values in both images and its error."""
+    both, error = (f"{name}_truth", f"{name}_translated"), (f"{name}_error",)
+    distance = {"perfect": 0, "method": "distance"}
+    return {
+        f"{name}_bias": Metric(error, intervals.median, 0, "median error"),
+        f"{name}_scatter": Metric(error, robust_scatter, 0, "1.48 MAD of the error"),
+        f"{name}_correlation": Metric(both, intervals.correlation, 1, "Pearson's r over galaxies"),
+        f"{name}_catastrophic": Metric(
+            (f"{name}_lost",), intervals.mean, 0, "fraction with an error above the scatter of x",
+            "wilson",
+        ),
+        f"{name}_wasserstein": Metric(
+            both, intervals.scaled_wasserstein, meaning="in units of the scatter of x", **distance
+        ),
+        f"{name}_ks": Metric(both, intervals.kolmogorov, meaning="Kolmogorov-Smirnov", **distance),
+    }  # fmt: skip
+
+
+METRICS = {key: metric for name in QUANTITIES for key, metric in _metrics_of(name).items()}
+METRICS["unmeasured"] = Metric(
+    ("unmeasured",), intervals.mean, 0, "fraction bad in y of those good in x", "wilson"
+)
+
+
 def psf_stamp(fwhm: float, pixel_scale: float) -> np.ndarray:
-    """Moffat image of a star, sum one, large enough for three FWHM; `fwhm` in arcsec."""
+    """Moffat PSF of sum 1, within three times its `fwhm` in arcsec."""
     half = int(np.ceil(3 * fwhm / pixel_scale))
     y, x = np.indices((2 * half + 1, 2 * half + 1)) - half
     alpha = fwhm / pixel_scale / (2 * np.sqrt(2 ** (1 / MOFFAT_BETA) - 1))
@@ -45,7 +68,7 @@ def psf_stamp(fwhm: float, pixel_scale: float) -> np.ndarray:
 
 
 def _sources(image, threshold: float) -> np.ndarray:
-    """Number the sources above `threshold`, of at least 8 pixels, touching ones parted: (H, W)."""
+    """Labels (H, W) of the sources of at least 8 pixels above `threshold`, deblended."""
     finder = SourceFinder(n_pixels=8, contrast=0.01, progress_bar=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoDetectionsWarning)  # answered by an empty map
@@ -86,7 +109,7 @@ def measure_one(image, own, others, sigma: float, psf, pixel_scale: float) -> di
     weight = np.full(image.shape, float(sigma))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the flags say the same, and stay with the galaxy
-        found = FastMorphology(
+        found = source_morphology(
             np.asarray(image, float), own.astype(int), 1, mask=others, weightmap=weight, psf=psf
         )
     values = {name: float(getattr(found, key)) for name, key in QUANTITIES.items()}
@@ -99,7 +122,7 @@ def measure_one(image, own, others, sigma: float, psf, pixel_scale: float) -> di
 def _hide_failures(values: dict) -> dict:
     """Replace statmorph's -99 and what a failed fit left by NaN."""
     failed = [
-        name for name in QUANTITIES if values[name] <= NOT_FOUND or not np.isfinite(values[name])
+        name for name in QUANTITIES if values[name] <= NOT_MEASURED or not np.isfinite(values[name])
     ]
     if values["flag_sersic"] >= BAD:
         failed.append("sersic_index")
@@ -108,8 +131,13 @@ def _hide_failures(values: dict) -> dict:
     return values | dict.fromkeys(failed, np.nan)
 
 
-def _measure_galaxy(images, truth, sigma, fwhm, pixel_scale) -> dict:
-    """Measure one galaxy in every row, {row: quantities}; equal images only once."""
+def _measure_galaxy(task: tuple, code: str = "") -> dict:
+    """Measure one galaxy in every row, {row: quantities}; equal images only once.
+
+    All it needs comes in one tuple: joblib would scatter bare arrays to a Dask worker beforehand,
+    and they would be lost with it. `code` belongs to the key of what is kept.
+    """
+    images, truth, sigma, fwhm, pixel_scale = task
     own, others = segment(truth, sigma)
     measured, known = {}, {}
     for row, image in images.items():
@@ -122,134 +150,59 @@ def _measure_galaxy(images, truth, sigma, fwhm, pixel_scale) -> dict:
     return measured
 
 
-def _measure_batch(batch: tuple) -> list[dict]:
-    """Measure a few galaxies.
-
-    All they need comes in one tuple: joblib would lend bare arrays to a Dask worker beforehand,
-    and they would be lost with it.
-    """
-    return [_measure_galaxy(*task) for task in batch]
-
-
-def _key(task: tuple, code: str) -> str:
-    """Hash all that a galaxy's measurement follows from."""
-    images, truth, sigma, fwhm, pixel_scale = task
-    content = hashlib.sha256(truth.tobytes())
-    for row, image in images.items():
-        content.update(row.encode() + image.tobytes())
-    content.update(repr((truth.shape, sigma, fwhm, pixel_scale)).encode())
-    return f"{content.hexdigest()[:32]} {code[:32]}"
-
-
-class _Diary:
-    """Galaxies that are done, one line each in a file, so that a killed run can go on.
-
-    Without a path it only remembers.
-    """
-
-    def __init__(self, path: Path | None):
-        self.path, self.known = path, {}
-        if path is not None and path.exists():
-            for line in path.read_text().splitlines():
-                try:
-                    self.known |= json.loads(line)
-                except ValueError:  # the line that was being written when the run was killed
-                    continue
-
-    def add(self, key: str, galaxy: dict) -> None:
-        self.known[key] = galaxy
-        if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "a") as file:  # closed, and so written, galaxy by galaxy
-                file.write("\n" + json.dumps({key: galaxy}))
-
-    def close(self) -> None:
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
-
-
 def measure(
-    images: dict, truth, sigma, fwhm: dict, pixel_scale: float, jobs=2, progress=True, diary=None
-) -> pd.DataFrame:
-    """Measure every galaxy in every row, on `jobs` cores.
+    images: dict, truth, sigma, fwhm: dict, pixel_scale: float, jobs=2, progress=True,
+    checkpoint=None,
+) -> pd.DataFrame:  # fmt: skip
+    """Measure every galaxy in every row, on `jobs` cores: a table, one line per row and galaxy.
 
     `images` maps rows to stamps (n, H, W) of one band, `fwhm` rows to seeing (n,) in arcsec;
-    `truth` (n, H, W) with its sky noise `sigma` (n,) gives the pixels. Returns a table with one
-    line per row and galaxy. joblib's backend decides where it runs, so a Dask cluster can. What is
-    done is kept in the file `diary`: a run that was killed goes on where it was.
+    `truth` (n, H, W) with its sky noise `sigma` (n,) gives the pixels. joblib's backend decides
+    where it runs, so a Dask cluster can. Galaxies that are done are kept in the folder
+    `checkpoint` until all are: a run that was killed continues.
     """
-    tasks = [
+    n = len(truth)
+    tasks = (
         (
             {row: np.ascontiguousarray(stack[k]) for row, stack in images.items()},
             np.ascontiguousarray(truth[k]), float(sigma[k]),
             {row: float(f[k]) for row, f in fwhm.items()}, pixel_scale,
         )
-        for k in range(len(truth))
-    ]  # fmt: skip
-    code = artefacts.digest(artefacts.module_digests([__name__]))
-    keys = [_key(task, code) for task in tasks]
-    done = _Diary(diary)
-    left = [k for k, key in enumerate(keys) if key not in done.known]
+        for k in range(n)
+    )  # fmt: skip
+    measure_galaxy, code = Memory(checkpoint, verbose=0).cache(_measure_galaxy), ""
+    if checkpoint is not None:
+        code = artefacts.digest(artefacts.module_digests([__name__]))
     if jobs and jobs > 0:  # None leaves the number, as the place, to joblib.parallel_config
-        jobs = min(jobs, 1 + len(left) * len(images) // START)
-    with tqdm(total=len(keys), initial=len(keys) - len(left), desc="statmorph",
-              disable=not progress, mininterval=5) as bar:  # fmt: skip
-        for k, galaxy in zip(left, _galaxies([tasks[k] for k in left], jobs), strict=True):
-            done.add(keys[k], galaxy)
-            bar.update()
+        jobs = min(jobs, 1 + n * len(images) // START)
+    run = Parallel(n_jobs=jobs, batch_size=BATCH, return_as="generator")
+    galaxies = run(delayed(measure_galaxy)(task, code) for task in tasks)
+    bar = {"total": n, "desc": "statmorph", "disable": not progress, "mininterval": 5}
     lines = [
         {"row": row, "galaxy": k, **values}
-        for k, key in enumerate(keys)
-        for row, values in done.known[key].items()
+        for k, galaxy in enumerate(tqdm(galaxies, **bar))
+        for row, values in galaxy.items()
     ]
-    done.close()
+    if checkpoint is not None:
+        shutil.rmtree(checkpoint)
     return pd.DataFrame(lines).sort_values(["row", "galaxy"], ignore_index=True)
 
 
-def _galaxies(tasks, jobs):
-    """Yield the measurements of galaxies in their order, as they come."""
-    batches = (delayed(_measure_batch)(tasks[k : k + BATCH]) for k in range(0, len(tasks), BATCH))
-    for batch in Parallel(n_jobs=jobs, return_as="generator")(batches):
-        yield from batch
+def compare(
+    truth: pd.DataFrame, translated: pd.DataFrame, band: str, n_boot=intervals.N_BOOT, seed=0
+) -> pd.DataFrame:
+    """Table of METRICS of one row of `measure` against the truth's.
 
-
-def population_spread(truth: np.ndarray) -> float:
-    """Robust spread of a quantity over the galaxies of the truth: the ruler of what is large."""
-    measured = truth[np.isfinite(truth)]
-    return float(intervals.robust_scatter(measured)) if measured.size else np.nan
-
-
-def _statistics(truth, found, n_boot, seed) -> dict:
-    """All statistics of one quantity in one row."""
-    both = np.stack([truth, found])
-    spread = population_spread(truth)
-    error = found - truth
-    lost = np.where(np.isnan(error), np.nan, np.abs(error) > spread)
-    return {
-        "bias": intervals.bootstrap(intervals.median, error, n_boot, seed),
-        "scatter": intervals.bootstrap(intervals.robust_scatter, error, n_boot, seed),
-        "correlation": intervals.bootstrap(intervals.correlation, both, n_boot, seed),
-        "catastrophic": intervals.bootstrap(intervals.fraction, lost, n_boot, seed),
-        "wasserstein": intervals.bootstrap(intervals.scaled_wasserstein, both, n_boot, seed),
-        "ks": intervals.bootstrap(intervals.kolmogorov, both, n_boot, seed),
-    }
-
-
-def summarise(truth: pd.DataFrame, found: pd.DataFrame, band: str, n_boot=400, seed=0):
-    """Compare one row with the truth: level, band, metric, value, low, high, n.
-
-    Per quantity: bias and scatter of the error, correlation, the share of catastrophic errors
-    (larger than the spread of the truth's population), and as distributions the Wasserstein
-    distance in units of that spread and the Kolmogorov-Smirnov distance. `unmeasured` is the share
-    of galaxies whose truth could be measured and whose translation could not.
+    Catastrophic is an error larger than the robust scatter of the truth's population.
     """
-    rows = []
+    measured = {}
     for name in QUANTITIES:
-        values = truth[name].to_numpy(float), found[name].to_numpy(float)
-        for statistic, result in _statistics(*values, n_boot, seed).items():
-            rows.append(("morphology", band, f"{name}_{statistic}", *astuple(result)))
-    good = (truth.flag < BAD).to_numpy()
-    failed = np.where(good, (found.flag >= BAD).to_numpy(), np.nan)
-    result = intervals.bootstrap(intervals.fraction, failed, n_boot, seed)
-    rows.append(("morphology", band, "unmeasured", *astuple(result)))
-    return pd.DataFrame(rows, columns=COLUMNS)
+        x, y = truth[name].to_numpy(float), translated[name].to_numpy(float)
+        known = x[np.isfinite(x)]
+        scatter = robust_scatter(known) if known.size else np.nan
+        lost = np.where(np.isnan(y - x), np.nan, np.abs(y - x) > scatter)
+        found = {"truth": x, "translated": y, "error": y - x, "lost": lost}
+        measured |= {f"{name}_{key}": values[:, None] for key, values in found.items()}
+    bad = np.where(truth.flag < BAD, translated.flag >= BAD, np.nan)
+    measured["unmeasured"] = bad[:, None]
+    return tabulate(measured, METRICS, [band], "morphology", n_boot, seed)

@@ -5,10 +5,7 @@ pixel is the paper's measure; where the noise rivals it (SDSS u), it is the larg
 of the noise and biased high, so the mean of the central 3 x 3 box stands beside it.
 """
 
-from itertools import pairwise
-
 import numpy as np
-import pandas as pd
 
 from galtools.data.photometry import (
     aperture_flux,
@@ -19,8 +16,7 @@ from galtools.data.photometry import (
 )
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
-from galtools.fidelity.pixels import CHUNK, Metric, in_chunks, tidy
-from galtools.surveys import BANDS
+from galtools.fidelity.metrics import CHUNK, Metric, tabulate
 
 NEIGHBOURS = 20  # of which a galaxy of a table takes its redshift
 OUTLIER = 0.05  # |dz| / (1 + z) beyond which a redshift is wrong
@@ -30,17 +26,20 @@ METRICS = {
     "peak_scatter": Metric(("peak_error",), intervals.robust_scatter, 0, "1.48 MAD of the same"),
     "box_bias": Metric(("box_error",), intervals.median, 0, "as the max pixel, mean of 3 x 3"),
     "box_scatter": Metric(("box_error",), intervals.robust_scatter, 0, "1.48 MAD of it"),
-}
-RATIOS = {
     "peak_ratio_bias": Metric(("ratio_error",), intervals.median, 0, "shift of box colour, mag"),
     "peak_ratio_scatter": Metric(
         ("ratio_error",), intervals.robust_scatter, 0, "1.48 MAD of it, mag"
     ),
 }
+REDSHIFT_METRICS = {
+    "bias": Metric(("dz",), intervals.median, 0, "median dz / (1 + z)"),
+    "sigma_mad": Metric(("dz",), intervals.robust_scatter, 0, "1.48 MAD of dz / (1 + z)"),
+    "outliers": Metric(("wrong",), intervals.mean, 0, "fraction beyond 0.05", "wilson"),
+}
 
 
-def measure_few(x, y) -> dict[str, np.ndarray]:
-    """Measure images already in memory; the boxes' fluxes come along for the redshift."""
+def measure(x, y, sigma=None, pixel_scale=None, valid=True) -> dict[str, np.ndarray]:
+    """Quantities of METRICS, and the fluxes of the boxes, (n, bands); pixels alone matter."""
     peak_x, peak_y, box_x, box_y = peak_flux(x), peak_flux(y), box_flux(x), box_flux(y)
     return {
         "peak_error": intervals.divide(peak_y - peak_x, peak_x),
@@ -49,21 +48,6 @@ def measure_few(x, y) -> dict[str, np.ndarray]:
         "box_truth": box_x,
         "box_translated": box_y,
     }
-
-
-def measure(truth, translated, sigma) -> dict[str, np.ndarray]:
-    """Measure the peaks of every galaxy and band; arguments as for `pixels.measure`."""
-    return in_chunks(lambda x, y, s: measure_few(x, y), truth, translated, sigma)
-
-
-def summarise(measured, bands=BANDS, n_boot=intervals.N_BOOT, seed=0):
-    """Summarise what `measure` found: level, band, metric, value, low, high, n."""
-    options = {"level": "peaks", "n_boot": n_boot, "seed": seed}
-    table = tidy(measured, METRICS, bands, **options)
-    if len(bands) == 1:
-        return table
-    pairs = [f"{a}-{b}" for a, b in pairwise(bands)]
-    return pd.concat([table, tidy(measured, RATIOS, pairs, **options)], ignore_index=True)
 
 
 def flux_features(fluxes, sigma) -> np.ndarray:
@@ -125,15 +109,10 @@ def redshift_errors(model, table, redshift) -> np.ndarray:
 
 
 def summarise_redshift(errors, label, n_boot=intervals.N_BOOT, seed=0):
-    """Bias, sigma_MAD = 1.48 median |dz - median dz|, and the share of outliers beyond 0.05."""
+    """Table of REDSHIFT_METRICS of the errors (n,) of one estimator, named by `label`."""
     wrong = np.where(np.isnan(errors), np.nan, np.abs(errors) > OUTLIER)
     measured = {"dz": errors[:, None], "wrong": wrong[:, None]}
-    metrics = {
-        "bias": Metric(("dz",), intervals.median, 0, "median dz / (1 + z)"),
-        "sigma_mad": Metric(("dz",), intervals.robust_scatter, 0, "1.48 MAD of dz / (1 + z)"),
-        "outliers": Metric(("wrong",), intervals.fraction, 0, "share beyond 0.05"),
-    }
-    return tidy(measured, metrics, [label], "peak redshift", n_boot, seed)
+    return tabulate(measured, REDSHIFT_METRICS, [label], "peak redshift", n_boot, seed)
 
 
 def scatter_like(fluxes, truth, translated, seed: int = 0) -> np.ndarray:

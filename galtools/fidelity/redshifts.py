@@ -10,16 +10,18 @@ import pandas as pd
 
 from galtools import redshift
 from galtools.fidelity import information, intervals
-from galtools.fidelity.pixels import Metric, tidy
+from galtools.fidelity.metrics import Metric, tabulate
 
 METRICS = {
     "bias": Metric(("dz",), intervals.mean, 0, "mean dz = (z_est - z) / (1 + z)"),
     "sigma_mad": Metric(("dz",), intervals.robust_scatter, 0, "1.48 MAD of dz"),
     "outliers": Metric(
-        ("outlier",), intervals.fraction, 0, "fraction with |dz| beyond the survey's limit"
+        ("outlier",), intervals.mean, 0, "fraction with |dz| beyond the survey's limit", "wilson"
     ),
     "crps": Metric(("crps",), intervals.mean, 0, "continuous ranked probability score"),
-    "coverage": Metric(("covered",), intervals.fraction, 0.683, "fraction of z in central 68.3 %"),
+    "coverage": Metric(
+        ("covered",), intervals.mean, 0.683, "fraction of z in central 68.3 %", "wilson"
+    ),
     "bits": Metric(("bits",), intervals.mean, np.inf, "prior entropy less cross-entropy, bits"),
 }
 RETAINED = Metric(("bits", "source_bits"), intervals.ratio_of_means, 1, "bits over the source's")
@@ -45,7 +47,7 @@ def summarise(measured, protocol: str, members=(), n_boot=intervals.N_BOOT, seed
 
     That comes from `members`, what `measure` finds for each network; NaN for fewer than two.
     """
-    table = tidy(measured, METRICS, [protocol], "redshift", n_boot, seed)
+    table = tabulate(measured, METRICS, [protocol], "redshift", n_boot, seed)
     scatter = {}
     for name, metric in METRICS.items():
         (quantity,) = metric.quantities
@@ -57,7 +59,7 @@ def summarise(measured, protocol: str, members=(), n_boot=intervals.N_BOOT, seed
 def retained(bits, source_bits, protocol: str, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
     """Fraction of the source's information, mean bits (n,) over the source's, in one row."""
     measured = {"bits": bits[:, None], "source_bits": source_bits[:, None]}
-    return tidy(measured, {"retained": RETAINED}, [protocol], "redshift", n_boot, seed)
+    return tabulate(measured, {"retained": RETAINED}, [protocol], "redshift", n_boot, seed)
 
 
 def galaxy_classes(estimates, catalogue) -> dict[str, np.ndarray]:
@@ -84,6 +86,7 @@ def summarise_by_class(measured, masks, metrics, n_boot=intervals.N_BOOT, seed=0
     parts = []
     for name, mask in masks.items():
         part = {quantity: values[mask] for quantity, values in measured.items()}
-        table = tidy(part, {m: METRICS[m] for m in metrics}, ["slice"], "redshift", n_boot, seed)
+        chosen = {metric: METRICS[metric] for metric in metrics}
+        table = tabulate(part, chosen, ["slice"], "redshift", n_boot, seed)
         parts.append(table.assign(metric=[f"{name}_{metric}" for metric in table.metric]))
     return pd.concat(parts, ignore_index=True)

@@ -16,7 +16,7 @@ import pandas as pd
 from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.fidelity import inputs, intervals, peaks, pixels, sources, structure
-from galtools.fidelity.pixels import COLUMNS, Metric
+from galtools.fidelity.metrics import COLUMNS, Metric, measure_images, tabulate
 
 FORMAT = "galtools card 1"
 FOLDS = 5  # parts of the sample for the redshift from peaks: learn on four, predict the fifth
@@ -141,15 +141,13 @@ def card(
     noise        sky sigma of the truth, one number, per band, or (n, bands); else estimated
     weights      (n, bands, H, W), pixels of weight zero are left out
     psf_fwhm     seeing of the truth in arcsec, one number or per galaxy, for the morphology
-    morphology   galaxies that statmorph measures, in r or the middle band; 0 for none
+    morphology   galaxies that statmorph measures, in r or the central band; 0 for none
     """
     if not (isinstance(morphology, int | np.integer) and morphology >= 0):
         raise GaltoolsError(f"morphology is a number of galaxies, 0 for none, not {morphology!r}")
-    if weights is not None:
-        truth, translated = _mask(truth, weights), _mask(translated, weights)
-    given = inputs.check_inputs(truth, translated, bands, pixel_scale, noise)
+    given = inputs.check_inputs(truth, translated, bands, pixel_scale, noise, weights)
     measured = _measure(given)
-    result = Card(name, _summarise(given, measured, n_boot, seed), notes=given.notes)
+    result = Card(name, _tabulate(given, measured, n_boot, seed), notes=given.notes)
     parts = {
         "against source": lambda: _gain(given, measured, source, n_boot, seed),
         "morphology": lambda: _morphology(given, psf_fwhm, morphology, jobs, n_boot, seed),
@@ -167,18 +165,8 @@ class Missing(Exception):
     """A level that cannot be measured; the message says why."""
 
 
-def _mask(images, weights):
-    """Set pixels of weight zero to zero in truth and translation alike."""
-    images = inputs.check_real(images, "images")
-    if tuple(images.shape) != np.shape(weights):
-        raise GaltoolsError(f"weights have shape {np.shape(weights)}, images {tuple(images.shape)}")
-    if np.any(np.asarray(weights) < 0):
-        raise GaltoolsError("weights must not be negative: 0 leaves a pixel out")
-    return np.where(np.asarray(weights) > 0, images[:], 0)
-
-
 def _one_band(bands) -> int:
-    """Place of the band in which is measured what one band is enough for: r, or the middle one."""
+    """Index of the band for what is measured in one band only: r, or the central one."""
     return bands.index("r") if "r" in bands else len(bands) // 2
 
 
@@ -187,21 +175,25 @@ def _measure(given) -> dict[str, np.ndarray]:
     k = _one_band(given.bands)
     one = np.s_[:, k : k + 1]
 
-    def few(x, y, sigma):
-        return (
-            pixels.measure_few(x, y, sigma, given.pixel_scale)
-            | structure.measure_few(x, y, sigma, given.pixel_scale)
-            | peaks.measure_few(x, y)
-            | sources.measure_few(x[one], y[one], sigma[one], given.pixel_scale)
-        )
+    def measure_sources(x, y, sigma, pixel_scale, valid):
+        valid = valid if valid is True else valid[one]
+        return sources.measure(x[one], y[one], sigma[one], pixel_scale, valid)
 
-    return pixels.in_chunks(few, given.truth, given.translated, given.sigma)
+    functions = pixels.measure, structure.measure, peaks.measure, measure_sources
+    return measure_images(
+        functions, given.truth, given.translated, given.sigma, given.pixel_scale, given.weights
+    )
 
 
-def _summarise(given, measured, n_boot, seed) -> pd.DataFrame:
-    modules = (pixels, structure, peaks)
-    parts = [module.summarise(measured, given.bands, n_boot, seed) for module in modules]
-    parts.append(sources.summarise(measured, [given.bands[_one_band(given.bands)]], n_boot, seed))
+def _tabulate(given, measured, n_boot, seed) -> pd.DataFrame:
+    one = [given.bands[_one_band(given.bands)]]
+    levels = (
+        (pixels.METRICS, given.bands, "pixels"),
+        (structure.METRICS, given.bands, "pixels"),
+        (peaks.METRICS, given.bands, "peaks"),
+        (sources.METRICS, one, "sources"),
+    )
+    parts = [tabulate(measured, *level, n_boot, seed) for level in levels]
     return pd.concat([inputs.table(given.facts, given.bands), *parts], ignore_index=True)
 
 
@@ -212,19 +204,21 @@ def _gain(given, measured, source, n_boot, seed) -> pd.DataFrame:
     source = inputs.check_real(source, "source")
     if tuple(source.shape) != tuple(given.truth.shape):
         raise Missing(f"source has shape {tuple(source.shape)}: resample it to the truth's grid")
-    inputs.check_units(given.facts["flux_truth"], inputs.fluxes(source), "source")
-    floor = pixels.measure(given.truth, source, given.sigma, given.pixel_scale)
+    inputs.check_units(given.facts["flux_truth"], inputs.fluxes(source, given.weights), "source")
+    floor = measure_images(
+        [pixels.measure], given.truth, source, given.sigma, given.pixel_scale, given.weights
+    )
     with np.errstate(invalid="ignore"):  # of two perfect copies none gains: NaN, not measured
         gains = {key: measured[key] - floor[key] for key in ("psnr", "correlation")}
     metrics = {
         f"{key}_gain": Metric((key,), intervals.mean, np.inf, f"{key}, y minus source")
         for key in gains
     }
-    return pixels.tidy(gains, metrics, given.bands, "against source", n_boot, seed)
+    return tabulate(gains, metrics, given.bands, "against source", n_boot, seed)
 
 
 def _morphology(given, psf_fwhm, count, jobs, n_boot, seed) -> pd.DataFrame:
-    """Shapes of the first `count` galaxies in r, or in the middle band."""
+    """Shapes of the first `count` galaxies in r, or in the central band."""
     if not count:
         raise Missing("not asked for: morphology=0")
     from galtools.fidelity import morphology  # statmorph takes a second to import
@@ -232,6 +226,8 @@ def _morphology(given, psf_fwhm, count, jobs, n_boot, seed) -> pd.DataFrame:
     k = _one_band(given.bands)
     n = min(count, len(given.truth))
     x, y = (np.asarray(images[:n])[:, k] for images in (given.truth, given.translated))
+    if given.weights is not None:
+        x, y = (np.where(np.asarray(given.weights[:n])[:, k] > 0, images, 0) for images in (x, y))
     if psf_fwhm is None:
         given.notes.append(f"PSF: not given, {SEEING} arcsec assumed for the morphology")
     seeing = inputs.check_positive(SEEING if psf_fwhm is None else psf_fwhm, "psf_fwhm", "arcsec")
@@ -243,7 +239,7 @@ def _morphology(given, psf_fwhm, count, jobs, n_boot, seed) -> pd.DataFrame:
         images, x, given.sigma[:n, k], fwhm, given.pixel_scale, jobs, progress=False
     )
     rows = {row: part.reset_index(drop=True) for row, part in table.groupby("row")}
-    return morphology.summarise(rows["truth"], rows["translated"], given.bands[k], n_boot, seed)
+    return morphology.compare(rows["truth"], rows["translated"], given.bands[k], n_boot, seed)
 
 
 def _redshift(given, measured, redshift, n_boot, seed) -> pd.DataFrame:

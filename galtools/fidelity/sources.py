@@ -16,8 +16,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter, maximum_filter
 
 from galtools.fidelity import intervals
-from galtools.fidelity.pixels import Metric, in_chunks, tidy
-from galtools.surveys import BANDS
+from galtools.fidelity.metrics import Metric
 
 SMALL, LARGE = 0.4, 1.2  # arcsec, the Gaussians whose difference shows sources
 CERTAIN = 10.0  # noises above which something is a source
@@ -56,34 +55,27 @@ def _disc(radius: float) -> np.ndarray:
     return (np.hypot(reach[:, None], reach) <= radius)[None, None]
 
 
-def measure_few(x, y, sigma, pixel_scale) -> dict[str, np.ndarray]:
-    """Count sources in images already in memory; every entry is (n, bands)."""
-    height, width = x.shape[-2:]
-    rows, columns = (np.arange(size) - (size - 1) / 2 for size in (height, width))
-    outside = np.hypot(rows[:, None], columns) * pixel_scale >= CENTRE
+def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray]:
+    """Numbers of sources, (n, bands): quantities of METRICS."""
+    near = _disc(NEAR / pixel_scale)
+    rows, columns = (np.arange(size) - (size - 1) / 2 for size in x.shape[-2:])
+    searched = np.hypot(rows[:, None], columns) * pixel_scale >= CENTRE
+    if valid is not True:
+        searched = searched & ~binary_dilation(~valid, near)
     level = CERTAIN * noise_gain(pixel_scale) * sigma[..., None, None]
     certain, likely = {}, {}
     for side, images in (("x", x), ("y", y)):
-        light = difference_of_gaussians(images, pixel_scale)
-        peak = (light == maximum_filter(light, (1, 1, 3, 3))) & outside
-        certain[side], likely[side] = peak & (light > level), peak & (light > level / 2)
-    near = _disc(NEAR / pixel_scale)
+        detail = difference_of_gaussians(images, pixel_scale)
+        peak = (detail == maximum_filter(detail, (1, 1, 3, 3))) & searched
+        certain[side], likely[side] = peak & (detail > level), peak & (detail > level / 2)
+    broken = np.isnan(x + y).any((2, 3))
 
-    def count(side, other):
-        again = certain[side] & binary_dilation(likely[other], near)
-        broken = np.isnan(x + y).any((2, 3))
-        found = (certain[side].sum((2, 3)), again.sum((2, 3)))
-        return (np.where(broken, np.nan, number) for number in found)
+    def count(sources):
+        return np.where(broken, np.nan, sources.sum((2, 3)))
 
-    (there, kept), (made, real) = count("x", "y"), count("y", "x")
-    return {"true_sources": there, "found_again": kept, "made_sources": made, "confirmed": real}
-
-
-def measure(truth, translated, sigma, pixel_scale: float) -> dict[str, np.ndarray]:
-    """Count the sources of every galaxy and band; arguments as for `pixels.measure`."""
-    return in_chunks(lambda x, y, s: measure_few(x, y, s, pixel_scale), truth, translated, sigma)
-
-
-def summarise(measured, bands=BANDS, n_boot=intervals.N_BOOT, seed=0):
-    """Summarise what `measure` found: level, band, metric, value, low, high, n."""
-    return tidy(measured, METRICS, bands, "sources", n_boot, seed)
+    return {
+        "true_sources": count(certain["x"]),
+        "found_again": count(certain["x"] & binary_dilation(likely["y"], near)),
+        "made_sources": count(certain["y"]),
+        "confirmed": count(certain["y"] & binary_dilation(likely["x"], near)),
+    }

@@ -4,17 +4,15 @@ As in `pixels`, x is the truth, y the translation, images are (n, bands, H, W) i
 pixel, and every number is measured per galaxy and band before anything is averaged.
 """
 
-from dataclasses import dataclass
+import warnings
 from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 
 from galtools.data.photometry import annulus_flux, annulus_weights, colours, robust_scatter
 from galtools.fidelity import intervals
-from galtools.fidelity.pixels import CHUNK, Metric, in_chunks, tidy
-from galtools.surveys import BANDS
+from galtools.fidelity.metrics import Metric
 
 RINGS = (0.0, 1.0, 2.0, 4.0, 8.0)  # arcsec, edges of the rings of the radial profile
 QUARTERS = 4  # rings of the power spectrum between zero and the Nyquist frequency
@@ -31,7 +29,7 @@ METRICS = {
             (f"ring_y_{k}", f"ring_x_{k}"),
             intervals.ratio_of_means,
             1,
-            f"light y / x, {a:.0f} to {b:.0f} arcsec",
+            f"flux y / x, {a:.0f} to {b:.0f} arcsec",
         )
         for k, (a, b) in enumerate(pairwise(RINGS))
     },
@@ -50,8 +48,6 @@ METRICS = {
     ),
     "centroid_shift": Metric(("shift",), intervals.median, 0, "distance of the centres, arcsec"),
     "blur": Metric(("blur",), intervals.median, 0, "FWHM of the extra blur of y, arcsec"),
-}
-GRADIENTS = {
     "gradient_bias": Metric(("gradient_error",), intervals.median, 0, "shift of the gradient, mag"),
     "gradient_scatter": Metric(
         ("gradient_error",), intervals.robust_scatter, 0, "1.48 MAD of it, mag"
@@ -101,8 +97,8 @@ def _ring_means(power, width: int, rings: int = QUARTERS) -> np.ndarray:
     return np.tensordot(power, weights, ((-2, -1), (-2, -1)))
 
 
-def sky_frame(images) -> tuple[np.ndarray, np.ndarray]:
-    """Subtract the sky, and mark the pixels that show it.
+def sky_frame(images, valid=True) -> tuple[np.ndarray, np.ndarray]:
+    """Images less their sky, and a map of the pixels that show it.
 
     The sky is looked for in a frame an eighth of the stamp wide; pixels beyond four standard
     deviations (neighbours, wings) are left out.
@@ -111,15 +107,20 @@ def sky_frame(images) -> tuple[np.ndarray, np.ndarray]:
     frame = np.ones((height, width), bool)
     frame[height // 8 : -(height // 8), width // 8 : -(width // 8)] = False
     edge = images[..., frame]
-    level = np.median(edge, axis=-1, keepdims=True)
-    scatter = robust_scatter(edge)
-    deviation = images - level[..., None]
-    return deviation, frame & (np.abs(deviation) <= 4 * scatter[..., None, None])
+    if valid is True:
+        level, scatter = np.median(edge, axis=-1), robust_scatter(edge)
+    else:
+        edge = np.where(valid[..., frame], edge, np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # no sky is left: NaN
+            level, scatter = np.nanmedian(edge, axis=-1), robust_scatter(edge, nan_policy="omit")
+    deviation = images - level[..., None, None]
+    return deviation, frame & valid & (np.abs(deviation) <= 4 * scatter[..., None, None])
 
 
-def noise_level(images) -> np.ndarray:
+def noise_level(images, valid=True) -> np.ndarray:
     """Standard deviation of the sky, nanomaggies per pixel: (n, bands)."""
-    return _noise(*sky_frame(images))
+    return _noise(*sky_frame(images, valid))
 
 
 def _noise(deviation, sky) -> np.ndarray:
@@ -159,7 +160,7 @@ def _axis_moments(size, centre, pixel_scale) -> np.ndarray:
 
 
 def centre(images, pixel_scale: float) -> np.ndarray:
-    """Gaussian-weighted centre (n, bands, 2) in arcsec from the stamp's; NaN without light.
+    """Gaussian-weighted centre (n, bands, 2) in arcsec from the stamp's; NaN without flux.
 
     It is iterated, c <- c + sum(w I (x - c)) / sum(w I), until it is its own weighted mean.
     """
@@ -168,9 +169,9 @@ def centre(images, pixel_scale: float) -> np.ndarray:
     for _ in range(STEPS):
         along_x, along_y = (_axis_moments(s, c, pixel_scale) for s, c in ((width, x), (height, y)))
         moments = np.swapaxes(along_y, -1, -2) @ (images @ along_x)
-        light = moments[..., 0, 0]
-        x = x + intervals.divide(moments[..., 0, 1], light)
-        y = y + intervals.divide(moments[..., 1, 0], light)
+        flux = moments[..., 0, 0]
+        x = x + intervals.divide(moments[..., 0, 1], flux)
+        y = y + intervals.divide(moments[..., 1, 0], flux)
     inside = np.hypot(x, y) < 0.5 * min(height, width) * pixel_scale
     return np.where(inside[..., None], np.stack([x, y], -1), np.nan)
 
@@ -202,94 +203,42 @@ def extra_variance(power_x, power_y, width, noise_x, noise_y) -> np.ndarray:
     def steepness(power):
         return intervals.divide(power[..., outer].sum(-1), power[..., ~outer].sum(-1))
 
-    wanted = steepness(power_y)
-    low, high = (np.full(wanted.shape, edge) for edge in (-LARGEST_BLUR, LARGEST_BLUR))
+    target = steepness(power_y)
+    low, high = (np.full(target.shape, edge) for edge in (-LARGEST_BLUR, LARGEST_BLUR))
     for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        blurred = power_x * np.exp(-4 * np.pi**2 * k2[used] * middle[..., None])
-        more = steepness(blurred) > wanted
-        low, high = np.where(more, middle, low), np.where(more, high, middle)
-    measurable = seen & (wanted > 0) & (steepness(power_x) > 0)
-    return np.where(measurable & (np.abs(middle) < 0.99 * LARGEST_BLUR), middle, np.nan)
+        variance = (low + high) / 2
+        blurred = power_x * np.exp(-4 * np.pi**2 * k2[used] * variance[..., None])
+        more = steepness(blurred) > target
+        low, high = np.where(more, variance, low), np.where(more, high, variance)
+    measurable = seen & (target > 0) & (steepness(power_x) > 0)
+    return np.where(measurable & (np.abs(variance) < 0.99 * LARGEST_BLUR), variance, np.nan)
 
 
-@dataclass(frozen=True)
-class ImageStructure:
-    """What an image tells without another one beside it."""
-
-    rings: np.ndarray  # (n, bands, rings) light, nanomaggies
-    power: np.ndarray  # (n, bands, H, W // 2 + 1) squared amplitudes
-    noise: np.ndarray  # (n, bands) of the sky, nanomaggies per pixel
-    neighbours: np.ndarray  # (n, bands) correlation of neighbouring sky pixels
-    centre: np.ndarray  # (n, bands, 2) arcsec
-
-    def __getitem__(self, rows) -> "ImageStructure":
-        """Choose some of the galaxies."""
-        return ImageStructure(**{name: values[rows] for name, values in vars(self).items()})
-
-    @classmethod
-    def of(cls, images, pixel_scale) -> "ImageStructure":
-        """Measure images already in memory."""
-        sky = sky_frame(images)
-        return cls(
-            rings=ring_fluxes(images, pixel_scale),
-            power=_power(images),
-            noise=_noise(*sky),
-            neighbours=neighbour_correlation(*sky),
-            centre=centre(images, pixel_scale),
-        )
-
-
-def measure_single(images, pixel_scale: float) -> ImageStructure:
-    """Look at many images, a few at a time: what several translations are compared with."""
-    chunks = range(0, len(images), CHUNK)
-    parts = [
-        ImageStructure.of(np.asarray(images[k : k + CHUNK], float), pixel_scale) for k in chunks
-    ]
-    return ImageStructure(
-        **{name: np.concatenate([vars(p)[name] for p in parts]) for name in vars(parts[0])}
-    )
-
-
-def measure_few(
-    x, y, sigma, pixel_scale, of_x: ImageStructure | None = None
-) -> dict[str, np.ndarray]:
-    """Measure images already in memory; `of_x` is what has been seen of x before."""
-    width = x.shape[-1]
-    of_x, of_y = of_x or ImageStructure.of(x, pixel_scale), ImageStructure.of(y, pixel_scale)
-    found = {}
-    for side, alone in (("x", of_x), ("y", of_y)):
-        found |= {f"ring_{side}_{k}": alone.rings[..., k] for k in range(len(RINGS) - 1)}
-    power = intervals.divide(_ring_means(of_y.power, width), _ring_means(of_x.power, width))
-    found |= {f"power_{k}": power[..., k] for k in range(QUARTERS)}
-    growth = extra_variance(of_x.power, of_y.power, width, of_x.noise, of_y.noise)
-    return found | {
-        "noise_ratio": intervals.divide(of_y.noise, of_x.noise),
-        "noise_correlation": of_y.neighbours,
-        "shift": np.linalg.norm(of_y.centre - of_x.centre, axis=-1),
-        "blur": SIGMA_TO_FWHM * pixel_scale * np.sign(growth) * np.sqrt(np.abs(growth)),
-        "gradient_error": colour_gradients(of_y.rings) - colour_gradients(of_x.rings),
+def _measure_one(images, pixel_scale: float, valid) -> dict[str, np.ndarray]:
+    """What is measured on an image without another one beside it."""
+    sky = sky_frame(images, valid)
+    return {
+        "rings": ring_fluxes(images, pixel_scale),
+        "power": _power(images),
+        "noise": _noise(*sky),
+        "neighbours": neighbour_correlation(*sky),
+        "centre": centre(images, pixel_scale),
     }
 
 
-def measure(
-    truth, translated, sigma, pixel_scale: float, of_truth: ImageStructure | None = None
-) -> dict[str, np.ndarray]:
-    """Measure the structure of every galaxy and band; arguments as for `pixels.measure`.
-
-    Where several translations of one truth are measured, hand in what `look` saw of it.
-    """
-    known = [] if of_truth is None else [of_truth]
-    return in_chunks(
-        lambda x, y, s, *of_x: measure_few(x, y, s, pixel_scale, *of_x),
-        truth, translated, sigma, *known,
-    )  # fmt: skip
-
-
-def summarise(measured, bands=BANDS, n_boot=intervals.N_BOOT, seed=0):
-    """Summarise what `measure` found: level, band, metric, value, low, high, n."""
-    pairs = [f"{a}-{b}" for a, b in pairwise(bands)]
-    parts = [tidy(measured, METRICS, bands, n_boot=n_boot, seed=seed)]
-    if pairs:
-        parts.append(tidy(measured, GRADIENTS, pairs, n_boot=n_boot, seed=seed))
-    return pd.concat(parts, ignore_index=True)
+def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray]:
+    """Quantities of METRICS, (n, bands), of gradients of colour (n, bands - 1)."""
+    of_x, of_y = (_measure_one(images, pixel_scale, valid) for images in (x, y))
+    width, found = x.shape[-1], {}
+    for side, alone in (("x", of_x), ("y", of_y)):
+        found |= {f"ring_{side}_{k}": alone["rings"][..., k] for k in range(len(RINGS) - 1)}
+    power = intervals.divide(_ring_means(of_y["power"], width), _ring_means(of_x["power"], width))
+    found |= {f"power_{k}": power[..., k] for k in range(QUARTERS)}
+    growth = extra_variance(of_x["power"], of_y["power"], width, of_x["noise"], of_y["noise"])
+    return found | {
+        "noise_ratio": intervals.divide(of_y["noise"], of_x["noise"]),
+        "noise_correlation": of_y["neighbours"],
+        "shift": np.linalg.norm(of_y["centre"] - of_x["centre"], axis=-1),
+        "blur": SIGMA_TO_FWHM * pixel_scale * np.sign(growth) * np.sqrt(np.abs(growth)),
+        "gradient_error": colour_gradients(of_y["rings"]) - colour_gradients(of_x["rings"]),
+    }

@@ -1,5 +1,7 @@
 """Bootstrap intervals against theory; verdicts against their definition."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -41,21 +43,22 @@ def test_interval_covers_the_truth_as_often_as_it_says(statistic, truth):
 
 @pytest.mark.parametrize(("k", "n"), [(0, 30), (1, 30), (7, 50), (600, 600), (1, 2)])
 def test_interval_of_a_share_is_wilsons(k, n):
-    found = bootstrap(intervals.fraction, np.arange(n) < k)
+    found = intervals.proportion(np.arange(n) < k)
     expected = binomtest(k, n).proportion_ci(0.95, "wilson")
     assert (found.low, found.high) == pytest.approx(tuple(expected), abs=1e-12)
     assert found.low <= found.value == k / n <= found.high
 
 
-@pytest.mark.parametrize("statistic", [intervals.fraction, intervals.mean])
-def test_rare_failures_are_covered_by_the_interval_of_a_share_alone(statistic):
+@pytest.mark.parametrize("proportion", [True, False])
+def test_rare_failures_are_covered_by_the_interval_of_a_share_alone(proportion):
     """One galaxy in a hundred, of 100: exact coverage from the binomial law."""
     n, rare = 100, 0.01
-    ways = [bootstrap(statistic, np.arange(n) < k, n_boot=200) for k in range(8)]
+    estimate = intervals.proportion if proportion else partial(bootstrap, intervals.mean)
+    ways = [estimate(np.arange(n) < k) for k in range(8)]
     held = sum(
         binom.pmf(k, n, rare) for k, found in enumerate(ways) if found.low <= rare <= found.high
     )
-    assert (held > 0.9) == (statistic is intervals.fraction)
+    assert (held > 0.9) == proportion
 
 
 def test_a_distance_in_units_of_a_spread_holds_the_error_of_both():
@@ -63,7 +66,8 @@ def test_a_distance_in_units_of_a_spread_holds_the_error_of_both():
     rng, held = np.random.default_rng(5), []
     for _ in range(200):
         first = rng.normal(0, 1, 100)
-        found = bootstrap(intervals.scaled_wasserstein, np.stack([first, first + 1]), n_boot=100)
+        both = np.stack([first, first + 1])
+        found = bootstrap(intervals.scaled_wasserstein, both, 100, method="distance")
         held.append(found.low <= 1 <= found.high)
     assert np.mean(held) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 200))
 
@@ -87,7 +91,7 @@ def test_small_distances_are_covered_although_chance_adds(statistic, spread, shi
     for _ in range(200):
         first, second = rng.normal(0, 1, (2, 100))
         second = second + shift if spread is None else first + shift + spread * second
-        found = bootstrap(statistic, np.stack([first, second]), n_boot=100)
+        found = bootstrap(statistic, np.stack([first, second]), 100, method="distance")
         held.append(found.low <= truth <= found.high)
     assert np.mean(held) >= level - 3 * np.sqrt(level * (1 - level) / 200)
 

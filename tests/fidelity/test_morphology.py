@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import statmorph
 from astropy.modeling.models import Sersic2D
-from photutils.aperture import CircularAperture, EllipticalAperture
 from scipy.ndimage import gaussian_filter
 from scipy.signal import fftconvolve
 from scipy.stats import ks_2samp, wasserstein_distance
@@ -167,11 +166,11 @@ def test_rows_are_compared_galaxy_by_galaxy():
     table = morphology.measure(rows, truth, np.full(3, SIGMA), fwhm, SCALE, 1, progress=False)
     parts = {row: part.reset_index(drop=True) for row, part in table.groupby("row")}
     assert {row: len(part) for row, part in parts.items()} == dict.fromkeys(rows, 3)
-    same = morphology.summarise(parts["truth"], parts["truth"], "r").set_index("metric").value
+    same = morphology.compare(parts["truth"], parts["truth"], "r").set_index("metric").value
     assert same["gini_bias"] == same["gini_ks"] == same["m20_wasserstein"] == 0
-    near = morphology.summarise(parts["truth"], parts["again"], "r").set_index("metric").value
+    near = morphology.compare(parts["truth"], parts["again"], "r").set_index("metric").value
     assert abs(near["half_light_radius_bias"]) < 0.1 and near["unmeasured"] == 0
-    lost = morphology.summarise(parts["truth"], parts["lost"], "r").set_index("metric")
+    lost = morphology.compare(parts["truth"], parts["lost"], "r").set_index("metric")
     assert lost.value["unmeasured"] == 1 and lost.n["gini_bias"] == 0
 
 
@@ -190,20 +189,20 @@ def test_catastrophic_errors_are_those_beyond_the_population():
     found[:20] += 5
     frame = [pd.DataFrame(dict.fromkeys(morphology.QUANTITIES, v)) for v in (values, found)]
     frame = [part.assign(flag=0) for part in frame]
-    table = morphology.summarise(*frame, "r", n_boot=20).set_index("metric").value
+    table = morphology.compare(*frame, "r", n_boot=20).set_index("metric").value
     assert table["gini_catastrophic"] == pytest.approx(20 / 101)
 
 
 def test_a_copy_of_galaxies_that_are_all_alike_has_no_catastrophe():
     frame = pd.DataFrame(dict.fromkeys(morphology.QUANTITIES, np.ones(9))).assign(flag=0)
-    table = morphology.summarise(frame, frame, "r", n_boot=20).set_index("metric").value
+    table = morphology.compare(frame, frame, "r", n_boot=20).set_index("metric").value
     assert table["gini_catastrophic"] == 0
 
 
 def test_unmeasured_are_counted_where_the_truth_could_be_measured():
     frame = pd.DataFrame(dict.fromkeys(morphology.QUANTITIES, np.arange(5.0)))
     truth, found = frame.assign(flag=[0, 1, 0, 2, 4]), frame.assign(flag=[1, 2, 4, 2, 0])
-    table = morphology.summarise(truth, found, "r", n_boot=20).set_index("metric")
+    table = morphology.compare(truth, found, "r", n_boot=20).set_index("metric")
     assert table.value["unmeasured"] == pytest.approx(2 / 3) and table.n["unmeasured"] == 3
 
 
@@ -211,7 +210,7 @@ def test_a_common_shift_moves_the_distribution_and_no_galaxy_in_it():
     values = np.linspace(0, 1, 101)
     frame = [pd.DataFrame(dict.fromkeys(morphology.QUANTITIES, v)) for v in (values, values + 0.1)]
     frame = [part.assign(flag=0) for part in frame]
-    value = morphology.summarise(*frame, "r", n_boot=20).set_index("metric").value
+    value = morphology.compare(*frame, "r", n_boot=20).set_index("metric").value
     spread = 1.482602 * 0.25
     assert value["gini_bias"] == pytest.approx(0.1)
     assert value["gini_scatter"] == pytest.approx(0, abs=1e-12)
@@ -249,7 +248,7 @@ def test_computing_faster_changes_no_number(image):
         warnings.simplefilter("ignore")  # of statmorph: the flags say the same
         ours, theirs = (
             kind(image, own.astype(int), 1, **options)
-            for kind in (morphology.FastMorphology, statmorph.SourceMorphology)
+            for kind in (fast_statmorph.FastMorphology, statmorph.SourceMorphology)
         )
     for name in morphology.QUANTITIES.values():
         assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=1e-6), name
@@ -264,30 +263,6 @@ def test_numbers_do_not_depend_on_the_unit_of_light():
     for unit in (1e-3, 1e3):
         scaled = morphology.measure_one(unit * image, own, others, unit * SIGMA, stamp, SCALE)
         assert scaled == pytest.approx(measured(image), rel=1e-4)
-
-
-def test_a_radius_is_the_first_that_holds_the_share():
-    """A disc of 16 pi, a dark ring of -14 pi and a bright one of 8 pi: half is 5 pi.
-
-    It is reached three times; within sqrt(5), all pixels of the disc of r = 4 are whole.
-    """
-    shape, centre = (41, 41), (20.2, 19.7)
-    disc, *rings = (fast_statmorph.disc(shape, *centre, radius) for radius in (4, 6, 8, 10, 12))
-    dark, bright = rings[1] - rings[0], rings[3] - rings[2]
-    image = disc - 14 * np.pi * dark / dark.sum() + 8 * np.pi * bright / bright.sum()
-    own = SimpleNamespace(_cutout_stamp_maskzeroed=image, _asymmetry_center=centre, flag=0)
-    assert fast_statmorph.FastMorphology._radius_with(own, 0.5, 19.0) == pytest.approx(
-        5**0.5, abs=1e-5
-    )
-    assert own.flag == 0
-
-
-def test_a_radius_below_a_pixel_is_one_and_none_is_bad():
-    for radius, found, flag in ((0.4, 0.4, 0), (0.0, fast_statmorph.NOT_FOUND, morphology.BAD)):
-        own = SimpleNamespace(_petro_extent_cas=1.5, rpetro_circ=2.0, flag=0)
-        own._radius_with = lambda fraction, total, radius=radius: radius
-        assert fast_statmorph.FastMorphology._radius_at_fraction_of_total_cas(own, 0.2) == found
-        assert own.flag == flag
 
 
 @pytest.mark.parametrize("sky", [10, 22, 40])
@@ -316,17 +291,6 @@ def test_half_turns_are_those_of_skimage():
         np.testing.assert_allclose(fast_statmorph.half_turn(image, x, y), wanted, atol=1e-12)
 
 
-def test_discs_and_ellipses_are_those_of_photutils():
-    centre, shape = (20.3, 19.1), (40, 44)
-    for form, aperture in (
-        ((4.3,), CircularAperture(centre, 4.3)),
-        ((9.0, 2.0, 0.4), EllipticalAperture(centre, 9.0, 4.5, theta=0.4)),
-        ((60.0, 1.5, -1.0), EllipticalAperture(centre, 60.0, 40.0, theta=-1.0)),
-    ):
-        found = fast_statmorph.disc(shape, *centre, *form)
-        np.testing.assert_allclose(found, aperture.to_mask().to_image(shape), atol=1e-12)
-
-
 def test_a_translation_without_noise_is_measured():
     """Its smooth sky, a fifth of the noise above zero, is no reason to call it bad."""
     noisy = galaxy()
@@ -347,28 +311,24 @@ def test_a_galaxy_that_fills_its_stamp_gets_an_edge_with_sky_around_it():
     assert not morphology._shows_sky(above)  # without raising the edge
 
 
-def test_a_killed_measurement_goes_on_where_it_was(tmp_path, monkeypatch):
-    diary = tmp_path / "new" / "galaxies.part"
+def test_a_killed_measurement_continues(tmp_path, monkeypatch):
+    checkpoint = tmp_path / "new" / "galaxies.part"
     whole = morphology.measure(*several(7))
-    one, calls = morphology._measure_galaxy, []
+    one, calls = morphology.measure_one, []
 
-    def killed(*task):
+    def killed(*arguments):
         calls.append(1)
         if len(calls) > 5:
             raise KeyboardInterrupt
-        return one(*task)
+        return one(*arguments)
 
-    monkeypatch.setattr(morphology, "_measure_galaxy", killed)
+    monkeypatch.setattr(morphology, "measure_one", killed)
     with pytest.raises(KeyboardInterrupt):
-        morphology.measure(*several(7), diary)
-    with open(diary, "a") as file:
-        file.write('\n{"half a li')
-    done = len(diary.read_text().splitlines()) - 2  # an empty first line, a broken last one
-    assert done == 4
+        morphology.measure(*several(7), checkpoint)
     calls.clear()
-    monkeypatch.setattr(morphology, "_measure_galaxy", lambda *t: calls.append(1) or one(*t))
-    again = morphology.measure(*several(7), diary)
-    assert len(calls) == 7 - done and not diary.exists()
+    monkeypatch.setattr(morphology, "measure_one", lambda *a: calls.append(1) or one(*a))
+    again = morphology.measure(*several(7), checkpoint)
+    assert len(calls) == 7 - 5 and not checkpoint.exists()
     pd.testing.assert_frame_equal(again, whole)
 
 
@@ -377,7 +337,7 @@ def test_the_noise_of_a_row_is_its_own_and_not_below_the_truth_s(monkeypatch):
     monkeypatch.setattr(morphology, "measure_one", lambda *a: levels.append(a[3]) or {})
     truth, rng = galaxy(), np.random.default_rng(1)
     rows = {"quiet": gaussian_filter(truth, 3), "loud": truth + rng.normal(0, 3 * SIGMA, (64, 64))}
-    morphology._measure_galaxy(rows, truth, SIGMA, dict.fromkeys(rows, FWHM), SCALE)
+    morphology._measure_galaxy((rows, truth, SIGMA, dict.fromkeys(rows, FWHM), SCALE))
     assert levels == [SIGMA, pytest.approx(10**0.5 * SIGMA, rel=0.1)]
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from galtools.errors import GaltoolsError
-from galtools.fidelity import pixels
+from galtools.fidelity import metrics, pixels
+from galtools.fidelity.metrics import check, measure_images, tabulate
 from galtools.surveys import SDSS
 
 SCALE = SDSS.pixel_scale
@@ -25,15 +26,16 @@ def noise(shape, seed=1):
 
 def table_of(truth, translated, **options):
     sigma = np.broadcast_to(SIGMA, truth.shape[:2])
-    measured = pixels.measure(truth, translated, sigma, SCALE)
-    return pixels.summarise(measured, n_boot=50, **options).set_index(["band", "metric"])
+    measured = measure_images([pixels.measure], truth, translated, sigma, SCALE)
+    table = tabulate(measured, pixels.METRICS, n_boot=50, **options)
+    return table.set_index(["band", "metric"])
 
 
 def test_a_perfect_copy_is_perfect():
     truth = gaussians() + noise((40, 5, 64, 64))
     table = table_of(truth, truth)
     for (_band, metric), row in table.iterrows():
-        perfect = {**pixels.METRICS, **pixels.COLOURS}[metric].perfect
+        perfect = pixels.METRICS[metric].perfect
         assert row.value == pytest.approx(perfect, abs=1e-12), metric
         assert row.n == 40
 
@@ -139,13 +141,13 @@ def test_chunks_do_not_show(monkeypatch):
     truth = gaussians(n=23)
     translated = truth + noise(truth.shape)
     whole = table_of(truth, translated)
-    monkeypatch.setattr(pixels, "CHUNK", 5)
+    monkeypatch.setattr(metrics, "CHUNK", 5)
     assert whole.equals(table_of(truth, translated))
 
 
 def test_images_that_cannot_be_compared_are_refused():
     truth = gaussians(n=3)
     with pytest.raises(GaltoolsError, match="same galaxies and bands"):
-        pixels.check(truth, truth[:2])
+        check(truth, truth[:2])
     with pytest.raises(GaltoolsError, match="galaxies, bands, height, width"):
-        pixels.check(truth[0], truth[0])
+        check(truth[0], truth[0])
