@@ -20,7 +20,7 @@ from galtools.data.resampling import lanczos_resample
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Verdict
 from galtools.models.psf_matching import match_psf
-from galtools.surveys import BANDS, CFHTLS, SDSS
+from galtools.surveys import BANDS, SURVEYS
 from galtools.training import train, translate
 
 SHOWN = 4  # galaxies in a figure of examples
@@ -107,13 +107,13 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
 
 
 def psf_matched(study: Study) -> np.ndarray:
-    """Baseline without learning: the source under the seeing of the target's survey."""
+    """Baseline without learning: the source under the median seeing of the target's survey."""
     if study.task == "intra":
         return study.floor
-    pixel_scale = SDSS.pixel_scale * study.network.scaling.step
+    sets = (study.pairs.source_set, study.pairs.target_set)
+    seeings, scale = [SURVEYS[s.survey].psf_fwhm for s in sets], sets[1].pixel_scale
     parts = torch.as_tensor(study.floor).split(PART)
-    seeings = (SDSS.psf_fwhm, CFHTLS.psf_fwhm)
-    return torch.cat([match_psf(part, pixel_scale, *seeings) for part in parts]).numpy()
+    return torch.cat([match_psf(part, scale, *seeings) for part in parts]).numpy()
 
 
 def spread_ratio(samples, target, box: int, colours: bool = False) -> np.ndarray:

@@ -10,7 +10,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from galtools.errors import GaltoolsError
@@ -71,35 +71,17 @@ def step_rng(seed: int, step: int, device) -> torch.Generator:
     return generator.manual_seed((seed * 1_000_003 + step) * 2_654_435_761 % 2**63)
 
 
-class EMA:
+def moving_average(network: nn.Module, decay: float) -> AveragedModel:
     """Exponential moving average of the weights; its decay is smaller in the first steps."""
 
-    def __init__(self, network: nn.Module, decay: float):
-        """Start at the present weights."""
-        self.decay = decay
-        self.values = {name: v.detach().clone() for name, v in network.state_dict().items()}
-
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Move towards the present weights; integers (counters) are copied."""
-        weight = 1 - min(self.decay, (1 + step) / (10 + step))
-        for name, value in network.state_dict().items():
-            if value.is_floating_point():
-                self.values[name].lerp_(value, weight)
-            else:
-                self.values[name].copy_(value)
+    def update(averages, weights, step):
+        step = int(step) - 1
+        torch._foreach_lerp_(averages, weights, 1 - min(decay, (1 + step) / (10 + step)))
 
-    @contextmanager
-    def swap_weights(self, network: nn.Module):
-        """Give the network the averaged weights, in evaluation mode, within a block."""
-        own = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        network.load_state_dict(self.values)
-        network.eval()
-        try:
-            yield network
-        finally:
-            network.load_state_dict(own)
-            network.train()
+    ema = AveragedModel(network, multi_avg_fn=update).eval()
+    ema.n_averaged += 1  # it starts at the initial weights
+    return ema
 
 
 class Trainer:
@@ -114,7 +96,7 @@ class Trainer:
             name: AdamW(group.parameters, settings.rate, weight_decay=settings.weight_decay)
             for name, group in self.groups.items()
         }
-        self.ema = EMA(network, settings.ema)
+        self.ema = moving_average(network, settings.ema)
         self.history, self.step = [], 0
         self.losses, self.mean_loss = {}, {}  # since the last validation; of each group, running
 
@@ -156,16 +138,14 @@ class Trainer:
         batch = make_batch(generator, self.step / self.settings.steps)
         batch = distributed.shard_batch(batch)
         loss = sum(self.update(name, batch) for name in self.groups)
-        self.ema.update(self.network, self.step)
+        self.ema.update_parameters(self.network)
         self.step += 1
         return loss
 
     def validate(self, check: Callable | None, seconds: float) -> dict:
         """Evaluate the averaged weights and add a row to the history."""
-        numbers = {}
-        if check:
-            with self.ema.swap_weights(self.network) as network, torch.no_grad():
-                numbers = check(network)
+        with torch.no_grad():
+            numbers = check(self.ema.module) if check else {}
         means = {term: sum(values) / len(values) for term, values in self.losses.items()}
         self.losses = {}
         row = {"step": self.step, "seconds": round(seconds, 2), **means, **numbers}
@@ -177,7 +157,7 @@ class Trainer:
         if not distributed.is_main():
             return
         tensors = {f"network/{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"ema/{k}": v for k, v in self.ema.values.items()}
+        tensors |= {f"ema/{k}": v for k, v in self.ema.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             tensors |= checkpoint.flatten_optimizer(f"optimizer/{name}", optimizer)
         about = {"key": key, "step": self.step, "history": self.history}
@@ -192,8 +172,7 @@ class Trainer:
         if about.get("key") != key:
             return False
         self.network.load_state_dict(checkpoint.select(tensors, "network"))
-        for name, value in checkpoint.select(tensors, "ema").items():
-            self.ema.values[name].copy_(value)
+        self.ema.load_state_dict(checkpoint.select(tensors, "ema"))
         for name, optimizer in self.optimizers.items():
             checkpoint.restore_optimizer(f"optimizer/{name}", optimizer, tensors)
         self.step, self.history = about["step"], about["history"]
@@ -233,7 +212,7 @@ def fit(
         if state and (check_now or time.perf_counter() - saved > SAVE_SECONDS):
             trainer.save(state, key)
             saved = time.perf_counter()
-    network.load_state_dict(trainer.ema.values)
+    network.load_state_dict(trainer.ema.module.state_dict())
     network.eval()
     return trainer.history
 

@@ -170,27 +170,29 @@ def test_validations_are_spread_evenly_and_end_at_the_end():
     assert [k + 1 for k in range(10) if settings.is_check(k)] == [4, 7, 10]
 
 
-def test_running_mean_of_weights_by_hand():
+def test_moving_average_of_weights_by_hand():
     network = torch.nn.Linear(1, 1, bias=False)
     network.weight.data.fill_(1.0)
-    average = loop.EMA(network, 0.5)
+    ema = loop.moving_average(network, 0.5)
     network.weight.data.fill_(3.0)
-    average.update(network, 0)  # memory min(.5, 1/10): 1 + .9 (3 - 1)
-    assert average.values["weight"].item() == pytest.approx(2.8)
-    average.update(network, 1000)  # memory .5
-    assert average.values["weight"].item() == pytest.approx(2.9)
-    with average.swap_weights(network):
-        assert network.weight.item() == pytest.approx(2.9)
+    ema.update_parameters(network)  # decay min(.5, 1/10): 1 + .9 (3 - 1)
+    assert ema.module.weight.item() == pytest.approx(2.8)
+    ema.n_averaged.fill_(1000)
+    ema.update_parameters(network)  # decay .5
+    assert ema.module.weight.item() == pytest.approx(2.9)
     assert network.weight.item() == 3.0
 
 
-def test_averaged_weights_are_swapped_in_for_validation_alone():
-    network = torch.nn.Linear(1, 1, bias=False).train()
-    average, own = loop.EMA(network, 0.9), network.weight.item()
-    average.values["weight"].fill_(7.0)
-    with average.swap_weights(network) as averaged:
-        assert averaged.weight.item() == 7 and not averaged.training
-    assert network.weight.item() == own and network.training
+def test_averaged_weights_are_validated_and_left():
+    network, seen = fresh(), []
+
+    def check(averaged):
+        seen.append((averaged.training, averaged.head.bias.clone()))
+        return {}
+
+    crops = Crops(blobs(), normalization_of(blobs()), 4, 8)
+    loop.fit(network, crops, Settings(steps=3, checks=1), check=check)
+    assert not seen[0][0] and torch.equal(network.head.bias, seen[0][1])
 
 
 def test_crops_are_the_same_window_of_both_images_in_all_orientations():
