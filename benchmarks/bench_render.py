@@ -25,7 +25,6 @@ from turns import in_turns, times_faster
 from companion import galsim_reference
 from companion.paths import ROOT
 from galtools import data, simulate
-from galtools.simulate import noise, population, shapes
 from galtools.simulate.render import render
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
@@ -81,10 +80,8 @@ def speed_up(n: int, cores: int) -> dict:
 def scenes(n: int, seed: int = 0):
     """Scene of n galaxies and the conditions of both surveys."""
     galaxies = np.arange(n)
-    scene, _ = shapes.build_scene(
-        seed, galaxies, population.sample_galaxies(seed, galaxies, 17.8), SURVEYS
-    )
-    return scene, [noise.observing_conditions(seed, galaxies, survey) for survey in SURVEYS]
+    _, scene, _ = simulate.sample_scene(seed, galaxies, SURVEYS)
+    return scene, [simulate.observing_conditions(seed, galaxies, survey) for survey in SURVEYS]
 
 
 def compare_with_galsim(n: int, params) -> tuple[pd.DataFrame, float]:

@@ -7,7 +7,7 @@ on the sky, the seeing and the noise stay as they were.
 
 import numpy as np
 
-from galtools.simulate import noise, population, sample, shapes, spectra
+from galtools.simulate import observe, observing_conditions, population, scene, spectra
 from galtools.surveys import SDSS, Survey
 
 
@@ -41,8 +41,6 @@ def redshifted_images(galaxy: int, redshift, survey: Survey, seed: int = 0, limi
     one = population.sample_galaxies(seed, np.array([galaxy]), limit)
     physics = {name: np.repeat(value, len(redshift)) for name, value in one.items()}
     numbers = np.full(len(redshift), galaxy)
-    scene, truth = shapes.build_scene(seed, numbers, at_redshift(physics, redshift), (survey,))
-    images = sample.observed_image(
-        scene, survey, 0, noise.observing_conditions(seed, numbers, survey)
-    )
+    sky, truth = scene.build_scene(seed, numbers, at_redshift(physics, redshift), (survey,))
+    images, _ = observe(sky, survey, 0, observing_conditions(seed, numbers, survey))
     return images, 22.5 - 2.5 * np.log10(truth["total"][:, 0])

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from companion import posterior_library, repeat_observations, total_variance
 from companion.posterior_library import Posterior, TemplateLibrary
 from galtools.errors import GaltoolsError
-from galtools.simulate.noise import CALIBRATION
+from galtools.simulate.observation import CALIBRATION
 from galtools.surveys import SDSS
 
 METHODS = ("posterior", "equal fluxes", "latent space")

@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from galtools.simulate import noise, population, render, shapes
+from galtools import simulate
+from galtools.simulate import observation, render
 from galtools.simulate.scene import Ellipses, Knots, Scene
 from galtools.surveys import BANDS, Survey
 
@@ -38,9 +39,9 @@ class ObservedScene:
     seed: int
     galaxies: np.ndarray  # numbers in the sample of `seed`
     scene: Scene
-    truth: dict  # of `shapes.build_scene`
+    truth: dict  # of `simulate.sample_scene`
     physics: dict
-    seen: noise.Observation
+    seen: observation.ObservingConditions
     survey: Survey
     index: int  # of the survey among the scene's fluxes
 
@@ -65,12 +66,11 @@ class PixelInformation:
 
 
 def observed_scene(
-    seed: int, galaxies, surveys, index: int, limit: float, observation: int = 0
+    seed: int, galaxies, surveys, index: int, limit: float, number: int = 0
 ) -> ObservedScene:
     """Simulated galaxies, given by their numbers, as a survey observes them."""
-    physics = population.sample_galaxies(seed, galaxies, limit)
-    scene, truth = shapes.build_scene(seed, galaxies, physics, surveys)
-    seen = noise.observing_conditions(seed, galaxies, surveys[index], observation)
+    physics, scene, truth = simulate.sample_scene(seed, galaxies, surveys, limit)
+    seen = simulate.observing_conditions(seed, galaxies, surveys[index], number)
     return ObservedScene(seed, galaxies, scene, truth, physics, seen, surveys[index], index)
 
 
@@ -161,7 +161,7 @@ def marginalize(m, s, wanted, precision, offset) -> tuple[np.ndarray, np.ndarray
 
 def seeing_prior(observed: ObservedScene) -> tuple[np.ndarray, np.ndarray]:
     """Inverse covariance (5, 5) of ln FWHM, and the median's distance from the truth, (n, 5)."""
-    covariance = noise.COMMON_SEEING**2 + noise.BAND_SEEING**2 * np.eye(B)
+    covariance = observation.COMMON_SEEING**2 + observation.BAND_SEEING**2 * np.eye(B)
     return np.linalg.inv(covariance), np.log(observed.survey.psf_fwhm / observed.seen.fwhm)
 
 

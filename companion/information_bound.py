@@ -17,7 +17,7 @@ from galtools import data
 from galtools.errors import GaltoolsError
 from galtools.fidelity import calibration, information
 from galtools.redshift import Grid, cumulative
-from galtools.simulate import noise
+from galtools.simulate.observation import CALIBRATION
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 SIDES = ("source", "target")
@@ -61,7 +61,7 @@ def covariance(errors) -> np.ndarray:
     """
     whole = np.repeat(errors[None], len(latent_model.TYPES), axis=0)
     band = np.arange(len(BANDS))
-    whole[:, :, band, band] += noise.CALIBRATION**2
+    whole[:, :, band, band] += CALIBRATION**2
     whole[:, :, -1, -1] += latent_model.SIZE_SCATTER[:, None] ** 2
     return whole
 
@@ -178,7 +178,7 @@ def simulated(model, n: int, like: dict, seed: int = 0):
     lower = np.linalg.cholesky(like["errors"])[near]
     error = np.einsum("nij,nj->ni", lower, rng.standard_normal(truth.shape))
     error[:, :-1] *= np.exp(seen[near, :-1] - truth[:, :-1])
-    error[:, :-1] += noise.CALIBRATION * rng.standard_normal((n, len(BANDS)))
+    error[:, :-1] += CALIBRATION * rng.standard_normal((n, len(BANDS)))
     error[:, :-1] = np.log(np.maximum(1 + error[:, :-1], 0.05))
     return truth + error, x[:, 0]
 

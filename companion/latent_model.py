@@ -19,8 +19,7 @@ from galtools.surveys import Survey
 
 TYPES = ("red spheroid", "red disc", "blue disc")
 NAMES = ("z", "r", "kind", "dust", "tilt", "break", "red", "emission", "uv")
-SPHEROIDS = 0.72  # fraction of red galaxies
-SIZE_SCATTER = math.log(10) * np.array([0.14, 0.16, 0.16])  # of ln R at given type, z and r
+SIZE_SCATTER = math.log(10) * np.array(population.SIZE_SCATTER)[[0, 1, 1]]  # of ln R
 STEPS = np.array([0.004, 0.05])  # in z and r, of the differences that give the prior's slope
 
 
@@ -29,7 +28,7 @@ class LatentModel:
     """Photometry by one survey of galaxies brighter than `limit`, and their prior."""
 
     survey: Survey
-    limit: float = 17.8
+    limit: float = population.MAIN_SAMPLE_LIMIT
 
     @property
     def _borders(self):
@@ -41,13 +40,8 @@ class LatentModel:
         """ln p(type, z, r) + const of x (..., >= 2) and types (...); -inf outside the sample."""
         z, r = x[..., 0], x[..., 1]
         modulus, volume = (np.interp(z, population.REDSHIFT, v) for v in population.distances())
-        laws = [vars(law).values() for law in (population.RED, population.BLUE)]
-        density, magnitude, slope, correction = (
-            np.where(kind < 2, *pair) for pair in zip(*laws, strict=True)
-        )
-        log_light = -0.4 * math.log(10) * (r - modulus - correction * z - magnitude)
-        share = np.array([SPHEROIDS, 1 - SPHEROIDS, 1.0])[kind]
-        value = np.log(density * share * volume) + (slope + 1) * log_light - np.exp(log_light)
+        share = np.array([population.EARLY_FRACTION, 1 - population.EARLY_FRACTION, 1.0])[kind]
+        value = population.log_abundance(kind < 2, r - modulus, z) + np.log(share * volume)
         low, high = self._borders
         inside = ((x[..., :2] >= low) & (x[..., :2] <= high)).all(axis=-1)
         return np.where(inside, value, -np.inf)
@@ -85,16 +79,16 @@ class LatentModel:
         z, r, *normal = self.keep_inside(x).reshape(-1, len(NAMES)).T
         kind = kind.reshape(-1)
         absolute = r - population.distance_modulus(z)
-        spectrum = population.sample_spectra(kind < 2, absolute, np.stack(normal, axis=1))
+        spectrum = population.spectrum_parameters(kind < 2, absolute, np.stack(normal, axis=1))
         flux = population.normalised_fluxes(self.survey.filters, spectrum, z, r)
         radius = population.half_light_radius(kind == 0, absolute, z, 0.0)
         found = np.column_stack([np.log(np.maximum(flux, 1e-12)), np.log(radius)])
         return found.reshape(*x.shape[:-1], -1)
 
 
-def sample_population(n: int, seed: int = 0, limit: float = 17.8):
+def sample_population(n: int, seed: int = 0, limit: float = population.MAIN_SAMPLE_LIMIT):
     """Sample n galaxies: latents (n, 9), types (n,), and the normal numbers (n,) of their sizes."""
     rng = np.random.default_rng([seed, 33])
     red, z, r = population.sample_redshifts(limit, rng.random((n, 2)))
-    kind = np.where(red, np.where(rng.random(n) < SPHEROIDS, 0, 1), 2)
+    kind = np.where(red, np.where(rng.random(n) < population.EARLY_FRACTION, 0, 1), 2)
     return np.column_stack([z, r, rng.standard_normal((n, 7))]), kind, rng.standard_normal(n)

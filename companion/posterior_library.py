@@ -29,8 +29,6 @@ STEP = 0.05  # magnitudes
 OFFSETS = np.linspace(-4, 4, 161)  # magnitudes by which a galaxy is made fainter
 QUERIES = 16  # at a time
 MAGNITUDE = 2.5 / np.log(10)  # magnitudes per unit of ln a
-TYPES = ((population.RED, population.RED_MIX), (population.BLUE, population.BLUE_MIX))
-NORMAL = -21.0  # absolute magnitude at which no size is near its limits
 LEAST = 20.0  # effective sample size below which no posterior is used
 
 
@@ -96,23 +94,20 @@ def _log_density(physics: dict, offset: float, limit: float) -> np.ndarray:
     red, early, z = (physics[name] for name in ("red", "early", "redshift"))
     magnitude = physics["r_magnitude"] + offset
     absolute = magnitude - population.distance_modulus(z)
-    found = np.where(red, *(_of_type(law, mix, absolute, z, physics["kind"]) for law, mix in TYPES))
+    found = population.log_abundance(red, absolute, z)
+    found = found + _log_kind(physics["kind"], population.mean_kind(red, absolute), red)
     size = np.log10(physics["half_light_radius"])
     size -= np.log10(population.half_light_radius(early, absolute, z, 0))
-    low, high = (population.half_light_radius(early, NORMAL, 0.1, sigma) for sigma in (0, 1))
-    found = found + norm.logpdf(size / np.log10(high / low))
+    found = found + norm.logpdf(size / np.where(early, *population.SIZE_SCATTER))
     inside = (magnitude > population.BRIGHT_LIMIT) & (magnitude < limit)
     return np.where(inside, found, -np.inf)
 
 
-def _of_type(law, mix, absolute, z, kind) -> np.ndarray:
-    """Log of phi(M) p(kind | M) for one type; kinds are clipped at 0 and 3."""
-    light = 10 ** (-0.4 * (absolute - law.correction * z - law.magnitude))
-    faint = np.clip(absolute + 21.5, -2.5, 4.0)
-    off = (kind - mix.kind - mix.kind_slope * faint) / mix.kind_scatter
+def _log_kind(kind, mean, red) -> np.ndarray:
+    """Log of p(kind | M), whose tails are clipped at the first and the last template."""
+    off = (kind - mean) / population.by_type(red, "kind_scatter")
     clipped = [kind <= 0, kind >= len(TEMPLATES) - 1]
-    spectrum = np.select(clipped, [log_ndtr(off), log_ndtr(-off)], norm.logpdf(off))
-    return (law.slope + 1) * np.log(light) - light + spectrum
+    return np.select(clipped, [log_ndtr(off), log_ndtr(-off)], norm.logpdf(off))
 
 
 def posterior(library: TemplateLibrary, observed, sky_noise, galaxies, scatter) -> Posterior:

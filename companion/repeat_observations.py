@@ -9,12 +9,11 @@ import numpy as np
 import torch
 
 from companion import downstream, posterior_library
-from galtools import artefacts, redshift
+from galtools import artefacts, redshift, simulate
 from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.redshift import Ensemble
-from galtools.simulate import noise, population, rng, sample, shapes
-from galtools.simulate.render import render
+from galtools.simulate import matched_pairs, population
 from galtools.surveys import CFHTLS, SDSS
 
 MEASURES = {  # of the target image, with their slope: change per magnitude of dimming
@@ -56,17 +55,14 @@ def observe_block(seed: int, block: int, numbers, surveys, limit: float):
     Images are bit for bit those of `simulate.stream`; `clean` is the noiseless source, before the
     error of calibration.
     """
-    galaxies = np.arange(block * sample.BLOCK, (block + 1) * sample.BLOCK)
-    physics = population.sample_galaxies(seed, galaxies, limit)
-    scene, _ = shapes.build_scene(seed, galaxies, physics, surveys)
+    galaxies = np.arange(block * matched_pairs.BLOCK, (block + 1) * matched_pairs.BLOCK)
+    physics, scene, _ = simulate.sample_scene(seed, galaxies, surveys, limit)
     for number in numbers:
         found = {"galaxy": galaxies, "number": np.full(len(galaxies), number), **physics}
         found["zero_points"] = zero_points(seed, galaxies, number)
         for index, (side, survey) in enumerate(zip(("source", "target"), surveys, strict=True)):
-            seen = noise.observing_conditions(seed, galaxies, survey, number)
-            clean = _clean(scene, survey, index, seen)
-            image = clean * seen.calibration[:, :, None, None].astype(np.float32)
-            found[side] = noise.add_noise(image, seen, survey)
+            seen = simulate.observing_conditions(seed, galaxies, survey, number)
+            found[side], clean = simulate.observe(scene, survey, index, seen)
             if side == "source":
                 found |= {"clean": clean, "sky": seen.sky_noise}
         yield found
@@ -74,7 +70,7 @@ def observe_block(seed: int, block: int, numbers, surveys, limit: float):
 
 def zero_points(seed: int, galaxies, number: int) -> np.ndarray:
     """Standard normal errors (n, 5) of the zero points of an observation."""
-    streams = [rng.galaxy_rng(seed, int(galaxy), "zero points", number) for galaxy in galaxies]
+    streams = [population.galaxy_rng(seed, int(k), "zero points", number) for k in galaxies]
     return np.stack([stream.standard_normal(5) for stream in streams])
 
 
@@ -82,12 +78,6 @@ def perturb_zero_points(fluxes, errors, scatter: float) -> np.ndarray:
     """Multiply fluxes or images (n, 5, ...) by 1 + scatter times the errors (n, 5)."""
     factors = 1 + scatter * errors
     return fluxes * factors.reshape(*factors.shape, *[1] * (fluxes.ndim - 2)).astype(fluxes.dtype)
-
-
-def _clean(scene, survey, index, seen) -> np.ndarray:
-    tensors = (torch.from_numpy(a.astype(np.float32)) for a in (seen.fwhm, seen.shift))
-    with torch.no_grad():
-        return render(scene, survey, index, *tensors).contiguous().numpy()
 
 
 @torch.no_grad()
@@ -142,13 +132,13 @@ def join(parts: list[dict]) -> dict:
 
 def observe_repeatedly(measure, surveys, n, n_again, observations, seed, limit) -> dict:
     """Observe n galaxies once, the first n_again `observations` times; what `measure` keeps."""
-    if n % sample.BLOCK or n_again % sample.BLOCK:
-        raise GaltoolsError(f"numbers of galaxies come in multiples of {sample.BLOCK}")
+    if n % matched_pairs.BLOCK or n_again % matched_pairs.BLOCK:
+        raise GaltoolsError(f"numbers of galaxies come in multiples of {matched_pairs.BLOCK}")
     measured, batch = [], []
-    blocks = range(n // sample.BLOCK)
-    with sample.one_thread():
+    blocks = range(n // matched_pairs.BLOCK)
+    with matched_pairs.one_thread():
         for block in blocks:
-            numbers = range(observations if block < n_again // sample.BLOCK else 1)
+            numbers = range(observations if block < n_again // matched_pairs.BLOCK else 1)
             batch += observe_block(seed, block, numbers, surveys, limit)
             if len(batch) >= BATCH or block == blocks[-1]:
                 measured.append(measure(join(batch)))

@@ -15,7 +15,7 @@ import numpy as np
 
 from companion import fisher, latent_model
 from companion.fisher import COMPONENTS, B, C, ObservedScene, PixelInformation
-from galtools.simulate import noise, population, rng, shapes
+from galtools.simulate import observation, population, scene
 from galtools.surveys import SDSS
 
 EXTRA = ("size", "bulge", "arms", "bar", "lane")
@@ -28,7 +28,7 @@ SIZE = LATENTS + len(EXTRA)
 def _normal(observed: ObservedScene) -> np.ndarray:
     """Normal numbers (n, 16) that the physics of the galaxies was sampled from."""
     counts = population.UNIFORM, population.NORMAL
-    return rng.random_numbers(observed.seed, observed.galaxies, "physics", *counts)[1]
+    return population.random_numbers(observed.seed, observed.galaxies, "physics", *counts)[1]
 
 
 def perturbed(observed: ObservedScene, normal, change: np.ndarray) -> tuple[dict, dict]:
@@ -37,7 +37,7 @@ def perturbed(observed: ObservedScene, normal, change: np.ndarray) -> tuple[dict
     z, r = physics["redshift"] + change[0], physics["r_magnitude"] + change[1]
     size, bulge, arms, bar, lane = change[LATENTS:]
     absolute = r - population.distance_modulus(z)
-    spectra = population.sample_spectra(red, absolute, normal[:, :7] + change[2:LATENTS])
+    spectra = population.spectrum_parameters(red, absolute, normal[:, :7] + change[2:LATENTS])
     new = {
         "redshift": z,
         "r_magnitude": r,
@@ -61,8 +61,8 @@ def observables(observed: ObservedScene, normal, change) -> tuple[np.ndarray, np
     physics, truth = perturbed(observed, normal, change)
     nobody = {name: np.zeros((len(normal), 0)) for name in ("kind", "redshift", "magnitude")}
     field = {**nobody, "there": np.zeros((len(normal), 0), bool)}
-    flux = shapes.component_fluxes(physics, truth, field, (observed.survey,))["components"][:, 0]
-    near = shapes.NEIGHBOURS  # left out here: columns behind them move up
+    flux = scene.component_fluxes(physics, truth, field, (observed.survey,))["components"][:, 0]
+    near = scene.NEIGHBOURS  # left out here: columns behind them move up
     columns = [c if c < 4 else c - near for c in COMPONENTS.values()]
     components = flux[..., columns].transpose(0, 2, 1)
     return components.reshape(len(normal), C * B), np.log(physics["half_light_radius"])
@@ -78,7 +78,7 @@ def derivatives(observed: ObservedScene) -> np.ndarray:
         up, down = (observables(observed, normal, sign * step) for sign in (1, -1))
         found[:, :-1, k] = (up[0] - down[0]) / (2 * STEP) / scale
         found[:, -1, k] = (up[1] - down[1]) / (2 * STEP)
-    found[:, :-1, SIZE:] = np.tile(np.diag(noise.CALIBRATION), (C, 1))
+    found[:, :-1, SIZE:] = np.tile(np.diag(observation.CALIBRATION), (C, 1))
     return found
 
 
@@ -92,7 +92,7 @@ def prior(observed: ObservedScene, limit: float) -> tuple[np.ndarray, np.ndarray
     gradient[:, :LATENTS], curvature[:, :LATENTS, :LATENTS] = model.prior_terms(x, kind)
     gradient[:, LATENTS] = -normal[:, 8]
     gradient[:, LATENTS + 1] = np.where(physics["early"], 0, -normal[:, 7])
-    gradient[:, SIZE:] = (1 - observed.seen.calibration) / noise.CALIBRATION
+    gradient[:, SIZE:] = (1 - observed.seen.calibration) / observation.CALIBRATION
     return gradient, curvature
 
 

@@ -38,7 +38,7 @@ from companion import galsim_reference, paths, plotting, sdss_statistics, survey
 from galtools import artefacts, simulate
 from galtools.data import photometry
 from galtools.fidelity import intervals
-from galtools.simulate import noise, population, shapes, spectra
+from galtools.simulate import population, spectra
 from galtools.simulate.render import frequencies, render
 from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
 
@@ -242,9 +242,7 @@ plotting.stamps(rows, [f"{k}–{k + 5}" for k in range(0, 30, 6)])
 plt.show()
 
 # %% tags=["hide-input"]
-_, looks = shapes.build_scene(
-    seed, range(2000), population.sample_galaxies(seed, range(2000), 17.8), (SDSS,)
-)
+_, _, looks = simulate.sample_scene(seed, range(2000), (SDSS,))
 kinds, counts = np.unique(looks["morphology"], return_counts=True)
 shares = pd.Series(counts / 2000, index=kinds, name="share of 2000 galaxies")
 for name in ("bar", "ring", "dust_lane"):
@@ -291,10 +289,8 @@ plt.show()
 # %%
 def compare(survey, index: int, n: int) -> list[tuple]:
     """Worst pixel over peak, and error of the summed flux, of n galaxies x 5 bands."""
-    scene, _ = shapes.build_scene(
-        seed, range(n), population.sample_galaxies(seed, range(n), 17.8), (SDSS, CFHTLS)
-    )
-    seen = noise.observing_conditions(seed, range(n), survey)
+    _, scene, _ = simulate.sample_scene(seed, range(n), (SDSS, CFHTLS))
+    seen = simulate.observing_conditions(seed, range(n), survey)
     fwhm, shift = (torch.tensor(a, dtype=torch.float32) for a in (seen.fwhm, seen.shift))
     images, found = render(scene, survey, index, fwhm, shift).numpy(), []
     for galaxy, band in np.ndindex(n, 5):
@@ -418,7 +414,7 @@ for name, (images, scale) in at_hand.items():
 #    and look for negative pixels.
 #
 # ```{dropdown} Solution
-# `scene, _ = shapes.build(...)`, then `scene.flux[..., -1] *= 3` before `render`. Lanes that took
+# `_, scene, _ = simulate.sample_scene(...)`, then `scene.flux[..., -1] *= 3` before `render`. Lanes that took
 # half of the light now take more than there is; `images.min()` tells.
 # ```
 #

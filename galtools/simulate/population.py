@@ -1,15 +1,16 @@
-"""Which galaxies there are: redshifts, luminosities, types, spectra and sizes.
+"""The galaxy population: redshifts, luminosities, types, spectra and sizes.
 
 A sample limited in apparent magnitude is drawn directly, without rejection: type, redshift and
 r magnitude follow from the two luminosity functions
 
     dN / dz dr  ~  phi(M) dV/dz,   M = r - DM(z) - K z,   phi(M) ~ L^(alpha + 1) exp(-L)
 
-with L = 10^(-0.4 (M - M*)), and everything else is drawn given these three. The numbers below were
+with L = 10^(-0.4 (M - M*)), and everything else is drawn given these three. The parameters were
 tuned until colours, redshifts and magnitudes of the r < 17.8 sample agree with the SDSS main galaxy
 sample.
 """
 
+import zlib
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,13 +18,35 @@ import numpy as np
 from astropy.cosmology import FlatLambdaCDM
 from scipy.special import ndtri
 
-from galtools.simulate import rng, spectra
+from galtools.simulate import spectra
 from galtools.surveys import SDSS
 
 COSMOLOGY = FlatLambdaCDM(H0=70, Om0=0.3)
 REDSHIFT = np.linspace(0.003, 0.7, 1400)
 BRIGHT_LIMIT = 14.0
-UNIFORM, NORMAL = 16, 16  # numbers that a galaxy draws for its physics
+MAIN_SAMPLE_LIMIT = 17.8  # r magnitude, of the SDSS main galaxy sample
+UNIFORM, NORMAL = 16, 16  # random numbers per galaxy for its physics
+EARLY_FRACTION = 0.72  # of red galaxies; the others are dusty or passive discs
+SIZE_SCATTER = (0.14, 0.16)  # dex of the half-light radius of early and late types
+
+
+def galaxy_rng(seed: int, galaxy: int, *purpose) -> np.random.Generator:
+    """Random stream of one galaxy for one purpose, e.g. ("observation", "SDSS", 0).
+
+    Streams of different seeds, galaxies or purposes are independent; none depends on how many
+    galaxies are simulated, in which order or by which worker.
+    """
+    words = [w if isinstance(w, int) else zlib.crc32(w.encode()) for w in purpose]
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, galaxy, *words])))
+
+
+def random_numbers(seed: int, galaxies, purpose: str, uniform: int, normal: int):
+    """Uniform (n, uniform) and standard normal (n, normal) numbers, one row per galaxy."""
+    streams = [galaxy_rng(seed, int(galaxy), purpose) for galaxy in galaxies]
+    return (
+        np.stack([stream.random(uniform) for stream in streams]),
+        np.stack([stream.standard_normal(normal) for stream in streams]),
+    )
 
 
 @dataclass(frozen=True)
@@ -33,7 +56,11 @@ class LuminosityFunction:
     density: float  # per Mpc^3, relative to the other type
     magnitude: float  # M*
     slope: float  # alpha
-    correction: float  # magnitudes per unit redshift
+    correction: float  # K, magnitudes per unit redshift
+
+    def luminosity(self, corrected):
+        """L / L* at an absolute magnitude to which K and evolution correction are applied."""
+        return 10 ** (-0.4 * (corrected - self.magnitude))
 
 
 RED = LuminosityFunction(density=1.0, magnitude=-21.14, slope=-0.57, correction=-0.15)
@@ -42,7 +69,7 @@ BLUE = LuminosityFunction(density=1.04, magnitude=-21.12, slope=-1.22, correctio
 
 @dataclass(frozen=True)
 class SpectralMix:
-    """How the spectra of a type are spread; see `sed.band_fluxes` for the meaning of the parts."""
+    """Mean spectrum of a type and its scatter; see `spectra.band_fluxes` for the parameters."""
 
     kind: float
     kind_slope: float  # per magnitude of faintness
@@ -57,7 +84,6 @@ class SpectralMix:
     emission: float  # median width of H alpha in Å
 
 
-MIX = tuple(SpectralMix.__dataclass_fields__)
 RED_MIX = SpectralMix(
     kind=0.224,
     kind_slope=0.064,
@@ -89,6 +115,11 @@ TILT_SCATTER = 0.077
 RED_SCATTER = 0.032  # of red_step
 
 
+def by_type(red, name: str, parameters=(RED_MIX, BLUE_MIX)) -> np.ndarray:
+    """Parameter `name` of the spectral mix, or of another pair of types, of each galaxy."""
+    return np.where(red, *(getattr(kind, name) for kind in parameters))
+
+
 @cache
 def distances() -> tuple[np.ndarray, np.ndarray]:
     """Distance modulus and volume per redshift at `REDSHIFT`."""
@@ -108,19 +139,26 @@ def kpc_per_arcsec(redshift) -> np.ndarray:
     return luminosity_distance / (1 + redshift) ** 2 * np.pi / 648000
 
 
+def log_abundance(red, absolute, redshift) -> np.ndarray:
+    """ln phi of red or blue galaxies at M = r - DM(z), up to a constant that both share."""
+    names = ("density", "magnitude", "slope", "correction")
+    density, magnitude, slope, correction = (by_type(red, name, (RED, BLUE)) for name in names)
+    log_light = -0.4 * np.log(10) * (absolute - correction * redshift - magnitude)
+    return np.log(density) + (slope + 1) * log_light - np.exp(log_light)
+
+
 @cache
 def _cumulative(limit: float):
     """Cumulative numbers on (type, redshift, magnitude) for inverse sampling.
 
-    Returns the magnitudes, the cumulative over type and redshift (flat), and the cumulative over
-    magnitude at each type and redshift.
+    Returns the magnitudes, the cumulative over type and redshift (flat), and that over magnitude
+    at each type and redshift.
     """
     magnitude = np.linspace(BRIGHT_LIMIT, limit, 400)
     modulus, volume = distances()
     density = []
     for kind in (RED, BLUE):
-        absolute = magnitude - (modulus + kind.correction * REDSHIFT)[:, None]
-        light = 10 ** (-0.4 * (absolute - kind.magnitude))
+        light = kind.luminosity(magnitude - (modulus + kind.correction * REDSHIFT)[:, None])
         density.append(kind.density * volume[:, None] * light ** (kind.slope + 1) * np.exp(-light))
     over_magnitude = np.cumsum(density, axis=2)
     over_all = np.cumsum(over_magnitude[..., -1].ravel())
@@ -131,63 +169,69 @@ def _cumulative(limit: float):
 def sample_redshifts(limit: float, uniform: np.ndarray):
     """Turn uniform numbers (n, 2) into (red, redshift, r magnitude), each (n,)."""
     magnitude, over_all, over_magnitude = _cumulative(limit)
-    place = np.searchsorted(over_all, uniform[:, 0])
-    before = np.where(place > 0, over_all[place - 1], 0.0)
-    within = (uniform[:, 0] - before) / (over_all[place] - before)
-    kind, cell = np.divmod(place, len(REDSHIFT))
+    flat = np.searchsorted(over_all, uniform[:, 0])
+    before = np.where(flat > 0, over_all[flat - 1], 0.0)
+    within = (uniform[:, 0] - before) / (over_all[flat] - before)
+    kind, cell = np.divmod(flat, len(REDSHIFT))
     step = REDSHIFT[1] - REDSHIFT[0]
     rows = over_magnitude[kind, cell]
     apparent = [np.interp(u, row, magnitude) for u, row in zip(uniform[:, 1], rows, strict=True)]
     return kind == 0, REDSHIFT[cell] + step * (within - 0.5), np.array(apparent)
 
 
-def sample_spectra(red, absolute, normal) -> dict[str, np.ndarray]:
-    """Spectrum of each galaxy as `sed.band_fluxes` takes it, from normal numbers (n, 7).
-
-    Fainter galaxies are bluer, on the red sequence and off it.
-    """
+def mean_kind(red, absolute) -> np.ndarray:
+    """Mean spectral type at M = r - DM(z): fainter galaxies are bluer, on the red sequence too."""
     faint = np.clip(absolute + 21.5, -2.5, 4.0)
-    mix = {name: np.where(red, getattr(RED_MIX, name), getattr(BLUE_MIX, name)) for name in MIX}
-    kind = mix["kind"] + mix["kind_slope"] * faint + mix["kind_scatter"] * normal[:, 0]
+    return by_type(red, "kind") + by_type(red, "kind_slope") * faint
+
+
+def spectrum_parameters(red, absolute, normal) -> dict[str, np.ndarray]:
+    """Spectrum of each galaxy, as `spectra.band_fluxes` takes it, from normal numbers (n, 7)."""
+    kind = mean_kind(red, absolute) + by_type(red, "kind_scatter") * normal[:, 0]
+    dust = by_type(red, "dust") * np.exp(DUST_SCATTER * normal[:, 1])
     return {
         "kind": np.clip(kind, 0.0, 3.0),
-        "dust": np.clip(mix["dust"] * np.exp(DUST_SCATTER * normal[:, 1]), 0, 2.9),
-        "tilt": np.clip(mix["tilt"] + TILT_SCATTER * normal[:, 2], -0.5, 0.5),
-        "break_step": mix["break_step"] + mix["break_scatter"] * normal[:, 3],
-        "uv_step": mix["uv_step"] + mix["uv_scatter"] * normal[:, 6],
-        "red_step": mix["red_step"] + RED_SCATTER * normal[:, 4],
-        "emission": mix["emission"] * np.exp(0.7 * normal[:, 5]),
+        "dust": np.clip(dust, 0, 2.9),
+        "tilt": np.clip(by_type(red, "tilt") + TILT_SCATTER * normal[:, 2], -0.5, 0.5),
+        "break_step": by_type(red, "break_step") + by_type(red, "break_scatter") * normal[:, 3],
+        "uv_step": by_type(red, "uv_step") + by_type(red, "uv_scatter") * normal[:, 6],
+        "red_step": by_type(red, "red_step") + RED_SCATTER * normal[:, 4],
+        "emission": by_type(red, "emission") * np.exp(0.7 * normal[:, 5]),
     }
 
 
-def half_light_radius(red, absolute, redshift, normal) -> np.ndarray:
-    """Half-light radius in arcsec from the size-luminosity relation, log-normal about its mean.
+def log_size(early, absolute) -> np.ndarray:
+    """Mean log10 of the half-light radius in kpc at M = r - DM(z).
 
     Early types follow R ~ L^0.65; late types bend from L^0.26 to L^0.5 about M = -21.
     """
     brightness = -0.4 * (absolute + 21.0)
-    early = 0.56 + 0.65 * brightness
-    late = 0.68 + 0.26 * brightness + 0.24 * np.log10((1 + 10**brightness) / 2)
-    scatter = np.where(red, 0.14, 0.16)
-    log_kpc = np.where(red, early, late) + scatter * normal
+    bend = np.log10((1 + 10**brightness) / 2)
+    return np.where(early, 0.56 + 0.65 * brightness, 0.68 + 0.26 * brightness + 0.24 * bend)
+
+
+def half_light_radius(early, absolute, redshift, normal) -> np.ndarray:
+    """Half-light radius in arcsec, log-normal about the size-luminosity relation."""
+    scatter = np.where(early, *SIZE_SCATTER)
+    log_kpc = log_size(early, absolute) + scatter * normal
     return np.clip(10**log_kpc / kpc_per_arcsec(redshift), 0.3, 12.0)
 
 
 def sample_galaxies(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
     """Physical properties of galaxies by their numbers, each (n,) in the order of `galaxies`."""
-    uniform, normal = rng.random_numbers(seed, galaxies, "physics", UNIFORM, NORMAL)
+    uniform, normal = random_numbers(seed, galaxies, "physics", UNIFORM, NORMAL)
     red, redshift, magnitude = sample_redshifts(limit, uniform[:, :2])
     absolute = magnitude - distance_modulus(redshift)
-    spectra = sample_spectra(red, absolute, normal[:, :7])
-    early = red & (uniform[:, 4] < 0.72)  # the other red galaxies are dusty or passive discs
-    bulge = np.where(early, 0.75 + 0.25 * uniform[:, 5], disc_bulge(spectra["kind"], normal[:, 7]))
+    spectrum = spectrum_parameters(red, absolute, normal[:, :7])
+    early = red & (uniform[:, 4] < EARLY_FRACTION)
+    bulge = np.where(early, 0.75 + 0.25 * uniform[:, 5], disc_bulge(spectrum["kind"], normal[:, 7]))
     return {
         "redshift": redshift,
         "r_magnitude": magnitude,
         "absolute_magnitude": absolute,
         "red": red,
         "early": early,
-        **spectra,
+        **spectrum,
         "bulge_fraction": bulge,
         "half_light_radius": half_light_radius(early, absolute, redshift, normal[:, 8]),
         "axis_ratio": _axis_ratio(early, uniform[:, 6]),
@@ -196,7 +240,7 @@ def sample_galaxies(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
 
 
 def disc_bulge(kind, normal) -> np.ndarray:
-    """Share of the bulge in the r light of a disc galaxy: less in later types."""
+    """Bulge fraction of the r flux of a disc galaxy: smaller in later types."""
     return np.clip((0.45 - 0.2 * kind) * np.exp(0.4 * normal), 0.0, 0.7)
 
 

@@ -1,14 +1,36 @@
-"""`Scene`: what there is on the sky in n stamps, before any telescope looks at it.
+"""Scenes: what is on the sky in n stamps, before any telescope observes it.
 
 All positions are in arcsec from the centre of the galaxy, x to the right and y up; all fluxes in
-nanomaggies. Three kinds of light build everything: de Vaucouleurs ellipses (bulges, ellipticals),
-exponential ellipses (discs, neighbours; of vanishing size: stars) and groups of round Gaussian
-knots that share a spectrum (arms, rings, bars, tails; with negative flux: dust lanes).
+nanomaggies. A scene is made of de Vaucouleurs ellipses (bulges, ellipticals), exponential ellipses
+(discs, neighbours; of vanishing size: stars) and groups of round Gaussian knots that share a
+spectrum (arms, rings, bars, tails; with negative flux: dust lanes).
 """
 
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
+
+from galtools.simulate import features, population
+from galtools.surveys import BANDS
+
+NEIGHBOURS = 3
+PER_NEIGHBOUR = 8  # random numbers
+GENERAL = 24  # random numbers of the galaxy as a whole
+UNIFORM = GENERAL + PER_NEIGHBOUR * NEIGHBOURS + 5 * features.YOUNG
+LARGEST_PART = (
+    0.75  # of the flux of any band in bulge, bar and arms together; the disc has the rest
+)
+DUST_DEPTH = np.array([1.3, 1.1, 0.9, 0.75, 0.6])  # of a lane, ugriz, relative to the mean
+FARTHEST = 18.0  # arcsec: knots and companions beyond, far outside the stamp, are left out
+SPECTRUM = ("kind", "dust", "tilt", "break_step", "uv_step", "red_step", "emission")
+ELLIPTICAL, LENTICULAR, SPIRAL, IRREGULAR, MERGER = MORPHOLOGIES = (
+    "elliptical",
+    "lenticular",
+    "spiral",
+    "irregular",
+    "merger",
+)
 
 
 @dataclass
@@ -58,3 +80,172 @@ def _map(thing, change):
         return tuple(_map(part, change) for part in thing)
     parts = {f.name: _map(getattr(thing, f.name), change) for f in fields(thing)}
     return type(thing)(**parts)
+
+
+def sample_scene(seed: int, galaxies, surveys, limit: float = population.MAIN_SAMPLE_LIMIT):
+    """Galaxies of a sample by their numbers: physics, `Scene` and the truth about its features."""
+    physics = population.sample_galaxies(seed, galaxies, limit)
+    return physics, *build_scene(seed, galaxies, physics, surveys)
+
+
+def build_scene(seed: int, galaxies, physics: dict, surveys) -> tuple[Scene, dict]:
+    """Scene of n galaxies in the filters of `surveys`, and the truth about its features."""
+    uniform, _ = population.random_numbers(seed, galaxies, "shape", UNIFORM, 1)
+    general, near, young = np.split(uniform, [GENERAL, UNIFORM - 5 * features.YOUNG], axis=1)
+    near = near.reshape(len(galaxies), NEIGHBOURS, PER_NEIGHBOUR)
+    young = young.reshape(len(galaxies), features.YOUNG, 5)
+    shape = sample_morphology(physics, general)
+    field = sample_neighbours(near)
+    flux = component_fluxes(physics, shape, field, surveys)
+    bulges, discs = _main_ellipses(physics, shape)
+    discs = [np.column_stack(pair) for pair in zip(discs, field["ellipses"], strict=True)]
+    scene = Scene(
+        Ellipses(*map(_tensor, bulges)),
+        Ellipses(*map(_tensor, discs)),
+        tuple(Knots(*map(_tensor, group)) for group in _knots(physics, shape, young)),
+        _tensor(flux.pop("components")),
+    )
+    return scene, {**shape, **flux, "neighbours": field["there"].sum(axis=1)}
+
+
+def _tensor(array) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+
+
+def sample_morphology(physics: dict, u: np.ndarray) -> dict[str, np.ndarray]:
+    """Morphology and the measures of its features, each (n,), from uniform numbers (n, GENERAL)."""
+    early, kind = physics["early"], physics["kind"]
+    merger = u[:, 0] < 0.04
+    disc = ~early & ~merger
+    irregular = disc & (u[:, 1] < np.clip(0.8 * (kind - 1.8), 0, 0.7))
+    spiral = disc & ~irregular & ~physics["red"]
+    lenticular = disc & ~irregular & physics["red"]
+    classes = [merger, early & ~merger, irregular, spiral, lenticular]
+    names = [MERGER, ELLIPTICAL, IRREGULAR, SPIRAL, LENTICULAR]
+    flat = ~early & (physics["axis_ratio"] < 0.4)
+    young = np.where(physics["red"], 0.02 + 0.08 * u[:, 5], 0.14 + 0.26 * u[:, 5])
+    return {
+        "morphology": np.select(classes, names, ""),
+        "bar": (spiral | lenticular) & (u[:, 2] < 0.4),
+        "ring": (spiral | lenticular) & (u[:, 3] < 0.15),
+        "dust_lane": flat & (u[:, 4] < 0.6),
+        "arm_fraction": np.where(early, 0.0, young + 0.15 * irregular),
+        "bar_fraction": 0.06 + 0.14 * u[:, 6],
+        "lane_depth": 0.25 + 0.3 * u[:, 7],
+        "lane_side": np.sign(u[:, 8] - 0.5),
+        "arms": np.select([u[:, 9] < 0.7, u[:, 9] < 0.85], [2.0, 3.0], 4.0),
+        "pitch": np.radians(12 + 18 * u[:, 10]),
+        "ring_radius": 0.9 + 0.7 * u[:, 11],
+        "bar_length": 0.45 + 0.6 * u[:, 12],
+        "bar_turn": np.pi * u[:, 13],
+        "offset": 0.15 + 0.35 * u[:, 14],
+        "bulge_size": 0.18 + 0.2 * u[:, 15],
+        "companion_distance": 0.9 + 1.6 * u[:, 16],
+        "companion_direction": 2 * np.pi * u[:, 17],
+        "companion_flux": 10 ** (-0.6 * u[:, 18]),
+        "companion_ratio": 0.4 + 0.6 * u[:, 19],
+        "companion_angle": np.pi * u[:, 20],
+    }
+
+
+def _main_ellipses(physics, shape):
+    """Bulge and disc of the galaxy, bulge and disc of its companion: (n, 2) per parameter."""
+    early, size = physics["early"], physics["half_light_radius"]
+    q, angle, zero = physics["axis_ratio"], physics["position_angle"], np.zeros(len(size))
+    moved = 0.3 * size * shape["offset"] * (shape["morphology"] == IRREGULAR)
+    distance = np.minimum(shape["companion_distance"] * size, FARTHEST)
+    there = [distance * np.cos(shape["companion_direction"])]
+    there += [distance * np.sin(shape["companion_direction"])]
+    bulge_size = np.where(early, size, shape["bulge_size"] * size)
+    other = 0.75 * size
+    bulge = [zero, zero, np.maximum(bulge_size, 0.15), np.where(early, q, 0.5 + 0.5 * q), angle]
+    disc = [moved, -moved, np.where(early, 1.3 * size, size), q, angle]
+    shape = [shape["companion_ratio"], shape["companion_angle"]]
+    bulges = [np.column_stack(p) for p in zip(bulge, [*there, 0.3 * other, *shape], strict=True)]
+    discs = [np.column_stack(p) for p in zip(disc, [*there, other, *shape], strict=True)]
+    return bulges, discs
+
+
+def _knots(physics, shape, young):
+    """Groups of knots: young stars, bar or tail, dust lane; x, y, sigma, share in arcsec."""
+    size, q, angle = (physics[k] for k in ("half_light_radius", "axis_ratio", "position_angle"))
+    irregular, merger = (shape["morphology"] == kind for kind in (IRREGULAR, MERGER))
+    names = ("arms", "pitch", "ring_radius", "offset")
+    arms = features.young_knots(young, irregular, shape["ring"], *(shape[k] for k in names))
+    bars = features.bar(shape["bar_length"], shape["bar_turn"])
+    tails = features.tail(shape["companion_direction"])
+    old = [np.where(merger[:, None], a, b) for a, b in zip(tails, bars, strict=True)]
+    lanes = features.dust_lane(q, shape["lane_side"])
+    for along, across, sigma, share in (arms, old, lanes):
+        x, y = features.project(along, across, size, q, angle)
+        near = np.hypot(x, y) < FARTHEST
+        yield x * near, y * near, np.maximum(sigma * size[:, None], 0.05), share * near
+
+
+def sample_neighbours(u: np.ndarray) -> dict:
+    """Galaxies and stars that happen to stand near by, from uniform numbers (n, NEIGHBOURS, 8).
+
+    Their numbers rise as 10^(0.45 m) to m = 22.5, one in each stamp on average; stars are
+    exponential discs of 0.01 arcsec.
+    """
+    radius, angle = 4 + 11 * np.sqrt(u[..., 2]), 2 * np.pi * u[..., 3]
+    size = np.where(u[..., 4] < 0.4, 0.01, 0.3 + 1.2 * u[..., 4])
+    place = [radius * np.cos(angle), radius * np.sin(angle)]
+    return {
+        "there": u[..., 0] < 0.35,
+        "magnitude": np.maximum(22.5 + np.log10(np.maximum(u[..., 1], 1e-6)) / 0.45, 16.0),
+        "kind": 3 * u[..., 5],
+        "redshift": 0.05 + 0.5 * u[..., 6],
+        "ellipses": [*place, size, 0.3 + 0.7 * u[..., 7], np.pi * (7 * u[..., 3] % 1)],
+    }
+
+
+def component_fluxes(physics: dict, shape: dict, field: dict, surveys) -> dict:
+    """Fluxes of everything in nanomaggies: `total` (n, surveys, 5) and `components`.
+
+    `components` (n, surveys, 5, C) are bulge, companion's bulge, disc, companion's disc,
+    neighbours, young stars, bar or tail, dust lane. Those of the galaxy add up to its total in
+    every band: the disc is what the others leave.
+    """
+    total, old, blue, near = _spectra(physics, field, surveys)
+    early = physics["early"][:, None]
+    merger = shape["morphology"] == MERGER
+    bulge = physics["bulge_fraction"][:, None] * np.where(early, total, old)
+    arms = shape["arm_fraction"][:, None] * blue
+    bar = ((shape["bar"] | merger) * shape["bar_fraction"])[:, None] * old
+    most = np.where(early, 1.0, LARGEST_PART)
+    scale = np.minimum(1, (most * total / (bulge + arms + bar)).min(axis=1))[:, None]
+    bulge, arms, bar = scale * bulge, scale * arms, scale * bar
+    disc = total - bulge - arms - bar
+    depth = (shape["dust_lane"] * shape["lane_depth"])[:, None] * np.tile(DUST_DEPTH, len(surveys))
+    lane = features.lane_flux(depth)
+    lane = disc * lane / (1 - lane)
+    other = (merger * shape["companion_flux"])[:, None] * total
+    parts = [bulge, 0.3 * other, disc + lane, 0.7 * other, *near, arms, bar, -lane]
+    components = np.stack(parts, axis=-1).reshape(len(total), len(surveys), len(BANDS), -1)
+    return {
+        "total": total.reshape(len(total), len(surveys), len(BANDS)),
+        "components": components,
+        "bulge_to_total_r": (bulge / total)[:, BANDS.index("r")],
+    }
+
+
+def _spectra(physics, field, surveys):
+    """Band fluxes (n, bands) of the whole galaxy, of old and of young stars, and of neighbours.
+
+    Old and young stars are normalised to the r magnitude of the galaxy. All spectra are looked up
+    at once.
+    """
+    filters = [name for survey in surveys for name in survey.filters]
+    n = len(physics["redshift"])
+    whole = {name: physics[name] for name in SPECTRUM}
+    old = {**whole, "kind": np.maximum(whole["kind"] - 0.8, 0.1), "emission": np.zeros(n)}
+    blue = {**whole, "kind": np.minimum(whole["kind"] + 0.9, 3.0), "emission": np.full(n, 40.0)}
+    near = [{name: np.zeros(n) for name in SPECTRUM} | {"kind": kind} for kind in field["kind"].T]
+    spectra = [whole, old, blue, *near]
+    stacked = {name: np.concatenate([s[name] for s in spectra]) for name in SPECTRUM}
+    redshift = np.concatenate([np.tile(physics["redshift"], 3), field["redshift"].T.ravel()])
+    magnitude = np.concatenate([np.tile(physics["r_magnitude"], 3), field["magnitude"].T.ravel()])
+    flux = population.normalised_fluxes(filters, stacked, redshift, magnitude)
+    flux = flux.reshape(len(spectra), n, len(filters))
+    return *flux[:3], flux[3:] * field["there"].T[..., None]

@@ -6,7 +6,7 @@ import pytest
 from companion import degeneracy, posterior_library, repeat_observations
 from galtools.data import photometry
 from galtools.errors import GaltoolsError
-from galtools.simulate import sample
+from galtools.simulate import matched_pairs
 from galtools.surveys import CFHTLS, SDSS
 
 SURVEYS = (SDSS, CFHTLS.on_grid_of(SDSS))
@@ -20,7 +20,7 @@ def twins():
     two dimensions, and the `concentration, r` in the logarithms of the fluxes.
     """
     rng = np.random.default_rng(5)
-    with sample.one_thread():
+    with matched_pairs.one_thread():
         (first,) = repeat_observations.observe_block(5, 1, (0,), SURVEYS, 17.8)
     columns = {name: np.tile(first[name], 3) for name in posterior_library.PHYSICS}
     columns |= {name: np.tile(first[name], (3, 1)) for name in ("zero_points", "sky")}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from companion import fisher, latent_model, sensitivity
-from galtools.simulate import noise, render
+from galtools.simulate import observation, render
 from galtools.simulate.scene import Ellipses, Knots, Scene
 from galtools.surveys import SDSS
 
@@ -29,7 +29,9 @@ def gaussian(sigma: float, flux: float) -> fisher.ObservedScene:
     knots = (Knots(0 * one, 0 * one, sigma * one, one), empty, empty)
     scene = Scene(nothing(2), nothing(5), knots, fluxes)
     sky = np.array([DEEP.sky_noise])
-    seen = noise.Observation(np.full((1, 5), 1e-3), np.zeros((1, 2)), np.ones((1, 5)), sky, [])
+    seen = observation.ObservingConditions(
+        np.full((1, 5), 1e-3), np.zeros((1, 2)), np.ones((1, 5)), sky, []
+    )
     return fisher.ObservedScene(0, np.array([0]), scene, {}, {}, seen, DEEP, 0)
 
 
@@ -189,6 +191,6 @@ def test_components_respond_to_their_own_latents_and_the_prior_is_that_of_the_si
     np.testing.assert_array_equal(slope[:, inner], -normal[:, 8])
     np.testing.assert_array_equal(slope[:, inner + 1], np.where(early, 0, -normal[:, 7]))
     assert (slope[:, inner + 2 : sensitivity.SIZE] == 0).all()
-    drawn = (many.seen.calibration - 1) / noise.CALIBRATION
+    drawn = (many.seen.calibration - 1) / observation.CALIBRATION
     np.testing.assert_allclose(slope[:, sensitivity.SIZE :], -drawn)
     np.testing.assert_array_equal(bend[:, inner:, inner:], np.tile(np.eye(10), (8, 1, 1)))

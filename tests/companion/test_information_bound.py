@@ -23,7 +23,7 @@ from galtools import data
 from galtools.errors import GaltoolsError
 from galtools.fidelity import information
 from galtools.redshift import Grid
-from galtools.simulate import noise, population
+from galtools.simulate import observation, population
 from galtools.surveys import CFHTLS, SDSS
 
 EDGES = Grid().edges
@@ -45,7 +45,7 @@ def test_light_and_size_are_those_of_the_simulator(model, drawn):
     z, r = x[:, 0], x[:, 1]
     red, early = kind < 2, kind == 0
     absolute = r - population.distance_modulus(z)
-    spectra = population.sample_spectra(red, absolute, x[:, 2:])
+    spectra = population.spectrum_parameters(red, absolute, x[:, 2:])
     flux = population.normalised_fluxes(CFHTLS.filters, spectra, z, r)
     np.testing.assert_allclose(shown[:, :5], np.log(flux), atol=1e-10)
     size = np.log(population.half_light_radius(early, absolute, z, normal))
@@ -58,7 +58,7 @@ def test_abundance_is_that_of_the_drawn_galaxies(model, drawn):
     x, kind, _ = drawn
     real = population.sample_galaxies(7, np.arange(600), latent_model.LatentModel(SDSS).limit)
     assert real["early"].sum() / real["red"].sum() == pytest.approx(
-        latent_model.SPHEROIDS, abs=0.08
+        population.EARLY_FRACTION, abs=0.08
     )
     z, r = np.linspace(0.0031, 0.69, 300), np.linspace(14.001, 17.799, 200)
     cells = np.stack(np.meshgrid(z, r, indexing="ij"), axis=-1)
@@ -298,7 +298,7 @@ def test_errors_of_simulated_measurements_are_those_of_the_like_in_nanomaggies(m
     values, _ = information_bound.simulated(model, 4000, like, seed=4)
     truth = model.predict(*latent_model.sample_population(4000, 4)[:2])
     error = np.expm1(values - truth)[:, :5]
-    scatter = np.hypot(relative * np.exp(like["measured"] - truth)[:, :5], noise.CALIBRATION)
+    scatter = np.hypot(relative * np.exp(like["measured"] - truth)[:, :5], observation.CALIBRATION)
     np.testing.assert_allclose((error / scatter).std(0), 1, atol=0.04)
     assert (values - truth)[:, 5].std() == pytest.approx(np.hypot(0.2, 0.36), abs=0.02)
 

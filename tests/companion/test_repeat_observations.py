@@ -10,7 +10,7 @@ from galtools.data import photometry
 from galtools.data.stretch import Stretch
 from galtools.errors import GaltoolsError
 from galtools.redshift import RedshiftNetwork
-from galtools.simulate import noise, sample
+from galtools.simulate import matched_pairs
 from galtools.surveys import CFHTLS, SDSS
 
 SURVEYS = (SDSS, CFHTLS.on_grid_of(SDSS))
@@ -18,7 +18,7 @@ SURVEYS = (SDSS, CFHTLS.on_grid_of(SDSS))
 
 @pytest.fixture(scope="module")
 def seen():
-    with sample.one_thread():
+    with matched_pairs.one_thread():
         return list(repeat_observations.observe_block(5, 1, (0, 1), SURVEYS, 17.8))
 
 
@@ -47,7 +47,7 @@ def test_fluxes_in_rings_scatter_about_the_clean_ones_as_the_likelihood_says(see
     squares = []
     for found in seen:
         clean, noisy = (photometry.annulus_flux(found[k], masks) for k in ("clean", "source"))
-        seen_as = noise.observing_conditions(5, found["galaxy"], SDSS, int(found["number"][0]))
+        seen_as = simulate.observing_conditions(5, found["galaxy"], SDSS, int(found["number"][0]))
         clean = clean * seen_as.calibration[..., None]
         variance = found["sky"][..., None] ** 2 * masks.sum((1, 2)) + clean / gain
         squares.append((noisy - clean) ** 2 / variance)

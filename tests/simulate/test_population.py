@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsRegressor
 
 from companion import sdss_statistics
 from galtools.data import photometry
-from galtools.simulate import features, population, shapes, spectra
+from galtools.simulate import features, population, scene, spectra
 from galtools.surveys import CFHTLS, SDSS
 
 N = 50000  # the rarest bin, 0.25 < z < 0.30, holds some 500: all criteria are met by 2 sigma
@@ -142,6 +142,14 @@ def test_redshifts_are_spread_evenly_over_their_cell():
     assert red.all()
 
 
+def test_abundance_is_what_galaxies_are_sampled_from():
+    magnitude, _, over_magnitude = population._cumulative(17.8)
+    cell = 200
+    z = population.REDSHIFT[cell]
+    density = np.exp(population.log_abundance(True, magnitude - population.distance_modulus(z), z))
+    np.testing.assert_allclose(np.cumsum(density) / density.sum(), over_magnitude[0, cell])
+
+
 def test_lengths_agree_with_astropy():
     redshift = np.array([0.02, 0.1, 0.3])
     exact = 1 / population.COSMOLOGY.arcsec_per_kpc_proper(redshift).value
@@ -253,7 +261,7 @@ def test_discs_are_thin_and_seen_from_anywhere_and_ellipticals_round():
 
 def test_neighbours_follow_their_law():
     """One in each stamp, N(< m) ~ 10^(0.45 m) to 22.5, two of five are stars."""
-    field = shapes.sample_neighbours(np.random.default_rng(0).random((6000, 3, 8)))
+    field = scene.sample_neighbours(np.random.default_rng(0).random((6000, 3, 8)))
     assert field["there"].sum(1).mean() == pytest.approx(1, abs=0.07)
     for magnitude in (18.5, 20.5, 21.5):
         share = np.mean(field["magnitude"] < magnitude)
@@ -271,9 +279,9 @@ def test_neighbours_follow_their_law():
 def test_neighbours_have_the_light_of_their_kind_and_redshift():
     physics = population.sample_galaxies(3, np.arange(4), 17.8)
     rng = np.random.default_rng(2)
-    looks = shapes.sample_morphology(physics, rng.random((4, shapes.GENERAL)))
-    field = shapes.sample_neighbours(rng.random((4, 3, 8)) * [0.6, 1, 1, 1, 1, 1, 1, 1])
-    found = shapes.component_fluxes(physics, looks, field, (SDSS,))["components"][:, 0, :, 4:7]
+    looks = scene.sample_morphology(physics, rng.random((4, scene.GENERAL)))
+    field = scene.sample_neighbours(rng.random((4, 3, 8)) * [0.6, 1, 1, 1, 1, 1, 1, 1])
+    found = scene.component_fluxes(physics, looks, field, (SDSS,))["components"][:, 0, :, 4:7]
     for k in range(3):
         spectrum = plain(4) | {"kind": field["kind"][:, k]}
         at = field["redshift"][:, k], field["magnitude"][:, k]
@@ -286,9 +294,9 @@ def test_bars_and_rings_are_in_discs_and_late_types_are_irregular():
     n, rng = 40000, np.random.default_rng(4)
     kind, early, red = rng.uniform(0, 3, n), rng.random(n) < 0.3, rng.random(n) < 0.4
     physics = {"early": early, "kind": kind, "red": red, "axis_ratio": rng.random(n)}
-    looks = shapes.sample_morphology(physics, rng.random((n, shapes.GENERAL)))
+    looks = scene.sample_morphology(physics, rng.random((n, scene.GENERAL)))
     elliptical, lenticular, spiral, irregular, merger = (
-        looks["morphology"] == name for name in shapes.MORPHOLOGIES
+        looks["morphology"] == name for name in scene.MORPHOLOGIES
     )
     assert merger.mean() == pytest.approx(0.04, abs=0.004)
     np.testing.assert_array_equal(elliptical, early & ~merger)

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from galtools.simulate import noise, population, render, shapes
+from galtools import simulate
+from galtools.simulate import population, render
+from galtools.simulate import scene as scenes
 from galtools.simulate.scene import Ellipses, Knots, Scene
 from galtools.surveys import CFHTLS, SDSS
 
@@ -91,9 +93,8 @@ def test_a_straight_sum_of_parts():
 
 def simulated(n, seed=3):
     galaxies = np.arange(n)
-    physics = population.sample_galaxies(seed, galaxies, 17.8)
-    sky, truth = shapes.build_scene(seed, galaxies, physics, SURVEYS)
-    return sky, truth, [noise.observing_conditions(seed, galaxies, survey) for survey in SURVEYS]
+    _, sky, truth = simulate.sample_scene(seed, galaxies, SURVEYS)
+    return sky, truth, [simulate.observing_conditions(seed, galaxies, s) for s in SURVEYS]
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,8 @@ def test_nothing_far_outside_the_stamp_returns_into_it():
     physics = population.sample_galaxies(0, galaxies, 17.8)
     largest = np.sort(np.argsort(-physics["half_light_radius"])[:8])
     physics = {name: values[largest] for name, values in physics.items()}
-    sky, _ = shapes.build_scene(0, galaxies[largest], physics, (SDSS,))
-    seen = noise.observing_conditions(0, galaxies[largest], SDSS)
+    sky, _ = scenes.build_scene(0, galaxies[largest], physics, (SDSS,))
+    seen = simulate.observing_conditions(0, galaxies[largest], SDSS)
     tensors = [torch.tensor(a, dtype=torch.float32) for a in (seen.fwhm, seen.shift)]
     near = render.render(sky, SDSS, 0, *tensors)
     with pytest.MonkeyPatch.context() as patch:
@@ -158,10 +159,10 @@ GEOMETRY = [(part, field.name) for part, kind in PARTS.items() for field in fiel
 def galaxies():
     """Seven galaxies in double precision: every morphology, a bar, a lane, neighbours."""
     _, truth, _ = simulated(60)
-    of_kind = [np.flatnonzero(truth["morphology"] == kind)[0] for kind in shapes.MORPHOLOGIES]
+    of_kind = [np.flatnonzero(truth["morphology"] == kind)[0] for kind in scenes.MORPHOLOGIES]
     featured = [np.flatnonzero(truth[name])[0] for name in ("bar", "dust_lane")]
     chosen = np.array([*of_kind, *featured])
-    return shapes.build_scene(3, chosen, population.sample_galaxies(3, chosen, 17.8), SURVEYS)[
+    return scenes.build_scene(3, chosen, population.sample_galaxies(3, chosen, 17.8), SURVEYS)[
         0
     ].to(dtype=torch.float64)
 
@@ -226,7 +227,7 @@ def test_companions_bars_and_lanes_have_the_light_that_the_truth_says():
     """Slots: bulges 0 and 1, discs 2 and 3, neighbours, arms, bar or tail, lane."""
     sky, truth, _ = simulated(60)
     flux, total = sky.flux.numpy().astype(float), truth["total"]
-    merger, lane = truth["morphology"] == shapes.MERGER, truth["dust_lane"]
+    merger, lane = truth["morphology"] == scenes.MERGER, truth["dust_lane"]
     assert merger.any() and lane.any() and truth["bar"].any()
     other = (merger * truth["companion_flux"])[:, None, None] * total
     assert (other < total).all()

@@ -1,11 +1,17 @@
 """Galaxies own their random numbers; observations are independent; the noise is what it says."""
 
+import os
+import signal
+import subprocess
+import sys
+from multiprocessing import Value
+
 import numpy as np
 import pytest
 
 from galtools import simulate
 from galtools.errors import GaltoolsError
-from galtools.simulate import noise, render, rng
+from galtools.simulate import matched_pairs, observation, population, render
 from galtools.surveys import CFHTLS, SDSS
 
 
@@ -33,7 +39,7 @@ def test_a_galaxy_is_the_same_with_two_workers(sample):
 def test_stream_is_in_order_and_complete(sample):
     parts = list(simulate.stream(13, seed=4, start=6))
     assert [len(part) for part in parts] == [2, 8, 3]
-    assert same(simulate.sample.join(parts), sample[6:19])
+    assert same(matched_pairs.join(parts), sample[6:19])
     assert list(simulate.stream(0)) == []
 
 
@@ -119,22 +125,22 @@ def test_deeper_sample():
 
 def test_streams_are_independent_and_repeat():
     draws = {
-        (seed, galaxy, purpose): tuple(rng.galaxy_rng(seed, galaxy, purpose, 0).random(2))
+        (seed, galaxy, purpose): tuple(population.galaxy_rng(seed, galaxy, purpose, 0).random(2))
         for seed in range(3)
         for galaxy in range(3)
         for purpose in ("physics", "shape")
     }
     assert len(set(draws.values())) == len(draws)
-    assert tuple(rng.galaxy_rng(2, 1, "shape", 0).random(2)) == draws[2, 1, "shape"]
+    assert tuple(population.galaxy_rng(2, 1, "shape", 0).random(2)) == draws[2, 1, "shape"]
 
 
 @pytest.mark.parametrize("survey", [SDSS, CFHTLS], ids=lambda s: s.name)
 def test_noise_of_sky_and_source(survey):
     """Variance sky^2 + flux / gain, measured on flat images of known flux."""
     flux = np.array([0.0, 0.05, 0.5, 2.0, 10.0], np.float32)
-    conditions = noise.observing_conditions(0, range(20), survey)
+    conditions = observation.observing_conditions(0, range(20), survey)
     images = np.tile(flux[:, None, None], (20, 1, 64, 64))
-    noisy = noise.add_noise(images.copy(), conditions, survey)
+    noisy = observation.add_noise(images.copy(), conditions, survey)
     residual = (noisy - images).reshape(20, 5, -1)
     expected = conditions.sky_noise**2 + flux / np.array(survey.electrons_per_nanomaggy)
     np.testing.assert_allclose(residual.var(axis=2) / expected, 1, atol=0.12)  # 5 sigma of 4096
@@ -143,21 +149,90 @@ def test_noise_of_sky_and_source(survey):
 
 
 def test_seeing_has_limits_that_the_rendering_counts_on(monkeypatch):
-    monkeypatch.setattr(noise, "COMMON_SEEING", 2.0)
-    seeing = noise.observing_conditions(1, range(50), SDSS).fwhm / SDSS.psf_fwhm
+    monkeypatch.setattr(observation, "COMMON_SEEING", 2.0)
+    seeing = observation.observing_conditions(1, range(50), SDSS).fwhm / SDSS.psf_fwhm
     np.testing.assert_allclose([seeing.min(), seeing.max()], [render.SHARPEST, 1.5])
 
 
 def test_conditions_scatter_as_designed():
-    conditions = noise.observing_conditions(1, range(3000), SDSS)
+    conditions = observation.observing_conditions(1, range(3000), SDSS)
     seeing = np.log(conditions.fwhm / SDSS.psf_fwhm)
     np.testing.assert_allclose(np.median(seeing, axis=0), 0, atol=0.01)
-    assert np.std(seeing.mean(axis=1)) == pytest.approx(noise.COMMON_SEEING, rel=0.1)
+    assert np.std(seeing.mean(axis=1)) == pytest.approx(observation.COMMON_SEEING, rel=0.1)
     assert np.std(seeing[:, 0] - seeing[:, 1]) == pytest.approx(0.02 * np.sqrt(2), rel=0.1)
-    np.testing.assert_allclose(np.std(conditions.calibration, axis=0), noise.CALIBRATION, rtol=0.1)
+    np.testing.assert_allclose(
+        np.std(conditions.calibration, axis=0), observation.CALIBRATION, rtol=0.1
+    )
     assert np.abs(conditions.shift).max() <= SDSS.pixel_scale / 2
     places = np.quantile(conditions.shift / SDSS.pixel_scale, [0.25, 0.75], axis=0)
     np.testing.assert_allclose(places, [[-0.25] * 2, [0.25] * 2], atol=0.025)  # evenly
     sky = np.log(conditions.sky_noise / SDSS.sky_noise)
     assert np.std(sky[:, 0]) == pytest.approx(0.06, rel=0.1)
     np.testing.assert_allclose(sky - sky[:, :1], 0, atol=1e-6)  # a field is bright in all bands
+
+
+def number_of(job):
+    return job
+
+
+@pytest.mark.pipeline
+def test_processes_wait_for_a_slow_reader():
+    made = Value("i", 0)
+
+    def count(number):
+        with made.get_lock():
+            made.value += 1
+        return number
+
+    for number, got in enumerate(matched_pairs.in_order(count, range(60), workers=2)):
+        assert got == number
+        assert made.value - got <= 2 * matched_pairs.AHEAD + 1
+    assert made.value == 60
+
+
+STREAMING = """
+import sys
+from galtools import simulate
+for pairs in simulate.stream(10**6, workers=2):
+    print(len(pairs), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.pipeline
+def test_a_killed_reader_leaves_no_files_behind(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", STREAMING],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    with process:
+        assert process.stdout.readline() == b"8\n"
+        process.kill()
+        assert process.stdout.read() == b""  # until the last of its processes has ended
+    assert list(tmp_path.iterdir()) == []
+
+
+def refuse(number):
+    if number == 3:
+        raise GaltoolsError("three is refused")
+    return number
+
+
+@pytest.mark.pipeline
+def test_an_error_in_a_process_is_raised_where_it_happened():
+    results = matched_pairs.in_order(refuse, range(10), workers=2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(GaltoolsError, match="three is refused"):
+        next(results)
+
+
+def die(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.pipeline
+def test_a_killed_process_is_reported_and_the_next_work_has_new_ones():
+    with pytest.raises(GaltoolsError, match="fewer workers"):
+        list(matched_pairs.in_order(die, range(4), workers=2))
+    assert list(matched_pairs.in_order(number_of, range(2), workers=2)) == [0, 1]

@@ -1,0 +1,155 @@
+"""Pairs of images from galaxy numbers, block by block, on as many processes as one likes.
+
+Galaxies are simulated in blocks of `BLOCK` whose borders are multiples of `BLOCK`: a galaxy is
+always computed in the same company, so that even its last bit is the same whatever was asked for.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import torch
+from astropy.table import Table
+from torch.utils.data import DataLoader
+
+from galtools.data import ImageSet, Pairs, join
+from galtools.errors import GaltoolsError
+from galtools.simulate import population
+from galtools.simulate.observation import observe, observing_conditions
+from galtools.simulate.scene import sample_scene
+from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
+
+BLOCK = 8
+AHEAD = 4  # blocks per process that may wait for the reader
+GRIDS = ("native", "sdss")
+FAINTEST = 20.0
+
+
+def pairs(n: int, seed: int = 0, start: int = 0, **options) -> Pairs:
+    """Simulate n galaxies; see `stream` for the options."""
+    if n < 1:
+        raise GaltoolsError(f"n = {n} galaxies: ask for at least one")
+    return join(list(stream(n, seed, start, **options)))
+
+
+def stream(
+    n: int,
+    seed: int = 0,
+    start: int = 0,
+    survey_from: Survey = SDSS,
+    survey_to: Survey = CFHTLS,
+    grid: str = "native",
+    observation: int = 0,
+    limit: float = population.MAIN_SAMPLE_LIMIT,
+    workers: int = 1,
+    then: Callable[[Pairs], object] | None = None,
+) -> Iterator:
+    """Yield galaxies start ... start + n - 1 in order, in batches of at most `BLOCK`.
+
+    Galaxy k of a `seed` is bit for bit the same whatever n, start and workers are. `observation`
+    numbers independent observations of the same galaxies: fresh noise, seeing, sub-pixel position
+    and calibration. On `grid` "sdss" both surveys are observed on the pixels of SDSS. `limit` is
+    the faintest SDSS r magnitude. ``then(pairs)``, if given, is applied to every batch by the
+    process that simulated it, and its result is yielded.
+    """
+    if grid not in GRIDS:
+        raise GaltoolsError(f"unknown grid {grid!r}: choose one of {', '.join(GRIDS)}")
+    if not population.BRIGHT_LIMIT < limit <= FAINTEST:
+        raise GaltoolsError(f"limit r < {limit}: choose one in 14 ... {FAINTEST:.0f}")
+    if min(n, seed, start, observation) < 0 or workers < 1:
+        raise GaltoolsError("n, seed, start and observation cannot be negative, nor workers < 1")
+    if grid == "sdss":
+        survey_from, survey_to = survey_from.on_grid_of(SDSS), survey_to.on_grid_of(SDSS)
+    blocks = range(start // BLOCK, -(-(start + n) // BLOCK) if n else start // BLOCK)
+    simulate = partial(
+        _simulate_block,
+        wanted=range(start, start + n),
+        options=(seed, (survey_from, survey_to), observation, limit),
+        then=then,
+    )
+    yield from in_order(simulate, blocks, workers) if workers > 1 else map(simulate, blocks)
+
+
+def in_order(work: Callable, jobs: Sequence, workers: int) -> Iterator:
+    """Yield work(job) of every job in order, from processes of one thread each.
+
+    At most `AHEAD` results per process wait for a slow reader.
+    """
+    loader = DataLoader(
+        jobs,
+        batch_size=None,
+        collate_fn=work,
+        num_workers=workers,
+        prefetch_factor=AHEAD,
+        worker_init_fn=_end_with_parent,
+        generator=torch.Generator(),  # leaves the global random numbers alone
+    )
+    try:
+        yield from loader
+    except RuntimeError as error:
+        raise GaltoolsError(
+            "a process died while it simulated galaxies, most often for want of memory: "
+            "use fewer workers"
+        ) from error
+
+
+def _end_with_parent(worker: int) -> None:
+    """End this process when its parent is killed, even while it waits to hand over a result."""
+    parent = os.getppid()
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def one_thread():
+    """One thread per process: the work is split over galaxies, and sums keep their order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _simulate_block(block: int, wanted: range, options: tuple, then: Callable | None):
+    """Simulate a block and return its galaxies in `wanted`, or ``then`` of them."""
+    seed, surveys, number, limit = options
+    galaxies = np.arange(block * BLOCK, (block + 1) * BLOCK)
+    with one_thread():
+        physics, scene, truth = sample_scene(seed, galaxies, surveys, limit)
+        conditions = [observing_conditions(seed, galaxies, survey, number) for survey in surveys]
+        images = [
+            ImageSet.of(survey, observe(scene, survey, k, seen)[0], seen.sky_noise, seen.fwhm)
+            for k, (survey, seen) in enumerate(zip(surveys, conditions, strict=True))
+        ]
+        table = _catalogue(seed, galaxies, physics, truth, conditions)
+        pairs = Pairs(*images, physics["redshift"].astype(np.float32), table)
+        if galaxies[0] not in wanted or galaxies[-1] not in wanted:
+            pairs = pairs[np.isin(galaxies, wanted)]
+        return then(pairs) if then else pairs
+
+
+def _catalogue(seed, galaxies, physics, truth, conditions) -> Table:
+    """Truth about a block of galaxies: physics, morphology, observing conditions."""
+    known = ("morphology", "bar", "ring", "dust_lane", "bulge_to_total_r", "neighbours")
+    table = Table({"seed": np.full(len(galaxies), seed), "galaxy": galaxies, **physics})
+    for name in known:
+        table[name] = truth[name]
+    table["morphology"] = table["morphology"].astype("U10")
+    for index, (side, seen) in enumerate(zip(("source", "target"), conditions, strict=True)):
+        magnitude = 22.5 - 2.5 * np.log10(truth["total"][:, index])
+        for j, band in enumerate(BANDS):
+            table[f"{side}_{band}"] = magnitude[:, j]
+            table[f"{side}_fwhm_{band}"] = seen.fwhm[:, j]
+            table[f"{side}_calibration_{band}"] = seen.calibration[:, j]
+        table[f"{side}_shift_x"], table[f"{side}_shift_y"] = seen.shift.T
+    return table
