@@ -10,6 +10,7 @@ none could work. The buttons open the branch `launch`, which the workflow `book`
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +22,23 @@ import yaml
 from companion import paths
 from galtools.errors import GaltoolsError
 
-BRANCH = "launch"
 GITHUB = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
+BUTTONS = {
+    "notebook_interface": "jupyterlab",
+    "binderhub_url": "https://mybinder.org",
+    "colab_url": "https://colab.research.google.com",
+}
+INSTALL = """\
+# On a bare machine, as Colab's: install the package, then run what this notebook reads.
+import importlib.util
+
+if importlib.util.find_spec("galtools") is None:
+    !git clone --quiet --depth 1 {address}
+    %cd {folder}
+    %pip install --quiet -e .[book]
+    import sys
+    sys.path.insert(0, ".")
+"""
 
 
 def repository() -> str | None:
@@ -35,24 +51,14 @@ def repository() -> str | None:
     return address
 
 
-def options(address: str) -> dict:
-    """What the configuration of Jupyter Book needs for the buttons."""
-    return {
-        "repository": {"url": address, "path_to_book": "", "branch": BRANCH},
-        "launch_buttons": {
-            "notebook_interface": "jupyterlab",
-            "binderhub_url": "https://mybinder.org",
-            "colab_url": "https://colab.research.google.com",
-        },
-    }
-
-
 def configure(config: Path, folder: Path) -> Path:
     """Return the configuration to render with: `config`, or a copy of it with launch buttons."""
     address = repository()
     if address is None:
         return config
-    content = yaml.safe_load(config.read_text()) | options(address)
+    content = yaml.safe_load(config.read_text())
+    content["repository"] = {"url": address, "path_to_book": "", "branch": "launch"}
+    content["launch_buttons"] = BUTTONS
     content["html"]["use_repository_button"] = True
     new = folder / "_config.yml"
     new.parent.mkdir(parents=True, exist_ok=True)
@@ -62,26 +68,12 @@ def configure(config: Path, folder: Path) -> Path:
 
 def first_cell(run: pipeline.Run, runs: dict, address: str) -> str:
     """Code that makes a bare machine ready for a notebook: the package, and what it reads."""
-    folder = address.rpartition("/")[2]
-    needed = pipeline.ancestors(run, runs)
-    commands = [
-        f"    !papermill notebooks/{other.notebook}.py /tmp/{name}.ipynb -p profile {run.profile}"
-        + (f" -y '{json.dumps(other.parameters)}'" if other.parameters else "")
-        for name, other in runs.items()
-        if name in needed
-    ]
-    lines = [
-        "# On a bare machine, as Colab's: install the package, then run what this notebook reads.",
-        "import importlib.util",
-        "",
-        'if importlib.util.find_spec("galtools") is None:',
-        f"    !git clone --quiet --depth 1 {address}",
-        f"    %cd {folder}",
-        "    %pip install --quiet -e .[book]",
-        "    import sys",
-        '    sys.path.insert(0, ".")',
-        *commands,
-    ]
+    lines = INSTALL.format(address=address, folder=address.rpartition("/")[2]).splitlines()
+    for name in [name for name in runs if name in pipeline.ancestors(run, runs)]:
+        other = runs[name]
+        given = f" -y '{json.dumps(other.parameters)}'" if other.parameters else ""
+        lines.append(f"    !papermill notebooks/{other.notebook}.py /tmp/{name}.ipynb"
+                     f" -p profile {run.profile}{given}")  # fmt: skip
     return "\n".join(lines)
 
 
@@ -90,14 +82,12 @@ def branch(folder: Path, staged: Path) -> None:
     address = repository()
     if address is None:
         raise GaltoolsError("no repository is known: enter repository-code in CITATION.cff")
-    names = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=paths.ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    for name in filter(None, names):
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((paths.ROOT / name).read_bytes())
-    runs = pipeline.load("quick", paths.ROOT / "results")
+    command = ["git", "ls-files", "-z"]
+    listing = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, listing.stdout.split("\0")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(paths.ROOT / name, folder / name)
+    runs = pipeline.load("quick", pipeline.RESULTS)
     for run in runs.values():
         book = nbformat.read(staged / "notebooks" / f"{run.name}.ipynb", as_version=4)
         cell = nbformat.v4.new_code_cell(first_cell(run, runs, address), id="install")

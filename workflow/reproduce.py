@@ -21,7 +21,8 @@ import pandas as pd
 import pipeline
 import snake
 from compare import summary
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from galtools import artefacts
 from galtools.errors import GaltoolsError
@@ -72,27 +73,16 @@ def numbers(path: Path) -> dict[str, np.ndarray] | None:
             table = pd.read_csv(path)
             return {name: table[name].to_numpy() for name in table if name != CLOCK}
         if path.suffix == ".json":
-            return {"": np.array(json.dumps(without_clock(json.loads(path.read_text()))))}
+            timeless = {"object_hook": lambda x: {k: v for k, v in x.items() if k != CLOCK}}
+            return {"": np.array(json.dumps(json.loads(path.read_text(), **timeless)))}
         if path.suffix == ".h5":
             found = {}
             with h5py.File(path) as file:
-                file.visititems(lambda name, item: found.update(_values(name, item)))
-            return found
-        with safe_open(path, "np") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                file.visititems(lambda name, item: found.update({name: item}))
+                return {k: item[()] for k, item in found.items() if isinstance(item, h5py.Dataset)}
+        return load_file(path)
     except (OSError, ValueError, SafetensorError):
         return None
-
-
-def _values(name: str, item) -> dict[str, np.ndarray]:
-    return {name: item[:]} if isinstance(item, h5py.Dataset) else {}
-
-
-def without_clock(thing):
-    """JSON without any entry called seconds."""
-    if isinstance(thing, dict):
-        return {name: without_clock(value) for name, value in thing.items() if name != CLOCK}
-    return [without_clock(one) for one in thing] if isinstance(thing, list) else thing
 
 
 def gap(old: np.ndarray, new: np.ndarray) -> float:
@@ -104,7 +94,8 @@ def gap(old: np.ndarray, new: np.ndarray) -> float:
     old, new = old.astype(float), new.astype(float)
     if not np.array_equal(np.isnan(old), np.isnan(new)):
         return np.inf
-    return float(np.nanmax(np.abs(new - old), initial=0) / (np.nanmax(np.abs(old), initial=0) or 1))
+    largest = np.nanmax(np.abs(old), initial=0)
+    return float(np.nanmax(np.abs(new - old), initial=0) / (largest or 1))
 
 
 def verdict(old: Path, new: Path, checksum: str) -> tuple[bool, str]:

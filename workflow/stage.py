@@ -8,14 +8,13 @@ import ast
 import base64
 import io
 import re
-import shutil
 from pathlib import Path
 
 import nbformat
 import pipeline
 import terms
 
-from companion import paths
+from companion import papermill_io, paths
 from galtools import artefacts
 from galtools.errors import GaltoolsError
 
@@ -94,30 +93,27 @@ def joined(outputs: list) -> list:
     return pieces
 
 
-def written(before: str, value, after: str) -> str:
-    """Line of a parameter with another value; a list that makes it too wide gets its own lines."""
-    text = repr(value)
-    text = text if '"' in text else text.replace("'", '"')  # as the formatter has it
-    if isinstance(value, list) and len(before + text + after) > WIDEST:
-        text, after = f"[{after}\n    {text[1:-1]}\n]", ""
-    return before + text + after
-
-
 def as_run(book, record: dict):
     """Write the values that a run had into its parameters cell; `results` stays the default."""
     values = {"profile": record["profile"], **record["parameters"]}
     for cell in book.cells:
-        if "parameters" not in cell.metadata.get("tags", ()):
-            continue
-        lines = cell.source.splitlines()
-        for node in ast.parse(cell.source).body:
-            name = node.target.id
-            if name in values and ast.literal_eval(node.value) != values[name]:
-                line, value = lines[node.lineno - 1].encode(), node.value
-                before, after = line[: value.col_offset], line[value.end_col_offset :]
-                lines[node.lineno - 1] = written(before.decode(), values[name], after.decode())
-        cell.source = "\n".join(lines)
+        if "parameters" in cell.metadata.get("tags", ()):
+            known = papermill_io.parse_parameters(cell.source)
+            usual = {one.name: ast.literal_eval(one.default) for one in known}
+            lines = [written(one, values.get(one.name, usual[one.name])) for one in known]
+            cell.source = "\n".join(lines)
     return book
+
+
+def written(parameter: papermill_io.Parameter, value) -> str:
+    """Line of a parameter with a value; a list that makes it too wide gets its own lines."""
+    text = repr(value)
+    text = text if '"' in text else text.replace("'", '"')  # as the formatter has it
+    line = str(parameter._replace(default=text))
+    if isinstance(value, list) and len(line) > WIDEST:
+        head, _, comment = str(parameter._replace(default="[")).partition("  # ")
+        return f"{head}  # {comment}\n    {text[1:-1]}\n]"
+    return line
 
 
 def vectors(book, run: pipeline.Run) -> dict[str, str]:
@@ -180,9 +176,9 @@ def empty_page(run: pipeline.Run, reason: str, missing) -> bytes:
 
 def finished(book, missing) -> bytes:
     """Write a page: chapters link to each other's source, pages to pages; cells have fixed ids."""
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    book.metadata["kernelspec"] = kernel
-    link = terms.linker(paths.ROOT / "book")
+    book.metadata["kernelspec"] = papermill_io.KERNEL
+    book.metadata.pop("galtools", None)
+    link = terms.linker(terms.of_book(paths.ROOT / "book"))
     for number, cell in enumerate(book.cells):
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"\]\((\w+)\.py\)", r"](\1.ipynb)", cell.source)
@@ -234,6 +230,7 @@ def blank() -> bytes:
 def prose(missing) -> dict[Path, bytes]:
     """Files of book/ by their place; numbers and figures from missing runs are marked."""
     book, found = paths.ROOT / "book", {}
+    glossary = terms.of_book(book)
     for file in book.rglob("*"):
         if not file.is_file() or "__pycache__" in file.parts:
             continue
@@ -243,7 +240,7 @@ def prose(missing) -> dict[Path, bytes]:
             for figure in re.findall(r"figures/([\w-]+\.png)", text):
                 if figure.rpartition(".")[0].split("-")[0] in missing:
                     found[Path("figures", figure)] = blank()
-            content = (terms.linker(book)(text) if file.stem in LINKED else text).encode()
+            content = (terms.linker(glossary)(text) if file.stem in LINKED else text).encode()
         found[file.relative_to(book)] = content
     if (map_of_code := paths.ROOT / "CONTRIBUTING.md").exists():
         found[Path("contributing.md")] = map_of_code.read_bytes()
@@ -318,8 +315,3 @@ def tree_digest(*folders: Path) -> str:
     return artefacts.digest(
         [[str(file), artefacts.sha256(file)] for file in found if file.is_file()]
     )
-
-
-def clear(folder: Path) -> None:
-    """Remove a folder, if it is there."""
-    shutil.rmtree(folder, ignore_errors=True)

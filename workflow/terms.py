@@ -30,31 +30,25 @@ def _pattern(term: str) -> re.Pattern:
     return re.compile(rf"{case}(?<![\w-]){words}(s|es)?(?![\w-])")
 
 
-class Linker:
-    """Links terms in the texts of one page, each once."""
+def linker(terms: list[str]):
+    """Return the function that links terms in the texts of one page, each once."""
+    left = {term: _pattern(term) for term in terms}
 
-    def __init__(self, terms: list[str]):
-        """Start a page on which nothing is linked."""
-        self.left = {term: _pattern(term) for term in terms}
-
-    def __call__(self, text: str) -> str:
-        """Link what has not been linked on this page yet."""
-        for term, pattern in list(self.left.items()):
+    def link(text: str) -> str:
+        for term, pattern in list(left.items()):
+            protected = [found.span() for found in PROTECTED.finditer(text)]
             for found in pattern.finditer(text):
-                if any(a <= found.start() < b for a, b in self._protected(text)):
-                    continue
-                role = f"{{term}}`{' '.join(found[0].split())} <{term}>`"
-                text = text[: found.start()] + role + text[found.end() :]
-                del self.left[term]
-                break
+                if not any(start <= found.start() < end for start, end in protected):
+                    role = f"{{term}}`{' '.join(found[0].split())} <{term}>`"
+                    text = text[: found.start()] + role + text[found.end() :]
+                    del left[term]
+                    break
         return text
 
-    @staticmethod
-    def _protected(text: str) -> list[tuple[int, int]]:
-        return [found.span() for found in PROTECTED.finditer(text)]
+    return link
 
 
-def linker(book: Path) -> Linker:
-    """Make the linker of a page; without a glossary it links nothing."""
+def of_book(book: Path) -> list[str]:
+    """Terms of the book's glossary; none without one."""
     file = book / "glossary.md"
-    return Linker(glossary(file.read_text()) if file.exists() else [])
+    return glossary(file.read_text()) if file.exists() else []

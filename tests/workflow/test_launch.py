@@ -11,6 +11,8 @@ import pytest
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 
+from companion import papermill_io
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
 
@@ -77,7 +79,8 @@ def test_parameters_of_a_page_are_those_of_its_run():
 
 @pytest.mark.parametrize("value", [["a" * 40, "b" * 40], ["it's", 'a "quote"'], 3, "plain", None])
 def test_a_value_on_a_page_is_that_of_the_run_and_fits_the_page(value):
-    lines = stage.written("many: list = ", value, "  # what they are for, in a few words")
+    parameter = papermill_io.Parameter("many", "list", "[]", "what they are for, in a few words")
+    lines = stage.written(parameter, value)
     assert max(map(len, lines.splitlines())) <= stage.WIDEST
     (statement,) = ast.parse(lines).body
     assert ast.literal_eval(statement.value) == value
@@ -120,7 +123,7 @@ def test_vector_figures_leave_the_page_and_are_linked():
 
 
 def test_words_are_linked_once_and_only_in_prose():
-    link = terms.Linker(["Photometric redshift", "Redshift", "PSF"])
+    link = terms.linker(["Photometric redshift", "Redshift", "PSF"])
     text = (
         "# Redshift\n\n`redshift` $redshift$ [redshift](x) a photometric redshift, redshifts, psf"
     )
