@@ -1,6 +1,8 @@
 """The one exception whose message is written for the user: one line that says what to do."""
 
 import traceback
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class GaltoolsError(ValueError):
@@ -22,3 +24,19 @@ def check_choice(what: str, name: str, known) -> str:
     if name not in known:
         raise GaltoolsError(f"unknown {what} {name!r}: choose one of {', '.join(known)}")
     return name
+
+
+@contextmanager
+def reading(path, advice: str):
+    """Refuse a file that is missing, damaged or of another kind, in one line with advice."""
+    if not Path(path).is_file():
+        raise GaltoolsError(f"{path} is missing: check the name")
+    try:
+        yield
+    except GaltoolsError:
+        raise
+    except MemoryError as error:
+        raise GaltoolsError(f"{path} does not fit into memory: read a part of it") from error
+    except Exception as error:  # a stranger's bytes can break a parser anywhere
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise GaltoolsError(f"cannot read {path} ({reason[:120]}): {advice}") from error

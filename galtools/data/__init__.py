@@ -4,11 +4,8 @@ from galtools.data.compression import compress
 from galtools.data.files import (
     describe,
     load,
-    open_pairs,
     pixel_scales,
-    read_images,
     read_splits,
-    row_indices,
     save,
     validate,
 )
@@ -22,11 +19,8 @@ __all__ = [
     "for_task",
     "join",
     "load",
-    "open_pairs",
     "pixel_scales",
-    "read_images",
     "read_splits",
-    "row_indices",
     "save",
     "validate",
 ]

@@ -27,12 +27,11 @@ from astropy.table import Table, vstack
 from galtools.artefacts import atomic
 from galtools.data.compression import FILTERS, CompressedImages, compress, dequantize
 from galtools.data.pairs import ImageSet, Pairs
-from galtools.errors import GaltoolsError
-from galtools.flags import FLAG, Flag
+from galtools.errors import GaltoolsError, reading
+from galtools.flags import Flag, good
 from galtools.surveys import BANDS
 
-FORMAT = "galtools pairs 1"
-UNIT = "nanomaggies per pixel"
+ABOUT = {"format": "galtools pairs 1", "bands": "".join(BANDS), "unit": "nanomaggies per pixel"}
 SIDES = ("source", "target")
 SPLITS = ("", "train", "valid", "test")
 BLOCK = 64  # galaxies converted at a time, so that memory stays flat
@@ -77,23 +76,19 @@ def _append_images(group: h5py.Group, images: ImageSet) -> None:
         mask[first:] = images.mask
 
 
-def _compressed(batch: Pairs) -> Iterator[Pairs]:
-    """Compress what is not compressed yet, a block at a time."""
-    if isinstance(batch.source, CompressedImages):
-        yield batch
+def _append_pairs(file: h5py.File, pairs: Pairs) -> None:
+    """Append pairs, compressed a block at a time if they are not yet."""
+    if not isinstance(pairs.source, CompressedImages):
+        for start in range(0, max(len(pairs), 1), BLOCK):
+            _append_pairs(file, compress(pairs[start : start + BLOCK]))
         return
-    for start in range(0, max(len(batch), 1), BLOCK):
-        yield compress(batch[start : start + BLOCK])
+    _append(file, "redshift", np.asarray(pairs.redshift, np.float32))
+    _append(file, "noise", np.asarray(pairs.noise, np.float32))
+    _append_images(file.require_group("source"), pairs.source_set)
+    _append_images(file.require_group("target"), pairs.target_set)
 
 
-def _split_names(split, n: int) -> np.ndarray:
-    names = np.broadcast_to(np.asarray(split, dtype=str), (n,))
-    if unknown := set(names.tolist()) - set(SPLITS):
-        raise GaltoolsError(f"unknown split {min(unknown)!r}: use train, valid, test or none")
-    return names.astype("S5")
-
-
-def checksums(file: h5py.File) -> dict[str, str]:
+def _checksums(file: h5py.File) -> dict[str, str]:
     """Hash the content of every data set, block by block."""
     found = {}
 
@@ -116,16 +111,14 @@ def save(
     Batches of pairs, one after the other, make a file larger than the memory; the process that
     makes a batch can `compress` it, too.
     """
-    batches = [pairs] if isinstance(pairs, Pairs) else pairs
+    names = np.asarray(split, dtype="S5")
+    if unknown := set(np.unique(split).tolist()) - set(SPLITS):
+        raise GaltoolsError(f"unknown split {min(unknown)!r}: use train, valid, test or none")
     catalogues = []
     # without a cache of chunks, which gains nothing here, a full disk is an error and no crash
     with atomic(path) as new, h5py.File(new, "w", rdcc_nbytes=0) as file:
-        for batch in batches:
-            for part in _compressed(batch):
-                _append(file, "redshift", np.asarray(part.redshift, np.float32))
-                _append(file, "noise", np.asarray(part.noise, np.float32))
-                _append_images(file.require_group("source"), part.source_set)
-                _append_images(file.require_group("target"), part.target_set)
+        for batch in [pairs] if isinstance(pairs, Pairs) else pairs:
+            _append_pairs(file, batch)
             catalogues.append(batch.catalogue)
         if not catalogues:
             raise GaltoolsError(f"nothing to write to {path}: not a single batch of pairs came")
@@ -133,7 +126,7 @@ def save(
         for group in (file[name] for name in SIDES):
             if "mask" in group:
                 group["mask"].resize(n, axis=0)
-        _append(file, "split", _split_names(split, n))
+        _append(file, "split", np.broadcast_to(names, (n,)))
         catalogue = (
             catalogues[0]
             if len(catalogues) == 1
@@ -141,41 +134,29 @@ def save(
         )
         catalogue.write(file, path="catalogue", serialize_meta=True)
         story = json.dumps(provenance or {}, sort_keys=True, default=str)
-        file.attrs.update(format=FORMAT, bands="".join(BANDS), unit=UNIT, provenance=story)
-        file.attrs["sha256"] = json.dumps(checksums(file), sort_keys=True)
+        file.attrs.update(ABOUT, provenance=story)
+        file.attrs["sha256"] = json.dumps(_checksums(file), sort_keys=True)
 
 
 @contextmanager
-def open_pairs(path: Path):
+def open_pairs(path: Path) -> Iterator[h5py.File]:
     """Open a file of pairs for reading, or say in one line what is wrong with it."""
-    path = Path(path)
-    if not path.is_file():
-        raise GaltoolsError(f"{path} is missing: check the name, or make it first")
-    try:
-        with h5py.File(path) as file:
-            if file.attrs.get("format") != FORMAT:
-                raise GaltoolsError(f"{path} is HDF5, but not a file of pairs made by galtools")
-            yield file
-    except GaltoolsError:
-        raise
-    except MemoryError as error:
-        raise GaltoolsError(f"{path} does not fit into memory: read a part, with `rows`") from error
-    except Exception as error:  # a damaged file can break HDF5, YAML or the table anywhere
-        raise GaltoolsError(f"{path} is damaged or cut short: make or fetch it again") from error
+    advice = "it is damaged or cut short, make or fetch it again"
+    with reading(path, advice), h5py.File(path) as file:
+        if any(file.attrs.get(key) != value for key, value in ABOUT.items()):
+            raise GaltoolsError(f"{path} is HDF5, but not a file of pairs made by galtools")
+        yield file
 
 
-def row_indices(n: int, rows, path: Path) -> np.ndarray:
+def _row_numbers(n: int, rows, path: Path) -> np.ndarray:
     """Turn a slice, a mask or an index array into row numbers."""
     try:
-        chosen = np.asarray(rows) if isinstance(rows, list) else rows
-        if isinstance(chosen, np.ndarray) and chosen.size == 0:
-            chosen = chosen.astype(int)
-        return np.atleast_1d(np.arange(n)[slice(None) if rows is None else chosen])
+        return np.atleast_1d(np.arange(n)[slice(None) if rows is None else rows])
     except IndexError:
         raise GaltoolsError(f"{path} has {n} galaxies: ask for rows below {n}") from None
 
 
-def read_rows(dataset: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
+def _read_rows(dataset: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
     """Read rows in any order, with repeats (HDF5 itself wants them increasing)."""
     if not len(rows):
         return dataset[:0]
@@ -184,31 +165,31 @@ def read_rows(dataset: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
     return dataset[first:last][back] if last - first == len(order) else dataset[order][back]
 
 
-def read_images(group: h5py.Group, rows: np.ndarray) -> np.ndarray:
+def _read_images(group: h5py.Group, rows: np.ndarray) -> np.ndarray:
     """Read images (len(rows), 5, H, W), float32 nanomaggies per pixel, of one side."""
     images = np.empty((len(rows), *group["images"].shape[1:]), np.float32)
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
-        step = read_rows(group["step"], block)
-        images[start : start + BLOCK] = dequantize(read_rows(group["images"], block), step)
+        step = _read_rows(group["step"], block)
+        images[start : start + BLOCK] = dequantize(_read_rows(group["images"], block), step)
     return images
 
 
 def _read_set(group: h5py.Group, noise: np.ndarray, rows: np.ndarray) -> ImageSet:
     return ImageSet(
-        read_images(group, rows),
+        _read_images(group, rows),
         noise,
         group.attrs["survey"],
         float(group.attrs["pixel_scale"]),
-        read_rows(group["psf_fwhm"], rows),
-        read_rows(group["mask"], rows) if "mask" in group else None,
+        _read_rows(group["psf_fwhm"], rows),
+        _read_rows(group["mask"], rows) if "mask" in group else None,
     )
 
 
 def load(path: Path, rows=None) -> Pairs:
     """Read pairs; `rows` is a slice, a mask or an index array, in any order."""
     with open_pairs(path) as file:
-        index = row_indices(len(file["redshift"]), rows, path)
+        index = _row_numbers(len(file["redshift"]), rows, path)
         redshift, noise = file["redshift"][:][index], file["noise"][:][index]
         sets = [_read_set(file[name], noise[:, k], index) for k, name in enumerate(SIDES)]
         catalogue = Table.read(file, path="catalogue", character_as_bytes=False)[index]
@@ -230,8 +211,7 @@ def read_splits(path: Path) -> np.ndarray:
 def describe(path: Path) -> dict:
     """Read what the file says about itself, without the images."""
     with open_pairs(path) as file:
-        facts = {key: file.attrs[key] for key in ("format", "bands", "unit")}
-        facts["galaxies"] = len(file["redshift"])
+        facts = ABOUT | {"galaxies": len(file["redshift"])}
         for name in SIDES:
             group = file[name]
             height, width = group["images"].shape[2:]
@@ -242,30 +222,17 @@ def describe(path: Path) -> dict:
         return facts | {"provenance": json.loads(file.attrs["provenance"])}
 
 
-def _find_fault(file: h5py.File) -> str | None:
-    """Name the first thing that breaks the schema, or return None."""
-    if file.attrs["bands"] != "".join(BANDS) or file.attrs["unit"] != UNIT:
-        return f"bands {file.attrs['bands']!r} in {file.attrs['unit']!r}: need ugriz in {UNIT}"
-    n, stored = len(file["redshift"]), json.loads(file.attrs["sha256"])
-    found = checksums(file)
-    if changed := [name for name in stored | found if stored.get(name) != found.get(name)]:
-        return f"{min(changed)} is not what was written"
-    lengths = {name: len(file[name]) for name in found if not name.startswith("catalogue.")}
-    if wrong := [name for name, length in lengths.items() if length != n]:
-        return f"{wrong[0]} has {lengths[wrong[0]]} rows, redshift has {n}"
-    catalogue = Table.read(file, path="catalogue", character_as_bytes=False)
-    name = next((name for name in ("id", "galaxy") if name in catalogue.colnames), None)
-    if name:
-        marked = catalogue[FLAG] if FLAG in catalogue.colnames else np.zeros(n, int)
-        once = catalogue[name][np.asarray(marked) & int(Flag.DUPLICATE) == 0]
-        values, times = np.unique(once, return_counts=True)
-        if (times > 1).any():
-            return f"galaxy {values[times > 1][0]} appears twice without the flag DUPLICATE"
-    return None
-
-
 def validate(path: Path) -> None:
-    """Test every checksum and every rule of the format; say in one line what is broken."""
+    """Test every checksum, and that no galaxy is there twice; say in one line what is broken."""
     with open_pairs(path) as file:
-        if fault := _find_fault(file):
-            raise GaltoolsError(f"{path}: {fault}; make or fetch the file again")
+        stored, found = json.loads(file.attrs["sha256"]), _checksums(file)
+        if changed := [name for name in stored | found if stored.get(name) != found.get(name)]:
+            raise GaltoolsError(f"{path}: {min(changed)} is not what was written: make it again")
+        catalogue = Table.read(file, path="catalogue", character_as_bytes=False)
+        unflagged = catalogue[good(catalogue, allow=~Flag.DUPLICATE)]
+        for name in ("id", "galaxy"):
+            if name in catalogue.colnames:
+                values, times = np.unique(unflagged[name], return_counts=True)
+                if (times > 1).any():
+                    twice = values[times > 1][0]
+                    raise GaltoolsError(f"{path}: galaxy {twice} appears twice: flag a DUPLICATE")

@@ -181,7 +181,7 @@ def test_what_is_too_large_for_the_memory_is_not_called_damaged(path, monkeypatc
     def full(*_):
         raise MemoryError
 
-    monkeypatch.setattr(data.files, "read_images", full)
+    monkeypatch.setattr(data.files, "_read_images", full)
     with pytest.raises(GaltoolsError, match="does not fit into memory"):
         data.load(path)
 

@@ -312,7 +312,7 @@ def test_redshifts_from_a_text_file(tmp_path):
     (tmp_path / "words.txt").write_text("z\n0.2\n")
     with pytest.raises(GaltoolsError, match="one number a line"):
         image_files.read_numbers(tmp_path / "words.txt")
-    with pytest.raises(GaltoolsError, match="cannot read"):
+    with pytest.raises(GaltoolsError, match="is missing"):
         image_files.read_numbers(tmp_path / "none.txt")
 
 
