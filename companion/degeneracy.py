@@ -1,6 +1,7 @@
 """Degenerate galaxies: neighbours in latent space or in fluxes, and the exact posterior.
 
 Quantities of the target image are predicted for each galaxy from others with similar source images.
+A sample {name: (K, n, ...)} is that of `repeat_observations`.
 """
 
 import numpy as np
@@ -20,72 +21,39 @@ FAINTEST = 1e-3  # nanomaggies: floor of fluxes before the logarithm
 RIDGE = 1e-9  # relative, of a covariance that is inverted
 
 
-class RepeatSample:
-    """Columns (N, ...) of `repeat_observations`, indexed by observation and galaxy.
+def ring_fluxes(sample: dict, scatter: float, sums) -> np.ndarray:
+    """Sums (K, n, 5, sums) of the fluxes in rings, at zero points of additional `scatter`."""
+    return sample["rings"] * (1 + scatter * sample["zero_points"])[..., None] @ sums
 
-    Galaxies are numbered 0 ... n - 1; some of them were observed more than once.
+
+def flux_coordinates(sample: dict, scatter: float, sums) -> np.ndarray:
+    """Noise coordinates by the logarithms of `ring_fluxes`."""
+    fluxes = np.log(np.maximum(ring_fluxes(sample, scatter, sums), FAINTEST))
+    return noise_coordinates(fluxes.reshape(*fluxes.shape[:2], -1))
+
+
+def noise_coordinates(points, principal: int | None = None) -> np.ndarray:
+    """Coordinates of points (K, n, d) in which the noise has unit covariance.
+
+    Distances are Mahalanobis distances in the covariance W of images of one galaxy: coordinates are
+    points times A, where A' W A = 1. With `principal`, only as many principal components are used.
     """
-
-    def __init__(self, columns: dict):
-        """Index columns by "galaxy" and "number", that of the observation."""
-        self.columns = columns
-        galaxy, number = columns["galaxy"], columns["number"]
-        self.rows = np.full((number.max() + 1, galaxy.max() + 1), -1)
-        self.rows[number, galaxy] = np.arange(len(galaxy))
-
-    def first(self, name: str) -> np.ndarray:
-        """Column (n, ...) of the first observation of every galaxy."""
-        return self.columns[name][self.rows[0]]
-
-    def by_observation(self, values) -> np.ndarray:
-        """Values (N, ...) as (K, n, ...), NaN where a galaxy was not observed that often."""
-        observed = (self.rows >= 0).reshape(*self.rows.shape, *[1] * (values.ndim - 1))
-        return np.where(observed, values[self.rows], np.nan)
-
-    def targets(self) -> np.ndarray:
-        """All `repeat_observations.QUANTITIES`, (K, n, quantities)."""
-        columns = self.columns
-        estimate, truth = columns["estimate"][:, 1:2], columns["redshift"][:, None]
-        return self.by_observation(np.hstack([columns["measures"], estimate, truth]))
-
-    def rings(self, scatter: float, sums) -> np.ndarray:
-        """Sums (N, 5, sums) of the fluxes in rings, at zero points of additional `scatter`."""
-        fluxes, errors = self.columns["rings"], self.columns["zero_points"]
-        return repeat_observations.perturb_zero_points(fluxes, errors, scatter) @ sums
-
-    def coordinates(self, points, principal: int | None = None) -> np.ndarray:
-        """Coordinates (K, n, d) of points (N, d) in which the noise has unit covariance.
-
-        Distances are Mahalanobis distances in the covariance W of images of one galaxy. With
-        `principal`, only as many principal components of the points are used.
-        """
-        if principal:
-            first = points[self.rows[0]]
-            axes = np.linalg.svd(first - first.mean(0), full_matrices=False)[2]
-            points = (points - first.mean(0)) @ axes[:principal].T
-        points = self.by_observation(points.astype(np.float64))
-        repeated = points[:, np.isfinite(points).all((0, 2))]
-        return points @ noise_whitening(repeated)
-
-    def flux_coordinates(self, scatter: float, sums) -> np.ndarray:
-        """Coordinates by the logarithms of `rings`."""
-        fluxes = np.maximum(self.rings(scatter, sums), FAINTEST)
-        return self.coordinates(np.log(fluxes).reshape(len(fluxes), -1))
-
-
-def noise_whitening(repeated: np.ndarray) -> np.ndarray:
-    """Matrix A (d, d) with A' W A = 1; W is the covariance of K images (K, n, d) of one galaxy."""
-    observations, n, d = repeated.shape
+    if principal:
+        first = points[0]
+        axes = np.linalg.svd(first - first.mean(0), full_matrices=False)[2]
+        points = (points - first.mean(0)) @ axes[:principal].T
+    points = points.astype(np.float64)
+    repeated = points[:, np.isfinite(points).all((0, 2))]
+    (observations, n, d), within = repeated.shape, repeated - repeated.mean(0)
     degrees = (observations - 1) * n
     if degrees <= d:
         raise GaltoolsError(
             f"{observations} images of {n} galaxies do not determine the noise in {d} dimensions: "
             "observe more galaxies again"
         )
-    within = (repeated - repeated.mean(0)).reshape(-1, d)
-    noise = within.T @ within / degrees
+    noise = np.einsum("kni,knj->ij", within, within, optimize=True) / degrees
     noise += RIDGE * np.trace(noise) / d * np.eye(d)
-    return np.linalg.inv(np.linalg.cholesky(noise)).T
+    return points @ np.linalg.inv(np.linalg.cholesky(noise)).T
 
 
 def check_neighbours(k: int, galaxies: int, principal: int) -> None:
@@ -137,34 +105,31 @@ def predict_by_neighbours(points, values, k: int, galaxies: int | None = None) -
 
 
 def library_posterior(
-    sample: RepeatSample, scatter: float, galaxies: int, limit: float, sums=TOTAL
+    sample: dict, scatter: float, galaxies: int, limit: float, sums=TOTAL
 ) -> Posterior:
-    """Posterior of the first `galaxies` over all others, given `sums` of the fluxes in rings.
-
-    The zero points of the observed fluxes have an additional `scatter`.
-    """
-    physics = {name: sample.first(name) for name in posterior_library.PHYSICS}
+    """Posterior of the first `galaxies` over all others, given `ring_fluxes`."""
+    first = {name: values[0] for name, values in sample.items()}
     library = TemplateLibrary(
-        fluxes=sample.first("clean") @ sums,
-        log_prior=posterior_library.log_magnitude_prior(physics, limit),
+        fluxes=first["clean"] @ sums,
+        log_prior=posterior_library.log_magnitude_prior(first, limit),
         pixels=posterior_library.ring_masks(SDSS).sum((1, 2)) @ sums,
         gain=np.array(SDSS.electrons_per_nanomaggy, float),
     )
-    observed = sample.rings(scatter, sums)[sample.rows[0, :galaxies]]
-    sky, scatters = sample.first("sky")[:galaxies], np.hypot(CALIBRATION, scatter)
+    observed = ring_fluxes(sample, scatter, sums)[0, :galaxies]
+    sky, scatters = first["sky"][:galaxies], np.hypot(CALIBRATION, scatter)
     return posterior_library.posterior(library, observed, sky, np.arange(galaxies), scatters)
 
 
-def values_at(sample: RepeatSample, quantity: str, offset) -> np.ndarray:
+def values_at(sample: dict, quantity: str, offset) -> np.ndarray:
     """Quantity (q, m) of every galaxy of the library, made fainter by (q, m) magnitudes."""
     if quantity == repeat_observations.ESTIMATE:
-        return repeat_observations.estimate_at_magnitude(sample.first("estimate"), offset)
+        return repeat_observations.estimate_at_magnitude(sample["estimate"][0], offset)
     column = repeat_observations.QUANTITIES.index(quantity)
     slope = repeat_observations.MEASURES.get(quantity, 0)
-    return sample.targets()[0, :, column] + slope * offset
+    return repeat_observations.targets(sample)[0, :, column] + slope * offset
 
 
-def predict_by_posterior(sample: RepeatSample, found: Posterior, quantities) -> dict:
+def predict_by_posterior(sample: dict, found: Posterior, quantities) -> dict:
     """Predict quantities: `mean` (1, q, t), `sum_squared_weights` (1, q), `variance` (q, t).
 
     NaN where the effective sample size is below `posterior_library.LEAST`.
@@ -192,10 +157,10 @@ def compare_methods(
     galaxies)}: variance and squared error of the posterior.
     """
     columns = [repeat_observations.QUANTITIES.index(quantity) for quantity in quantities]
-    targets = sample.targets()[..., columns]
+    targets = repeat_observations.targets(sample)[..., columns]
     found = library_posterior(sample, scatter, galaxies, limit)
-    latent = sample.coordinates(sample.columns["latent"][:, step], principal)[:1]
-    fluxes = sample.flux_coordinates(scatter, TOTAL)[:1]
+    latent = noise_coordinates(sample["latent"][:, :, step], principal)[:1]
+    fluxes = flux_coordinates(sample, scatter, TOTAL)[:1]
     predictions = [predict_by_posterior(sample, found, quantities)]
     predictions += [predict_by_neighbours(x, targets[0], k, galaxies) for x in (fluxes, latent)]
     terms, check = {}, {}

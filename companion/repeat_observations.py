@@ -147,8 +147,9 @@ def observe_repeatedly(measure, surveys, n, n_again, observations, seed, limit) 
 
 
 def make_cached(path, weights: dict, member: int, grid: str, scatters=(0.0,), **options) -> dict:
-    """Columns of `observe_repeatedly` with network `member` of each ensemble, made once.
+    """Sample of `observe_repeatedly` {name: (K, n, ...)}, made once; NaN where not observed.
 
+    The redshifts are estimated, and the latent space is that, of network `member`.
     `weights` {"SDSS": file, "CFHTLS": file} are the ensembles of the redshift chapter.
     """
     surveys = (SDSS, CFHTLS.on_grid_of(SDSS) if grid == "sdss" else CFHTLS)
@@ -168,10 +169,28 @@ def make_cached(path, weights: dict, member: int, grid: str, scatters=(0.0,), **
         )  # fmt: skip
 
     params = {**options, "member": member, "grid": grid, "scatters": list(scatters)}
-    return artefacts.make_arrays(
+    columns = artefacts.make_arrays(
         path, compute, params=params, seed=options["seed"],
         modules=["companion.repeat_observations"], inputs=files,
     )  # fmt: skip
+    return by_observation(columns)
+
+
+def by_observation(columns: dict) -> dict:
+    """Columns (N, ...) as {name: (K, n, ...)}, NaN where a galaxy was not observed that often."""
+    rows, laid = (columns["number"], columns["galaxy"]), {}
+    shape = [index.max() + 1 for index in rows]
+    for name, values in columns.items():
+        kind = values.dtype if values.dtype.kind == "f" else float
+        laid[name] = np.full((*shape, *values.shape[1:]), np.nan, kind)
+        laid[name][rows] = values
+    return laid
+
+
+def targets(sample: dict) -> np.ndarray:
+    """All `QUANTITIES` of the target images, (K, n, quantities)."""
+    estimate, truth = sample["estimate"][..., 1:2], sample["redshift"][..., None]
+    return np.concatenate([sample["measures"], estimate, truth], axis=-1)
 
 
 def estimate_at_magnitude(estimate, offset) -> np.ndarray:

@@ -96,9 +96,8 @@ sizes = {"n": n_galaxies, "n_again": n_again, "observations": n_observations, "l
 files, samples = [store.data(f"spread{k}") for k in range(seeds)], {}
 for k, file in enumerate(files):
     options = {**sizes, "seed": 1000 * (seed + 1) + k, "scatters": scatters}
-    columns = repeat_observations.make_cached(file, weights, k, grid, **options)
-    samples[k] = degeneracy.RepeatSample(columns)
-targets = {k: sample.targets() for k, sample in samples.items()}
+    samples[k] = repeat_observations.make_cached(file, weights, k, grid, **options)
+targets = {k: repeat_observations.targets(sample) for k, sample in samples.items()}
 
 # %% [markdown]
 # Only numbers are kept, nine of each CFHTLS image: total light within five arcsec, the brightest
@@ -128,8 +127,9 @@ targets = {k: sample.targets() for k, sample in samples.items()}
 # %%
 points = {}
 for k, sample in samples.items():
-    points["latent space", k] = sample.coordinates(sample.columns["latent"][:, 0], principal)
-    points["fluxes in rings", k] = sample.flux_coordinates(0.0, np.eye(degeneracy.RINGS))
+    latent, rings = sample["latent"][:, :, 0], np.eye(degeneracy.RINGS)
+    points["latent space", k] = degeneracy.noise_coordinates(latent, principal)
+    points["fluxes in rings", k] = degeneracy.flux_coordinates(sample, 0.0, rings)
 SPACES = ("latent space", "fluxes in rings")
 terms, closeness = {}, {}
 for (space, k), x in points.items():
@@ -167,7 +167,7 @@ made = artefacts.make(
 
 
 # %% mystnb={"figure": {"caption": "A galaxy of middling brightness, a second observation of it, and three other galaxies that look alike to the network, as seen by both surveys.", "name": "fig-spread-stamps"}, "image": {"alt": "Two rows of five colour stamps: SDSS above, the sharper CFHTLS below."}} tags=["hide-input"]
-first, magnitude = points["latent space", 0][0], samples[0].first("r_magnitude")[:n_again]
+first, magnitude = points["latent space", 0][0], samples[0]["r_magnitude"][0, :n_again]
 chosen = int(np.argsort(magnitude)[n_again // 2])
 alike, _ = degeneracy.nearest(first[[chosen]], first, np.array([chosen]), 3)
 shown = [(chosen, 0), (chosen, 1), *((int(g), 0) for g in alike[0])]

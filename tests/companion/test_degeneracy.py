@@ -37,7 +37,8 @@ def twins():
     again["rings"] = again["rings"] * np.exp(0.01 * rng.normal(size=(8, 5, 1)))
     again["latent"] = again["latent"] + columns["latent"][8:16] / 9
     again["number"] = np.ones(8, int)
-    return degeneracy.RepeatSample({k: np.concatenate([v, again[k]]) for k, v in columns.items()})
+    joined = {name: np.concatenate([x, again[name]]) for name, x in columns.items()}
+    return repeat_observations.by_observation(joined)
 
 
 PAIR = np.arange(8)[:, None] + [8, 16]  # the twins of each galaxy
@@ -62,7 +63,8 @@ def test_posterior_finds_the_twins_and_their_numbers_at_its_magnitude(twins, sum
     assert np.isnan(refused["mean"]).all() and np.isnan(refused["variance"]).all()
     monkeypatch.setattr(posterior_library, "LEAST", 1.9)
     predicted = degeneracy.predict_by_posterior(twins, found, quantities)
-    columns, sigma = twins.columns, np.take_along_axis(found.sigma, PAIR, 1)
+    columns = {name: x[0] for name, x in twins.items()}
+    sigma = np.take_along_axis(found.sigma, PAIR, 1)
     low, middle, high = columns["estimate"][PAIR].transpose(2, 0, 1)
     bend, rise = (low + high) / 2 - middle, (high - low) / 2  # of a parabola in steps of 2 mag
     bright, slope = middle - 0.15 * rise + 0.15**2 * bend, rise / 2 - 0.15 * bend
@@ -118,7 +120,7 @@ def test_methods_predict_what_their_space_holds(twins, monkeypatch):
     _, terms, check = degeneracy.compare_methods(twins, 1, **options)
     for key, x in terms.items():
         assert (x[3] < 1e-12).all() if key in exact else (x[3] > 1e-6).all()
-    peak = twins.columns["measures"][:24, 1]
+    peak = twins["measures"][0, :, 1]
     error = (peak[:8] - (peak[PAIR].mean(1) - 0.3)) ** 2 / (1 + 1 / 2)
     np.testing.assert_allclose(check["peak, r"][1], error, atol=1e-4)
     assert (check["peak, r"][0] > np.var(peak[PAIR], axis=1, ddof=1)).all()
@@ -148,26 +150,24 @@ def test_nearest_are_those_of_brute_force_without_the_galaxy_itself():
     np.testing.assert_allclose(distance, np.sort(every, axis=1)[:, :5])
 
 
-def test_whitening_gives_the_noise_unit_covariance():
+def test_coordinates_give_the_noise_unit_covariance():
     rng = np.random.default_rng(4)
     galaxy = rng.normal(size=(3000, 3)) * [1, 5, 2]
     images = (galaxy + rng.normal(size=(4, 3000, 3))) @ rng.normal(size=(3, 3))
-    seen = images @ degeneracy.noise_whitening(images)
-    within = seen - seen.mean(0)
+    found = degeneracy.noise_coordinates(images)
+    within = found - found.mean(0)
     noise = np.einsum("kni,knj->ij", within, within) / (3 * 3000)
     np.testing.assert_allclose(noise, np.eye(3), atol=1e-6)
     with pytest.raises(GaltoolsError, match="observe more"):
-        degeneracy.noise_whitening(images[:, :1])
+        degeneracy.noise_coordinates(images[:, :1])
 
 
 def test_principal_components_are_those_along_which_galaxies_differ():
     rng = np.random.default_rng(5)
-    galaxy, again = np.tile(np.arange(300), 2), np.repeat([0, 1], 300)
     true = rng.normal(size=(300, 3)) * [0.1, 30, 10] + 7
-    points = true[galaxy] + rng.normal(size=(600, 3))
-    sample = degeneracy.RepeatSample({"galaxy": galaxy, "number": again})
-    found = sample.coordinates(points, 2)
+    points = true + rng.normal(size=(2, 300, 3))
+    found = degeneracy.noise_coordinates(points, 2)
     assert found.shape == (2, 300, 2)
     apart = np.linalg.norm(found[0, 1:] - found[0, :-1], axis=1)
-    expected = np.linalg.norm(np.diff(points[:300, 1:], axis=0), axis=1)
+    expected = np.linalg.norm(np.diff(points[0, :, 1:], axis=0), axis=1)
     np.testing.assert_allclose(apart, expected, rtol=0.2, atol=0.5)

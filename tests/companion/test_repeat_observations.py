@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from companion import degeneracy, posterior_library, repeat_observations
+from companion import posterior_library, repeat_observations
 from galtools import simulate
 from galtools.data import photometry
 from galtools.data.stretch import Stretch
@@ -111,13 +111,13 @@ def test_the_first_galaxies_are_observed_again_and_parabolas_are_exact(networks)
     options = {"n_again": 8, "observations": 2, "seed": 5, "limit": 17.8}
     measuring = measure(networks, (0.0, 0.1))
     columns = repeat_observations.observe_repeatedly(measuring, SURVEYS, 16, **options)
-    sample = degeneracy.RepeatSample(columns)
-    assert sample.rows.shape == (2, 16)
-    assert np.isnan(sample.targets()[1, 8:]).all()
-    assert np.isfinite(sample.targets()[:, :8]).all()
-    np.testing.assert_array_equal(sample.first("galaxy"), np.arange(16))
-    assert sample.columns["latent"].shape == (24, 2, 16)
-    estimate, offset = sample.first("estimate"), repeat_observations.DIMMED[:, None]
+    sample = repeat_observations.by_observation(columns)
+    targets = repeat_observations.targets(sample)
+    assert np.isnan(targets[1, 8:]).all() and np.isfinite(targets[:, :8]).all()
+    np.testing.assert_array_equal(sample["galaxy"][0], np.arange(16))
+    assert columns["latent"].shape == (24, 2, 16) and sample["latent"].shape == (2, 16, 2, 16)
+    np.testing.assert_array_equal(sample["latent"][1, :8], columns["latent"][8:16])
+    estimate, offset = sample["estimate"][0], repeat_observations.DIMMED[:, None]
     known = repeat_observations.estimate_at_magnitude(estimate, np.broadcast_to(offset, (3, 16)))
     np.testing.assert_allclose(known, estimate.T, atol=1e-12)
     with pytest.raises(GaltoolsError, match="multiples of 8"):
