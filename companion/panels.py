@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import display
-from matplotlib.ticker import LogLocator, NullFormatter, SymmetricalLogLocator
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from companion import plotting
 from galtools.fidelity import intervals
@@ -22,17 +22,25 @@ NAMES = {
 COLOURS = tuple(f"{a}-{b}" for a, b in pairwise(BANDS))
 
 
+def grid(count: int, height: float, **options):
+    """Figure with `count` panels, two beside each other and each `height` inches high."""
+    lines = -(-count // 2)
+    size = (plotting.WIDTH, lines * height + 0.5)
+    fig, axes = plt.subplots(lines, 2, figsize=size, squeeze=False, **options)
+    for ax in axes.flat[count:]:
+        ax.remove()
+    return fig, axes.flat[:count]
+
+
 def metric_panels(table, metrics, rows, bands=BANDS, perfect=None):
     """Draw one panel per metric: value and 95 % interval of every row in every band.
 
     `table` is tidy with a column "row"; `metrics` maps names to axis labels; `perfect` maps names
     to the value of a faultless copy, drawn as a line.
     """
-    lines = -(-len(metrics) // 2)
-    size = (plotting.WIDTH, 2.5 * lines + 0.6)
-    fig, axes = plt.subplots(lines, 2, figsize=size, squeeze=False)
+    fig, axes = grid(len(metrics), 2.5)
     shifts = np.linspace(-0.28, 0.28, len(rows)) if len(rows) > 1 else [0.0]
-    for ax, (metric, label) in zip(axes.flat, metrics.items(), strict=False):
+    for ax, (metric, label) in zip(axes, metrics.items(), strict=True):
         found = table[table.metric == metric].set_index(["row", "band"])
         for row, shift in zip(rows, shifts, strict=True):
             part = found.loc[row].reindex(list(bands))
@@ -44,9 +52,7 @@ def metric_panels(table, metrics, rows, bands=BANDS, perfect=None):
             ax.axhline(perfect[metric], color="black", linewidth=0.8, zorder=1)
         ax.set(ylabel=label, xticks=range(len(bands)), xticklabels=bands)
         ax.grid(axis="x", visible=False)
-    for ax in axes.flat[len(metrics) :]:
-        ax.remove()
-    shared_legend(fig, axes.flat[0])
+    shared_legend(fig, axes[0])
     fig.suptitle(sample_size(table[table.metric.isin(metrics) & table.row.isin(rows)]), fontsize=11)
     return fig
 
@@ -57,26 +63,6 @@ def log_scale(ax) -> None:
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-def near_one(ax) -> None:
-    """Spread the upright axis out towards one: 0.9, 0.99 and 0.999 stand equally far apart."""
-    ax.set_yscale("logit")
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-def both_signs(ax, straight: float) -> None:
-    """Make the upright axis logarithmic on both sides of zero, and linear within `straight`.
-
-    An axis that hardly reaches beyond stays as it is.
-    """
-    if np.abs(ax.get_ylim()).max() < 3 * straight:
-        return
-    ax.margins(y=0.1)
-    ax.set_yscale("symlog", linthresh=straight)
-    ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=straight, subs=(1, 3)))
-    ax.yaxis.set_major_formatter("{x:g}")
 
 
 def shared_legend(fig, ax, columns=3) -> None:
@@ -116,54 +102,10 @@ def overview(table, metrics, band, rows) -> pd.DataFrame:
     return pd.DataFrame(cells, index=pd.Index(list(metrics.values()), name=f"{band} band"))
 
 
-def galaxy_scatter(by_row, labels, rows):
-    """Draw one panel per quantity: each galaxy's value in the truth across, in other rows up.
-
-    `by_row` maps rows, the truth among them, to tables with a line per galaxy.
-    """
-    lines = -(-len(labels) // 2)
-    fig, axes = plt.subplots(lines, 2, figsize=(plotting.WIDTH, 3.0 * lines + 0.4), squeeze=False)
-    for ax, (name, label) in zip(axes.flat, labels.items(), strict=False):
-        truth = by_row["truth"][name]
-        for row in rows:
-            style = {
-                "color": plotting.MODEL_COLOUR.get(row),
-                "label": plotting.MODEL_NAME.get(row, row),
-            }
-            marker = plotting.MODEL_MARKER.get(row, "o")
-            ax.scatter(truth, by_row[row][name], s=12, alpha=0.6, marker=marker, **style)
-        if truth.notna().any():
-            low, high = np.nanpercentile(truth, [1, 99])
-            edges = low - 0.2 * (high - low) - 1e-9, high + 0.2 * (high - low) + 1e-9
-            ax.set(xlim=edges, ylim=edges)
-        ax.axline((0, 0), slope=1, color="black", linewidth=0.8)
-        ax.set(xlabel=label, ylabel="in another image")
-    shared_legend(fig, axes.flat[0])
-    return fig
-
-
-def violins(by_row, labels, rows):
-    """Draw one panel per quantity: its smoothed distribution, with quartiles, in every row.
-
-    Lines mark the quartiles of the truth. `by_row` maps rows to tables with a line per galaxy.
-    """
-    import seaborn as sns  # half a second: only for the chapter that draws them
-
-    names = {row: plotting.MODEL_NAME.get(row, row) for row in rows}
-    galaxies = pd.concat([by_row[row].assign(image=names[row]) for row in rows], ignore_index=True)
-    tints = {name: plotting.MODEL_COLOUR.get(row, "#0072B2") for row, name in names.items()}
-    style = {"hue": "image", "palette": tints, "saturation": 1, "linewidth": 1, "alpha": 0.6}
-    lines = -(-len(labels) // 2)
-    size = (plotting.WIDTH, lines * (0.27 * len(rows) + 0.8))
-    fig, axes = plt.subplots(lines, 2, figsize=size, sharey=True, squeeze=False)
-    for ax, (name, label) in zip(axes.flat, labels.items(), strict=False):
-        sns.violinplot(galaxies, x=name, y="image", inner="quart", cut=0, ax=ax, **style)
-        for level in by_row["truth"][name].quantile([0.25, 0.5, 0.75]):
-            ax.axvline(level, color="black", linewidth=0.8, zorder=0)
-        ax.set(xlabel=label, ylabel="")
-    for ax in axes.flat[len(labels) :]:
-        ax.remove()
-    return fig
+def _name_rows(ax, names) -> None:
+    """Name the lines of a panel of horizontal intervals, the first one on top."""
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()
 
 
 def quantity_strips(table, names, statistics, rows, height=4.6):
@@ -178,16 +120,9 @@ def quantity_strips(table, names, statistics, rows, height=4.6):
         for k, row in enumerate(rows):
             part = found.loc[[(row, f"{name}_{statistic}") for name in names]]
             y = np.arange(len(names)) + 0.6 / len(rows) * (k - (len(rows) - 1) / 2)
-            error = np.array([part.value - part.low, part.high - part.value])
-            style = {
-                "color": plotting.MODEL_COLOUR.get(row),
-                "label": plotting.MODEL_NAME.get(row, row),
-            }
-            marker = plotting.MODEL_MARKER.get(row, "o")
-            ax.errorbar(part.value, y, xerr=error, ls="none", marker=marker, ms=5, **style)
-        ax.set(xlabel=label, yticks=range(len(names)))
-    axes[0, 0].set_yticklabels([NAMES.get(name, name.replace("_", " ")) for name in names])
-    axes[0, 0].invert_yaxis()
+            plotting.horizontal_interval(ax, part, y, row)
+        ax.set(xlabel=label)
+    _name_rows(axes[0, 0], [NAMES.get(name, name.replace("_", " ")) for name in names])
     drawn = {f"{name}_{statistic}" for name in names for statistic in statistics}
     axes[0, 0].set_title(sample_size(table[table.metric.isin(drawn) & table.row.isin(rows)]))
     shared_legend(fig, axes.flat[0])
@@ -197,24 +132,20 @@ def quantity_strips(table, names, statistics, rows, height=4.6):
 def row_strips(table, metrics, rows):
     """Draw one panel per metric with one line per row, its value and interval.
 
-    A row takes the colour of the model that its name ends in.
+    A row has the colour of the model that its name ends in.
     """
     found = table.set_index(["metric", "row"])
     size = (plotting.WIDTH, 0.42 * len(rows) + 1.3)
     fig, axes = plt.subplots(1, len(metrics), figsize=size, sharey=True, squeeze=False)
     for ax, (metric, label) in zip(axes.flat, metrics.items(), strict=True):
         for k, row in enumerate(rows):
-            value, low, high = found.loc[(metric, row), ["value", "low", "high"]]
-            model = row.split()[-1]
-            style = {"color": plotting.MODEL_COLOUR.get(model, "black"), "fmt": "o"}
-            ax.errorbar(value, k, xerr=[[value - low], [high - value]], **style)
-        ax.set(xlabel=label, yticks=range(len(rows)))
+            style = {"color": plotting.MODEL_COLOUR.get(row.split()[-1], "black"), "marker": "o"}
+            plotting.horizontal_interval(ax, found.loc[(metric, row)], k, **style)
+        ax.set(xlabel=label)
         ax.set_xlim(left=min(0, ax.get_xlim()[0]) if metric == "bias" else 0)
         ax.locator_params(axis="x", nbins=4)
     axes[0, 0].set_title(sample_size(table[table.metric.isin(metrics) & table.row.isin(rows)]))
-    names = [_of_two_words(row) for row in rows]
-    axes[0, 0].set_yticklabels(names)
-    axes[0, 0].invert_yaxis()
+    _name_rows(axes[0, 0], [_of_two_words(row) for row in rows])
     return fig
 
 
@@ -228,25 +159,37 @@ def _of_two_words(row: str) -> str:
 
 def leaderboard(table, numbers, rows):
     """Draw one panel per number, {(metric, band): label}, with one line per row."""
-    found = table.set_index(["metric", "band", "row"])
-    lines = -(-len(numbers) // 2)
-    size = (plotting.WIDTH, lines * (0.27 * len(rows) + 0.9))
-    fig, axes = plt.subplots(lines, 2, figsize=size, sharey=True, squeeze=False)
-    for ax, (key, label) in zip(axes.flat, numbers.items(), strict=False):
+    found, sizes = table.set_index(["metric", "band", "row"]), table.groupby("row").n.max()
+    fig, axes = grid(len(numbers), 0.27 * len(rows) + 0.7, sharey=True)
+    for ax, (key, label) in zip(axes, numbers.items(), strict=True):
         for k, row in enumerate(rows):
-            if (*key, row) not in found.index:
-                continue  # a card of somebody else may lack a level
-            value, low, high = found.loc[(*key, row), ["value", "low", "high"]]
-            style = {"color": plotting.MODEL_COLOUR.get(row, "black")}
-            style["fmt"] = plotting.MODEL_MARKER.get(row, "o")
-            ax.errorbar(value, k, xerr=[[value - low], [high - value]], markersize=5, **style)
-        ax.set(xlabel=label, yticks=range(len(rows)))
-    for ax in axes.flat[len(numbers) :]:
-        ax.remove()
-    sizes = table.groupby("row").n.max()
+            if (*key, row) in found.index:  # a card of somebody else may lack a level
+                style = {"color": plotting.MODEL_COLOUR.get(row, "black")}
+                plotting.horizontal_interval(ax, found.loc[(*key, row)], k, row, **style)
+        ax.set(xlabel=label)
+    # the galaxies of somebody else's card may be others, and fewer
     names = [plotting.MODEL_NAME.get(row) or plotting.with_n(row, sizes[row]) for row in rows]
-    axes[0, 0].set_yticklabels(names)  # a stranger's galaxies may be others, and fewer
-    axes[0, 0].invert_yaxis()
+    _name_rows(axes[0], names)
+    return fig
+
+
+def violins(by_row, names, rows):
+    """Draw the distribution of each quantity in every row, {row: table of galaxies}, as violins.
+
+    Black lines are the quartiles of the truth.
+    """
+    import seaborn as sns  # half a second: only for the chapter that draws them
+
+    image = {row: plotting.MODEL_NAME.get(row, row) for row in rows}
+    galaxies = pd.concat([by_row[row].assign(image=image[row]) for row in rows], ignore_index=True)
+    tints = {image[row]: plotting.MODEL_COLOUR.get(row, "#0072B2") for row in rows}
+    style = {"hue": "image", "palette": tints, "saturation": 1, "linewidth": 1, "alpha": 0.6}
+    fig, axes = grid(len(names), 0.27 * len(rows) + 0.8, sharey=True)
+    for ax, name in zip(axes, names, strict=True):
+        sns.violinplot(galaxies, x=name, y="image", inner="quart", cut=0, ax=ax, **style)
+        for level in by_row["truth"][name].quantile([0.25, 0.5, 0.75]):
+            ax.axvline(level, color="black", linewidth=0.8, zorder=0)
+        ax.set(xlabel=NAMES.get(name, name), ylabel="")
     return fig
 
 
@@ -270,9 +213,9 @@ def seed_strips(estimates, colours, xlabel):
         y = ways.index(way) + 0.24 * (seeds.index(k) - (len(seeds) - 1) / 2)
         marker = plotting.SEED_MARKER[seeds.index(k) % 4]
         style = {"marker": marker, "color": colours.get(way, "#0072B2")}
-        ax.errorbar(e.value, y, xerr=[[e.value - e.low], [e.high - e.value]], **style)
-    ax.set(yticks=range(len(ways)), yticklabels=ways, xlabel=xlabel)
-    ax.invert_yaxis()
+        plotting.horizontal_interval(ax, e, y, **style)
+    ax.set(xlabel=xlabel)
+    _name_rows(ax, ways)
     return fig
 
 

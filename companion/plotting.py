@@ -19,45 +19,22 @@ WIDTH = 6.0  # inches; shown 390 pixels wide on a phone, 11 points are still 10 
 FIELD = SDSS.stamp * SDSS.pixel_scale  # arcsec along a side of a stamp, the same for both surveys
 
 SURVEY_COLOUR = {"SDSS": "#E69F00", "CFHTLS": "#882255"}
-MODEL_COLOUR = {
-    "resample": "#888888",
-    "residual": "#56B4E9",
-    "swin": "#0072B2",
-    "srgan": "#D55E00",
-    "capsule": "#CC79A7",
-    "diffusion": "#009E73",
-    "flux_corrected": "#6B5B00",
-    "truth": "#000000",
-    "target": "#000000",
-    "source": SURVEY_COLOUR["SDSS"],
-    "again": "#44403C",
+MODELS = {  # models and other rows of comparisons: colour, name, marker
+    "resample": ("#888888", "Resampling", "P"),
+    "residual": ("#56B4E9", "Residual CNN", "o"),
+    "swin": ("#0072B2", "Swin", "s"),
+    "srgan": ("#D55E00", "SRGAN", "^"),
+    "capsule": ("#CC79A7", "Capsule", "D"),
+    "diffusion": ("#009E73", "Diffusion", "v"),
+    "flux_corrected": ("#6B5B00", "Flux-corrected", "p"),
+    "truth": ("#000000", "Truth", "*"),
+    "target": ("#000000", "Target", "*"),
+    "source": (SURVEY_COLOUR["SDSS"], "Source", "X"),
+    "again": ("#44403C", "Seen again", "h"),
 }
-MODEL_NAME = {
-    "resample": "Resampling",
-    "residual": "Residual CNN",
-    "swin": "Swin",
-    "srgan": "SRGAN",
-    "capsule": "Capsule",
-    "diffusion": "Diffusion",
-    "flux_corrected": "Flux-corrected",
-    "truth": "Truth",
-    "target": "Target",
-    "source": "Source",
-    "again": "Seen again",
-}
-MODEL_MARKER = {
-    "resample": "P",
-    "residual": "o",
-    "swin": "s",
-    "srgan": "^",
-    "capsule": "D",
-    "diffusion": "v",
-    "flux_corrected": "p",
-    "truth": "*",
-    "target": "*",
-    "source": "X",
-    "again": "h",
-}
+MODEL_COLOUR, MODEL_NAME, MODEL_MARKER = (
+    {row: style[k] for row, style in MODELS.items()} for k in range(3)
+)
 SEED_MARKER = "os^v"  # of the first, second, ... seed where several are drawn
 # Dark violet to orange in the order of the wavelengths, and of lightness for every eye.
 BAND_COLOUR = {
@@ -145,12 +122,12 @@ def clean(ax) -> None:
     ax.spines[:].set_visible(False)
 
 
-def stamps(rows, labels, titles=None, pixel_scale=None, middle=1.0):
+def stamps(rows, labels, titles=None, pixel_scale=None, fraction=1.0):
     """Draw a grid of colour stamps on one scaling and return the figure.
 
     `rows` is a list of image arrays (k, 5, H, W), one for every row of the grid, with its name in
     `labels`; column j shows galaxy j, with `titles[j]` above it. At most six columns stay readable.
-    Of each stamp only the `middle` is shown, as a share of its side.
+    Of each stamp only the `fraction` is shown, as a share of its side.
     """
     if len(rows) != len(labels):
         raise GaltoolsError(f"{len(rows)} rows of stamps need as many labels, not {len(labels)}")
@@ -164,7 +141,7 @@ def stamps(rows, labels, titles=None, pixel_scale=None, middle=1.0):
     )
     fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
     for line, row, label, scale in zip(axes, rows, labels, scales, strict=True):
-        cut = round(row.shape[-1] * (1 - middle) / 2)
+        cut = round(row.shape[-1] * (1 - fraction) / 2)
         inner = slice(cut, row.shape[-1] - cut)
         for ax, picture in zip(line, lupton(row, scale)[:, inner, inner], strict=True):
             ax.imshow(picture)
@@ -210,29 +187,34 @@ def with_n(label, n=None) -> str:
 
 
 def interval(ax, x, value, low, high, model=None, label=None, n=None, **style):
-    """Plot values with their intervals [low, high] as error bars, in the colours of `model`.
+    """Plot values with their intervals [low, high] as error bars, in the style of `model`.
 
     An interval that does not contain its value is refused: it is an error upstream.
     """
     value, low, high = (np.atleast_1d(np.asarray(v, dtype=float)) for v in (value, low, high))
     if np.any(low > value) or np.any(high < value):
         raise GaltoolsError("an interval does not contain its value: check low and high")
-    return ax.errorbar(
-        np.atleast_1d(x),
-        value,
-        yerr=[value - low, high - value],
-        **{"linestyle": "none", **_of_model(model, label, n), **style},
-    )
+    bars = [value - low, high - value]
+    style = {"linestyle": "none", **model_style(model, label, n), **style}
+    return ax.errorbar(np.atleast_1d(x), value, yerr=bars, **style)
 
 
-def band(ax, x, middle, low, high, **style):
+def horizontal_interval(ax, found, y, model=None, **style):
+    """Plot intervals (anything with value, low, high) along x at the heights y, as `interval`."""
+    value, low, high = (np.atleast_1d(np.asarray(v, float)) for v in
+                        (found.value, found.low, found.high))  # fmt: skip
+    style = {"linestyle": "none", "markersize": 5, **model_style(model), **style}
+    return ax.errorbar(value, np.atleast_1d(y), xerr=[value - low, high - value], **style)
+
+
+def band(ax, x, value, low, high, **style):
     """Plot a curve with its interval [low, high] as a shaded band."""
-    (line,) = ax.plot(x, middle, **style)
+    (line,) = ax.plot(x, value, **style)
     ax.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     return line
 
 
-def _of_model(model, label, n) -> dict:
+def model_style(model, label=None, n=None) -> dict:
     """Colour, marker and label of a model; an unknown model is drawn in the next free colour."""
     label = label or MODEL_NAME.get(model, model)
     style = {"color": MODEL_COLOUR.get(model), "marker": MODEL_MARKER.get(model, "o")}

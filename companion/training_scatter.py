@@ -28,7 +28,6 @@ from galtools.fidelity import intervals
 from galtools.fidelity.intervals import LEVEL, Estimate
 from galtools.surveys import BANDS
 
-WORDS = ("holds", "does not hold", "cannot tell")
 MEANS = {
     ("bits", "retrained"): "bits_retrained",
     ("bits", "frozen"): "bits_frozen",
@@ -130,13 +129,6 @@ def model_difference(first, second, error: float = 0.0) -> Estimate:
     freedom = parts.sum() ** 2 / unsure if unsure else np.inf
     reach = float(t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(parts.sum() + error**2))
     return Estimate(value, value - reach, value + reach, n)
-
-
-def verdict_of(found: Estimate) -> str:
-    """Say whether a difference that should be positive is so for all its interval allows."""
-    if found.low > 0:
-        return "holds"
-    return "does not hold" if found.high < 0 else "cannot tell"
 
 
 def prediction_interval(values) -> tuple[float, float]:

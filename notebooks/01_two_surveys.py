@@ -131,7 +131,7 @@ for kind in wanted:  # the largest that fits the stamp; where a kind is missing,
     left = [k for k in rank if k not in order]
     order.append(next((k for k in left if look[k] == kind), left[0]))
 titles = [f"{look[k]}\nz = {test.redshift[k]:.2f}" for k in order]
-plotting.stamps([test.source[order], test.target[order]], ["SDSS", "CFHTLS"], titles, middle=0.75)
+plotting.stamps([test.source[order], test.target[order]], ["SDSS", "CFHTLS"], titles, fraction=0.75)
 plt.show()
 
 # %% [markdown]

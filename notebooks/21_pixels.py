@@ -150,8 +150,10 @@ axes_labels = {
 }
 fig = panels.metric_panels(table, axes_labels, compared)
 panels.log_scale(fig.axes[0])
-for ax in fig.axes[2:4]:
-    panels.near_one(ax)
+for ax in fig.axes[2:4]:  # 0.9, 0.99 and 0.999 equally far apart
+    ax.set_yscale("logit")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter("")
 plt.show()
 
 # %% tags=["hide-input"]
@@ -179,7 +181,16 @@ panels.show_in_parts(panels.overview(table, meanings, "r", compared), columns=3)
 #
 # For physics the sums matter more than the pixels.
 
+
 # %% mystnb={"figure": {"caption": "Bias and scatter of the total flux and of the flux within 3 arcsec, relative to the target, with 95 % intervals. Where a bias is large, its axis is logarithmic beyond 1 %.", "name": "fig-pixels-flux"}, "image": {"alt": "Four panels: bias and scatter of fluxes against band."}} tags=["hide-input"]
+def both_signs(ax, linear):
+    """Make the y axis logarithmic on both sides of zero, if it reaches far beyond `linear`."""
+    if np.abs(ax.get_ylim()).max() > 3 * linear:
+        ax.margins(y=0.1)
+        ax.set_yscale("symlog", linthresh=linear, subs=(3,))
+        ax.yaxis.set_major_formatter("{x:g}")
+
+
 flux_labels = {
     "flux_bias": "bias of total flux",
     "flux_scatter": "scatter of total flux",
@@ -191,7 +202,7 @@ fig = panels.metric_panels(table, flux_labels, compared, perfect=perfect)
 for k in (1, 3):
     panels.log_scale(fig.axes[k])
 for k in (0, 2):
-    panels.both_signs(fig.axes[k], 0.01)
+    both_signs(fig.axes[k], 0.01)
 plt.show()
 
 # %% [markdown]
@@ -211,7 +222,7 @@ perfect = {"colour_bias": 0, "gradient_bias": 0}
 fig = panels.metric_panels(table, colour_labels, compared, panels.COLOURS, perfect=perfect)
 for k in (1, 3):
     panels.log_scale(fig.axes[k])
-panels.both_signs(fig.axes[0], 0.02)
+both_signs(fig.axes[0], 0.02)
 plt.show()
 
 # %% [markdown]

@@ -73,12 +73,11 @@ def measure_all(path):
     """Measure every galaxy in every row and write the table."""
     truth, sigma = sample.truth[:, b], sample.sigma[:, b]
     part = galaxies.with_suffix(".part")  # from which a run that was killed continues
-    table = morphology.measure(
-        stamps, truth, sigma, seeing, sample.pixel_scale, jobs, checkpoint=part
-    )
-    table.to_csv(path, index=False)
+    known = truth, sigma, seeing, sample.pixel_scale
+    morphology.measure(stamps, *known, jobs, checkpoint=part).to_csv(path, index=False)
 
 
+# %%
 ending = "" if task == "cross" else f"_{task}"
 galaxies = folder.table(f"morphology_galaxies{ending}")
 parameters = {"task": task, "models": models, "band": band, "n_galaxies": n_galaxies}
@@ -90,8 +89,7 @@ made = artefacts.make(
     inputs=sample.inputs,
     seed=seed,
 )
-by_row = dict(tuple(pd.read_csv(galaxies).groupby("row")))
-by_row = {row: part.reset_index(drop=True) for row, part in by_row.items()}
+by_row = {row: part.reset_index(drop=True) for row, part in pd.read_csv(galaxies).groupby("row")}
 n = len(by_row["truth"])
 
 # %% [markdown]
@@ -109,13 +107,18 @@ n = len(by_row["truth"])
 # value in another rendering up. On the line nothing has changed.
 
 # %% mystnb={"figure": {"caption": "Four measures of shape, in the target image and in the other renderings of the same galaxies. The line is equality.", "name": "fig-morphology-galaxies"}, "image": {"alt": "Scatter plots of concentration, asymmetry, half-light radius and Sersic index."}} tags=["hide-input"]
-shown = {
-    "concentration": "concentration",
-    "asymmetry": "asymmetry",
-    "half_light_radius": "half-light radius (arcsec)",
-    "sersic_index": "Sersic index",
-}
-fig = panels.galaxy_scatter(by_row, shown, compared)
+shown = {name: name for name in ("concentration", "asymmetry")}
+shown |= {"half_light_radius": "half-light radius (arcsec)", "sersic_index": "Sersic index"}
+fig, axes = panels.grid(len(shown), 3.0)
+for ax, (name, label) in zip(axes, shown.items(), strict=True):
+    truth = by_row["truth"][name]
+    for row in compared:
+        ax.scatter(truth, by_row[row][name], s=12, alpha=0.6, **plotting.model_style(row))
+    low, high = np.nanpercentile(truth, [1, 99])
+    edges = low - 0.2 * (high - low), high + 0.2 * (high - low) + 1e-9
+    ax.axline((0, 0), slope=1, color="black", linewidth=0.8)
+    ax.set(xlabel=label, ylabel="in another image", xlim=edges, ylim=edges)
+panels.shared_legend(fig, axes[0])
 fig.suptitle(f"{n} test galaxies, {band} band", fontsize=11)
 plt.show()
 
@@ -127,13 +130,7 @@ plt.show()
 # the target survey sees?
 
 # %% mystnb={"figure": {"caption": "Distributions over the same galaxies in every rendering: smoothed (violins), with their quartiles (dashes). Black lines: median and quartiles of the target images.", "name": "fig-morphology-distributions"}, "image": {"alt": "Four panels, each with one violin per kind of image: concentration, asymmetry, Gini and M20."}} tags=["hide-input"]
-quantities = {
-    "concentration": "concentration",
-    "asymmetry": "asymmetry",
-    "gini": "Gini",
-    "m20": "M20",
-}
-fig = panels.violins(by_row, quantities, ["truth", *compared])
+fig = panels.violins(by_row, ("concentration", "asymmetry", "gini", "m20"), ["truth", *compared])
 fig.suptitle(f"{n} test galaxies, {band} band", fontsize=11)
 plt.show()
 

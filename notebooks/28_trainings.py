@@ -22,6 +22,8 @@
 # minutes.
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -31,6 +33,7 @@ from companion import paths, plotting, training_scatter
 from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
+from galtools.fidelity.intervals import Verdict
 
 plotting.use_style()
 
@@ -181,7 +184,7 @@ pd.DataFrame(lines)
 # Take the order in which the *first* training puts two models, as the other chapters do. The difference
 # is that of their means over trainings, with its interval over trainings. *Over trainings*: the interval of the difference of their means, by Student and Welch, leaves out zero;
 # then, on these galaxies, the recipe of the one is better than that of the other. *And galaxies*: it still
-# does when the choice of galaxies is added; then it is better for galaxies like these. "Does not hold"
+# does when the choice of galaxies is added; then it is better for galaxies like these. *Contradicted*
 # means that the trainings say the opposite of the first. Of twenty comparisons of equal models, one
 # would hold by chance.
 #
@@ -190,6 +193,7 @@ pd.DataFrame(lines)
 # (?), or below (<).
 
 # %% tags=["hide-input"]
+judge = partial(intervals.verdict, least=0)  # however few the trainings
 judged = {}
 for key, name in numbers.items():
     order = sorted(kept, key=lambda m: -values[*key, m][0])
@@ -197,11 +201,8 @@ for key, name in numbers.items():
         one = pairs[(pairs.metric == key[0]) & (pairs.band == key[1])]
         forth = one[(one["first"] == a) & (one["second"] == b)]
         back = one[(one["first"] == b) & (one["second"] == a)]
-        alone = [training_scatter.verdict_of(e) for e in forth.itertuples()]
-        alone += [
-            training_scatter.verdict_of(intervals.Estimate(0, -e.high, -e.low, e.n))
-            for e in back.itertuples()
-        ]
+        alone = [judge(e) for e in forth.itertuples()]
+        alone += [judge(intervals.Estimate(0, -e.high, -e.low, e.n)) for e in back.itertuples()]
         both = values[*key, a], values[*key, b]
         error = pd.concat([forth, back]).error.iloc[0]
         found = [
@@ -212,14 +213,14 @@ for key, name in numbers.items():
         judged[name, text] = *found, alone
 
 # %%
+WORDS = Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.INCONCLUSIVE
 lines = {
     key: {
         "difference": str(over),
-        "over trainings": training_scatter.verdict_of(over),
-        "and galaxies": training_scatter.verdict_of(both),
+        "over trainings": judge(over),
+        "and galaxies": judge(both),
         "one training": " ".join(
-            f"{alone.count(word)}{sign}"
-            for word, sign in zip(training_scatter.WORDS, "><?", strict=True)
+            f"{alone.count(word)}{sign}" for word, sign in zip(WORDS, "><?", strict=True)
         ),
     }
     for key, (over, both, alone) in judged.items()
@@ -246,7 +247,7 @@ for (name, key), word in zip(
 ):
     part, scatter = verdicts.loc[name], pooled[key]
     for column, ending in {"over trainings": "", "and galaxies": "_both"}.items():
-        for k, said in enumerate(training_scatter.WORDS):
+        for k, said in enumerate(WORDS):
             known = [t for t in part.index if part.loc[t, column] == said]
             glue(f"trainings_{word}{ending}_{k}", len(known), display=False)
             glue(f"trainings_{word}{ending}_list_{k}", "; ".join(known) or "none", display=False)
@@ -255,11 +256,7 @@ for (name, key), word in zip(
     glue(f"trainings_{word}_models", scatter["models"], display=False)
     one = intervals.Z * np.sqrt(2) * scatter["trainings"].value
     glue(f"trainings_{word}_telling", float(one), display=False)
-    torn = [
-        a
-        for (n, _), (*_, a) in judged.items()
-        if n == name and {*training_scatter.WORDS[:2]} <= {*a}
-    ]
+    torn = [a for (n, _), (*_, a) in judged.items() if n == name and {*WORDS[:2]} <= {*a}]
     glue(f"trainings_{word}_torn", len(torn), display=False)
     widest = max(kept, key=lambda m: np.ptp(values[*key, m]))
     glue(f"trainings_{word}_widest", plotting.MODEL_NAME[widest], display=False)
@@ -286,12 +283,12 @@ glue("trainings_changed", "; ".join(sorted(set(changes.values()))), display=Fals
 # ## What we found
 #
 # Of the {glue:text}`trainings_bits_orders` orders in bits after retraining,
-# {glue:text}`trainings_bits_0` hold over trainings, {glue:text}`trainings_bits_1` turn round and
-# {glue:text}`trainings_bits_2` cannot be told; with the choice of galaxies
-# {glue:text}`trainings_bits_both_0` hold. Not to be told over trainings:
-# {glue:text}`trainings_bits_list_2`. Turned round: {glue:text}`trainings_bits_list_1`. For the frozen
-# estimator {glue:text}`trainings_frozen_0` hold, {glue:text}`trainings_frozen_1` turn round and
-# {glue:text}`trainings_frozen_2` cannot be told; in PSNR {glue:text}`trainings_psnr_0`,
+# {glue:text}`trainings_bits_0` are supported over trainings, {glue:text}`trainings_bits_1` contradicted and
+# {glue:text}`trainings_bits_2` inconclusive; with the choice of galaxies
+# {glue:text}`trainings_bits_both_0` are supported. Inconclusive over trainings:
+# {glue:text}`trainings_bits_list_2`. Contradicted: {glue:text}`trainings_bits_list_1`. For the frozen
+# estimator {glue:text}`trainings_frozen_0` are supported, {glue:text}`trainings_frozen_1` contradicted and
+# {glue:text}`trainings_frozen_2` inconclusive; in PSNR {glue:text}`trainings_psnr_0`,
 # {glue:text}`trainings_psnr_1` and {glue:text}`trainings_psnr_2`.
 #
 # One training scatters about the mean of its model by {glue:text}`trainings_bits_sd` bits retrained,
@@ -305,7 +302,7 @@ glue("trainings_changed", "; ".join(sorted(set(changes.values()))), display=Fals
 # {glue:text}`trainings_psnr_torn` in PSNR.
 #
 # So, for the boards of this book ([24](24_redshift.py), [25](25_leaderboard.py),
-# [33](33_the_limit.py)): read an order as one of models only where a table above says *holds*. Between
+# [33](33_the_limit.py)): read an order as one of models only where a table above says *supported*. Between
 # two single trainings, as in the paper's table and in ours, a difference of less than
 # {glue:text}`trainings_bits_telling:.2f` bits retrained, {glue:text}`trainings_frozen_telling:.2f`
 # frozen, or {glue:text}`trainings_psnr_telling:.2f` dB is within what two trainings of *one* model
@@ -333,7 +330,7 @@ glue("trainings_changed", "; ".join(sorted(set(changes.values()))), display=Fals
 # half of the cases.
 # ```
 #
-# 2. Why is it no use to observe more galaxies to settle an order that "cannot be told" over trainings?
+# 2. Why is it no use to observe more galaxies to settle an order that is inconclusive over trainings?
 #
 # ```{dropdown} Solution
 # The scatter of trainings is $\mathrm{var}(T) + \mathrm{var}(R)/n$: more galaxies take away the second

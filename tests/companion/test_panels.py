@@ -1,6 +1,5 @@
 """Tables that several chapters share: wide ones are cut so that they fit a page, nothing lost."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -46,29 +45,3 @@ def test_the_line_of_a_panel_is_in_view_though_no_row_gets_there():
     table = table.assign(row="swin", low=0.4, high=0.6, n=3)
     fig = redshift_panels.protocol_strips(table, {("bits", "frozen"): "bits"}, ["swin"], 1.0)
     assert fig.axes[0].get_xlim()[1] > 1
-
-
-def heights(ax, *values) -> np.ndarray:
-    """Where values lie on the upright axis, in pixels."""
-    return ax.transData.transform([(0, value) for value in values])[:, 1]
-
-
-def test_shares_near_one_are_spread_out():
-    _, ax = plt.subplots()
-    ax.plot([0, 1], [0.5, 0.9999])
-    panels.near_one(ax)
-    steps = np.diff(heights(ax, 0.99, 0.999, 0.9999))
-    assert steps[0] == pytest.approx(steps[1], rel=0.01)  # logit: log10 of the odds
-    plt.close()
-
-
-@pytest.mark.parametrize(("reach", "scale"), [(0.3, "symlog"), (0.015, "linear")])
-def test_biases_of_both_signs_are_spread_out_only_where_one_is_large(reach, scale):
-    _, ax = plt.subplots()
-    ax.plot([0, 1], [-reach, 0.005])
-    panels.both_signs(ax, 0.01)
-    assert ax.get_yscale() == scale
-    steps = np.diff(heights(ax, -0.01, 0, 0.01))
-    assert steps[0] == pytest.approx(steps[1])
-    assert ax.get_ylim()[0] < -reach, "the largest is not on the edge"
-    plt.close()

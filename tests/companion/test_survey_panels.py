@@ -79,7 +79,7 @@ def test_real_stamps_stand_beside_the_simulated_ones_of_their_brightness():
 def test_labels_keep_their_commas_and_stamps_show_their_middle():
     assert plotting.with_n("SDSS, T = 1", 12_000) == "SDSS, T = 1 (n = 12,000)"
     with plt.rc_context(plotting.STYLE):
-        fig = plotting.stamps([sky()[:2], sky(size=32)[:2]], ["a", "b"], middle=0.75)
+        fig = plotting.stamps([sky()[:2], sky(size=32)[:2]], ["a", "b"], fraction=0.75)
     shown = [ax.images[0].get_array().shape for ax in fig.axes]
     assert shown == [(48, 48, 3)] * 2 + [(24, 24, 3)] * 2
     plt.close(fig)
