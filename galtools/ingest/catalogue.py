@@ -7,7 +7,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
-from galtools.errors import GaltoolsError
+from galtools.errors import GaltoolsError, reading
 from galtools.flags import FLAG, MAX_REDSHIFT, MEANING, Flag, raise_flag
 
 ALIASES = {
@@ -25,16 +25,8 @@ def read_catalogue(path: Path) -> Table:
 
     Every row stays; what is wrong with it goes into its `flag`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise GaltoolsError(f"{path} is missing: give the catalogue's file name")
-    try:
+    with reading(path, "use FITS, ECSV or CSV"):
         table = Table.read(path)
-    except Exception as error:  # a stranger's table can break its reader anywhere
-        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        raise GaltoolsError(
-            f"cannot read the catalogue {path}: {reason[0][:120]}; use FITS, ECSV or CSV"
-        ) from error
     return tidy(table, path)
 
 
@@ -43,10 +35,15 @@ def _find(table: Table, name: str) -> str | None:
     return next((lower[alias] for alias in ALIASES[name] if alias in lower), None)
 
 
-def _numbers(table: Table, column: str, origin) -> np.ndarray:
-    """Read a column of numbers, NaN where one is missing."""
+def _numbers(table: Table, column: str, origin, angle: bool) -> np.ndarray:
+    """Read a column of numbers, NaN where one is missing; angles, in degrees if without a unit."""
+    unit = getattr(table[column], "unit", None)
     try:
         numbers = np.ma.filled(np.ma.asarray(table[column], float), np.nan)
+        if angle and unit is not None and not isinstance(unit, u.UnrecognizedUnit):
+            numbers = numbers * unit.to(u.deg)
+    except u.UnitConversionError:
+        raise GaltoolsError(f"{origin}: column {column!r} is in {unit}: give degrees") from None
     except (TypeError, ValueError):
         raise GaltoolsError(
             f"{origin}: column {column!r} holds no decimal numbers: correct it"
@@ -56,44 +53,29 @@ def _numbers(table: Table, column: str, origin) -> np.ndarray:
     return numbers
 
 
-def _in_degrees(table: Table, column: str, origin) -> float:
-    """Return the degrees in the unit of a column of angles; without a unit it is in degrees."""
-    unit = getattr(table[column], "unit", None)
-    if unit is None or isinstance(unit, u.UnrecognizedUnit):
-        return 1.0
-    try:
-        return unit.to(u.deg)
-    except u.UnitConversionError:
-        raise GaltoolsError(f"{origin}: column {column!r} is in {unit}: give degrees") from None
-
-
-def _name_of(table: Table, column: str) -> str:
-    """Keep a stranger's column `flag` apart from ours, whose bits mean something else."""
-    foreign = column == FLAG and table[column].info.description != MEANING
-    return f"{FLAG}_given" if foreign else column
-
-
 def tidy(table: Table, origin="the catalogue", positions: bool = True) -> Table:
-    """Rename known columns, add identifiers where there are none, and flag every row."""
+    """Rename known columns, add identifiers where there are none, and flag every row.
+
+    A stranger's column `flag`, whose bits mean something else, becomes `flag_given`.
+    """
     if not len(table):
         raise GaltoolsError(f"{origin} has no rows: give a catalogue with at least one object")
-    n = len(table)
-    found = {name: _find(table, name) for name in ALIASES}
-    if positions and (missing := [name for name in ("ra", "dec") if not found[name]]):
+    found = {name: column for name in ALIASES if (column := _find(table, name))}
+    if positions and (missing := {"ra", "dec"} - found.keys()):
         raise GaltoolsError(
-            f"{origin} has no column {' or '.join(missing)}: it has {', '.join(table.colnames)}"
+            f"{origin} has no column {' or '.join(sorted(missing, reverse=True))}: "
+            f"it has {', '.join(table.colnames)}"
         )
-    ids = [str(x) for x in table[found["id"]]] if found["id"] else [str(k) for k in range(n)]
-    columns = {"id": np.array(ids), "redshift": np.full(n, np.nan)}
+    ids = table[found["id"]] if "id" in found else range(len(table))
+    columns = {"id": np.array([str(x) for x in ids]), "redshift": np.full(len(table), np.nan)}
     for name in ("ra", "dec", "redshift", "ebv"):
-        if found[name]:
-            columns[name] = _numbers(table, found[name], origin)
-    for name in {"ra", "dec"} & columns.keys():
-        columns[name] = columns[name] * _in_degrees(table, found[name], origin)
-    others = [name for name in table.colnames if name not in found.values()]
-    tidied = Table(
-        columns | {_name_of(table, name): table[name] for name in others}, meta=table.meta
-    )
+        if name in found:
+            columns[name] = _numbers(table, found[name], origin, name in ("ra", "dec"))
+    for name in table.colnames:
+        if name not in found.values():
+            foreign = name == FLAG and table[name].info.description != MEANING
+            columns[f"{FLAG}_given" if foreign else name] = table[name]
+    tidied = Table(columns, meta=table.meta)
     flag_rows(tidied)
     return tidied
 
@@ -107,9 +89,11 @@ def flag_rows(table: Table) -> None:
     repeated[np.unique(table["id"], return_index=True)[1]] = False
     raise_flag(table, repeated, Flag.DUPLICATE)
     if {"ra", "dec"} <= set(table.colnames):
-        placed = has_position(table)
-        raise_flag(table, ~placed, Flag.NO_POSITION)
-        raise_flag(table, np.flatnonzero(placed)[_same_place(table[placed])], Flag.DUPLICATE)
+        raise_flag(table, ~has_position(table), Flag.NO_POSITION)
+        rows, sky = positions_of(table)
+        if len(rows):
+            first, second, _, _ = sky.search_around_sky(sky, SAME_PLACE * u.arcsec)
+            raise_flag(table, rows[np.unique(first[first > second])], Flag.DUPLICATE)
 
 
 def has_position(table: Table) -> np.ndarray:
@@ -118,10 +102,9 @@ def has_position(table: Table) -> np.ndarray:
     return (ra >= -180) & (ra <= 360) & (np.abs(dec) <= 90)
 
 
-def _same_place(table: Table) -> np.ndarray:
-    """Rows that lie on an earlier one."""
-    if len(table) < 2:
-        return np.zeros(0, int)
-    sky = SkyCoord(table["ra"], table["dec"], unit="deg")
-    first, second, _, _ = sky.search_around_sky(sky, SAME_PLACE * u.arcsec)
-    return np.unique(first[first > second])
+def positions_of(table: Table) -> tuple[np.ndarray, SkyCoord]:
+    """Row numbers and positions of the objects that have a position."""
+    if not {"ra", "dec"} <= set(table.colnames):
+        raise GaltoolsError("matching needs columns ra and dec in both catalogues: add them")
+    rows = np.flatnonzero(has_position(table))
+    return rows, SkyCoord(table["ra"][rows], table["dec"][rows], unit="deg")

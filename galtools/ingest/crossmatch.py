@@ -4,22 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from galtools.data import ImageSet, Pairs
 from galtools.data.pairs import NO_DATA
 from galtools.errors import GaltoolsError
 from galtools.flags import FLAG, Flag, raise_flag
-from galtools.ingest.catalogue import has_position
-
-
-def _sky(table: Table) -> tuple[np.ndarray, SkyCoord]:
-    """Row numbers and positions of the objects that have a position."""
-    if not {"ra", "dec"} <= set(table.colnames):
-        raise GaltoolsError("matching needs columns ra and dec in both catalogues: add them")
-    rows = np.flatnonzero(has_position(table))
-    return rows, SkyCoord(table["ra"][rows], table["dec"][rows], unit="deg")
+from galtools.ingest.catalogue import positions_of
 
 
 def counterparts(source: Table, target: Table, radius: float) -> tuple[np.ndarray, np.ndarray]:
@@ -32,16 +23,14 @@ def counterparts(source: Table, target: Table, radius: float) -> tuple[np.ndarra
         raise GaltoolsError(f"a matching radius of {radius} arcsec: give one between 0 and 60")
     nearest = np.full(len(source), -1)
     doubtful = np.zeros(len(source), bool)
-    (rows, sky), (others, other_sky) = _sky(source), _sky(target)
+    (rows, sky), (others, other_sky) = positions_of(source), positions_of(target)
     if not len(rows) or not len(others):
         return nearest, doubtful
-    a, b, distance, _ = other_sky.search_around_sky(sky, radius * u.arcsec)
-    order = np.lexsort((distance, a))
-    first = order[np.unique(a[order], return_index=True)[1]]
-    nearest[rows[a[first]]] = others[b[first]]
-    crowded_target = np.bincount(b, minlength=len(others)) > 1
+    found, distance, _ = sky.match_to_catalog_sky(other_sky)
+    nearest[rows] = np.where(distance.arcsec <= radius, others[found], -1)
+    a, b, _, _ = other_sky.search_around_sky(sky, radius * u.arcsec)
     crowded = np.bincount(a, minlength=len(rows)) > 1
-    crowded[a[crowded_target[b]]] = True
+    crowded[a[np.bincount(b, minlength=len(others))[b] > 1]] = True
     doubtful[rows] = crowded
     return nearest, doubtful
 

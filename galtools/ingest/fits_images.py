@@ -11,17 +11,19 @@ import numpy as np
 from astropy.io import fits
 from astropy.stats import SigmaClip, mad_std, sigma_clip
 from astropy.wcs import WCS, FITSFixedWarning
-from astropy.wcs.utils import proj_plane_pixel_scales
+from astropy.wcs.utils import proj_plane_pixel_area
 from photutils.background import Background2D, SExtractorBackground
 
 from galtools.data.pairs import NO_DATA, SATURATED
-from galtools.errors import GaltoolsError
+from galtools.errors import GaltoolsError, reading
 from galtools.ingest.units import counts_to_nanomaggies
 from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
 
 FULL_WELL = 65535  # largest count of an SDSS fpC pixel
 WORST_SEEING = 10.0  # arcsec; beyond it a header cannot be believed
 SKY_BOX = 256  # pixels; an SDSS field's sky is smooth on this scale
+SAME_SCALE = 0.02  # pixel scales further apart than this are different grids
+DAMAGED = "it is damaged, cut short or of another kind: download it again"
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Plane:
     @property
     def pixel_scale(self) -> float:
         """Mean side of a pixel, arcsec."""
-        return float(np.sqrt(np.prod(proj_plane_pixel_scales(self.wcs)))) * 3600
+        return pixel_scale_of(self.wcs)
 
     @property
     def noise(self) -> float:
@@ -50,22 +52,14 @@ class Plane:
 
 def read_fits(path: Path, ndim=(2,)) -> tuple[np.ndarray, fits.Header]:
     """Read the first image of a FITS file, or say in one line what is wrong with it."""
-    path = Path(path)
-    if not path.is_file():
-        raise GaltoolsError(f"{path} is missing: check the name, or download it again")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message=".*truncated.*")
-            warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-            with fits.open(path, memmap=False) as hdus:
-                image = next((hdu for hdu in hdus if hdu.is_image and hdu.header["NAXIS"]), None)
-                if image is None:
-                    raise GaltoolsError(f"{path} holds no image: give a FITS image")
-                pixels, header = np.asarray(image.data, np.float32), image.header.copy()
-    except GaltoolsError:
-        raise
-    except Exception as error:  # a stranger's bytes can break the parser anywhere
-        raise GaltoolsError(f"{path} is damaged or cut short: download it again") from error
+    with reading(path, DAMAGED), warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*truncated.*")
+        warnings.simplefilter("ignore", fits.verify.VerifyWarning)
+        with fits.open(path, memmap=False) as hdus:
+            image = next((hdu for hdu in hdus if hdu.is_image and hdu.header["NAXIS"]), None)
+            if image is None:
+                raise GaltoolsError(f"{path} holds no image: give a FITS image")
+            pixels, header = np.asarray(image.data, np.float32), image.header.copy()
     if pixels.ndim not in ndim:
         raise GaltoolsError(f"{path} holds an image of {pixels.ndim} dimensions: need {ndim[0]}")
     return pixels, header
@@ -73,44 +67,47 @@ def read_fits(path: Path, ndim=(2,)) -> tuple[np.ndarray, fits.Header]:
 
 def read_wcs(header: fits.Header, path: Path) -> WCS:
     """Read celestial coordinates, or say that there are none."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FITSFixedWarning)
-            warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-            wcs = WCS(header).celestial
-            usable = wcs.has_celestial and np.abs(np.linalg.det(wcs.pixel_scale_matrix)) > 0
-    except Exception as error:  # wcslib has errors of its own for every kind of broken header
-        raise GaltoolsError(f"{path}: the coordinates in the header are broken") from error
-    if not usable:
-        raise GaltoolsError(f"{path} has no celestial coordinates: give an image with a WCS")
+    with reading(path, "the coordinates in its header are broken"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        warnings.simplefilter("ignore", fits.verify.VerifyWarning)
+        wcs = WCS(header).celestial
+        if not wcs.has_celestial or not np.abs(np.linalg.det(wcs.pixel_scale_matrix)) > 0:
+            raise GaltoolsError(f"{path} has no celestial coordinates: give an image with a WCS")
     return wcs
+
+
+def pixel_scale_of(wcs: WCS) -> float:
+    """Mean side of a pixel, arcsec."""
+    return float(np.sqrt(proj_plane_pixel_area(wcs))) * 3600
+
+
+def check_scale(scale: float, survey: Survey, path: Path) -> None:
+    """Refuse an image whose pixels are not the survey's."""
+    if abs(scale / survey.pixel_scale - 1) > SAME_SCALE:
+        raise GaltoolsError(
+            f"{path} has pixels of {scale:.3f} arcsec, {survey.name} of "
+            f"{survey.pixel_scale}: take files of one survey and one pixel scale"
+        )
 
 
 def band_of(header: fits.Header, path: Path) -> str:
     """Read the band from FILTER: 'r', 'r.MP9601' and 'SDSS r' are all r."""
     text = str(header.get("FILTER", "")).strip()
-    for word in text.replace(".", " ").replace("_", " ").split():
-        if word.lower().rstrip("'*s2") in BANDS:
-            return word.lower().rstrip("'*s2")
+    for word in text.lower().replace(".", " ").replace("_", " ").split():
+        if (band := word.rstrip("'*s2")) in BANDS:
+            return band
     raise GaltoolsError(f"{path}: FILTER is {text!r}; set it to one of u, g, r, i, z")
 
 
-def number_in(header: fits.Header, key: str) -> float | None:
-    """Read a number of the header, None where there is none."""
-    value = header.get(key)
-    return float(value) if isinstance(value, (int, float)) else None
+def number_in(header: fits.Header, *keys: str) -> float | None:
+    """Read the first of some keys that holds a number, None where there is none."""
+    numbers = (header.get(key) for key in keys)
+    return next((float(x) for x in numbers if isinstance(x, (int, float))), None)
 
 
 def zero_point_of(header: fits.Header) -> float | None:
     """Read the AB magnitude of one count, None where the header does not know it."""
-    given = number_in(header, "MZP_AB")
-    return number_in(header, "MAGZP") if given is None else given
-
-
-def seeing_of(header: fits.Header) -> float | None:
-    """Read the seeing in arcsec of a CFHTLS tile, None where the header does not know it."""
-    seeing = number_in(header, "IQIMAGE")
-    return seeing if seeing and 0 < seeing < WORST_SEEING else None
+    return number_in(header, "MZP_AB", "MAGZP")
 
 
 def read_plane(path: Path, ts_field: Path | None = None, ps_field: Path | None = None) -> Plane:
@@ -122,10 +119,11 @@ def read_plane(path: Path, ts_field: Path | None = None, ps_field: Path | None =
     pixels, header = read_fits(path)
     wcs, band = read_wcs(header, path), band_of(header, path)
     mask = np.where(np.isfinite(pixels), 0, NO_DATA).astype(np.uint8)
-    if ps_field is None:
-        seeing = seeing_of(header)
-    else:
+    seeing = number_in(header, "IQIMAGE")
+    if ps_field is not None:
         seeing = float(read_psf_fwhm(ps_field)[BANDS.index(band)])
+    if seeing is not None and not 0 < seeing < WORST_SEEING:
+        seeing = None
     if "SOFTBIAS" in header:
         if ts_field is None:
             raise GaltoolsError(f"{path} is an fpC image: give its tsField file for the zero point")
@@ -148,31 +146,22 @@ def read_plane(path: Path, ts_field: Path | None = None, ps_field: Path | None =
 def saturated(pixels: np.ndarray, header: fits.Header) -> np.ndarray:
     """Mask of the pixels at or above the limit SATURATE of the header, if it has one."""
     limit = number_in(header, "SATURATE")
-    return pixels >= limit if limit and limit > 0 else np.zeros(pixels.shape, bool)
+    return pixels >= (limit if limit and limit > 0 else np.inf)
 
 
 def subtract_sky(counts: np.ndarray) -> np.ndarray:
     """Take away a smooth sky, measured in boxes from which objects are clipped."""
     box = tuple(min(SKY_BOX, side) for side in counts.shape)
-    sky = Background2D(
-        counts,
-        box,
-        sigma_clip=SigmaClip(3.0),
-        bkg_estimator=SExtractorBackground(),
-        coverage_mask=~np.isfinite(counts),
+    options = {"sigma_clip": SigmaClip(3.0), "bkg_estimator": SExtractorBackground()}
+    return (
+        counts - Background2D(counts, box, coverage_mask=~np.isfinite(counts), **options).background
     )
-    return counts - sky.background
 
 
-def _field_row(path: Path, extension: int, hint: str):
+def _field_row(path: Path, extension: int) -> fits.FITS_record:
     """Read the first row of a table of field parameters."""
-    if not Path(path).is_file():
-        raise GaltoolsError(f"{path} is missing: give the {hint} file of the field")
-    try:
-        with fits.open(path, memmap=False) as hdus:
-            return hdus[extension].data[0]
-    except Exception as error:  # as in read_fits
-        raise GaltoolsError(f"{path} is damaged or no {hint} file: download it again") from error
+    with reading(path, DAMAGED), fits.open(path, memmap=False) as hdus:
+        return hdus[extension].data[0]
 
 
 def fpc_calibration(ts_field: Path, band: str, header: fits.Header, path: Path) -> float:
@@ -181,19 +170,12 @@ def fpc_calibration(ts_field: Path, band: str, header: fits.Header, path: Path) 
     f = 10^9 x 10^(0.4 (aa + kk x airmass)) / exposure time, with zero point aa, extinction kk and
     airmass of the field from its tsField file.
     """
-    row = _field_row(ts_field, 1, "tsField")
-    k = BANDS.index(band)
-    try:
+    row, k = _field_row(ts_field, 1), BANDS.index(band)
+    with reading(path, f"it lacks EXPTIME, or {ts_field} aa, kk or airmass: download them again"):
         magnitude = float(row["aa"][k] + row["kk"][k] * row["airmass"][k])
-        seconds = float(header["EXPTIME"])
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise GaltoolsError(
-            f"{ts_field} or {path} lacks aa, kk, airmass or EXPTIME: download them again"
-        ) from error
-    return 1e9 * 10 ** (0.4 * magnitude) / seconds
+        return 1e9 * 10 ** (0.4 * magnitude) / float(header["EXPTIME"])
 
 
 def read_psf_fwhm(ps_field: Path) -> np.ndarray:
     """Read the seeing (5,) in arcsec of an SDSS field from its psField file."""
-    row = _field_row(ps_field, 6, "psField")
-    return np.asarray(row["psf_width"], np.float32)
+    return np.asarray(_field_row(ps_field, 6)["psf_width"], np.float32)

@@ -12,10 +12,11 @@ from sedpy.observate import load_filters
 from galtools.data import ImageSet
 from galtools.data.pairs import NO_DATA, SATURATED
 from galtools.data.photometry import asinh_magnitude, central_flux
-from galtools.errors import GaltoolsError
+from galtools.errors import GaltoolsError, check_choice
 from galtools.flags import Flag, raise_flag
 from galtools.surveys import BANDS, SDSS, SURVEYS, Survey
 
+UNITS = ("nanomaggies", "counts", "luptitudes")
 # SDSS softening b of u g r i z, as (5, 1, 1)
 SOFTENING = np.array([1.4e-10, 0.9e-10, 1.2e-10, 1.8e-10, 7.4e-10])[:, None, None]
 POGSON = 2.5 / np.log(10)
@@ -44,6 +45,13 @@ def luptitudes_to_nanomaggies(magnitude):
 def nanomaggies_to_luptitudes(flux):
     """m = -2.5 log10(e) (asinh(f / 2b) + ln b), f in maggies."""
     return asinh_magnitude(np.asarray(flux, float), 1e9 * SOFTENING) - POGSON * np.log(SOFTENING)
+
+
+def to_nanomaggies(images: np.ndarray, unit: str, zero_point: float) -> np.ndarray:
+    """Convert images (..., 5, H, W) from nanomaggies, counts at a zero point, or luptitudes."""
+    if check_choice("unit", unit, UNITS) == "counts":
+        return counts_to_nanomaggies(images, zero_point)
+    return luptitudes_to_nanomaggies(images) if unit == "luptitudes" else images
 
 
 def extinction_per_ebv(survey: Survey) -> np.ndarray:

@@ -384,6 +384,8 @@ def test_folders_that_cannot_be_read_as_one_sample(tmp_path):
         read_folder(folder, CFHTLS, size=64)
     with pytest.raises(GaltoolsError, match="cut all objects alike"):
         read_folder(folder, SDSS, size=32)
+    with pytest.raises(GaltoolsError, match="unknown unit 'luptitudes'"):
+        read_folder(folder, SDSS, unit="luptitudes")
     with pytest.raises(GaltoolsError, match="no folder"):
         read_folder(tmp_path / "none", SDSS)
     (tmp_path / "empty").mkdir()
