@@ -139,6 +139,17 @@ def _posteriors(model, known, values, errors, count, points, seeds, seed) -> dic
     return {**arrays, "density": np.stack(density, axis=1)}
 
 
+def compression_scatter(path, n: int, limit=LIMIT) -> np.ndarray:
+    """Scatter of `fisher.compression_error` (n, 2) of the first n galaxies of a file, by side."""
+    pairs, found = data.load(path, slice(n)), np.zeros((n, len(SIDES)))
+    seed, galaxies = int(pairs.catalogue["seed"][0]), np.asarray(pairs.catalogue["galaxy"])
+    for k, index in np.ndindex(found.shape):
+        observed = fisher.observed_scene(seed, galaxies[k : k + 1], surveys_of(pairs), index, limit)
+        image = getattr(pairs, SIDES[index])[k]
+        found[k, index] = fisher.compression_error(observed, image).std()
+    return found
+
+
 def compute_posteriors(
     path, side: str, n: int, draws: int, points: int, seeds: int, seed=0, limit=LIMIT
 ):

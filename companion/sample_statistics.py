@@ -1,7 +1,8 @@
-"""Many draws for one image, many images of one galaxy: measured, so that only numbers are kept.
+"""Measurements of predictive samples: many samples for one image, many images of one galaxy.
 
-Everything is a magnitude, a colour or a redshift: for such, errors of bright and of faint galaxies
-weigh alike. Definitions and names are those of `looks`, so that spreads can be compared.
+Everything is a magnitude, a colour or a redshift: for these, errors of bright and of faint galaxies
+weigh alike. Definitions and names are those of `repeat_observations`, so that scatters can be
+compared.
 """
 
 from pathlib import Path
@@ -23,25 +24,22 @@ FLUXES = tuple(f"{kind}, {b}" for kind in ("total light", "peak") for b in BANDS
 REDSHIFT = "redshift read from fluxes"
 QUANTITIES = (*FLUXES, *COLOURS, REDSHIFT)
 TOTALS, PEAKS = slice(0, 5), slice(5, 10)  # columns of the magnitudes
-PART = 64  # galaxies whose draws are in memory at a time
-CORNER = 0.2  # side of a corner of the stamp, as a share
-LEAST = 10  # galaxies from which a redshift is learnt
+BATCH = 64  # galaxies whose samples are in memory at a time
+CORNER = 0.2  # side of a corner of the stamp, as a fraction of the stamp's
+MIN_TRAINING = 10  # galaxies from which a redshift is learned
 
 
 def sample_measurements(images, pixel_scale: float) -> np.ndarray:
     """Magnitudes within 5 arcsec and of the brightest pixel, and two colours: (n, 12)."""
     parts = [images[k : k + pixels.CHUNK] for k in range(0, len(images), pixels.CHUNK)]
-    return np.concatenate([_measure_few(np.asarray(x, np.float64), pixel_scale) for x in parts])
+    return np.concatenate([_measure(np.asarray(x, np.float64), pixel_scale) for x in parts])
 
 
-def _measure_few(images, pixel_scale: float) -> np.ndarray:
-    total = photometry.magnitude(
-        photometry.aperture_flux(images, pixel_scale, repeat_observations.TOTAL)
-    )
-    peak = photometry.magnitude(photometry.peak_flux(images))
-    tint = photometry.colours(photometry.aperture_flux(images, pixel_scale))[:, 1:2]
-    tip = photometry.colours(photometry.box_flux(images))[:, 1:2]
-    return np.hstack([total, peak, tint, tip])
+def _measure(images, pixel_scale: float) -> np.ndarray:
+    total = photometry.aperture_flux(images, pixel_scale, repeat_observations.TOTAL)
+    magnitudes = map(photometry.magnitude, (total, photometry.peak_flux(images)))
+    core = photometry.aperture_flux(images, pixel_scale), photometry.box_flux(images)
+    return np.hstack([*magnitudes, *(photometry.colours(flux)[:, 1:2] for flux in core)])
 
 
 def corner_noise(images, sigma) -> np.ndarray:
@@ -53,51 +51,53 @@ def corner_noise(images, sigma) -> np.ndarray:
 
 
 def powers(count: int) -> list[int]:
-    """1, 2, 4, ... draws to average, as far as there are so many; none of a single answer."""
+    """1, 2, 4, ... samples to average, up to `count`; none of a single answer."""
     return [2**k for k in range(count.bit_length()) if count > 1]
 
 
-def condense(images, sigma, pixel_scale: float) -> dict[str, np.ndarray]:
-    """Numbers of draws (n, K, 5, H, W), and of mean images of the first 1, 2, 4, ... draws.
+def summarize(images, sigma, pixel_scale: float) -> dict[str, np.ndarray]:
+    """Measurements of samples (n, K, 5, H, W), and of means of the first 1, 2, 4, ... samples.
 
-    `draws` (K, n, 12); `averages` (sizes, n, 12) and `noise` (sizes, n) if there are several draws.
+    `samples` (K, n, 12); `averages` (sizes, n, 12) and `noise` (sizes, n) if K > 1.
     """
-    count = images.shape[1]
-    found = {
-        "draws": np.stack([sample_measurements(images[:, k], pixel_scale) for k in range(count)])
-    }
-    if means := [images[:, :size].mean(axis=1) for size in powers(count)]:
+    each = [sample_measurements(x, pixel_scale) for x in np.swapaxes(images, 0, 1)]
+    found = {"samples": np.stack(each)}
+    if means := [images[:, :size].mean(axis=1) for size in powers(images.shape[1])]:
         found["averages"] = np.stack([sample_measurements(mean, pixel_scale) for mean in means])
         found["noise"] = np.stack([corner_noise(mean, sigma) for mean in means])
     return found
 
 
-def condense_cached(
-    path, parts, pixel_scale: float, modules, inputs, params: dict
-) -> dict[str, np.ndarray]:
-    """Condense draws once into `path`; `parts()` yields some galaxies at a time, with sigma."""
+def summarize_cached(path, batches, pairs_file, params=None, modules=(), inputs=()) -> dict:
+    """`summarize` samples once into `path`; `batches()` yields images of some galaxies, by row.
 
-    def maker(new):
-        found = [condense(images, sigma, pixel_scale) for images, sigma in parts()]
-        with h5py.File(new, "w") as file:
-            for name in found[0]:
-                file[name] = np.concatenate([part[name] for part in found], axis=1)
+    `pairs_file` holds the target images whose pixel scale and noise the samples have.
+    """
+    scale, sigma = data.pixel_scales(pairs_file)["target"], read_column(pairs_file, "noise")
 
-    artefacts.make(
-        path, maker, params=params, modules=["companion.sample_statistics", *modules],
-        inputs=inputs, seed=params.get("seed", 0),
+    def compute():
+        found = [
+            summarize(images, sigma[rows, 1, BANDS.index("r")], scale) for images, rows in batches()
+        ]
+        return {name: np.concatenate([part[name] for part in found], axis=1) for name in found[0]}
+
+    params = params or {}
+    return artefacts.make_arrays(
+        path, compute, params=params, seed=params.get("seed", 0),
+        modules=["companion.sample_statistics", *modules], inputs=[pairs_file, *inputs],
     )  # fmt: skip
-    with h5py.File(path) as file:
-        return {name: values[:] for name, values in file.items()}
+
+
+def _batches(n: int):
+    return (slice(k, min(k + BATCH, n)) for k in range(0, n, BATCH))
+
+
+def _modules(weights: Path):
+    return models.modules(_model(weights))
 
 
 def _model(weights: Path) -> str:
     return weights.parent.parent.name
-
-
-def _noise(pairs_file) -> np.ndarray:
-    """Noise of the target's r images (n,)."""
-    return read_column(pairs_file, "noise")[:, 1, BANDS.index("r")]
 
 
 def check_trained(weights, translations):
@@ -106,36 +106,31 @@ def check_trained(weights, translations):
     return paths.need_of(weights, model) and paths.need_of(translations, model)
 
 
-def condense_kept(path, translations, test_file) -> dict[str, np.ndarray]:
-    """Condense the draws that the chapter of the model kept of the test galaxies."""
+def kept_samples(path, translations, test_file) -> dict[str, np.ndarray]:
+    """Measurements of the samples that the chapter of the model kept of the test galaxies."""
 
-    def parts():
-        sigma = _noise(test_file)
+    def batches():
         with h5py.File(translations) as file:
-            for k in range(0, len(sigma), PART):
-                yield file["images"][k : k + PART], sigma[k : k + PART]
+            for rows in _batches(len(file["images"])):
+                yield file["images"][rows], rows
 
-    scale = data.pixel_scales(test_file)["target"]
-    return condense_cached(path, parts, scale, [], [translations, test_file], {})
+    return summarize_cached(path, batches, test_file, inputs=[translations])
 
 
-def condense_new(
+def new_samples(
     path, weights, pairs_file, n: int, samples: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """Draw from the first n sources of a file, and condense."""
+    """Measurements of new samples, from the first n sources of a file."""
 
-    def parts():
-        network, sigma = translate.load_weights(weights), _noise(pairs_file)[:n]
-        for k in range(0, len(sigma), PART):
-            rows = slice(k, min(k + PART, len(sigma)))
+    def batches():
+        network = translate.load_weights(weights)
+        for rows in _batches(min(n, len(read_column(pairs_file, "redshift")))):
             source = data.load(pairs_file, rows).source
-            drawn = translate.translate(network, source, samples, seed, k)
-            yield drawn.reshape(len(source), samples, *drawn.shape[-3:]), sigma[rows]
+            images = translate.translate(network, source, samples, seed, rows.start)
+            yield images.reshape(len(source), samples, *images.shape[-3:]), rows
 
-    scale = data.pixel_scales(pairs_file)["target"]
     params = {"n": n, "samples": samples, "seed": seed}
-    modules = models.modules(_model(weights))
-    return condense_cached(path, parts, scale, modules, [weights, pairs_file], params)
+    return summarize_cached(path, batches, pairs_file, params, _modules(weights), [weights])
 
 
 def simulate_repeats(store, test_file, numbers, n: int, grid: str) -> list[Path]:
@@ -149,54 +144,51 @@ def simulate_repeats(store, test_file, numbers, n: int, grid: str) -> list[Path]
 
 
 def translate_repeats(path, weights, files) -> np.ndarray:
-    """Translate several looks at the same galaxies by one network; measures (looks, n, 12)."""
+    """Measurements (observations, n, 12) of translations of repeat observations by one network."""
 
-    def parts():
+    def batches():
         network = translate.load_weights(weights)
         answers = [translate.translate(network, data.load(file).source) for file in files]
-        yield np.stack(answers, axis=1), _noise(files[0])
+        yield np.stack(answers, axis=1), slice(None)
 
-    scale, modules = data.pixel_scales(files[0])["target"], models.modules(_model(weights))
-    return condense_cached(path, parts, scale, modules, [weights, *files], {"looks": len(files)})[
-        "draws"
-    ]
+    params = {"observations": len(files)}
+    inputs = [weights, *files[1:]]
+    found = summarize_cached(path, batches, files[0], params, _modules(weights), inputs)
+    return found["samples"]
 
 
 def true_measurements(pairs_file, rows=slice(None)) -> tuple[np.ndarray, np.ndarray]:
-    """Measures (n, 12) of the true target images of a file, and the redshifts (n,)."""
+    """Measurements (n, 12) of the true target images of a file, and the redshifts (n,)."""
     scale, images = data.pixel_scales(pairs_file)["target"], open_images(pairs_file, "target")
     first, last, _ = rows.indices(len(images))
     parts = [
-        sample_measurements(images[k : min(k + PART, last)], scale)
-        for k in range(first, last, PART)
+        sample_measurements(images[k : min(k + BATCH, last)], scale)
+        for k in range(first, last, BATCH)
     ]
     return np.concatenate(parts), read_column(pairs_file, "redshift")[rows]
 
 
 class FluxRedshiftRegressor:
-    """Reads a redshift from ten magnitudes, as learnt from true target images."""
+    """Redshift estimator from ten magnitudes and their colours, trained on true target images."""
 
-    def __init__(self, measures, redshift, seed: int = 0):
-        """Learn from measures (n, 12) of images and their redshifts (n,); `n` could be measured."""
-        table = self._table(measures)
+    def __init__(self, measurements, redshift, seed: int = 0):
+        """Train on measurements (n, 12) of images and their redshifts (n,)."""
+        table = self._features(measurements)
         good = np.isfinite(table).all(axis=1)
-        self.n = int(good.sum())
-        if self.n < LEAST:
-            raise GaltoolsError(f"{self.n} galaxies have all magnitudes: learn from {LEAST}")
+        if good.sum() < MIN_TRAINING:
+            raise GaltoolsError(
+                f"{good.sum()} galaxies have all magnitudes: train on {MIN_TRAINING} or more"
+            )
         self.model = peaks.redshift_regressor("boosting", seed).fit(table[good], redshift[good])
 
     @staticmethod
-    def _table(measures):
-        totals, tips = measures[..., TOTALS], measures[..., PEAKS]
-        differences = (-np.diff(kind, axis=-1) for kind in (totals, tips))
-        return np.concatenate([totals, tips, *differences], axis=-1)
+    def _features(measurements):
+        kinds = measurements[..., TOTALS], measurements[..., PEAKS]
+        return np.concatenate([*kinds, *(-np.diff(kind, axis=-1) for kind in kinds)], axis=-1)
 
-    def __call__(self, measures) -> np.ndarray:
-        """Redshifts (...) of measures (..., 12), NaN where a magnitude is missing."""
-        table = self._table(measures)
+    def append(self, measurements) -> np.ndarray:
+        """Measurements and redshift, all `QUANTITIES` (..., 13); NaN where a magnitude misses."""
+        table = self._features(measurements)
         found = self.model.predict(table.reshape(-1, table.shape[-1])).reshape(table.shape[:-1])
-        return np.where(np.isfinite(table).all(axis=-1), found, np.nan)
-
-    def beside(self, measures) -> np.ndarray:
-        """Put the redshift beside what it is read from: all `QUANTITIES` (..., 13)."""
-        return np.concatenate([measures, self(measures)[..., None]], axis=-1)
+        found = np.where(np.isfinite(table).all(axis=-1), found, np.nan)
+        return np.concatenate([measurements, found[..., None]], axis=-1)

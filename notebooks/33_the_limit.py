@@ -27,9 +27,7 @@ import pandas as pd
 from myst_nb import glue
 
 from companion import (
-    bound_panels,
     comparison,
-    fisher,
     information_bound,
     information_budget,
     panels,
@@ -38,7 +36,7 @@ from companion import (
     verdict_tables,
 )
 from companion import seed_agreement as seeds_agree
-from galtools import artefacts, data, redshift
+from galtools import artefacts, redshift
 from galtools.data import image_files
 from galtools.errors import GaltoolsError
 from galtools.fidelity import information, intervals
@@ -85,15 +83,18 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # what no pixel knows of: the calibration of each band, off by 0.5 per cent, in z by 0.75, in u by 1.
 
 # %%
+SURVEYS = {"source": "SDSS", "target": "CFHTLS"}
+names = list(SURVEYS.values())
 store = paths.Results(results, profile)
 test = paths.need(store.data("test"), "01_two_surveys")
 sizes = sorted(sizes)
 if len(sizes) < 2:
     raise GaltoolsError(f"sizes = {sizes}: give two, to see what more of them bring")
 sample = comparison.load_comparison(store, "cross", paths.check_models(models), seed, n_galaxies)
-information_budget.finetuned_estimators(
-    store, sample.images, seed
-)  # for the last question: what is missing is said now
+# for the last question: what is missing is said now
+information_budget.finetuned_estimators(store, sample.images, seed)
+
+# %%
 options = {"n": n_galaxies, "draws": draws, "points": points, "seeds": seeds}
 provenance = {"modules": ["companion.information_bound"], "seed": seed}
 found = {
@@ -114,17 +115,8 @@ found = {
 # apart.
 
 # %%
-few = data.load(test, slice(3))
-surveys = information_bound.surveys_of(few)
-names = list(bound_panels.SURVEYS.values())
-error = pd.DataFrame(index=[f"galaxy {j}" for j in range(len(few))], columns=names, dtype=float)
-for k, side in enumerate(information_bound.SIDES):
-    for j in range(len(few)):
-        catalogue, images = few.catalogue[j : j + 1], getattr(few, side)
-        numbers = int(catalogue["seed"][0]), np.asarray(catalogue["galaxy"])
-        observed = fisher.observed_scene(*numbers, surveys, k, information_bound.LIMIT)
-        error.iloc[j, k] = fisher.compression_error(observed, images[j]).std()
-error.round(3).add_prefix("scatter of ln L, ")
+error = information_bound.compression_scatter(test, n=3)
+pd.DataFrame(error, columns=names).round(3).add_prefix("scatter of ln L, ").rename_axis("galaxy")
 
 # %% [markdown]
 # ## Three ways that have to agree
@@ -141,8 +133,22 @@ error.round(3).add_prefix("scatter of ln L, ")
 # same errors. It knows nothing of latent numbers or likelihoods.
 
 # %% mystnb={"figure": {"caption": "What the two surveys say about the redshift of three test galaxies, among the best known (top) and the least well known (bottom). Each panel has its own range of redshifts.", "name": "fig-limit-posteriors"}, "image": {"alt": "Three panels with the densities of the redshift from SDSS and CFHTLS, exact as lines and local as dots, about the true redshift."}} tags=["hide-input"]
-order = np.argsort(found["source"]["local_scatter"])
-bound_panels.posteriors(found, order[(np.array([0.1, 0.5, 0.9]) * len(order)).astype(int)])
+order, grid = np.argsort(found["source"]["local_scatter"]), redshift.Grid()
+chosen = order[(np.array([0.1, 0.5, 0.9]) * len(order)).astype(int)]
+fig, axes = plt.subplots(3, 1, figsize=(plotting.WIDTH, 5.3))
+for ax, galaxy in zip(axes, chosen, strict=True):
+    for side, name in SURVEYS.items():
+        one = {key: array[galaxy, None] for key, array in found[side].items()}
+        local = information.gaussian_density(one["local_mean"], one["local_scatter"], grid.edges)
+        shown = {"exact": (one["density"].mean(axis=1), "-"), "local": (local, ":")}
+        for way, (density, line) in shown.items():
+            style = {"color": plotting.SURVEY_COLOUR[name], "label": f"{name}, {way}"}
+            ax.plot(grid.centres, density[0] * grid.bins / grid.z_max, line, **style)
+    z, wide = one["z"], 6 * max(found[side]["scatter"][galaxy] for side in SURVEYS)
+    ax.axvline(z, color="black", linewidth=1, label="true redshift")
+    ax.set(xlim=(max(z - wide, 0), z + wide), yticks=[], ylabel="p(z)")
+axes[-1].set_xlabel("redshift z")
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 plt.show()
 
 # %%
@@ -174,7 +180,7 @@ prior = information.prior(train_z, edges)
 
 # %%
 lines = {}
-for side, name in bound_panels.SURVEYS.items():
+for side, name in SURVEYS.items():
     one = found[side]
     widths = {
         "exact": np.where(one["good"], one["scatter"], np.nan),
@@ -197,16 +203,13 @@ pd.DataFrame({name: [shown[way, name] for way in ways] for name in names}, index
 
 # %%
 known = {}
-for side, name in bound_panels.SURVEYS.items():
-    one = found[side]
+for side, name in SURVEYS.items():
+    one, largest = found[side], max(sizes)
     for k in range(seeds):
-        known[f"{name}, exact", k] = information_bound.bits(
-            one["density"][:, k], z, prior, one["good"]
-        )
+        exact, network = one["density"][:, k], learned[side][f"{largest}_{k}"]
+        known[f"{name}, exact", k] = information_bound.bits(exact, z, prior, one["good"])
         known[f"{name}, local", k] = information_bound.local_bits(one, "local", prior)
-        known[f"{name}, learnt", k] = information_bound.bits(
-            learned[side][f"{max(sizes)}_{k}"], z, prior
-        )
+        known[f"{name}, learnt", k] = information_bound.bits(network, z, prior)
         known[f"{name}, parts", k] = information_bound.local_bits(one, "components", prior)
 known = information_budget.common_galaxies(known)
 
@@ -223,18 +226,15 @@ plt.show()
 
 # %%
 pairs = {
-    f"{name}: {text}": (f"{name}, exact", f"{name}, {other}")
-    for name in bound_panels.SURVEYS.values()
-    for text, other in {
-        "exact and local agree": "local",
-        "exact and learnt agree": "learnt",
-    }.items()
+    f"{name}: exact and {other} agree": (f"{name}, exact", f"{name}, {other}")
+    for name in SURVEYS.values()
+    for other in ("local", "learnt")
 }
 agreement = seeds_agree.compare(known, pairs, n_boot, seed, within=(-margin, margin))
 seeds_agree.summary(agreement)
 
 # %% tags=["hide-input"]
-rows_of = {name: found[side] for side, name in bound_panels.SURVEYS.items()}
+rows_of = {name: found[side] for side, name in SURVEYS.items()}
 pd.DataFrame(
     {
         "refused": {name: int((~one["good"]).sum()) for name, one in rows_of.items()},
@@ -252,41 +252,41 @@ pd.DataFrame(
 # cross it by more than chance. Whether it has *converged* is computed too: the gain from the last
 # enlargement of its school has to be below a third of the margin, with all of its interval.
 
+# %% tags=["hide-input"]
+curves, levels = {}, {}
+for side, name in SURVEYS.items():
+    good, exact = found[side]["good"], found[side]["density"].mean(axis=1)
+    densities = {(n, k): learned[side][f"{n}_{k}"] for n in sizes for k in range(seeds)}
+    each = {x: information_bound.bits(d, z, prior, good) for x, d in densities.items()}
+    curves[name] = {x: intervals.bootstrap(intervals.mean, b, n_boot) for x, b in each.items()}
+    whole = information_bound.bits(exact, z, prior, good)
+    levels[name] = intervals.bootstrap(intervals.mean, whole, n_boot)
+
 # %% mystnb={"figure": {"caption": "What an estimator finds that learnt from so many simulated galaxies. Dashed: the exact limit; grey: its 95 % interval over galaxies.", "name": "fig-limit-learning"}, "image": {"alt": "Two panels: bits against the number of galaxies learnt from, beside a dashed line with a grey band, the exact limit."}} tags=["hide-input"]
-curves = {
-    name: {
-        (size, k): intervals.bootstrap(
-            intervals.mean,
-            information_bound.bits(learned[side][f"{size}_{k}"], z, prior, found[side]["good"]),
-            n_boot,
-        )
-        for size in sizes
-        for k in range(seeds)
-    }
-    for side, name in bound_panels.SURVEYS.items()
-}
-levels = {
-    name: intervals.bootstrap(
-        intervals.mean,
-        information_bound.bits(one["density"].mean(1), z, prior, one["good"]),
-        n_boot,
-    )
-    for name, one in ((n, found[s]) for s, n in bound_panels.SURVEYS.items())
-}
-bound_panels.learning_panel(curves, levels)
+fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.3), sharey=True)
+for ax, (name, exact) in zip(axes, levels.items(), strict=True):
+    for (size, k), e in curves[name].items():
+        style = {"fmt": plotting.SEED_MARKER[k % 4], "color": plotting.SURVEY_COLOUR[name]}
+        error = [[e.value - e.low], [e.high - e.value]]
+        ax.errorbar(size * 1.12 ** (k - 0.5), e.value, yerr=error, **style)
+    ax.axhline(exact.value, color="black", linestyle="--", linewidth=1.2)
+    ax.axhspan(exact.low, exact.high, color="0.9", zorder=0)
+    ax.set(xscale="log", xlabel="training galaxies", title=plotting.with_n(name, exact.n))
+    ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    ax.minorticks_off()
+axes[0].set_ylabel("bits of redshift")
 plt.show()
 
 # %%
 last = {}
-for side, name in bound_panels.SURVEYS.items():
+for side, name in SURVEYS.items():
     for k in range(seeds):
         for label, size in (("before", sizes[-2]), ("after", sizes[-1])):
-            last[f"{name}, {label}", k] = information_bound.bits(
-                learned[side][f"{size}_{k}"], z, prior
-            )
+            density = learned[side][f"{size}_{k}"]
+            last[f"{name}, {label}", k] = information_bound.bits(density, z, prior)
 gained = {
     f"{name}: the learner has converged": (f"{name}, after", f"{name}, before")
-    for name in bound_panels.SURVEYS.values()
+    for name in SURVEYS.values()
 }
 third = (-margin / 3, margin / 3)
 converged = seeds_agree.compare(last, gained, n_boot, seed, within=third)
@@ -319,13 +319,19 @@ for (row, k), density in densities.items():
     if k < seeds:
         known[row, k] = information_bound.bits(density, z, prior)
 for k in range(seeds):
-    for name in bound_panels.SURVEYS.values():
+    for name in SURVEYS.values():
         known[name, k] = known[f"{name}, exact", k]
 known = information_budget.common_galaxies(known)
 lost = information_budget.split_losses(known, models, "resample", n_boot, seed)
 
-# %% mystnb={"figure": {"caption": "The loss of every translator in three parts, with 95 % intervals over galaxies; one symbol per network of the estimators. The irreducible part is the same for all.", "name": "fig-limit-split"}, "image": {"alt": "For every translator three groups of points in bits lost: irreducible, by the estimator and by the translator."}} tags=["hide-input"]
-bound_panels.split_panel(lost)
+# %% mystnb={"figure": {"caption": "The loss in three parts, with 95 % intervals over galaxies; one symbol per network of the estimators. The irreducible part and that of the estimator are the same for all translators.", "name": "fig-limit-split"}, "image": {"alt": "A line with a point per seed for the irreducible loss, the loss of the estimator and that of every translator, in bits."}} tags=["hide-input"]
+strips, colours = {}, {"irreducible": plotting.SURVEY_COLOUR["CFHTLS"], "estimator": "black"}
+for x in lost.itertuples():
+    way = x.part if x.part in colours else plotting.MODEL_NAME.get(x.row, x.row)
+    strips[way, x.seed] = intervals.Estimate(x.value, x.low, x.high, x.n)
+colours |= {plotting.MODEL_NAME.get(m, m): plotting.MODEL_COLOUR.get(m) for m in models}
+fig = panels.seed_strips(strips, colours, f"bits of redshift lost (n = {lost.n.max()})")
+fig.axes[0].axvline(0, color="black", linewidth=0.8, zorder=0)
 plt.show()
 
 # %% [markdown]
@@ -373,7 +379,7 @@ pd.DataFrame(shares).T
 
 
 # %% tags=["remove-cell"]
-for side, name in bound_panels.SURVEYS.items():
+for side, name in SURVEYS.items():
     low, bound = name.lower(), lines["parts told apart (at best)", name]
     glue(f"limit_sigma_{low}", str(lines["exact", name]), display=False)
     glue(f"limit_bound_{low}", str(bound), display=False)
