@@ -59,6 +59,22 @@ class PredictiveSamples:
             known[MEAN, k] = score(samples.mean(axis=0, keepdims=True), true)
         return known
 
+    def spread_to_error(self, model: str, k: int, what: str, n_boot: int, seed: int = 0):
+        """Estimate of the ratio of the samples' scatter to the error of their mean."""
+        pairs = calibration.spread_and_error(*self.of(model, k, what))
+        return intervals.bootstrap(calibration.spread_to_error, pairs, n_boot, seed)
+
+    def rank_verdict(self, test, what, model: str = "diffusion", seed: int = 0) -> str:
+        """Verdict of all seeds of a `test`, `calibration.pit` or `tarp`, on the samples.
+
+        In the control that it has to notice, the first sample is the truth of the others, shrunk.
+        """
+        verdicts = []
+        for samples, truth in (self.of(*key, what) for key in self.samples if key[0] == model):
+            control = test(calibration.shrunk(samples[1:]), samples[0], seed)
+            verdicts.append(calibration.verdict(test(samples, truth, seed), control))
+        return calibration.consensus(verdicts)
+
 
 def width_verdicts(ratios: dict) -> dict:
     """Verdict of all seeds on each thing of {(thing, seed): Estimate} that its ratio is above 1."""
@@ -66,15 +82,6 @@ def width_verdicts(ratios: dict) -> dict:
     for (thing, _), ratio in ratios.items():
         found.setdefault(thing, []).append(intervals.verdict(ratio, (1, np.inf)))
     return {thing: intervals.consensus(verdicts) for thing, verdicts in found.items()}
-
-
-def rank_verdict(test, samples, truth, seed: int = 0) -> str:
-    """Verdict of a `test`, `calibration.pit` or `tarp`, on samples.
-
-    In the control that it has to notice, the first sample is the truth of the others, shrunk.
-    """
-    control = test(calibration.shrunk(samples[1:]), samples[0], seed)
-    return calibration.verdict(test(samples, truth, seed), control)
 
 
 def limit_of_averages(samples, truth) -> np.ndarray:

@@ -21,6 +21,8 @@
 # **Prerequisites:** the chapter on [redshift](24_redshift.py). About 20 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
+from itertools import product
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -234,62 +236,47 @@ agreement = seeds_agree.compare(known, pairs, n_boot, seed, within=(-margin, mar
 seeds_agree.summary(agreement)
 
 # %% tags=["hide-input"]
-rows_of = {name: found[side] for side, name in SURVEYS.items()}
-pd.DataFrame(
-    {
-        "refused": {name: int((~one["good"]).sum()) for name, one in rows_of.items()},
-        "draws that count (median)": {
-            name: int(np.median(one["effective"])) for name, one in rows_of.items()
-        },
-        "PIT is even (probability)": {
-            name: round(information_bound.pit_pvalue(one), 2) for name, one in rows_of.items()
-        },
-    }
-)
+quality = {}
+for side, name in SURVEYS.items():
+    good, effective = found[side]["good"], found[side]["effective"]
+    even = round(information_bound.pit_pvalue(found[side]), 2)
+    quality[name] = [(~good).sum(), int(np.median(effective)), even]
+columns = ["refused", "draws that count (median)", "PIT is even (probability)"]
+pd.DataFrame.from_dict(quality, orient="index", columns=columns)
 
 # %% [markdown]
-# Has the learner seen enough? Its curve should bend towards the exact limit, from below, and not
-# cross it by more than chance. Whether it has *converged* is computed too: the gain from the last
+# Has the learner seen enough? The more galaxies it has seen, the nearer it should come to the exact
+# limit, from below, and not cross it by more than chance. Whether it has *converged* is computed too: the gain from the last
 # enlargement of its school has to be below a third of the margin, with all of its interval.
 
-# %% tags=["hide-input"]
-curves, levels = {}, {}
+# %%
+trained, levels = {}, {}
 for side, name in SURVEYS.items():
     good, exact = found[side]["good"], found[side]["density"].mean(axis=1)
-    densities = {(n, k): learned[side][f"{n}_{k}"] for n in sizes for k in range(seeds)}
-    each = {x: information_bound.bits(d, z, prior, good) for x, d in densities.items()}
-    curves[name] = {x: intervals.bootstrap(intervals.mean, b, n_boot) for x, b in each.items()}
+    for size, k in product(sizes, range(seeds)):
+        bits = information_bound.bits(learned[side][f"{size}_{k}"], z, prior, good)
+        trained[f"{name}, {size:,} galaxies", k] = bits
     whole = information_bound.bits(exact, z, prior, good)
     levels[name] = intervals.bootstrap(intervals.mean, whole, n_boot)
 
-# %% mystnb={"figure": {"caption": "What an estimator finds that learnt from so many simulated galaxies. Dashed: the exact limit; grey: its 95 % interval over galaxies.", "name": "fig-limit-learning"}, "image": {"alt": "Two panels: bits against the number of galaxies learnt from, beside a dashed line with a grey band, the exact limit."}} tags=["hide-input"]
-fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.3), sharey=True)
-for ax, (name, exact) in zip(axes, levels.items(), strict=True):
-    for (size, k), e in curves[name].items():
-        style = {"fmt": plotting.SEED_MARKER[k % 4], "color": plotting.SURVEY_COLOUR[name]}
-        error = [[e.value - e.low], [e.high - e.value]]
-        ax.errorbar(size * 1.12 ** (k - 0.5), e.value, yerr=error, **style)
-    ax.axhline(exact.value, color="black", linestyle="--", linewidth=1.2)
-    ax.axhspan(exact.low, exact.high, color="0.9", zorder=0)
-    ax.set(xscale="log", xlabel="training galaxies", title=plotting.with_n(name, exact.n))
-    ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
-    ax.minorticks_off()
-axes[0].set_ylabel("bits of redshift")
+# %% mystnb={"figure": {"caption": "Information found by an estimator that learnt from so many simulated galaxies, and the exact limit, with 95 % intervals over galaxies. One symbol per seed.", "name": "fig-limit-learning"}, "image": {"alt": "Lines for each survey: bits of an estimator that learnt from more and more galaxies, then those of the exact limit."}} tags=["hide-input"]
+strips = {}
+for name, exact in levels.items():
+    own = {key: bits for key, bits in trained.items() if key[0].startswith(name)}
+    strips |= {key: intervals.bootstrap(intervals.mean, bits, n_boot) for key, bits in own.items()}
+    strips[f"{name}, exact", 0] = exact
+colours = {way: plotting.SURVEY_COLOUR[way.split(",")[0]] for way, _ in strips}
+panels.seed_strips(strips, colours, f"bits of redshift (n = {min(e.n for e in strips.values())})")
 plt.show()
 
 # %%
-last = {}
-for side, name in SURVEYS.items():
-    for k in range(seeds):
-        for label, size in (("before", sizes[-2]), ("after", sizes[-1])):
-            density = learned[side][f"{size}_{k}"]
-            last[f"{name}, {label}", k] = information_bound.bits(density, z, prior)
+before, after = (f"{size:,} galaxies" for size in sizes[-2:])
 gained = {
-    f"{name}: the learner has converged": (f"{name}, after", f"{name}, before")
+    f"{name}: the learner has converged": (f"{name}, {after}", f"{name}, {before}")
     for name in SURVEYS.values()
 }
 third = (-margin / 3, margin / 3)
-converged = seeds_agree.compare(last, gained, n_boot, seed, within=third)
+converged = seeds_agree.compare(trained, gained, n_boot, seed, within=third)
 seeds_agree.summary(converged)
 
 # %% [markdown]
@@ -325,12 +312,12 @@ known = information_budget.common_galaxies(known)
 lost = information_budget.split_losses(known, models, "resample", n_boot, seed)
 
 # %% mystnb={"figure": {"caption": "The loss in three parts, with 95 % intervals over galaxies; one symbol per network of the estimators. The irreducible part and that of the estimator are the same for all translators.", "name": "fig-limit-split"}, "image": {"alt": "A line with a point per seed for the irreducible loss, the loss of the estimator and that of every translator, in bits."}} tags=["hide-input"]
-strips, colours = {}, {"irreducible": plotting.SURVEY_COLOUR["CFHTLS"], "estimator": "black"}
+losses, colours = {}, {"irreducible": plotting.SURVEY_COLOUR["CFHTLS"], "estimator": "black"}
 for x in lost.itertuples():
     way = x.part if x.part in colours else plotting.MODEL_NAME.get(x.row, x.row)
-    strips[way, x.seed] = intervals.Estimate(x.value, x.low, x.high, x.n)
+    losses[way, x.seed] = intervals.Estimate(x.value, x.low, x.high, x.n)
 colours |= {plotting.MODEL_NAME.get(m, m): plotting.MODEL_COLOUR.get(m) for m in models}
-fig = panels.seed_strips(strips, colours, f"bits of redshift lost (n = {lost.n.max()})")
+fig = panels.seed_strips(losses, colours, f"bits of redshift lost (n = {lost.n.max()})")
 fig.axes[0].axvline(0, color="black", linewidth=0.8, zorder=0)
 plt.show()
 
@@ -365,52 +352,47 @@ verdict_tables.keep(everything, file, inputs, {"mapping": [MORE, APART], "loss":
 seeds_agree.summary(judged)
 
 # %% tags=["hide-input"]
-shares = {
-    plotting.MODEL_NAME.get(model, model): {
-        "bits found": str(e),
-        "share of the limit of SDSS": str(share),
+shares = {}
+for model in ["resample", *models]:
+    both = np.stack([known[model, 0], known["SDSS", 0]])
+    shares[plotting.MODEL_NAME.get(model, model)] = {
+        "bits found": str(intervals.bootstrap(intervals.mean, both[0], n_boot)),
+        "share of the limit of SDSS": str(
+            intervals.bootstrap(intervals.ratio_of_means, both, n_boot)
+        ),
     }
-    for model in ["resample", *models]
-    for e in [intervals.bootstrap(intervals.mean, known[model, 0], n_boot)]
-    for both in [np.stack([known[model, 0], known["SDSS", 0]])]
-    for share in [intervals.bootstrap(intervals.ratio_of_means, both, n_boot)]
-}
 pd.DataFrame(shares).T
 
 
 # %% tags=["remove-cell"]
+def tell(name, value):
+    """Glue a number or a word of this chapter."""
+    glue(f"limit_{name}", value, display=False)
+
+
 for side, name in SURVEYS.items():
-    low, bound = name.lower(), lines["parts told apart (at best)", name]
-    glue(f"limit_sigma_{low}", str(lines["exact", name]), display=False)
-    glue(f"limit_bound_{low}", str(bound), display=False)
-    glue(f"limit_bits_{low}", str(levels[name]), display=False)
-    glue(f"limit_refused_{low}", int((~found[side]["good"]).sum()), display=False)
-first = lost[lost.seed == 0].set_index(["part", "row"])
-by_translator = first.loc["translator"].value
-names = {"best": by_translator.idxmin(), "worst": by_translator.idxmax()}
-
-
-def in_words(part, row):
-    """Write one line of the table of losses."""
-    return intervals.format_interval(*first.loc[(part, row), ["value", "low", "high"]])
-
-
-for name, row in names.items():
-    glue(f"limit_{name}", plotting.MODEL_NAME.get(row, row), display=False)
-    glue(f"limit_{name}_loss", in_words("translator", row), display=False)
-for part in ("irreducible", "estimator"):
-    glue(f"limit_{part}", in_words(part, names["best"]), display=False)
-glue("limit_n", int(lost.n.max()), display=False)
+    low = name.lower()
+    tell(f"sigma_{low}", str(lines["exact", name]))
+    tell(f"bound_{low}", str(lines["parts told apart (at best)", name]))
+    tell(f"bits_{low}", str(levels[name]))
+    tell(f"refused_{low}", int((~found[side]["good"]).sum()))
+first = {way: loss for (way, k), loss in losses.items() if k == 0}
+order = sorted(first.keys() - {"irreducible", "estimator"}, key=lambda way: first[way].value)
+for key, way in (("best", order[0]), ("worst", order[-1])):
+    tell(key, way)
+    tell(f"{key}_loss", str(first[way]))
 
 # %% tags=["remove-cell"]
+for part in ("irreducible", "estimator"):
+    tell(part, str(first[part]))
 most = known["CFHTLS, parts", 0] - known["SDSS, parts", 0]
-most = intervals.bootstrap(intervals.mean, most, n_boot, seed)
-glue("limit_irreducible_most", str(most), display=False)
+tell("irreducible_most", str(intervals.bootstrap(intervals.mean, most, n_boot, seed)))
+tell("n", int(lost.n.max()))
 words = seeds_agree.consensus_by_claim(everything)
-glue("limit_deeper", words["CFHTLS images can tell more than SDSS images"], display=False)
-glue("limit_apart", words[APART], display=False)
+tell("deeper", words[MORE])
+tell("apart", words[APART])
 for key, sentences in seeds_agree.claims_by_consensus(everything).items():
-    glue(f"limit_{key}", sentences, display=False)
+    tell(key, sentences)
 
 # %% [markdown]
 # ## What we found

@@ -28,18 +28,11 @@
 from itertools import product
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import (
-    panels,
-    paths,
-    plotting,
-    predictive_samples,
-    sample_panels,
-    sample_statistics,
-    verdict_tables,
-)
+from companion import panels, paths, plotting, predictive_samples, sample_statistics, verdict_tables
 from companion import seed_agreement as seeds_agree
 from galtools.fidelity import calibration, intervals
 
@@ -81,25 +74,18 @@ weights = {m: store.weights("cross", m, seed) for m in paths.check_models(transl
 numbers = {}
 for name, file in weights.items():
     made = sample_statistics.check_trained(file, store.translations("cross", name, seed))
-    numbers[name, 0] = sample_statistics.condense_kept(
-        store.data(f"drawn_{name}0"), made, split["test"]
-    )
+    first, second = (store.data(f"samples_{name}{k}") for k in (0, 1))
+    numbers[name, 0] = sample_statistics.kept_samples(first, made, split["test"])
     options = {"n": n_second, "samples": n_draws if name == "diffusion" else 1, "seed": seed + 1}
-    numbers[name, 1] = sample_statistics.condense_new(
-        store.data(f"drawn_{name}1"), file, split["again"], **options
-    )
+    numbers[name, 1] = sample_statistics.new_samples(second, file, split["again"], **options)
 
 # %%
-reader = sample_statistics.FluxRedshiftRegressor(
-    *sample_statistics.true_measurements(split["train"], slice(0, n_learn)), seed
-)
-shown, redshifts = zip(
-    *[sample_statistics.true_measurements(split[s]) for s in ("test", "again")], strict=True
-)
-truth = [reader.beside(measures) for measures in shown]
-found = predictive_samples.PredictiveSamples(
-    {key: reader.beside(x["draws"]) for key, x in numbers.items()}, truth
-)
+training = sample_statistics.true_measurements(split["train"], slice(0, n_learn))
+regressor = sample_statistics.FluxRedshiftRegressor(*training, seed)
+both = [sample_statistics.true_measurements(split[name]) for name in ("test", "again")]
+truth, redshifts = [regressor.append(x) for x, _ in both], [z for _, z in both]
+samples = {key: regressor.append(x["samples"]) for key, x in numbers.items()}
+found = predictive_samples.PredictiveSamples(samples, truth)
 n_second, n_looked = (min(n, len(truth[0])) for n in (n_second, n_looked))  # no more than there are
 
 # %% [markdown]
@@ -113,8 +99,18 @@ n_second, n_looked = (min(n, len(truth[0])) for n in (n_second, n_looked))  # no
 
 # %% mystnb={"figure": {"caption": "Place of the truth among the draws of the diffusion model, seed 0, with the interval of chance (band, 95 %) about calibrated (dashed).", "name": "fig-draws-ranks"}, "image": {"alt": "Four histograms of places between 0 and 1, beside a flat line with a band: total light, peak, colour, redshift."}} tags=["hide-input"]
 SHOWN = ("total light, r", "peak, r", "colour g − r", sample_statistics.REDSHIFT)
-places = {q: calibration.pit(*found.of("diffusion", 0, q), seed) for q in SHOWN}
-sample_panels.rank_histograms(places, len(numbers["diffusion", 0]["draws"]))
+ranks = {q: calibration.pit(*found.of("diffusion", 0, q), seed) for q in SHOWN}
+count = len(numbers["diffusion", 0]["samples"])
+fig, axes = plt.subplots(2, 2, figsize=(plotting.WIDTH, 4.8), sharex=True, sharey=True)
+for ax, (quantity, values) in zip(axes.flat, ranks.items(), strict=True):
+    chance = 1.96 * np.sqrt(count / max(len(values), 1))
+    ax.hist(values, count + 1, (0, 1), density=True, color=plotting.MODEL_COLOUR["diffusion"])
+    ax.axhspan(max(1 - chance, 0), 1 + chance, color="black", alpha=0.15, linewidth=0)
+    ax.axhline(1, color="black", linestyle="--", linewidth=1)
+    ax.set_title(quantity)
+size = panels.sample_size(pd.DataFrame({"n": [len(values) for values in ranks.values()]}))
+fig.supxlabel(f"rank of the truth among the draws ({size})", fontsize=11)
+fig.supylabel("density", fontsize=11)
 plt.show()
 
 # %% [markdown]
@@ -133,35 +129,23 @@ plt.show()
 # notices draws that were moved together by a fifth; else *too small to tell*. To find nothing is easy
 # with few galaxies, and proves nothing: so a pass counts only where a fault would have been found.
 
-
 # %%
-def ratio_of(found, model, k, quantity):
-    """Spread over error with its interval."""
-    pairs = calibration.spread_and_error(*found.of(model, k, quantity))
-    return intervals.bootstrap(calibration.spread_to_error, pairs, n_boot, seed)
-
-
-def verdict(test, what):
-    """What the ranks of both seeds say with one voice."""
-    said = [
-        predictive_samples.rank_verdict(test, *found.of("diffusion", k, what), seed) for k in (0, 1)
-    ]
-    return calibration.consensus(said)
-
-
 every = list(product(sample_statistics.QUANTITIES, (0, 1)))
-ratio = {(q, k): ratio_of(found, "diffusion", k, q) for q, k in every}
-words = predictive_samples.width_verdicts(ratio)
-ranked = {q: verdict(calibration.pit, q) for q in words}
+ratio = {(q, k): found.spread_to_error("diffusion", k, q, n_boot, seed) for q, k in every}
+widths = predictive_samples.width_verdicts(ratio)
+ranked = {q: found.rank_verdict(calibration.pit, q, seed=seed) for q in widths}
 
 # %% mystnb={"figure": {"caption": "Spread of the draws over the error of their mean, with 95 % intervals over galaxies. Calibrated is 1 (line). Round: seed 0, square: seed 1.", "name": "fig-draws-ratio"}, "image": {"alt": "Thirteen lines with two points each, beside a vertical line at one."}} tags=["hide-input"]
-label = f"spread over error ({sample_panels.sample_sizes(ratio)})"
-fig = panels.seed_strips(ratio, sample_panels.COLOURS, label)
+size = panels.sample_size(pd.DataFrame(map(vars, ratio.values())))
+colours = {name: plotting.BAND_COLOUR[name[-1]] for name in sample_statistics.FLUXES}
+fig = panels.seed_strips(ratio, colours, f"spread over error ({size})")
 fig.axes[0].axvline(1, color="black", linewidth=1)
 plt.show()
 
 # %% tags=["hide-input"]
-sample_panels.ratios(ratio, words, ranked)
+columns = {f"spread / error, seed {k}": [str(ratio[q, k]) for q in widths] for k in (0, 1)}
+columns["the draws are"] = [predictive_samples.WIDTH[verdict] for verdict in widths.values()]
+pd.DataFrame({**columns, "their ranks are": ranked.values()}, index=list(widths))
 
 # %% [markdown]
 # ## Coverage, of many numbers at once
@@ -178,8 +162,18 @@ tarps = {
     (name, k): calibration.tarp(*found.of("diffusion", k, columns), seed)
     for (name, columns), k in product(SETS.items(), (0, 1))
 }
-curves = {name: tarps[name, 0] for name in SETS} | {"redshift": places[sample_statistics.REDSHIFT]}
-sample_panels.coverage(curves, n_boot, seed)
+curves = {name: tarps[name, 0] for name in SETS} | {"redshift": ranks[sample_statistics.REDSHIFT]}
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 4.2))
+ax.axline((0, 0), slope=1, color="black", linewidth=1)
+levels = np.linspace(0, 1, 21)
+for (name, values), line in zip(curves.items(), ("-", "--", "-.", ":"), strict=True):
+    inside = calibration.coverage(values, levels)
+    limits = [intervals.bootstrap(intervals.mean, x, n_boot, seed) for x in inside]
+    ends = np.array([(e.value, e.low, e.high) for e in limits]).T
+    plotting.band(ax, levels, *ends, label=plotting.with_n(name, len(values)), linestyle=line)
+ax.set(xlabel="share that should hold the truth", ylabel="share that holds the truth")
+ax.set(xlim=(0, 1), ylim=(0, 1))
+ax.legend()
 plt.show()
 
 # %% [markdown]
@@ -188,8 +182,12 @@ plt.show()
 # again a pass counts only where draws that were moved together by a fifth do not pass.
 
 # %% tags=["hide-input"]
-joint = {name: verdict(calibration.tarp, columns) for name, columns in SETS.items()}
-sample_panels.tests(tarps, joint)
+joint = {
+    name: found.rank_verdict(calibration.tarp, columns, seed=seed) for name, columns in SETS.items()
+}
+cells = {f"p, seed {k}": {n: calibration.pvalue(tarps[n, k]) for n in joint} for k in (0, 1)}
+shown = pd.DataFrame(cells).map("{:.2g}".format, na_action="ignore").fillna("–")
+shown.assign(**{"the draws are": joint.values()})
 
 # %% [markdown]
 # ## Beside nature
@@ -208,17 +206,21 @@ nature = pd.read_csv(paths.need(store.table("natures_spread"), "32_natures_sprea
 known = [q for q in sample_statistics.QUANTITIES if q in set(nature.quantity)]
 floor, ceiling = {}, {}
 for q, k in product(known, (0, 1)):
-    column = sample_statistics.QUANTITIES.index(q)
-    noise = predictive_samples.repeat_variance(*(x[:, column] for x in truth))
-    spread, own = predictive_samples.variance_vs_repeat(found.raw("diffusion", k, q)[0], noise)
-    floor[q, k] = intervals.bootstrap(calibration.spread_to_error, [spread, own], n_boot, seed)
-    wide = intervals.bootstrap(intervals.rms, spread, n_boot, seed)
-    ceiling[q, k] = predictive_samples.ratio_to_limit(
-        wide, predictive_samples.irreducible_sigma(nature, q, k)
-    )
-sample_panels.seed_columns(
-    {"spread / noise of CFHTLS": floor, "spread / left open by SDSS": ceiling}
-)
+    column, drawn = sample_statistics.QUANTITIES.index(q), found.raw("diffusion", k, q)[0]
+    both = predictive_samples.variance_vs_repeat(drawn, *(x[:, column] for x in truth))
+    floor[q, k] = intervals.bootstrap(calibration.spread_to_error, both, n_boot, seed)
+    wide = intervals.bootstrap(intervals.rms, both[0], n_boot, seed)
+    limit = predictive_samples.irreducible_sigma(nature, q, k)
+    ceiling[q, k] = predictive_samples.ratio_to_limit(wide, limit)
+
+# %% tags=["hide-input"]
+BESIDE = {"supported": "above", "contradicted": "below", "inconclusive": "inconclusive"}
+cells = {}
+for title, ratios in {"noise of CFHTLS": floor, "left open by SDSS": ceiling}.items():
+    above_one = predictive_samples.width_verdicts(ratios)
+    cells[f"spread / {title}"] = {q: str(ratios[q, 0]) for q in known}
+    cells[f"{title}: it lies"] = {q: BESIDE[above_one[q]] for q in known}
+pd.DataFrame(cells)
 
 # %% [markdown]
 # ## Draws against answers
@@ -261,16 +263,21 @@ seeds_agree.cross_table(judged, cells)
 replies = {}
 for k in (0, 1):
     times = range(2 + k * n_looks, 2 + (k + 1) * n_looks)
-    looked = sample_statistics.simulate_repeats(store, split["test"], times, n_looked, grid)
+    files = sample_statistics.simulate_repeats(store, split["test"], times, n_looked, grid)
     for m in models:
-        measures = sample_statistics.translate_repeats(
-            store.data(f"looks_{m}{k}"), weights[m], looked
-        )
-        replies[m, k] = reader.beside(measures)
+        path = store.data(f"repeats_{m}{k}")
+        measured = sample_statistics.translate_repeats(path, weights[m], files)
+        replies[m, k] = regressor.append(measured)
 replies = predictive_samples.PredictiveSamples(replies, truth)
 cases = product(product(models, SHOWN), (0, 1))
-sure = {((m, q), k): ratio_of(replies, m, k, q) for (m, q), k in cases}
-sample_panels.by_model(sure)
+sure = {((m, q), k): replies.spread_to_error(m, k, q, n_boot, seed) for (m, q), k in cases}
+
+# %% tags=["hide-input"]
+cells = {}
+for (model, quantity), verdict in predictive_samples.width_verdicts(sure).items():
+    text = f"{sure[(model, quantity), 0]} {predictive_samples.WIDTH[verdict]}"
+    cells.setdefault(quantity, {})[plotting.MODEL_NAME[model]] = text
+pd.DataFrame(cells)
 
 # %% [markdown]
 # ## How many draws?
@@ -286,7 +293,22 @@ sample_panels.by_model(sure)
 # draws are within five per cent of infinitely many. Draws that are too wide need more.
 
 # %% mystnb={"figure": {"caption": "Squared error of the mean of K draws, relative to what the identity says of infinitely many. Points: means of K draws, over all groups of K, 95 % over galaxies, seed 0. Curves: the identity.", "name": "fig-draws-averages"}, "image": {"alt": "Four falling curves, each with points, of the squared error against the number of draws."}} tags=["hide-input"]
-sample_panels.averages({q: found.of("diffusion", 0, q) for q in SHOWN}, n_boot, seed)
+drawn, k = {q: found.of("diffusion", 0, q) for q in SHOWN}, np.geomspace(1, 64, 50)
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.8))
+for shift, (quantity, (many, true)) in zip((0.92, 0.97, 1.03, 1.09), drawn.items(), strict=True):
+    counts = sample_statistics.powers(len(many))
+    variance, limit = predictive_samples.limit_of_averages(many, true).mean(axis=1)
+    errors = calibration.errors_of_averages(many, true, counts).values()
+    ratios = [intervals.divide(e, limit) for e in errors]
+    points = [intervals.bootstrap(intervals.mean, x, n_boot, seed) for x in ratios]
+    y, low, high = np.array([(e.value, e.low, e.high) for e in points]).T
+    bars = plotting.interval(ax, np.array(counts) * shift, y, low, high, label=quantity)
+    ax.plot(k, 1 + intervals.divide(variance, limit) / k, color=bars[0].get_color(), linewidth=1)
+size = panels.sample_size(pd.DataFrame({"n": [len(true) for _, true in drawn.values()]}))
+ax.set(xscale="log", xlabel=f"draws K ({size})", ylabel="(error of the mean)² / M")
+ax.set_xticks([1, 2, 4, 8, 16, 32, 64], ["1", "2", "4", "8", "16", "32", "64"])
+ax.minorticks_off()
+ax.legend()
 plt.show()
 
 # %%
@@ -308,9 +330,15 @@ enough = {
 # Large magnitudes are faint: above zero in the table, the mean image is fainter than the truth.
 
 # %% tags=["hide-input"]
-averaged = [reader.beside(numbers["diffusion", k]["averages"]) for k in (0, 1)]
-corners = numbers["diffusion", 0]["noise"]
-sample_panels.mean_images(averaged[0], truth[0], corners, n_boot, seed)
+averaged = [regressor.append(numbers["diffusion", k]["averages"]) for k in (0, 1)]
+noise, lines = numbers["diffusion", 0]["noise"], {}
+for quantity in ("peak, r", "total light, r"):
+    column = sample_statistics.QUANTITIES.index(quantity)
+    off = averaged[0][..., column] - truth[0][: noise.shape[1], column]
+    medians = [intervals.bootstrap(intervals.median, x, n_boot, seed) for x in off]
+    lines[f"{quantity}, minus the truth (mag)"] = [str(e) for e in medians]
+lines["noise of the corners / σ, r"] = [f"{np.median(x):.2f}" for x in noise]
+pd.DataFrame(lines, index=[f"mean of {2**k}" for k in range(len(noise))]).T
 
 # %% [markdown]
 # And is averaging any good for the redshift? Scatter is $\sigma_\mathrm{MAD}$ of $(z' - z)/(1 + z)$, where $z$
@@ -334,34 +362,35 @@ used = seeds_agree.compare(misses, claims, n_boot, seed, intervals.robust_scatte
 seeds_agree.summary(used)
 
 # %% tags=["remove-cell"]
-sources = [store.data(f"drawn_diffusion{k}") for k in (0, 1)]
+sources = [store.data(f"samples_diffusion{k}") for k in (0, 1)]
 judged = pd.concat([judged, used], ignore_index=True)
 kept = verdict_tables.keep(judged, store.table("verdicts_draws"), sources)
 kinds = {"error": ratio, "noise": floor, "nature": ceiling, "draws needed": enough}
-kept = verdict_tables.keep(sample_panels.tidy(kinds), store.table("models_spread"), sources)
+rows = [
+    {"metric": metric, "quantity": quantity, "seed": k, **vars(e)}
+    for metric, estimates in kinds.items()
+    for (quantity, k), e in estimates.items()
+]
+kept = verdict_tables.keep(rows, store.table("models_spread"), sources)
 
 # %% tags=["remove-cell"]
-lists = {
-    "": words,
-    "floor_": predictive_samples.width_verdicts(floor),
-    "ceiling_": predictive_samples.width_verdicts(ceiling),
-}
-for (key, said), word in product(lists.items(), ("too wide", "too narrow", "too small to tell")):
-    glue(f"draws_{key}{word.split()[1]}", sample_panels.named(said, word), display=False)
-for key, q in {
-    "total": "total light, r",
-    "peak": "peak, r",
-    "z": sample_statistics.REDSHIFT,
-}.items():
+lists = {"width_": ratio, "floor_": floor, "ceiling_": ceiling}
+for (key, ratios), verdict in product(lists.items(), predictive_samples.WIDTH):
+    judged_so = predictive_samples.width_verdicts(ratios)
+    listed = "; ".join(q for q in judged_so if judged_so[q] == verdict) or "none"
+    glue(f"draws_{key}{verdict}", listed, display=False)
+for key, q in zip(("total", "peak", "z"), np.take(SHOWN, [0, 1, 3]), strict=True):
     glue(f"draws_ratio_{key}", str(ratio[q, 0]), display=False)
     glue(f"draws_enough_{key}", str(enough[q, 0]), display=False)
+
+# %% tags=["remove-cell"]
 replied = list(predictive_samples.width_verdicts(sure).values())
 glue("draws_n", len(truth[0]), display=False)
 glue("draws_second", n_second, display=False)
 glue("draws_looked", n_looked, display=False)
 glue("draws_looks", n_looks, display=False)
-glue("draws_sure", replied.count("too narrow"), display=False)
-glue("draws_unsure", replied.count("too wide"), display=False)
+glue("draws_sure", replied.count("contradicted"), display=False)
+glue("draws_unsure", replied.count("supported"), display=False)
 glue("draws_all", len(replied), display=False)
 said = seeds_agree.consensus_by_claim(judged)
 lists_of = seeds_agree.claims_by_consensus(judged)
@@ -375,15 +404,15 @@ glue("draws_joint", "; ".join(f"{name}: {said}" for name, said in joint.items())
 # ## What we found
 #
 # On {glue:text}`draws_n` galaxies, and on {glue:text}`draws_second` of them observed again, the draws of
-# the diffusion model are, by spread over error, too wide in: {glue:text}`draws_wide`. They are too
-# narrow in: {glue:text}`draws_narrow`. Too small to tell: {glue:text}`draws_small`. For the total light in
+# the diffusion model are, by spread over error, too wide in: {glue:text}`draws_width_supported`. They are too
+# narrow in: {glue:text}`draws_width_contradicted`. *Inconclusive*: {glue:text}`draws_width_inconclusive`. For the total light in
 # $r$ the ratio is {glue:text}`draws_ratio_total`, for the peak {glue:text}`draws_ratio_peak`, for the
 # redshift read from fluxes {glue:text}`draws_ratio_z`, where 1 is calibrated. Many numbers at once, by
 # TARP: {glue:text}`draws_joint`.
 #
 # Beside nature: draws differ less than two CFHTLS images of one galaxy, and so have collapsed, in:
-# {glue:text}`draws_floor_narrow`. They differ more than an SDSS image leaves open in:
-# {glue:text}`draws_ceiling_wide`. They differ less than that in: {glue:text}`draws_ceiling_narrow`.
+# {glue:text}`draws_floor_contradicted`. They differ more than an SDSS image leaves open in:
+# {glue:text}`draws_ceiling_supported`. They differ less than that in: {glue:text}`draws_ceiling_contradicted`.
 #
 # Answers to many images of one galaxy, judged as if they were draws, are too narrow in
 # {glue:text}`draws_sure` of {glue:text}`draws_all` cases (networks times quantities) and too wide in
@@ -399,7 +428,7 @@ glue("draws_joint", "; ".join(f"{name}: {said}" for name, said in joint.items())
 #
 # ```{dropdown} Solution
 # `many, true = found.of("diffusion", 1, q)` are the draws of *seed 1*, and
-# `calibration.narrowed(many, 1 / ratio[q, 0].value)` moves them by the factor that was found on seed 0;
+# `calibration.shrunk(many, 1 / ratio[q, 0].value)` moves them by the factor that was found on seed 0;
 # factors above one widen. Compare the mean of `calibration.crps` before and after: the peaks gain a few
 # per cent, and their ranks stay aslant. What stays is the error of the middle, which no factor cures.
 # ```

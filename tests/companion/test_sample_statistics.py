@@ -8,7 +8,7 @@ import pytest
 from astropy.table import Table
 from blobs import make_pairs
 
-from companion import predictive_samples, sample_panels, sample_statistics
+from companion import predictive_samples, sample_statistics
 from galtools import data
 from galtools.errors import GaltoolsError
 from galtools.fidelity import calibration, intervals
@@ -42,13 +42,13 @@ def test_measures_are_the_known_ones():
 
 def test_noise_of_a_mean_image_falls_as_the_root_of_the_draws():
     images = gaussian_images(0.0, 0.5, (40, 16, 5, 32, 32))
-    found = sample_statistics.condense(images, np.full(40, 0.5), 0.396)
+    found = sample_statistics.summarize(images, np.full(40, 0.5), 0.396)
     np.testing.assert_allclose(
         found["noise"].mean(1), np.power(2, [0, -0.5, -1, -1.5, -2]), rtol=0.03
     )
-    assert found["draws"].shape == (16, 40, 12)
+    assert found["samples"].shape == (16, 40, 12)
     assert found["averages"].shape == (5, 40, 12)
-    assert sample_statistics.condense(images[:, :1], np.full(40, 0.5), 0.396).keys() == {"draws"}
+    assert sample_statistics.summarize(images[:, :1], np.full(40, 0.5), 0.396).keys() == {"samples"}
 
 
 def test_noise_is_that_of_the_four_corners_of_the_r_image():
@@ -91,24 +91,15 @@ def test_calibrated_draws_need_twenty():
     assert found.low < 20 < found.high
 
 
-def test_words_follow_from_all_seeds():
+def test_widths_follow_from_all_seeds():
     wide, narrow = intervals.Estimate(2, 1.5, 2.5, 100), intervals.Estimate(0.5, 0.4, 0.6, 100)
     open_ = intervals.Estimate(1.1, 0.9, 1.3, 100)
-    assert predictive_samples.width_verdict([wide, wide]) == "too wide"
-    assert predictive_samples.width_verdict([narrow, narrow]) == "too narrow"
-    for mixed in ([wide, narrow], [wide, open_], [open_, open_]):
-        assert predictive_samples.width_verdict(mixed) == "too small to tell"
-    found = {("a", 0): wide, ("b", 0): narrow, ("a", 1): wide, ("b", 1): open_}
-    assert predictive_samples.width_verdicts(found) == {"a": "too wide", "b": "too small to tell"}
-    assert sample_panels.named(predictive_samples.width_verdicts(found), "too wide") == "a"
-    assert sample_panels.named(predictive_samples.width_verdicts(found), "too narrow") == "none"
-    table = sample_panels.seed_columns({"x": found, "y": found})
-    assert table.iloc[:, [1, 3]].to_numpy().tolist() == [["above"] * 2, ["too small to tell"] * 2]
-
-
-def test_two_looks_give_the_variance():
-    found = predictive_samples.repeat_variance(*(W * RNG.standard_normal((2, 20 * N))))
-    assert found.mean() == pytest.approx(W**2, rel=0.02)
+    cases = {"a": (wide, wide), "b": (narrow, narrow), "c": (wide, narrow), "d": (wide, open_)}
+    ratios = {(name, k): pair[k] for name, pair in cases.items() for k in (0, 1)}
+    found = {
+        k: predictive_samples.WIDTH[v] for k, v in predictive_samples.width_verdicts(ratios).items()
+    }
+    assert found == {"a": "too wide", "b": "too narrow", "c": "inconclusive", "d": "inconclusive"}
 
 
 def test_incomplete_galaxies_are_left_out():
@@ -138,19 +129,18 @@ def test_redshift_is_read_back():
     """From magnitudes that all follow from one number."""
     z = RNG.uniform(0, 0.3, 400)
     magnitudes = 18 + np.outer(z, np.arange(12)) + 0.001 * RNG.standard_normal((400, 12))
-    reader = sample_statistics.FluxRedshiftRegressor(magnitudes[:300], z[:300])
-    found = reader(magnitudes[None, 300:])
-    assert found.shape == (1, 100)
-    assert np.median(np.abs(found[0] - z[300:])) < 0.01
+    regressor = sample_statistics.FluxRedshiftRegressor(magnitudes[:300], z[:300])
+    found = regressor.append(magnitudes[None, 300:])
+    assert found.shape == (1, 100, 13)
+    assert np.median(np.abs(found[0, :, -1] - z[300:])) < 0.01
 
 
 def test_redshift_of_what_could_not_be_measured_is_missing():
     z = RNG.uniform(0, 0.3, 60)
     magnitudes = 18 + np.outer(z, np.arange(12))
     magnitudes[:5, 3] = np.nan
-    reader = sample_statistics.FluxRedshiftRegressor(magnitudes, z)
-    assert reader.n == 55
-    found = reader.beside(magnitudes)
+    regressor = sample_statistics.FluxRedshiftRegressor(magnitudes, z)
+    found = regressor.append(magnitudes)
     assert found.shape == (60, 13)
     assert np.isnan(found[:5, -1]).all()
     assert np.isfinite(found[5:, -1]).all()
@@ -175,13 +165,12 @@ def normal_answers(width, offset=0.0, n=2000):
     ("test", "what"), [(calibration.pit, "peak, r"), (calibration.tarp, slice(0, 5))]
 )
 def test_ranks_pass_who_is_calibrated_and_nobody_else(test, what, width, offset, word):
-    many, true = normal_answers(width, offset).of("diffusion", 0, what)
-    assert predictive_samples.rank_verdict(test, many, true, 1) == word
+    assert normal_answers(width, offset).rank_verdict(test, what, seed=1) == word
 
 
 def test_few_galaxies_pass_nobody():
-    many, true = normal_answers(1, n=30).of("diffusion", 0, "peak, r")
-    assert predictive_samples.rank_verdict(calibration.pit, many, true, 1) == "too small to tell"
+    found = normal_answers(1, n=30).rank_verdict(calibration.pit, "peak, r", seed=1)
+    assert found == "too small to tell"
 
 
 def test_scores_of_draws_and_of_their_mean_are_the_known_ones():
@@ -196,8 +185,8 @@ def test_scores_of_draws_and_of_their_mean_are_the_known_ones():
 
 def test_more_truth_than_answers_and_a_missing_number():
     found = normal_answers(1, n=50)
-    found.drawn["diffusion", 0] = found.drawn["diffusion", 0][:, :20]
-    found.drawn["diffusion", 0][2, 3, 7] = np.nan
+    found.samples["diffusion", 0] = found.samples["diffusion", 0][:, :20]
+    found.samples["diffusion", 0][2, 3, 7] = np.nan
     many, true = found.raw("diffusion", 0, "peak, r")
     assert many.shape == (M, 20)
     np.testing.assert_array_equal(true, found.truth[0][:20, 7])
@@ -205,32 +194,16 @@ def test_more_truth_than_answers_and_a_missing_number():
     assert np.isnan(found.scores("peak, r")["diffusion", 0]).sum() == 1
 
 
-def test_spread_over_noise_is_the_ratio_of_widths():
-    """Draws of width W beside looks of width 1."""
+def test_scatter_over_noise_is_the_ratio_of_widths():
+    """Samples of width W beside pairs of observations of width 1."""
     found = predictive_samples.variance_vs_repeat(
-        W * RNG.standard_normal((M, N)), RNG.standard_normal(2 * N) ** 2
+        W * RNG.standard_normal((M, N)), *RNG.standard_normal((2, 2 * N))
     )
+    assert found[1].mean() == pytest.approx(1, rel=0.1)
     assert calibration.spread_to_error(found) == pytest.approx(W, rel=0.05)
-
-
-def test_draws_are_condensed_once(tmp_path):
-    (tmp_path / "in").write_text("x")
-    calls = []
-
-    def parts():
-        calls.append(1)
-        images = gaussian_images(10.0, 0.1)
-        yield images[:2], np.full(2, 0.1)
-        yield images[2:], np.full(1, 0.1)
-
-    path = tmp_path / "a.h5"
-    first, second = (
-        sample_statistics.condense_cached(path, parts, 0.396, [], [tmp_path / "in"], {"seed": 1})
-        for _ in range(2)
-    )
-    assert len(calls) == 1
-    np.testing.assert_array_equal(first["draws"], second["draws"])
-    assert calibration.ranks(first["draws"], first["averages"][0]).shape == (3, 12)
+    pairs = normal_answers(W).spread_to_error("diffusion", 0, "peak, r", 100)
+    expected = W * np.sqrt((1 + 1 / M) / (1 + W**2 / M))
+    assert pairs.low < expected < pairs.high
 
 
 def translated(network, source, samples=1, seed=0, start=0):
@@ -242,7 +215,7 @@ def translated(network, source, samples=1, seed=0, start=0):
 
 
 def test_files_are_condensed_part_by_part_as_the_whole_would_be(tmp_path, monkeypatch):
-    monkeypatch.setattr(sample_statistics, "PART", 2)
+    monkeypatch.setattr(sample_statistics, "BATCH", 2)
     monkeypatch.setattr(translate, "load_weights", Path)
     monkeypatch.setattr(translate, "translate", translated)
     files = [tmp_path / f"{k}.h5" for k in (0, 1)]
@@ -256,10 +229,10 @@ def test_files_are_condensed_part_by_part_as_the_whole_would_be(tmp_path, monkey
     weights.parent.mkdir(parents=True)
     weights.touch()
     whole = translated(None, looks[0].source, 2, 4)
-    expected = sample_statistics.condense(whole, looks[0].noise[:, 1, 2], scale)
+    expected = sample_statistics.summarize(whole, looks[0].noise[:, 1, 2], scale)
     translate.save_translations(tmp_path / "t.h5", whole)
-    kept = sample_statistics.condense_kept(tmp_path / "kept.h5", tmp_path / "t.h5", files[0])
-    anew = sample_statistics.condense_new(tmp_path / "anew.h5", weights, files[0], 3, 2, 4)
+    kept = sample_statistics.kept_samples(tmp_path / "kept.h5", tmp_path / "t.h5", files[0])
+    anew = sample_statistics.new_samples(tmp_path / "anew.h5", weights, files[0], 3, 2, 4)
     for name, values in expected.items():
         np.testing.assert_allclose(kept[name], values)
         np.testing.assert_allclose(anew[name], values)
@@ -281,5 +254,4 @@ def test_files_are_condensed_part_by_part_as_the_whole_would_be(tmp_path, monkey
 def test_where_no_galaxy_could_be_judged_nothing_is_said():
     found = calibration.errors_of_averages(np.zeros((4, 0)), np.zeros(0), (1, 2))
     assert [errors.shape for errors in found.values()] == [(0,), (0,)]
-    table = sample_panels.tests({("both", 0): np.zeros(0)}, {"both": calibration.WORDS[2]})
-    assert table.loc["both", "p, seed 0"] == "–"
+    assert np.isnan(calibration.pvalue(np.zeros(0)))
