@@ -15,7 +15,7 @@ from galtools import artefacts, data, models
 from galtools.data import photometry
 from galtools.data.image_files import open_images, read_column
 from galtools.errors import GaltoolsError
-from galtools.fidelity import peaks, pixels
+from galtools.fidelity import peaks
 from galtools.surveys import BANDS
 from galtools.training import translate
 
@@ -31,11 +31,7 @@ MIN_TRAINING = 10  # galaxies from which a redshift is learned
 
 def sample_measurements(images, pixel_scale: float) -> np.ndarray:
     """Magnitudes within 5 arcsec and of the brightest pixel, and two colours: (n, 12)."""
-    parts = [images[k : k + pixels.CHUNK] for k in range(0, len(images), pixels.CHUNK)]
-    return np.concatenate([_measure(np.asarray(x, np.float64), pixel_scale) for x in parts])
-
-
-def _measure(images, pixel_scale: float) -> np.ndarray:
+    images = np.asarray(images, np.float64)
     total = photometry.aperture_flux(images, pixel_scale, repeat_observations.TOTAL)
     magnitudes = map(photometry.magnitude, (total, photometry.peak_flux(images)))
     core = photometry.aperture_flux(images, pixel_scale), photometry.box_flux(images)
@@ -92,10 +88,6 @@ def _batches(n: int):
     return (slice(k, min(k + BATCH, n)) for k in range(0, n, BATCH))
 
 
-def _modules(weights: Path):
-    return models.modules(_model(weights))
-
-
 def _model(weights: Path) -> str:
     return weights.parent.parent.name
 
@@ -130,7 +122,9 @@ def new_samples(
             yield images.reshape(len(source), samples, *images.shape[-3:]), rows
 
     params = {"n": n, "samples": samples, "seed": seed}
-    return summarize_cached(path, batches, pairs_file, params, _modules(weights), [weights])
+    return summarize_cached(
+        path, batches, pairs_file, params, models.modules(_model(weights)), [weights]
+    )
 
 
 def simulate_repeats(store, test_file, numbers, n: int, grid: str) -> list[Path]:
@@ -153,7 +147,9 @@ def translate_repeats(path, weights, files) -> np.ndarray:
 
     params = {"observations": len(files)}
     inputs = [weights, *files[1:]]
-    found = summarize_cached(path, batches, files[0], params, _modules(weights), inputs)
+    found = summarize_cached(
+        path, batches, files[0], params, models.modules(_model(weights)), inputs
+    )
     return found["samples"]
 
 
@@ -161,11 +157,9 @@ def true_measurements(pairs_file, rows=slice(None)) -> tuple[np.ndarray, np.ndar
     """Measurements (n, 12) of the true target images of a file, and the redshifts (n,)."""
     scale, images = data.pixel_scales(pairs_file)["target"], open_images(pairs_file, "target")
     first, last, _ = rows.indices(len(images))
-    parts = [
-        sample_measurements(images[k : min(k + BATCH, last)], scale)
-        for k in range(first, last, BATCH)
-    ]
-    return np.concatenate(parts), read_column(pairs_file, "redshift")[rows]
+    parts = [images[k : min(k + BATCH, last)] for k in range(first, last, BATCH)]
+    measured = np.concatenate([sample_measurements(part, scale) for part in parts])
+    return measured, read_column(pairs_file, "redshift")[rows]
 
 
 class FluxRedshiftRegressor:
