@@ -34,7 +34,7 @@ import seaborn as sns
 import torch
 from myst_nb import glue
 
-from companion import paths, plotting, redshift_panels
+from companion import panels, paths, plotting
 from galtools import artefacts, data, redshift
 from galtools.data import photometry
 from galtools.fidelity import intervals, peaks
@@ -278,7 +278,7 @@ strips = {
     }
     for survey, dz in errors.items()
 }
-redshift_panels.estimate_panels(strips)
+panels.estimate_panels(strips)
 plt.show()
 
 # %% [markdown]

@@ -31,15 +31,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import (
-    comparison,
-    panels,
-    paths,
-    plotting,
-    redshift_evaluation,
-    redshift_panels,
-    verdict_tables,
-)
+from companion import comparison, panels, paths, plotting, redshift_evaluation, verdict_tables
 from galtools import artefacts, data, redshift
 from galtools.data import image_files
 from galtools.errors import GaltoolsError, check_choice
@@ -313,7 +305,7 @@ alone = {
     for some, values in group_bits.items()
 }
 owned = {line.metric: line for line in shares.itertuples()}
-redshift_panels.estimate_panels({"bits": alone, "share of all, bits": owned})
+panels.estimate_panels({"bits": alone, "share of all, bits": owned})
 plt.show()
 
 # %% [markdown]
@@ -332,7 +324,7 @@ plt.show()
 # change, not what another training would, and a synergy of a few hundredths of a bit may be no more.
 
 # %% mystnb={"figure": {"caption": "The information of each pair of groups, taken apart into what is redundant, what is unique to the first or the second, and their synergy, with 95 % intervals over galaxies.", "name": "fig-peaks-parts"}, "image": {"alt": "Three groups of four bars."}} tags=["hide-input"]
-redshift_panels.parts_of_pairs(parts)
+panels.parts_of_pairs(parts)
 plt.show()
 
 # %% tags=["hide-input"]

@@ -26,15 +26,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import (
-    comparison,
-    panels,
-    paths,
-    plotting,
-    redshift_evaluation,
-    redshift_panels,
-    verdict_tables,
-)
+from companion import comparison, panels, paths, plotting, redshift_evaluation, verdict_tables
 from galtools import artefacts, redshift
 from galtools.data import image_files
 from galtools.fidelity import information, intervals, redshifts
@@ -125,7 +117,7 @@ bits = {key: values["bits"][:, 0] for key, values in judged.items()}
 source_bits = bits["source", "source"]
 table = pd.concat(tables, ignore_index=True)
 labels = {("bits", protocol): f"bits, {protocol}" for protocol in ("frozen", "retrained")}
-redshift_panels.protocol_strips(table, labels, compared, source_bits.mean())
+panels.protocol_strips(table, labels, compared, source_bits.mean())
 plt.show()
 
 # %% [markdown]
@@ -149,7 +141,7 @@ plt.show()
 
 # %% mystnb={"figure": {"caption": "Scatter of the redshift estimates under both protocols, with 95 % intervals over galaxies.", "name": "fig-redshift-scores"}, "image": {"alt": "Two panels with a line per kind of image: the scatter, frozen and retrained."}} tags=["hide-input"]
 labels = {("sigma_mad", protocol): f"σ_MAD, {protocol}" for protocol in ("frozen", "retrained")}
-redshift_panels.protocol_strips(table, labels, compared)
+panels.protocol_strips(table, labels, compared)
 plt.show()
 
 # %% tags=["hide-input"]
@@ -275,7 +267,7 @@ kept = pd.concat(
     if row != "source"
 )
 labels = {("retained", p): f"share retained, {p}" for p in ("frozen", "retrained")}
-redshift_panels.protocol_strips(kept, labels, compared, 1)
+panels.protocol_strips(kept, labels, compared, 1)
 plt.show()
 
 # %%

@@ -25,20 +25,23 @@
 # [redshift](24_redshift.py). About 15 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
+from itertools import product
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 from myst_nb import glue
 
-from companion import flux_correction, panels, paths, plotting, redshift_evaluation, redshift_panels
+from companion import flux_correction, flux_evaluation, panels, paths, plotting, redshift_evaluation
 from companion import seed_agreement as seeds_agree
 from companion.verdict_tables import keep
-from galtools import data
-from galtools.data import image_files
+from galtools import data, redshift
+from galtools.data import image_files, photometry
 from galtools.errors import GaltoolsError
-from galtools.fidelity import intervals
+from galtools.fidelity import intervals, peaks
 from galtools.models.flux_corrected import CIRCLES, ROUNDS
-from galtools.training import translate
+from galtools.training import train, translate
 from galtools.training.loop import Settings
 
 plotting.use_style()
@@ -109,46 +112,41 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 
 # %% tags=["hide-input"]
 store = paths.Results(results, profile)
-n_train = len(
-    image_files.read_column(paths.need(store.data("train"), "01_two_surveys"), "redshift")
-)
+files = {
+    split: paths.need(store.data(split), "01_two_surveys") for split in ("train", "test", "again")
+}
+n_train = len(image_files.read_column(files["train"], "redshift"))
 if not learn < whole <= n_train:
     raise GaltoolsError(f"learn {learn} must be less than whole {whole}, that at most {n_train}")
 for model in paths.check_models(models):  # asked for far below
     paths.need_of(store.translations("cross", model, seed), model)
-kept = {seed: flux_correction.make_corrected(store, "cross", seed)}
-kept[seed + 1] = flux_correction.make_corrected(store, "forward", seed + 1)
-nights = {
-    k: paths.need(store.data(s), "01_two_surveys")
-    for k, s in zip(kept, ("test", "again"), strict=True)
+weights = {
+    seed: flux_correction.make_corrected(store, "cross", seed),
+    seed + 1: flux_correction.make_corrected(store, "forward", seed + 1),
 }
-looks = {k: data.load(night, slice(n_test)) for k, night in nights.items()}
-test = looks[seed]
-print(
-    "circles of",
-    ", ".join(f"{plotting.FIELD * r:.1f}" for r in CIRCLES),
-    "arcsec,",
-    ROUNDS,
-    "rounds",
-)
+observed = dict(zip(weights, ("test", "again"), strict=True))
+observed = {k: data.load(files[split], slice(n_test)) for k, split in observed.items()}
+test = observed[seed]
+radii = ", ".join(f"{plotting.FIELD * r:.1f}" for r in CIRCLES)
+print(f"circles of {radii} arcsec, {ROUNDS} rounds")
 
 # %%
 first = paths.need_of(store.translations("cross", "residual", seed), "residual")
 plain = {seed: image_files.open_images(first)[:n_test]}  # the chapter on this network kept them
-second = flux_correction.uncorrected(kept[seed + 1])
-plain[seed + 1] = translate.translate(second, looks[seed + 1].source)
-drawn = {
-    k: flux_correction.apply_flux_correction(kept[k], looks[k].source, images)
+second = train.load_weights(weights[seed + 1])
+second.rounds = 0  # the network alone
+plain[seed + 1] = translate.translate(second, observed[seed + 1].source)
+corrected = {
+    k: flux_correction.apply_flux_correction(weights[k], observed[k].source, images)
     for k, images in plain.items()
 }
-written = flux_correction.translations(
-    store, seed
-)  # of all test galaxies, for the chapters on fidelity
+every = store.translations("cross", "flux_corrected", seed)  # for the chapters on fidelity
+made = translate.translate_cached(every, weights[seed], data.load, files["test"], seed=seed)
 
 # %% mystnb={"figure": {"caption": "Three test galaxies: the source, the network alone, the network with the rule, and the target, on one scaling. Look at the colours of the arms, row by row.", "name": "fig-keeping-stamps"}, "image": {"alt": "Four rows of colour stamps of three galaxies: source, network, network with the rule, target."}} tags=["hide-input"]
 order = np.argsort(-test.target[:, 2].sum((1, 2)))
 some = order[np.linspace(0, len(order) // 2, min(3, len(order))).astype(int)]
-stages = {"source": test.source, "network": plain[seed], "with rule": drawn[seed]}
+stages = {"source": test.source, "network": plain[seed], "with rule": corrected[seed]}
 stages["target"] = test.target
 fig = plotting.stamps([x[some] for x in stages.values()], list(stages))
 plt.show()
@@ -157,9 +155,33 @@ plt.show()
 # The shapes are those that the network drew. Some colours have moved towards the target's, and in
 # most galaxies the eye sees no change at all. So measure them:
 
+
+# %%
+def r_and_colours(images, radius):
+    """The r magnitude and neighbouring colours within `radius` (in stamps): (n, bands)."""
+    flux = photometry.aperture_flux(images, 1 / images.shape[-1], radius)
+    magnitudes = photometry.asinh_magnitude(flux, 0.1)
+    return np.column_stack([magnitudes[:, 2], np.diff(magnitudes, axis=1)])
+
+
+def colour_errors(pairs, images):
+    """Errors (n,) of u - g and g - r within 2.5 arcsec, magnitudes."""
+    error = r_and_colours(pairs.target, CIRCLES[2]) - r_and_colours(images, CIRCLES[2])
+    return {"u − g": error[:, 1], "g − r": error[:, 2]}
+
+
 # %% mystnb={"figure": {"caption": "Error of the colours within 2.5 arcsec of the test galaxies, u − g and g − r, by the network alone and with the rule.", "name": "fig-keeping-colours"}, "image": {"alt": "Two panels, u − g and g − r, each with two histograms of errors about zero."}} tags=["hide-input"]
-both = {"residual": plain[seed], "flux_corrected": drawn[seed]}
-fig = flux_correction.colour_errors(test, both, CIRCLES[2])
+both = {"residual": plain[seed], "flux_corrected": corrected[seed]}
+fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.0), sharey=True)
+for row, images in both.items():
+    style = {"color": plotting.MODEL_COLOUR[row], "histtype": "step", "linewidth": 2}
+    errors = colour_errors(test, images).items()
+    for ax, (name, error), reach in zip(axes, errors, (0.4, 0.12), strict=True):
+        inside, bins = error.clip(-reach, reach), np.linspace(-reach, reach, 41)
+        ax.hist(inside, bins, label=plotting.MODEL_NAME[row], **style)
+        ax.set(xlabel=f"error of {name} (mag)")
+axes[0].set_ylabel(f"galaxies of {len(test)}")
+panels.shared_legend(fig, axes[0])
 plt.show()
 
 # %% [markdown]
@@ -170,9 +192,9 @@ plt.show()
 WIDER, NARROWER = "the rule widens the errors of u − g", "the rule narrows those of g − r"
 known = {
     ((row, name), k): error
-    for row, images in {"residual": plain, "flux_corrected": drawn}.items()
-    for k, look in looks.items()
-    for name, error in flux_correction.colour_error(look, images[k], CIRCLES[2]).items()
+    for row, images in {"residual": plain, "flux_corrected": corrected}.items()
+    for k, sample in observed.items()
+    for name, error in colour_errors(sample, images[k]).items()
 }
 pairs = {
     WIDER: (("flux_corrected", "u − g"), ("residual", "u − g")),
@@ -197,37 +219,44 @@ seeds_agree.summary(coloured)
 # other models are those of that chapter, from this same run.
 
 # %% tags=["remove-stdout"]
-benches = {
-    k: flux_correction.RedshiftEvaluation.open(store, look, n_boot, seed)
-    for k, look in looks.items()
-}
-bench = benches[seed]
-judged, anew = {}, {}
-for k, weights in kept.items():
-    row = f"seed {k}, flux-corrected"
+PROTOCOLS = ("frozen", "retrained", "retrained on all")
+
+
+def finetune(row, folder, k, weights=None):
+    """Finetune the target's estimator on few and on all images of a row: {number: ensemble}."""
     tune = Settings(steps=tuning, batch=64, rate=rate, weight_decay=1e-3, checks=1, seed=k)
-    ensembles = flux_correction.finetune_cached(store, seed, weights, (learn, whole), check, tune)
-    anew[k] = flux_correction.finetune_cached(store, seed, None, (learn, whole), check, tune)
-    judged["frozen", row] = benches[k].judge(drawn[k])
-    judged["retrained", row] = benches[k].judge(drawn[k], ensembles[learn])
-    judged["retrained on all", row] = benches[k].judge(drawn[k], ensembles[whole])
+    made = {number: folder / f"redshift_{number}.safetensors" for number in (learn, whole)}
+    options = weights, made, check, tune, seed
+    return redshift_evaluation.finetune_cached(store, "cross", row, *options)
+
+
+evaluations = {
+    k: flux_evaluation.RedshiftEvaluation.open(store, sample, n_boot, seed)
+    for k, sample in observed.items()
+}
+evaluation, measured, anew = evaluations[seed], {}, {}
+for k, file in weights.items():
+    row, tuned = f"seed {k}, flux-corrected", finetune("flux_corrected", file.parent, k, file)
+    anew[k] = finetune("resample", store.model("redshift", "source", k), k)
+    for protocol, ensemble in zip(PROTOCOLS, (None, tuned[learn], tuned[whole]), strict=True):
+        measured[protocol, row] = evaluations[k].measure(corrected[k], ensemble)
 
 # %% tags=["hide-input"]
-theirs = bench.others(store.table("redshift"), models)
-table = pd.concat([theirs, bench.tidy(judged)], ignore_index=True)
-keep(table, store.table("keeping"), [*kept.values(), store.table("redshift")])
-rows = list(dict.fromkeys(row for _, row in judged))
+theirs = evaluation.others(store.table("redshift"), models)
+table = pd.concat([theirs, evaluation.tidy(measured)], ignore_index=True)
+keep(table, store.table("keeping"), [*weights.values(), store.table("redshift")])
+rows = list(dict.fromkeys(row for _, row in measured))
 
 # %% mystnb={"figure": {"caption": "Left: share of the source's information that is retained, retrained as in the chapter on redshift (dashed: all; dotted: the goal). Right: scatter of the frozen estimates in units of the source's (dotted: the goal). Intervals of 95 % over galaxies.", "name": "fig-keeping-goal"}, "image": {"alt": "Two panels with a line for each model and for two flux-corrected translators, beside lines for all that the source tells and for the goal."}} tags=["hide-input"]
 labels = {("retained", "retrained"): "share retained", ("ratio", "frozen"): "frozen σ / source's σ"}
-fig = redshift_panels.protocol_strips(table, labels, [*models, *rows], 1)
+fig = panels.protocol_strips(table, labels, [*models, *rows], 1)
 fig.axes[0].set_title(f"n = {len(test)}")
 for ax, goal in zip(fig.axes, (0.95, 1.15), strict=True):
     ax.axvline(goal, color="black", linestyle=":", linewidth=1.2)
 plt.show()
 
 # %% tags=["hide-input"]
-bench.sheet({f"{row}, {protocol}": found for (protocol, row), found in judged.items()})
+evaluation.sheet({f"{row}, {protocol}": found for (protocol, row), found in measured.items()})
 
 # %% [markdown]
 # ## Is it the images, or the lessons?
@@ -240,16 +269,16 @@ bench.sheet({f"{row}, {protocol}": found for (protocol, row), found in judged.it
 
 # %% tags=["hide-input"]
 lessons, protocols = {}, {learn: "retrained", whole: "retrained on all"}
-for k, look in looks.items():
-    images = redshift_evaluation.row_images("resample", look, None)
+for k, sample in observed.items():
+    images = redshift_evaluation.row_images("resample", sample)
     for number, protocol in protocols.items():
-        by_source = benches[k].judge(images, anew[k][number])
-        kept_by = judged[protocol, f"seed {k}, flux-corrected"]
+        by_source = evaluations[k].measure(images, anew[k][number])
+        kept_by = measured[protocol, f"seed {k}, flux-corrected"]
         lessons |= {(("source", number), k): by_source, (("flux_corrected", number), k): kept_by}
 cells = {
     f"{row}, {number} galaxies, seed {k}": found for ((row, number), k), found in lessons.items()
 }
-bench.sheet(cells)
+evaluation.sheet(cells)
 
 # %%
 AHEAD = "from {} galaxies, the estimator learns more of the flux-corrected images than of sources"
@@ -276,12 +305,12 @@ without, ruled = {}, {}
 for model in models:
     name = plotting.MODEL_NAME.get(model, model)
     images = image_files.open_images(paths.need_of(store.translations("cross", model, seed), model))
-    without[name] = bench.judge(images[:n_test])
-    ruled[name] = bench.judge(
-        flux_correction.apply_flux_correction(kept[seed], test.source, images[:n_test])
+    without[name] = evaluation.measure(images[:n_test])
+    ruled[name] = evaluation.measure(
+        flux_correction.apply_flux_correction(weights[seed], test.source, images[:n_test])
     )
 columns = ["retained, with the rule", "σ / source's, with the rule"]
-pd.concat([bench.sheet(without), bench.sheet(ruled, columns)], axis=1)
+pd.concat([evaluation.sheet(without), evaluation.sheet(ruled, columns)], axis=1)
 
 # %% [markdown]
 # (All frozen. The rule is a sum over thousands of training galaxies and has no seed; the others were
@@ -292,21 +321,25 @@ pd.concat([bench.sheet(without), bench.sheet(ruled, columns)], axis=1)
 # How much of the rule is needed? The same network with less of it, frozen as well:
 
 # %%
+pairs = flux_correction.training_pairs(files["train"])
 changes = {
     "network alone": {"rounds": 0},
-    "one circle": {"circles": (0.2,)},
-    "two circles": {"circles": (0.05, 0.2)},
+    "one circle": {"circles": (0.2,), "pairs": pairs},
+    "two circles": {"circles": (0.05, 0.2), "pairs": pairs},
     "one round": {"rounds": 1},
-    "rule from 100 galaxies": {"galaxies": 100},
+    "rule from 100 galaxies": {"pairs": pairs[:100]},
     "the whole rule": {},
 }
-pairs = flux_correction.training(store.data("train"))
-shown = flux_correction.ablation(kept[seed], pairs, test.source, plain[seed], changes)
+given = weights[seed], test.source, plain[seed]
+shown = {k: flux_correction.apply_flux_correction(*given, **v) for k, v in changes.items()}
 
 # %% tags=["hide-input"]
-sheet = bench.sheet({name: bench.judge(images) for name, images in shown.items()})
-costs = [bench.residual_ratio(images, plain[seed]) for images in shown.values()]
-sheet["residual / the network's"] = [str(e) for e in costs]
+sheet = evaluation.sheet({name: evaluation.measure(images) for name, images in shown.items()})
+residuals = [
+    flux_evaluation.side_effects(test, plain[seed], images, n_boot, seed, ["chi"])["chi"]
+    for images in shown.values()
+]
+sheet["residual / the network's"] = [str(e) for e in residuals]
 sheet
 
 # %% [markdown]
@@ -317,12 +350,14 @@ sheet
 # images, from fluxes within 3.3 arcsec, a circle that the rule does not know. It, too, is frozen.
 
 # %%
-by_seed = {("residual", k): x for k, x in plain.items()} | {
-    ("flux_corrected", k): x for k, x in drawn.items()
-}
-boosted = flux_correction.boosting_densities(pairs, by_seed, radius=0.13, seed=seed)
+regressor = peaks.redshift_regressor("boosting", seed)
+regressor.fit(r_and_colours(pairs.target, 0.13), pairs.redshift)
 z = test.redshift.astype(float)
-errors = {row: (estimate - z) / (1 + z) for row, estimate in boosted.items()}
+errors = {
+    (row, k): (regressor.predict(r_and_colours(images, 0.13)) - z) / (1 + z)
+    for row, by_seed in {"residual": plain, "flux_corrected": corrected}.items()
+    for k, images in by_seed.items()
+}
 LESS = "another reader scatters less with the rule"
 other = seeds_agree.compare(
     errors, {LESS: ("residual", "flux_corrected")}, n_boot, seed, intervals.robust_scatter
@@ -338,14 +373,30 @@ seeds_agree.summary(other)
 # extra blur. And, with the target as the truth, sizes and shapes (first seed):
 
 # %%
-prices = {k: benches[k].price(plain[k], drawn[k]) for k in kept}
-noise = np.median(test.noise[:, 1], axis=0)
-shapes = flux_correction.shape_table({"truth": test.target, **both}, noise, n_boot, seed)
+effects = {
+    k: flux_evaluation.side_effects(sample, plain[k], corrected[k], n_boot, seed)
+    for k, sample in observed.items()
+}
+
+# %% tags=["hide-input"]
+SHAPES = ("size", "ellipticity", "inner flux", "outer flux", "asymmetry")
+layer = redshift.PhotometryLayer(groups=("shape",))
+layer.noise.copy_(torch.as_tensor(np.median(test.noise[:, 1], axis=0)))
+shape = {
+    row: layer(torch.as_tensor(x)).numpy() for row, x in {"truth": test.target, **both}.items()
+}
+statistics = {"bias": intervals.median, "scatter": intervals.robust_scatter}
+shapes = []
+for row, word in product(both, statistics):
+    for name, error in zip(SHAPES, (shape[row] - shape["truth"]).T, strict=True):
+        found = intervals.bootstrap(statistics[word], error, n_boot, seed)
+        shapes.append({"row": row, "metric": f"{name}_{word}", **vars(found)})
+shapes = pd.DataFrame(shapes)
 
 # %% mystnb={"figure": {"caption": "Bias and scatter of sizes and shapes in the r band against the target: logarithm of the size, ellipticity, light within 2 and 4 arcsec (asinh magnitudes), asymmetry. Intervals of 95 % over galaxies.", "name": "fig-keeping-shapes"}, "image": {"alt": "Two panels, bias and scatter, with a line per quantity and two points on each, without and with the rule."}} tags=["hide-input"]
 fig = panels.quantity_strips(
     shapes,
-    flux_correction.SIZES,
+    SHAPES,
     {"bias": "bias", "scatter": "scatter"},
     ["residual", "flux_corrected"],
     3.8,
@@ -366,11 +417,11 @@ plt.show()
 
 # %%
 lines = []
-for k, row in zip(kept, rows, strict=True):
-    found = {protocol: x for (protocol, who), x in judged.items() if who == row}
-    lines += benches[k].verdicts(found, prices[k], k)
+for k, row in zip(weights, rows, strict=True):
+    found = {protocol: x for (protocol, who), x in measured.items() if who == row}
+    lines += evaluations[k].verdicts(found, effects[k], k)
 verdicts = pd.concat([pd.DataFrame(lines), learnt, other, coloured], ignore_index=True)
-keep(verdicts, store.table("verdicts_keeping"), [*kept.values()])
+keep(verdicts, store.table("verdicts_keeping"), [*weights.values()])
 seeds_agree.summary(pd.DataFrame(lines), "value")
 
 
@@ -381,26 +432,25 @@ def shown(e, factor=1):
 
 
 for name, key in (("frozen", "frozen"), ("tuned", "retrained"), ("all", "retrained on all")):
-    scores = bench.scores(judged[key, rows[0]])
+    scores = evaluation.scores(measured[key, rows[0]])
     glue(f"keep_{name}_retained", shown(scores["retained"], 100), display=False)
     glue(f"keep_{name}_ratio", shown(scores["ratio"]), display=False)
 
 # %% tags=["remove-cell"]
-fewer = bench.scores(judged["frozen", rows[0]])["retained"].value < scores["retained"].value
+fewer = evaluation.scores(measured["frozen", rows[0]])["retained"].value < scores["retained"].value
 why = "fewer than after retraining: it was calibrated on original targets, whose colours are more "
 why += "certain than those of any translation, so that it is too sure of itself"
 glue("keep_frozen_why", why if fewer else "no fewer than after retraining", display=False)
 for name, number in {"few": learn, "all": whole}.items():
-    e = bench.scores(lessons[("source", number), seed])["retained"]
+    e = evaluation.scores(lessons[("source", number), seed])["retained"]
     glue(f"keep_source_{name}", shown(e, 100), display=False)
 table = theirs[(theirs.metric == "retained") & (theirs.band == "retrained")].set_index("row")
 best = table.value.fillna(-np.inf).idxmax()  # of a source that tells nothing, there is no share
 glue("keep_best_name", plotting.MODEL_NAME.get(best, best), display=False)
 glue("keep_best", shown(table.loc[best], 100), display=False)
-glue("keep_chi", shown(prices[seed]["chi"]), display=False)
-less = flux_correction.scatter_ratio(
-    errors["flux_corrected", seed], errors["residual", seed], n_boot, seed
-)
+glue("keep_chi", shown(effects[seed]["chi"]), display=False)
+both = errors["flux_corrected", seed], errors["residual", seed]
+less = flux_evaluation.ratio(flux_evaluation.scatter_ratio, *both, n_boot, seed)
 glue("keep_less_ratio", shown(less), display=False)
 
 # %% tags=["remove-cell"]

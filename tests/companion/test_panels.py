@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion import panels, redshift_panels
+from companion import panels
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_panel_without_a_number_says_so():
     table = pd.DataFrame(lines, columns=["metric", "band", "value"])
     table = table.assign(row="swin", low=table.value, high=table.value, n=3)
     labels = {("retained", "frozen"): "share", ("bits", "frozen"): "bits"}
-    share, bits = redshift_panels.protocol_strips(table, labels, ["swin"]).axes
+    share, bits = panels.protocol_strips(table, labels, ["swin"]).axes
     assert [text.get_text() for text in share.texts] == ["could not be measured"]
     assert not bits.texts
 
@@ -43,5 +43,5 @@ def test_a_panel_without_a_number_says_so():
 def test_the_line_of_a_panel_is_in_view_though_no_row_gets_there():
     table = pd.DataFrame([("bits", "frozen", 0.5)], columns=["metric", "band", "value"])
     table = table.assign(row="swin", low=0.4, high=0.6, n=3)
-    fig = redshift_panels.protocol_strips(table, {("bits", "frozen"): "bits"}, ["swin"], 1.0)
+    fig = panels.protocol_strips(table, {("bits", "frozen"): "bits"}, ["swin"], 1.0)
     assert fig.axes[0].get_xlim()[1] > 1
