@@ -1,10 +1,14 @@
 """Photometry of stamps: fluxes in circles, rings and boxes, peaks, magnitudes, colours, scatter.
 
 Images are (..., H, W), often (n, bands, H, W), in nanomaggies per pixel; fluxes in nanomaggies have
-the shape of what precedes H and W. Apertures are centred on the stamp.
+the shape of what precedes H and W. Apertures are centred on the stamp; those with a soft edge are
+for tensors, with radii in stamps.
 """
 
+import math
+
 import numpy as np
+import torch
 from photutils.geometry import circular_overlap_grid
 from scipy.special import ndtri
 from scipy.stats import median_abs_deviation
@@ -51,6 +55,24 @@ def annulus_flux(images, weights) -> np.ndarray:
     return np.einsum("...yx,kyx->...k", images, weights, optimize=True)
 
 
+def radius_map(side: int, like: torch.Tensor) -> torch.Tensor:
+    """Distance (side, side) of every pixel from the centre, in stamps."""
+    along = (torch.arange(side).to(like) - (side - 1) / 2) / side
+    return torch.hypot(along[None, :], along[:, None])
+
+
+def soft_aperture_weights(radii, side: int, like: torch.Tensor) -> torch.Tensor:
+    """Weights (circles, side, side) of the pixels in each circle, whose edge is one pixel wide."""
+    edges = like.new_tensor(radii)[:, None, None]
+    return ((edges - radius_map(side, like)) * side + 0.5).clamp(0, 1)
+
+
+def soft_aperture_flux(images: torch.Tensor, radii) -> torch.Tensor:
+    """Flux (n, circles, bands) in each circle of `soft_aperture_weights`."""
+    weights = soft_aperture_weights(radii, images.shape[-1], images)
+    return torch.stack([torch.einsum("nbyx,yx->nb", images, w) for w in weights], dim=1)
+
+
 def central_flux(images, fraction: float = 0.5) -> np.ndarray:
     """Flux in the central box, a `fraction` of the stamp along each side."""
     rows, columns = (
@@ -94,12 +116,14 @@ def magnitude(flux) -> np.ndarray:
     return 22.5 - 2.5 * np.log10(np.where(flux > 0, flux, np.nan))
 
 
-def asinh_magnitude(flux, sigma) -> np.ndarray:
+def asinh_magnitude(flux, sigma):
     """Asinh magnitude -2.5 / ln 10 asinh(F / 2 sigma) (Lupton et al. 1999), finite for any F.
 
     Up to the zero point 22.5 - 2.5 log10 sigma it is the AB magnitude where F exceeds the noise.
+    Fluxes are arrays or tensors.
     """
-    return -2.5 / np.log(10) * np.arcsinh(flux / (2 * sigma))
+    asinh = torch.asinh if torch.is_tensor(flux) else np.arcsinh
+    return -2.5 / math.log(10) * asinh(flux / (2 * sigma))
 
 
 def colours(flux) -> np.ndarray:

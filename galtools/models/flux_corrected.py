@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from galtools.data.photometry import radius_map, soft_aperture_flux, soft_aperture_weights
 from galtools.data.resampling import lanczos_resample
 from galtools.errors import GaltoolsError
 from galtools.models import build, register
@@ -35,18 +36,6 @@ ENOUGH = 5000  # galaxies that fix the regression
 CHUNK = 256  # galaxies measured at a time
 TINY = 1e-9  # nanomaggies: no flux at all
 RIDGE = 1.0  # of the least squares, in galaxies: it only matters where there are few
-
-
-def radius_map(side: int, like: torch.Tensor) -> torch.Tensor:
-    """Distance (side, side) of every pixel from the centre, in stamps."""
-    along = (torch.arange(side).to(like) - (side - 1) / 2) / side
-    return torch.hypot(along[None, :], along[:, None])
-
-
-def aperture_masks(circles, side: int, like: torch.Tensor) -> torch.Tensor:
-    """Weights (circles, side, side) of the pixels in each circle, whose edge is one pixel wide."""
-    edges = like.new_tensor(circles)[:, None, None]
-    return ((edges - radius_map(side, like)) * side + 0.5).clamp(0, 1)
 
 
 def hat_functions(nodes, side: int, like: torch.Tensor) -> torch.Tensor:
@@ -70,11 +59,6 @@ def ring_radii(circles) -> list[float]:
 def annulus_fluxes(within: torch.Tensor) -> torch.Tensor:
     """Flux (n, annuli, bands) in the annuli, from that within the circles."""
     return torch.diff(within, dim=1, prepend=torch.zeros_like(within[:, :1]))
-
-
-def aperture_fluxes(images: torch.Tensor, circles=CIRCLES) -> torch.Tensor:
-    """Flux (n, circles, bands) in each circle."""
-    return torch.einsum("nbyx,kyx->nkb", images, aperture_masks(circles, images.shape[-1], images))
 
 
 def least_squares(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -102,12 +86,12 @@ class ApertureFluxRegression(nn.Module):
 
     def unit(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Twice the noise in each circle, (circles, bands), of white noise per pixel."""
-        area = aperture_masks(self.circles, images.shape[-1], images).square().sum((1, 2))
+        area = soft_aperture_weights(self.circles, images.shape[-1], images).square().sum((1, 2))
         return 2 * area.sqrt()[:, None] * noise
 
     def magnitudes(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Asinh magnitudes (n, circles, bands), in natural units and brighter upwards."""
-        return torch.asinh(aperture_fluxes(images, self.circles) / self.unit(images, noise))
+        return torch.asinh(soft_aperture_flux(images, self.circles) / self.unit(images, noise))
 
     def terms(self, magnitudes: torch.Tensor) -> torch.Tensor:
         """Standardized magnitudes (n, p) and a constant 1: (n, p + 1)."""
@@ -143,7 +127,7 @@ class ApertureFluxRegression(nn.Module):
         hats = hat_functions(ring_radii(self.circles), images.shape[-1], images)
         target = annulus_fluxes(within)
         for _ in range(rounds):
-            flux = annulus_fluxes(aperture_fluxes(images, self.circles))
+            flux = annulus_fluxes(soft_aperture_flux(images, self.circles))
             gain = (target / flux.clamp_min(TINY)).clamp(1 / MAX_GAIN, MAX_GAIN)
             gain = torch.where((target > 0) & (flux > TINY), gain, 1.0)
             images = images * torch.einsum("nkb,kyx->nbyx", gain, hats)

@@ -1,10 +1,8 @@
 """Redshift estimators that turn images into densities p(z), and the metrics of photo-z."""
 
 from galtools.redshift.density import (
-    BINS,
     ONE_SIGMA,
     OUTLIER,
-    Z_MAX,
     Grid,
     apply_temperature,
     crps,
@@ -20,12 +18,10 @@ from galtools.redshift.network import ORIENTATIONS, Features, RedshiftNetwork, o
 from galtools.redshift.photometry_layer import GROUPS, PhotometryLayer
 
 __all__ = [
-    "BINS",
     "GROUPS",
     "ONE_SIGMA",
     "ORIENTATIONS",
     "OUTLIER",
-    "Z_MAX",
     "Ensemble",
     "Features",
     "Grid",

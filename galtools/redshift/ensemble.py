@@ -31,7 +31,7 @@ class Ensemble:
         networks = []
         for member in range(members):
             with torch.random.fork_rng():
-                torch.manual_seed(_member_seed(seed, member))
+                torch.manual_seed(seed * 100 + member)
                 networks.append(RedshiftNetwork(bands, **recipe).to(loop.best_device()))
         return cls(networks)
 
@@ -47,8 +47,8 @@ class Ensemble:
     def fit(self, features: Features, z, settings: Settings, finetune=False) -> "Ensemble":
         """Train every network with a seed of its own."""
         for member, network in enumerate(self.networks):
-            seed = _member_seed(settings.seed, member)
-            network.fit(features, z, replace(settings, seed=seed), finetune)
+            own = replace(settings, seed=settings.seed * 100 + member)
+            network.fit(features, z, own, finetune)
         return self
 
     def calibrate(self, features: Features, z) -> "Ensemble":
@@ -105,10 +105,6 @@ class Ensemble:
             network.stretch = Stretch.from_dict(about["stretch"])
             networks.append(network.to(loop.best_device()).eval())
         return cls(networks, about["temperature"])
-
-
-def _member_seed(seed: int, member: int) -> int:
-    return seed * 100 + member
 
 
 def train_ensemble(

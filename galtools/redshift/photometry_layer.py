@@ -13,29 +13,18 @@ Fluxes become asinh magnitudes -2.5 / ln 10 asinh(F / 2 sigma), which stay finit
 F negative. The weights are fixed: to learn them would take many more galaxies.
 """
 
-import math
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from galtools.data import photometry
+from galtools.data.photometry import BOX, SEARCH, asinh_magnitude
+
 GROUPS = ("flux", "peak", "shape")
 CIRCLES = (0.08, 0.16, 0.28)  # radii in stamps
 REACH = 0.32  # of the profile, in stamps
-SEARCH = 0.25  # fraction of the side in which the peak is searched
-BOX = 3  # pixels
 TINY = 1e-20
-
-
-def asinh_magnitude(flux: torch.Tensor, sigma) -> torch.Tensor:
-    """Asinh magnitude of a flux whose noise is sigma."""
-    return -2.5 / math.log(10) * torch.asinh(flux / (2 * sigma))
-
-
-def colours(magnitudes: torch.Tensor) -> torch.Tensor:
-    """Differences of neighbouring bands, (..., bands - 1)."""
-    return magnitudes[..., :-1] - magnitudes[..., 1:]
 
 
 def smooth(images: torch.Tensor, width: int) -> torch.Tensor:
@@ -72,35 +61,27 @@ class PhotometryLayer(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Measure every image; an empty one gives finite features, too."""
         reference = self.bands // 2
-        radius, x, y = self._coordinates(images)
+        radius = photometry.radius_map(images.shape[-1], images)
         profile = self._profile(images, radius)
-        circles = torch.stack([self._circle(images, radius, r) for r in CIRCLES], dim=1)
+        circles = self._circles(images)
         fitted = asinh_magnitude((images * profile).sum((2, 3)), self.noise)
         both = torch.cat([circles, fitted[:, None]], dim=1)
         peak = asinh_magnitude(self._peak(images), self.noise / BOX)
-        moments = self._moments(profile.square()[:, 0], x, y)
+        moments = self._moments(profile.square()[:, 0])
         concentration = circles[:, :-1, reference] - circles[:, -1:, reference]
         asymmetry = self._asymmetry(images[:, reference], radius)
         found = {
-            "flux": (colours(both).flatten(1), both[:, -2:, reference]),
-            "peak": (colours(peak), peak[:, reference, None]),
+            "flux": (-both.diff().flatten(1), both[:, -2:, reference]),
+            "peak": (-peak.diff(), peak[:, reference, None]),
             "shape": (moments, concentration, asymmetry),
         }
         return torch.cat([part for group in self.groups for part in found[group]], dim=1)
 
-    @staticmethod
-    def _coordinates(images):
-        """Radius, x and y of every pixel from the centre, in stamps."""
-        side = images.shape[-1]
-        along = (torch.arange(side).to(images) - (side - 1) / 2) / side
-        x, y = along[None, :], along[:, None]
-        return torch.hypot(x, y), x.expand(side, side), y.expand(side, side)
-
-    def _circle(self, images, radius, size: float):
-        """Magnitudes (n, bands) within a circle whose rim is one pixel wide."""
-        weight = ((size - radius) * images.shape[-1] + 0.5).clamp(0, 1)
-        flux = torch.einsum("nbyx,yx->nb", images, weight)
-        return asinh_magnitude(flux, self.noise * weight.square().sum().sqrt())
+    def _circles(self, images):
+        """Magnitudes (n, circles, bands) within circles."""
+        weights = photometry.soft_aperture_weights(CIRCLES, images.shape[-1], images)
+        noise = self.noise * weights.square().sum((1, 2)).sqrt()[:, None]
+        return asinh_magnitude(photometry.soft_aperture_flux(images, CIRCLES), noise)
 
     def _profile(self, images, radius):
         """Weights (n, 1, H, H) that follow the surface brightness in all bands."""
@@ -120,8 +101,11 @@ class PhotometryLayer(nn.Module):
         return means.flatten(2).gather(2, spot[:, None, None].expand(-1, self.bands, 1))[..., 0]
 
     @staticmethod
-    def _moments(weight, x, y):
+    def _moments(weight):
         """Logarithm of the rms radius, and ellipticity |e|, by second moments: (n, 2)."""
+        side = weight.shape[-1]
+        x = ((torch.arange(side).to(weight) - (side - 1) / 2) / side).expand(side, side)
+        y = x.T
         total = weight.sum((1, 2)).clamp_min(TINY)
         centre_x, centre_y = ((weight * at).sum((1, 2)) / total for at in (x, y))
         dx, dy = x - centre_x[:, None, None], y - centre_y[:, None, None]

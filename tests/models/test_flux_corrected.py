@@ -9,6 +9,7 @@ import torch
 from blobs import blobs
 
 from galtools import models
+from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.models import flux_corrected
 from galtools.models.flux_corrected import CIRCLES, ApertureFluxRegression
@@ -38,19 +39,19 @@ def recoloured(factors, n=40):
 def test_aperture_fluxes_are_those_within_the_circles():
     big = (0.1, 0.2, 0.3)
     expected = [math.pi * (r * SIDE) ** 2 for r in big]
-    assert flux_corrected.aperture_fluxes(FLAT, big)[0, :, 0].tolist() == pytest.approx(
+    assert photometry.soft_aperture_flux(FLAT, big)[0, :, 0].tolist() == pytest.approx(
         expected, rel=0.02
     )
     spot = torch.zeros(1, 2, SIDE, SIDE)
     spot[0, 1, SIDE // 2, SIDE // 2 + 5] = 3.0  # at 5.5 pixels, 0.17 stamps
-    assert flux_corrected.aperture_fluxes(spot, big)[0].tolist() == [[0, 0], [0, 3], [0, 3]]
+    assert photometry.soft_aperture_flux(spot, big)[0].tolist() == [[0, 0], [0, 3], [0, 3]]
 
 
 @pytest.mark.parametrize("circles", [CIRCLES, (0.1, 0.3), (0.2,)])
 def test_hat_functions_are_linear_between_the_circles_and_sum_to_one(circles):
     shapes, r = (
         flux_corrected.hat_functions(circles, SIDE, FLAT),
-        flux_corrected.radius_map(SIDE, FLAT),
+        photometry.radius_map(SIDE, FLAT),
     )
     assert torch.allclose(shapes.sum(0), torch.ones(SIDE, SIDE), atol=1e-6)
     for k, row in enumerate(np.eye(len(circles))):
@@ -88,7 +89,9 @@ def test_the_rule_recovers_a_change_of_filters():
     rule = ApertureFluxRegression(5, 5).fit(
         [(x[:100], y[:100]), (x[100:], y[100:])], np.full(5, 0.03), [0.01] * 5
     )
-    found = (rule.predict(x) / flux_corrected.aperture_fluxes(y))[:, 2:].median(dim=0).values
+    found = (
+        (rule.predict(x) / photometry.soft_aperture_flux(y, CIRCLES))[:, 2:].median(dim=0).values
+    )
     assert torch.allclose(found, torch.ones(3, 5), atol=0.01)
 
 
@@ -109,25 +112,24 @@ def test_what_the_rule_sees_is_in_units_of_the_noise_and_of_its_spread():
 
 
 def test_a_common_gain_is_exact_in_one_round_and_has_a_limit():
-    image = torch.exp(-flux_corrected.radius_map(SIDE, FLAT) / 0.15).expand(1, 5, SIDE, SIDE)
+    image = torch.exp(-photometry.radius_map(SIDE, FLAT) / 0.15).expand(1, 5, SIDE, SIDE)
     factor = torch.tensor([0.8, 1.0, 1.0, 1.0, 1.25])
     rule = ApertureFluxRegression(5, 5)
-    put = rule.correct(image, flux_corrected.aperture_fluxes(image) * factor, rounds=1)
+    put = rule.correct(image, photometry.soft_aperture_flux(image, CIRCLES) * factor, rounds=1)
     assert torch.allclose(put, image * factor[:, None, None], rtol=1e-5, atol=1e-6)
-    limited = rule.correct(image, 100 * flux_corrected.aperture_fluxes(image), rounds=2)
+    limited = rule.correct(image, 100 * photometry.soft_aperture_flux(image, CIRCLES), rounds=2)
     assert torch.allclose(limited, image * flux_corrected.MAX_GAIN**2)
 
 
 def test_rounds_come_closer_to_any_profile():
     rule = ApertureFluxRegression(5, 5, (0.1, 0.2, 0.3))
-    image = torch.exp(-flux_corrected.radius_map(SIDE, FLAT) / 0.15).expand(1, 5, SIDE, SIDE)
+    image = torch.exp(-photometry.radius_map(SIDE, FLAT) / 0.15).expand(1, 5, SIDE, SIDE)
     wanted = (
-        flux_corrected.aperture_fluxes(image, rule.circles)
-        * torch.tensor([0.9, 1.0, 1.05])[:, None]
+        photometry.soft_aperture_flux(image, rule.circles) * torch.tensor([0.9, 1.0, 1.05])[:, None]
     )
 
     def error(rounds):
-        found = flux_corrected.aperture_fluxes(rule.correct(image, wanted, rounds), rule.circles)
+        found = photometry.soft_aperture_flux(rule.correct(image, wanted, rounds), rule.circles)
         return float((found / wanted - 1).square().mean())
 
     errors = [error(rounds) for rounds in (0, 1, 4, 16)]
@@ -137,9 +139,9 @@ def test_rounds_come_closer_to_any_profile():
 
 def test_no_flux_has_no_gain():
     empty, rule = torch.zeros(1, 5, SIDE, SIDE), ApertureFluxRegression(5, 5)
-    assert torch.equal(rule.correct(empty, flux_corrected.aperture_fluxes(empty)), empty)
+    assert torch.equal(rule.correct(empty, photometry.soft_aperture_flux(empty, CIRCLES)), empty)
     assert torch.equal(
-        rule.correct(empty - 1, flux_corrected.aperture_fluxes(empty + 1)), empty - 1
+        rule.correct(empty - 1, photometry.soft_aperture_flux(empty + 1, CIRCLES)), empty - 1
     )
 
 
@@ -152,7 +154,8 @@ def test_translations_have_the_predicted_fluxes_and_crops_are_left_alone():
         wanted = network.rule.predict(torch.as_tensor(pairs.source))
         errors = [
             (
-                flux_corrected.aperture_fluxes(torch.as_tensor(translate(n, pairs.source))) / wanted
+                photometry.soft_aperture_flux(torch.as_tensor(translate(n, pairs.source)), CIRCLES)
+                / wanted
                 - 1
             )
             .abs()
