@@ -212,29 +212,19 @@ file = folder.table(f"verdicts_morphology{ending}")
 panels.verdict_table(verdict_tables.keep(judged, file, [galaxies]))
 
 # %% tags=["remove-cell"]
-found = table.set_index(["row", "metric"]).value
-for row in compared:
-    for metric in ("half_light_radius_correlation", "asymmetry_correlation", "gini_wasserstein"):
-        glue(f"{metric}_{row}", float(found[row, metric]), display=False)
-        if row == models[0]:
-            glue(f"{metric}_first", float(found[row, metric]), display=False)
 glue("n_morphology", n, display=False)
 glue("first_model", plotting.MODEL_NAME.get(models[0], models[0]), display=False)
 bad = {row: 100 * float((part.flag >= morphology.BAD).mean()) for row, part in by_row.items()}
 worst = max(compared, key=bad.get)
-glue("bad_truth", bad["truth"], display=False)
-glue("bad_again", bad["again"], display=False)
-glue("bad_worst", bad[worst], display=False)
+for key, row in {"truth": "truth", "again": "again", "worst": worst}.items():
+    glue(f"bad_{key}", bad[row], display=False)
 glue("worst_row", plotting.MODEL_NAME.get(worst, worst), display=False)
 keys = {"half_light_radius_correlation": "radius", "asymmetry_correlation": "asymmetry"}
 lines = table.set_index(["row", "metric"])[["value", "low", "high"]]
 for metric, name in keys.items():
     for row, ending in ((models[0], "first"), ("again", "again")):
-        glue(
-            f"{name}_kept_{ending}",
-            intervals.format_interval(*lines.loc[(row, metric)]),
-            display=False,
-        )
+        shown = intervals.format_interval(*lines.loc[(row, metric)])
+        glue(f"{name}_kept_{ending}", shown, display=False)
 glue("morphology_task", task, display=False)
 
 # %% [markdown]
