@@ -73,7 +73,7 @@ class PredictiveSamples:
         for samples, truth in (self.of(*key, what) for key in self.samples if key[0] == model):
             control = test(calibration.shrunk(samples[1:]), samples[0], seed)
             verdicts.append(calibration.verdict(test(samples, truth, seed), control))
-        return calibration.consensus(verdicts)
+        return intervals.consensus(verdicts)
 
 
 def width_verdicts(ratios: dict) -> dict:

@@ -231,7 +231,7 @@ for name in (*toy.LEARNERS, "exact"):
     e = intervals.bootstrap(intervals.mean, 100 * outliers[name, seed], n_boot, seed)
     glue(f"toy_stray_{name}", str(e), display=False)
 for name in ("flow", "GAN"):
-    said = calibration.consensus([verdicts[name, k] for k in SEEDS])
+    said = intervals.consensus([verdicts[name, k] for k in SEEDS])
     glue(f"toy_ranks_{name}", said, display=False)
     claim = f"the {name}'s branches are off by more than chance"
     glue(f"toy_branches_{name}", voices[claim], display=False)

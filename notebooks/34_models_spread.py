@@ -125,8 +125,8 @@ plt.show()
 # Below one the model is too sure of itself: its draws lie too close together, or in the wrong place, for
 # an offset counts as an error. Above one it is not sure enough. The verdict stands only if the
 # intervals of both seeds lie on one side. Beside it stands the test of all ranks (Kolmogorov and
-# Smirnov): *not calibrated* at one per cent for both seeds; *calibrated* only where the same test
-# notices draws that were moved together by a fifth; else *too small to tell*. To find nothing is easy
+# Smirnov): calibration is *contradicted* at one per cent for both seeds; *supported* only where the same
+# test notices draws that were moved together by a fifth; else *inconclusive*. To find nothing is easy
 # with few galaxies, and proves nothing: so a pass counts only where a fault would have been found.
 
 # %%

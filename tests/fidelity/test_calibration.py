@@ -10,7 +10,7 @@ from scipy.special import gamma
 from scipy.stats import chisquare, kstest, norm
 
 from galtools.errors import GaltoolsError
-from galtools.fidelity import calibration
+from galtools.fidelity import calibration, intervals
 
 S, N, M, D = 0.7, 4000, 40, 3
 W = S / np.sqrt(1 + S**2)
@@ -32,8 +32,8 @@ NARROW = calibration.shrunk(ONE)
 
 def test_exact_posterior_passes_and_one_too_narrow_fails():
     control = calibration.pit(NARROW, TRUE)
-    assert calibration.verdict(calibration.pit(ONE, TRUE), control) == "calibrated"
-    assert calibration.verdict(control, control) == "not calibrated"
+    assert calibration.verdict(calibration.pit(ONE, TRUE), control) == "supported"
+    assert calibration.verdict(control, control) == "contradicted"
     counts = np.bincount(calibration.ranks(ONE, TRUE), minlength=M + 1)
     assert chisquare(counts).pvalue > 0.01
     counts = np.bincount(calibration.ranks(NARROW, TRUE), minlength=M + 1)
@@ -42,8 +42,8 @@ def test_exact_posterior_passes_and_one_too_narrow_fails():
 
 def test_tarp_passes_and_fails_alike():
     control = calibration.tarp(calibration.shrunk(DRAWS), TRUTH)
-    assert calibration.verdict(calibration.tarp(DRAWS, TRUTH), control) == "calibrated"
-    assert calibration.verdict(control, control) == "not calibrated"
+    assert calibration.verdict(calibration.tarp(DRAWS, TRUTH), control) == "supported"
+    assert calibration.verdict(control, control) == "contradicted"
 
 
 def test_tarp_sees_wrong_correlations_that_ranks_do_not():
@@ -58,9 +58,9 @@ def test_tarp_sees_wrong_correlations_that_ranks_do_not():
 def test_few_galaxies_cannot_tell():
     few = calibration.pit(NARROW[:, :20], TRUE[:20])
     found = calibration.pit(ONE[:, :20], TRUE[:20])
-    assert calibration.verdict(found, few) == "too small to tell"
-    assert calibration.consensus(["calibrated", "calibrated"]) == "calibrated"
-    assert calibration.consensus(["calibrated", "not calibrated"]) == "too small to tell"
+    assert calibration.verdict(found, few) == "inconclusive"
+    assert intervals.consensus(["supported", "supported"]) == "supported"
+    assert intervals.consensus(["supported", "contradicted"]) == "inconclusive"
 
 
 def test_coverage_is_the_level():
