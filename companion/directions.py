@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from galtools import artefacts, data, models, simulate
 from galtools.data import Pairs
@@ -77,21 +76,20 @@ def train_direction(path: Path, direction: str, build: dict, settings: Settings,
 
     `files` names two observations of each split: {"train": (first, second), "valid": ...}.
     """
+    params = {"direction": direction, "build": build, "settings": asdict(settings)}
+    inputs = [*files["train"], *files["valid"]]
+
+    def load(observations):
+        return pairs_of(direction, *observations)
 
     def maker(new):
-        torch.manual_seed(settings.seed)
-        network = models.build(**build)
-        samples = [pairs_of(direction, *files[split]) for split in ("train", "valid")]
-        history = train.train(network, *samples, settings)
-        train.save_weights(new, network)
-        return {"history": history}
+        key = artefacts.digest([params, *map(artefacts.sha256, inputs)])
+        splits = files["train"], files["valid"]
+        return train.train_and_save(new, build, settings, load, splits, key)
 
-    return artefacts.make(
-        path, maker,
-        params={"direction": direction, "build": build, "settings": asdict(settings)},
-        modules=[*models.modules(build["name"]), "companion.directions"],
-        inputs=[*files["train"], *files["valid"]], seed=settings.seed, device=best_device(),
-    )  # fmt: skip
+    modules = [*models.modules(build["name"]), "companion.directions"]
+    about = {"modules": modules, "seed": settings.seed, "device": best_device()}
+    return artefacts.make(path, maker, params=params, inputs=inputs, **about)
 
 
 def apply_directions(translate, measure, *files: Path, rows=slice(None)) -> dict:
