@@ -13,7 +13,8 @@ from galtools import artefacts, redshift, simulate
 from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.redshift import Ensemble
-from galtools.simulate import matched_pairs, population
+from galtools.simulate import population
+from galtools.simulate.matched_pairs import BLOCK, one_thread
 from galtools.surveys import CFHTLS, SDSS
 
 MEASURES = {  # of the target image, with their slope: change per magnitude of dimming
@@ -29,97 +30,71 @@ MEASURES = {  # of the target image, with their slope: change per magnitude of d
 ESTIMATE, TRUTH = "estimated redshift", "true redshift"
 QUANTITIES = (*MEASURES, ESTIMATE, TRUTH)
 TOTAL = 5.0  # arcsec, aperture of the total flux
-BATCH = 16  # blocks measured at a time
+BATCH = 128  # galaxies observed, then measured, at a time
 DIMMED = np.array([-2.0, 0.0, 2.0])  # magnitudes at which the redshift is estimated, too
 
 
 def target_measurements(images, pixel_scale: float) -> np.ndarray:
-    """`MEASURES` of target images, (n, len(MEASURES)): magnitudes, colours, fractions of flux.
-
-    A fit of the morphology would take about half a second a galaxy and band.
-    """
+    """`MEASURES` of target images, (n, len(MEASURES)): magnitudes, colours, fractions of flux."""
     images = np.asarray(images, np.float64)
     total = photometry.magnitude(photometry.aperture_flux(images, pixel_scale, TOTAL))
     peak = photometry.magnitude(photometry.peak_flux(images))
     colour = photometry.colours(photometry.aperture_flux(images, pixel_scale))
-    peak_colour = photometry.colours(photometry.box_flux(images))
+    of_peak = photometry.colours(photometry.box_flux(images))
     shape = downstream.shape_features(images, pixel_scale)
     concentration = shape[:, 3:].reshape(len(images), 3, -1)[:, 1, 1]
-    columns = [total[:, 2], peak[:, 2], peak[:, 0], colour[:, 0], colour[:, 1], peak_colour[:, 1]]
+    columns = [total[:, 2], peak[:, 2], peak[:, 0], colour[:, 0], colour[:, 1], of_peak[:, 1]]
     return np.column_stack([*columns, concentration, shape[:, 1]])
 
 
-def observe_block(seed: int, block: int, numbers, surveys, limit: float):
-    """Observe the galaxies of a block `numbers` times; yield one dict per observation.
+def observe_block(seed: int, start: int, numbers, surveys, limit: float):
+    """Observe the block of galaxies from `start` several times; yield a dict per observation.
 
-    Images are bit for bit those of `simulate.stream`; `clean` is the noiseless source, before the
-    error of calibration.
+    Images are those of `simulate.stream`. `clean` is the noiseless source, before the error of
+    calibration, `zero_points` (n, 5) are standard normal numbers by which to perturb them.
     """
-    galaxies = np.arange(block * matched_pairs.BLOCK, (block + 1) * matched_pairs.BLOCK)
+    galaxies = np.arange(start, start + BLOCK)
     physics, scene, _ = simulate.sample_scene(seed, galaxies, surveys, limit)
     for number in numbers:
-        found = {"galaxy": galaxies, "number": np.full(len(galaxies), number), **physics}
-        found["zero_points"] = zero_points(seed, galaxies, number)
-        for index, (side, survey) in enumerate(zip(("source", "target"), surveys, strict=True)):
-            seen = simulate.observing_conditions(seed, galaxies, survey, number)
-            found[side], clean = simulate.observe(scene, survey, index, seen)
-            if side == "source":
-                found |= {"clean": clean, "sky": seen.sky_noise}
-        yield found
+        streams = [population.galaxy_rng(seed, int(k), "zero points", number) for k in galaxies]
+        source, target = (simulate.observing_conditions(seed, galaxies, s, number) for s in surveys)
+        images, clean = simulate.observe(scene, surveys[0], 0, source)
+        yield {
+            **physics,
+            "galaxy": galaxies,
+            "number": np.full(BLOCK, number),
+            "zero_points": np.stack([stream.standard_normal(5) for stream in streams]),
+            "sky": source.sky_noise,
+            "source": images,
+            "clean": clean,
+            "target": simulate.observe(scene, surveys[1], 1, target)[0],
+        }
 
 
-def zero_points(seed: int, galaxies, number: int) -> np.ndarray:
-    """Standard normal errors (n, 5) of the zero points of an observation."""
-    streams = [population.galaxy_rng(seed, int(k), "zero points", number) for k in galaxies]
-    return np.stack([stream.standard_normal(5) for stream in streams])
-
-
-def perturb_zero_points(fluxes, errors, scatter: float) -> np.ndarray:
-    """Multiply fluxes or images (n, 5, ...) by 1 + scatter times the errors (n, 5)."""
-    factors = 1 + scatter * errors
-    return fluxes * factors.reshape(*factors.shape, *[1] * (fluxes.ndim - 2)).astype(fluxes.dtype)
-
-
-@torch.no_grad()
-def latent_features(network, images) -> np.ndarray:
-    """Input (n, hidden) of the last layer of a redshift network."""
-    inputs = []
-    hook = network.head[-1].register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
-    try:
-        network(torch.as_tensor(images, device=network.mean.device))
-    finally:
-        hook.remove()
-    return inputs[0].cpu().numpy()
-
-
-def mean_redshift(network, images, temperature: float) -> np.ndarray:
-    """Mean (n,) of the redshift density of each image."""
-    density = Ensemble([network], temperature).predict(images)
-    return redshift.point_estimate(density, network.grid)
-
-
-def measure_batch(observed: dict, networks, temperature: float, surveys, scatters) -> dict:
-    """Measurements of a batch of observations, by one network of each survey.
+def measure(observed: dict, ensembles, surveys, scatters) -> dict:
+    """Measurements of a batch of observations, by an estimator of the redshift for each survey.
 
     `latent` (n, scatters, hidden) is also of images whose zero points have additional scatter,
     `estimate` (n, 3), for first observations, also of images that are fainter by `DIMMED`.
     """
     kept = {name: x for name, x in observed.items() if name not in ("source", "target", "clean")}
     source, target = observed["source"], observed["target"]
-    masks = posterior_library.ring_masks(surveys[0])
+    network, masks = ensembles[0].networks[0], posterior_library.ring_masks(surveys[0])
     estimate = np.full((len(target), len(DIMMED)), np.nan)
     for column, step in enumerate(DIMMED):
         rows = (observed["number"] == 0) | (step == 0)
-        dimmed = target[rows] * np.float32(10 ** (-0.4 * step))
-        estimate[rows, column] = mean_redshift(networks[1], dimmed, temperature)
-    perturbed = (
-        perturb_zero_points(source, observed["zero_points"], scatter) for scatter in scatters
-    )
+        density = ensembles[1].predict(target[rows] * np.float32(10 ** (-0.4 * step)))
+        estimate[rows, column] = redshift.point_estimate(density, ensembles[1].grid)
+    latent = []
+    for scatter in scatters:
+        factors = (1 + scatter * observed["zero_points"])[..., None, None].astype(np.float32)
+        with torch.no_grad():
+            latent.append(network.latent(*network.extract_features(source * factors)).cpu())
     return {
         **kept,
         "measures": target_measurements(target, surveys[1].pixel_scale),
         "estimate": estimate,
-        "latent": np.stack([latent_features(networks[0], x) for x in perturbed], axis=1),
+        "latent": np.stack(latent, axis=1),
         "rings": photometry.annulus_flux(source.astype(np.float64), masks),
         "clean": photometry.annulus_flux(observed["clean"].astype(np.float64), masks),
     }
@@ -130,27 +105,28 @@ def join(parts: list[dict]) -> dict:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def observe_repeatedly(measure, surveys, n, n_again, observations, seed, limit) -> dict:
-    """Observe n galaxies once, the first n_again `observations` times; what `measure` keeps."""
-    if n % matched_pairs.BLOCK or n_again % matched_pairs.BLOCK:
-        raise GaltoolsError(f"numbers of galaxies come in multiples of {matched_pairs.BLOCK}")
-    measured, batch = [], []
-    blocks = range(n // matched_pairs.BLOCK)
-    with matched_pairs.one_thread():
-        for block in blocks:
-            numbers = range(observations if block < n_again // matched_pairs.BLOCK else 1)
-            batch += observe_block(seed, block, numbers, surveys, limit)
-            if len(batch) >= BATCH or block == blocks[-1]:
-                measured.append(measure(join(batch)))
-                batch = []
+def observe_repeatedly(
+    ensembles, surveys, scatters, n: int, n_again: int, observations: int, seed: int, limit: float
+) -> dict:
+    """Measurements of n galaxies, the first n_again of which are observed `observations` times."""
+    if n % BLOCK or n_again % BLOCK:
+        raise GaltoolsError(f"numbers of galaxies come in multiples of {BLOCK}")
+    measured = []
+    with one_thread():
+        for first in range(0, n, BATCH):
+            batch = []
+            for start in range(first, min(first + BATCH, n), BLOCK):
+                numbers = range(observations if start < n_again else 1)
+                batch += observe_block(seed, start, numbers, surveys, limit)
+            measured.append(measure(join(batch), ensembles, surveys, scatters))
     return join(measured)
 
 
 def make_cached(path, weights: dict, member: int, grid: str, scatters=(0.0,), **options) -> dict:
     """Sample of `observe_repeatedly` {name: (K, n, ...)}, made once; NaN where not observed.
 
-    The redshifts are estimated, and the latent space is that, of network `member`.
-    `weights` {"SDSS": file, "CFHTLS": file} are the ensembles of the redshift chapter.
+    `weights` {"SDSS": file, "CFHTLS": file} are the ensembles of the redshift chapter, of which
+    network `member` is used.
     """
     surveys = (SDSS, CFHTLS.on_grid_of(SDSS) if grid == "sdss" else CFHTLS)
     files = [weights[survey.name] for survey in surveys]
@@ -162,17 +138,12 @@ def make_cached(path, weights: dict, member: int, grid: str, scatters=(0.0,), **
                 f"there is no network {member} in an ensemble of {size}: train more members, or "
                 "take fewer seeds"
             )
-        networks, temperature = [e.networks[member] for e in ensembles], ensembles[1].temperature
-        return observe_repeatedly(
-            lambda batch: measure_batch(batch, networks, temperature, surveys, scatters),
-            surveys, **options,
-        )  # fmt: skip
+        single = [Ensemble([e.networks[member]], e.temperature) for e in ensembles]
+        return observe_repeatedly(single, surveys, scatters, **options)
 
     params = {**options, "member": member, "grid": grid, "scatters": list(scatters)}
-    columns = artefacts.make_arrays(
-        path, compute, params=params, seed=options["seed"],
-        modules=["companion.repeat_observations"], inputs=files,
-    )  # fmt: skip
+    about = {"modules": ["companion.repeat_observations"], "seed": options["seed"]}
+    columns = artefacts.make_arrays(path, compute, params=params, inputs=files, **about)
     return by_observation(columns)
 
 

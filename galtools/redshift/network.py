@@ -106,13 +106,17 @@ class RedshiftNetwork(nn.Module):
             photometry = torch.cat([photometry, extra], dim=1)
         return Features(photometry, cutout)
 
-    def logits(self, photometry, cutout) -> torch.Tensor:
-        """Logits (n, bins) of features."""
+    def latent(self, photometry, cutout) -> torch.Tensor:
+        """Last hidden layer (n, hidden) of features."""
         parts = [(photometry - self.mean) / self.std]
         if self.convolve is not None:
             h = self.convolve(cutout)
             parts += [h.mean(dim=(2, 3)), h.amax(dim=(2, 3))]
-        return self.head(torch.cat(parts, dim=1))
+        return self.head[:-1](torch.cat(parts, dim=1))
+
+    def logits(self, photometry, cutout) -> torch.Tensor:
+        """Logits (n, bins) of features."""
+        return self.head[-1](self.latent(photometry, cutout))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (n, bins) of images (n, bands, H, H) in nanomaggies."""

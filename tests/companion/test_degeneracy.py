@@ -21,7 +21,7 @@ def twins():
     """
     rng = np.random.default_rng(5)
     with matched_pairs.one_thread():
-        (first,) = repeat_observations.observe_block(5, 1, (0,), SURVEYS, 17.8)
+        (first,) = repeat_observations.observe_block(5, 8, (0,), SURVEYS, 17.8)
     columns = {name: np.tile(first[name], 3) for name in posterior_library.PHYSICS}
     columns |= {name: np.tile(first[name], (3, 1)) for name in ("zero_points", "sky")}
     tint = np.exp(0.3 * rng.normal(size=(8, 5, 1)))  # no two kinds are alike

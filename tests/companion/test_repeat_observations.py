@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from companion import posterior_library, repeat_observations
-from galtools import simulate
+from galtools import redshift, simulate
 from galtools.data import photometry
 from galtools.data.stretch import Stretch
 from galtools.errors import GaltoolsError
-from galtools.redshift import RedshiftNetwork
+from galtools.redshift import Ensemble, RedshiftNetwork
 from galtools.simulate import matched_pairs
 from galtools.surveys import CFHTLS, SDSS
 
@@ -19,17 +19,17 @@ SURVEYS = (SDSS, CFHTLS.on_grid_of(SDSS))
 @pytest.fixture(scope="module")
 def seen():
     with matched_pairs.one_thread():
-        return list(repeat_observations.observe_block(5, 1, (0, 1), SURVEYS, 17.8))
+        return list(repeat_observations.observe_block(5, 8, (0, 1), SURVEYS, 17.8))
 
 
 @pytest.fixture(scope="module")
-def networks():
+def ensembles():
     torch.manual_seed(0)
     networks = [RedshiftNetwork(hidden=16).eval() for _ in range(2)]
     for network, survey in zip(networks, SURVEYS, strict=True):
         network.measure.noise.copy_(torch.tensor(survey.sky_noise))
         network.stretch = Stretch("sqrt", (0.1,) * 5, (1.0,) * 5)
-    return networks
+    return [Ensemble([network]) for network in networks]
 
 
 def test_images_are_those_of_the_simulation_bit_for_bit(seen):
@@ -86,55 +86,38 @@ def test_measures_of_a_source_with_known_answers():
     assert abs(found["asymmetry, r"]) < 1e-9
 
 
-def test_perturbed_zero_points_multiply_each_band(seen):
-    off = seen[0]["zero_points"]
-    ratio = repeat_observations.perturb_zero_points(seen[0]["source"], off, 0.1) / seen[0]["source"]
-    np.testing.assert_allclose(ratio[..., 5, 5], 1 + 0.1 * off, rtol=1e-5)
-    np.testing.assert_array_equal(repeat_observations.perturb_zero_points(off, off, 0.0), off)
-    assert not np.array_equal(off, seen[1]["zero_points"])
-
-
-def test_latent_features_are_the_input_of_the_last_layer(seen, networks):
-    network = networks[0]
-    found = repeat_observations.latent_features(network, seen[0]["source"])
-    with torch.no_grad():
-        measured = network.measure(torch.as_tensor(seen[0]["source"]))
-        by_hand = network.head[:-1]((measured - network.mean) / network.std)
-    np.testing.assert_array_equal(found, by_hand.numpy())
-
-
-def measure(networks, scatters):
-    return lambda batch: repeat_observations.measure_batch(batch, networks, 1.0, SURVEYS, scatters)
-
-
-def test_the_first_galaxies_are_observed_again_and_parabolas_are_exact(networks):
+def test_the_first_galaxies_are_observed_again_and_parabolas_are_exact(ensembles):
     options = {"n_again": 8, "observations": 2, "seed": 5, "limit": 17.8}
-    measuring = measure(networks, (0.0, 0.1))
-    columns = repeat_observations.observe_repeatedly(measuring, SURVEYS, 16, **options)
+    how = ensembles, SURVEYS, (0.0, 0.1)
+    columns = repeat_observations.observe_repeatedly(*how, 16, **options)
     sample = repeat_observations.by_observation(columns)
     targets = repeat_observations.targets(sample)
     assert np.isnan(targets[1, 8:]).all() and np.isfinite(targets[:, :8]).all()
     np.testing.assert_array_equal(sample["galaxy"][0], np.arange(16))
     assert columns["latent"].shape == (24, 2, 16) and sample["latent"].shape == (2, 16, 2, 16)
     np.testing.assert_array_equal(sample["latent"][1, :8], columns["latent"][8:16])
+    assert not np.array_equal(sample["zero_points"][0, :8], sample["zero_points"][1, :8])
     estimate, offset = sample["estimate"][0], repeat_observations.DIMMED[:, None]
     known = repeat_observations.estimate_at_magnitude(estimate, np.broadcast_to(offset, (3, 16)))
     np.testing.assert_allclose(known, estimate.T, atol=1e-12)
     with pytest.raises(GaltoolsError, match="multiples of 8"):
-        repeat_observations.observe_repeatedly(measuring, SURVEYS, 12, **options)
+        repeat_observations.observe_repeatedly(*how, 12, **options)
 
 
-def test_networks_measure_fainter_and_worse_images(seen, networks):
+def test_fainter_and_worse_images_are_measured_too(seen, ensembles):
     """Two magnitudes are a factor 10^0.8; a second observation is measured as it is only."""
     both = repeat_observations.join(seen)
-    found = measure(networks, (0.0, 0.1))(both)
-    target = both["target"]
+    found = repeat_observations.measure(both, ensembles, SURVEYS, (0.0, 0.1))
     for column, factor in enumerate((10**0.8, 1, 10**-0.8)):
-        shown = repeat_observations.mean_redshift(networks[1], target * np.float32(factor), 1.0)
+        density = ensembles[1].predict(both["target"] * np.float32(factor))
+        shown = redshift.point_estimate(density, ensembles[1].grid)
         np.testing.assert_allclose(found["estimate"][:8, column], shown[:8], rtol=1e-6)
         again = shown[8:] if factor == 1 else np.full(8, np.nan)
         np.testing.assert_allclose(found["estimate"][8:, column], again, rtol=1e-6)
     worse = (both["source"] * (1 + 0.1 * both["zero_points"])[..., None, None]).astype(np.float32)
+    network = ensembles[0].networks[0]
     for column, images in enumerate((both["source"], worse)):
-        latent = repeat_observations.latent_features(networks[0], images)
+        with torch.no_grad():
+            measured = network.measure(torch.as_tensor(images))
+            latent = network.head[:-1]((measured - network.mean) / network.std)
         np.testing.assert_allclose(found["latent"][:, column], latent, rtol=1e-3, atol=1e-4)
