@@ -26,11 +26,6 @@ class Survey:
     filters: tuple[str, ...]  # names of the filter curves in astro-sedpy
     bands: tuple[str, ...] = BANDS
 
-    @property
-    def nanomaggies_per_count(self) -> float:
-        """Factor from published counts to nanomaggies: 10^((22.5 - zero point) / 2.5)."""
-        return 10 ** (0.4 * (22.5 - self.zero_point))
-
     def on_grid_of(self, other: "Survey") -> "Survey":
         """Return this survey drawn on the pixels of another, where each holds more blank sky.
 
