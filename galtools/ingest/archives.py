@@ -11,9 +11,13 @@ astroquery knows the archives and answers where things are; the files themselves
 """
 
 import argparse
+import re
 from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from itertools import product
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from astropy import units as u
 from astropy.coordinates import Angle, Latitude, Longitude, SkyCoord
@@ -24,7 +28,7 @@ from galtools.errors import GaltoolsError
 from galtools.ingest.catalogue import has_position, read_catalogue
 from galtools.ingest.download import POLITE, fetch
 from galtools.ingest.fits_images import read_fits
-from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS, Survey
+from galtools.surveys import BANDS, SURVEYS, Survey
 
 DATA_RELEASE = 17
 MAIN_SAMPLE = 17.8  # r magnitude, free of reddening, that the main galaxy sample reaches
@@ -33,24 +37,22 @@ SFD_R = 2.751  # A_r / E(B-V) by which SDSS tabulates Schlegel's reddening
 WIDE_W3 = (208.0, 221.0), (51.0, 58.0)  # degrees: the CFHTLS-Wide field that SDSS covers best
 HIPS = {"SDSS": "CDS/P/SDSS9/{band}", "CFHTLS": "CDS/P/CFHTLS/W/{band}"}
 HOPELESS = 10  # failures in a row after which the archive is left alone
-NOWHERE = GaltoolsError("the object has no position: correct its ra and dec")
 COLUMNS = "p.objID AS id, p.ra, p.dec, s.z AS redshift, p.run, p.rerun, p.camcol, p.field"
 
 
 def astroquery(name: str):
     """Import a part of astroquery, or say how to install it."""
     try:
-        module = __import__(f"astroquery.{name}", fromlist=[name])
+        return import_module(f"astroquery.{name}")
     except ImportError:
         raise GaltoolsError(
             "downloads need astroquery: install it with `pip install 'galtools[download]'`"
         ) from None
-    return module
 
 
 @contextmanager
 def answer_of(archive: str):
-    """Say in one line what went wrong while an archive was asked, whatever library tells it."""
+    """Turn whatever goes wrong in a query into one line."""
     try:
         yield
     except GaltoolsError:
@@ -94,24 +96,18 @@ def frame_urls(catalogue: Table) -> dict[str, str]:
     needed = ("run", "rerun", "camcol", "field")
     if missing := [name for name in needed if name not in catalogue.colnames]:
         raise GaltoolsError(f"the catalogue has no column {', '.join(missing)}: see sdss-catalogue")
-    sdss = astroquery("sdss")
-    urls = {}
-    for row in catalogue:
-        for band in BANDS:
-            field = {name: int(row[name]) for name in needed}
-            place = {"base": sdss.conf.sas_baseurl, "dr": DATA_RELEASE, "instrument": "eboss"}
-            url = sdss.SDSS.IMAGING_URL_SUFFIX.format(**place, **field, band=band)
-            urls[url.rsplit("/", 1)[1]] = url
+    sdss, urls = astroquery("sdss"), {}
+    survey = {"base": sdss.conf.sas_baseurl, "dr": DATA_RELEASE, "instrument": "eboss"}
+    for row, band in product(catalogue, BANDS):
+        field = {name: int(row[name]) for name in needed}
+        url = sdss.SDSS.IMAGING_URL_SUFFIX.format(**survey, **field, band=band)
+        urls[url.rsplit("/", 1)[1]] = url
     return urls
 
 
 def fetch_all(urls: dict, folder: Path, polite=POLITE) -> tuple[list[Path], Table]:
-    """Fetch files, go on after a failure, and tell of each what became of it.
-
-    `urls` names an address for each file, or the GaltoolsError that says why there is none. After
-    `HOPELESS` failed transfers in a row the rest is not tried; a later call goes on from there.
-    """
-    paths, rows, in_a_row = [], [], 0
+    """Fetch files by name: the paths of those that came, and the outcome of every file."""
+    rows, paths, in_a_row = [], [], 0
     for name, url in urls.items():
         try:
             if isinstance(url, GaltoolsError):
@@ -120,7 +116,8 @@ def fetch_all(urls: dict, folder: Path, polite=POLITE) -> tuple[list[Path], Tabl
                 raise GaltoolsError(f"{name!r} would lie outside the folder: rename the object")
             if in_a_row >= HOPELESS:
                 raise GaltoolsError(f"not tried, as the {HOPELESS} before it failed")
-            paths.append(fetch(url, Path(folder) / name, check=_readable, polite=polite))
+            path = Path(folder) / name
+            paths.append(fetch(url, path, check=partial(read_fits, ndim=(2, 3)), polite=polite))
             rows.append((name, "fetched", ""))
             in_a_row = 0
         except GaltoolsError as error:
@@ -133,114 +130,77 @@ def fetch_all(urls: dict, folder: Path, polite=POLITE) -> tuple[list[Path], Tabl
     )
 
 
-def _readable(path: Path) -> None:
-    read_fits(path, ndim=(2, 3))
-
-
-def sdss_frames(catalogue: Table, folder: Path):
-    """Fetch the SDSS frames of every galaxy: paths, and the outcome file by file."""
-    return fetch_all(frame_urls(catalogue), folder)
-
-
-def cfhtls_urls(catalogue: Table, cadc=None, polite=POLITE) -> dict:
-    """Addresses of CFHTLS-Wide cutouts around every galaxy, from the CADC.
-
-    Where the archive has none, or does not answer, the GaltoolsError that says so stands instead.
-    """
-    if cadc is None:
-        with answer_of("CADC"):
-            cadc = astroquery("cadc").Cadc()
+def _urls_around(catalogue: Table, around) -> dict:
+    """Addresses by file name, from ``around(row)`` by band, or the GaltoolsError in its stead."""
     urls = {}
     for row, placed in zip(catalogue, has_position(catalogue), strict=True):
         try:
             if not placed:
-                raise NOWHERE
-            polite.wait()
-            place = SkyCoord(row["ra"], row["dec"], unit="deg")
-            with answer_of("CADC"):
-                found = _cutouts_around(cadc, place, CUTOUT / 2 * u.arcsec)
+                raise GaltoolsError("the object has no position: correct its ra and dec")
+            found = around(row)
         except GaltoolsError as error:
             found = dict.fromkeys(BANDS, error)
         urls |= {f"{row['id']}_{band}.fits": found[band] for band in BANDS}
     return urls
 
 
-def _cutouts_around(cadc, place: SkyCoord, radius) -> dict:
-    """Address of a cutout in each band, or why there is none."""
-    planes = cadc.query_region(place, radius=radius, collection="CFHTTERAPIX")
-    found = {}
-    for band in BANDS:
-        wanted = [k for k, plane in enumerate(planes) if _is_wide_stack(plane, band)]
-        if wanted:
-            (url, *_) = cadc.get_image_list(planes[wanted], place, radius)
-            found[band] = _without_run(url)
-        else:
-            found[band] = GaltoolsError(f"CFHTLS-Wide has no stack in {band} there")
-    return found
+def cfhtls_urls(catalogue: Table, cadc=None, polite=POLITE) -> dict:
+    """Addresses of CFHTLS-Wide cutouts around every galaxy from the CADC, or why there is none.
 
+    From the final (T0007) median stacks of the Wide survey.
+    """
+    if cadc is None:
+        with answer_of("CADC"):
+            cadc = astroquery("cadc").Cadc()
 
-def _without_run(url: str) -> str:
-    """Drop the identifier of the request, or a file would look new whenever it is asked for."""
-    address, _, query = url.partition("?")
-    return f"{address}?{urlencode([p for p in parse_qsl(query) if p[0] != 'RUNID'])}"
+    def around(row):
+        polite.wait()
+        place = SkyCoord(row["ra"], row["dec"], unit="deg"), CUTOUT / 2 * u.arcsec
+        found = {}
+        with answer_of("CADC"):
+            planes = cadc.query_region(*place, collection="CFHTTERAPIX")
+            for band in BANDS:
+                stack = re.compile(rf"CFHTLS_W_{band}_.*T0007_MEDIAN$")
+                rows = [k for k, name in enumerate(planes["productID"]) if stack.match(str(name))]
+                found[band] = GaltoolsError(f"CFHTLS-Wide has no stack in {band} there")
+                if rows:
+                    url = cadc.get_image_list(planes[rows], *place)[0]
+                    # without the identifier of the request, or a file would always look new
+                    found[band] = re.sub(r"RUNID=[^&]*&?", "", url).rstrip("&")
+        return found
 
-
-def _is_wide_stack(plane, band: str) -> bool:
-    """Tell the final (T0007) median stacks of the Wide survey from the other products."""
-    name = str(plane["productID"])
-    return name.startswith(f"CFHTLS_W_{band}_") and name.endswith("T0007_MEDIAN")
-
-
-def cfhtls_cutouts(catalogue: Table, folder: Path):
-    """Fetch CFHTLS cutouts around every galaxy: paths, and the outcome file by file."""
-    return fetch_all(cfhtls_urls(catalogue), folder)
+    return _urls_around(catalogue, around)
 
 
 def hips_urls(catalogue: Table, survey: Survey) -> dict:
-    """Addresses of stamps out of the HiPS of a survey, on its own pixel grid, north up.
-
-    For an object without a position the GaltoolsError that says so stands instead.
-    """
+    """Addresses of stamps out of the HiPS of a survey, on its own pixel grid, north up."""
     hips2fits = astroquery("hips2fits")
-    urls = {}
-    for row, placed in zip(catalogue, has_position(catalogue), strict=True):
-        if not placed:
-            urls |= {f"{row['id']}_{band}.fits": NOWHERE for band in BANDS}
-            continue
-        for band in BANDS:
-            payload = hips2fits.hips2fits.query(
-                hips=HIPS[survey.name].format(band=band),
-                width=survey.stamp,
-                height=survey.stamp,
-                projection="TAN",
-                ra=Longitude(row["ra"] * u.deg),
-                dec=Latitude(row["dec"] * u.deg),
-                fov=Angle(survey.stamp * survey.pixel_scale * u.arcsec),
-                get_query_payload=True,
-            )
-            urls[f"{row['id']}_{band}.fits"] = f"{hips2fits.conf.server}?{urlencode(payload)}"
-    return urls
+
+    def address(row, band):
+        payload = hips2fits.hips2fits.query(
+            hips=HIPS[survey.name].format(band=band),
+            width=survey.stamp,
+            height=survey.stamp,
+            projection="TAN",
+            ra=Longitude(row["ra"] * u.deg),
+            dec=Latitude(row["dec"] * u.deg),
+            fov=Angle(survey.stamp * survey.pixel_scale * u.arcsec),
+            get_query_payload=True,
+        )
+        return f"{hips2fits.conf.server}?{urlencode(payload)}"
+
+    return _urls_around(catalogue, lambda row: {band: address(row, band) for band in BANDS})
 
 
-def hips_cutouts(catalogue: Table, folder: Path, survey: Survey):
-    """Fetch HiPS stamps of every galaxy in one survey: paths, and the outcome file by file."""
-    return fetch_all(hips_urls(catalogue, survey), folder)
-
-
-def parse(arguments=None) -> argparse.Namespace:
-    """Read the command line."""
+def main(arguments=None) -> None:
+    """Run one command; what failed is listed at the end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("sdss-catalogue", "sdss", "cfhtls", "hips"))
     parser.add_argument("folder", type=Path, help="where catalogue.ecsv and the images are kept")
     parser.add_argument("-n", type=int, default=1000, help="galaxies in the catalogue")
     parser.add_argument("--ra", type=float, nargs=2, default=WIDE_W3[0], help="bounds in degrees")
     parser.add_argument("--dec", type=float, nargs=2, default=WIDE_W3[1], help="bounds in degrees")
-    return parser.parse_args(arguments)
-
-
-def main(arguments=None) -> None:
-    """Run one command; what failed is listed at the end."""
-    options = parse(arguments)
+    options = parser.parse_args(arguments)
     path = options.folder / "catalogue.ecsv"
     if options.what == "sdss-catalogue":
         table = sdss_catalogue(path, options.n, tuple(options.ra), tuple(options.dec))
@@ -248,16 +208,12 @@ def main(arguments=None) -> None:
         return
     catalogue = read_catalogue(path)
     if options.what == "hips":
-        parts = [
-            hips_cutouts(catalogue, options.folder / f"hips_{name.lower()}", survey)[1]
-            for name, survey in SURVEYS.items()
-        ]
+        wanted = {f"hips_{name.lower()}": hips_urls(catalogue, s) for name, s in SURVEYS.items()}
     else:
-        survey, command = {"sdss": (SDSS, sdss_frames), "cfhtls": (CFHTLS, cfhtls_cutouts)}[
-            options.what
-        ]
-        parts = [command(catalogue, options.folder / survey.name.lower())[1]]
-    for outcome in parts:
+        urls = {"sdss": frame_urls, "cfhtls": cfhtls_urls}[options.what]
+        wanted = {options.what: urls(catalogue)}
+    for folder, urls in wanted.items():
+        outcome = fetch_all(urls, options.folder / folder)[1]
         failed = outcome[outcome["outcome"] == "failed"]
         print(f"{len(outcome) - len(failed)} files fetched, {len(failed)} failed")
         for row in failed:

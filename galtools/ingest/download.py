@@ -1,30 +1,28 @@
 """Files from the network, whole or not at all, whatever the network does.
 
-`fetch` resumes a broken transfer where it stopped, waits between requests, gives up on what cannot
-succeed, and trusts neither lengths nor contents: a file appears under its name only after its
-length, its checksum (if known) and its reader (if given) agree. Beside it lies a note of its origin
-and checksum, by which a second call knows that there is nothing left to do.
+`fetch` resumes a broken transfer where it stopped, waits between requests and gives up on what
+cannot succeed. A file appears under its name only after its length, its checksum (if known) and its
+reader (if given) agree, with a note of its origin beside it: a second call has nothing left to do.
 """
 
-import errno
-import http.client
 import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+import requests
 
 from galtools import artefacts
 from galtools.errors import GaltoolsError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-CHUNK = 1 << 16
+CHUNK = 1 << 13  # bytes; what a stalled connection loses
 LARGEST = 4 << 30  # bytes; no file of these surveys is larger
 LONGEST_WAIT = 600.0  # seconds that a server may ask us to wait
+HEADERS = {"User-Agent": "galtools", "Accept-Encoding": "identity"}
 
 
 def check_url(url: str) -> str:
@@ -39,13 +37,13 @@ def check_url(url: str) -> str:
     raise GaltoolsError(f"{url!r} is not fetched: only https addresses are")
 
 
-class _SafeRedirects(HTTPRedirectHandler):
-    """Follow a redirection only to where `fetch` itself would go."""
+class _Session(requests.Session):
+    """Sends requests, those after a redirection included, only to where `check_url` allows."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
-        """Check the new address."""
-        check_url(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    def send(self, request, **options):
+        """Check the address and send."""
+        check_url(request.url)
+        return super().send(request, **options)
 
 
 @dataclass
@@ -68,149 +66,6 @@ class Politeness:
 POLITE = Politeness()
 
 
-class Broken(Exception):
-    """The transfer failed in a way that another attempt may cure."""
-
-    def __init__(self, reason: str, wait: float = 0.0):
-        """Keep the reason, and how long the server asks us to wait."""
-        super().__init__(reason)
-        self.wait = wait
-
-
-@dataclass
-class _Part:
-    """What has arrived so far: the bytes, and which version of the file they are of."""
-
-    path: Path
-    url: str
-
-    @property
-    def note(self) -> Path:
-        return self.path.with_name(self.path.name + ".json")
-
-    def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    def validator(self) -> str | None:
-        """ETag or date of the version that the bytes are of, None if they cannot be resumed."""
-        try:
-            note = json.loads(self.note.read_text())
-            return note["validator"] if note["url"] == self.url else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def begin(self, validator: str | None) -> None:
-        self.path.unlink(missing_ok=True)
-        artefacts.write_json(self.note, {"url": self.url, "validator": validator})
-
-    def drop(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
-
-
-def _request(part: _Part) -> Request:
-    """Ask for the rest of the file if the first bytes are there, else for the whole."""
-    headers = {"User-Agent": "galtools", "Accept-Encoding": "identity"}
-    validator = part.validator()
-    if part.size() and validator:
-        headers |= {"Range": f"bytes={part.size()}-", "If-Range": validator}
-    return Request(part.url, headers=headers)
-
-
-def _seconds(text: str | None) -> float:
-    """Read Retry-After, given in seconds."""
-    try:
-        return min(max(float(text), 0.0), LONGEST_WAIT)
-    except (TypeError, ValueError):
-        return 0.0
-
-
-def _open(part: _Part, timeout: float):
-    """Send the request; sort what goes wrong into hopeless and worth another attempt."""
-    try:
-        return build_opener(_SafeRedirects).open(_request(part), timeout=timeout)
-    except HTTPError as error:
-        if error.code == 416:  # what we have is not a beginning of what is there
-            part.drop()
-            raise Broken("the file changed on the server") from error
-        if error.code in (408, 429) or error.code >= 500:
-            wait = _seconds(error.headers.get("Retry-After"))
-            raise Broken(f"the server says {error.code} {error.reason}", wait) from error
-        raise GaltoolsError(
-            f"{part.url}: the server says {error.code} {error.reason}; check the address"
-        ) from error
-    except (URLError, OSError, http.client.HTTPException) as error:
-        raise Broken(f"no connection ({getattr(error, 'reason', error)})") from error
-
-
-def _expected_size(response, part: _Part) -> int | None:
-    """Start or continue the partial file as the server answered; return the size of the whole."""
-    length = response.headers.get("Content-Length")
-    if response.status == 206:
-        span, _, total = response.headers.get("Content-Range", "").partition("/")
-        if not span.startswith(f"bytes {part.size()}-"):
-            part.drop()
-            raise Broken("the server continues at the wrong place")
-        return int(total) if total.isdigit() else None
-    part.begin(response.headers.get("ETag") or response.headers.get("Last-Modified"))
-    return int(length) if length and length.isdigit() else None
-
-
-def _attempt(part: _Part, timeout: float) -> None:
-    """Receive what is missing of the partial file."""
-    with _open(part, timeout) as response:
-        size = _expected_size(response, part)
-        with open(part.path, "ab") as file:
-            try:
-                while block := response.read1(CHUNK):  # what is there: a stall loses nothing
-                    file.write(block)
-                    if file.tell() > LARGEST:
-                        raise GaltoolsError(f"{part.url} is larger than {LARGEST >> 30} GiB")
-            except (OSError, http.client.HTTPException) as error:
-                if getattr(error, "errno", None) == errno.ENOSPC:
-                    raise
-                raise Broken(f"the connection broke after {file.tell()} bytes") from error
-    if size is not None and part.size() != size:
-        found = part.size()
-        if found > size:
-            part.drop()
-        raise Broken(f"{found} bytes came, {size} were announced")
-
-
-def _verify(part: _Part, wanted: str | None, check: Callable | None) -> str:
-    """Return the checksum of what arrived, if it is what was wanted; else drop it."""
-    found = artefacts.sha256(part.path)
-    if not part.size():
-        part.drop()
-        raise Broken("an empty file came")
-    if wanted and found != wanted.lower():
-        part.drop()
-        raise Broken(f"the checksum is {found[:12]}..., wanted {wanted[:12]}...")
-    if check:
-        try:
-            check(part.path)
-        except GaltoolsError as error:
-            part.drop()
-            raise Broken("the file that came cannot be read") from error
-    return found
-
-
-def origin_path(path: Path) -> Path:
-    """Name the note about where a file came from."""
-    return Path(path).with_name(Path(path).name + ".origin.json")
-
-
-def is_there(path: Path, url: str, wanted: str | None) -> bool:
-    """Tell whether the file was fetched before and is unchanged since."""
-    try:
-        note = json.loads(origin_path(path).read_text())
-        known = note["sha256"] if note["url"] == url else None
-    except (OSError, ValueError, KeyError, TypeError):
-        known = None
-    known = wanted.lower() if wanted else known
-    return known is not None and Path(path).is_file() and artefacts.sha256(path) == known
-
-
 def fetch(
     url: str,
     path: Path,
@@ -227,37 +82,105 @@ def fetch(
     """
     check_url(url)
     path = Path(path)
-    if is_there(path, url, sha256):
+    known = sha256.lower() if sha256 else _noted(path, url, "sha256")
+    if known and path.is_file() and artefacts.sha256(path) == known:
         return path
-    # the partial file keeps the endings of the name, by which readers know a compressed file
-    part = _Part(path.with_name(f".part.{path.name}"), url)
+    part = path.with_name(f".part.{path.name}")  # its ending tells readers a compressed file
     reason = "no attempt was allowed"
     for attempt in range(attempts):
         polite.wait()
         try:
-            _prepare(part)
-            _attempt(part, timeout)
-            return _keep(part, path, _verify(part, sha256, check))
-        except Broken as error:
-            reason = str(error)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _Session() as session:
+                _receive(session, url, part, timeout)
+            note = {"url": url, "sha256": _verify(part, sha256, check)}
+            origin_path(path).unlink(missing_ok=True)
+            os.replace(part, path)
+            origin_path(part).unlink()
+            artefacts.write_json(origin_path(path), {**note, "bytes": path.stat().st_size})
+            return path
+        except requests.RequestException as error:  # another attempt may cure it
+            reason = str(error)[:200]
             if attempt + 1 < attempts:
-                polite.sleep(max(error.wait, polite.interval * 2**attempt))
+                polite.sleep(max(_retry_after(error), polite.interval * 2**attempt))
         except OSError as error:
             raise GaltoolsError(f"cannot write {path}: {error.strerror or error}") from error
     raise GaltoolsError(f"{url}: {reason}, after {attempts} attempts; try again later to resume")
 
 
-def _prepare(part: _Part) -> None:
-    part.path.parent.mkdir(parents=True, exist_ok=True)
-    if part.path.exists() and part.validator() is None:
-        part.drop()  # nothing says that these bytes are of the same version
+def _retry_after(error: requests.RequestException) -> float:
+    """Seconds that the server asks us to wait."""
+    headers = getattr(error.response, "headers", {})
+    wait = headers.get("Retry-After", "")
+    return min(float(wait), LONGEST_WAIT) if wait.isdigit() else 0.0
 
 
-def _keep(part: _Part, path: Path, checksum: str) -> Path:
-    """Give a verified file its name, and write down where it came from."""
-    size = part.size()
-    origin_path(path).unlink(missing_ok=True)
-    os.replace(part.path, path)
-    part.drop()
-    artefacts.write_json(origin_path(path), {"url": part.url, "sha256": checksum, "bytes": size})
-    return path
+def origin_path(path: Path) -> Path:
+    """Name the note about where a file came from."""
+    return Path(path).with_name(Path(path).name + ".origin.json")
+
+
+def _noted(path: Path, url: str, name: str) -> str | None:
+    """Return what the note beside a file says of it, if that came from `url`."""
+    try:
+        note = json.loads(origin_path(path).read_text())
+        return note[name] if note["url"] == url else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _receive(session: requests.Session, url: str, part: Path, timeout: float) -> None:
+    """Receive a file, or the rest of it if its beginning is there and unchanged."""
+    version = _noted(part, url, "version")
+    start = part.stat().st_size if version and part.exists() else 0
+    ranged = {"Range": f"bytes={start}-", "If-Range": version} if start else {}
+    with session.get(url, headers=HEADERS | ranged, stream=True, timeout=timeout) as answer:
+        status, headers = answer.status_code, answer.headers
+        says = f"the server says {status} {answer.reason}"
+        if status in (408, 416, 429) or status >= 500:
+            if status == 416:  # what we have is not a beginning of what is there
+                part.unlink(missing_ok=True)
+            raise requests.HTTPError(says, response=answer)
+        if status >= 400:
+            raise GaltoolsError(f"{url}: {says}; check the address")
+        served = headers.get("ETag") or headers.get("Last-Modified") or ""
+        if part.suffix == ".gz":  # keep what is compressed by name
+            answer.raw.headers.pop("Content-Encoding", None)
+        decode = "Content-Encoding" in answer.raw.headers
+        size = headers.get("Content-Length")
+        if status == 206:
+            span, _, size = headers.get("Content-Range", "").partition("/")
+            if not span.startswith(f"bytes {start}-") or served not in ("", version) or decode:
+                part.unlink(missing_ok=True)
+                raise requests.HTTPError("the server continues another file, or elsewhere")
+        else:  # what has a weak validator, or is decoded, cannot be resumed
+            part.unlink(missing_ok=True)
+            version = None if decode or served.startswith("W/") else served or None
+            artefacts.write_json(origin_path(part), {"url": url, "version": version})
+        with open(part, "ab") as file:
+            for block in answer.iter_content(CHUNK):
+                file.write(block)
+                if file.tell() > LARGEST:
+                    raise GaltoolsError(f"{url} is larger than {LARGEST >> 30} GiB")
+    found = part.stat().st_size
+    if size and size.isdigit() and found != int(size) and not decode:
+        part.unlink()
+        raise requests.HTTPError(f"{found} bytes came, {size} were announced")
+
+
+def _verify(part: Path, wanted: str | None, check: Callable | None) -> str:
+    """Return the checksum of what arrived, if it is what was wanted; else remove it."""
+    found, reason = artefacts.sha256(part), ""
+    if not part.stat().st_size:
+        reason = "an empty file came"
+    elif wanted and found != wanted.lower():
+        reason = f"the checksum is {found[:12]}..., wanted {wanted[:12]}..."
+    elif check:
+        try:
+            check(part)
+        except GaltoolsError as error:
+            reason = f"the file that came cannot be read ({error})"
+    if reason:
+        part.unlink()
+        raise requests.HTTPError(reason)
+    return found

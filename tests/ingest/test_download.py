@@ -1,5 +1,6 @@
 """Downloads from a server on this machine that misbehaves in every way real ones do."""
 
+import gzip
 import hashlib
 import io
 import threading
@@ -294,7 +295,7 @@ def test_redirection_away_from_https_is_refused(server, tmp_path, polite):
 
 def test_nobody_listening(server, tmp_path, polite):
     server.stop()
-    with pytest.raises(GaltoolsError, match="no connection"):
+    with pytest.raises(GaltoolsError, match="after 2 attempts"):
         get(server, tmp_path, polite, attempts=2)
     server.__init__()
 
@@ -303,3 +304,37 @@ def test_unwritable_folder(server, tmp_path, polite):
     (tmp_path / "file").write_text("")
     with pytest.raises(GaltoolsError, match="cannot write"):
         fetch(server.url, tmp_path / "file" / "a", polite=polite)
+
+
+def compressed(handler, server):
+    body = gzip.compress(server.body)
+    respond(handler, 200, body, ETag=server.tag, Content_Encoding="gzip")
+
+
+@pytest.mark.parametrize("script", [[compressed], [breaks, compressed]], ids=str)
+def test_what_the_server_encodes_is_decoded(server, tmp_path, polite, script):
+    server.script = list(script)
+    assert get(server, tmp_path, polite).read_bytes() == BODY
+
+
+def test_a_compressed_file_stays_compressed(server, tmp_path, polite):
+    server.script = [compressed]
+    path = fetch(server.url, tmp_path / "frame.fits.gz", polite=polite)
+    assert gzip.decompress(path.read_bytes()) == BODY
+
+
+def test_the_rest_of_another_version_is_not_appended(server, tmp_path, polite):
+    def continues_another(handler, server):
+        span = f"bytes {HALF}-{len(BODY) - 1}/{len(BODY)}"
+        respond(handler, 206, bytes(len(BODY) - HALF), ETag='"v2"', Content_Range=span)
+
+    server.script = [breaks, continues_another]
+    assert fetch(server.url, tmp_path / "a", polite=polite).read_bytes() == BODY
+    assert [("Range" in request) for request in server.requests] == [False, True, False]
+
+
+def test_too_large_a_file_is_given_up(server, tmp_path, polite, monkeypatch):
+    monkeypatch.setattr("galtools.ingest.download.LARGEST", HALF)
+    with pytest.raises(GaltoolsError, match="larger than"):
+        get(server, tmp_path, polite)
+    assert len(server.requests) == 1
