@@ -44,13 +44,14 @@ def _rows(file: Path, paper: str) -> pd.DataFrame:
     """Verdicts of a file on one claim of the paper: test, by (model or seed), found, verdict."""
     if not file.exists():
         return pd.DataFrame([["–", "–", "–", "not run"]], columns=list(COLUMNS))
-    table = pd.read_csv(file, keep_default_na=False, na_values=["nan"])
+    numbers = ["value", "low", "high"]
+    table = pd.read_csv(file, keep_default_na=False, na_values=dict.fromkeys(numbers, ["", "nan"]))
     table = table[table["paper"] == paper]
     if "model" in table:
         by = table["model"].map(lambda model: plotting.MODEL_NAME.get(model, model))
     else:
         by = "seed " + table["seed"].astype(str)
-    found = [intervals.format_interval(*x) for x in table[["value", "low", "high"]].to_numpy()]
+    found = [intervals.format_interval(*x) for x in table[numbers].to_numpy()]
     columns = [table["claim"], by, pd.Series(found, table.index, str), table["verdict"]]
     return pd.concat(columns, axis=1, keys=COLUMNS)
 

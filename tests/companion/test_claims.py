@@ -23,6 +23,8 @@ def folder(tmp_path):
         verdict_tables.judge(text, "srgan", below, paper="uncertain"),
         verdict_tables.judge("peaks lose redshift: x", "swin", unsure, paper="peaks"),
     ]
+    nothing = intervals.Estimate(np.nan, np.nan, np.nan, 0)
+    lines.append(verdict_tables.judge("peaks lose redshift: x", "capsule", nothing, paper="peaks"))
     verdict_tables.keep(lines, folder.table("verdicts_peaks"), [])
     verdict_tables.keep(lines[:1], folder.table("verdicts_peaks_intra"), [])
     tidy = {"claim": "a way back loses", "seed": 1, **vars(above), "verdict": "supported"}
@@ -37,7 +39,7 @@ def test_both_kinds_of_tables_are_counted_for_each_task_and_the_absent_are_named
     there, back = claims.ENDING
     assert list(counts.loc["Light and peak fluxes come out uncertain", there]) == [1, 0, 1]
     assert list(counts.loc["Light and peak fluxes come out uncertain", back]) == [1, 0, 0]
-    assert list(counts.loc["Uncertain peaks cost redshift information", there]) == [0, 1, 0]
+    assert list(counts.loc["Uncertain peaks cost redshift information", there]) == [0, 2, 0]
     assert list(counts.loc["The mapping itself loses information", there]) == [1, 0, 0]
     assert list(counts.index.unique("claim")) == list(verdict_tables.PAPER.values())
     absent = found[found["verdict"] == "not run"]
@@ -60,7 +62,7 @@ def test_a_folder_without_verdicts_or_of_another_seed_is_refused(folder, tmp_pat
 def test_overview_has_a_column_for_every_model(folder):
     table = claims.overview(claims.collect(folder), "23_peaks")
     there, back = claims.ENDING
-    assert list(table.columns) == ["Swin", "SRGAN"]
+    assert list(table.columns) == ["Swin", "SRGAN", "Capsule"]
     assert table.iloc[0, 0].startswith("✓ 1.0 (0.5, 2.0)")
     assert table.iloc[1, 1] == "–"
     assert list(table.index.get_level_values(0)) == [*[there] * 2, back]
