@@ -45,7 +45,7 @@ def _rows(file: Path, paper: str) -> pd.DataFrame:
     if not file.exists():
         return pd.DataFrame([["–", "–", "–", "not run"]], columns=list(COLUMNS))
     numbers = ["value", "low", "high"]
-    table = pd.read_csv(file, keep_default_na=False, na_values=dict.fromkeys(numbers, ["", "nan"]))
+    table = pd.read_csv(file, keep_default_na=False, na_values={k: ["", "nan"] for k in numbers})
     table = table[table["paper"] == paper]
     if "model" in table:
         by = table["model"].map(lambda model: plotting.MODEL_NAME.get(model, model))
