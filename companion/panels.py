@@ -186,20 +186,20 @@ def protocol_strips(table, metric_labels, rows, line=None):
     return fig
 
 
-def estimate_panels(sides):
+def estimate_panels(estimates):
     """Draw named estimates with their intervals, a panel per label: {label: {name: estimate}}.
 
     Panels of the same names share them.
     """
-    names = [list(found) for found in sides.values()]
+    names = [list(found) for found in estimates.values()]
     size = (plotting.WIDTH, max(3.4, 0.29 * len(names[0]) + 0.9))
     shared = all(other == names[0] for other in names)
-    fig, axes = plt.subplots(1, len(sides), figsize=size, sharey=shared)
-    for ax, (label, found) in zip(axes, sides.items(), strict=True):
-        value, low, high = np.array([(e.value, e.low, e.high) for e in found.values()]).T
-        error = [value - low, high - value]
-        ax.errorbar(value, range(len(found)), xerr=error, fmt="o", color="black")
-        ax.set(xlabel=label, xlim=(min(0, low.min()), None), ylim=(len(found) - 0.5, -0.5))
+    fig, axes = plt.subplots(1, len(names), figsize=size, sharey=shared)
+    for ax, (label, found) in zip(axes, estimates.items(), strict=True):
+        for k, estimate in enumerate(found.values()):
+            plotting.horizontal_interval(ax, estimate, k, marker="o", color="black")
+        ax.set(xlabel=label, ylim=(len(found) - 0.5, -0.5))
+        ax.set_xlim(left=min(0, min(e.low for e in found.values())))
         ax.set_yticks(range(len(found)), list(found))
     axes[0].set_title(f"n = {next(iter(found.values())).n:,}")
     return fig
