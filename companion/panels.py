@@ -145,7 +145,8 @@ def row_strips(table, metrics, rows):
     fig, axes = plt.subplots(1, len(metrics), figsize=size, sharey=True, squeeze=False)
     for ax, (metric, label) in zip(axes.flat, metrics.items(), strict=True):
         for k, row in enumerate(rows):
-            style = {"color": plotting.MODEL_COLOUR.get(row.split()[-1], "black"), "marker": "o"}
+            model = row.split()[-1].replace("-", "_")
+            style = {"color": plotting.MODEL_COLOUR.get(model, "black"), "marker": "o"}
             plotting.horizontal_interval(ax, found.loc[(metric, row)], k, **style)
         ax.set(xlabel=label)
         ax.set_xlim(left=min(0, ax.get_xlim()[0]) if metric == "bias" else 0)

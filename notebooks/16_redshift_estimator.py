@@ -224,7 +224,7 @@ plt.show()
 # Three sets of them: *colours* within a fifth of the stamp, the flux of the brightest pixel in each band
 # (*peaks*), and *all measured*, every number of our first layer, where what is left between that row
 # and the network is not what they see but how they learn. Each set is given to twenty nearest
-# neighbours (kNN) and to gradient boosting. *True light* is no competitor but a mark to look at: the
+# neighbours (kNN) and to gradient boosting. *True fluxes* are no competitor but a mark to look at: the
 # magnitudes that the simulation itself gave to the galaxies, without noise, seeing or error of
 # calibration. The last row knows no image at all and always guesses the median redshift.
 
@@ -247,7 +247,7 @@ def features_of(sample, survey):
     names = [f"{sides[survey]}_{band}" for band in BANDS]
     if set(names) <= set(sample.catalogue.colnames):  # not known of real galaxies
         true = np.column_stack([sample.catalogue[name] for name in names])
-        found["true light"] = r_and_colours(true)
+        found["true fluxes"] = r_and_colours(true)
     return found
 
 
@@ -314,13 +314,13 @@ told = {
 }
 for survey, dz in errors.items():
     name, score = survey.lower(), table.loc[survey]["sigma_mad"]
-    rivals = [k for k in dz if "network" not in k and "true light" not in k]
+    rivals = [k for k in dz if "network" not in k and "true fluxes" not in k]
     best = score[rivals].idxmin()
     gain = intervals.paired_difference(intervals.robust_scatter, dz[best], dz["network, median"])
     glue(f"redshift_{name}_rival", best, display=False)
     glue(f"redshift_{name}_gain", str(gain), display=False)
     glue(f"redshift_{name}_told", told[intervals.verdict(gain)], display=False)
-    for key, row in {"network": "network, median", "true": "true light, boosting"}.items():
+    for key, row in {"network": "network, median", "true": "true fluxes, boosting"}.items():
         here = intervals.bootstrap(intervals.robust_scatter, dz[row]) if row in dz else "–"
         glue(f"redshift_{name}_{key}", str(here), display=False)
 
@@ -364,7 +364,7 @@ made = artefacts.make(
 # cuts the space of colours into boxes, where the dense layers draw smooth surfaces, and redshift is a
 # smooth function of colour.
 #
-# With true light boosting still scatters by {glue:text}`redshift_sdss_true` and
+# With true fluxes boosting still scatters by {glue:text}`redshift_sdss_true` and
 # {glue:text}`redshift_cfhtls_true`. That is no limit: it holds galaxies of one colour that differ in
 # redshift, and the error of trees that learnt from few galaxies. What the limit is, [another
 # chapter](33_the_limit.py) asks.

@@ -95,13 +95,13 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 #
 # $$ g_b(r_k) = \frac{F^*_{kb} - F^*_{k-1,b}}{F'_{kb} - F'_{k-1,b}} , $$
 #
-# and linear in between; no gain of a round is above `REACH` or below its inverse. Neighbouring rings
+# and linear in between; no gain of a round is above `MAX_GAIN` or below its inverse. Neighbouring rings
 # share the pixels in between, so there is a second round:
 #
 # ```python
 # for _ in range(rounds):
-#     gain = (rings(wanted) / rings(light(images))).clamp(1 / REACH, REACH)
-#     images = images * einsum("nkb,kyx->nbyx", gain, tents)      # (n, bands, height, width)
+#     gain = (annulus(wanted) / annulus(flux(images))).clamp(1 / MAX_GAIN, MAX_GAIN)
+#     images = images * einsum("nkb,kyx->nbyx", gain, hats)       # (n, bands, height, width)
 # ```
 #
 # The circles are no secret of the estimator of redshifts: it measures in others. The first network
@@ -393,7 +393,7 @@ for row, word in product(both, statistics):
         shapes.append({"row": row, "metric": f"{name}_{word}", **vars(found)})
 shapes = pd.DataFrame(shapes)
 
-# %% mystnb={"figure": {"caption": "Bias and scatter of sizes and shapes in the r band against the target: logarithm of the size, ellipticity, light within 2 and 4 arcsec (asinh magnitudes), asymmetry. Intervals of 95 % over galaxies.", "name": "fig-keeping-shapes"}, "image": {"alt": "Two panels, bias and scatter, with a line per quantity and two points on each, without and with the rule."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Bias and scatter of sizes and shapes in the r band against the target: logarithm of the size, ellipticity, flux within 2 and 4 arcsec (asinh magnitudes), asymmetry. Intervals of 95 % over galaxies.", "name": "fig-keeping-shapes"}, "image": {"alt": "Two panels, bias and scatter, with a line per quantity and two points on each, without and with the rule."}} tags=["hide-input"]
 fig = panels.quantity_strips(
     shapes,
     SHAPES,
