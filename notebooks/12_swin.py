@@ -88,10 +88,10 @@ plt.show()
 # alike everywhere.
 #
 # ```python
-# q, k, v = (rearrange(say(windows), "n w p (h d) -> (n w h) p d") for say in (self.q, self.k, self.v))
+# q, k, v = (rearrange(f(windows), "n w p (h d) -> (n w h) p d") for f in (self.q, self.k, self.v))
 # bias = rearrange(self.bias[self.index], "p q h -> h p q")         # B, one number per offset
 # scores = rearrange(q @ k.mT, "(n w h) p q -> n w h p q")          # every pixel with every other
-# seen = (scores / sqrt(d) + bias).softmax(dim=-1) @ v
+# values = (scores / sqrt(d) + bias).softmax(dim=-1) @ v
 # ```
 #
 # It is written out, although torch has one call for it: in windows as small as these, that call costs more

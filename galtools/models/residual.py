@@ -1,4 +1,4 @@
-"""The simplest translator that learns: a stack of residual blocks on packed pixels.
+"""The simplest trained translator: a stack of residual blocks on packed pixels.
 
     h_0 = conv(pack(x)),
     h_{k+1} = h_k + conv(GELU(conv(h_k))),

@@ -1,12 +1,12 @@
-"""Swin Transformer: attention within windows of pixels, and windows that shift.
+"""Swin Transformer: attention within windows that shift from layer to layer (Liu et al. 2021).
 
-Within a window of w x w packed pixels every pixel looks at every other,
+Within a window of w x w packed pixels every pixel attends to every other,
 
     attention(q, k, v) = softmax(q k^T / sqrt(d) + B) v,
 
 where B depends on the offset between the two pixels alone (relative position bias). Every other
 layer shifts the windows by w / 2, so that information passes between them; pixels that the shift
-carries around the edge of the image are masked and never seen from the other side.
+wraps around the edge of the image are masked.
 """
 
 import torch
@@ -40,10 +40,10 @@ def relative_index(window: int) -> torch.Tensor:
 
 
 def shift_mask(height: int, width: int, window: int, shift: int, device=None) -> torch.Tensor:
-    """Tell which pixels of a shifted window may see each other, (windows, window^2, window^2).
+    """Mask, true where two pixels of a shifted window may attend to each other.
 
-    After the roll by `shift`, the last windows hold strips from both edges of the image. Pixels
-    see each other only if they lie in the same strip.
+    Shape (windows, window^2, window^2). After the roll by `shift`, the last windows hold strips
+    from both edges of the image. Pixels attend to each other only within the same strip.
     """
 
     def strips(length):
@@ -57,11 +57,11 @@ def shift_mask(height: int, width: int, window: int, shift: int, device=None) ->
 class Linear(nn.Linear):
     """Linear map of the last axis of (n, H, W, c).
 
-    On a CPU it is computed as a 1 x 1 convolution, for which torch has the faster kernel.
+    On a CPU it is computed as a 1 x 1 convolution, for which torch has a faster kernel.
     """
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
-        """Map every place alike."""
+        """Map every position alike."""
         if h.device.type != "cpu":
             return super().forward(h)
         kernel = self.weight[:, :, None, None]
@@ -80,21 +80,23 @@ class WindowAttention(nn.Module):
         self.register_buffer("index", relative_index(window), persistent=False)
 
     def forward(self, windows: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """Attend within (n, windows, pixels, c); `mask` is true where one pixel may see another.
+        """Attend within (n, windows, pixels, c); `mask` is that of `shift_mask`.
 
-        Written out, since for windows as small as these the fused kernels cost more than they save.
+        Written out: for windows this small, the fused kernels cost more than they save.
         """
         q, k, v = (
-            rearrange(say(windows), "n w p (h d) -> (n w h) p d", h=self.heads)
-            for say in (self.q, self.k, self.v)
+            rearrange(project(windows), "n w p (h d) -> (n w h) p d", h=self.heads)
+            for project in (self.q, self.k, self.v)
         )
         bias = rearrange(self.bias[self.index], "p q h -> h p q").contiguous()
         if mask is not None:
             bias = bias.masked_fill(~mask[:, None], -torch.inf)
         scores = rearrange(q @ k.mT, "(n w h) p q -> n w h p q", w=windows.shape[1], h=self.heads)
-        shares = torch.add(bias, scores, alpha=q.shape[-1] ** -0.5).softmax(dim=-1)
-        seen = shares.flatten(0, 2).to(v.dtype) @ v
-        return self.out(rearrange(seen, "(n w h) p d -> n w p (h d)", n=len(windows), h=self.heads))
+        weights = torch.add(bias, scores, alpha=q.shape[-1] ** -0.5).softmax(dim=-1)
+        values = weights.flatten(0, 2).to(v.dtype) @ v
+        return self.out(
+            rearrange(values, "(n w h) p d -> n w p (h d)", n=len(windows), h=self.heads)
+        )
 
 
 class SwinLayer(nn.Module):
@@ -155,7 +157,7 @@ class Swin(Translator):
         self.head = nn.Conv2d(bands_in * pack**2, width, 3, padding=1)
         self.body = nn.Sequential(*[SwinGroup(width, depth, heads, window) for _ in range(groups)])
         self.tail = nn.Conv2d(width, bands_out * pack**2, 3, padding=1)
-        self.to(memory_format=torch.channels_last)  # pixels side by side, as attention needs them
+        self.to(memory_format=torch.channels_last)  # the layout that attention needs
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Stretched source to stretched target."""

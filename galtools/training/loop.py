@@ -108,10 +108,10 @@ class Trainer:
             return 0.0
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             terms = group.losses(batch)
-        means = dict(zip(terms, distributed.all_reduce_mean(terms.values()), strict=True))
-        loss = self.check_divergence(name, sum(means.values()).item())
-        for term, value in means.items():
-            self.losses.setdefault(f"{name}_{term}", []).append(value.item())
+        values = torch.stack(distributed.all_reduce_mean(terms.values())).tolist()
+        loss = self.check_divergence(name, sum(values))
+        for term, value in zip(terms, values, strict=True):
+            self.losses.setdefault(f"{name}_{term}", []).append(value)
         gradients = torch.autograd.grad(sum(terms.values()), group.parameters, allow_unused=True)
         gradients = distributed.all_reduce_mean(gradients)
         for parameter, gradient in zip(group.parameters, gradients, strict=True):

@@ -133,9 +133,11 @@ class Relay(torch.nn.Module):
     def optimizer_groups(self):
         return {
             "early": OptimizerGroup(
-                [self.first], lambda batch: {"size": self.first.abs()}, 0.0, 0.4
+                [self.first], lambda batch: {"size": self.first.abs().sum()}, 0.0, 0.4
             ),
-            "late": OptimizerGroup([self.last], lambda batch: {"size": self.last.abs()}, 0.6, 1.0),
+            "late": OptimizerGroup(
+                [self.last], lambda batch: {"size": self.last.abs().sum()}, 0.6, 1.0
+            ),
         }
 
 
