@@ -76,26 +76,20 @@ def nearest(points, library, galaxies, k: int):
     return rows[~own].reshape(-1, k), distance[~own].reshape(-1, k)
 
 
-def linear_weights(points, neighbours) -> np.ndarray:
-    """Weights (q, k) of neighbours (q, k, d) that give a linear fit, evaluated at points (q, d).
-
-    The first row of (X'X)^-1 X' with X = [1, x - x0]: of sum one, unbiased for linear functions.
-    """
-    ones = np.ones((*neighbours.shape[:2], 1))
-    return np.linalg.pinv(np.concatenate([ones, neighbours - points[:, None]], axis=2))[:, 0]
-
-
 def predict_by_neighbours(points, values, k: int, galaxies: int | None = None) -> dict:
-    """Predict `values` (n, t) at `points` (J, n, d) by a linear fit through k other galaxies.
+    """Predict `values` (n, t) at `points` (J, n, d) from the k nearest other galaxies.
 
-    For the first `galaxies`, `mean` (J, galaxies, t) and `sum_squared_weights` (J, galaxies), NaN
-    without an observation, and `closeness` (galaxies,): mean distance to the neighbours over the
-    rms distance between two images of one galaxy.
+    A local linear fit, of which the weights are the first row of (X'X)^-1 X' with X = [1, x - x0]:
+    unbiased for linear functions. For the first `galaxies`, returns `mean` (J, galaxies, t) and
+    `sum_squared_weights` (J, galaxies), NaN without an observation, and `closeness` (galaxies,),
+    mean distance to the neighbours over the rms distance between two images of one galaxy.
     """
     library, points = points[0], points[:, :galaxies]
     observed = np.isfinite(points).all(2)
     rows, distance = nearest(points[observed], library, np.nonzero(observed)[1], k)
-    weights = linear_weights(points[observed], library[rows])
+    offsets = library[rows] - points[observed][:, None]
+    design = np.concatenate([np.ones((*rows.shape, 1)), offsets], axis=2)
+    weights = np.linalg.pinv(design)[:, 0]
     mean = np.full((*observed.shape, values.shape[1]), np.nan)
     mean[observed] = np.einsum("qk,qkt->qt", weights, values[rows])
     squares = np.full(observed.shape, np.nan)

@@ -24,7 +24,6 @@ from galtools.simulate import population
 from galtools.simulate.spectra import TEMPLATES
 
 EDGES = (0.0, 1.0, 2.0, 4.0)  # arcsec, of the rings
-PHYSICS = ("red", "early", "redshift", "r_magnitude", "kind", "half_light_radius")
 STEP = 0.05  # magnitudes
 OFFSETS = np.linspace(-4, 4, 161)  # magnitudes by which a galaxy is made fainter
 QUERIES = 16  # at a time
@@ -90,24 +89,21 @@ def log_magnitude_prior(physics: dict, limit: float) -> np.ndarray:
 
 
 def _log_density(physics: dict, offset: float, limit: float) -> np.ndarray:
-    """Log of phi(M) p(kind | M) p(size | M) of galaxies (m,) made fainter by `offset`."""
-    red, early, z = (physics[name] for name in ("red", "early", "redshift"))
+    """Log of phi(M) p(kind | M) p(size | M) of galaxies (m,) made fainter by `offset`.
+
+    The tails of p(kind | M) are clipped at the first and the last template.
+    """
+    red, early, z, kind = (physics[name] for name in ("red", "early", "redshift", "kind"))
     magnitude = physics["r_magnitude"] + offset
     absolute = magnitude - population.distance_modulus(z)
-    found = population.log_abundance(red, absolute, z)
-    found = found + _log_kind(physics["kind"], population.mean_kind(red, absolute), red)
-    size = np.log10(physics["half_light_radius"])
-    size -= np.log10(population.half_light_radius(early, absolute, z, 0))
-    found = found + norm.logpdf(size / np.where(early, *population.SIZE_SCATTER))
-    inside = (magnitude > population.BRIGHT_LIMIT) & (magnitude < limit)
-    return np.where(inside, found, -np.inf)
-
-
-def _log_kind(kind, mean, red) -> np.ndarray:
-    """Log of p(kind | M), whose tails are clipped at the first and the last template."""
-    off = (kind - mean) / population.by_type(red, "kind_scatter")
+    x = (kind - population.mean_kind(red, absolute)) / population.by_type(red, "kind_scatter")
     clipped = [kind <= 0, kind >= len(TEMPLATES) - 1]
-    return np.select(clipped, [log_ndtr(off), log_ndtr(-off)], norm.logpdf(off))
+    log_kind = np.select(clipped, [log_ndtr(x), log_ndtr(-x)], norm.logpdf(x))
+    size = physics["half_light_radius"] / population.half_light_radius(early, absolute, z, 0)
+    log_size = norm.logpdf(np.log10(size) / np.where(early, *population.SIZE_SCATTER))
+    inside = (magnitude > population.BRIGHT_LIMIT) & (magnitude < limit)
+    log_density = population.log_abundance(red, absolute, z) + log_kind + log_size
+    return np.where(inside, log_density, -np.inf)
 
 
 def posterior(library: TemplateLibrary, observed, sky_noise, galaxies, scatter) -> Posterior:

@@ -18,7 +18,7 @@ from galtools.simulate.matched_pairs import BLOCK, one_thread
 from galtools.surveys import CFHTLS, SDSS
 
 MEASURES = {  # of the target image, with their slope: change per magnitude of dimming
-    "total light, r": 1,
+    "total flux, r": 1,
     "peak, r": 1,
     "peak, u": 1,
     "colour u − g": 0,

@@ -20,7 +20,7 @@ from galtools.surveys import BANDS
 from galtools.training import translate
 
 COLOURS = ("colour g − r", "colour of the peak, g − r")
-FLUXES = tuple(f"{kind}, {b}" for kind in ("total light", "peak") for b in BANDS)
+FLUXES = tuple(f"{kind}, {b}" for kind in ("total flux", "peak") for b in BANDS)
 REDSHIFT = "redshift read from fluxes"
 QUANTITIES = (*FLUXES, *COLOURS, REDSHIFT)
 TOTALS, PEAKS = slice(0, 5), slice(5, 10)  # columns of the magnitudes

@@ -69,12 +69,12 @@ n_boot: int = 300  # resamples of the galaxies behind each interval
 # to image. With $S$ the SDSS image of the same galaxy, the *law of total variance* names three reasons,
 #
 # $$ \mathrm{Var}\,T = \underbrace{\mathrm{E\,Var}(T \mid \mathrm{galaxy})}_{\text{noise}}
-#  + \underbrace{\mathrm{E\,Var}\big(\mathrm{E}[T \mid \mathrm{galaxy}] \,\big|\, S\big)}_{\text{look-alikes}}
-#  + \underbrace{\mathrm{Var}\,\mathrm{E}[T \mid S]}_{\text{told by SDSS}} . $$
+#  + \underbrace{\mathrm{E\,Var}\big(\mathrm{E}[T \mid \mathrm{galaxy}] \,\big|\, S\big)}_{\text{degeneracy}}
+#  + \underbrace{\mathrm{Var}\,\mathrm{E}[T \mid S]}_{\text{explained by SDSS}} . $$
 #
 # *Noise* is what another CFHTLS image of the same galaxy would change: photons, seeing, the place
-# between the pixels, the zero point. *Look-alikes* are different galaxies that SDSS cannot tell apart
-# and CFHTLS can. These two no translator can foresee. The rest it could know.
+# between the pixels, the zero point. *Degeneracy* is that of look-alikes: different galaxies that SDSS
+# cannot distinguish and CFHTLS can. No translator can predict these two. The rest is *explained* by SDSS.
 #
 # Real galaxies have one image per survey, which is why this stayed a suspicion. A simulation looks as
 # often as one likes: here every sample holds galaxies seen once, and some seen again and again by
@@ -185,7 +185,7 @@ plt.show()
 # network that estimates redshifts is colour, brightness and concentration; which way a galaxy is
 # turned, where its knots lie and what stands beside it, is all the same to it.
 
-# %% mystnb={"figure": {"caption": "Shares of noise and of look-alikes in the variance of what CFHTLS sees, with 95 % intervals over galaxies. What is missing to one is told by SDSS. Round: seed 0; square: seed 1, and so on. Shares too small for the axis, or not above zero, are left out; intervals may reach beyond it.", "name": "fig-spread-shares"}, "image": {"alt": "Ten lines, one for each quantity, with points for noise and two kinds of look-alikes on a logarithmic axis of shares of the variance. The table below holds the numbers."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Noise and degeneracy as fractions of the variance of CFHTLS measurements, with 95 % intervals over galaxies. The rest is explained by SDSS. Round: seed 0; square: seed 1, and so on. Fractions too small for the axis, or not above zero, are left out; intervals may reach beyond it.", "name": "fig-spread-shares"}, "image": {"alt": "Ten lines, one for each quantity, with points for noise and for degeneracy in two spaces on a logarithmic axis of fractions of the variance. The table below holds the numbers."}} tags=["hide-input"]
 COLOURS = {("noise", SPACES[0]): "black", ("degeneracy", SPACES[0]): "#D55E00"}
 COLOURS["degeneracy", SPACES[1]] = "#0072B2"
 SMALLEST, quantities = 5e-5, list(repeat_observations.QUANTITIES)
@@ -242,11 +242,11 @@ pd.DataFrame.from_dict(cells, orient="index", columns=names)
 # is not a small spread: a per cent of the one is a tenth of the other. For redshifts this matters,
 # since the spread of a whole survey is many times the error of a good estimate.
 #
-# Two statements are judged for each quantity: that SDSS tells most of it, more than noise and
-# look-alikes leave open together; and that look-alikes differ by more than the noise of CFHTLS.
+# Two claims are tested for each quantity: that SDSS explains most of its variance, more than noise and
+# degeneracy together; and that degenerate galaxies differ by more than the noise of CFHTLS.
 
 # %%
-MOST, MORE = "SDSS tells most of it", "look-alikes differ by more than the noise"
+MOST, MORE = "SDSS explains most of it", "degenerate galaxies differ by more than the noise"
 STATISTICS = {
     MOST: total_variance.fraction_of("explained", "noise", "degeneracy"),
     MORE: total_variance.fraction_of("degeneracy", "noise"),

@@ -98,7 +98,7 @@ n_second, n_looked = (min(n, len(truth[0])) for n in (n_second, n_looked))  # no
 # Magnitudes run backwards: a truth that ranks low is brighter than most draws.
 
 # %% mystnb={"figure": {"caption": "Place of the truth among the draws of the diffusion model, seed 0, with the interval of chance (band, 95 %) about calibrated (dashed).", "name": "fig-draws-ranks"}, "image": {"alt": "Four histograms of places between 0 and 1, beside a flat line with a band: total light, peak, colour, redshift."}} tags=["hide-input"]
-SHOWN = ("total light, r", "peak, r", "colour g − r", sample_statistics.REDSHIFT)
+SHOWN = ("total flux, r", "peak, r", "colour g − r", sample_statistics.REDSHIFT)
 ranks = {q: calibration.pit(*found.of("diffusion", 0, q), seed) for q in SHOWN}
 count = len(numbers["diffusion", 0]["samples"])
 fig, axes = plt.subplots(2, 2, figsize=(plotting.WIDTH, 4.8), sharex=True, sharey=True)
@@ -332,7 +332,7 @@ enough = {
 # %% tags=["hide-input"]
 averaged = [regressor.append(numbers["diffusion", k]["averages"]) for k in (0, 1)]
 noise, lines = numbers["diffusion", 0]["noise"], {}
-for quantity in ("peak, r", "total light, r"):
+for quantity in ("peak, r", "total flux, r"):
     column = sample_statistics.QUANTITIES.index(quantity)
     off = averaged[0][..., column] - truth[0][: noise.shape[1], column]
     medians = [intervals.bootstrap(intervals.median, x, n_boot, seed) for x in off]

@@ -22,7 +22,8 @@ def twins():
     rng = np.random.default_rng(5)
     with matched_pairs.one_thread():
         (first,) = repeat_observations.observe_block(5, 8, (0,), SURVEYS, 17.8)
-    columns = {name: np.tile(first[name], 3) for name in posterior_library.PHYSICS}
+    physics = ("red", "early", "redshift", "r_magnitude", "kind", "half_light_radius")
+    columns = {name: np.tile(first[name], 3) for name in physics}
     columns |= {name: np.tile(first[name], (3, 1)) for name in ("zero_points", "sky")}
     tint = np.exp(0.3 * rng.normal(size=(8, 5, 1)))  # no two kinds are alike
     clean = tint * photometry.annulus_flux(first["clean"], posterior_library.ring_masks(SDSS))
@@ -126,17 +127,16 @@ def test_methods_predict_what_their_space_holds(twins, monkeypatch):
     assert (check["peak, r"][0] > np.var(peak[PAIR], axis=1, ddof=1)).all()
 
 
-def test_weights_are_those_of_least_squares_and_predict_any_plane():
+def test_predictions_are_those_of_least_squares_through_the_neighbours():
     rng = np.random.default_rng(2)
-    points, around = rng.normal(size=(4, 3)), rng.normal(size=(4, 20, 3)) + 2
-    weights = degeneracy.linear_weights(points, around)
-    np.testing.assert_allclose(weights.sum(1), 1)
-    slope = np.array([1.0, -2, 3])
-    np.testing.assert_allclose(np.einsum("qk,qk->q", weights, around @ slope), points @ slope)
-    design = np.column_stack([np.ones(20), around[0]])
-    values = rng.normal(size=20)
-    plane = np.linalg.lstsq(design, values, rcond=None)[0]
-    np.testing.assert_allclose(weights[0] @ values, plane @ [1, *points[0]])
+    points, values = rng.normal(size=(1, 60, 3)), rng.normal(size=(60, 1))
+    found = degeneracy.predict_by_neighbours(points, values, k=20, galaxies=4)
+    rows, _ = degeneracy.nearest(points[0, :4], points[0], np.arange(4), 20)
+    for galaxy, around in enumerate(rows):
+        design = np.column_stack([np.ones(20), points[0, around]])
+        plane = np.linalg.lstsq(design, values[around, 0], rcond=None)[0]
+        expected = plane @ [1, *points[0, galaxy]]
+        np.testing.assert_allclose(found["mean"][0, galaxy, 0], expected)
 
 
 def test_nearest_are_those_of_brute_force_without_the_galaxy_itself():

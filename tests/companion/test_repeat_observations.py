@@ -80,7 +80,7 @@ def test_measures_of_a_source_with_known_answers():
     assert found["peak, r"] == pytest.approx(22.5 - 2.5 * np.log10(images[0, 2].max()))
     whole = 4 * 2 * np.pi * 3**2  # of which exp(-r^2 / 2 sigma^2) lies beyond 5 arcsec
     inside = whole * (1 - np.exp(-0.5 * (5 / 0.396 / 3) ** 2))
-    assert found["total light, r"] == pytest.approx(22.5 - 2.5 * np.log10(inside), abs=1e-3)
+    assert found["total flux, r"] == pytest.approx(22.5 - 2.5 * np.log10(inside), abs=1e-3)
     shares = [1 - np.exp(-0.5 * (r / 0.396 / 3) ** 2) for r in (2, 4)]
     assert found["concentration, r"] == pytest.approx(shares[0] / shares[1], rel=0.02)
     assert abs(found["asymmetry, r"]) < 1e-9
