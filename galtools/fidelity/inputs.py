@@ -1,10 +1,11 @@
-"""Judge what a stranger hands in before anything is measured: refuse it, or note what is odd."""
+"""Checks of images from elsewhere before they are measured: refuse them, or note what is odd."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
+from scipy.stats import spearmanr
 
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals, structure
@@ -15,11 +16,12 @@ FOREIGN = 20  # a median flux ratio beyond this means other units
 PLAUSIBLE = (1e-3, 1e4)  # nanomaggies of a median galaxy: 30th to 12.5th magnitude
 SMALLEST = 16  # pixels along a side of a stamp: less shows no sky
 SWAPPED = 0.2  # dex, in all bands together, that another order of the bands has to fit better
+FACTOR_1000 = "times as bright as the truth, the factor 1000 between zero points 30 and 22.5"
 
 
 @dataclass
 class Inputs:
-    """Images that passed, and what there is to say about them."""
+    """Images that passed, what is known about them, and notes on what is odd."""
 
     truth: object
     translated: object
@@ -34,35 +36,24 @@ class Inputs:
 def check_inputs(
     truth, translated, bands=None, pixel_scale=None, noise=None, weights=None
 ) -> Inputs:
-    """Check the images and look up, or estimate, what was not said about them."""
-    truth, translated = (
-        check_real(images, name) for images, name in ((truth, "truth"), (translated, "translated"))
-    )
-    _check_layout(truth, translated)
-    check(truth, translated)
-    if weights is not None:
-        _check_weights(weights, truth.shape)
-    if min(truth.shape[2:]) < SMALLEST:
-        raise GaltoolsError(
-            f"stamps of {truth.shape[2]} x {truth.shape[3]} pixels are too small: give at least "
-            f"{SMALLEST} x {SMALLEST}"
-        )
+    """Check the images and look up, or estimate, what is not given."""
+    truth, translated = check_real(truth, "truth"), check_real(translated, "translated")
+    _check_layout(truth, translated, weights)
     bands = _name_bands(truth.shape[1], bands)
-    scale = (
-        _guess_scale(truth.shape[-1])
-        if pixel_scale is None
-        else check_positive(pixel_scale, "pixel_scale", "arcsec per pixel")
-    )
-    facts, whole = _look(truth, translated, weights)
-    check_units(facts["flux_truth"], facts["flux_translated"], "translation")
-    sigma = facts["sigma"] if noise is None else _per_galaxy(noise, truth.shape[:2])
-    found = Inputs(truth, translated, bands, scale, sigma, facts, weights)
-    if noise is None:
-        found.notes.append("noise: not given, estimated from the edges of the truth")
+    notes = []
     if pixel_scale is None:
-        found.notes.append(f"pixel scale: not given, taken to be {scale} arcsec from the size")
-    found.notes += _oddities(facts, whole) + _other_bands(facts, bands) + _other_units(facts)
-    return found
+        pixel_scale = _guess_scale(truth.shape[-1])
+        notes.append(f"pixel scale: not given, taken to be {pixel_scale} arcsec from the size")
+    check_positive(pixel_scale, "pixel_scale", "arcsec per pixel")
+    facts, finite = _gather_facts(truth, translated, weights)
+    check_units(facts["flux_truth"], facts["flux_translated"], "translation")
+    if noise is None:
+        sigma = facts["sigma"]
+        notes.insert(0, "noise: not given, estimated from the edges of the truth")
+    else:
+        sigma = _per_galaxy(noise, truth.shape[:2])
+    notes += _odd_galaxies(facts, finite) + _odd_order(facts, bands) + _odd_units(facts)
+    return Inputs(truth, translated, bands, pixel_scale, sigma, facts, weights, notes)
 
 
 def check_real(images, name: str):
@@ -74,8 +65,7 @@ def check_real(images, name: str):
             raise GaltoolsError(
                 f"{name} is no array of numbers (galaxies, bands, height, width)"
             ) from None
-    kind = np.dtype(getattr(images, "dtype", float)).kind
-    if kind not in "fiu":
+    if np.dtype(getattr(images, "dtype", float)).kind not in "fiu":
         raise GaltoolsError(f"{name} holds {images.dtype}: hand in real numbers, as float32")
     return images
 
@@ -92,27 +82,38 @@ def check_positive(value, name: str, unit: str):
     return value
 
 
-def _check_layout(truth, translated) -> None:
-    """Recognise the common mistakes of shape by name."""
-    shapes = [tuple(images.shape) for images in (truth, translated)]
-    for name, shape in zip(("truth", "translated"), shapes, strict=True):
+def _check_layout(truth, translated, weights) -> None:
+    """Refuse images of different shapes, common mistakes by name."""
+    here, there = tuple(truth.shape), tuple(translated.shape)
+    for name, shape in (("truth", here), ("translated", there)):
         if len(shape) == 4 and shape[-1] <= 10 < shape[1]:
             raise GaltoolsError(
                 f"{name} has shape {shape}, bands last: move them, np.moveaxis(images, -1, 1)"
             )
-    if len(shapes[0]) == len(shapes[1]) == 4:
-        (n, bands, *size), (m, others, *there) = shapes
-        if n != m:
-            raise GaltoolsError(f"truth has {n} galaxies and the translation {m}: match them first")
-        if bands != others:
+    if len(here) == len(there) == 4:
+        for axis, what, advice in (
+            (0, "galaxies", "match them first"),
+            (1, "bands", "hand in the same bands"),
+        ):
+            if here[axis] != there[axis]:
+                raise GaltoolsError(
+                    f"truth has {here[axis]} {what} and the translation {there[axis]}: {advice}"
+                )
+        if here != there:
             raise GaltoolsError(
-                f"truth has {bands} bands and the translation {others}: hand in the same bands"
+                f"truth is {here[2]} x {here[3]} pixels and the translation {there[2]} x "
+                f"{there[3]}: resample one onto the grid of the other"
             )
-        if size != there:
-            raise GaltoolsError(
-                f"truth is {size[0]} x {size[1]} pixels and the translation {there[0]} x "
-                f"{there[1]}: resample one onto the grid of the other"
-            )
+    check(truth, translated)
+    if min(here[2:]) < SMALLEST:
+        raise GaltoolsError(
+            f"stamps of {here[2]} x {here[3]} pixels are too small: give at least "
+            f"{SMALLEST} x {SMALLEST}"
+        )
+    if weights is not None and np.shape(weights) != here:
+        raise GaltoolsError(f"weights have shape {np.shape(weights)}, images {here}")
+    if weights is not None and np.any(np.asarray(weights) < 0):
+        raise GaltoolsError("weights must not be negative: 0 leaves a pixel out")
 
 
 def _name_bands(count: int, bands) -> tuple[str, ...]:
@@ -144,60 +145,39 @@ def _per_galaxy(noise, shape) -> np.ndarray:
     return check_positive(sigma, "noise", "nanomaggies per pixel")
 
 
-def _check_weights(weights, shape) -> None:
-    if tuple(shape) != np.shape(weights):
-        raise GaltoolsError(f"weights have shape {np.shape(weights)}, images {tuple(shape)}")
-    if np.any(np.asarray(weights) < 0):
-        raise GaltoolsError("weights must not be negative: 0 leaves a pixel out")
+def _gather_facts(truth, translated, weights) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Fluxes, noise, and what is broken (n, bands); a map (H, W) of pixels that are finite in all.
 
-
-def _look(truth, translated, weights) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """One pass over the images: fluxes, noise, and what is broken; every entry (n, bands).
-
-    Beside them a map (H, W) of the pixels that are numbers in every image.
+    One pass over the images.
     """
-    parts, whole = [], True
+    parts, all_finite = [], True
     for _, x, y, valid in chunks(truth, translated, weights):
-        good = np.isfinite(x) & np.isfinite(y)
-        broken, whole = ~good.all((2, 3)), whole & good.all((0, 1))
+        finite = np.isfinite(x) & np.isfinite(y)
+        all_finite = all_finite & finite.all((0, 1))
         x, y = (np.where(np.isfinite(images), images, 0) for images in (x, y))
         sigma = structure.noise_level(x, valid)
-        parts.append(
-            {
-                "broken": broken,
-                "constant": (np.ptp(x, axis=(2, 3)) == 0) | (np.ptp(y, axis=(2, 3)) == 0),
-                "flux_truth": x.sum((2, 3)),
-                "flux_translated": y.sum((2, 3)),
-                "sigma": np.where(sigma > 0, sigma, np.nan),  # no noise, no unit of noise
-            }
-        )
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, whole
-
-
-def _how_to_crop(whole) -> str:
-    """Say which slice has no pixel without a number, if leaving out a border is all it takes."""
-    for width in range(1, min(whole.shape) // 2 - SMALLEST // 2 + 1):
-        if whole[width:-width, width:-width].all():
-            return f"crop all images, images[..., {width}:-{width}, {width}:-{width}]"
-    return "fill them, or give weights that are zero there"
+        part = {
+            "broken": ~finite.all((2, 3)),
+            "constant": (np.ptp(x, axis=(2, 3)) == 0) | (np.ptp(y, axis=(2, 3)) == 0),
+            "flux_truth": x.sum((2, 3)),
+            "flux_translated": y.sum((2, 3)),
+            "sigma": np.where(sigma > 0, sigma, np.nan),  # no noise, no unit of noise
+        }
+        part["no_flux"] = (part["flux_truth"] <= 0) | (part["flux_translated"] <= 0)
+        parts.append(part)
+    return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}, all_finite
 
 
 def check_units(x, y, name: str) -> None:
-    """Refuse images whose fluxes y are in other units than those of the truth, x.
-
-    The factor 1000 between the zero points 22.5 and 30 is named.
-    """
+    """Refuse images whose fluxes y are in other units than those of the truth, x."""
     good = (x > 0) & (y > 0)
-    if not good.any():
-        return
-    ratio = np.median(y[good] / x[good])
+    ratio = np.median(y[good] / x[good]) if good.any() else 1.0
     if 1 / FOREIGN < ratio < FOREIGN:
         return
-    for factor, what in ((1000, "divide it by 1000"), (0.001, "multiply it by 1000")):
+    for factor, advice in ((1000, "divide it by 1000"), (0.001, "multiply it by 1000")):
         if 0.5 < ratio / factor < 2:
             raise GaltoolsError(
-                f"the {name} is {ratio:.3g} times as bright as the truth, the factor 1000 "
-                f"between zero points 30 and 22.5: {what}, or bring both to nanomaggies"
+                f"the {name} is {ratio:.3g} {FACTOR_1000}: {advice}, or bring both to nanomaggies"
             )
     raise GaltoolsError(
         f"the {name} is {ratio:.3g} times as bright as the truth: bring both to nanomaggies"
@@ -218,23 +198,21 @@ def _median_fluxes(facts, side) -> np.ndarray | None:
     return found if (found > 0).all() else None
 
 
-def _other_bands(facts, bands) -> list[str]:
-    """Notice bands in another order: the median fluxes fit those of the truth better so."""
+def _odd_order(facts, bands) -> list[str]:
+    """Note if the translation's median fluxes fit those of the truth better in another order."""
     x, y = (_median_fluxes(facts, side) for side in ("truth", "translated"))
     if x is None or y is None:
         return []
-    apart = np.abs(np.log10(y[None] / x[:, None]))
-    rows, order = linear_sum_assignment(apart)
-    if np.trace(apart) - apart[rows, order].sum() <= SWAPPED:
+    distance = np.abs(np.log10(y[None] / x[:, None]))
+    rows, order = linear_sum_assignment(distance)
+    if np.trace(distance) - distance[rows, order].sum() <= SWAPPED:
         return []
-    names = [bands[k] for k in np.argsort(order)]
-    return [
-        f"the translation's bands fit better as {', '.join(names)}: another order of the bands?"
-    ]
+    names = ", ".join(bands[k] for k in np.argsort(order))
+    return [f"the translation's bands fit better as {names}: another order of the bands?"]
 
 
-def _other_units(facts) -> list[str]:
-    """Notice galaxies that would be too bright or too faint, were these nanomaggies."""
+def _odd_units(facts) -> list[str]:
+    """Note if the galaxies would be too bright or too faint in nanomaggies."""
     found = _median_fluxes(facts, "truth")
     if found is None or PLAUSIBLE[0] < found.max() < PLAUSIBLE[1]:
         return []
@@ -242,51 +220,45 @@ def _other_units(facts) -> list[str]:
     return [f"in nanomaggies the median galaxy would have magnitude {magnitude:.1f}: other units?"]
 
 
-def _oddities(facts, whole) -> list[str]:
-    """Say in words what the table's lines on the input mean."""
-    n = len(facts["broken"])
-    notes = []
+def _how_to_mend(finite) -> str:
+    """Slice that leaves out a border with pixels that are not finite, if that is all it takes."""
+    for width in range(1, min(finite.shape) // 2 - SMALLEST // 2 + 1):
+        if finite[width:-width, width:-width].all():
+            return f"crop all images, images[..., {width}:-{width}, {width}:-{width}]"
+    return "fill them, or give weights that are zero there"
+
+
+def _odd_galaxies(facts, finite) -> list[str]:
+    """Notes on galaxies that cannot be measured, are too few, or seem to be in another order."""
+    n, notes = len(facts["broken"]), []
     if n < intervals.MIN_GALAXIES:
         notes.append(f"only {n} galaxies: intervals are rough below {intervals.MIN_GALAXIES}")
-    if broken := int(facts["broken"].any(axis=1).sum()):
-        notes.append(
-            f"{broken} of {n} galaxies have pixels that are no number (NaN borders?): their bands "
-            f"are not measured; to get them back, {_how_to_crop(whole)}"
-        )
-    if constant := int(facts["constant"].any(axis=1).sum()):
-        notes.append(f"{constant} of {n} galaxies have a constant image: no correlation, no shape")
-    dark = (facts["flux_truth"] <= 0) | (facts["flux_translated"] <= 0)
-    if negative := int(dark.any(axis=1).sum()):
-        notes.append(f"{negative} of {n} galaxies have no positive flux in some band: no colour")
+    mend = _how_to_mend(finite)
+    for name, text in (
+        ("broken", "pixels that are no number (NaN borders?): their bands are not measured; to "
+                   f"get them back, {mend}"),
+        ("constant", "a constant image: no correlation, no shape"),
+        ("no_flux", "no positive flux in some band: no colour"),
+    ):  # fmt: skip
+        if count := int(facts[name].any(axis=1).sum()):
+            notes.append(f"{count} of {n} galaxies have {text}")
     if np.array_equal(facts["flux_truth"], facts["flux_translated"]):
         notes.append(
             "truth and translation have the same fluxes to the last digit: one file twice?"
         )
-    if _shuffled(facts):
+    x, y = (facts[f"flux_{side}"].sum(axis=1) for side in ("truth", "translated"))
+    varied = np.ptp(x) > 0 and np.ptp(y) > 0
+    # in another order they would correlate within 3 standard errors of zero
+    if n >= intervals.MIN_GALAXIES and varied and spearmanr(x, y)[0] < 3 / np.sqrt(n - 1):
         notes.append("the brightness of truth and translation is unrelated: another order?")
     return notes
 
 
-def _shuffled(facts) -> bool:
-    """Tell whether galaxies seem to be in another order: same brightness overall, not one by one.
-
-    A Spearman correlation of at most three standard errors, 3 / sqrt(n - 1), would arise by chance.
-    """
-    x, y = (np.nansum(facts[f"flux_{side}"], axis=1) for side in ("truth", "translated"))
-    if len(x) < intervals.MIN_GALAXIES or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return False
-    ranks = np.stack([pd.Series(v).rank().to_numpy() for v in (x, y)])
-    return bool(intervals.correlation(ranks) < 3 / np.sqrt(len(x) - 1))
-
-
 def table(facts, bands) -> pd.DataFrame:
-    """Shares of galaxies with something odd, per band, as lines of the card."""
-    dark = (facts["flux_truth"] <= 0) | (facts["flux_translated"] <= 0)
-    shares = {"broken": facts["broken"], "constant": facts["constant"], "no_flux": dark}
-    n = len(dark)
+    """Fractions of odd galaxies per band, as lines of the card."""
     rows = [
-        ("input", band, name, float(share[:, k].mean()), np.nan, np.nan, n)
-        for name, share in shares.items()
+        ("input", band, name, float(facts[name][:, k].mean()), np.nan, np.nan, len(facts[name]))
+        for name in ("broken", "constant", "no_flux")
         for k, band in enumerate(bands)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
