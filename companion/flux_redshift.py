@@ -17,8 +17,10 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from galtools.data import photometry
 from galtools.errors import GaltoolsError
-from galtools.fidelity import peaks
+from galtools.fidelity import intervals, peaks
+from galtools.fidelity.metrics import CHUNK
 
 FEWEST = 10  # galaxies of a training set
 CENTRES = 300  # galaxies about which there is a radial basis function
@@ -29,7 +31,49 @@ SMALLEST = 1e-3  # of the errors whose logarithm gives the width: an exact estim
 
 def peak_and_aperture_features(images, sigma, pixel_scale: float) -> np.ndarray:
     """Asinh magnitudes and colours of the central box and within 3 arcsec, (n, 18)."""
-    return peaks.joint_features(*peaks.box_and_aperture(images, pixel_scale), sigma)
+    return joint_features(*box_and_aperture(images, pixel_scale), sigma)
+
+
+def box_and_aperture(images, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Fluxes of the central boxes and within 3 arcsec, each (n, bands), a few images at a time."""
+    parts = [np.asarray(images[k : k + CHUNK], float) for k in range(0, len(images), CHUNK)]
+    box = np.concatenate([photometry.box_flux(part) for part in parts])
+    return box, np.concatenate([photometry.aperture_flux(part, pixel_scale) for part in parts])
+
+
+def joint_features(box, aperture, sigma) -> np.ndarray:
+    """Features of peak fluxes and of aperture fluxes, side by side."""
+    return np.hstack([peaks.flux_features(box, sigma), peaks.flux_features(aperture, sigma)])
+
+
+def swap_peaks_and_totals(truth, made, sigma) -> dict[str, np.ndarray]:
+    """Features of each mixture of two pairs of (box, aperture) fluxes."""
+    return {
+        "both true": joint_features(*truth, sigma),
+        "true peaks": joint_features(truth[0], made[1], sigma),
+        "true totals": joint_features(made[0], truth[1], sigma),
+        "none true": joint_features(*made, sigma),
+    }
+
+
+def scatter_like(fluxes, truth, translated, seed: int = 0) -> np.ndarray:
+    """Fluxes (n, bands) with the relative errors of a translation, each those of another galaxy.
+
+    The errors y / x, all bands together, pass to a galaxy of similar total flux. Their scatter,
+    bias and correlation between bands remain; what they tell about the galaxy is lost.
+    """
+    rank = np.argsort(np.argsort(truth.sum(1)))
+    order = np.argsort(rank + np.random.default_rng(seed).uniform(-10, 10, len(rank)))
+    ratio = np.empty(np.shape(fluxes))
+    ratio[order] = intervals.divide(translated, truth)[np.roll(order, 1)]
+    return fluxes * ratio
+
+
+def swap_core(images, donor, radius: float) -> np.ndarray:
+    """Put the core of `donor` into `images`: the pixels within `radius` pixels of the centre."""
+    y, x = (np.arange(size) - (size - 1) / 2 for size in images.shape[-2:])
+    core = np.hypot(y[:, None], x[None]) <= radius
+    return np.where(core, donor, images)
 
 
 def ridge(x, y):

@@ -32,6 +32,7 @@ import pandas as pd
 from myst_nb import glue
 
 from companion import comparison, panels, paths, plotting, redshift_evaluation, verdict_tables
+from companion import flux_redshift as fluxes
 from galtools import artefacts, data, redshift
 from galtools.data import image_files
 from galtools.errors import GaltoolsError, check_choice
@@ -130,8 +131,8 @@ train = image_files.open_images(train_file, side)[:]
 train_z = image_files.read_column(train_file, "redshift").astype(float)
 if len(train_z) < peaks.NEIGHBOURS:
     raise GaltoolsError(f"n_train = {len(train_z)}: take {peaks.NEIGHBOURS} galaxies at least")
-train_fluxes = peaks.box_and_aperture(train, sample.pixel_scale)
-found = {r: peaks.box_and_aperture(i, sample.pixel_scale) for r, i in sample.images.items()}
+train_fluxes = fluxes.box_and_aperture(train, sample.pixel_scale)
+found = {r: fluxes.box_and_aperture(i, sample.pixel_scale) for r, i in sample.images.items()}
 sigma = np.median(sample.sigma, axis=0)
 
 # %%
@@ -143,7 +144,7 @@ estimators = {
 }
 shown = {row: box for row, (box, _) in found.items()}
 for model in models:
-    scattered = peaks.scatter_like(shown["truth"], shown["truth"], shown[model], seed)
+    scattered = fluxes.scatter_like(shown["truth"], shown["truth"], shown[model], seed)
     shown[f"scattered like {model}"] = scattered
 errors = {
     (name, row): peaks.redshift_errors(estimator, peaks.flux_features(box, sigma), z)
@@ -172,11 +173,11 @@ plt.show()
 
 # %%
 joint = peaks.redshift_regressor(kind, seed)
-joint.fit(peaks.joint_features(*train_fluxes, sigma), train_z)
+joint.fit(fluxes.joint_features(*train_fluxes, sigma), train_z)
 swaps = {
     name if name == "both true" else f"{model}: {name}": mixture
     for model in models
-    for name, mixture in peaks.swap_peaks_and_totals(found["truth"], found[model], sigma).items()
+    for name, mixture in fluxes.swap_peaks_and_totals(found["truth"], found[model], sigma).items()
 }
 swapped = pd.concat(
     peaks.summarise_redshift(peaks.redshift_errors(joint, mix, z), kind, n_boot, seed).assign(
@@ -227,8 +228,8 @@ whole = {row: network_judges(images) for row, images in sample.images.items()}
 by_pixels = {}
 for model in models:
     made_images = sample.images[model]
-    with_core = network_judges(peaks.swap_core(made_images, sample.truth, radius))
-    without = network_judges(peaks.swap_core(sample.truth, made_images, radius))
+    with_core = network_judges(fluxes.swap_core(made_images, sample.truth, radius))
+    without = network_judges(fluxes.swap_core(sample.truth, made_images, radius))
     named = {"none true": whole[model], "true core": with_core}
     by_pixels[model] = named | {"true surroundings": without, "both true": whole["truth"]}
 
@@ -341,7 +342,7 @@ made = artefacts.make(
     folder.table("peaks" if task == "cross" else f"peaks_{task}"),
     lambda path: everything.to_csv(path, index=False),
     params={"task": task, "models": models, "kind": kind, "n_boot": n_boot, "core": core},
-    modules=["galtools.fidelity.peaks", "galtools.fidelity.redshifts"],
+    modules=["companion.flux_redshift", "galtools.fidelity.redshifts"],
     inputs=[*sample.inputs, train_file, groups_table],
     seed=seed,
 )

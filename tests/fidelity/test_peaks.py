@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals, peaks
 from galtools.fidelity.metrics import tabulate
@@ -17,14 +16,6 @@ def points(n=50, flux=10.0, size=32, seed=0):
     flux = flux * np.random.default_rng(seed).uniform(1, 3, (n, 5))
     images[..., size // 2, size // 2] = flux
     return images, flux
-
-
-def test_boxes_and_apertures_of_many_images_are_those_of_each():
-    images = np.random.default_rng(2).normal(size=(30, 2, 32, 32))
-    box, aperture = peaks.box_and_aperture(images, 0.4)
-    for k in (0, 24, 25, 29):
-        np.testing.assert_allclose(box[k], photometry.box_flux(images[[k]])[0])
-        np.testing.assert_allclose(aperture[k], photometry.aperture_flux(images[[k]], 0.4)[0])
 
 
 def test_known_gains_give_known_bias_and_scatter():
@@ -71,45 +62,6 @@ def test_redshift_summary_of_known_errors():
     value = peaks.summarise_redshift(errors, "x", n_boot=20).set_index("metric").value
     assert value["outliers"] == pytest.approx(0.1 + 0.9 * 0.0241, abs=0.005)  # 2 and -3 sigma
     assert value["bias"] == pytest.approx(0.0128, abs=0.001)  # the 5/9 quantile of the normal part
-
-
-def test_scatter_like_keeps_size_and_band_correlation_and_loses_the_galaxy():
-    rng = np.random.default_rng(5)
-    truth = rng.uniform(10, 100, (4000, 2))
-    ratio = 1 + 0.1 * rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], 4000)
-    given = peaks.scatter_like(truth, truth, ratio * truth, seed=1) / truth
-    assert np.corrcoef(given.T)[0, 1] == pytest.approx(0.8, abs=0.03)
-    np.testing.assert_allclose(np.sort(given[:, 0]), np.sort(ratio[:, 0]))
-    assert abs(np.corrcoef(given[:, 0], ratio[:, 0])[0, 1]) < 0.05
-
-
-@pytest.mark.parametrize("n", [2, 3, 30, 31])
-def test_no_galaxy_is_scattered_by_its_own_error(n):
-    truth = np.arange(1.0, n + 1)[:, None]
-    ratio = np.random.default_rng(0).uniform(0.5, 2, (n, 1))
-    for seed in range(20):
-        given = peaks.scatter_like(truth, truth, ratio * truth, seed) / truth
-        np.testing.assert_allclose(np.sort(given, axis=0), np.sort(ratio, axis=0))
-        assert (np.abs(given - ratio) > 1e-9).all()
-
-
-def test_mixtures_swap_one_half_of_the_features():
-    rng = np.random.default_rng(7)
-    truth, made = rng.uniform(1, 9, (2, 2, 6, 5))
-    mixed = peaks.swap_peaks_and_totals(truth, made, np.ones(5))
-    half = mixed["both true"].shape[1] // 2
-    np.testing.assert_array_equal(mixed["true peaks"][:, :half], mixed["both true"][:, :half])
-    np.testing.assert_array_equal(mixed["true peaks"][:, half:], mixed["none true"][:, half:])
-    np.testing.assert_array_equal(mixed["true totals"][:, half:], mixed["both true"][:, half:])
-
-
-def test_swapping_cores_there_and_back():
-    rng = np.random.default_rng(6)
-    a, b = rng.normal(size=(2, 3, 5, 16, 16))
-    swapped = peaks.swap_core(a, b, 4)
-    np.testing.assert_array_equal(swapped[..., 8, 8], b[..., 8, 8])
-    np.testing.assert_array_equal(swapped[..., 0, 0], a[..., 0, 0])
-    np.testing.assert_array_equal(peaks.swap_core(swapped, a, 4), a)
 
 
 @pytest.mark.parametrize("kind", ["knn", "boosting"])
