@@ -1,4 +1,4 @@
-"""Pictures of the chapters on the two surveys: what blur and filters do, real beside simulated."""
+"""Pictures of the chapters on the two surveys: seeing and filters, real beside simulated."""
 
 from pathlib import Path
 
@@ -15,49 +15,49 @@ from galtools.surveys import BANDS, SDSS, Survey
 
 R = BANDS.index("r")
 SHOWN = 6  # galaxies beside one another
-DROWNED = 1e-3  # transfer below which the noise hides all but the brightest galaxies
+CUTOFF = 1e-3  # transfer below which the noise hides all but the brightest galaxies
 
 
-def transfer(waves: np.ndarray, survey: Survey) -> np.ndarray:
-    """What median r seeing and pixel leave of waves on the sky, given per arcsec, along a row.
+def transfer(frequencies: np.ndarray, survey: Survey) -> np.ndarray:
+    """Transfer function in r of median seeing and pixel, at spatial frequencies per arcsec.
 
     exp(-3.44 (lambda f / r0)^(5/3)) sinc(f p), with FWHM = 0.976 lambda / r0 and pixels of side p.
     """
-    squared = torch.as_tensor((2 * np.pi * waves[:, None]) ** 2)
+    squared = torch.as_tensor((2 * np.pi * frequencies[:, None]) ** 2)
     air = render.kolmogorov_mtf(squared, torch.tensor(survey.psf_fwhm[R]))[:, 0].numpy()
-    return air * np.sinc(waves * survey.pixel_scale)
+    return air * np.sinc(frequencies * survey.pixel_scale)
 
 
-def first_drowned(survey: Survey) -> float:
-    """Return the waves per arcsec of which `DROWNED` is left."""
-    waves = np.linspace(0, 3, 3001)
-    return float(waves[np.argmax(transfer(waves, survey) < DROWNED)])
+def cutoff_frequency(survey: Survey) -> float:
+    """Spatial frequency, per arcsec, at which the transfer function falls to `CUTOFF`."""
+    frequencies = np.linspace(0, 3, 3001)
+    return float(frequencies[np.argmax(transfer(frequencies, survey) < CUTOFF)])
 
 
 def transfers(surveys):
     """Draw the transfer functions of surveys."""
-    waves = np.linspace(0.005, 2, 400)
+    frequencies = np.linspace(0.005, 2, 400)
     fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3))
     for survey, style in zip(surveys, ("--", "-"), strict=True):
         colour = plotting.SURVEY_COLOUR[survey.name]
-        ax.plot(waves, transfer(waves, survey), style, label=survey.name, color=colour)
-    ax.axhline(DROWNED, color="black", linestyle=":", linewidth=1)
+        ax.plot(frequencies, transfer(frequencies, survey), style, label=survey.name, color=colour)
+    ax.axhline(CUTOFF, color="black", linestyle=":", linewidth=1)
     ax.set(yscale="log", ylim=(1e-5, 1.5), xlim=(0, 2))
     ax.set(xlabel="waves per arcsec", ylabel="transfer function")
     ax.legend()
     return fig
 
 
-def _mean_fluxes(observed, light, curves) -> list[float]:
+def _mean_fluxes(observed, flux_density, curves) -> list[float]:
     """Mean flux density, by photons, of a spectrum within each filter."""
     fine = np.linspace(2900, 11200, 4000)
-    spectrum = np.interp(fine, observed, light)
+    spectrum = np.interp(fine, observed, flux_density)
     weights = [np.interp(fine, c.wavelength, c.transmission, 0, 0) * fine for c in curves]
     return [np.average(spectrum, weights=w) for w in weights]
 
 
 def redshifted(name: str, redshifts):
-    """Draw a template at redshifts over the filters of SDSS, with its light and g - r in them."""
+    """Draw a template at redshifts over the filters of SDSS, with its flux and g - r in them."""
     curves = load_filters(list(SDSS.filters))
     fig, ax = plt.subplots()
     for band, curve in zip(BANDS, curves, strict=True):
@@ -69,11 +69,11 @@ def redshifted(name: str, redshifts):
         "kind": np.array([spectra.TEMPLATES.index(name)])
     }
     for z, marker, style in zip(redshifts, "os", ("-", "--"), strict=True):
-        observed, light = spectra.WAVELENGTH * (1 + z), spectra.template(name)
+        observed, flux_density = spectra.WAVELENGTH * (1 + z), spectra.template(name)
         flux = spectra.band_fluxes(SDSS.filters, spectrum, np.array([z]))[0]
-        (line,) = ax.plot(observed, light, style, linewidth=1.2)
+        (line,) = ax.plot(observed, flux_density, style, linewidth=1.2)
         label = f"z = {z:.2f}: g − r = {2.5 * np.log10(flux[2] / flux[1]):.2f} mag"
-        means = _mean_fluxes(observed, light, curves)
+        means = _mean_fluxes(observed, flux_density, curves)
         ax.plot([c.wave_pivot for c in curves], means, marker, color=line.get_color(), label=label)
     ax.set(xlim=(3000, 10500), ylim=(0, 1.45), xlabel="observed wavelength [Å]")
     ax.set_ylabel("flux density / that at 5500 Å at rest")
@@ -110,8 +110,8 @@ def real_and_simulated(images, scale: float, simulated, survey: Survey):
         inner = slice(cut, stack.shape[-1] - cut)
         views.append(np.nan_to_num(stack[..., inner, inner]))
     real, ours = (v[:, R].sum(axis=(1, 2)) * s**2 for v, s in zip(views, (scale, own), strict=True))
-    places = np.linspace(0, len(real) - 1, min(SHOWN, len(real))).astype(int)
-    shown = np.argsort(-real)[places]
+    ranks = np.linspace(0, len(real) - 1, min(SHOWN, len(real))).astype(int)
+    shown = np.argsort(-real)[ranks]
     like, left = [], list(range(len(ours)))
     for k in shown:  # none twice, as long as there are others
         like.append(min(left or range(len(ours)), key=lambda one: abs(ours[one] - real[k])))

@@ -1,7 +1,7 @@
 """Graded flags: what is wrong with a row is said in the row, and the row stays in the table.
 
 The column ``flag`` of a catalogue is a sum of the bits below; zero is a row without a blemish.
-A selection is then something the reader makes, sees and counts, never something that happened.
+A selection is then something the user makes and counts, never something that happened.
 """
 
 from enum import IntFlag
@@ -10,7 +10,7 @@ import numpy as np
 from astropy.table import Column, Table
 
 FLAG = "flag"
-MEANING = "sum of the bits of galtools.flags.Flag"  # tells our column from a stranger's
+MEANING = "sum of the bits of galtools.flags.Flag"  # distinguishes our column from others
 MAX_REDSHIFT = 1.5  # beyond it no galaxy of these surveys' spectroscopic samples is believable
 
 
@@ -22,7 +22,7 @@ class Flag(IntFlag):
     INFINITE = 4  # pixels that are not numbers; NaN means no data, and is INCOMPLETE
     SATURATED = 8  # pixels at the detector's limit
     BLANK = 16  # every pixel of a band has one value
-    NEGATIVE = 32  # the flux in the middle of the stamp is not positive in r
+    NEGATIVE = 32  # the flux at the centre of the stamp is not positive in r
     NO_REDSHIFT = 64
     ABSURD_REDSHIFT = 128  # zero or negative, or beyond MAX_REDSHIFT
     DUPLICATE = 256  # an earlier row has the same identifier or position

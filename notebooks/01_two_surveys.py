@@ -172,7 +172,7 @@ plt.show()
 # %% mystnb={"figure": {"caption": "What is left of a wave on the sky after seeing (r band, median) and pixel, against the number of its crests per arcsecond. What falls below a thousandth (dotted) is drowned by the noise of all but the brightest galaxies.", "name": "fig-transfer"}, "image": {"alt": "Two falling curves on a logarithmic axis; that of SDSS falls to a thousandth long before that of CFHTLS."}} tags=["hide-input"]
 survey_panels.transfers((SDSS, CFHTLS))
 plt.show()
-edge = survey_panels.first_drowned(SDSS)
+edge = survey_panels.cutoff_frequency(SDSS)
 sdss, cfhtls = (survey_panels.transfer(np.array([edge]), s)[0] for s in (SDSS, CFHTLS))
 glue("lost_size", 1 / edge, display=False)
 glue("lost_kept", float(cfhtls / sdss), display=False)

@@ -4,7 +4,7 @@
     one per band     `u`, `g`, `r`, `i`, `z` (N, H, W), with a separate catalogue of N rows
     one bare array   a .npy file (N, 5, H, W) or (N, H, W, 5)
 
-A key `bands` (such as "grizu") tells the order of the bands; without it they are u g r i z.
+A key `bands` (such as "grizu") gives the order of the bands; without it they are u g r i z.
 """
 
 from dataclasses import replace
@@ -67,7 +67,7 @@ def read_arrays(
 ) -> ImageSet:
     """Read a sample of stamps from an npz or npy file in one of the known layouts.
 
-    `check` compares the sky noise with the survey's, which tells wrong units and orders of bands.
+    `check` compares the sky noise with the survey's, which reveals wrong units and orders of bands.
     """
     arrays = load_arrays(path)
     cube = _cube(arrays, path)

@@ -119,7 +119,7 @@ def cut(
 
     Planes are taken one by one, so `map(read_plane, paths)` holds a single one in memory. Where
     several of a band hold an object, the one with the most room around it is taken. `check`
-    compares the sky noise with the survey's, which tells a wrong zero point.
+    compares the sky noise with the survey's, which reveals a wrong zero point.
     """
     table, size, scale = tidy(catalogue), size or survey.stamp, survey.pixel_scale
     images = np.full((len(table), len(BANDS), size, size), np.nan, np.float32)

@@ -36,7 +36,7 @@ class Plane:
     wcs: WCS
     path: Path
     survey: Survey
-    psf_fwhm: float | None = None  # arcsec, where the header knows it
+    psf_fwhm: float | None = None  # arcsec, where the header gives it
 
     @property
     def pixel_scale(self) -> float:
@@ -106,12 +106,12 @@ def number_in(header: fits.Header, *keys: str) -> float | None:
 
 
 def zero_point_of(header: fits.Header) -> float | None:
-    """Read the AB magnitude of one count, None where the header does not know it."""
+    """Read the AB magnitude of one count, None where the header lacks it."""
     return number_in(header, "MZP_AB", "MAGZP")
 
 
 def read_plane(path: Path, ts_field: Path | None = None, ps_field: Path | None = None) -> Plane:
-    """Read an SDSS frame, an SDSS fpC (with its tsField) or a CFHTLS tile, told by its header.
+    """Read an SDSS frame, an SDSS fpC (with its tsField) or a CFHTLS tile, by what its header says.
 
     The seeing is that of the header, or of the psField file of an SDSS field.
     """
