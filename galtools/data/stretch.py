@@ -9,7 +9,7 @@ where f is linear near zero (the noise keeps its shape) and compresses bright pi
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -96,13 +96,9 @@ class Normalization:
         """Turn the network's output into target images in nanomaggies."""
         return self.target.inverse(stretched)
 
-    def as_dict(self) -> dict:
-        """Plain numbers, for JSON."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: dict) -> "Normalization":
-        """Read what `as_dict` wrote."""
+        """Read what JSON has made of `asdict`."""
         stretches = {side: Stretch.from_dict(values[side]) for side in ("source", "target")}
         return cls(**(values | stretches))
 

@@ -86,7 +86,7 @@ def train(network, pairs, valid, settings: Settings, *, folder=None, key="", dev
 
 def save_weights(path: Path, network) -> None:
     """Write a trained network with all that is needed to use it: recipe and scaling."""
-    about = {"recipe": network.recipe, "scaling": network.scaling.as_dict()}
+    about = {"recipe": network.recipe, "scaling": asdict(network.scaling)}
     checkpoint.save(path, network.state_dict(), about)
 
 

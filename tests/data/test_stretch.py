@@ -1,5 +1,8 @@
 """Stretches are inverted exactly and fitted to unit mean square."""
 
+import json
+from dataclasses import asdict
+
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
@@ -58,8 +61,6 @@ def test_fit_gives_unit_mean_square_per_band():
 
 
 def test_scaling_survives_json():
-    import json
-
     rng = np.random.default_rng(1)
     source, target = rng.normal(size=(3, 2, 8, 8)), rng.normal(size=(3, 4, 16, 16))
     softening = (0.1, 0.2)
@@ -67,8 +68,7 @@ def test_scaling_survives_json():
         fit_normalization(source, target, softening)
     scaling = fit_normalization(source, target[:, :2], softening, 0.5, "asinh")
     assert (
-        Normalization.from_dict(json.loads(json.dumps(scaling.as_dict(), sort_keys=True)))
-        == scaling
+        Normalization.from_dict(json.loads(json.dumps(asdict(scaling), sort_keys=True))) == scaling
     )
 
 
