@@ -100,7 +100,7 @@ def make_figure(folder: Path) -> None:
 
     inputs = [folder / "translated.h5"]
     artefacts.make(
-        folder / "figure.png", maker, params={}, modules=["companion.plotting"], inputs=inputs
+        folder / "figure.png", maker, params={}, modules=["galtools.surveys"], inputs=inputs
     )
 
 

@@ -16,7 +16,6 @@ from galtools import artefacts, models
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("galtools", "companion", "notebooks", "workflow", "benchmarks")
 PAGES = {"companion.claims", "companion.html_report", "companion.interactive"}
-SPLIT_SOON = {"companion.flux_correction"}
 
 
 @cache
@@ -43,9 +42,8 @@ def named_modules(file: Path) -> set[str]:
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_no_key_holds_the_code_of_a_presentation(folder):
     for file in (ROOT / folder).rglob("*.py"):
-        if file.name != "soak.py":  # it makes pictures, on purpose, to be killed meanwhile
-            bad = {name for name in named_modules(file) if presents(name)} - SPLIT_SOON
-            assert not bad, f"{file} names {bad}: measure in one module, draw in another"
+        bad = {name for name in named_modules(file) if presents(name)}
+        assert not bad, f"{file} names {bad}: measure in one module, draw in another"
 
 
 @pytest.mark.parametrize("name", models.names())
@@ -82,4 +80,4 @@ def test_no_manifest_of_the_tiny_book_names_a_presentation(tiny):
     assert made
     for artefact, named in made.items():
         bad = {name for name in named if presents(name)}
-        assert not bad - SPLIT_SOON - {"companion.panels", "companion.plotting"}, (artefact, bad)
+        assert not bad, f"{artefact} follows from {bad}"

@@ -36,10 +36,10 @@ def test_a_claim_on_a_table_can_come_out_each_way():
 
 
 def test_a_claim_of_the_paper_has_to_be_a_known_one_and_a_tested_one_to_be_there(tmp_path):
-    with pytest.raises(GaltoolsError, match="unknown claim of the paper 'strcture'"):
-        verdict_tables.judge("x", "swin", FOUND, paper="strcture")
+    with pytest.raises(GaltoolsError, match="unknown claim of the paper 'shape'"):
+        verdict_tables.judge("x", "swin", FOUND, paper="shape")
     rows = [{"claim": "a", "seed": 0, **vars(FOUND), "verdict": "supported"}]
-    for paper, message in (({"losss": ["a"]}, "unknown claim of the paper"),
+    for paper, message in (({"gain": ["a"]}, "unknown claim of the paper"),
                            ({"loss": ["b"]}, "unknown claim 'b': choose one of a")):  # fmt: skip
         with pytest.raises(GaltoolsError, match=message):
             verdict_tables.keep(rows, tmp_path / "t.csv", [], paper)
