@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from galtools import simulate
-from galtools.simulate import observation, render
-from galtools.simulate.scene import Ellipses, Knots, Scene
+from galtools.simulate import observation, population, render
+from galtools.simulate.scene import Ellipses, Scene
 from galtools.surveys import BANDS, Survey
 
 COMPONENTS = {"bulge": 0, "disc": 2, "arms": 7, "bar": 8, "lane": 9}  # columns of a scene's fluxes
@@ -36,11 +36,10 @@ BATCH = 4  # galaxies at a time: more would take more memory, and longer
 class ObservedScene:
     """The truth about n galaxies and the conditions under which a survey observed them."""
 
-    seed: int
-    galaxies: np.ndarray  # numbers in the sample of `seed`
     scene: Scene
     truth: dict  # of `simulate.sample_scene`
     physics: dict
+    normal: np.ndarray  # (n, 16), from which the physics was sampled
     seen: observation.ObservingConditions
     survey: Survey
     index: int  # of the survey among the scene's fluxes
@@ -65,32 +64,29 @@ class PixelInformation:
         return PixelInformation(total.T @ self.information @ total, self.score @ total)
 
 
-def observed_scene(
-    seed: int, galaxies, surveys, index: int, limit: float, number: int = 0
-) -> ObservedScene:
-    """Simulated galaxies, given by their numbers, as a survey observes them."""
+def observed_scene(seed: int, galaxies, surveys, index: int, limit: float) -> ObservedScene:
+    """Simulated galaxies, given by their numbers, as survey `index` of two observes them."""
     physics, scene, truth = simulate.sample_scene(seed, galaxies, surveys, limit)
-    seen = simulate.observing_conditions(seed, galaxies, surveys[index], number)
-    return ObservedScene(seed, galaxies, scene, truth, physics, seen, surveys[index], index)
+    counts = population.UNIFORM, population.NORMAL
+    normal = population.random_numbers(seed, galaxies, "physics", *counts)[1]
+    seen = simulate.observing_conditions(seed, galaxies, surveys[index])
+    return ObservedScene(scene, truth, physics, normal, seen, surveys[index], index)
 
 
 def reshaped(scene: Scene, change: torch.Tensor) -> Scene:
     """Scene whose galaxies are larger, rounder and turned: `change` (3,) as in `GEOMETRY[2:]`."""
-    grow = change[0].exp()
-
-    def first(values, new):
-        return torch.cat([new, values[:, 1:]], dim=1)
 
     def ellipses(parts: Ellipses) -> Ellipses:
-        size, ratio, angle = parts.half_light_radius, parts.axis_ratio, parts.angle
+        first = (torch.arange(parts.x.shape[1]) == 0).to(parts.x)  # neighbours stay
         return replace(
             parts,
-            half_light_radius=first(size, size[:, :1] * grow),
-            axis_ratio=first(ratio, ratio[:, :1] * change[1].exp()),
-            angle=first(angle, angle[:, :1] + change[2]),
+            half_light_radius=parts.half_light_radius * (change[0] * first).exp(),
+            axis_ratio=parts.axis_ratio * (change[1] * first).exp(),
+            angle=parts.angle + change[2] * first,
         )
 
-    knots = tuple(Knots(k.x * grow, k.y * grow, k.sigma * grow, k.share) for k in scene.knots)
+    grow = change[0].exp()
+    knots = tuple(replace(k, x=k.x * grow, y=k.y * grow, sigma=k.sigma * grow) for k in scene.knots)
     return replace(scene, bulges=ellipses(scene.bulges), discs=ellipses(scene.discs), knots=knots)
 
 

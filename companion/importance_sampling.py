@@ -87,15 +87,14 @@ class WeightedSamples:
     kind: np.ndarray
     log_weight: np.ndarray
 
+    def __getitem__(self, rows) -> "WeightedSamples":
+        """Select galaxies and samples."""
+        return WeightedSamples(self.x[rows], self.kind[rows], self.log_weight[rows])
+
     @cached_property
     def weight(self) -> np.ndarray:
         """Normalised weights (n, s)."""
         return softmax(self.log_weight, axis=1)
-
-    @property
-    def log_evidence(self) -> np.ndarray:
-        """ln p(data), (n,)."""
-        return logsumexp(self.log_weight, axis=1) - np.log(self.log_weight.shape[1])
 
     @property
     def effective(self) -> np.ndarray:
@@ -108,13 +107,6 @@ class WeightedSamples:
         below = self.log_weight.max(axis=1, keepdims=True) - self.log_weight
         pareto = array_stats.psislw(np.minimum(below, 700), axis=1)[1]
         return (self.effective > MIN_EFFECTIVE) & (pareto < MAX_PARETO)
-
-    def split(self, count: int) -> list["WeightedSamples"]:
-        """Split into `count` independent subsets."""
-        parts = (slice(k, None, count) for k in range(count))
-        return [
-            WeightedSamples(self.x[:, k], self.kind[:, k], self.log_weight[:, k]) for k in parts
-        ]
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (n,) of the first latent."""
@@ -187,19 +179,8 @@ class Mixture:
 
 
 def choose(weight, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Numbers (n, count) of columns, each as often as its weight (n, k) says, in random order."""
-    cumulative = weight.cumsum(axis=1)[:, :-1]
-    return np.stack(
-        [
-            np.searchsorted(row, u)
-            for row, u in zip(cumulative, rng.random((len(weight), count)), strict=True)
-        ]
-    )
-
-
-def normalised(weight) -> np.ndarray:
-    """Weights (n, k) that sum to one, none below `FLOOR`."""
-    return (weight + FLOOR) / (weight + FLOOR).sum(axis=1, keepdims=True)
+    """Random columns (n, count), with probabilities (n, k)."""
+    return np.stack([rng.choice(len(row), count, p=row) for row in weight])
 
 
 def mixture_at_modes(target: Target, start, kind) -> Mixture:
@@ -207,7 +188,8 @@ def mixture_at_modes(target: Target, start, kind) -> Mixture:
     x, height = find_modes(target, target.prior.keep_inside(start), kind)
     covariance = np.linalg.inv(target.terms(x, kind)[1])
     evidence = height + 0.5 * np.linalg.slogdet(covariance)[1]
-    return Mixture(x, covariance, kind, normalised(softmax(evidence, axis=1)))
+    weight = softmax(evidence, axis=1) + FLOOR
+    return Mixture(x, covariance, kind, weight / weight.sum(axis=1, keepdims=True))
 
 
 def tempered_weights(log_weight, enough: int) -> np.ndarray:

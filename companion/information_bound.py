@@ -132,7 +132,8 @@ def _posteriors(model, known, values, errors, count, points, seeds, seed) -> dic
     posterior = target(model, values, errors)
     begin = starts(known, values, posterior.precision)
     samples, modes = importance_sampling.sample_posterior(posterior, *begin, count, points, seed)
-    density = [subset.density(Grid().edges) for subset in samples.split(seeds)]
+    parts = [samples[:, k::seeds] for k in range(seeds)]
+    density = [part.density(Grid().edges) for part in parts]
     arrays = {"effective": samples.effective, "good": samples.good}
     arrays["mean"], arrays["scatter"] = samples.moments()
     arrays["local_mean"], arrays["local_scatter"] = modes.laplace()

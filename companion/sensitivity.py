@@ -18,81 +18,68 @@ from companion.fisher import COMPONENTS, B, C, ObservedScene, PixelInformation
 from galtools.simulate import observation, population, scene
 from galtools.surveys import SDSS
 
-EXTRA = ("size", "bulge", "arms", "bar", "lane")
-SCATTER = {"bulge": 0.08, "arm": 0.28, "bar": 0.31, "lane": 0.22}  # relative; early bulges only
+EARLY_BULGE = 0.08  # relative scatter of the bulge fraction of early types
+SCATTER = {"arm_fraction": 0.28, "bar_fraction": 0.31, "lane_depth": 0.22}  # relative
 STEP = 1e-3  # of the differences, in z and r and in normal numbers alike
 LATENTS = len(latent_model.NAMES)
-SIZE = LATENTS + len(EXTRA)
+BULGE, SIZE = LATENTS, LATENTS + 1  # numbers that follow the latents; then those of SCATTER
+TOTAL = SIZE + 1 + len(SCATTER)
 
 
-def _normal(observed: ObservedScene) -> np.ndarray:
-    """Normal numbers (n, 16) that the physics of the galaxies was sampled from."""
-    counts = population.UNIFORM, population.NORMAL
-    return population.random_numbers(observed.seed, observed.galaxies, "physics", *counts)[1]
-
-
-def perturbed(observed: ObservedScene, normal, change: np.ndarray) -> tuple[dict, dict]:
-    """Physics and morphology of the galaxies when latents and extra numbers change by (SIZE,)."""
-    physics, early, red = (observed.physics, observed.physics["early"], observed.physics["red"])
+def perturbed(observed: ObservedScene, change: np.ndarray) -> tuple[dict, dict]:
+    """Physics and morphology of the galaxies when all numbers change by (TOTAL,)."""
+    physics, early = observed.physics, observed.physics["early"]
     z, r = physics["redshift"] + change[0], physics["r_magnitude"] + change[1]
-    size, bulge, arms, bar, lane = change[LATENTS:]
     absolute = r - population.distance_modulus(z)
-    spectra = population.spectrum_parameters(red, absolute, normal[:, :7] + change[2:LATENTS])
+    normal = observed.normal[:, : SIZE - 1] + change[2 : SIZE + 1]
+    spectrum = population.spectrum_parameters(physics["red"], absolute, normal[:, :7])
+    own_bulge = physics["bulge_fraction"] * (1 + EARLY_BULGE * change[BULGE])
+    disc_bulge = population.disc_bulge(spectrum["kind"], normal[:, 7])
     new = {
         "redshift": z,
         "r_magnitude": r,
-        "bulge_fraction": np.where(
-            early,
-            physics["bulge_fraction"] * (1 + SCATTER["bulge"] * bulge),
-            population.disc_bulge(spectra["kind"], normal[:, 7] + bulge),
-        ),
-        "half_light_radius": population.half_light_radius(early, absolute, z, normal[:, 8] + size),
+        "bulge_fraction": np.where(early, own_bulge, disc_bulge),
+        "half_light_radius": population.half_light_radius(early, absolute, z, normal[:, 8]),
     }
-    changed = {"arm_fraction": arms, "bar_fraction": bar, "lane_depth": lane}
-    shape = {
-        name: observed.truth[name] * (1 + SCATTER[name.split("_")[0]] * by)
-        for name, by in changed.items()
-    }
-    return {**physics, **spectra, **new}, {**observed.truth, **shape}
+    relative = zip(SCATTER.items(), change[SIZE + 1 :], strict=True)
+    shape = {name: observed.truth[name] * (1 + sigma * by) for (name, sigma), by in relative}
+    return {**physics, **spectrum, **new}, {**observed.truth, **shape}
 
 
-def observables(observed: ObservedScene, normal, change) -> tuple[np.ndarray, np.ndarray]:
-    """Fluxes (n, 25) of the components of the galaxies, and ln R (n,)."""
-    physics, truth = perturbed(observed, normal, change)
-    nobody = {name: np.zeros((len(normal), 0)) for name in ("kind", "redshift", "magnitude")}
-    field = {**nobody, "there": np.zeros((len(normal), 0), bool)}
-    flux = scene.component_fluxes(physics, truth, field, (observed.survey,))["components"][:, 0]
-    near = scene.NEIGHBOURS  # left out here: columns behind them move up
-    columns = [c if c < 4 else c - near for c in COMPONENTS.values()]
-    components = flux[..., columns].transpose(0, 2, 1)
-    return components.reshape(len(normal), C * B), np.log(physics["half_light_radius"])
+def observables(observed: ObservedScene, change) -> np.ndarray:
+    """Fluxes of the components of the galaxies, 5 x 5, and ln R: (n, 26)."""
+    physics, truth = perturbed(observed, change)
+    size = len(observed.normal), scene.NEIGHBOURS, scene.PER_NEIGHBOUR
+    absent = scene.sample_neighbours(np.ones(size))
+    flux = scene.component_fluxes(physics, truth, absent, (observed.survey,))["components"][:, 0]
+    components = flux[..., list(COMPONENTS.values())].transpose(0, 2, 1).reshape(-1, C * B)
+    return np.column_stack([components, np.log(physics["half_light_radius"])])
 
 
 def derivatives(observed: ObservedScene) -> np.ndarray:
-    """D (n, 26, 19): relative changes of fluxes, and of ln R, by latents, extras, calibration."""
-    normal = _normal(observed)
-    flux = observables(observed, normal, np.zeros(SIZE))[0]
-    scale = np.where(flux == 0, np.inf, flux)
-    found = np.zeros((len(flux), C * B + 1, SIZE + B))
-    for k, step in enumerate(STEP * np.eye(SIZE)):
-        up, down = (observables(observed, normal, sign * step) for sign in (1, -1))
-        found[:, :-1, k] = (up[0] - down[0]) / (2 * STEP) / scale
-        found[:, -1, k] = (up[1] - down[1]) / (2 * STEP)
-    found[:, :-1, SIZE:] = np.tile(np.diag(observation.CALIBRATION), (C, 1))
+    """D (n, 26, 19): relative changes of fluxes, and of ln R, by all numbers and calibration."""
+    scale = observables(observed, np.zeros(TOTAL))
+    scale = np.where(scale == 0, np.inf, scale)
+    scale[:, -1] = 1
+    found = np.zeros((*scale.shape, TOTAL + B))
+    for k, step in enumerate(STEP * np.eye(TOTAL)):
+        difference = observables(observed, step) - observables(observed, -step)
+        found[..., k] = difference / (2 * STEP) / scale
+    found[:, :-1, TOTAL:] = np.tile(np.diag(observation.CALIBRATION), (C, 1))
     return found
 
 
 def prior(observed: ObservedScene, limit: float) -> tuple[np.ndarray, np.ndarray]:
     """Gradient (n, 19) and curvature (n, 19, 19) of ln prior at the truth."""
-    physics, normal = observed.physics, _normal(observed)
+    physics, normal = observed.physics, observed.normal
     x = np.column_stack([physics["redshift"], physics["r_magnitude"], normal[:, :7]])
-    kind = np.where(physics["red"], np.where(physics["early"], 0, 1), 2)
-    gradient, curvature = np.zeros((len(x), SIZE + B)), np.tile(np.eye(SIZE + B), (len(x), 1, 1))
+    kind = 2 - physics["red"].astype(int) - physics["early"]
+    gradient, curvature = np.zeros((len(x), TOTAL + B)), np.tile(np.eye(TOTAL + B), (len(x), 1, 1))
     model = latent_model.LatentModel(SDSS, limit)
     gradient[:, :LATENTS], curvature[:, :LATENTS, :LATENTS] = model.prior_terms(x, kind)
-    gradient[:, LATENTS] = -normal[:, 8]
-    gradient[:, LATENTS + 1] = np.where(physics["early"], 0, -normal[:, 7])
-    gradient[:, SIZE:] = (1 - observed.seen.calibration) / observation.CALIBRATION
+    gradient[:, BULGE] = np.where(physics["early"], 0, -normal[:, 7])
+    gradient[:, SIZE] = -normal[:, 8]
+    gradient[:, TOTAL:] = (1 - observed.seen.calibration) / observation.CALIBRATION
     return gradient, curvature
 
 

@@ -32,7 +32,7 @@ def gaussian(sigma: float, flux: float) -> fisher.ObservedScene:
     seen = observation.ObservingConditions(
         np.full((1, 5), 1e-3), np.zeros((1, 2)), np.ones((1, 5)), sky, []
     )
-    return fisher.ObservedScene(0, np.array([0]), scene, {}, {}, seen, DEEP, 0)
+    return fisher.ObservedScene(scene, {}, {}, np.zeros((1, 16)), seen, DEEP, 0)
 
 
 def test_flux_and_position_of_a_gaussian_source():
@@ -143,9 +143,8 @@ def test_pixels_and_their_compression_have_the_same_likelihood(observed):
 
 
 def test_sensitivity_starts_from_the_true_fluxes(observed):
-    flux, size = sensitivity.observables(
-        observed, sensitivity._normal(observed), np.zeros(sensitivity.SIZE)
-    )
+    found = sensitivity.observables(observed, np.zeros(sensitivity.TOTAL))
+    flux, size = found[:, :-1], found[:, -1]
     columns = list(fisher.COMPONENTS.values())
     truth = observed.scene.flux[:, 0, :, columns].numpy().transpose(0, 2, 1).reshape(2, -1)
     np.testing.assert_allclose(flux, truth, rtol=1e-5)
@@ -154,8 +153,8 @@ def test_sensitivity_starts_from_the_true_fluxes(observed):
 
 def test_derivatives_of_the_components_add_up_to_those_of_the_total_flux(observed):
     """Whole galaxies: differences of all components against those of the total."""
-    normal = sensitivity._normal(observed)
-    flux = sensitivity.observables(observed, normal, np.zeros(sensitivity.SIZE))[0].reshape(2, 5, 5)
+    normal = observed.normal
+    flux = sensitivity.observables(observed, np.zeros(sensitivity.TOTAL))[:, :-1].reshape(2, 5, 5)
     inner = len(latent_model.NAMES)
     d = sensitivity.derivatives(observed)
     parts = d[:, :-1, :inner].reshape(2, 5, 5, inner)
@@ -173,24 +172,24 @@ def test_derivatives_of_the_components_add_up_to_those_of_the_total_flux(observe
 def test_components_respond_to_their_own_latents_and_the_prior_is_that_of_the_simulator():
     """ln L of a standard normal number n has the slope -n; uniform ones have none."""
     many = fisher.observed_scene(0, np.arange(8), (SDSS,), 0, LIMIT)
-    normal, inner = sensitivity._normal(many), len(latent_model.NAMES)
+    normal, bulge, size = many.normal, sensitivity.BULGE, sensitivity.SIZE
     early, share = many.physics["early"], many.physics["bulge_fraction"]
-    flux = sensitivity.observables(many, normal, np.zeros(sensitivity.SIZE))[0].reshape(8, 5, 5)
+    flux = sensitivity.observables(many, np.zeros(sensitivity.TOTAL))[:, :-1].reshape(8, 5, 5)
     d = sensitivity.derivatives(many)[:, :-1].reshape(8, 5, 5, -1)  # part, band
     most = (flux[:, [0, 2, 3]].sum(1) / flux.sum(1)).max(1)  # less than the disc has to leave
     free = (share > 0) & (share < np.where(early, 0.99, 0.7)) & (most < np.where(early, 1, 0.74))
     assert (early & free).any() and (~early & free).any()
     rise = np.where(early, 0.08, 0.4)[free, None]  # of ln of the bulge
-    np.testing.assert_allclose(d[free, 0, :, inner + 1], np.tile(rise, 5), rtol=1e-4)
+    np.testing.assert_allclose(d[free, 0, :, bulge], np.tile(rise, 5), rtol=1e-4)
     lost = -rise * flux[free, 0] / (flux[free, 1] + flux[free, 4])  # what a bulge takes from discs
-    np.testing.assert_allclose(d[free, 1, :, inner + 1], lost, rtol=1e-3)
-    for part, column, rise in ((2, inner + 2, 0.28), (3, inner + 3, 0.31)):
+    np.testing.assert_allclose(d[free, 1, :, bulge], lost, rtol=1e-3)
+    for part, column, rise in ((2, size + 1, 0.28), (3, size + 2, 0.31)):
         there = free & (flux[:, part].min(1) > 0)
         np.testing.assert_allclose(d[there, part, :, column], rise, rtol=1e-4)
     slope, bend = sensitivity.prior(many, LIMIT)
-    np.testing.assert_array_equal(slope[:, inner], -normal[:, 8])
-    np.testing.assert_array_equal(slope[:, inner + 1], np.where(early, 0, -normal[:, 7]))
-    assert (slope[:, inner + 2 : sensitivity.SIZE] == 0).all()
+    np.testing.assert_array_equal(slope[:, size], -normal[:, 8])
+    np.testing.assert_array_equal(slope[:, bulge], np.where(early, 0, -normal[:, 7]))
+    assert (slope[:, size + 1 : sensitivity.TOTAL] == 0).all()
     drawn = (many.seen.calibration - 1) / observation.CALIBRATION
-    np.testing.assert_allclose(slope[:, sensitivity.SIZE :], -drawn)
-    np.testing.assert_array_equal(bend[:, inner:, inner:], np.tile(np.eye(10), (8, 1, 1)))
+    np.testing.assert_allclose(slope[:, sensitivity.TOTAL :], -drawn)
+    np.testing.assert_array_equal(bend[:, bulge:, bulge:], np.tile(np.eye(10), (8, 1, 1)))
