@@ -216,7 +216,7 @@ for row in some:
 by_slice = pd.concat(parts, ignore_index=True)
 statistics = {"coverage": "share within central 68 %", "sigma_mad": "σ_MAD"}
 fig = panels.quantity_strips(by_slice, list(masks), statistics, some, height=6.0)
-fig.axes[0].axvline(redshift.ONE_SIGMA, color="black", linestyle="--", linewidth=1)
+fig.axes[0].axvline(redshifts.ONE_SIGMA, color="black", linestyle="--", linewidth=1)
 plt.show()
 
 # %% [markdown]

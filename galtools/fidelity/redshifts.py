@@ -12,6 +12,7 @@ from galtools import redshift
 from galtools.fidelity import information, intervals
 from galtools.fidelity.metrics import Metric, tabulate
 
+ONE_SIGMA = 0.6826894921370859  # probability of a Gaussian within one standard deviation
 METRICS = {
     "bias": Metric(("dz",), intervals.mean, 0, "mean dz = (z_est - z) / (1 + z)"),
     "sigma_mad": Metric(("dz",), intervals.robust_scatter, 0, "1.48 MAD of dz"),
@@ -20,7 +21,7 @@ METRICS = {
     ),
     "crps": Metric(("crps",), intervals.mean, 0, "continuous ranked probability score"),
     "coverage": Metric(
-        ("covered",), intervals.mean, 0.683, "fraction of z in central 68.3 %", "wilson"
+        ("covered",), intervals.mean, ONE_SIGMA, "fraction of z in central 68.3 %", "wilson"
     ),
     "bits": Metric(("bits",), intervals.mean, np.inf, "prior entropy less cross-entropy, bits"),
 }
@@ -31,12 +32,13 @@ def measure(density, z, grid: redshift.Grid, prior, limit: float) -> dict[str, n
     """Quantities (n, 1) of the densities (n, bins) of all galaxies; `limit` is that of outliers."""
     z = np.asarray(z, float)
     dz = (redshift.point_estimate(density, grid, "median") - z) / (1 + z)
+    pit = redshift.cumulative(density, z, grid)
     found = {
         "dz": dz,
         "outlier": np.abs(dz) > limit,
         "crps": redshift.crps(density, z, grid),
-        "covered": redshift.in_central_interval(density, z, grid),
-        "pit": redshift.cumulative(density, z, grid),
+        "covered": np.abs(pit - 0.5) < ONE_SIGMA / 2,
+        "pit": pit,
         "bits": information.information_bits(density, z, grid.edges, prior),
     }
     return {name: np.asarray(values, float)[:, None] for name, values in found.items()}

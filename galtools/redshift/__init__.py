@@ -1,14 +1,12 @@
 """Redshift estimators that turn images into densities p(z), and the metrics of photo-z."""
 
 from galtools.redshift.density import (
-    ONE_SIGMA,
     OUTLIER,
     Grid,
     apply_temperature,
     crps,
     cumulative,
     fit_temperature,
-    in_central_interval,
     point_estimate,
     point_metrics,
     quantile,
@@ -19,7 +17,6 @@ from galtools.redshift.photometry_layer import GROUPS, PhotometryLayer
 
 __all__ = [
     "GROUPS",
-    "ONE_SIGMA",
     "ORIENTATIONS",
     "OUTLIER",
     "Ensemble",
@@ -32,7 +29,6 @@ __all__ = [
     "cumulative",
     "densities_by_feature_group",
     "fit_temperature",
-    "in_central_interval",
     "orient",
     "point_estimate",
     "point_metrics",

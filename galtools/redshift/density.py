@@ -19,7 +19,6 @@ from galtools.errors import GaltoolsError
 
 Z_MAX, BINS = 0.4, 180
 OUTLIER = {"SDSS": 0.05, "CFHTLS": 0.15}  # |dz| beyond which an estimate is an outlier
-ONE_SIGMA = 0.6826894921370859  # probability of a Gaussian within one standard deviation
 
 
 @dataclass(frozen=True)
@@ -97,11 +96,6 @@ def point_estimate(density: np.ndarray, grid: Grid, kind: str = "mean") -> np.nd
     if kind != "median":
         raise GaltoolsError(f"unknown estimate {kind!r}: choose mean, median or mode")
     return quantile(density, 0.5, grid)
-
-
-def in_central_interval(density: np.ndarray, z: np.ndarray, grid: Grid) -> np.ndarray:
-    """Whether z lies in the central 68.3 % of each density: for 68.3 % of them if calibrated."""
-    return np.abs(cumulative(density, z, grid) - 0.5) < ONE_SIGMA / 2
 
 
 def point_metrics(estimates, z, limit: float = 0.05) -> dict[str, float]:

@@ -136,7 +136,7 @@ def densities_by_feature_group(
     features = [whole.extract_features(some) for some in (learn[0], valid[0], images)]
     found = {}
     for groups in choices:
-        columns = whole.measure.columns(groups)
+        columns = whole.photometry.columns(groups)
         own = [part._replace(photometry=part.photometry[:, columns]) for part in features]
         ensemble = Ensemble.untrained(
             images.shape[1], settings.seed, members, groups=groups, **recipe

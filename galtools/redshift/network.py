@@ -56,8 +56,8 @@ class RedshiftNetwork(nn.Module):
             "groups": list(groups), "dropout": dropout, "blur": blur, "crps_weight": crps_weight,
         }  # fmt: skip
         self.extra, self.crps_weight, self.stretch = extra, crps_weight, None
-        self.measure = PhotometryLayer(bands, groups)
-        size = self.measure.size + extra
+        self.photometry = PhotometryLayer(bands, groups)
+        size = self.photometry.size + extra
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
         self.register_buffer("targets", smoothed_targets(self.grid.bins, blur))
@@ -75,23 +75,23 @@ class RedshiftNetwork(nn.Module):
     def prepare(self, images, noise) -> None:
         """Set the sky noise per pixel (bands,), and the stretch of the cutouts by some images."""
         noise = np.asarray(noise, np.float32)
-        self.measure.noise.copy_(torch.as_tensor(noise))
+        self.photometry.noise.copy_(torch.as_tensor(noise))
         self.stretch = fit_stretch(images[:CHUNK], 2 * noise)
 
     def features(self, images: torch.Tensor) -> Features:
         """Features of images (n, bands, H, H) in nanomaggies."""
         if self.convolve is None:
-            return Features(self.measure(images), images[:, :0, :1, :1])
+            return Features(self.photometry(images), images[:, :0, :1, :1])
         side = images.shape[-1]
         keep = 4 * max(1, round(side * CUT / 4))
         centre = slice((side - keep) // 2, (side - keep) // 2 + keep)
-        return Features(self.measure(images), self.stretch.forward(images)[..., centre, centre])
+        return Features(self.photometry(images), self.stretch.forward(images)[..., centre, centre])
 
     @torch.no_grad()
     def extract_features(self, images, extra=None) -> Features:
         """Features of many images, a few at a time; `extra` holds further columns (n, extra)."""
         check_images(images, "images")
-        bands = self.measure.bands
+        bands = self.photometry.bands
         if images.shape[1] != bands:
             raise GaltoolsError(
                 f"the images have {images.shape[1]} bands, the estimator takes {bands}"

@@ -27,7 +27,7 @@ def ensembles():
     torch.manual_seed(0)
     networks = [RedshiftNetwork(hidden=16).eval() for _ in range(2)]
     for network, survey in zip(networks, SURVEYS, strict=True):
-        network.measure.noise.copy_(torch.tensor(survey.sky_noise))
+        network.photometry.noise.copy_(torch.tensor(survey.sky_noise))
         network.stretch = Stretch("sqrt", (0.1,) * 5, (1.0,) * 5)
     return [Ensemble([network]) for network in networks]
 
@@ -118,6 +118,6 @@ def test_fainter_and_worse_images_are_measured_too(seen, ensembles):
     network = ensembles[0].networks[0]
     for column, images in enumerate((both["source"], worse)):
         with torch.no_grad():
-            measured = network.measure(torch.as_tensor(images))
+            measured = network.photometry(torch.as_tensor(images))
             latent = network.head[:-1]((measured - network.mean) / network.std)
         np.testing.assert_allclose(found["latent"][:, column], latent, rtol=1e-3, atol=1e-4)

@@ -5,7 +5,6 @@ import pytest
 from astropy.table import Table
 from scipy.stats import norm
 
-from galtools import redshift
 from galtools.fidelity import information, redshifts
 from galtools.redshift import Grid
 
@@ -58,7 +57,7 @@ def test_coverage_passes_when_calibrated_and_fails_a_fifth_too_narrow():
     for width in (1.0, 0.8):
         table = redshifts.summarise(sample(width)[1], "frozen", n_boot=200).set_index("metric")
         line = table.loc["coverage"]
-        held[width] = line.low <= redshift.ONE_SIGMA <= line.high
+        held[width] = line.low <= redshifts.ONE_SIGMA <= line.high
         assert line.value == pytest.approx(1 - 2 * norm.sf(width), abs=0.03)
     assert held == {1.0: True, 0.8: False}
 
@@ -76,8 +75,8 @@ def test_coverage_is_told_apart_by_kind_of_galaxy():
         "metric"
     )
     low, high = table.low, table.high
-    assert low["red_coverage"] <= redshift.ONE_SIGMA <= high["red_coverage"]
-    assert high["blue_coverage"] < redshift.ONE_SIGMA
+    assert low["red_coverage"] <= redshifts.ONE_SIGMA <= high["red_coverage"]
+    assert high["blue_coverage"] < redshifts.ONE_SIGMA
 
 
 def test_slices_share_out_all_galaxies():
@@ -113,3 +112,10 @@ def test_share_retained():
     (line,) = redshifts.retained(0.5 * bits, bits, "retrained", n_boot=50).itertuples()
     assert (line.value, line.low, line.high) == pytest.approx((0.5, 0.5, 0.5))
     assert (line.band, line.metric) == ("retrained", "retained")
+
+
+def test_coverage_of_a_flat_density():
+    """F = z / z_max: from 0.1587 to 0.8413 of the range."""
+    flat, position = np.full((4, 10), 0.1), np.array([0.158, 0.160, 0.840, 0.842])
+    found = redshifts.measure(flat, 0.4 * position, Grid(10, 0.4), np.full(10, 0.1), 0.05)
+    assert found["covered"][:, 0].tolist() == [False, True, True, False]

@@ -109,28 +109,6 @@ def test_blurred_targets_are_a_gaussian():
     assert (smoothed_targets(4, 0.0) == torch.eye(4)).all()
 
 
-def test_coverage_tells_a_calibrated_density_from_one_a_fifth_too_narrow():
-    rng = np.random.default_rng(3)
-    n, sigma = 6000, 0.02
-    centres = rng.uniform(0.12, 0.28, n)
-    z = centres + rng.normal(0, sigma, n)
-    passed = {}
-    for width in (1.0, 0.8):
-        steps = norm.cdf(GRID.edges, centres[:, None], width * sigma)
-        inside = redshift.in_central_interval(np.diff(steps, axis=1), z, GRID)
-        error = 3 * np.sqrt(redshift.ONE_SIGMA * (1 - redshift.ONE_SIGMA) / n)
-        assert inside.mean() == pytest.approx(1 - 2 * norm.sf(width), abs=error)
-        passed[width] = abs(inside.mean() - redshift.ONE_SIGMA) < error
-    assert passed == {1.0: True, 0.8: False}
-
-
-def test_coverage_of_a_flat_density():
-    """Of a flat density F = z / z_max: from 0.1587 to 0.8413 of the range."""
-    flat, share = np.full((4, 10), 0.1), np.array([0.158, 0.160, 0.840, 0.842])
-    found = redshift.in_central_interval(flat, 0.4 * share, redshift.Grid(10, 0.4))
-    assert found.tolist() == [False, True, True, False]
-
-
 def test_quantiles_of_a_gaussian():
     found = [redshift.quantile(gaussian(0.2, 0.02), q, GRID)[0] for q in (0.16, 0.5, 0.9)]
     assert found == pytest.approx(norm.ppf([0.16, 0.5, 0.9], 0.2, 0.02), abs=2e-4)
@@ -339,7 +317,7 @@ def test_convolutions_see_the_stretched_centre_and_features_are_standardised():
     scaled = (features.photometry - network.mean) / network.std
     assert torch.allclose(scaled.mean(0), torch.zeros(scaled.shape[1]), atol=1e-3)
     assert torch.allclose(scaled.std(0), torch.ones(scaled.shape[1]), atol=1e-3)
-    assert network.measure.noise.tolist() == noise.tolist()
+    assert network.photometry.noise.tolist() == noise.tolist()
     density = np.exp(network.log_density(features))
     np.testing.assert_allclose(density.sum(1), 1, atol=1e-6)
     turned = np.ascontiguousarray(np.rot90(images[..., ::-1], axes=(2, 3)))  # averaged over turns
