@@ -321,12 +321,17 @@ def test_an_unknown_split_is_refused(path):
         data.save(sample(), path, split="training")
 
 
-@pytest.mark.parametrize("name", ["redshift", "noise", "source/step", "target/psf_fwhm"])
-def test_validation_finds_a_changed_number(path, name):
+@pytest.mark.parametrize(
+    "name", ["redshift", "noise", "split", "catalogue", "source/step", "target/psf_fwhm"]
+)
+def test_validation_finds_a_flipped_byte(path, name):
     data.save(sample(), path)
-    with h5py.File(path, "r+") as file:
-        file[name][0] = 0.123
-    with pytest.raises(GaltoolsError, match=f"{name} is not what was written"):
+    with h5py.File(path) as file:
+        chunk = file[name].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset + 3] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(GaltoolsError, match="damaged"):
         data.validate(path)
 
 
