@@ -147,7 +147,9 @@ def read_kept(path: Path = TABLE) -> pd.DataFrame:
     if not path.exists() or artefacts.read_manifest(about)["sha256"].get(
         path.name
     ) != artefacts.sha256(path):
-        raise GaltoolsError(f"{path} is not as kept: run workflow/trainings.py, or git checkout it")
+        raise GaltoolsError(
+            f"{path} is not as kept: run benchmarks/trainings.py, or git checkout it"
+        )
     return pd.read_csv(path)
 
 

@@ -73,10 +73,8 @@ def atomic(path: Path):
     temporary = path.with_name(f".{path.stem}.{_HOST}-{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(
-            path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids
-        ):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
+        temporary.touch()  # refused now, and not after an hour's training
+        temporary.unlink()
         for file in path.parent.glob(f".{glob.escape(path.stem)}.*{glob.escape(path.suffix)}"):
             if (process := _writer(file, path.stem)) and not _alive(process):
                 file.unlink(missing_ok=True)  # a killed process left it half-written
@@ -214,11 +212,6 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def is_current(path: Path, key: str) -> bool:
-    """Tell whether an artefact is whole and was made from `key`."""
-    return is_whole(path) and read_manifest(path).get("key") == key
-
-
 def notebook_code(maker) -> list:
     """What a maker written in a notebook does, with the notebook's functions that it calls.
 
@@ -269,8 +262,8 @@ def make(path, maker, *, params, modules, inputs=(), seed=0, device="cpu", extra
     if listing := os.environ.get("GALTOOLS_ARTEFACTS"):  # the pipeline asks what a run made or used
         with open(listing, "a") as file:
             file.write(f"{path.absolute()}\n")
-    if is_current(path, key):
-        return read_manifest(path)
+    if is_whole(path) and (known := read_manifest(path)).get("key") == key:
+        return known
     started = time.perf_counter()
     with atomic(path) as new:
         returned = maker(new)

@@ -204,7 +204,7 @@ def test_a_seed_changes_no_recipe(mine, said):
 
 def test_a_table_that_is_not_as_kept_is_refused(tmp_path):
     path = tmp_path / training_scatter.TABLE.name
-    with pytest.raises(GaltoolsError, match=r"workflow/trainings\.py"):
+    with pytest.raises(GaltoolsError, match=r"benchmarks/trainings\.py"):
         training_scatter.read_kept(path)
     path.write_text("value\n1\n")
     about = {"sha256": {path.name: artefacts.sha256(path)}}
