@@ -29,9 +29,8 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import paths, plotting, toy
+from companion import paths, plotting, toy, verdict_tables
 from companion import seed_agreement as seeds_agree
-from galtools import artefacts
 from galtools.fidelity import calibration, intervals
 
 plotting.use_style()
@@ -128,12 +127,16 @@ errors = {(name, k): sampled[name, k][0] - optimum[name] for name in optimum for
 tables = [
     seeds_agree.compare(rows, {text: pair}, n_boot, seed)
     for text, rows, pair in [
-        ("L2 gives more answers that hardly happen than the flow", outliers, ("L2", "flow")),
-        ("L1 gives more such answers than the flow", outliers, ("L1", "flow")),
-        ("the GAN gives more such answers than the flow", outliers, ("GAN", "flow")),
-        ("the flow gives more such answers than the law", outliers, ("flow", "exact")),
-        ("the GAN's branches are off by more than chance", branches, ("GAN", "exact")),
-        ("the flow's branches are off by more than chance", branches, ("flow", "exact")),
+        ("L2 gives more outliers than the flow", outliers, ("L2", "flow")),
+        ("L1 gives more outliers than the flow", outliers, ("L1", "flow")),
+        ("the GAN gives more outliers than the flow", outliers, ("GAN", "flow")),
+        ("the flow gives more outliers than the exact distribution", outliers, ("flow", "exact")),
+        ("the GAN's branch probabilities are off by more than chance", branches, ("GAN", "exact")),
+        (
+            "the flow's branch probabilities are off by more than chance",
+            branches,
+            ("flow", "exact"),
+        ),
     ]
 ]
 seeds_agree.summary(pd.concat(tables, ignore_index=True))
@@ -157,7 +160,7 @@ CLAIMS = {
     "L2 scores worse than L1": ("L2", "L1"),
     "L1 scores worse than the flow": ("L1", "flow"),
     "the GAN scores worse than the flow": ("GAN", "flow"),
-    "the flow scores worse than the law": ("flow", "exact"),
+    "the flow scores worse than the exact distribution": ("flow", "exact"),
 }
 tables.append(seeds_agree.compare(scores, CLAIMS, n_boot, seed))
 seeds_agree.summary(tables[-1])
@@ -173,28 +176,28 @@ seeds_agree.summary(tables[-1])
 
 # %%
 control = {k: calibration.pit(calibration.shrunk(sampled["exact", k]), y, seed) for k in SEEDS}
-places = {(name, k): calibration.pit(sampled[name, k], y, seed) for name in SAMPLERS for k in SEEDS}
-verdicts = {(name, k): calibration.verdict(p, control[k]) for (name, k), p in places.items()}
+ranks = {(name, k): calibration.pit(sampled[name, k], y, seed) for name in SAMPLERS for k in SEEDS}
+verdicts = {(name, k): calibration.verdict(p, control[k]) for (name, k), p in ranks.items()}
 judged = pd.DataFrame(
     {
         f"{name}, seed {k}": {
             "ranks are": verdicts[name, k],
-            "p": f"{calibration.pvalue(places[name, k]):.2g}",
+            "p": f"{calibration.pvalue(ranks[name, k]):.2g}",
             "p of the control": f"{calibration.pvalue(control[k]):.2g}",
         }
-        for name, k in places
+        for name, k in ranks
     }
 ).T
 judged
 
-# %% mystnb={"figure": {"caption": "Places of the truth among the draws, first seed. Flat (dashed) is calibrated; the last panel is the control, the exact law with its draws moved together by a fifth.", "name": "fig-toy-ranks"}, "image": {"alt": "Four histograms of places between 0 and 1 beside a flat line: those of the exact law nearly flat, those of the control high at both ends."}} tags=["hide-input"]
-histograms = {name: places[name, seed] for name in SAMPLERS} | {"too narrow": control[seed]}
+# %% mystnb={"figure": {"caption": "Ranks of the truth among the samples, first seed. Flat (dashed) is calibrated; the last panel is the control, exact samples contracted by a fifth about their mean.", "name": "fig-toy-ranks"}, "image": {"alt": "Four histograms of ranks between 0 and 1 beside a flat line: those of exact samples nearly flat, those of the control high at both ends."}} tags=["hide-input"]
+histograms = {name: ranks[name, seed] for name in SAMPLERS} | {"too narrow": control[seed]}
 fig, axes = plt.subplots(2, 2, figsize=(plotting.WIDTH, 4.5), sharex=True, sharey=True)
 for ax, (name, values) in zip(axes.flat, histograms.items(), strict=True):
     ax.hist(values, bins=20, range=(0, 1), density=True, color="#999999")
     ax.axhline(1, color="black", linestyle="--", linewidth=1)
     ax.set_title(plotting.with_n(name, n_test))
-fig.supxlabel("place of the truth among the draws", fontsize=11)
+fig.supxlabel("rank of the truth among the samples", fontsize=11)
 fig.supylabel("density", fontsize=11)
 plt.show()
 
@@ -208,14 +211,7 @@ plt.show()
 
 # %% tags=["remove-cell"]
 table = pd.concat(tables, ignore_index=True)
-artefacts.make(
-    store.table("toy"),
-    lambda path: table.to_csv(path, index=False),
-    params={"steps": steps, "seeds": seeds, "n_boot": n_boot},
-    modules=["companion.toy", "galtools.fidelity.calibration"],
-    inputs=[store.data("toy")],
-    seed=seed,
-)
+verdict_tables.keep(table, store.table("toy"), [store.data("toy")])
 
 # %% tags=["remove-cell"]
 voices = seeds_agree.consensus_by_claim(table)
@@ -233,7 +229,7 @@ for name in (*toy.LEARNERS, "exact"):
 for name in ("flow", "GAN"):
     said = intervals.consensus([verdicts[name, k] for k in SEEDS])
     glue(f"toy_ranks_{name}", said, display=False)
-    claim = f"the {name}'s branches are off by more than chance"
+    claim = f"the {name}'s branch probabilities are off by more than chance"
     glue(f"toy_branches_{name}", voices[claim], display=False)
 glue("toy_n", n_test, display=False)
 glue("toy_seeds", seeds, display=False)

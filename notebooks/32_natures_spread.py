@@ -41,7 +41,7 @@ from companion import (
 )
 from companion import seed_agreement as seeds_agree
 from companion.directions import simulation_options
-from galtools import artefacts, simulate
+from galtools import simulate
 from galtools.fidelity import intervals
 
 plotting.use_style()
@@ -152,19 +152,8 @@ for (quantity, space, k), x in terms.items():
         e = intervals.bootstrap(total_variance.fraction_of(name), x, n_boot, seed)
         key = {"quantity": quantity, "method": space, "seed": k, "component": name}
         lines.append({**key, "sigma": np.sqrt(sum(components.values())), **vars(e)})
-table = pd.DataFrame(lines)
+table = verdict_tables.keep(lines, store.table("natures_spread"), files)
 fractions = table.set_index(["quantity", "method", "seed", "component"])
-
-# %% tags=["remove-cell"]
-made = artefacts.make(
-    store.table("natures_spread"),
-    lambda path: table.to_csv(path, index=False),
-    params={**sizes, "neighbours": neighbours, "principal": principal, "n_boot": n_boot},
-    modules=["companion.degeneracy"],
-    inputs=files,
-    seed=seed,
-)
-
 
 # %% mystnb={"figure": {"caption": "A galaxy of middling brightness, a second observation of it, and three other galaxies that look alike to the network, as seen by both surveys.", "name": "fig-spread-stamps"}, "image": {"alt": "Two rows of five colour stamps: SDSS above, the sharper CFHTLS below."}} tags=["hide-input"]
 first, magnitude = points["latent space", 0][0], samples[0]["r_magnitude"][0, :n_again]
@@ -394,14 +383,7 @@ agreed = pd.DataFrame(found, columns=["claim", "seed", "value", "low", "high", "
 seeds_agree.cross_table(agreed, cells)
 
 # %% tags=["remove-cell"]
-made = artefacts.make(
-    store.table("natures_spread_agreement"),
-    lambda path: agreed.to_csv(path, index=False),
-    params={"scatters": scatters, "n_posterior": n_posterior, "n_boot": n_boot},
-    modules=["companion.degeneracy"],
-    inputs=files,
-    seed=seed,
-)
+verdict_tables.keep(agreed, store.table("natures_spread_agreement"), files)
 
 # %% tags=["remove-cell"]
 voices = seeds_agree.consensus_by_claim(agreed)

@@ -31,7 +31,7 @@ from myst_nb import glue
 
 from companion import directions, flux_redshift, panels, paths, plotting, verdict_tables
 from companion import seed_agreement as seeds_agree
-from galtools import artefacts, data
+from galtools import data
 from galtools.data import image_files
 from galtools.fidelity import information, intervals
 from galtools.redshift import Grid
@@ -219,7 +219,7 @@ for k in range(seeds):
             lines[f"{way}, seed {k}"] = intervals.bootstrap(intervals.rms, squares, n_boot)
 
 # %% tags=["hide-input"]
-CLOSER = "a foreseen image is closer to a second look than the first look is"
+CLOSER = "a predicted image is closer to a second observation than the first observation is"
 squares = {(way, k): x for k in test for (way, name), x in test[k].items() if name == "residual"}
 closer = seeds_agree.compare(
     squares, {CLOSER: ("SDSS", "re-observed")}, n_boot, seed, intervals.rms
@@ -254,7 +254,7 @@ def bits(way: str, k: int) -> np.ndarray:
     return information.information_bits(density, z, edges, prior)
 
 
-known = {(way, k): bits(way, k) for k in range(seeds) for way in WAYS}
+information_of = {(way, k): bits(way, k) for k in range(seeds) for way in WAYS}
 
 # %% tags=["hide-input"]
 found = pd.DataFrame(
@@ -264,20 +264,13 @@ found = pd.DataFrame(
         "metric": "bits",
         **vars(intervals.bootstrap(intervals.mean, b, n_boot)),
     }
-    for (way, k), b in known.items()
+    for (way, k), b in information_of.items()
 )
-made = artefacts.make(
-    folder.table("directions"),
-    lambda path: found.to_csv(path, index=False),
-    params={"n_learn": n_learn, "steps": steps, "seeds": seeds, "n_boot": n_boot},
-    modules=["companion.directions", "companion.flux_redshift"],
-    inputs=[first["test"], files["learn"]],
-    seed=seed,
-)
+kept = verdict_tables.keep(found, folder.table("directions"), [first["test"], files["learn"]])
 
 # %% mystnb={"figure": {"caption": "Information on the redshift in peaks and total fluxes, for every way, with 95 % intervals over galaxies. One symbol per seed of translator, estimator and observation.", "name": "fig-directions-bits"}, "image": {"alt": "One line for each of seven ways, with two points each: bits on the redshift."}} tags=["hide-input"]
 colours = {way: plotting.SURVEY_COLOUR["CFHTLS" if way in OF_CFHTLS else "SDSS"] for way in WAYS}
-means = {way: intervals.bootstrap(intervals.mean, b, n_boot) for way, b in known.items()}
+means = {key: intervals.bootstrap(intervals.mean, b, n_boot) for key, b in information_of.items()}
 panels.seed_strips(means, colours, f"bits of redshift (n = {len(z)})")
 plt.show()
 
@@ -302,7 +295,7 @@ CLAIMS = {
     "from CFHTLS to SDSS, information is lost": ("CFHTLS", "CFHTLS to SDSS"),
     "CFHTLS to SDSS ends with more than SDSS to CFHTLS": ("CFHTLS to SDSS", "SDSS to CFHTLS"),
 }
-judged = seeds_agree.compare(known, CLAIMS, n_boot, seed)
+judged = seeds_agree.compare(information_of, CLAIMS, n_boot, seed)
 paper = {"mapping": list(CLAIMS)[:-1]}
 inputs = [first["test"], files["learn"]]
 verdict_tables.keep(judged, folder.table("verdicts_directions"), inputs, paper)
@@ -316,7 +309,7 @@ for name, (way, of) in {
     "anew": ("re-observed", "SDSS"),
     "copy": ("reconstructed", "SDSS"),
 }.items():
-    both = 100 * known[way, 0], known[of, 0]
+    both = 100 * information_of[way, 0], information_of[of, 0]
     kept = intervals.bootstrap(intervals.ratio_of_means, np.stack(both), n_boot, seed)
     glue(f"way_{name}", intervals.format_interval(kept.value, kept.low, kept.high), display=False)
 glue("way_n", len(z), display=False)

@@ -34,7 +34,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from companion import directions, downstream, flux_redshift, panels, paths, plotting, verdict_tables
 from companion import seed_agreement as seeds_agree
-from galtools import artefacts, data
+from galtools import data
 from galtools.data import image_files
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
@@ -256,14 +256,7 @@ seeds_agree.summary(mergers)
 
 # %% tags=["remove-cell"]
 everything = pd.concat([judged, types, mergers], ignore_index=True)
-artefacts.make(
-    folder.table("useful"),
-    lambda path: everything.to_csv(path, index=False),
-    params={"labels": labels, "subsets": subsets, "seeds": seeds, "n_boot": n_boot},
-    modules=["companion.downstream", "companion.flux_redshift"],
-    inputs=[*split.values(), *weights],
-    seed=seed,
-)
+verdict_tables.keep(everything, folder.table("useful"), [*split.values(), *weights])
 
 
 # %% tags=["remove-cell"]
