@@ -64,9 +64,9 @@ class PixelInformation:
         return PixelInformation(total.T @ self.information @ total, self.score @ total)
 
 
-def observed_scene(seed: int, galaxies, surveys, index: int, limit: float) -> ObservedScene:
+def observed_scene(seed: int, galaxies, surveys, index: int) -> ObservedScene:
     """Simulated galaxies, given by their numbers, as survey `index` of two observes them."""
-    physics, scene, truth = simulate.sample_scene(seed, galaxies, surveys, limit)
+    physics, scene, truth = simulate.sample_scene(seed, galaxies, surveys)
     counts = population.UNIFORM, population.NORMAL
     normal = population.random_numbers(seed, galaxies, "physics", *counts)[1]
     seen = simulate.observing_conditions(seed, galaxies, surveys[index])

@@ -25,7 +25,6 @@ LIBRARY = 20000  # simulated galaxies among which the optimiser's starting point
 NEAREST, STARTS = 60, 5  # galaxies of each type most like a measured one; so many of them start
 CHUNK = 24  # galaxies at a time
 EPOCHS = 30  # of the estimator's training, at most
-LIMIT = 17.8  # faintest r magnitude of the simulated sample
 RETRY = 3  # times as many samples for galaxies that were refused
 
 
@@ -66,23 +65,23 @@ def covariance(errors) -> np.ndarray:
     return whole
 
 
-def target(model, values, errors) -> importance_sampling.Target:
+def target(survey, values, errors) -> importance_sampling.Target:
     """Posterior of galaxies measured as `values` (n, 6) with `errors` (n, 6, 6).
 
     Errors are normal in the fluxes themselves, in units of the measured ones.
     """
 
     def residual(x, kind):
-        off = model.predict(x, kind) - values[:, None]
+        off = latent_model.predict(survey, x, kind) - values[:, None]
         return np.concatenate([np.expm1(off[..., :-1]), off[..., -1:]], axis=-1)
 
-    return importance_sampling.Target(residual, np.linalg.inv(covariance(errors)), model)
+    return importance_sampling.Target(residual, np.linalg.inv(covariance(errors)), latent_model)
 
 
-def library(model, seed: int = 0):
+def library(survey, seed: int = 0):
     """Latents (m, 9), types (m,) and photometry (m, 6) of simulated galaxies to start from."""
-    x, kind, _ = latent_model.sample_population(LIBRARY, seed, model.limit)
-    return x, kind, model.predict(x, kind)
+    x, kind, _ = latent_model.sample_population(LIBRARY, seed)
+    return x, kind, latent_model.predict(survey, x, kind)
 
 
 def starts(known, values, precision):
@@ -108,28 +107,28 @@ def starts(known, values, precision):
     return np.concatenate(found, axis=1), np.tile(kinds, (len(values), 1))
 
 
-def posteriors(model, values, errors, count: int, points: int, seeds: int, seed: int = 0) -> dict:
+def posteriors(survey, values, errors, count: int, points: int, seeds: int, seed: int = 0) -> dict:
     """Exact and local posteriors of the redshift of n galaxies, as a dict of arrays.
 
     The samples of each galaxy are split into `seeds` independent subsets, each of which gives a
     density. Galaxies whose samples cannot be trusted are tried once more, with more samples.
     """
-    found, known = [], library(model, seed)
+    found, known = [], library(survey, seed)
     for first in range(0, len(values), CHUNK):
         some = slice(first, first + CHUNK)
-        one = _posteriors(model, known, values[some], errors[some], count, points, seeds, seed)
+        one = _posteriors(survey, known, values[some], errors[some], count, points, seeds, seed)
         bad = np.flatnonzero(~one["good"])
         if len(bad):
             more = (RETRY * count, 2 * points, seeds, seed + 1)
-            again = _posteriors(model, known, values[some][bad], errors[some][bad], *more)
+            again = _posteriors(survey, known, values[some][bad], errors[some][bad], *more)
             for name, array in one.items():
                 array[bad] = again[name]
         found.append(one)
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 
-def _posteriors(model, known, values, errors, count, points, seeds, seed) -> dict:
-    posterior = target(model, values, errors)
+def _posteriors(survey, known, values, errors, count, points, seeds, seed) -> dict:
+    posterior = target(survey, values, errors)
     begin = starts(known, values, posterior.precision)
     samples, modes = importance_sampling.sample_posterior(posterior, *begin, count, points, seed)
     parts = [samples[:, k::seeds] for k in range(seeds)]
@@ -140,20 +139,18 @@ def _posteriors(model, known, values, errors, count, points, seeds, seed) -> dic
     return {**arrays, "density": np.stack(density, axis=1)}
 
 
-def compression_scatter(path, n: int, limit=LIMIT) -> np.ndarray:
+def compression_scatter(path, n: int) -> np.ndarray:
     """Scatter of `fisher.compression_error` (n, 2) of the first n galaxies of a file, by side."""
     pairs, found = data.load(path, slice(n)), np.zeros((n, len(SIDES)))
     seed, galaxies = int(pairs.catalogue["seed"][0]), np.asarray(pairs.catalogue["galaxy"])
     for k, index in np.ndindex(found.shape):
-        observed = fisher.observed_scene(seed, galaxies[k : k + 1], surveys_of(pairs), index, limit)
+        observed = fisher.observed_scene(seed, galaxies[k : k + 1], surveys_of(pairs), index)
         image = getattr(pairs, SIDES[index])[k]
         found[k, index] = fisher.compression_error(observed, image).std()
     return found
 
 
-def compute_posteriors(
-    path, side: str, n: int, draws: int, points: int, seeds: int, seed=0, limit=LIMIT
-):
+def compute_posteriors(path, side: str, n: int, draws: int, points: int, seeds: int, seed=0):
     """All posteriors for one side of the first n simulated pairs of a file, a dict of arrays."""
     pairs = data.load(path, slice(n))
     if not {"seed", "galaxy", f"{side}_calibration_r"} <= set(pairs.catalogue.colnames):
@@ -161,11 +158,10 @@ def compute_posteriors(
     surveys, index = surveys_of(pairs), SIDES.index(side)
     number, galaxies = int(pairs.catalogue["seed"][0]), np.asarray(pairs.catalogue["galaxy"])
     pixels, mean, scatter = sensitivity.information_and_local(
-        number, galaxies, surveys, index, getattr(pairs, side), limit
+        number, galaxies, surveys, index, getattr(pairs, side)
     )
     values, errors = photometric_data(pairs, side, pixels)
-    model = latent_model.LatentModel(surveys[index], limit)
-    found = posteriors(model, values, errors, draws, points, seeds, seed)
+    found = posteriors(surveys[index], values, errors, draws, points, seeds, seed)
     about = {"components_mean": mean, "components_scatter": scatter}
     about |= {"measured": values, "errors": errors}
     return {**found, **about, "z": np.asarray(pairs.catalogue["redshift"], float)}
@@ -176,14 +172,14 @@ def features(values) -> np.ndarray:
     return np.column_stack([values, np.diff(values[:, :-1], axis=1)])
 
 
-def simulated(model, n: int, like: dict, seed: int = 0):
+def simulated(survey, n: int, like: dict, seed: int = 0):
     """Photometry of n simulated galaxies with the errors of the measured galaxies most like them.
 
     Returns ln fluxes and ln R (n, 6), and redshifts (n,). Like means in r brightness and size;
     errors are taken over in nanomaggies.
     """
-    x, kind, normal = latent_model.sample_population(n, seed, model.limit)
-    truth = model.predict(x, kind)
+    x, kind, normal = latent_model.sample_population(n, seed)
+    truth = latent_model.predict(survey, x, kind)
     truth[:, -1] += latent_model.SIZE_SCATTER[kind] * normal
     seen, rng = like["measured"], np.random.default_rng([seed, 34])
     near = cKDTree(seen[:, [2, 5]]).query(truth[:, [2, 5]])[1]
@@ -195,16 +191,16 @@ def simulated(model, n: int, like: dict, seed: int = 0):
     return truth + error, x[:, 0]
 
 
-def learned_densities(like: dict, side: str, sizes, steps: int, seeds: int, seed=0, limit=LIMIT):
+def learned_densities(like: dict, side: str, sizes, steps: int, seeds: int, seed=0):
     """Densities {"size_seed": (n, bins)} of galaxies `like` those of `compute_posteriors`.
 
     By estimators trained on `sizes` simulated galaxies; fewer steps for smaller training sets limit
     overfitting.
     """
-    model = latent_model.LatentModel(SDSS if side == "source" else CFHTLS, limit)
+    survey = SDSS if side == "source" else CFHTLS
     found = {}
     for k in range(seeds):
-        values, z = simulated(model, max(sizes), like, seed=1000 * seed + 100 + k)
+        values, z = simulated(survey, max(sizes), like, seed=1000 * seed + 100 + k)
         for size in sizes:
             enough = min(steps, max(steps // 8, EPOCHS * size // mixture_density.BATCH))
             network = mixture_density.MixtureDensityNetwork(

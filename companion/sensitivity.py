@@ -16,7 +16,6 @@ import numpy as np
 from companion import fisher, latent_model
 from companion.fisher import COMPONENTS, B, C, ObservedScene, PixelInformation
 from galtools.simulate import observation, population, scene
-from galtools.surveys import SDSS
 
 EARLY_BULGE = 0.08  # relative scatter of the bulge fraction of early types
 SCATTER = {"arm_fraction": 0.28, "bar_fraction": 0.31, "lane_depth": 0.22}  # relative
@@ -69,39 +68,36 @@ def derivatives(observed: ObservedScene) -> np.ndarray:
     return found
 
 
-def prior(observed: ObservedScene, limit: float) -> tuple[np.ndarray, np.ndarray]:
+def prior(observed: ObservedScene) -> tuple[np.ndarray, np.ndarray]:
     """Gradient (n, 19) and curvature (n, 19, 19) of ln prior at the truth."""
     physics, normal = observed.physics, observed.normal
     x = np.column_stack([physics["redshift"], physics["r_magnitude"], normal[:, :7]])
     kind = 2 - physics["red"].astype(int) - physics["early"]
     gradient, curvature = np.zeros((len(x), TOTAL + B)), np.tile(np.eye(TOTAL + B), (len(x), 1, 1))
-    model = latent_model.LatentModel(SDSS, limit)
-    gradient[:, :LATENTS], curvature[:, :LATENTS, :LATENTS] = model.prior_terms(x, kind)
+    gradient[:, :LATENTS], curvature[:, :LATENTS, :LATENTS] = latent_model.prior_terms(x, kind)
     gradient[:, BULGE] = np.where(physics["early"], 0, -normal[:, 7])
     gradient[:, SIZE] = -normal[:, 8]
     gradient[:, TOTAL:] = (1 - observed.seen.calibration) / observation.CALIBRATION
     return gradient, curvature
 
 
-def local_posterior(
-    observed: ObservedScene, pixels: PixelInformation, limit: float
-) -> tuple[np.ndarray, np.ndarray]:
+def local_posterior(observed: ObservedScene, pixels: PixelInformation):
     """Mean and standard deviation (n,) of the redshift if all components are measured apart."""
-    d, (slope, curvature) = derivatives(observed), prior(observed, limit)
+    d, (slope, curvature) = derivatives(observed), prior(observed)
     covariance = np.linalg.inv(d.mT @ pixels.information @ d + curvature)
     gradient = (d.mT @ pixels.score[..., None])[..., 0] + slope
     step = (covariance[:, 0] * gradient).sum(axis=1)
     return observed.physics["redshift"] + step, np.sqrt(covariance[:, 0, 0])
 
 
-def information_and_local(seed, galaxies, surveys, index, images, limit):
+def information_and_local(seed, galaxies, surveys, index, images):
     """`PixelInformation`, and mean and scatter (n,) of `local_posterior`, in small batches."""
     found = []
     for start in range(0, len(galaxies), fisher.BATCH):
         some = slice(start, start + fisher.BATCH)
-        observed = fisher.observed_scene(seed, galaxies[some], surveys, index, limit)
+        observed = fisher.observed_scene(seed, galaxies[some], surveys, index)
         pixels = fisher.pixel_information(observed, images[some])
-        local = local_posterior(observed, pixels, limit)
+        local = local_posterior(observed, pixels)
         found.append((pixels.information, pixels.score, *local))
     m, s, mean, scatter = (np.concatenate(part) for part in zip(*found, strict=True))
     return PixelInformation(m, s), mean, scatter

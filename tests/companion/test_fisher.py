@@ -11,7 +11,6 @@ from galtools.simulate import observation, render
 from galtools.simulate.scene import Ellipses, Knots, Scene
 from galtools.surveys import SDSS
 
-LIMIT = 17.8
 DEEP = replace(SDSS, electrons_per_nanomaggy=(1e12,) * 5)  # no noise but that of the sky
 
 
@@ -53,7 +52,7 @@ def test_flux_and_position_of_a_gaussian_source():
 
 @pytest.fixture(scope="module")
 def observed():
-    return fisher.observed_scene(0, np.array([4, 5]), (SDSS,), 0, LIMIT)
+    return fisher.observed_scene(0, np.array([4, 5]), (SDSS,), 0)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +134,7 @@ def test_scores_of_noise_are_as_large_as_the_information_says(observed):
 
 
 def test_pixels_and_their_compression_have_the_same_likelihood(observed):
-    one = fisher.observed_scene(0, np.array([4]), (SDSS,), 0, LIMIT)
+    one = fisher.observed_scene(0, np.array([4]), (SDSS,), 0)
     clean = drawn(one)[0]
     sigma = np.sqrt(fisher.variance(clean[None], one.seen.sky_noise, SDSS)[0])
     image = clean + sigma * np.random.default_rng(1).standard_normal(clean.shape)
@@ -162,8 +161,10 @@ def test_derivatives_of_the_components_add_up_to_those_of_the_total_flux(observe
     physics = observed.physics
     kind = np.where(physics["red"], np.where(physics["early"], 0, 1), 2)
     x = np.column_stack([physics["redshift"], physics["r_magnitude"], normal[:, :7]])
-    model = latent_model.LatentModel(SDSS, LIMIT)
-    ends = [model.predict(x + h, kind) - model.predict(x - h, kind) for h in 1e-3 * np.eye(inner)]
+    ends = [
+        latent_model.predict(SDSS, x + h, kind) - latent_model.predict(SDSS, x - h, kind)
+        for h in 1e-3 * np.eye(inner)
+    ]
     slopes = np.stack(ends, axis=-1) / 2e-3
     found = np.concatenate([whole, d[:, -1:, :inner]], axis=1)
     np.testing.assert_allclose(found, slopes, atol=2e-3 * np.abs(slopes).max())
@@ -171,7 +172,7 @@ def test_derivatives_of_the_components_add_up_to_those_of_the_total_flux(observe
 
 def test_components_respond_to_their_own_latents_and_the_prior_is_that_of_the_simulator():
     """ln L of a standard normal number n has the slope -n; uniform ones have none."""
-    many = fisher.observed_scene(0, np.arange(8), (SDSS,), 0, LIMIT)
+    many = fisher.observed_scene(0, np.arange(8), (SDSS,), 0)
     normal, bulge, size = many.normal, sensitivity.BULGE, sensitivity.SIZE
     early, share = many.physics["early"], many.physics["bulge_fraction"]
     flux = sensitivity.observables(many, np.zeros(sensitivity.TOTAL))[:, :-1].reshape(8, 5, 5)
@@ -186,7 +187,7 @@ def test_components_respond_to_their_own_latents_and_the_prior_is_that_of_the_si
     for part, column, rise in ((2, size + 1, 0.28), (3, size + 2, 0.31)):
         there = free & (flux[:, part].min(1) > 0)
         np.testing.assert_allclose(d[there, part, :, column], rise, rtol=1e-4)
-    slope, bend = sensitivity.prior(many, LIMIT)
+    slope, bend = sensitivity.prior(many)
     np.testing.assert_array_equal(slope[:, size], -normal[:, 8])
     np.testing.assert_array_equal(slope[:, bulge], np.where(early, 0, -normal[:, 7]))
     assert (slope[:, size + 1 : sensitivity.TOTAL] == 0).all()

@@ -30,18 +30,13 @@ EDGES = Grid().edges
 
 
 @pytest.fixture(scope="module")
-def model():
-    return latent_model.LatentModel(CFHTLS)
-
-
-@pytest.fixture(scope="module")
 def drawn():
     return latent_model.sample_population(3000)
 
 
-def test_light_and_size_are_those_of_the_simulator(model, drawn):
+def test_light_and_size_are_those_of_the_simulator(drawn):
     x, kind, normal = drawn
-    shown = model.predict(x, kind)
+    shown = latent_model.predict(CFHTLS, x, kind)
     z, r = x[:, 0], x[:, 1]
     red, early = kind < 2, kind == 0
     absolute = r - population.distance_modulus(z)
@@ -54,16 +49,16 @@ def test_light_and_size_are_those_of_the_simulator(model, drawn):
     np.testing.assert_allclose(found[inside], size[inside], atol=1e-10)
 
 
-def test_abundance_is_that_of_the_drawn_galaxies(model, drawn):
+def test_abundance_is_that_of_the_drawn_galaxies(drawn):
     x, kind, _ = drawn
-    real = population.sample_galaxies(7, np.arange(600), latent_model.LatentModel(SDSS).limit)
+    real = population.sample_galaxies(7, np.arange(600), population.MAIN_SAMPLE_LIMIT)
     assert real["early"].sum() / real["red"].sum() == pytest.approx(
         population.EARLY_FRACTION, abs=0.08
     )
     z, r = np.linspace(0.0031, 0.69, 300), np.linspace(14.001, 17.799, 200)
     cells = np.stack(np.meshgrid(z, r, indexing="ij"), axis=-1)
     kinds = [np.full((300, 200), k) for k in range(3)]
-    mass = np.exp([model.log_abundance(cells, k) for k in kinds])
+    mass = np.exp([latent_model.log_abundance(cells, k) for k in kinds])
     counted = np.bincount(kind) / len(kind)
     np.testing.assert_allclose(counted, mass.sum((1, 2)) / mass.sum(), atol=0.03)
     for axis, values, grid in ((2, x[:, 0], z), (1, x[:, 1], r)):
@@ -72,13 +67,15 @@ def test_abundance_is_that_of_the_drawn_galaxies(model, drawn):
         assert kstest(place, "uniform").pvalue > 0.001
 
 
-def test_terms_of_the_prior_are_its_derivatives(model, drawn):
+def test_terms_of_the_prior_are_its_derivatives(drawn):
     x, kind, _ = (part[:50] for part in drawn)
-    gradient, curvature = model.prior_terms(x, kind)
+    gradient, curvature = latent_model.prior_terms(x, kind)
     np.testing.assert_array_equal(gradient[:, 2:], -x[:, 2:])
     step = 1e-4 * np.eye(9)[1]
     inner = np.clip(x, [-9, 14.06, *[-9] * 7], [9, 17.74, *[9] * 7])
-    slope = (model.log_prior(inner + step, kind) - model.log_prior(inner - step, kind)) / 2e-4
+    slope = (
+        latent_model.log_prior(inner + step, kind) - latent_model.log_prior(inner - step, kind)
+    ) / 2e-4
     np.testing.assert_allclose(gradient[:, 1], slope, atol=0.05)
     bend = curvature[:, :2, :2]
     assert (np.linalg.eigvalsh(bend) > -1e-9).all()
@@ -94,20 +91,20 @@ def test_terms_of_the_prior_are_its_derivatives(model, drawn):
     np.testing.assert_allclose(bend[:, 1, 1][kept], rr[kept], rtol=1e-3)
 
 
-def test_wrong_latents_are_refused(model):
+def test_wrong_latents_are_refused():
     with pytest.raises(GaltoolsError, match="9 numbers"):
-        model.predict(np.zeros((2, 5)), np.zeros(2, int))
+        latent_model.predict(CFHTLS, np.zeros((2, 5)), np.zeros(2, int))
 
 
-def test_posterior_is_that_of_a_reweighted_population(model):
+def test_posterior_is_that_of_a_reweighted_population():
     """Where errors are large, the prior is a proposal, too: the same posterior from another one."""
     x, kind, _ = latent_model.sample_population(20000, seed=9)
-    values = model.predict(x[:2], kind[:2])
+    values = latent_model.predict(CFHTLS, x[:2], kind[:2])
     errors = np.tile(np.diag([0.3, 0.15, 0.15, 0.15, 0.2, 0.1]) ** 2, (2, 1, 1))
-    found = information_bound.posteriors(model, values, errors, count=1000, points=12, seeds=2)
-    target = information_bound.target(model, values, errors)
-    x, kind = model.keep_inside(np.tile(x, (2, 1, 1))), np.tile(kind, (2, 1))
-    log_weight = target.log_density(x, kind) - model.log_prior(x, kind)
+    found = information_bound.posteriors(CFHTLS, values, errors, count=1000, points=12, seeds=2)
+    target = information_bound.target(CFHTLS, values, errors)
+    x, kind = latent_model.keep_inside(np.tile(x, (2, 1, 1))), np.tile(kind, (2, 1))
+    log_weight = target.log_density(x, kind) - latent_model.log_prior(x, kind)
     brute = importance_sampling.WeightedSamples(x, kind, log_weight)
     assert (brute.effective > 100).all()
     mean, scatter = brute.moments()
@@ -129,16 +126,16 @@ def test_densities_of_a_network_are_normalised_positive_and_repeatable():
     assert (first > 0).all()
 
 
-def test_starts_are_most_like_the_galaxy_and_as_bright(model, monkeypatch):
+def test_starts_are_most_like_the_galaxy_and_as_bright(monkeypatch):
     monkeypatch.setattr(information_bound, "LIBRARY", 3000)
-    known = information_bound.library(model, 5)
+    known = information_bound.library(CFHTLS, 5)
     x, kind, shown = known
     brighter = np.array([0.4] * 5 + [0.0])
     values, errors = shown[:4] + brighter, np.tile(0.05**2 * np.eye(6), (4, 1, 1))
     whole = information_bound.covariance(errors)
     begin, kinds = information_bound.starts(known, values, np.linalg.inv(whole))
     assert kinds.tolist() == [[0] * 5 + [1] * 5 + [2] * 5] * 4
-    bright = model.predict(begin, kinds)
+    bright = latent_model.predict(CFHTLS, begin, kinds)
     np.testing.assert_allclose(bright[..., 2], values[:, [2]].repeat(15, 1), atol=0.03)
     for galaxy, number in np.ndindex(4, 3):
         chosen = begin[galaxy, 5 * number : 5 * number + 5]
@@ -152,14 +149,12 @@ def test_starts_are_most_like_the_galaxy_and_as_bright(model, monkeypatch):
 
 
 def test_local_posterior_of_all_parts_is_narrower_than_that_of_the_light():
-    observed = fisher.observed_scene(0, np.arange(8), (SDSS,), 0, information_bound.LIMIT)
+    observed = fisher.observed_scene(0, np.arange(8), (SDSS,), 0)
     information_ = np.tile(np.diag([1e4] * 25 + [1e3]), (8, 1, 1))
     ends = [fisher.PixelInformation(part * information_, np.zeros((8, 26))) for part in (1e-3, 1)]
-    (_, wide), (middle, narrow) = (
-        sensitivity.local_posterior(observed, p, information_bound.LIMIT) for p in ends
-    )
+    (_, wide), (middle, narrow) = (sensitivity.local_posterior(observed, p) for p in ends)
     assert (narrow < wide).all()
-    slope, bend = sensitivity.prior(observed, information_bound.LIMIT)
+    slope, bend = sensitivity.prior(observed)
     d = sensitivity.derivatives(observed)
     posterior_ = np.linalg.inv(np.einsum("nki,nkl,nlj->nij", d, information_, d) + bend)
     np.testing.assert_allclose(narrow, np.sqrt(posterior_[:, 0, 0]))
@@ -206,7 +201,7 @@ def test_measured_light_is_the_best_estimate_and_its_errors_are_relative():
     np.testing.assert_allclose(errors[0], np.diag(1 / known / relative**2), atol=1e-12)
 
 
-def test_a_galaxy_that_is_refused_is_explored_once_more_with_more_samples(monkeypatch, model):
+def test_a_galaxy_that_is_refused_is_explored_once_more_with_more_samples(monkeypatch):
     asked = []
 
     def explored(_, __, values, errors, count, points, seeds, seed):
@@ -217,7 +212,7 @@ def test_a_galaxy_that_is_refused_is_explored_once_more_with_more_samples(monkey
     monkeypatch.setattr(information_bound, "library", lambda *_: None)
     values = np.arange(30.0)[:, None]
     found = information_bound.posteriors(
-        model, values, np.zeros((30, 6, 6)), count=7, points=5, seeds=2
+        CFHTLS, values, np.zeros((30, 6, 6)), count=7, points=5, seeds=2
     )
     assert asked == [(24, 7, 5, 2, 0), (1, 21, 10, 2, 1), (6, 7, 5, 2, 0)]
     assert found["good"].all()
@@ -250,13 +245,13 @@ def test_bits_of_refused_galaxies_are_missing_and_ranks_tell_honest_posteriors()
     )
 
 
-def test_simulated_measurements_have_the_errors_of_the_measured_galaxies(model):
+def test_simulated_measurements_have_the_errors_of_the_measured_galaxies():
     x, kind, _ = latent_model.sample_population(3)
     errors = np.tile(1e-8 * np.eye(6), (3, 1, 1))
-    like = {"measured": model.predict(x, kind), "errors": errors}
-    values, z = information_bound.simulated(model, 2000, like, seed=4)
+    like = {"measured": latent_model.predict(CFHTLS, x, kind), "errors": errors}
+    values, z = information_bound.simulated(CFHTLS, 2000, like, seed=4)
     truth, kinds, _ = latent_model.sample_population(2000, 4)
-    off = values - model.predict(truth, kinds)
+    off = values - latent_model.predict(CFHTLS, truth, kinds)
     np.testing.assert_allclose(z, truth[:, 0])
     np.testing.assert_allclose(off[:, :5].std(0), [0.01, 0.005, 0.005, 0.005, 0.0075], rtol=0.1)
     assert off[:, 5].std() == pytest.approx(0.36, abs=0.03)  # sizes: 0.15 dex
@@ -286,17 +281,17 @@ def test_readers_are_asked_for_by_name_and_read_in_the_bins_of_the_limits(tmp_pa
         information_budget.finetuned_estimators(store, ["truth"], 1)
 
 
-def test_errors_of_simulated_measurements_are_those_of_the_like_in_nanomaggies(model):
+def test_errors_of_simulated_measurements_are_those_of_the_like_in_nanomaggies():
     """A galaxy twice as bright as the one it takes its errors from has half of them, relatively."""
     x, kind, _ = latent_model.sample_population(1)
     x[:, 1] = 17.7  # fainter than nearly all
     relative = np.array([0.08, 0.03, 0.02, 0.02, 0.04])
     like = {
-        "measured": model.predict(x, kind),
+        "measured": latent_model.predict(CFHTLS, x, kind),
         "errors": np.diag([*relative, 0.2])[None] ** 2,
     }
-    values, _ = information_bound.simulated(model, 4000, like, seed=4)
-    truth = model.predict(*latent_model.sample_population(4000, 4)[:2])
+    values, _ = information_bound.simulated(CFHTLS, 4000, like, seed=4)
+    truth = latent_model.predict(CFHTLS, *latent_model.sample_population(4000, 4)[:2])
     error = np.expm1(values - truth)[:, :5]
     scatter = np.hypot(relative * np.exp(like["measured"] - truth)[:, :5], observation.CALIBRATION)
     np.testing.assert_allclose((error / scatter).std(0), 1, atol=0.04)
