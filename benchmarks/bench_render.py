@@ -18,14 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from joblib import Parallel, delayed
 from turns import in_turns, times_faster
 
 from companion import galsim_reference
 from companion.paths import ROOT
 from galtools import data, simulate
-from galtools.simulate.render import render
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 SURVEYS = (SDSS, CFHTLS)
@@ -90,8 +88,7 @@ def compare_with_galsim(n: int, params) -> tuple[pd.DataFrame, float]:
     rows, seconds = [], 0.0
     for index, (survey, conditions) in enumerate(zip(SURVEYS, seen, strict=True)):
         fwhm, shift = conditions.fwhm, conditions.shift
-        tensors = (torch.tensor(a, dtype=torch.float32) for a in (fwhm, shift))
-        images = render(scene, survey, index, *tensors).numpy()
+        _, images = simulate.observe(scene, survey, index, conditions)
         for galaxy in range(n):
             for band in range(len(BANDS)):
                 started = time.perf_counter()

@@ -19,32 +19,22 @@ def galsim_sky(scene: Scene, galaxy: int, survey_index: int, band: int) -> galsi
     """One stamp's sky in one band as a GalSim object."""
     flux = iter(scene.flux[galaxy, survey_index, band].double().tolist())
     parts = []
-    for ellipses, profile in (
-        (scene.bulges, galsim.DeVaucouleurs),
-        (scene.discs, galsim.Exponential),
-    ):
-        parts += list(_ellipses(ellipses, galaxy, profile, flux))
-    for knots in scene.knots:
-        parts += list(_knots(knots, galaxy, next(flux)))
+    for group, profile in ((scene.bulges, galsim.DeVaucouleurs), (scene.discs, galsim.Exponential)):
+        for x, y, size, axis_ratio, angle in _parameters(group, galaxy):
+            if total := next(flux):
+                shape = profile(half_light_radius=size, flux=total)
+                parts.append(shape.shear(q=axis_ratio, beta=angle * galsim.radians).shift(x, y))
+    for group in scene.knots:
+        if total := next(flux):
+            for x, y, sigma, share in _parameters(group, galaxy):
+                parts.append(galsim.Gaussian(sigma=sigma, flux=total * share).shift(x, y))
     return galsim.Sum(parts)
 
 
-def _ellipses(ellipses, galaxy, profile, flux):
-    names = ("x", "y", "half_light_radius", "axis_ratio", "angle")
-    rows = zip(*(getattr(ellipses, name)[galaxy].double().tolist() for name in names), strict=True)
-    for x, y, size, axis_ratio, angle in rows:
-        if light := next(flux):
-            shape = profile(half_light_radius=size, flux=light)
-            yield shape.shear(q=axis_ratio, beta=angle * galsim.radians).shift(x, y)
-
-
-def _knots(knots, galaxy, light):
-    if light == 0:
-        return
-    names = ("x", "y", "sigma", "share")
-    rows = zip(*(getattr(knots, name)[galaxy].double().tolist() for name in names), strict=True)
-    for x, y, sigma, share in rows:
-        yield galsim.Gaussian(sigma=sigma, flux=light * share).shift(x, y)
+def _parameters(group, galaxy: int):
+    """Parameters of each component of a group, in the order of its fields."""
+    columns = (values[galaxy].double().tolist() for values in vars(group).values())
+    return zip(*columns, strict=True)
 
 
 def galsim_image(

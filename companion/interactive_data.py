@@ -1,7 +1,7 @@
-"""What the three components to touch show: data of `touch.element`, from artefacts of a run.
+"""Data of the three interactive components (`interactive.custom_element`), from artefacts.
 
 compare    any two renderings of a galaxy, swiped or blinked
-draws      the draws of the diffusion model for one source
+samples    the samples of the diffusion model for one source
 redshift   one galaxy moved through redshift
 
 and still pictures for the first pages of the book: `portrait`, `lineup` and `residuals`.
@@ -13,7 +13,7 @@ import numpy as np
 from companion import artificial_redshift, interactive, plotting
 from companion.comparison import ComparisonSet
 from galtools.data import photometry
-from galtools.surveys import BANDS, SDSS, Survey
+from galtools.surveys import BANDS, Survey
 
 R = BANDS.index("r")
 WHITE = 300.0  # sky noises of SDSS that are white on the grey scale of the moving galaxy
@@ -26,8 +26,8 @@ def choose_galaxies(sample: ComparisonSet, count: int) -> np.ndarray:
     return order[np.linspace(0, 0.8 * (len(order) - 1), min(count, len(order))).astype(int)]
 
 
-def _told(sample: ComparisonSet, galaxies) -> list[dict]:
-    """Name galaxies, shortly and in words."""
+def _labels(sample: ComparisonSet, galaxies) -> list[dict]:
+    """Short and long label of each galaxy."""
     total = np.maximum(sample.truth[galaxies, R].sum(axis=(1, 2)), 1e-3)
     lines = zip(sample.pairs.redshift[galaxies], 22.5 - 2.5 * np.log10(total), strict=True)
     return [
@@ -36,7 +36,7 @@ def _told(sample: ComparisonSet, galaxies) -> list[dict]:
 
 
 def galaxy_errors(sample: ComparisonSet, galaxies, row: str) -> tuple[np.ndarray, np.ndarray]:
-    """Residual, rms in units of the sky noise, and error of the light in per cent; r band."""
+    """Residual, rms in units of the sky noise, and error of the flux in per cent; r band."""
     image, truth = sample.images[row][galaxies, R], sample.truth[galaxies, R]
     chi = (image - truth) / sample.sigma[galaxies, R, None, None]
     here, there = (photometry.aperture_flux(x, sample.pixel_scale) for x in (image, truth))
@@ -57,7 +57,7 @@ def comparison_data(sample: ComparisonSet, galaxies, models: list[str]) -> dict:
         of = {"of": row} if row in models else {}
         layers.append({"key": f"residual {row}", "label": label, "group": "Residuals, r", **of})
         cells.append(interactive.residual(sample.images[row][galaxies, R], truth, sigma))
-    listed = _told(sample, galaxies)
+    listed = _labels(sample, galaxies)
     for model in models:
         for one, chi, light in zip(listed, *galaxy_errors(sample, galaxies, model), strict=True):
             numbers = {"chi": f"{chi:.1f}", "light": f"{light:+z.1f}".replace("-", "−")}
@@ -112,27 +112,29 @@ def residuals(sample: ComparisonSet, galaxies, rows):
     return fig
 
 
-def sample_flux_errors(sample: ComparisonSet, galaxies, draws: np.ndarray) -> np.ndarray:
-    """Error of the r light of draws (n, K, 5, H, W) within 3 arcsec, per cent, (n, K)."""
+def sample_flux_errors(sample: ComparisonSet, galaxies, samples: np.ndarray) -> np.ndarray:
+    """Error in per cent (n, K) of the r flux within 3 arcsec of samples (n, K, 5, H, W)."""
     truth = photometry.aperture_flux(sample.truth[galaxies, R], sample.pixel_scale)
-    return 100 * (photometry.aperture_flux(draws[:, :, R], sample.pixel_scale) / truth[:, None] - 1)
+    return 100 * (
+        photometry.aperture_flux(samples[:, :, R], sample.pixel_scale) / truth[:, None] - 1
+    )
 
 
 def samples_data(sample: ComparisonSet, galaxies, images: np.ndarray) -> dict:
-    """Draws (n, K, 5, H, W) of the galaxies: in colour, less their mean, and their spread."""
+    """Samples (n, K, 5, H, W) of the galaxies: in colour, less their mean, and their scatter."""
     sigma, count = sample.sigma[galaxies, R, None, None], images.shape[1]
     mean = images.mean(axis=1)
-    spread = images[:, :, R].std(axis=1, ddof=min(1, count - 1)) / sigma
-    widest = max(float(spread.max()), 1.0)
+    scatter = images[:, :, R].std(axis=1, ddof=min(1, count - 1)) / sigma
+    widest = max(float(scatter.max()), 1.0)
     cells = [
         *(interactive.colour(images[:, k]) for k in range(count)),
         *(interactive.residual(images[:, k, R], mean[:, R], sigma) for k in range(count)),
         *(interactive.colour(x[galaxies]) for x in (sample.truth, sample.images["resample"])),
         interactive.colour(mean),
-        interactive.grey(spread, 1.0, widest),
+        interactive.grey(scatter, 1.0, widest),
     ]
     light = sample_flux_errors(sample, galaxies, images)
-    listed = _told(sample, galaxies)
+    listed = _labels(sample, galaxies)
     for one, line in zip(listed, light, strict=True):
         one["light"] = np.round(line, 3).tolist()
     reach = float(np.percentile(np.abs(light), 80))
@@ -189,8 +191,3 @@ def redshift_data(catalogue, galaxies: list[int], redshifts, surveys) -> dict:
         "bands": list(BANDS),
         "colours": [plotting.BAND_COLOUR[band] for band in BANDS],
     }
-
-
-def on_one_grid(*surveys: Survey) -> list[Survey]:
-    """Draw surveys on the pixels of SDSS, so that all cells of a sheet have one size."""
-    return [survey.on_grid_of(SDSS) for survey in surveys]

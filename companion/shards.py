@@ -38,25 +38,21 @@ class Shard:
         if not 0 <= self.number < self.count:
             raise GaltoolsError(f"shard {self.number} of {self.count}: count from 0")
 
-    def pieces(self) -> list[tuple[Path, slice]]:
-        """Rows of each file that belong to this shard."""
-        lengths = [data.describe(file)["galaxies"] for file in self.files]
-        ends = np.cumsum(lengths)
-        first, last = self.bounds(int(ends[-1]))
-        found = []
-        for file, length, end in zip(self.files, lengths, ends, strict=True):
-            low, high = max(first - (end - length), 0), min(last - (end - length), length)
-            if low < high:
-                found.append((file, slice(int(low), int(high))))
-        return found
-
-    def bounds(self, total: int) -> tuple[int, int]:
-        """Numbers of the first galaxy and of the one behind the last, of `total`."""
+    def bounds(self) -> tuple[int, int]:
+        """Numbers of the first galaxy and of the one behind the last."""
+        total = sum(data.describe(file)["galaxies"] for file in self.files)
         return self.number * total // self.count, (self.number + 1) * total // self.count
 
-    def first(self) -> int:
-        """Number of the first galaxy."""
-        return self.bounds(sum(data.describe(file)["galaxies"] for file in self.files))[0]
+    def pieces(self) -> list[tuple[Path, slice]]:
+        """Rows of each file that belong to this shard."""
+        (first, last), found = self.bounds(), []
+        for file in self.files:
+            length = data.describe(file)["galaxies"]
+            low, high = max(first, 0), min(last, length)
+            if low < high:
+                found.append((file, slice(low, high)))
+            first, last = first - length, last - length
+        return found
 
     def load(self) -> Pairs:
         """Read the galaxies of this shard, and no others."""
@@ -86,8 +82,8 @@ def workers(scheduler: str = "", jobs: int = 1):
 
 
 def translations(path: Path, shard: Shard, weights: Path, seed: int = 0) -> dict:
-    """Translate a shard, one draw per galaxy; a galaxy's draw follows from its number."""
-    first = shard.first()
+    """Translate a shard, one sample per galaxy, whose seed is the number of the galaxy."""
+    first = shard.bounds()[0]
 
     def maker(new):
         network = train.load_weights(weights).to(loop.best_device())
@@ -114,7 +110,7 @@ def redshifts(path: Path, shard: Shard, images: Path, networks: Path) -> dict:
             name: redshift.quantile(density, share, estimator.grid)
             for name, share in {"z_low": 0.16, "z": 0.5, "z_high": 0.84}.items()
         }
-        numbers = shard.first() + np.arange(len(density))
+        numbers = shard.bounds()[0] + np.arange(len(density))
         pd.DataFrame({"galaxy": numbers, **columns}).to_csv(new, index=False)
         return {"galaxies": len(density)}
 
@@ -141,7 +137,7 @@ def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
         found = morphology.measure(
             {"translated": stamps}, stamps, sky, seeing, target.pixel_scale, jobs=None
         )
-        found["galaxy"] += shard.first()
+        found["galaxy"] += shard.bounds()[0]
         found.drop(columns="row").to_csv(new, index=False)
         return {"galaxies": len(stamps)}
 

@@ -34,7 +34,7 @@ import pandas as pd
 from myst_nb import glue
 from sedpy.observate import load_filters
 
-from companion import paths, plotting, survey_panels
+from companion import paths, plotting
 from galtools import artefacts, data, simulate
 from galtools.fidelity import intervals
 from galtools.surveys import BANDS, CFHTLS, SDSS
@@ -152,30 +152,55 @@ source_seeing, target_seeing = seeing("source"), seeing("target")
 seeing_ratio = np.median(source_seeing / target_seeing)
 glue("seeing_ratio", float(seeing_ratio), display=False)
 
+
 # %% mystnb={"figure": {"caption": "Seeing of the test galaxies in each band: median, and the range of the central 90 %.", "name": "fig-seeing"}, "image": {"alt": "Seeing against band for two surveys; CFHTLS lies well below SDSS in every band."}} tags=["hide-input"]
-fig, ax = plt.subplots()
-for shift, name, fwhm in ((-0.08, "SDSS", source_seeing), (0.08, "CFHTLS", target_seeing)):
-    low, middle, high = np.percentile(fwhm, [5, 50, 95], axis=0)
-    colour = plotting.SURVEY_COLOUR[name]
-    x = np.arange(5) + shift
-    plotting.interval(ax, x, middle, low, high, label=name, n=len(test), color=colour)
-ax.set(xticks=range(5), xticklabels=BANDS, xlabel="band", ylabel="seeing FWHM [arcsec]")
-ax.set_ylim(0)
-ax.legend()
+def per_band(values: dict, central: float, label: str):
+    """Draw medians and central percentiles of numbers (n, 5) by survey."""
+    _, ax = plt.subplots()
+    for shift, (name, x) in zip((-0.08, 0.08), values.items(), strict=True):
+        low, median, high = np.percentile(x, [50 - central / 2, 50, 50 + central / 2], axis=0)
+        style = {"label": name, "n": len(x), "color": plotting.SURVEY_COLOUR[name]}
+        plotting.interval(ax, np.arange(5) + shift, median, low, high, **style)
+    ax.set(xticks=range(5), xticklabels=BANDS, xlabel="band", ylabel=label)
+    ax.legend()
+    return ax
+
+
+per_band({"SDSS": source_seeing, "CFHTLS": target_seeing}, 90, "seeing FWHM [arcsec]").set_ylim(0)
 plt.show()
 
 # %% [markdown]
 # SDSS is typically {glue:text}`seeing_ratio:.1f` times more blurred. In frequency, blur is a
 # product: a wave of light on the sky, so many bright and dark stripes per arcsecond, comes through
 # multiplied by the *transfer function* of seeing and pixel ({numref}`fig-transfer`).
+# For turbulent air {cite}`fried1966` and pixels of side $p$ it is, at $f$ waves per arcsec,
+#
+# $$ T(f) = e^{-3.44\,(f\,\mathrm{FWHM} / 0.976)^{5/3}}\; \mathrm{sinc}(f p) . $$
+
+
+# %%
+def transfer(waves, survey) -> np.ndarray:
+    """Transfer function of median r seeing and pixel along a row, at waves per arcsec."""
+    air = np.exp(-3.44 * (waves * survey.psf_fwhm[2] / 0.976) ** (5 / 3))
+    return air * np.sinc(waves * survey.pixel_scale)
+
+
+waves = np.linspace(0, 3, 3001)
+edge = waves[np.argmax(transfer(waves, SDSS) < 1e-3)]
+sdss, cfhtls = (transfer(np.array([edge]), survey)[0] for survey in (SDSS, CFHTLS))
+glue("lost_size", float(1 / edge), display=False)
+glue("lost_kept", float(cfhtls / sdss), display=False)
 
 # %% mystnb={"figure": {"caption": "What is left of a wave on the sky after seeing (r band, median) and pixel, against the number of its crests per arcsecond. What falls below a thousandth (dotted) is drowned by the noise of all but the brightest galaxies.", "name": "fig-transfer"}, "image": {"alt": "Two falling curves on a logarithmic axis; that of SDSS falls to a thousandth long before that of CFHTLS."}} tags=["hide-input"]
-survey_panels.transfers((SDSS, CFHTLS))
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3))
+for survey, style in ((SDSS, "--"), (CFHTLS, "-")):
+    colour = plotting.SURVEY_COLOUR[survey.name]
+    ax.plot(waves, transfer(waves, survey), style, label=survey.name, color=colour)
+ax.axhline(1e-3, color="black", linestyle=":", linewidth=1)
+ax.set(yscale="log", ylim=(1e-5, 1.5), xlim=(0, 2))
+ax.set(xlabel="waves per arcsec", ylabel="transfer function")
+ax.legend()
 plt.show()
-edge = survey_panels.cutoff_frequency(SDSS)
-sdss, cfhtls = (survey_panels.transfer(np.array([edge]), s)[0] for s in (SDSS, CFHTLS))
-glue("lost_size", 1 / edge, display=False)
-glue("lost_kept", float(cfhtls / sdss), display=False)
 
 # %% [markdown]
 # Of stripes {glue:text}`lost_size:.1f` arcsec apart SDSS keeps a thousandth, which noise drowns, and
@@ -230,13 +255,7 @@ for survey, side in ((SDSS, "source"), (CFHTLS, "target")):
     glue(f"snr_photons_{side}", float(photons), display=False)
 
 # %% mystnb={"figure": {"caption": "Signal to noise of the test galaxies per band and survey (sky noise only): median, and the range of the central 68 %.", "name": "fig-depth"}, "image": {"alt": "Signal to noise on a logarithmic axis against band. SDSS is lowest in u and z; CFHTLS lies more than ten times higher."}} tags=["hide-input"]
-fig, ax = plt.subplots()
-for shift, (name, values) in zip((-0.08, 0.08), snr.items(), strict=True):
-    low, middle, high = np.percentile(values, [16, 50, 84], axis=0)
-    style = {"label": name, "n": len(test), "color": plotting.SURVEY_COLOUR[name]}
-    plotting.interval(ax, np.arange(5) + shift, middle, low, high, **style)
-ax.set(xticks=range(5), xticklabels=BANDS, xlabel="band", ylabel="signal to noise", yscale="log")
-ax.legend()
+per_band(snr, 68, "signal to noise").set_yscale("log")
 plt.show()
 
 # %% [markdown]

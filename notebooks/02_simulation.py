@@ -30,7 +30,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-import torch
 from myst_nb import glue
 from sklearn.neighbors import KNeighborsRegressor
 
@@ -39,7 +38,7 @@ from galtools import artefacts, simulate
 from galtools.data import photometry
 from galtools.fidelity import intervals
 from galtools.simulate import population, spectra
-from galtools.simulate.render import frequencies, render
+from galtools.simulate.render import frequencies
 from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
 
 plotting.use_style()
@@ -65,7 +64,7 @@ real_stamps: str = ""  # to look at: a galtools HDF5 file, or a folder of FITS c
 # which this chapter compares:
 
 # %%
-physics = population.sample_galaxies(seed, range(n_catalogue), limit=17.8)
+physics = population.sample_galaxies(seed, range(n_catalogue), limit=population.MAIN_SAMPLE_LIMIT)
 redshift, red = physics["redshift"], physics["red"]
 percentiles = list(sdss_statistics.REDSHIFT_PERCENTILES)
 pd.DataFrame(
@@ -291,8 +290,8 @@ def compare(survey, index: int, n: int) -> list[tuple]:
     """Worst pixel over peak, and error of the summed flux, of n galaxies x 5 bands."""
     _, scene, _ = simulate.sample_scene(seed, range(n), (SDSS, CFHTLS))
     seen = simulate.observing_conditions(seed, range(n), survey)
-    fwhm, shift = (torch.tensor(a, dtype=torch.float32) for a in (seen.fwhm, seen.shift))
-    images, found = render(scene, survey, index, fwhm, shift).numpy(), []
+    _, images = simulate.observe(scene, survey, index, seen)
+    found = []
     for galaxy, band in np.ndindex(n, 5):
         here = (galaxy, band, seen.fwhm[galaxy, band], seen.shift[galaxy])
         theirs = galsim_reference.galsim_image(scene, survey, index, *here, galsim.GSParams())

@@ -128,7 +128,7 @@ plt.show()
 catalogue = sample.pairs.catalogue
 moved = interactive_data.choose_kinds(catalogue, n_moved)
 redshifts = np.linspace(0.02, 0.4, n_steps)
-surveys = interactive_data.on_one_grid(SDSS, CFHTLS)
+surveys = [SDSS, CFHTLS.on_grid_of(SDSS)]  # all pictures of a sheet have one size
 data = interactive_data.redshift_data(catalogue, moved, redshifts, surveys)
 interactive.custom_element(
     "galaxy-redshift", data, "Move a galaxy through redshift", "fig-touch-redshift"
