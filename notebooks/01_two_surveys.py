@@ -176,6 +176,9 @@ plt.show()
 # For turbulent air {cite}`fried1966` and pixels of side $p$ it is, at $f$ waves per arcsec,
 #
 # $$ T(f) = e^{-3.44\,(f\,\mathrm{FWHM} / 0.976)^{5/3}}\; \mathrm{sinc}(f p) . $$
+#
+# At the finest waves the air matters more than the pixel: its exponent grows with the power 5/3 of the
+# frequency.
 
 
 # %%
