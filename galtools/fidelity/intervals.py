@@ -1,8 +1,7 @@
-"""Uncertainty by resampling galaxies, and the verdicts that follow from it.
+"""Statistics over galaxies, their intervals by resampling, and verdicts on claims.
 
-The galaxy is the unit: pixels of one galaxy share their noise, their PSF and their mistakes, so an
-interval over pixels would be far too narrow. Every statistic here works along the last axis,
-galaxies, and gives back whatever axes come before it.
+The galaxy is the unit: errors of pixels of one galaxy are correlated, so an interval over pixels
+would be far too narrow. Every statistic works along the last axis, galaxies.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from scipy.stats import binomtest
 from galtools.data.photometry import robust_scatter
 
 LEVEL = 0.95  # coverage of every interval in the book
-Z = 1.959963984540054  # standard deviations within which a normal law holds that much
+Z = 1.959963984540054  # standard deviations within which a normal distribution holds that much
 N_BOOT = 400
 MIN_GALAXIES = 30  # below this, percentiles of the bootstrap mean little
 
@@ -31,7 +30,7 @@ def median(x):
 
 
 def rms(x):
-    """Root of the mean of x; hand in squares."""
+    """Root of the mean of squares x."""
     return np.sqrt(np.mean(x, axis=-1))
 
 
@@ -80,7 +79,7 @@ def kolmogorov(x):
 
 
 def divide(above, below):
-    """Divide, giving NaN where the denominator is not positive: no infinity goes unnoticed."""
+    """Quotient, NaN where the denominator is not positive."""
     below = np.asarray(below)
     good = below > 0
     return np.where(good, above / np.where(good, below, 1), np.nan)
@@ -111,12 +110,10 @@ class Estimate:
 
 
 def format_interval(value: float, low: float, high: float) -> str:
-    """Write "value (low, high)", to two digits of the interval's width: the next ones are noise.
+    """Write "value (low, high)" to two digits of the interval's width.
 
-    One or two more where an end would look like zero, and is not.
-
-    A value without an interval, or with one of no width, has three digits; one that could not be
-    measured is a dash.
+    One or two more where an end would wrongly look like zero. A value without an interval, or with
+    one of no width, has three digits; one that could not be measured is a dash.
     """
     if not np.isfinite(value):
         return "∞" if value == np.inf else "–"

@@ -1,4 +1,4 @@
-"""The card: everything that can be said about a translator from the images it made.
+"""The card: all measures of the fidelity of translated images, in one table.
 
 >>> from galtools.fidelity import card
 >>> result = card(truth, translated, redshift=z)   # doctest: +SKIP
@@ -19,13 +19,13 @@ from galtools.fidelity import inputs, intervals, peaks, pixels, sources, structu
 from galtools.fidelity.metrics import COLUMNS, Metric, measure_images, tabulate
 
 FORMAT = "galtools card 1"
-FOLDS = 5  # parts of the sample for the redshift from peaks: learn on four, predict the fifth
+FOLDS = 5  # of the cross-validation of redshifts from peaks
 SEEING = 1.3  # arcsec, the PSF that morphology assumes when none is given
 
 
 @dataclass
 class Card:
-    """One translator's fidelity: a tidy table, what is missing from it, and what to know."""
+    """Fidelity of a translator: a tidy table, what is missing from it and why, and notes."""
 
     name: str
     table: pd.DataFrame  # level, band, metric, value, low, high, n
@@ -33,7 +33,7 @@ class Card:
     notes: list[str] = field(default_factory=list)
 
     def get(self, metric: str, band: str) -> intervals.Estimate:
-        """Look up one line of the table."""
+        """Estimate of one line of the table."""
         found = self.table[(self.table.metric == metric) & (self.table.band == band)]
         if found.empty:
             raise GaltoolsError(f"this card has no {metric!r} in band {band!r}")
@@ -131,15 +131,15 @@ def card(
     pixel_scale=None, noise=None, weights=None, psf_fwhm=None, morphology=100, jobs=2,
     n_boot=intervals.N_BOOT, seed=0,
 ) -> Card:  # fmt: skip
-    """Measure the fidelity of `translated` to `truth`, both (n, bands, H, W) in nanomaggies.
+    """Fidelity of `translated` to `truth`, both (n, bands, H, W) in nanomaggies per pixel.
 
-    Arrays, or anything that gives arrays when sliced (`files.open_images`). What is not given
-    shows in `Card.missing`.
+    Arrays, or anything that gives arrays when sliced (`galtools.data.image_files.open_images`).
+    What is not given shows in `Card.missing`.
 
-    source       the images that were translated, on the truth's grid: what was gained over them
-    redshift     (n,): how well the fluxes of the peaks still predict it
+    source       the images that were translated, on the truth's grid: the gain over them
+    redshift     (n,): how well the peak fluxes predict it
     noise        sky sigma of the truth, one number, per band, or (n, bands); else estimated
-    weights      (n, bands, H, W), pixels of weight zero are left out
+    weights      (n, bands, H, W), pixels of weight zero count in no metric
     psf_fwhm     seeing of the truth in arcsec, one number or per galaxy, for the morphology
     morphology   galaxies that statmorph measures, in r or the central band; 0 for none
     """
@@ -243,7 +243,7 @@ def _morphology(given, psf_fwhm, count, jobs, n_boot, seed) -> pd.DataFrame:
 
 
 def _redshift(given, measured, redshift, n_boot, seed) -> pd.DataFrame:
-    """Redshift from the peaks: learnt from true images, shown true and translated ones."""
+    """Redshift from the peaks: trained on true images, applied to true and translated ones."""
     if redshift is None:
         raise Missing("no redshifts were given")
     try:

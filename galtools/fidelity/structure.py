@@ -1,11 +1,10 @@
-"""Fidelity of structure: radial profile, power spectrum, noise, position and size.
+"""Fidelity of structure: radial profile, power spectrum, noise, position and sharpness.
 
-As in `pixels`, x is the truth, y the translation, images are (n, bands, H, W) in nanomaggies per
-pixel, and every number is measured per galaxy and band before anything is averaged.
+Truth x, translation y, images (n, bands, H, W) in nanomaggies per pixel.
 """
 
 import warnings
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 
 import numpy as np
@@ -26,19 +25,14 @@ SIGMA_TO_FWHM = np.sqrt(8 * np.log(2))
 METRICS = {
     **{
         f"profile_{a:.0f}_{b:.0f}": Metric(
-            (f"ring_y_{k}", f"ring_x_{k}"),
-            intervals.ratio_of_means,
-            1,
+            (f"ring_y_{k}", f"ring_x_{k}"), intervals.ratio_of_means, 1,
             f"flux y / x, {a:.0f} to {b:.0f} arcsec",
         )
         for k, (a, b) in enumerate(pairwise(RINGS))
     },
     **{
         f"power_{k + 1}": Metric(
-            (f"power_{k}",),
-            intervals.median,
-            1,
-            f"power y / x, quarter {k + 1} to Nyquist",
+            (f"power_{k}",), intervals.median, 1, f"power y / x, quarter {k + 1} to Nyquist"
         )
         for k in range(QUARTERS)
     },
@@ -46,28 +40,23 @@ METRICS = {
     "noise_correlation": Metric(
         ("noise_correlation",), intervals.median, 0, "neighbouring sky pixels of y, Pearson's r"
     ),
-    "centroid_shift": Metric(("shift",), intervals.median, 0, "distance of the centres, arcsec"),
+    "centroid_shift": Metric(("shift",), intervals.median, 0, "distance of the centroids, arcsec"),
     "blur": Metric(("blur",), intervals.median, 0, "FWHM of the extra blur of y, arcsec"),
     "gradient_bias": Metric(("gradient_error",), intervals.median, 0, "shift of the gradient, mag"),
-    "gradient_scatter": Metric(
-        ("gradient_error",), intervals.robust_scatter, 0, "1.48 MAD of it, mag"
-    ),
-}
-
-
-@lru_cache(maxsize=4)
-def _rings(shape, pixel_scale) -> np.ndarray:
-    """Weights of the annuli of the radial profile: (rings, H, W)."""
-    return annulus_weights(shape, pixel_scale, RINGS)
+    "gradient_scatter": Metric(("gradient_error",), robust_scatter, 0, "1.48 MAD of it, mag"),
+}  # fmt: skip
 
 
 def ring_fluxes(images, pixel_scale: float) -> np.ndarray:
-    """Flux in rings around the stamp's centre, nanomaggies: (n, bands, rings)."""
+    """Flux in annuli around the stamp's centre, nanomaggies: (n, bands, rings)."""
     return annulus_flux(images, _rings(images.shape[-2:], pixel_scale))
 
 
+_rings = lru_cache(maxsize=4)(partial(annulus_weights, edges=RINGS))
+
+
 def colour_gradients(rings) -> np.ndarray:
-    """Colours between 2 and 4 arcsec less those within 1 arcsec, magnitudes: (n, bands - 1)."""
+    """Colours at 2 to 4 arcsec less those within 1 arcsec, magnitudes: (n, bands - 1)."""
     return colours(rings[..., 2]) - colours(rings[..., 0])
 
 
@@ -179,12 +168,11 @@ def centre(images, pixel_scale: float) -> np.ndarray:
 def extra_variance(power_x, power_y, width, noise_x, noise_y) -> np.ndarray:
     """Variance s^2 of the Gaussian that would blur x into y, pixels^2: (n, bands).
 
-    Such a blur changes the power by exp(-4 pi^2 k^2 s^2), whatever the galaxy looks like. s^2 is
-    where the blurred x has the same ratio of power in two rings, 0 < k <= 1/16 < k <= 1/8 per
-    pixel, as y: a gain plays no part, and sums of powers less the noise (n, bands) are not biased
-    by it. The powers are those of `_power`, of images `width` pixels wide. Negative where y is the
-    sharper image. NaN unless both galaxies outshine the noise in the outer ring: where they do
-    not, which ratios can be formed at all is decided by the noise.
+    Such a blur multiplies the power by exp(-4 pi^2 k^2 s^2). s^2 is found by bisection, where the
+    blurred x has the same ratio of power in two rings, 0 < k <= 1/16 < k <= 1/8 per pixel, as y:
+    independent of gains, and unbiased as the power of the noise (n, bands) is subtracted. The
+    powers are those of `_power`, of images `width` pixels wide. Negative where y is sharper. NaN
+    unless both galaxies exceed the noise in the outer ring.
     """
     height = power_x.shape[-2]
     k2 = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width)[None] ** 2

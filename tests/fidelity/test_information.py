@@ -81,7 +81,7 @@ def test_parts_add_up_to_the_whole():
 def test_share_retained_and_suspicion():
     source = RNG.normal(2, 0.5, 800)
     half = source / 2
-    share = intervals.bootstrap(intervals.ratio_of_means, information.retained(half, source))
+    share = intervals.bootstrap(intervals.ratio_of_means, np.stack([half, source]))
     assert share.value == pytest.approx(0.5)
     assert not information.exceeds_source(half, source)
     assert information.exceeds_source(source + 0.2, source)
