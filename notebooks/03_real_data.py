@@ -223,8 +223,8 @@ made = artefacts.make(
         provenance={"images": "simulated, written as FITS, read again", "seed": seed},
     ),
     params={"n_galaxies": n_galaxies, "radius": radius},
-    modules=["galtools.data", "galtools.simulate", "galtools.data.splits", "galtools.ingest.cutouts",
-             "galtools.ingest.crossmatch", "companion.mock_surveys"],
+    modules=["galtools.data", "galtools.data.splits", "galtools.simulate",
+             "galtools.ingest.cutouts", "galtools.ingest.crossmatch", "companion.mock_surveys"],
     seed=seed,
 )  # fmt: skip
 data.validate(files.data("real"))

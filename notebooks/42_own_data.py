@@ -147,8 +147,8 @@ for part in splits.NAMES:
     artefacts.make(
         own.data(part),
         lambda path, chosen=chosen: data.save(pairs[chosen], path, split=split[chosen]),
-        params={"part": part, "nside": nside}, modules=["galtools.ingest.cutouts", "galtools.data.splits"],
-        inputs=inputs, seed=seed,
+        params={"part": part, "nside": nside},
+        modules=["galtools.ingest.cutouts", "galtools.data.splits"], inputs=inputs, seed=seed,
     )  # fmt: skip
     print(part, data.describe(own.data(part))["galaxies"])
 
