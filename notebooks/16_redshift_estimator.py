@@ -307,7 +307,7 @@ table = pd.DataFrame(
 ).T
 
 # %% tags=["remove-cell"]
-told = {
+outcome = {
     Verdict.SUPPORTED: "the network is better",
     Verdict.CONTRADICTED: "the network is worse",
     Verdict.INCONCLUSIVE: "which of them is better is inconclusive",
@@ -319,7 +319,7 @@ for survey, dz in errors.items():
     gain = intervals.paired_difference(intervals.robust_scatter, dz[best], dz["network, median"])
     glue(f"redshift_{name}_rival", best, display=False)
     glue(f"redshift_{name}_gain", str(gain), display=False)
-    glue(f"redshift_{name}_told", told[intervals.verdict(gain)], display=False)
+    glue(f"redshift_{name}_told", outcome[intervals.verdict(gain)], display=False)
     for key, row in {"network": "network, median", "true": "true fluxes, boosting"}.items():
         here = intervals.bootstrap(intervals.robust_scatter, dz[row]) if row in dz else "–"
         glue(f"redshift_{name}_{key}", str(here), display=False)

@@ -415,10 +415,10 @@ glue(
     display=False,
 )
 glue("bits_all", whole_of.value, display=False)
-twins = parts[parts.row == "flux and peak"].set_index("metric").value
-glue("bits_redundant", float(twins["redundant"]), display=False)
-glue("bits_unique_peak", float(twins["unique_second"]), display=False)
-glue("bits_synergy", float(twins["synergy"]), display=False)
+shared = parts[parts.row == "flux and peak"].set_index("metric").value
+glue("bits_redundant", float(shared["redundant"]), display=False)
+glue("bits_unique_peak", float(shared["unique_second"]), display=False)
+glue("bits_synergy", float(shared["synergy"]), display=False)
 
 # %% [markdown]
 # ## What we found

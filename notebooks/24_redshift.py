@@ -73,10 +73,10 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 store = paths.Results(results, profile)
 sample = comparison.load_comparison(store, task, paths.check_models(models), seed)
 survey = redshift_evaluation.SURVEY[task]
-start = Ensemble.load(redshift_evaluation.estimator_file(store, survey, seed))
-reader = Ensemble.load(redshift_evaluation.estimator_file(store, "SDSS", seed))
+frozen = Ensemble.load(redshift_evaluation.estimator_file(store, survey, seed))
+of_source = Ensemble.load(redshift_evaluation.estimator_file(store, "SDSS", seed))
 train_z = image_files.read_column(paths.need(store.data("train"), "01_two_surveys"), "redshift")
-z, grid = sample.pairs.redshift.astype(float), start.grid
+z, grid = sample.pairs.redshift.astype(float), frozen.grid
 prior, limit = information.prior(train_z, grid.edges), redshift.OUTLIER["SDSS"]
 compared = list(sample.images)
 floor = "resample" if "resample" in compared else "truth"  # intra: the source is the truth
@@ -97,11 +97,11 @@ for row, images in sample.images.items():
     tuned = redshift_evaluation.finetune_on_row(
         store, task, source_row, settings, learn, check, seed
     )
-    features = start.extract_features(images)
-    for protocol, ensemble in {"frozen": start, "retrained": tuned}.items():
+    features = frozen.extract_features(images)
+    for protocol, ensemble in {"frozen": frozen, "retrained": tuned}.items():
         judged[protocol, row], table = judge(*ensemble.densities(features), protocol)
         tables.append(table.assign(row=row))
-by_source = reader.densities(reader.extract_features(sample.pairs.source))
+by_source = of_source.densities(of_source.extract_features(sample.pairs.source))
 judged["source", "source"], table = judge(*by_source, "source")
 tables.append(table.assign(row="source"))
 
@@ -340,16 +340,16 @@ worst = min(models, key=lambda model: bits["retrained", model].mean())
 protocols = ("frozen", "retrained")
 for protocol in protocols:
     for name, row in {"best": best, "worst": worst, "floor": floor}.items():
-        told = intervals.format_interval(
+        retained = intervals.format_interval(
             *share.loc[(protocol, row)]
         )  # a dash if the source tells nothing
-        glue(f"z_{protocol}_{name}", told, display=False)
+        glue(f"z_{protocol}_{name}", retained, display=False)
 
 # %% tags=["remove-cell"]
 glue("z_source_bits", float(source_bits.mean()), display=False)
 glue("z_truth_bits", float(bits["frozen", "truth"].mean()), display=False)
-read = {p: intervals.bootstrap(intervals.mean, bits[p, floor], n_boot, seed) for p in protocols}
-resampled = f"{read['frozen']} bits frozen, {read['retrained']} retrained"
+measured = {p: intervals.bootstrap(intervals.mean, bits[p, floor], n_boot, seed) for p in protocols}
+resampled = f"{measured['frozen']} bits frozen, {measured['retrained']} retrained"
 nothing = "within one survey there is no such row, since the source is the target"
 glue("z_resampled", resampled if task == "cross" else nothing, display=False)
 covered = table[(table.metric == "coverage") & (table.band == "retrained")].set_index("row")
