@@ -16,10 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import h5py
 import numpy as np
+import statmorph
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 from turns import in_turns, times_faster
@@ -94,7 +96,8 @@ def statmorph_on_cores(n: int) -> dict:
 
 
 def statmorph_beside_its_own(n: int) -> dict:
-    """Speed of our overrides of statmorph's slowest parts: kept as long as they are worth it."""
+    """Speed over statmorph's own class: our overrides are kept while they more than double it."""
+    warnings.simplefilter("ignore")
     found = {}
     for survey, grid in ((SDSS, "sdss"), (CFHTLS, "native")):
         images = simulate.pairs(n, grid=grid).target[:, 2].astype(float)
@@ -109,7 +112,7 @@ def statmorph_beside_its_own(n: int) -> dict:
                 weights = np.full(image.shape, sigma)
                 kind(image, own.astype(int), 1, mask=others, weightmap=weights, psf=psf)
 
-        kinds = (fast_statmorph.FastMorphology, fast_statmorph.Morphology)
+        kinds = (fast_statmorph.FastMorphology, statmorph.SourceMorphology)
         ours, theirs = in_turns({k: lambda k=k: run(k) for k in kinds}, 3).values()
         found[f"times faster, {images.shape[-1]} pixels"] = times_faster(theirs, ours)["median"]
     return {"galaxies": n, **found, "held": min(found.values()) > 2}
