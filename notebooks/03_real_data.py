@@ -16,7 +16,7 @@
 # - what is inside an SDSS frame and a CFHTLS tile, and how both become nanomaggies per pixel;
 # - how to cut, turn and match stamps, and to keep count of what is lost;
 # - why a bad row is flagged and kept, never dropped;
-# - how a sample is split on the sky, stored and streamed;
+# - how a sample is split on the sky and stored;
 # - stretching, normalising and regridding, each with its inverse.
 #
 # **Prerequisites:** the chapter on [the two surveys](01_two_surveys.py). About 20 minutes.
