@@ -11,7 +11,7 @@ sample.
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 
 import numpy as np
@@ -67,57 +67,27 @@ RED = LuminosityFunction(density=1.0, magnitude=-21.14, slope=-0.57, correction=
 BLUE = LuminosityFunction(density=1.04, magnitude=-21.12, slope=-1.22, correction=-0.11)
 
 
-@dataclass(frozen=True)
-class SpectralMix:
-    """Mean spectrum of a type and its scatter; see `spectra.band_fluxes` for the parameters."""
-
-    kind: float
-    kind_slope: float  # per magnitude of faintness
-    kind_scatter: float
-    dust: float  # median A_V
-    tilt: float  # mean
-    break_step: float
-    uv_step: float
-    uv_scatter: float
-    break_scatter: float
-    red_step: float
-    emission: float  # median width of H alpha in Å
-
-
-RED_MIX = SpectralMix(
-    kind=0.224,
-    kind_slope=0.064,
-    kind_scatter=0.033,
-    dust=0.036,
-    tilt=0.078,
-    break_step=0.0,
-    uv_step=0.283,
-    uv_scatter=0.211,
-    break_scatter=0.02,
-    red_step=-0.025,
-    emission=0.0,
-)
-BLUE_MIX = SpectralMix(
-    kind=1.128,
-    kind_slope=0.268,
-    kind_scatter=0.617,
-    dust=0.327,
-    tilt=-0.009,
-    break_step=-0.061,
-    uv_step=-0.177,
-    uv_scatter=0.099,
-    break_scatter=0.218,
-    red_step=-0.143,
-    emission=5.8,
-)
+SPECTRA = {  # mean spectrum and its scatter, of red and of blue galaxies: see `spectra.band_fluxes`
+    "kind": (0.224, 1.128),
+    "kind_slope": (0.064, 0.268),  # per magnitude of faintness
+    "kind_scatter": (0.033, 0.617),
+    "dust": (0.036, 0.327),  # median A_V
+    "tilt": (0.078, -0.009),
+    "break_step": (0.0, -0.061),
+    "break_scatter": (0.02, 0.218),
+    "uv_step": (0.283, -0.177),
+    "uv_scatter": (0.211, 0.099),
+    "red_step": (-0.025, -0.143),
+    "emission": (0.0, 5.8),  # median width of H alpha in Å
+}
 DUST_SCATTER = 0.756  # of ln A_V
 TILT_SCATTER = 0.077
 RED_SCATTER = 0.032  # of red_step
 
 
-def by_type(red, name: str, parameters=(RED_MIX, BLUE_MIX)) -> np.ndarray:
-    """Parameter `name` of the spectral mix, or of another pair of types, of each galaxy."""
-    return np.where(red, *(getattr(kind, name) for kind in parameters))
+def by_type(red, name: str) -> np.ndarray:
+    """Parameter `name` of the `SPECTRA` of each galaxy's type."""
+    return np.where(red, *SPECTRA[name])
 
 
 @cache
@@ -141,8 +111,9 @@ def kpc_per_arcsec(redshift) -> np.ndarray:
 
 def log_abundance(red, absolute, redshift) -> np.ndarray:
     """ln phi of red or blue galaxies at M = r - DM(z), up to a constant that both share."""
-    names = ("density", "magnitude", "slope", "correction")
-    density, magnitude, slope, correction = (by_type(red, name, (RED, BLUE)) for name in names)
+    density, magnitude, slope, correction = (
+        np.where(red, *pair) for pair in zip(astuple(RED), astuple(BLUE), strict=True)
+    )
     log_light = -0.4 * np.log(10) * (absolute - correction * redshift - magnitude)
     return np.log(density) + (slope + 1) * log_light - np.exp(log_light)
 
