@@ -2,7 +2,7 @@
 
 Its asymmetry makes an aperture and interpolates for each of a hundred trial centres, and its
 search for an empty sky walks pixel by pixel. Done on whole arrays, with the same numbers, the whole
-is 3 to 4 times faster (`benchmarks/bench_fidelity.py`). Both are private to statmorph, so another
+is about 3 times faster (`benchmarks/bench_fidelity.py`). Both are private to statmorph, so another
 version than the one they were written for falls back to its own.
 """
 
