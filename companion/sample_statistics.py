@@ -64,17 +64,17 @@ def summarize(images, sigma, pixel_scale: float) -> dict[str, np.ndarray]:
     return found
 
 
-def summarize_cached(path, batches, pairs_file, params=None, modules=(), inputs=()) -> dict:
-    """`summarize` samples once into `path`; `batches()` yields images of some galaxies, by row.
+def summarize_cached(path, images, pairs_file, n=None, params=None, modules=(), inputs=()) -> dict:
+    """`summarize` the samples ``images(rows)`` of the first n galaxies once, into `path`.
 
     `pairs_file` holds the target images whose pixel scale and noise the samples have.
     """
-    scale, sigma = data.pixel_scales(pairs_file)["target"], read_column(pairs_file, "noise")
+    scale = data.pixel_scales(pairs_file)["target"]
+    sigma = read_column(pairs_file, "noise")[:n, 1, BANDS.index("r")]
 
     def compute():
-        found = [
-            summarize(images, sigma[rows, 1, BANDS.index("r")], scale) for images, rows in batches()
-        ]
+        batches = (slice(k, min(k + BATCH, len(sigma))) for k in range(0, len(sigma), BATCH))
+        found = [summarize(images(rows), sigma[rows], scale) for rows in batches]
         return {name: np.concatenate([part[name] for part in found], axis=1) for name in found[0]}
 
     params = params or {}
@@ -82,10 +82,6 @@ def summarize_cached(path, batches, pairs_file, params=None, modules=(), inputs=
         path, compute, params=params, seed=params.get("seed", 0),
         modules=["companion.sample_statistics", *modules], inputs=[pairs_file, *inputs],
     )  # fmt: skip
-
-
-def _batches(n: int):
-    return (slice(k, min(k + BATCH, n)) for k in range(0, n, BATCH))
 
 
 def _model(weights: Path) -> str:
@@ -101,30 +97,23 @@ def check_trained(weights, translations):
 def kept_samples(path, translations, test_file) -> dict[str, np.ndarray]:
     """Measurements of the samples that the chapter of the model kept of the test galaxies."""
 
-    def batches():
+    def images(rows):
         with h5py.File(translations) as file:
-            for rows in _batches(len(file["images"])):
-                yield file["images"][rows], rows
+            return file["images"][rows]
 
-    return summarize_cached(path, batches, test_file, inputs=[translations])
+    return summarize_cached(path, images, test_file, inputs=[translations])
 
 
-def new_samples(
-    path, weights, pairs_file, n: int, samples: int, seed: int
-) -> dict[str, np.ndarray]:
+def new_samples(path, weights, pairs_file, n: int, samples: int, seed: int) -> dict:
     """Measurements of new samples, from the first n sources of a file."""
 
-    def batches():
-        network = translate.load_weights(weights)
-        for rows in _batches(min(n, len(read_column(pairs_file, "redshift")))):
-            source = data.load(pairs_file, rows).source
-            images = translate.translate(network, source, samples, seed, rows.start)
-            yield images.reshape(len(source), samples, *images.shape[-3:]), rows
+    def images(rows):
+        source = data.load(pairs_file, rows).source
+        made = translate.translate(weights, source, samples, seed, rows.start)
+        return made.reshape(len(source), samples, *made.shape[-3:])
 
-    params = {"n": n, "samples": samples, "seed": seed}
-    return summarize_cached(
-        path, batches, pairs_file, params, models.modules(_model(weights)), [weights]
-    )
+    modules, params = models.modules(_model(weights)), {"samples": samples, "seed": seed, "n": n}
+    return summarize_cached(path, images, pairs_file, n, params, modules, [weights])
 
 
 def simulate_repeats(store, test_file, numbers, n: int, grid: str) -> list[Path]:
@@ -140,17 +129,13 @@ def simulate_repeats(store, test_file, numbers, n: int, grid: str) -> list[Path]
 def translate_repeats(path, weights, files) -> np.ndarray:
     """Measurements (observations, n, 12) of translations of repeat observations by one network."""
 
-    def batches():
-        network = translate.load_weights(weights)
-        answers = [translate.translate(network, data.load(file).source) for file in files]
-        yield np.stack(answers, axis=1), slice(None)
+    def images(rows):
+        sources = (data.load(file, rows).source for file in files)
+        each = [translate.translate(weights, source, start=rows.start) for source in sources]
+        return np.stack(each, axis=1)
 
-    params = {"observations": len(files)}
-    inputs = [weights, *files[1:]]
-    found = summarize_cached(
-        path, batches, files[0], params, models.modules(_model(weights)), inputs
-    )
-    return found["samples"]
+    modules, inputs = models.modules(_model(weights)), [weights, *files[1:]]
+    return summarize_cached(path, images, files[0], modules=modules, inputs=inputs)["samples"]
 
 
 def true_measurements(pairs_file, rows=slice(None)) -> tuple[np.ndarray, np.ndarray]:
