@@ -94,7 +94,7 @@ if len(sizes) < 2:
     raise GaltoolsError(f"sizes = {sizes}: give two, to see what more of them bring")
 sample = comparison.load_comparison(store, "cross", paths.check_models(models), seed, n_galaxies)
 # for the last question: what is missing is said now
-information_budget.finetuned_estimators(store, sample.images, seed)
+estimators = information_budget.finetuned_estimators(store, sample.images, seed)
 
 # %%
 options = {"n": n_galaxies, "draws": draws, "points": points, "seeds": seeds}

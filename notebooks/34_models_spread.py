@@ -104,7 +104,8 @@ count = len(numbers["diffusion", 0]["samples"])
 fig, axes = plt.subplots(2, 2, figsize=(plotting.WIDTH, 4.8), sharex=True, sharey=True)
 for ax, (quantity, values) in zip(axes.flat, ranks.items(), strict=True):
     chance = 1.96 * np.sqrt(count / max(len(values), 1))
-    ax.hist(values, count + 1, (0, 1), density=True, color=plotting.MODEL_COLOUR["diffusion"])
+    style = {"density": True, "color": plotting.MODEL_COLOUR["diffusion"]}
+    ax.hist(values, count + 1, range=(0, 1), **style)
     ax.axhspan(max(1 - chance, 0), 1 + chance, color="black", alpha=0.15, linewidth=0)
     ax.axhline(1, color="black", linestyle="--", linewidth=1)
     ax.set_title(quantity)
@@ -145,7 +146,7 @@ plt.show()
 # %% tags=["hide-input"]
 columns = {f"spread / error, seed {k}": [str(ratio[q, k]) for q in widths] for k in (0, 1)}
 columns["the draws are"] = [predictive_samples.WIDTH[verdict] for verdict in widths.values()]
-pd.DataFrame({**columns, "their ranks are": ranked.values()}, index=list(widths))
+pd.DataFrame({**columns, "calibrated by ranks": ranked.values()}, index=list(widths))
 
 # %% [markdown]
 # ## Coverage, of many numbers at once
@@ -187,7 +188,7 @@ joint = {
 }
 cells = {f"p, seed {k}": {n: calibration.pvalue(tarps[n, k]) for n in joint} for k in (0, 1)}
 shown = pd.DataFrame(cells).map("{:.2g}".format, na_action="ignore").fillna("–")
-shown.assign(**{"the draws are": joint.values()})
+shown.assign(calibrated=joint.values())
 
 # %% [markdown]
 # ## Beside nature
