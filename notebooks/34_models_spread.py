@@ -294,17 +294,18 @@ pd.DataFrame(cells)
 # draws are within five per cent of infinitely many. Draws that are too wide need more.
 
 # %% mystnb={"figure": {"caption": "Squared error of the mean of K draws, relative to what the identity says of infinitely many. Points: means of K draws, over all groups of K, 95 % over galaxies, seed 0. Curves: the identity.", "name": "fig-draws-averages"}, "image": {"alt": "Four falling curves, each with points, of the squared error against the number of draws."}} tags=["hide-input"]
-drawn, k = {q: found.of("diffusion", 0, q) for q in SHOWN}, np.geomspace(1, 64, 50)
+drawn, line = {q: found.of("diffusion", 0, q) for q in SHOWN}, np.geomspace(1, 64, 50)
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.8))
-for shift, (quantity, (many, true)) in zip((0.92, 0.97, 1.03, 1.09), drawn.items(), strict=True):
+for k, (quantity, (many, true)) in enumerate(drawn.items()):
     counts = sample_statistics.powers(len(many))
     variance, limit = predictive_samples.limit_of_averages(many, true).mean(axis=1)
     errors = calibration.errors_of_averages(many, true, counts).values()
     ratios = [intervals.divide(e, limit) for e in errors]
     points = [intervals.bootstrap(intervals.mean, x, n_boot, seed) for x in ratios]
     y, low, high = np.array([(e.value, e.low, e.high) for e in points]).T
-    bars = plotting.interval(ax, np.array(counts) * shift, y, low, high, label=quantity)
-    ax.plot(k, 1 + intervals.divide(variance, limit) / k, color=bars[0].get_color(), linewidth=1)
+    beside, style = np.array(counts) * 1.06 ** (k - 1.5), {"marker": "osDv"[k], "label": quantity}
+    colour = plotting.interval(ax, beside, y, low, high, **style)[0].get_color()
+    ax.plot(line, 1 + intervals.divide(variance, limit) / line, color=colour, linewidth=1)
 size = panels.sample_size(pd.DataFrame({"n": [len(true) for _, true in drawn.values()]}))
 ax.set(xscale="log", xlabel=f"draws K ({size})", ylabel="(error of the mean)² / M")
 ax.set_xticks([1, 2, 4, 8, 16, 32, 64], ["1", "2", "4", "8", "16", "32", "64"])

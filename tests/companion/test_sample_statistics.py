@@ -1,6 +1,5 @@
 """Draws condensed to numbers, in worlds where spread, error and what averaging does are known."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
