@@ -174,8 +174,8 @@ def pixel_information(observed: ObservedScene, images: np.ndarray) -> PixelInfor
     return PixelInformation(*marginalize(m, s, wanted, precision, offset))
 
 
-def compression_error(observed: ObservedScene, image, draws: int = 48) -> np.ndarray:
-    """ln L of all pixels less that of their compression, (draws,), for one galaxy.
+def compression_error(observed: ObservedScene, image, samples: int = 48) -> np.ndarray:
+    """ln L of all pixels less that of their compression, (samples,), for one galaxy.
 
     Fluxes of the whole galaxy, geometry and seeing are sampled from what the compression says, and
     rendered anew; only differences between samples mean anything.
@@ -191,7 +191,7 @@ def compression_error(observed: ObservedScene, image, draws: int = 48) -> np.nda
     pull[-B:] += seeing @ offset[0]
     covariance = np.linalg.inv(precision)
     rng = np.random.default_rng(0)
-    a = rng.multivariate_normal(covariance @ pull, covariance, draws, method="cholesky")
+    a = rng.multivariate_normal(covariance @ pull, covariance, samples, method="cholesky")
     error = _log_likelihood(observed, image, a) - a @ s + 0.5 * ((a @ m) * a).sum(axis=1)
     return error - error.mean()
 

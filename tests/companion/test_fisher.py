@@ -138,7 +138,7 @@ def test_pixels_and_their_compression_have_the_same_likelihood(observed):
     clean = drawn(one)[0]
     sigma = np.sqrt(fisher.variance(clean[None], one.seen.sky_noise, SDSS)[0])
     image = clean + sigma * np.random.default_rng(1).standard_normal(clean.shape)
-    assert fisher.compression_error(one, image, draws=12).std() < 0.5
+    assert fisher.compression_error(one, image, samples=12).std() < 0.5
 
 
 def test_sensitivity_starts_from_the_true_fluxes(observed):
