@@ -33,6 +33,16 @@ class ComparisonSet:
     inputs: list[Path]  # the files that all this comes from
 
 
+def load_again(file: Path, pairs: Pairs, task: str, rows=slice(None)) -> Pairs:
+    """Read the repeat observation of test galaxies for a task; others than these are refused."""
+    again = data.for_task(data.load(file, rows), task)
+    if not np.array_equal(again.redshift, pairs.redshift, equal_nan=True):
+        raise GaltoolsError(
+            f"{file} shows other galaxies than test.h5: run notebooks/01_two_surveys.py again"
+        )
+    return again
+
+
 def load_comparison(
     folder: paths.Results, task: str, models, seed: int = 0, count: int | None = None
 ) -> ComparisonSet:
@@ -41,13 +51,12 @@ def load_comparison(
     test = paths.need(folder.data("test"), "01_two_surveys")
     again = paths.need(folder.data("again"), "01_two_surveys")
     pairs = data.for_task(data.load(test, some), task)
-    to = "target" if task == "cross" else "source"
-    repeat = getattr(data.load(again, some), f"{to}_set")
+    repeat = load_again(again, pairs, task, some).target_set
     images = {"truth": pairs.target, "again": repeat.images}
     if task == "cross":
         size = pairs.target.shape[-1]
         images["resample"] = lanczos_resample(pairs.source, size, pairs.pixel_ratio)
-    made = [paths.need_of(folder.translations(task, m, seed), m) for m in models]
+    made = [paths.need_translations(folder, task, m, seed) for m in models]
     for model, path in zip(models, made, strict=True):
         images[model] = image_files.open_images(path)[some]
         if images[model].shape != pairs.target.shape:

@@ -21,8 +21,8 @@ def make_corrected(store: paths.Results, way: str, seed: int = 0) -> Path:
 
     The `way` is that of the network: "cross" in its own chapter, "forward" among the directions.
     """
-    old = paths.need(store.weights(way, "residual", seed), CHAPTERS[way])
     learn = paths.need(store.data("train"), "01_two_surveys")
+    old = paths.need(store.weights(way, "residual", seed), CHAPTERS[way], learn)
     new = store.weights(way, "flux_corrected", seed)
 
     def maker(path):

@@ -10,7 +10,7 @@ With L the limit of an image and I what an estimator finds in it,
 import numpy as np
 import pandas as pd
 
-from companion import paths
+from companion import paths, redshift_evaluation
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 from galtools.redshift import Ensemble, Grid
@@ -26,7 +26,8 @@ def finetuned_estimators(store: paths.Results, rows, seed: int = 0) -> dict:
     found = {}
     for row in rows:
         name = "truth" if row == "again" else row
-        file = paths.need(store.weights("redshift", f"cross_{name}", seed), "24_redshift")
+        file = store.weights("redshift", f"cross_{name}", seed)
+        paths.need(file, "24_redshift", *redshift_evaluation.training_files(store))
         found[row] = Ensemble.load(file)
         if found[row].grid != Grid():
             raise GaltoolsError(

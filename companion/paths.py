@@ -110,22 +110,37 @@ class MissingArtefact(GaltoolsError):
         return super()._render_traceback_()
 
 
-def need(path: Path, notebook: str) -> Path:
-    """Return `path` if it is there; else say which notebook, or run of one, makes it."""
+def need(path: Path, notebook: str, *inputs: Path) -> Path:
+    """Return `path` if it is there; else say which notebook, or run of one, makes it.
+
+    With `inputs`, it has to be made from these very files (see `artefacts.check_inputs`).
+    """
     if not Path(path).exists():
         raise MissingArtefact(path, notebook)
+    if inputs:
+        chapter, intra, _ = notebook.partition("_intra")
+        task = " with -p task intra" if intra else ""
+        advice = f"run notebooks/{chapter}.py{task} again"
+        artefacts.check_inputs(path, *inputs, advice=advice)
     return Path(path)
 
 
-def need_of(path: Path, model: str) -> Path:
-    """Return what the chapter of a translator makes, or say which chapter that is."""
-    if Path(path).exists():
+def need_of(path: Path, model: str, *inputs: Path) -> Path:
+    """Return what the chapter of a translator makes, or say which chapter that is; see `need`."""
+    if Path(path).exists() and not inputs:
         return Path(path)
     found = sorted(NOTEBOOKS.glob(f"1?_{model}.py"))
     chapter = found[0].stem if found else CHAPTERS.get(model)
     if chapter is None:
         raise GaltoolsError(f"{path} is missing, and no chapter trains {model!r}: check its name")
-    return need(path, chapter)
+    return need(path, chapter, *inputs)
+
+
+def need_translations(store: Results, task: str, model: str, seed: int = 0) -> Path:
+    """Translations of the test galaxies at hand, by the weights at hand, if those are kept."""
+    path, weights = store.translations(task, model, seed), store.weights(task, model, seed)
+    test = need(store.data("test"), "01_two_surveys")
+    return need_of(path, model, test, *([weights] if weights.exists() else []))
 
 
 def check_seed(path: Path, seed: int) -> Path:

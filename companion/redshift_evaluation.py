@@ -29,7 +29,12 @@ CHUNK = 256  # galaxies at a time
 def estimator_file(store: paths.Results, survey: str, seed: int) -> Path:
     """File of the ensemble that the chapter on the estimator trained on a survey."""
     path = store.model("redshift", survey, seed) / "weights.safetensors"
-    return paths.need(path, "16_redshift_estimator")
+    return paths.need(path, "16_redshift_estimator", *training_files(store))
+
+
+def training_files(store: paths.Results) -> list[Path]:
+    """File of training pairs, from which all weights have to be learnt, if it is there."""
+    return [file for file in [store.data("train")] if file.exists()]
 
 
 def row_images(row: str, pairs, network=None, first: int = 0) -> np.ndarray:
@@ -64,6 +69,8 @@ def finetune_cached(
     """
     start = estimator_file(store, SURVEY[task], seed)
     splits = [paths.need(store.data(split), "01_two_surveys") for split in ("train", "valid")]
+    if weights:
+        artefacts.check_inputs(weights, splits[0], advice="run the notebook that trains it again")
 
     @cache
     def sets():

@@ -91,11 +91,12 @@ def _model(weights: Path) -> str:
 def check_trained(weights, translations):
     """Return the file of translations if a model's chapter has been run, or say which to run."""
     model = _model(weights)
-    return paths.need_of(weights, model) and paths.need_of(translations, model)
+    return paths.need_of(translations, model, paths.need_of(weights, model))
 
 
 def kept_samples(path, translations, test_file) -> dict[str, np.ndarray]:
     """Measurements of the samples that the chapter of the model kept of the test galaxies."""
+    artefacts.check_inputs(translations, test_file, advice="run the chapter of its model again")
 
     def images(rows):
         with h5py.File(translations) as file:

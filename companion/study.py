@@ -13,7 +13,7 @@ import torch
 from matplotlib.ticker import SymmetricalLogLocator
 from scipy.special import stdtrit
 
-from companion import paths, plotting
+from companion import comparison, paths, plotting
 from galtools import data
 from galtools.data import Pairs, photometry
 from galtools.data.resampling import lanczos_resample
@@ -94,15 +94,16 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
     made = train.train_cached(store.model(task, model, seed), build, settings, load, learn, valid)
     weights, translations = store.weights(task, model, seed), store.translations(task, model, seed)
     translate.translate_cached(translations, weights, load, test, samples, seed)
+    test_pairs = load(test)
     return Study(
         model,
         task,
         train.load_weights(weights),
         pd.DataFrame(made["extra"]["history"]),
         made["seconds"],
-        load(test),
+        test_pairs,
         translate.load_translations(translations, None),
-        load(again).target if again.exists() else None,
+        comparison.load_again(again, test_pairs, task).target if again.exists() else None,
     )
 
 

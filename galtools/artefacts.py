@@ -212,6 +212,35 @@ def is_whole(path: Path) -> bool:
         return False
 
 
+@cache
+def _known_sha256(path: Path, *_state) -> str:
+    """Hash a file once for as long as it stays in the same state."""
+    return sha256(path)
+
+
+def check_inputs(path: Path, *inputs: Path, advice: str = "make it again") -> Path:
+    """Return the path of an artefact that is whole and was made from these very files.
+
+    It may have been made from others as well; the manifest knows its inputs by name and contents.
+    """
+    path, manifest = Path(path), read_manifest(path)
+    try:
+        made_from = {(entry["file"], entry["sha256"]) for entry in manifest["inputs"]}
+        whole = manifest["sha256"]
+    except (KeyError, TypeError):
+        raise GaltoolsError(f"manifest of {path} is damaged: delete both, {advice}") from None
+    for file in (path, *map(Path, inputs)):
+        if not file.is_file():
+            raise GaltoolsError(f"{file} is missing: make it first")
+        state = file.stat()
+        found = _known_sha256(file.absolute(), state.st_ino, state.st_size, state.st_mtime_ns)
+        if file is path and found != whole:
+            raise GaltoolsError(f"{path} is not what was made, but changed or damaged: {advice}")
+        if file is not path and (file.name, found) not in made_from:
+            raise GaltoolsError(f"{path} was made from another {file.name}: {advice}")
+    return path
+
+
 def notebook_code(maker) -> list:
     """What a maker written in a notebook does, with the notebook's functions that it calls.
 

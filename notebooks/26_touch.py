@@ -95,7 +95,7 @@ plt.close("all")
 # share an error that no number of draws brings to light.
 
 # %% tags=["remove-input"]
-path = paths.need(folder.translations("cross", "diffusion", seed), "15_diffusion")
+path = paths.need_translations(folder, "cross", "diffusion", seed)
 draws = translate.load_translations(path, None)[shown]
 data = interactive_data.samples_data(sample, shown, draws)
 label = "Step through the draws of the diffusion model"

@@ -83,8 +83,9 @@ n_boot: int = 300  # resamples of the galaxies behind each interval
 
 # %%
 store = paths.Results(results, profile)
+train = paths.need(store.data("train"), "01_two_surveys")
 weights = {
-    survey: paths.need(store.weights("redshift", survey, seed), "16_redshift_estimator")
+    survey: paths.need(store.weights("redshift", survey, seed), "16_redshift_estimator", train)
     for survey in ("SDSS", "CFHTLS")
 }
 simulation_options(

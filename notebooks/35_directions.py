@@ -102,7 +102,8 @@ files = {
 # %% tags=["remove-stdout"]
 build = {"name": "residual", "task": "cross", "profile": profile, "width": width}
 pairs_from = {split: (first[split], files[f"{split}_again"]) for split in ("train", "valid")}
-copier = paths.need(folder.weights("intra", "residual", seed), "11_residual_intra")
+copier = folder.weights("intra", "residual", seed)
+paths.need(copier, "11_residual_intra", first["train"])
 networks = {}
 for k in range(seeds):
     networks["copy", k] = translate.load_weights(copier)

@@ -119,7 +119,7 @@ n_train = len(image_files.read_column(files["train"], "redshift"))
 if not learn < whole <= n_train:
     raise GaltoolsError(f"learn {learn} must be less than whole {whole}, that at most {n_train}")
 for model in paths.check_models(models):  # asked for far below
-    paths.need_of(store.translations("cross", model, seed), model)
+    paths.need_translations(store, "cross", model, seed)
 weights = {
     seed: flux_correction.make_corrected(store, "cross", seed),
     seed + 1: flux_correction.make_corrected(store, "forward", seed + 1),
@@ -131,7 +131,7 @@ radii = ", ".join(f"{plotting.FIELD * r:.1f}" for r in CIRCLES)
 print(f"circles of {radii} arcsec, {ROUNDS} rounds")
 
 # %%
-first = paths.need_of(store.translations("cross", "residual", seed), "residual")
+first = paths.need_translations(store, "cross", "residual", seed)
 plain = {seed: image_files.open_images(first)[:n_test]}  # the chapter on this network kept them
 second = train.load_weights(weights[seed + 1])
 second.rounds = 0  # the network alone
@@ -304,7 +304,7 @@ seeds_agree.summary(learnt, "difference in bits")
 without, ruled = {}, {}
 for model in models:
     name = plotting.MODEL_NAME.get(model, model)
-    images = image_files.open_images(paths.need_of(store.translations("cross", model, seed), model))
+    images = image_files.open_images(paths.need_translations(store, "cross", model, seed))
     without[name] = evaluation.measure(images[:n_test])
     ruled[name] = evaluation.measure(
         flux_correction.apply_flux_correction(weights[seed], test.source, images[:n_test])

@@ -454,3 +454,32 @@ def test_the_pipeline_is_told_of_artefacts_made_and_reused(package, tmp_path, mo
     make(path, Maker())
     make(path, Maker())
     assert listing.read_text().splitlines() == [str(path), str(path)]
+
+
+def test_inputs_at_hand_are_those_that_the_manifest_names(tmp_path):
+    one, two = tmp_path / "one.txt", tmp_path / "two.txt"
+    one.write_text("1")
+    two.write_text("2")
+    path = tmp_path / "made.txt"
+    make(path, Maker(), modules=[], inputs=[one, two])
+    assert artefacts.check_inputs(path) == artefacts.check_inputs(path, one, two) == path
+    one.write_text("another")
+    assert artefacts.check_inputs(path, two) == path
+    with pytest.raises(GaltoolsError, match=r"made\.txt was made from another one\.txt: try"):
+        artefacts.check_inputs(path, two, one, advice="try")
+    with pytest.raises(GaltoolsError, match=r"never\.txt is missing"):
+        artefacts.check_inputs(path, tmp_path / "never.txt")
+    path.write_text("edited")
+    with pytest.raises(GaltoolsError, match="changed or damaged"):
+        artefacts.check_inputs(path, two)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "null", "{}", '{"inputs": 1, "sha256": ""}', '{"inputs": [1]}']
+)
+def test_a_manifest_of_another_form_is_damaged(tmp_path, text):
+    path = tmp_path / "made.txt"
+    path.write_text("made")
+    artefacts.manifest_path(path).write_text(text)
+    with pytest.raises(GaltoolsError, match="damaged"):
+        artefacts.check_inputs(path)

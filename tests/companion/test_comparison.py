@@ -6,7 +6,7 @@ from astropy.table import Table
 from blobs import make_pairs
 
 from companion import comparison, paths, redshift_evaluation
-from galtools import data
+from galtools import artefacts, data
 from galtools.errors import GaltoolsError
 from galtools.surveys import CFHTLS, SDSS, TASKS
 from galtools.training import translate
@@ -15,16 +15,33 @@ from galtools.training import translate
 @pytest.fixture
 def folder(tmp_path):
     """Test galaxies of two surveys, and one model's translations of them."""
-    rng = np.random.default_rng(0)
     found = paths.Results(str(tmp_path), "tiny")
+    images = simulated(found, 0)
+    for task in TASKS:
+        translated(found, task, images[0])
+    return found
+
+
+def simulated(found, seed):
+    """Galaxies of another seed in the same two files; their images (2, 6, 5, 64, 64)."""
+    rng = np.random.default_rng(seed)
+    redshift, noise = np.linspace(0.1, 0.3, 6), np.ones((6, 2, 5), np.float32) * [[[0.1], [0.2]]]
     for split in ("test", "again"):
         images = rng.normal(size=(2, 6, 5, 64, 64)).astype(np.float32)
-        noise = np.ones((6, 2, 5), np.float32) * [[[0.1], [0.2]]]
-        pairs = make_pairs(*images, np.linspace(0.1, 0.3, 6), Table({"k": range(6)}), noise)
+        pairs = make_pairs(*images, redshift + seed, Table({"k": range(6)}), noise)
         data.save(pairs, found.data(split))
-    for task in TASKS:
-        translate.save_translations(found.translations(task, "swin"), images[0], {})
-    return found
+    return images
+
+
+def translated(found, task, images):
+    """Translations whose manifest names the test galaxies, as those of a chapter."""
+    artefacts.make(
+        found.translations(task, "swin"),
+        lambda new: translate.save_translations(new, images),
+        params={},
+        modules=[],
+        inputs=[found.data("test")],
+    )
 
 
 def test_rows_of_both_tasks(folder):
@@ -77,6 +94,39 @@ def test_missing_and_misfitting_translations(folder):
         )  # made by no chapter of its name
     with pytest.raises(GaltoolsError, match="no chapter trains 'swim'"):
         comparison.load_comparison(folder, "cross", ["swim"])
-    translate.save_translations(folder.translations("cross", "swin"), np.zeros((3, 5, 64, 64)))
+    folder.translations("cross", "swin").unlink()
+    translated(folder, "cross", np.zeros((3, 5, 64, 64)))
     with pytest.raises(GaltoolsError, match="translate them again"):
+        comparison.load_comparison(folder, "cross", ["swin"])
+
+
+def test_translations_of_other_galaxies_are_refused(folder):
+    """The test galaxies were simulated anew from another seed, and nothing was translated since."""
+    simulated(folder, 1)
+    made = r"seed0.h5 was made from another test.h5: run notebooks/12_swin.py again"
+    with pytest.raises(GaltoolsError, match=made):
+        comparison.load_comparison(folder, "cross", ["swin"])
+    simulated(folder, 0)
+    assert len(comparison.load_comparison(folder, "cross", ["swin"]).images) == 4
+
+
+def test_translations_by_other_weights_are_refused(folder):
+    weights = folder.weights("cross", "swin")
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"trained since")
+    with pytest.raises(GaltoolsError, match=r"made from another weights.safetensors"):
+        comparison.load_comparison(folder, "cross", ["swin"])
+
+
+def test_translations_that_were_edited_are_refused(folder):
+    translate.save_translations(folder.translations("cross", "swin"), np.zeros((6, 5, 64, 64)))
+    with pytest.raises(GaltoolsError, match=r"changed or damaged: run notebooks/12_swin.py again"):
+        comparison.load_comparison(folder, "cross", ["swin"])
+
+
+def test_a_repeat_observation_of_other_galaxies_is_refused(folder):
+    kept = folder.data("test").read_bytes()
+    simulated(folder, 1)
+    folder.data("test").write_bytes(kept)  # as if the notebook had been interrupted
+    with pytest.raises(GaltoolsError, match=r"again.h5 shows other galaxies than test.h5"):
         comparison.load_comparison(folder, "cross", ["swin"])

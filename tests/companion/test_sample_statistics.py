@@ -7,7 +7,7 @@ from astropy.table import Table
 from blobs import make_pairs
 
 from companion import predictive_samples, sample_statistics
-from galtools import data
+from galtools import artefacts, data
 from galtools.errors import GaltoolsError
 from galtools.fidelity import calibration, intervals
 from galtools.surveys import CFHTLS
@@ -227,13 +227,21 @@ def test_files_are_condensed_part_by_part_as_the_whole_would_be(tmp_path, monkey
     weights.touch()
     whole = translated(None, looks[0].source, 2, 4)
     expected = sample_statistics.summarize(whole, looks[0].noise[:, 1, 2], scale)
-    translate.save_translations(tmp_path / "t.h5", whole)
+    artefacts.make(
+        tmp_path / "t.h5",
+        lambda new: translate.save_translations(new, whole),
+        params={},
+        modules=[],
+        inputs=files[:1],
+    )
     kept = sample_statistics.kept_samples(tmp_path / "kept.h5", tmp_path / "t.h5", files[0])
     anew = sample_statistics.new_samples(tmp_path / "anew.h5", weights, files[0], 3, 2, 4)
     for name, values in expected.items():
         np.testing.assert_allclose(kept[name], values)
         np.testing.assert_allclose(anew[name], values)
     found = sample_statistics.translate_repeats(tmp_path / "looks.h5", weights, files)
+    with pytest.raises(GaltoolsError, match=r"made from another 1.h5"):
+        sample_statistics.kept_samples(tmp_path / "kept.h5", tmp_path / "t.h5", files[1])
     for k, pairs in enumerate(looks):
         shown = sample_statistics.sample_measurements(translated(None, pairs.source), scale)
         np.testing.assert_allclose(found[k], shown)
