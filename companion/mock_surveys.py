@@ -63,7 +63,8 @@ def write_field(folder: Path, survey: Survey, images, noise, ra, dec, seed=0) ->
     for k, band in enumerate(BANDS):
         header = wcs.to_header()
         if survey is SDSS:
-            header.update({"FILTER": band, "BUNIT": "nanomaggy"})
+            frame = {"SOFTBIAS": 1000, "BUNIT": "nanomaggy", "FILTER": band, "CAMCOL": 3}
+            header.update(frame | {"RUN": 5754, "FRAME": 280, "NMGY": 0.005})
         else:
             facts = {"MZP_AB": survey.zero_point, "IQIMAGE": survey.psf_fwhm[k], "SATURATE": 6e4}
             header.update({"FILTER": f"{band}.MP{FILTER_NAMES[band]}"} | facts)

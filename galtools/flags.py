@@ -32,6 +32,10 @@ class Flag(IntFlag):
     UNREADABLE = 4096  # a file of this object is damaged
     NO_POSITION = 8192
     NO_REDDENING = 16384  # E(B-V) is unknown: the dimming by dust was not undone
+    UNCALIBRATED = 32768  # a file's unit or zero point is missing or impossible
+    ODD_NOISE = 65536  # sky noise that is impossible for the survey: wrong unit or zero point
+    ODD_WCS = 131072  # coordinates broken, or at odds with the other bands, files or catalogue
+    ABSURD_PIXEL = 262144  # pixels no sky can have, now without data
 
 
 def names(flag: int) -> str:

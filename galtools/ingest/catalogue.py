@@ -11,7 +11,7 @@ from galtools.errors import GaltoolsError, reading
 from galtools.flags import FLAG, MAX_REDSHIFT, MEANING, Flag, raise_flag
 
 ALIASES = {
-    "id": ("id", "objid", "specobjid", "object_id", "name", "plug_id"),
+    "id": ("objid", "id", "specobjid", "object_id", "name", "plug_id"),
     "ra": ("ra", "raj2000", "ra_icrs", "alpha_j2000", "plug_ra"),
     "dec": ("dec", "dej2000", "decj2000", "de_icrs", "delta_j2000", "plug_dec"),
     "redshift": ("redshift", "zspec", "z_spec", "specz", "zsp", "z"),
@@ -56,7 +56,8 @@ def _numbers(table: Table, column: str, origin, angle: bool) -> np.ndarray:
 def tidy(table: Table, origin="the catalogue", positions: bool = True) -> Table:
     """Rename known columns, add identifiers where there are none, and flag every row.
 
-    A stranger's column `flag`, whose bits mean something else, becomes `flag_given`.
+    A stranger's column `flag`, whose bits mean something else, becomes `flag_given`, and so do
+    others whose names are taken. Where there is an OBJID, ID is SDSS's number within a field.
     """
     if not len(table):
         raise GaltoolsError(f"{origin} has no rows: give a catalogue with at least one object")
@@ -73,8 +74,9 @@ def tidy(table: Table, origin="the catalogue", positions: bool = True) -> Table:
             columns[name] = _numbers(table, found[name], origin, name in ("ra", "dec"))
     for name in table.colnames:
         if name not in found.values():
-            foreign = name == FLAG and table[name].info.description != MEANING
-            columns[f"{FLAG}_given" if foreign else name] = table[name]
+            ours = name == FLAG and table[name].info.description == MEANING
+            taken = name.lower() in {*columns, FLAG} and not ours
+            columns[f"{name}_given" if taken else name] = table[name]
     tidied = Table(columns, meta=table.meta)
     flag_rows(tidied)
     return tidied

@@ -1,8 +1,10 @@
 """Images of the sky in FITS: SDSS frame and fpC, CFHTLS (Terapix) tiles, and single cutouts.
 
-Each becomes a `Plane`: one band in nanomaggies per pixel, free of sky, with its coordinates.
+Each becomes a `Plane`: one band in nanomaggies per pixel, free of sky, with its coordinates. Units
+and zero points are read in `galtools.ingest.pixel_units`.
 """
 
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +17,21 @@ from astropy.wcs.utils import proj_plane_pixel_area
 from photutils.background import Background2D, SExtractorBackground
 
 from galtools.data.pairs import NO_DATA, SATURATED
-from galtools.errors import GaltoolsError, reading
+from galtools.errors import GaltoolsError, check_choice, reading
+from galtools.ingest.pixel_units import Calibration, calibration_of, linear, number_in
 from galtools.ingest.units import counts_to_nanomaggies
-from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
+from galtools.surveys import BANDS, SURVEYS, Survey
 
 FULL_WELL = 65535  # largest count of an SDSS fpC pixel
 WORST_SEEING = 10.0  # arcsec; beyond it a header cannot be believed
 SKY_BOX = 256  # pixels; an SDSS field's sky is smooth on this scale
 SAME_SCALE = 0.02  # pixel scales further apart than this are different grids
+FILTER_KEYS = ("FILTER", "BAND", "FPA.FILTERID", "FPA.FILTER", "ESO INS FILT1 NAME")
+NOT_SKY = {
+    *("WHT", "WGT", "WT", "WEIGHT", "WEIGHTS", "WEIGHTMAP", "IVAR", "INVVAR", "VAR", "VARIANCE"),
+    *("ERR", "ERROR", "SIGMA", "RMS", "MASK", "MSK", "DQ", "FLAG", "FLAGS", "EXP", "EXPMAP"),
+    *("NOISE", "PSF", "SKY", "BACKGROUND", "BKG", "SEG", "SEGMENTATION", "DEPTH"),
+}  # words in the names of images that belong to one of the sky
 DAMAGED = "it is damaged, cut short or of another kind: download it again"
 
 
@@ -51,18 +60,46 @@ class Plane:
 
 
 def read_fits(path: Path, ndim=(2,)) -> tuple[np.ndarray, fits.Header]:
-    """Read the first image of a FITS file, or say in one line what is wrong with it."""
+    """Read the image of a FITS file, or say in one line what is wrong with it.
+
+    EXTNAME, EXTTYPE or IMAGETYP tell weights and masks; several images of the sky are refused.
+    CHECKSUM and DATASUM are verified where they are given. The primary header's cards hold for an
+    extension that lacks them.
+    """
     with reading(path, DAMAGED), warnings.catch_warnings():
-        warnings.filterwarnings("error", message=".*truncated.*")
+        warnings.filterwarnings("error", message=".*truncated.*|.*sum verification failed.*")
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-        with fits.open(path, memmap=False) as hdus:
-            image = next((hdu for hdu in hdus if hdu.is_image and hdu.header["NAXIS"]), None)
-            if image is None:
-                raise GaltoolsError(f"{path} holds no image: give a FITS image")
+        with fits.open(path, memmap=False, checksum=True) as hdus:
+            image = _science_image(hdus, path)
             pixels, header = np.asarray(image.data, np.float32), image.header.copy()
+            if image is not hdus[0]:
+                header.extend(hdus[0].header.copy(strip=True), unique=True)
     if pixels.ndim not in ndim:
         raise GaltoolsError(f"{path} holds an image of {pixels.ndim} dimensions: need {ndim[0]}")
     return pixels, header
+
+
+def _science_image(hdus: fits.HDUList, path: Path):
+    """The one image of the sky in a file, whatever its place."""
+    images = [hdu for hdu in hdus if hdu.is_image and hdu.header["NAXIS"]]
+    if not images:
+        raise GaltoolsError(f"{path} holds no image: give a FITS image")
+    words = [
+        {
+            word
+            for key in ("EXTNAME", "EXTTYPE", "IMAGETYP")
+            for word in re.split("[^A-Z]+", str(hdu.header.get(key, "")).upper())
+        }
+        for hdu in images
+    ]
+    sky = [hdu for hdu, own in zip(images, words, strict=True) if not own & NOT_SKY]
+    planes = [hdu for hdu in sky if hdu.header["NAXIS"] > 1] or sky
+    named = [hdu for hdu in planes if hdu.name.upper() in ("SCI", "IMAGE", "SCIENCE")]
+    if len(chosen := named or planes) == 1:
+        return chosen[0]
+    names = ", ".join(hdu.name or "without a name" for hdu in chosen or images)
+    what = "several images" if chosen else "no image of the sky"
+    raise GaltoolsError(f"{path} holds {what} ({names}): keep one, named SCI, in each file")
 
 
 def read_wcs(header: fits.Header, path: Path) -> WCS:
@@ -91,55 +128,60 @@ def check_scale(scale: float, survey: Survey, path: Path) -> None:
 
 
 def band_of(header: fits.Header, path: Path) -> str:
-    """Read the band from FILTER: 'r', 'r.MP9601' and 'SDSS r' are all r."""
-    text = str(header.get("FILTER", "")).strip()
-    for word in text.lower().replace(".", " ").replace("_", " ").split():
-        if (band := word.rstrip("'*s2")) in BANDS:
+    """Read the band from FILTER or its like: 'r', 'r.MP9601', 'HSC-R' and 'SDSS r' are all r."""
+    text = next((str(header[key]).strip() for key in FILTER_KEYS if header.get(key)), "")
+    for word in re.split(r"[ ._-]+", text.lower()):
+        if (band := word.rstrip("'*s12")) in BANDS:
             return band
     raise GaltoolsError(f"{path}: FILTER is {text!r}; set it to one of u, g, r, i, z")
 
 
-def number_in(header: fits.Header, *keys: str) -> float | None:
-    """Read the first of some keys that holds a number, None where there is none."""
-    numbers = (header.get(key) for key in keys)
-    return next((float(x) for x in numbers if isinstance(x, (int, float))), None)
+def survey_by_scale(scale: float) -> Survey | None:
+    """The survey whose pixels have a side of `scale` arcsec, None if none has."""
+    near = (s for s in SURVEYS.values() if abs(scale / s.pixel_scale - 1) <= SAME_SCALE)
+    return next(near, None)
 
 
-def zero_point_of(header: fits.Header) -> float | None:
-    """Read the AB magnitude of one count, None where the header lacks it."""
-    return number_in(header, "MZP_AB", "MAGZP")
+def _survey_of(calibration: Calibration, wcs: WCS, path: Path) -> Survey:
+    """The survey of an image, by its header or else by its pixel scale."""
+    if calibration.survey is not None:
+        check_choice(f"survey of {path}, a {calibration.kind}:", calibration.survey, SURVEYS)
+        return SURVEYS[calibration.survey]
+    if survey := survey_by_scale(scale := pixel_scale_of(wcs)):
+        return survey
+    known = ", ".join(f"{s.pixel_scale} ({s.name})" for s in SURVEYS.values())
+    raise GaltoolsError(
+        f"{path} has pixels of {scale:.3f} arcsec, of no known survey: need {known}"
+    )
 
 
 def read_plane(path: Path, ts_field: Path | None = None, ps_field: Path | None = None) -> Plane:
-    """Read an SDSS frame, an SDSS fpC (with its tsField) or a CFHTLS tile, by what its header says.
+    """Read an SDSS frame, an SDSS fpC (with its tsField) or a coadd, by what its header says.
 
     The seeing is that of the header, or of the psField file of an SDSS field.
     """
     path = Path(path)
     pixels, header = read_fits(path)
     wcs, band = read_wcs(header, path), band_of(header, path)
+    calibration = calibration_of(header, path)
+    survey = _survey_of(calibration, wcs, path)
     mask = np.where(np.isfinite(pixels), 0, NO_DATA).astype(np.uint8)
     seeing = number_in(header, "IQIMAGE")
     if ps_field is not None:
         seeing = float(read_psf_fwhm(ps_field)[BANDS.index(band)])
     if seeing is not None and not 0 < seeing < WORST_SEEING:
         seeing = None
-    if "SOFTBIAS" in header:
+    if calibration.kind == "SDSS fpC":
         if ts_field is None:
             raise GaltoolsError(f"{path} is an fpC image: give its tsField file for the zero point")
         mask[pixels >= FULL_WELL] |= SATURATED
         counts = subtract_sky(pixels - (number_in(header, "SOFTBIAS") or 0.0))
-        image, survey = counts * fpc_calibration(ts_field, band, header, path), SDSS
-    elif str(header.get("BUNIT", "")).lower().startswith("nanomagg"):
-        image, survey = pixels, SDSS
+        image = counts * fpc_calibration(ts_field, band, header, path)
+    elif calibration.zero_point is None:
+        raise GaltoolsError(f"{path}: no zero point (MZP_AB or MAGZP) nor BUNIT nanomaggy; add one")
     else:
-        zero_point = zero_point_of(header)
-        if zero_point is None or not 15 < zero_point < 40:
-            raise GaltoolsError(
-                f"{path}: no zero point (MZP_AB or MAGZP) nor BUNIT nanomaggy; add one"
-            )
         mask[saturated(pixels, header)] |= SATURATED
-        image, survey = counts_to_nanomaggies(pixels, zero_point), CFHTLS
+        image = counts_to_nanomaggies(linear(pixels, header), calibration.zero_point)
     return Plane(band, np.float32(image), mask, wcs, path, survey, seeing)
 
 

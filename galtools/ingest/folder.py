@@ -3,31 +3,38 @@
     <id>_u.fits <id>_g.fits ...      the last word of the name is the band
     <id>.fits                        a cube in the order u g r i z
 
-Pixels are nanomaggies, or counts at the zero point of the header (MZP_AB or MAGZP) or of `unit`.
+Endings are .fits, .fit and .fts, with .gz, .bz2 or .fz. Units and zero points are those of every
+file's header, or of `unit`; pixels of a file that says neither are nanomaggies. Rows whose files
+are at odds with one another, with the catalogue or with the survey are flagged.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.table import Table
 
 from galtools.data import ImageSet
 from galtools.data.pairs import NO_DATA, SATURATED
 from galtools.errors import GaltoolsError, check_choice
 from galtools.flags import FLAG, Flag, raise_flag
-from galtools.ingest.catalogue import tidy
+from galtools.ingest.catalogue import has_position, tidy
 from galtools.ingest.fits_images import (
-    SAME_SCALE,
     band_of,
     check_scale,
     pixel_scale_of,
     read_fits,
     read_wcs,
     saturated,
-    zero_point_of,
+    survey_by_scale,
 )
-from galtools.ingest.units import calibrated, to_nanomaggies
+from galtools.ingest.pixel_units import calibration_of, linear
+from galtools.ingest.units import calibrated, counts_to_nanomaggies
 from galtools.surveys import BANDS, SURVEYS, Survey
+
+ENDING = re.compile(r"(.+)\.(fits|fit|fts)(\.(gz|bz2|fz))?", re.IGNORECASE)
 
 
 def list_objects(folder: Path) -> dict[str, dict[str, Path]]:
@@ -37,24 +44,37 @@ def list_objects(folder: Path) -> dict[str, dict[str, Path]]:
         raise GaltoolsError(f"{folder} is no folder: give one that holds FITS cutouts")
     objects: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.lower().removesuffix(".gz").endswith((".fits", ".fit")):
-            stem = path.name[: path.name.lower().rindex(".fit")]
-            name, _, band = stem.rpartition("_")
-            key, part = (name, band) if name and band in BANDS else (stem, "cube")
-            objects.setdefault(key, {})[part] = path
+        if not (found := ENDING.fullmatch(path.name)):
+            continue
+        name, _, band = found[1].rpartition("_")
+        key, part = (name, band) if name and band in BANDS else (found[1], "cube")
+        own = objects.setdefault(key, {})
+        if (
+            rival := own.get(part)
+            or own.get("cube")
+            or (part == "cube" and next(iter(own.values()), None))
+        ):
+            raise GaltoolsError(f"{rival} and {path.name} are one band of {key}: keep one of them")
+        own[part] = path
     if not objects:
         raise GaltoolsError(f"{folder} holds no FITS file: expected <id>_<band>.fits or <id>.fits")
     return objects
 
 
-def _geometry(header, path: Path) -> tuple[float, float, float]:
-    """Position of the stamp's centre in degrees and pixel scale in arcsec; NaN without a WCS."""
-    try:
-        wcs = read_wcs(header, path)
-    except GaltoolsError:
-        return np.nan, np.nan, np.nan
+def _geometry(header, path: Path) -> tuple[float, float, float, np.ndarray]:
+    """Centre of a stamp in degrees, pixel scale in arcsec, and east and north by pixel (2, 2).
+
+    NaN without a WCS; a broken one is refused.
+    """
+    if not header.get("CTYPE1"):
+        return np.nan, np.nan, np.nan, np.full((2, 2), np.nan)
+    wcs = read_wcs(header, path)
     centre = wcs.pixel_to_world((header["NAXIS1"] - 1) / 2, (header["NAXIS2"] - 1) / 2).icrs
-    return float(centre.ra.deg), float(centre.dec.deg), pixel_scale_of(wcs)
+    if not np.isfinite([centre.ra.deg, centre.dec.deg]).all():
+        raise GaltoolsError(f"{path} has coordinates that are no numbers: correct its WCS")
+    scale = pixel_scale_of(wcs)
+    east_north = wcs.pixel_scale_matrix[[wcs.wcs.lng, wcs.wcs.lat]] * 3600 / scale
+    return float(centre.ra.deg), float(centre.dec.deg), scale, east_north
 
 
 def survey_of(folder: Path) -> tuple[Survey, int]:
@@ -62,18 +82,34 @@ def survey_of(folder: Path) -> tuple[Survey, int]:
     path = next(iter(next(iter(list_objects(folder).values())).values()))
     pixels, header = read_fits(path, ndim=(2, 3))
     scale = _geometry(header, path)[2]
-    for survey in SURVEYS.values():
-        if abs(scale / survey.pixel_scale - 1) <= SAME_SCALE:
-            return survey, pixels.shape[-1]
+    if survey := survey_by_scale(scale):
+        return survey, pixels.shape[-1]
     known = " or ".join(f"{s.pixel_scale} ({s.name})" for s in SURVEYS.values())
     raise GaltoolsError(f"{path} has pixels of {scale:.3f} arcsec by its header: need {known}")
 
 
+def _zero_point(header: fits.Header, path: Path, survey: Survey, unit: str | None):
+    """AB magnitude of one unit of the pixels; NaN, and a flag, where the header's is impossible.
+
+    `unit` "nanomaggies" overrules the header; "counts" have its zero point, or the survey's if it
+    has none. Where neither says anything the pixels are nanomaggies, as the noise must confirm.
+    """
+    try:
+        stated = calibration_of(header, path)
+    except GaltoolsError:
+        return (22.5 if unit == "nanomaggies" else np.nan), Flag.UNCALIBRATED
+    if unit == "nanomaggies" or (unit is None and not header.get("BUNIT") and stated.silent):
+        return 22.5, Flag(0)
+    if stated.zero_point is not None:
+        return stated.zero_point, Flag(0)
+    return (survey.zero_point, Flag(0)) if unit and stated.silent else (np.nan, Flag.UNCALIBRATED)
+
+
 def _read_object(files: dict[str, Path], survey: Survey, size: int, unit: str | None):
-    """Images and mask (5, size, size), position, and flag of one object."""
+    """Images and mask (5, size, size), position, orientation, and flag of one object."""
     images = np.full((len(BANDS), size, size), np.nan, np.float32)
     mask = np.zeros(images.shape, np.uint8)
-    flag, position = 0, (np.nan, np.nan)
+    flag, places = Flag(0), []
     if "cube" not in files and set(BANDS) - set(files):
         flag |= Flag.MISSING_BAND
     for part, path in files.items():
@@ -87,15 +123,42 @@ def _read_object(files: dict[str, Path], survey: Survey, size: int, unit: str | 
             raise GaltoolsError(f"{path} is {pixels.shape}, need {wanted}: cut all objects alike")
         if part != "cube" and header.get("FILTER") and (band := band_of(header, path)) != part:
             raise GaltoolsError(f"{path} is named {part}, but its FILTER says {band}: correct one")
-        *position, scale = _geometry(header, path)
-        if np.isfinite(scale):
-            check_scale(scale, survey, path)
-        zero_point = zero_point_of(header)
-        kind = unit or ("nanomaggies" if zero_point is None else "counts")
-        images[rows] = to_nanomaggies(pixels, kind, zero_point or survey.zero_point)
+        try:
+            places.append(_geometry(header, path))
+        except GaltoolsError:
+            flag |= Flag.ODD_WCS
+        else:
+            if np.isfinite(places[-1][2]):
+                check_scale(places[-1][2], survey, path)
+        zero_point, doubt = _zero_point(header, path, survey, unit)
+        flag |= doubt
+        images[rows] = counts_to_nanomaggies(linear(pixels, header), zero_point)
         mask[rows][saturated(pixels, header)] = SATURATED
     mask[np.isnan(images)] |= NO_DATA
-    return images, mask, position, int(flag)
+    position, east_north, apart = _common_place(places, size * survey.pixel_scale / 2)
+    return images, mask, position, east_north, int(flag | (Flag.ODD_WCS if apart else 0))
+
+
+def _common_place(places: list, reach: float):
+    """Median centre and orientation of an object's files, and whether one is off them.
+
+    `reach` is half a stamp, in arcsec; files without coordinates do not count.
+    """
+    known = [place for place in places if np.isfinite(place[2])]
+    if not known:
+        return (np.nan, np.nan), np.full((2, 2), np.nan), False
+    sky = SkyCoord([p[0] for p in known], [p[1] for p in known], unit="deg")
+    separations = sky[:, None].separation(sky[None]).arcsec
+    best = int(np.argmin(np.median(separations, axis=1)))
+    turns = np.array([place[3] for place in known])
+    apart = (separations[best] > reach).any() or _turned(turns, turns[best]).any()
+    return known[best][:2], turns[best], apart or len(known) < len(places)
+
+
+def _turned(east_north: np.ndarray, common: np.ndarray) -> np.ndarray:
+    """Which orientations (n, 2, 2) are mirrored or over 45 degrees off a common one."""
+    both = np.linalg.det(east_north) * np.linalg.det(common) < 0
+    return both | ((east_north * common).sum(axis=(-2, -1)) < 2 * np.cos(np.pi / 4))
 
 
 def _match_rows(objects: dict, catalogue: Table, folder: Path) -> tuple[list[dict], Table]:
@@ -108,6 +171,20 @@ def _match_rows(objects: dict, catalogue: Table, folder: Path) -> tuple[list[dic
     order += sorted(set(range(len(known))) - set(order))
     known.remove_column(FLAG)
     return [objects.get(name, {}) for name in known["id"][order]], known[order]
+
+
+def _misplaced(table: Table, positions, turns, reach: float) -> np.ndarray:
+    """Rows turned against most others, or over `reach` arcsec from where the catalogue has them."""
+    found = np.isfinite(positions).all(axis=1)
+    odd = np.zeros(len(table), bool)
+    if not found.any():
+        return odd
+    odd[found] = _turned(turns[found], np.median(turns[found], axis=0))
+    if {"ra", "dec"} <= set(table.colnames):
+        rows = np.flatnonzero(found & has_position(table))
+        sky = SkyCoord(table["ra"][rows], table["dec"][rows], unit="deg")
+        odd[rows] |= sky.separation(SkyCoord(positions[rows], unit="deg")).arcsec > reach
+    return odd
 
 
 def read_folder(
@@ -130,9 +207,14 @@ def read_folder(
     if catalogue is not None:
         files, table = _match_rows(objects, catalogue, folder)
     parts = [_read_object(own, survey, size or survey.stamp, unit) for own in files]
-    images, mask, positions, bits = (np.array(column) for column in zip(*parts, strict=True))
+    images, mask, positions, turns, bits = map(np.array, zip(*parts, strict=True))
     if table is None:
         table = Table({"id": list(objects), "ra": positions[:, 0], "dec": positions[:, 1]})
     table = tidy(table, folder, positions=False)
     raise_flag(table, slice(None), bits)
+    raise_flag(
+        table,
+        _misplaced(table, positions, turns, images.shape[-1] * survey.pixel_scale / 2),
+        Flag.ODD_WCS,
+    )
     return calibrated(survey, images, table, mask, folder, check=check)

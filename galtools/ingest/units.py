@@ -25,6 +25,8 @@ POGSON = 2.5 / np.log(10)
 SDSS_EXTINCTION = np.array([4.239, 3.303, 2.285, 1.698, 1.263])
 BORDER = 0.2  # part of a stamp's side, at each edge, where the sky noise is measured
 NOISE_RANGE = 4.0  # a sky noise further off its survey's, in every row, is a mistake of units
+ROW_NOISE_RANGE = 20.0  # and in one row, where neighbours may fill the border
+ABSURD = 1e6  # sky sigmas; detectors saturate at some 1e4
 
 
 def counts_to_nanomaggies(counts, zero_point):
@@ -133,9 +135,23 @@ def calibrated(
 ) -> ImageSet:
     """Images with their noise measured and their rows flagged; `origin` is named in errors.
 
-    `check` compares the sky noise with the survey's, which reveals wrong units.
+    Pixels that no sky can have, such as 1e38, are flagged and lose their data, lest they widen the
+    steps in which the stamp is kept. `check` compares the sky noise with the survey's, which
+    reveals wrong units: of all rows (refused) or of some (flagged).
     """
-    stamps = ImageSet.of(survey, images, sky_noise(images), psf_fwhm, mask, catalogue)
+    images = np.asarray(images)
+    noise = sky_noise(images)
+    sigma = np.fmax(noise, np.float32(survey.sky_noise))[:, :, None, None]
+    with np.errstate(invalid="ignore"):
+        absurd = np.abs(images) > ABSURD * np.float64(sigma)
+    finite = np.isfinite(images)
+    raise_flag(catalogue, (absurd & finite).any(axis=(1, 2, 3)), Flag.ABSURD_PIXEL)
+    raise_flag(catalogue, np.isinf(images).any(axis=(1, 2, 3)), Flag.INFINITE)
+    if absurd.any():
+        images = np.where(absurd, np.float32(np.nan), images)
+        mask = np.where(absurd, NO_DATA, 0 if mask is None else mask).astype(np.uint8)
+        noise = sky_noise(images)
+    stamps = ImageSet.of(survey, images, noise, psf_fwhm, mask, catalogue)
     flag_images(stamps)
     if check:
         check_units(stamps, origin)
@@ -143,14 +159,13 @@ def calibrated(
 
 
 def flag_images(stamps: ImageSet) -> None:
-    """Flag incomplete, blank, negative, saturated and infinite stamps, in place."""
+    """Flag incomplete, blank, negative and saturated stamps, in place."""
     images, mask, table = stamps.images, stamps.mask, stamps.catalogue
     if mask is None:
         mask = np.where(np.isnan(images), NO_DATA, 0)
     finite = np.isfinite(images)
     pixels = (1, 2, 3)
     raise_flag(table, (mask & NO_DATA > 0).any(axis=pixels), Flag.INCOMPLETE)
-    raise_flag(table, np.isinf(images).any(axis=pixels), Flag.INFINITE)
     raise_flag(table, (mask & SATURATED > 0).any(axis=pixels), Flag.SATURATED)
     low = np.where(finite, images, np.inf).min(axis=(2, 3))
     high = np.where(finite, images, -np.inf).max(axis=(2, 3))
@@ -164,15 +179,19 @@ def flag_images(stamps: ImageSet) -> None:
 def check_units(stamps: ImageSet, origin) -> None:
     """Refuse images whose sky noise is impossible for their survey: wrong unit, or order of bands.
 
-    Refused are a factor of `NOISE_RANGE` off the survey, and as large a factor between two bands.
+    Refused are a factor of `NOISE_RANGE` off the survey, and as large a factor between two bands,
+    in the median of all rows; single rows a factor of `ROW_NOISE_RANGE` off are flagged.
     The noise is per pixel; in coarser pixels of side s it grows as s, so it is scaled to the
     survey's own pixel before it is compared.
     """
     survey = SURVEYS[stamps.survey]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a band may have no noise at all
-        measured = np.nanmedian(np.where(stamps.noise > 0, stamps.noise, np.nan), axis=0)
-    ratio = measured / survey.sky_noise * survey.pixel_scale / stamps.pixel_scale
+        noise = np.where(stamps.noise > 0, stamps.noise, np.nan)
+        own = survey.pixel_scale / stamps.pixel_scale / np.array(survey.sky_noise)
+        odd = np.abs(np.log(noise * own)) > np.log(ROW_NOISE_RANGE)
+        ratio = np.nanmedian(noise, axis=0) * own
+    raise_flag(stamps.catalogue, odd.any(axis=1), Flag.ODD_NOISE)
     log = np.log(ratio[np.isfinite(ratio)])
     if not len(log) or max(np.abs(log).max(), np.ptp(log)) <= np.log(NOISE_RANGE):
         return

@@ -1,0 +1,152 @@
+"""What a pixel is worth in every kind of file, by keywords of the surveys' own headers."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from companion.mock_surveys import field_wcs
+from galtools.errors import GaltoolsError
+from galtools.ingest.fits_images import band_of, read_fits, read_plane
+from galtools.ingest.pixel_units import calibration_of, linear
+from galtools.surveys import SDSS
+
+SDSS_CARDS = {
+    "ORIGIN": "SDSS", "RUN": 5754, "FRAME": 280, "STRIPE": 82, "FLAVOR": "science",
+    "EXPTIME": "53.907456", "EQUINOX": 2000.0, "SOFTBIAS": 1000, "FILTER": "r", "CAMCOL": 3,
+}  # fmt: skip
+TERAPIX = {"TELESCOP": "CFHT 3.6m", "DETECTOR": "MegaCam", "FILTER": "r.MP9601", "SATURATE": 2860.0}
+PS1 = {"HIERARCH FPA.FILTER": "r.00000", "HIERARCH FPA.ZP": 25.0, "EXPTIME": 600.0}
+HSC = {"FILTER": "HSC-R", "FLUXMAG0": 63095734448.0194}
+KIDS = {"TELESCOP": "ESO-VLT-U1", "INSTRUME": "OMEGACAM", "FILTER": "OCAM_r_SDSS"}
+DES = {"INSTRUME": "DECam", "FILTER": "r DECam SDSS c0002 6415.0 1480.0", "BAND": "r"}
+
+# kind, cards of its header, survey, AB magnitude of one unit (None: not in the file)
+KINDS = [
+    ("SDSS frame", {**SDSS_CARDS, "BUNIT": "nanomaggy", "NMGY": 0.005}, "SDSS", 22.5),
+    ("SDSS frame", {**SDSS_CARDS, "NMGY": 0.00501, "NMGYIVAR": 1e9}, "SDSS", 22.5),  # DR8
+    ("SDSS fpC", {**SDSS_CARDS, "BUNITS": "ADUs", "BUNIT": "DNs"}, "SDSS", None),
+    ("CFHT stack", {**TERAPIX, "MZP_VEGA": 30.098, "MZP_AB": 30.0}, "CFHTLS", 30.0),
+    ("CFHT stack", {**TERAPIX, "PHOTZP": 30.0, "BUNIT": "ADU"}, "CFHTLS", 30.0),  # MegaPipe
+    ("DECam coadd", {**DES, "MAGZERO": 30.0, "BUNIT": "electrons"}, "DES", 30.0),
+    ("PS1 stack", PS1, "PS1", 25 + 2.5 * np.log10(600)),
+    ("KiDS coadd", {**KIDS, "PHOTZP": 0.0}, "KiDS", 0.0),
+    ("HSC coadd", HSC, "HSC", 27.0),
+    ("nanomaggies", {"FILTER": "r", "BUNIT": "nanomaggy", "MAGZERO": 22.5}, None, 22.5),  # Legacy
+    ("nanomaggies", {"FILTER": "r", "BUNIT": "nMgy"}, None, 22.5),
+    ("flux densities", {"FILTER": "r", "BUNIT": "mJy"}, None, 16.4),
+    ("flux densities", {"FILTER": "r", "BUNIT": "nJy"}, None, 31.4),
+]
+
+
+@pytest.mark.parametrize(("kind", "cards", "survey", "zero_point"), KINDS)
+def test_every_kind_of_file_says_what_its_pixels_are_worth(kind, cards, survey, zero_point):
+    header = fits.Header(cards.items())
+    found = calibration_of(header, "x.fits")
+    assert (found.kind, found.survey) == (kind, survey)
+    assert found.zero_point == (zero_point and pytest.approx(zero_point, abs=1e-3))
+    assert band_of(header, "x.fits") == "r"
+
+
+@pytest.mark.parametrize(
+    ("cards", "message"),
+    [
+        ({"MAGZP": 0}, "MAGZP"),
+        ({"MAGZP": 99.0}, "MAGZP"),
+        ({"MAGZP": True}, "MAGZP"),
+        ({"MAGZP": "thirty"}, "MAGZP"),
+        ({**TERAPIX, "MZP_AB": 300.0}, "MZP_AB"),
+        ({**PS1, "EXPTIME": 0.0}, "FPA.ZP or EXPTIME"),
+        ({**HSC, "FLUXMAG0": -1.0}, "FLUXMAG0"),
+        ({**DES, "MAGZERO": 0.0}, "MAGZERO"),
+        ({"BUNIT": "MJy/sr"}, "MJy/sr"),
+        ({"BUNIT": "maggies"}, "maggies"),
+        ({"BUNIT": "nanomaggy", "MAGZP": 30.0}, "correct one"),
+    ],
+)
+def test_impossible_units_and_zero_points_are_refused_by_name(cards, message):
+    with pytest.raises(GaltoolsError, match=message) as caught:
+        calibration_of(fits.Header(cards.items()), "x.fits")
+    assert str(caught.value).startswith("x.fits: ")
+
+
+def image_of(cards, size=40, name=None, value=None):
+    header = field_wcs(SDSS, 150.0, 2.0, size).to_header()
+    header.update(cards)
+    pixels = np.random.default_rng(0).normal(0, 0.03, (size, size))
+    pixels = np.float32(pixels if value is None else np.full_like(pixels, value))
+    return fits.ImageHDU(pixels, header, name=name)
+
+
+def write(path, *hdus, **options):
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("unit", [{"BUNIT": "nanomaggy"}, {"NMGY": 0.00501}])
+def test_a_genuine_frame_is_read_with_its_further_extensions(tmp_path, unit):
+    """Frames carry SOFTBIAS, calibration of every column, sky and astrometry besides the image."""
+    image = image_of(SDSS_CARDS | unit)
+    hdus = [fits.PrimaryHDU(image.data, image.header), fits.ImageHDU(np.full(40, 0.005))]
+    fits.HDUList(hdus).writeto(tmp_path / "frame.fits")
+    plane = read_plane(tmp_path / "frame.fits")
+    assert (plane.survey, plane.band) == (SDSS, "r")
+    np.testing.assert_array_equal(plane.image, image.data)
+
+
+@pytest.mark.parametrize("cards", [PS1, HSC, {**KIDS, "PHOTZP": 0.0}, {**DES, "MAGZERO": 30.0}])
+def test_files_of_surveys_that_are_not_known_are_refused_by_name(tmp_path, cards):
+    path = write(tmp_path / "a.fits", image_of(cards))
+    with pytest.raises(GaltoolsError, match=r"a\.fits.*(PS1|HSC|KiDS|DES)"):
+        read_plane(path)
+
+
+def test_asinh_of_ps1_is_undone():
+    counts = np.array([-50.0, 0.0, 3.0, 1e5])
+    header = fits.Header((PS1 | {"BSOFTEN": 100.0, "BOFFSET": 2.0}).items())
+    scaled = np.arcsinh((counts - 2) / 200) * 2.5 / np.log(10)
+    np.testing.assert_allclose(linear(scaled, header), counts, rtol=1e-6, atol=1e-4)
+    np.testing.assert_array_equal(linear(scaled, fits.Header(PS1.items())), scaled)
+
+
+# --- several extensions, checksums -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "names", [("WHT", "SCI"), ("MSK", "WGT", "SCI"), ("SCI", "IVAR"), ("ERR", None), ("VAR", "X")]
+)
+def test_the_image_is_found_by_name_wherever_it_is(tmp_path, names):
+    hdus = [
+        image_of({"FILTER": "r"}, name=n, value=None if n in ("SCI", None, "X") else 1.0)
+        for n in names
+    ]
+    pixels, _ = read_fits(write(tmp_path / "a.fits", *hdus))
+    np.testing.assert_array_equal(pixels, image_of({}).data)
+
+
+def test_cards_of_the_primary_header_hold_for_its_extensions(tmp_path):
+    hdus = fits.HDUList([fits.PrimaryHDU(), image_of({"BUNIT": "adu"})])
+    hdus[0].header.update({"FLUXMAG0": 1e12, "FILTER": "HSC-R", "BUNIT": "no"})
+    hdus.writeto(tmp_path / "a.fits")
+    header = read_fits(tmp_path / "a.fits")[1]
+    assert (header["FLUXMAG0"], header["BUNIT"], header["NAXIS"]) == (1e12, "adu", 2)
+
+
+@pytest.mark.parametrize("names", [("CCD01", "CCD02"), (None, None), ("WHT", "MASK")])
+def test_several_images_or_weights_alone_are_refused(tmp_path, names):
+    hdus = [image_of({"EXTTYPE": "IMAGE"}, name=name) for name in names]
+    with pytest.raises(GaltoolsError, match=r"several images|no image of the sky"):
+        read_fits(write(tmp_path / "a.fits", *hdus))
+
+
+@pytest.mark.parametrize("kind", [fits.ImageHDU, fits.CompImageHDU])
+@pytest.mark.parametrize("where", ["data", "header"])
+def test_checksums_are_verified(tmp_path, kind, where):
+    image = image_of({"FILTER": "r", "BUNIT": "nanomaggy"})
+    whole = write(tmp_path / "a.fits", kind(image.data, image.header), checksum=True)
+    read_fits(whole)
+    content = bytearray(whole.read_bytes())
+    start = content.index(b"nanomaggy") if where == "header" else len(content) - 2880 + 100
+    content[start] ^= 1
+    (tmp_path / "b.fits").write_bytes(content)
+    with pytest.raises(GaltoolsError, match=r"b\.fits .*sum verification failed"):
+        read_fits(tmp_path / "b.fits")
