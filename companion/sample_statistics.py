@@ -7,7 +7,6 @@ compared.
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from companion import directions, paths, repeat_observations
@@ -16,6 +15,7 @@ from galtools.data import photometry
 from galtools.data.image_files import open_images, read_column
 from galtools.errors import GaltoolsError
 from galtools.fidelity import peaks
+from galtools.hdf5 import safe_open
 from galtools.surveys import BANDS
 from galtools.training import translate
 
@@ -99,7 +99,7 @@ def kept_samples(path, translations, test_file) -> dict[str, np.ndarray]:
     artefacts.check_inputs(translations, test_file, advice="run the chapter of its model again")
 
     def images(rows):
-        with h5py.File(translations) as file:
+        with safe_open(translations) as file:
             return file["images"][rows]
 
     return summarize_cached(path, images, test_file, inputs=[translations])

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import joblib
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from galtools import artefacts, data, redshift
 from galtools.data import Pairs, join
 from galtools.errors import GaltoolsError
 from galtools.fidelity import morphology
+from galtools.hdf5 import safe_open
 from galtools.surveys import BANDS, SURVEYS
 from galtools.training import loop, train, translate
 from galtools.training.crops import zero_masked
@@ -129,7 +129,7 @@ def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
     survey, fwhm = SURVEYS[target.survey], float(np.median(target.psf_fwhm[:, b]))
 
     def maker(new):
-        with h5py.File(images) as file:
+        with safe_open(images) as file:
             stamps = file["images"][: most or None, 0, b]
         growth = target.pixel_scale / survey.pixel_scale  # sky per pixel, on coarser pixels
         sky = np.full(len(stamps), growth * survey.sky_noise[b])

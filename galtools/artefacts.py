@@ -29,7 +29,10 @@ from galtools.errors import GaltoolsError
 CODE = Path(__file__).resolve().parents[1]
 OURS = ("galtools", "companion")  # packages whose code is hashed
 # these compute no number: names that are offered, messages, keys, and where files lie
-PLUMBING = {"galtools", "galtools.errors", "galtools.artefacts", "companion", "companion.paths"}
+PLUMBING = {
+    *("galtools", "galtools.errors", "galtools.hdf5", "galtools.artefacts"),
+    *("companion", "companion.paths"),
+}
 WRITING_ERRORS = (OSError, RuntimeError, SafetensorError)  # RuntimeError: HDF5
 _HOST = socket.gethostname()
 PACKAGES = (  # those whose versions can change a number
@@ -320,11 +323,13 @@ def make_arrays(path, compute, **options) -> dict:
     """
     import h5py
 
+    from galtools.hdf5 import safe_open
+
     def write(new):
         with h5py.File(new, "w") as file:
             for name, values in compute().items():
                 file[name] = values
 
     make(path, write, **options)
-    with h5py.File(path) as file:
+    with safe_open(path) as file:
         return {name: values[:] for name, values in file.items()}

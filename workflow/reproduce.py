@@ -26,6 +26,7 @@ from safetensors.numpy import load_file
 
 from galtools import artefacts
 from galtools.errors import GaltoolsError
+from galtools.hdf5 import safe_open
 
 CLOCK = "seconds"  # the one kind of number that may differ
 
@@ -77,7 +78,7 @@ def numbers(path: Path) -> dict[str, np.ndarray] | None:
             return {"": np.array(json.dumps(json.loads(path.read_text(), **timeless)))}
         if path.suffix == ".h5":
             found = {}
-            with h5py.File(path) as file:
+            with safe_open(path) as file:
                 file.visititems(lambda name, item: found.update({name: item}))
                 return {k: item[()] for k, item in found.items() if isinstance(item, h5py.Dataset)}
         return load_file(path)

@@ -10,6 +10,13 @@
         psf_fwhm         (n, 5)     arcsec
         mask             (n, 5, H, W) bits of `galtools.data.pairs`, only if there is a bad pixel
 
+The integers have a zero of 64 steps, which halves the file; an attribute says so, too. With h5py
+alone the images are read by
+
+    with h5py.File("test.h5") as file:
+        counts, step = file["target/images"], file["target/step"][:]
+        images = step[:, :, None, None] * (counts[:] - counts.attrs["zero"])  # nanomaggies
+
 Every chunk has a checksum (Fletcher32) that HDF5 tests whenever it is read, and every galaxy is a
 chunk of its own; `validate` reads the whole file.
 """
@@ -24,15 +31,30 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from galtools.artefacts import atomic
-from galtools.data.compression import FILTERS, CompressedImages, compress, dequantize
+from galtools.data.compression import (
+    FILTERS,
+    MINUS_INF,
+    NAN,
+    PLUS_INF,
+    SHIFT,
+    CompressedImages,
+    compress,
+    dequantize,
+)
 from galtools.data.pairs import ImageSet, Pairs
 from galtools.errors import GaltoolsError, reading
 from galtools.flags import Flag, good
+from galtools.hdf5 import safe_open
 from galtools.surveys import BANDS
 
 ABOUT = {"format": "galtools pairs 1", "bands": "".join(BANDS), "unit": "nanomaggies per pixel"}
 SIDES = ("source", "target")
 SPLITS = ("", "train", "valid", "test")
+READ = {  # for those who have nothing but HDF5
+    "description": "nanomaggies per pixel = step[n, band] * (images - zero); "
+    f"{PLUS_INF}, {MINUS_INF} and {NAN} stand for inf, -inf and nan",
+    "zero": SHIFT,
+}
 BLOCK = 64  # galaxies converted at a time, so that memory stays flat
 
 
@@ -66,6 +88,8 @@ def _append_images(group: h5py.Group, images: ImageSet) -> None:
     n, *shape = images.images.shape
     layout = {"chunks": (1, *shape), **FILTERS}
     stored = _extend(group, "images", n, tuple(shape), np.int32, **layout)
+    if not len(stored.attrs):
+        stored.attrs.update(READ)
     first = len(stored) - n
     for row, (skipped, chunk) in enumerate(images.images.chunks, first):
         stored.id.write_direct_chunk((row, 0, 0, 0), chunk, filter_mask=skipped)
@@ -121,13 +145,33 @@ def save(
         file.attrs.update(ABOUT, provenance=story)
 
 
+def _check_lengths(file: h5py.File, path: Path) -> None:
+    """Refuse data sets of other shapes than those of the images; no array is read."""
+    n, bands = len(file["redshift"]), len(BANDS)
+    shapes = {"redshift": (n,), "noise": (n, len(SIDES), bands), "split": (n,), "catalogue": (n,)}
+    for name in SIDES:
+        size = file[name]["images"].shape[2:]
+        shapes |= {f"{name}/step": (n, bands), f"{name}/psf_fwhm": (n, bands)}
+        shapes |= {f"{name}/images": (n, bands, *size)}
+        shapes |= {f"{name}/mask": (n, bands, *size)} if "mask" in file[name] else {}
+        if file[name]["images"].attrs.get("zero", SHIFT) != SHIFT:
+            raise GaltoolsError(f"{path}: the zero of {name}/images is not {SHIFT}")
+    for name, shape in shapes.items():
+        if (found := file[name].shape) != shape:
+            raise GaltoolsError(f"{path}: {name} is {found}, but {shape} is needed")
+
+
 @contextmanager
 def open_pairs(path: Path) -> Iterator[h5py.File]:
     """Open a file of pairs for reading, or say in one line what is wrong with it."""
     advice = "it is damaged or cut short, make or fetch it again"
-    with reading(path, advice), h5py.File(path) as file:
-        if any(file.attrs.get(key) != value for key, value in ABOUT.items()):
+    with reading(path, advice), safe_open(path) as file:
+        if file.attrs.get("format") != ABOUT["format"]:
             raise GaltoolsError(f"{path} is HDF5, but not a file of pairs made by galtools")
+        for key in ("bands", "unit"):
+            if (found := file.attrs.get(key)) != ABOUT[key]:
+                raise GaltoolsError(f"{path} says {key} {found!r}: needed is {ABOUT[key]!r}")
+        _check_lengths(file, path)
         yield file
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import h5py
 import numpy as np
 from astropy.io import fits
 
 from galtools.data.compression import dequantize
 from galtools.errors import GaltoolsError, reading
+from galtools.hdf5 import safe_open
 
 TRUTH = ("truth", "target", "images", "data")  # names to look for, in this order
 TRANSLATED = ("translated", "translations", "images", "data")
@@ -91,7 +91,7 @@ def _fits(path) -> dict[str, Stack]:
 
 def _hdf5(path) -> dict[str, Stack]:
     shapes = {}
-    with h5py.File(path) as file:
+    with safe_open(path) as file:
         file.visititems(lambda key, item: shapes.update({key: getattr(item, "shape", ())}))
     stacks = {key: Stack(shape, partial(_read_hdf5, path, key)) for key, shape in shapes.items()}
     pairs = {side: stacks.get(f"{side}/images") for side in ("source", "target")}
@@ -99,7 +99,7 @@ def _hdf5(path) -> dict[str, Stack]:
 
 
 def _read_hdf5(path, key: str, rows) -> np.ndarray:
-    with h5py.File(path) as file:
+    with safe_open(path) as file:
         steps = file.get(key.removesuffix("images") + "step")  # in files of pairs
         return file[key][rows] if steps is None else dequantize(file[key][rows], steps[rows])
 
@@ -112,7 +112,7 @@ def read_column(path, name: str) -> np.ndarray | None:
             return file[name] if name in file.files else None
     if suffix in (".npy", *FITS):
         return None
-    with h5py.File(path) as file:
+    with safe_open(path) as file:
         return file[name][:] if name in file else None
 
 

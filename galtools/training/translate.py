@@ -11,6 +11,7 @@ import numpy as np
 
 from galtools import artefacts
 from galtools.errors import GaltoolsError
+from galtools.hdf5 import safe_open
 from galtools.models.base import sample_images
 from galtools.training.crops import check_images, zero_masked
 from galtools.training.loop import best_device
@@ -75,7 +76,7 @@ def load_translations(path: Path, sample: int | None = 0) -> np.ndarray:
     if not Path(path).exists():
         raise GaltoolsError(f"{path} is missing: run the notebook that trains this model first")
     try:
-        with h5py.File(path) as file:
+        with safe_open(path) as file:
             if file.attrs.get("format") != FORMAT:
                 raise GaltoolsError(f"{path} is no file of translations made by galtools")
             images = file["images"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from galtools import data, flags
-from galtools.data import ImageSet, compression, join
+from galtools.data import ImageSet, compression, image_files, join
 from galtools.data.pairs import NO_DATA, SATURATED
 from galtools.errors import GaltoolsError
 from galtools.surveys import SDSS
@@ -350,6 +350,85 @@ def test_foreign_hdf5_is_refused(path):
     with h5py.File(path, "w") as file:
         file["images"] = np.zeros(3)
     with pytest.raises(GaltoolsError, match="not a file of pairs"):
+        data.load(path)
+
+
+def test_h5py_alone_reads_the_images(path):
+    pairs = sample()
+    pairs.target[0, 1, 2, 3] = np.nan
+    data.save([pairs[:2], pairs[2:]], path)
+    with h5py.File(path) as file:
+        counts, step = file["target/images"], file["target/step"][:]
+        images = step[:, :, None, None] * (counts[:] - counts.attrs["zero"])
+        code = int(counts.attrs["description"].split(" and ")[1].split()[0])
+        assert "step[n, band] * (images - zero)" in counts.attrs["description"]
+        assert np.argwhere(counts[:] == code).tolist() == [[0, 1, 2, 3]]
+    found = data.load(path).target
+    fine = np.isfinite(found)
+    np.testing.assert_array_equal(images.astype(np.float32)[fine], found[fine])
+
+
+def moved(path, name, layout):
+    """Let a data set of a file take its numbers from another file."""
+    with h5py.File(path, "r+") as file:
+        values = file[name][:]
+        del file[name]
+        other = path.with_name("other")
+        if layout == "external storage":
+            other.write_bytes(values.tobytes())
+            file.create_dataset(
+                name, values.shape, values.dtype, external=[(str(other), 0, values.nbytes)]
+            )
+            return
+        with h5py.File(other, "w") as elsewhere:
+            elsewhere["x"] = values
+        if layout == "external link":
+            file[name] = h5py.ExternalLink(str(other), "x")
+        else:
+            virtual = h5py.VirtualLayout(values.shape, values.dtype)
+            virtual[:] = h5py.VirtualSource(str(other), "x", values.shape)
+            file.create_virtual_dataset(name, virtual)
+
+
+@pytest.mark.parametrize("layout", ["external storage", "external link", "virtual data set"])
+@pytest.mark.parametrize("name", ["redshift", "target/images"])
+def test_numbers_that_lie_in_other_files_are_refused(path, name, layout):
+    data.save(sample(), path)
+    moved(path, name, layout)
+    reads = (
+        *(data.load, data.validate, data.describe, image_files.open_images),
+        lambda file: image_files.read_column(file, "noise"),
+    )
+    for read in reads:
+        with pytest.raises(GaltoolsError, match="another file, which is refused"):
+            read(path)
+
+
+@pytest.mark.parametrize("name", ["redshift", "noise", "split", "source/step", "target/psf_fwhm"])
+def test_columns_of_another_length_are_refused(path, name):
+    data.save(sample(), path)
+    with h5py.File(path, "r+") as file:
+        values = file[name][:-1]
+        del file[name]
+        file[name] = values
+    with pytest.raises(GaltoolsError, match="is needed"):
+        data.load(path, [0])
+
+
+@pytest.mark.parametrize(("key", "value"), [("unit", "Jy"), ("bands", "zirgu")])
+def test_other_units_and_bands_are_refused(path, key, value):
+    data.save(sample(), path)
+    with h5py.File(path, "r+") as file:
+        file.attrs[key] = value
+    with pytest.raises(GaltoolsError, match=f"says {key} '{value}': needed is"):
+        data.load(path)
+
+
+def test_another_zero_is_refused(path):
+    data.save(sample(), path)
+    with h5py.File(path, "r+") as file:
+        file["source/images"].attrs["zero"] = 0
+    with pytest.raises(GaltoolsError, match="zero of source/images is not 64"):
         data.load(path)
 
 
