@@ -63,6 +63,8 @@ def open_images(path, name: str | None = None, names=NAMES) -> Stack:
             f"it holds {', '.join(found) or 'nothing'}"
         )
     stack = stacks[wanted[0]]
+    if np.iscomplexobj(stack.read(slice(0, 0))):
+        raise GaltoolsError(f"{path} holds complex images: save one real number per pixel")
     if len(stack.shape) == 4:
         return stack
     return Stack((stack.shape[0], *stack.shape[2:]), lambda rows: stack.read((rows, 0)))

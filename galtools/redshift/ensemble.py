@@ -97,7 +97,7 @@ class Ensemble:
     @classmethod
     def load(cls, path) -> "Ensemble":
         """Read what `save` wrote, onto the GPU if there is one."""
-        tensors, about = checkpoint.load(path)
+        tensors, about = checkpoint.load_finite(path)
         networks = []
         for k in range(about["members"]):
             network = RedshiftNetwork(grid=Grid(*about["grid"]), **about["recipe"])

@@ -44,6 +44,15 @@ def load(path: Path) -> tuple[dict, dict]:
         raise GaltoolsError(f"{path} is damaged or not ours: delete it and train again") from None
 
 
+def load_finite(path: Path) -> tuple[dict, dict]:
+    """Read the weights of a trained network; NaN and infinity would spread to all that it makes."""
+    tensors, about = load(path)
+    for name, values in tensors.items():
+        if not values.isfinite().all():
+            raise GaltoolsError(f"{path} has weights that are not finite ({name}): train it again")
+    return tensors, about
+
+
 def select(tensors: dict, kind: str) -> dict[str, torch.Tensor]:
     """Return the tensors named `<kind>/...`, without that prefix."""
     prefix = f"{kind}/"

@@ -92,7 +92,7 @@ def save_weights(path: Path, network) -> None:
 
 def load_weights(path: Path):
     """Read a trained network."""
-    tensors, about = checkpoint.load(path)
+    tensors, about = checkpoint.load_finite(path)
     try:
         network = models.rebuild(about["recipe"])
         network.scaling = Normalization.from_dict(about["scaling"])

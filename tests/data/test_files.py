@@ -459,3 +459,15 @@ def test_flags_are_counted_and_spelled():
     assert flags.good(catalogue, allow=flags.Flag.SATURATED).sum() == 4
     rows = {row["flag"]: row["rows"] for row in flags.count(catalogue)}
     assert rows == {"SATURATED": 2, "BLANK": 1, "none": 3, "all rows": 5}
+
+
+@pytest.mark.parametrize("ending", ["npy", "npz", "h5"])
+def test_complex_images_are_refused(tmp_path, ending):
+    images, path = np.full((2, 5, 8, 8), 1 + 1j), tmp_path / f"images.{ending}"
+    if ending == "h5":
+        with h5py.File(path, "w") as file:
+            file["images"] = images
+    else:
+        np.save(path, images) if ending == "npy" else np.savez(path, data=images)
+    with pytest.raises(GaltoolsError, match="complex images"):
+        image_files.open_images(path)

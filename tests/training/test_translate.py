@@ -1,5 +1,7 @@
 """Weights round-trip, translations too, and bad input is refused."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -131,3 +133,13 @@ def test_translations_round_trip(tmp_path):
     path.write_bytes(b"not HDF5")
     with pytest.raises(GaltoolsError, match="damaged"):
         translate.load_translations(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(network, tmp_path, value):
+    broken = copy.deepcopy(network)
+    with torch.no_grad():
+        next(broken.parameters()).view(-1)[0] = value
+    train.save_weights(tmp_path / "weights.safetensors", broken)
+    with pytest.raises(GaltoolsError, match="weights that are not finite"):
+        train.load_weights(tmp_path / "weights.safetensors")
