@@ -27,6 +27,9 @@ def read_catalogue(path: Path) -> Table:
     """
     with reading(path, "use FITS, ECSV or CSV"):
         table = Table.read(path)
+    for name in table.colnames:  # editors begin a text with a byte-order mark
+        if (clean := name.lstrip("\ufeff\xef\xbb\xbf")) != name:
+            table.rename_column(name, clean.strip('"'))
     return tidy(table, path)
 
 
@@ -53,6 +56,11 @@ def _numbers(table: Table, column: str, origin, angle: bool) -> np.ndarray:
     return numbers
 
 
+def _differ(table: Table, one: str, other: str) -> bool:
+    """Whether two columns hold different values in any row; missing ones are alike."""
+    return [str(x) for x in table[one]] != [str(x) for x in table[other]]
+
+
 def tidy(table: Table, origin="the catalogue", positions: bool = True) -> Table:
     """Rename known columns, add identifiers where there are none, and flag every row.
 
@@ -68,6 +76,12 @@ def tidy(table: Table, origin="the catalogue", positions: bool = True) -> Table:
             f"it has {', '.join(table.colnames)}"
         )
     ids = table[found["id"]] if "id" in found else range(len(table))
+    for name, column in found.items():
+        for twin in table.colnames:
+            if twin != column and twin.lower() == column.lower() and _differ(table, column, twin):
+                raise GaltoolsError(
+                    f"{origin} has {twin} and {column}, which differ: keep one {name}"
+                )
     columns = {"id": np.array([str(x) for x in ids]), "redshift": np.full(len(table), np.nan)}
     for name in ("ra", "dec", "redshift", "ebv"):
         if name in found:

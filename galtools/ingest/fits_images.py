@@ -19,7 +19,7 @@ from photutils.background import Background2D, SExtractorBackground
 from galtools.data.pairs import NO_DATA, SATURATED
 from galtools.errors import GaltoolsError, check_choice, reading
 from galtools.ingest.pixel_units import Calibration, calibration_of, linear, number_in
-from galtools.ingest.units import counts_to_nanomaggies
+from galtools.ingest.units import ABSURD, counts_to_nanomaggies
 from galtools.surveys import BANDS, SURVEYS, Survey
 
 FULL_WELL = 65535  # largest count of an SDSS fpC pixel
@@ -32,6 +32,8 @@ NOT_SKY = {
     *("ERR", "ERROR", "SIGMA", "RMS", "MASK", "MSK", "DQ", "FLAG", "FLAGS", "EXP", "EXPMAP"),
     *("NOISE", "PSF", "SKY", "BACKGROUND", "BKG", "SEG", "SEGMENTATION", "DEPTH"),
 }  # words in the names of images that belong to one of the sky
+WCS_CARD = re.compile(r"(CD|PC|PV|CTYPE|CRVAL|CRPIX|CDELT|CUNIT|CROTA|LONP|LATP|WCS|[AB]P?_)")
+WCS_NUMBER = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]")
 DAMAGED = "it is damaged, cut short or of another kind: download it again"
 
 
@@ -71,9 +73,7 @@ def read_fits(path: Path, ndim=(2,)) -> tuple[np.ndarray, fits.Header]:
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
         with fits.open(path, memmap=False, checksum=True) as hdus:
             image = _science_image(hdus, path)
-            pixels, header = np.asarray(image.data, np.float32), image.header.copy()
-            if image is not hdus[0]:
-                header.extend(hdus[0].header.copy(strip=True), unique=True)
+            pixels, header = np.asarray(image.data, np.float32), _header_of(image, hdus[0])
     if pixels.ndim not in ndim:
         raise GaltoolsError(f"{path} holds an image of {pixels.ndim} dimensions: need {ndim[0]}")
     return pixels, header
@@ -102,11 +102,39 @@ def _science_image(hdus: fits.HDUList, path: Path):
     raise GaltoolsError(f"{path} holds {what} ({names}): keep one, named SCI, in each file")
 
 
+def _header_of(image, primary) -> fits.Header:
+    """Header of an image with the primary's cards that it lacks; unreadable values become words.
+
+    If the image has coordinates, none are taken from the primary header.
+    """
+    cards = list(image.header.cards)
+    if image is not primary:
+        taken = set(image.header)
+        other = primary.header.copy(strip=True).cards
+        cards += [
+            card
+            for card in other
+            if card.keyword not in taken
+            and not ("CTYPE1" in taken and WCS_CARD.match(card.keyword))
+        ]
+    header = fits.Header()
+    for card in cards:
+        try:
+            card.value  # noqa: B018 - it is parsed on access
+        except fits.verify.VerifyError:
+            card = fits.Card(card.keyword, "unreadable")
+        header.append(card, end=True)
+    return header
+
+
 def read_wcs(header: fits.Header, path: Path) -> WCS:
     """Read celestial coordinates, or say that there are none."""
     with reading(path, "the coordinates in its header are broken"), warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
+        for key in header:  # the WCS library takes what it cannot read for zero
+            if WCS_NUMBER.fullmatch(key) and number_in(header, key) is None:
+                raise GaltoolsError(f"{path}: {key} is no number: correct its coordinates")
         wcs = WCS(header).celestial
         if not wcs.has_celestial or not np.abs(np.linalg.det(wcs.pixel_scale_matrix)) > 0:
             raise GaltoolsError(f"{path} has no celestial coordinates: give an image with a WCS")
@@ -158,6 +186,7 @@ def _survey_of(calibration: Calibration, wcs: WCS, path: Path) -> Survey:
 def read_plane(path: Path, ts_field: Path | None = None, ps_field: Path | None = None) -> Plane:
     """Read an SDSS frame, an SDSS fpC (with its tsField) or a coadd, by what its header says.
 
+    Pixels brighter than any detector can record lose their data.
     The seeing is that of the header, or of the psField file of an SDSS field.
     """
     path = Path(path)
@@ -180,8 +209,11 @@ def read_plane(path: Path, ts_field: Path | None = None, ps_field: Path | None =
     elif calibration.zero_point is None:
         raise GaltoolsError(f"{path}: no zero point (MZP_AB or MAGZP) nor BUNIT nanomaggy; add one")
     else:
-        mask[saturated(pixels, header)] |= SATURATED
-        image = counts_to_nanomaggies(linear(pixels, header), calibration.zero_point)
+        counts = linear(pixels, header)
+        mask[saturated(counts, header)] |= SATURATED
+        image = counts_to_nanomaggies(counts, calibration.zero_point)
+    absurd = np.abs(image) > ABSURD * survey.sky_noise[BANDS.index(band)]
+    image, mask = np.where(absurd, np.nan, image), np.where(absurd, NO_DATA, mask)
     return Plane(band, np.float32(image), mask, wcs, path, survey, seeing)
 
 

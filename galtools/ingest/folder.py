@@ -70,8 +70,6 @@ def _geometry(header, path: Path) -> tuple[float, float, float, np.ndarray]:
         return np.nan, np.nan, np.nan, np.full((2, 2), np.nan)
     wcs = read_wcs(header, path)
     centre = wcs.pixel_to_world((header["NAXIS1"] - 1) / 2, (header["NAXIS2"] - 1) / 2).icrs
-    if not np.isfinite([centre.ra.deg, centre.dec.deg]).all():
-        raise GaltoolsError(f"{path} has coordinates that are no numbers: correct its WCS")
     scale = pixel_scale_of(wcs)
     east_north = wcs.pixel_scale_matrix[[wcs.wcs.lng, wcs.wcs.lat]] * 3600 / scale
     return float(centre.ra.deg), float(centre.dec.deg), scale, east_north
@@ -132,8 +130,9 @@ def _read_object(files: dict[str, Path], survey: Survey, size: int, unit: str | 
                 check_scale(places[-1][2], survey, path)
         zero_point, doubt = _zero_point(header, path, survey, unit)
         flag |= doubt
-        images[rows] = counts_to_nanomaggies(linear(pixels, header), zero_point)
-        mask[rows][saturated(pixels, header)] = SATURATED
+        counts = linear(pixels, header)
+        images[rows] = counts_to_nanomaggies(counts, zero_point)
+        mask[rows][saturated(counts, header)] = SATURATED
     mask[np.isnan(images)] |= NO_DATA
     position, east_north, apart = _common_place(places, size * survey.pixel_scale / 2)
     return images, mask, position, east_north, int(flag | (Flag.ODD_WCS if apart else 0))

@@ -61,8 +61,9 @@ def calibration_of(header: fits.Header, path) -> Calibration:
     stated = next((key for key in ZERO_POINTS if key in header), None)
     zero_point = number_in(header, *ZERO_POINTS)
     if is_nanomaggy(unit) or (not unit and "NMGY" in header):
-        if zero_point is not None and abs(zero_point - 22.5) > 0.01:
-            raise GaltoolsError(f"{path}: BUNIT is {unit}, but {stated} {zero_point}: correct one")
+        if stated and (zero_point is None or abs(zero_point - 22.5) > 0.01):
+            says = f"{stated} is {header[stated]}, but BUNIT {unit or 'nanomaggy'}"
+            raise GaltoolsError(f"{path}: {says}: correct one")
         sdss = {"SOFTBIAS", "NMGY", "CAMCOL"} & set(header)
         return Calibration("SDSS frame" if sdss else "nanomaggies", "SDSS" if sdss else None, 22.5)
     if "SOFTBIAS" in header:

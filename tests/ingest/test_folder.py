@@ -199,3 +199,14 @@ def test_objid_names_an_object_before_the_number_within_its_field(tmp_path, endi
     assert list(found["ID_given"][:2]) == [1, 2]
     found.write(tmp_path / "again.ecsv")  # names differ in more than their case
     assert list(read_catalogue(tmp_path / "again.ecsv")["id"]) == list(found["id"])
+
+
+def test_a_byte_order_mark_loses_no_ids_and_twin_columns_are_refused(tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text("\ufeffobjid,ra,dec\n7,1.0,0.0\n8,2.0,0.0\n", encoding="utf-8")
+    assert list(read_catalogue(path)["id"]) == ["7", "8"]
+    path.write_text("objid,ra,dec,RA\n7,1.0,0.0,9.0\n8,2.0,0.0,9.0\n")
+    with pytest.raises(GaltoolsError, match=r"RA and ra, which differ: keep one"):
+        read_catalogue(path)
+    path.write_text("objid,ra,dec,RA\n7,1.0,0.0,1.0\n8,2.0,0.0,2.0\n")
+    assert list(read_catalogue(path)["ra"]) == [1, 2]

@@ -150,3 +150,35 @@ def test_checksums_are_verified(tmp_path, kind, where):
     (tmp_path / "b.fits").write_bytes(content)
     with pytest.raises(GaltoolsError, match=r"b\.fits .*sum verification failed"):
         read_fits(tmp_path / "b.fits")
+
+
+@pytest.mark.parametrize("key", ["CRVAL1", "CRPIX2", "PC1_2", "MAGZP"])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "'2.5'"])
+def test_cards_that_are_no_numbers_are_refused(tmp_path, key, value):
+    image = image_of({"FILTER": "r", "BUNIT": "nanomaggy", "MAGZP": 22.5})
+    path = write(tmp_path / "a.fits", image)
+    content, at = path.read_bytes(), path.read_bytes().index(key.encode())
+    card = f"{key:8}= {value:>20}".ljust(80).encode()
+    path.write_bytes(content[:at] + card + content[at + 80 :])
+    with pytest.raises(GaltoolsError, match=rf"a\.fits: {key}"):
+        read_plane(path)
+
+
+def test_the_primary_header_adds_nothing_to_coordinates(tmp_path):
+    """A pointing in the primary header is not the WCS of the extension."""
+    hdus = fits.HDUList([fits.PrimaryHDU(), image_of({"FILTER": "r", "BUNIT": "nanomaggy"})])
+    hdus[0].header.update({"CTYPE1": "RA---TAN", "CD1_1": 1.0, "CROTA2": 30.0, "A_ORDER": 2})
+    hdus.writeto(tmp_path / "a.fits")
+    plane = read_plane(tmp_path / "a.fits")
+    np.testing.assert_allclose(
+        plane.wcs.pixel_scale_matrix, field_wcs(SDSS, 150.0, 2.0, 40).pixel_scale_matrix
+    )
+
+
+@pytest.mark.parametrize("value", [2.4e38, -1e12, np.inf])
+def test_absurd_pixels_of_a_plane_lose_their_data(tmp_path, value):
+    image = image_of({"FILTER": "r", "BUNIT": "nanomaggy"})
+    image.data[3, 4] = value
+    plane = read_plane(write(tmp_path / "a.fits", image))
+    assert np.argwhere(np.isnan(plane.image)).tolist() == [[3, 4]]
+    assert np.argwhere(plane.mask).tolist() == [[3, 4]]
