@@ -144,9 +144,12 @@ def need_translations(store: Results, task: str, model: str, seed: int = 0) -> P
 
 
 def check_seed(path: Path, seed: int) -> Path:
-    """Return the path of an artefact that was made with this seed, or say which seed it was."""
+    """Return the path of an artefact that was made with this seed, or say which seed it was.
+
+    One that was edited since is refused.
+    """
     if (made := artefacts.read_manifest(path)["seed"]) != seed:
         raise GaltoolsError(
             f"{path} is of seed {made}: run this with -p seed {made}, or what made it with {seed}"
         )
-    return path
+    return artefacts.check_inputs(path, advice="run the notebook that makes it again")

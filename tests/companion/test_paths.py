@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from companion import paths
+from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.models import PROFILES, check_profile
 from galtools.surveys import TASKS, check_task
@@ -111,3 +112,14 @@ def test_what_a_translator_makes_is_looked_for_in_its_chapter(tmp_path):
         assert (paths.NOTEBOOKS / f"{chapter}.py").is_file()
         with pytest.raises(GaltoolsError, match=f"run notebooks/{chapter}.py"):
             paths.need_of(tmp_path / "absent", model)
+
+
+def test_a_table_that_was_edited_is_refused(tmp_path):
+    path = tmp_path / "pixels.csv"
+    artefacts.make(path, lambda new: new.write_text("psnr\n20\n"), params={}, modules=[], seed=3)
+    assert paths.check_seed(path, 3) == path
+    with pytest.raises(GaltoolsError, match="is of seed 3"):
+        paths.check_seed(path, 4)
+    path.write_text("psnr\n40\n")
+    with pytest.raises(GaltoolsError, match="changed or damaged: run the notebook"):
+        paths.check_seed(path, 3)
