@@ -34,7 +34,7 @@ from galtools.training.loop import Settings
 sys.path.insert(0, str(paths.WORKFLOW))
 import pipeline
 
-MODELS = ("residual", "swin", "srgan", "capsule", "diffusion")
+MODELS = tuple(pipeline.load("quick", pipeline.RESULTS)["21_pixels"].parameters["models"])
 TASK, FIXED = "cross", 0  # the seed of all that stays the same
 MOST = 100  # trainings of a model
 

@@ -71,7 +71,7 @@ class Study:
     @cached_property
     def errors(self) -> dict[str, dict[str, intervals.Estimate]]:
         """Errors of the translations and of the baselines, with their intervals."""
-        rows = {plotting.MODEL_NAME[self.model]: self.translated}
+        rows = {plotting.MODEL_NAME.get(self.model, self.model): self.translated}
         if self.samples.shape[1] > 1:
             rows["Mean draw"] = self.best
         rows |= {"Resampling": self.floor, "PSF matching": psf_matched(self)}
@@ -250,8 +250,8 @@ def training_curve(study: Study):
     left.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=low, subs=ticks))
     left.yaxis.set_major_formatter("{x:g}")
     fig.legend(loc="outside upper center", ncols=2, fontsize=9)
-    colour, marker = plotting.MODEL_COLOUR[study.model], plotting.MODEL_MARKER[study.model]
-    right.plot(history["step"], history["chi"], color=colour, marker=marker)
+    style = {**plotting.model_style(study.model), "label": None}
+    right.plot(history["step"], history["chi"], **style)
     right.set(
         xlabel="step", ylabel="validation residual / σ", ylim=(0, 1.08 * history["chi"].max())
     )
@@ -287,9 +287,9 @@ def noise_histogram(study: Study):
     fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.8))
     for name, images in (("target", study.pairs.target), (study.model, study.translated)):
         noise = corner_noise(images[:, R_BAND]) / study.pairs.noise[:, 1, R_BAND]
-        style = {"color": plotting.MODEL_COLOUR[name], "histtype": "step", "linewidth": 2}
-        label = plotting.with_n(plotting.MODEL_NAME[name], len(noise))
-        ax.hist(np.clip(noise, 0, 2), np.linspace(0, 2, 41), label=label, **style)
+        style = plotting.model_style(name, n=len(noise))
+        style = {"color": style["color"], "label": style["label"], "linewidth": 2}
+        ax.hist(np.clip(noise, 0, 2), np.linspace(0, 2, 41), histtype="step", **style)
     ax.set(xlabel="noise in the corner / sky noise σ (last bin: 2 and more)", ylabel="galaxies")
     fig.legend(loc="outside upper center", ncols=2)
     return fig

@@ -136,7 +136,7 @@ made = artefacts.make(
     folder.table("pixels" if task == "cross" else f"pixels_{task}"),
     lambda path: table.to_csv(path, index=False),
     params={"task": task, "models": models, "n_boot": n_boot},
-    modules=["galtools.fidelity.structure", "companion.comparison"],
+    modules=["galtools.fidelity.pixels", "galtools.fidelity.structure", "companion.comparison"],
     inputs=sample.inputs,
     seed=seed,
 )

@@ -122,12 +122,21 @@ def load(profile: str, results: Path) -> dict[str, Run]:
     folder = Path(results).absolute() / check_profile(profile)
     runs: dict[str, Run] = {}
     for name, entry in yaml.safe_load(CHAPTERS.read_text()).items():
-        entry = {"notebook": name, "needs": (), **(entry or {})}
-        if missing := [need for need in entry["needs"] if need not in runs]:
+        entry = {"notebook": name, "needs": (), "parameters": {}, **(entry or {})}
+        needs = dict.fromkeys([*entry["needs"], *_translator_runs(entry["parameters"], runs)])
+        if missing := [need for need in needs if need not in runs]:
             raise GaltoolsError(f"{CHAPTERS.name}: {name} needs {missing}, not listed above it")
-        entry["needs"] = tuple(entry["needs"])
-        runs[name] = Run(name, folder, profile, **entry)
+        runs[name] = Run(name, folder, profile, **{**entry, "needs": tuple(needs)})
     return runs
+
+
+def _translator_runs(parameters: dict, runs: dict[str, Run]) -> list[str]:
+    """Name the runs that train the `models` of a run for its task, such as 11_residual_intra."""
+    found, ending = [], "_intra" if parameters.get("task") == "intra" else ""
+    for model in parameters.get("models", ()):
+        own = rf"1\d_{model}{ending}"
+        found += [name for name in runs if re.fullmatch(own, name)] or [f"1x_{model}{ending}"]
+    return found
 
 
 def load_plan(file: Path) -> dict[str, Run]:
