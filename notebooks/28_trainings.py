@@ -272,7 +272,7 @@ glue("trainings_torch", about["packages"]["torch"], display=False)
 glue("trainings_minutes", about["seconds"] / 60, display=False)
 glue("trainings_inside", int((checked["inside"] == "yes").sum()), display=False)
 glue("trainings_checked", int((checked["inside"] != "–").sum()), display=False)
-missing = [plotting.MODEL_NAME[m] for m in models if m not in kept]
+missing = [plotting.MODEL_NAME.get(m, m) for m in models if m not in kept]
 glue("trainings_missing", ", ".join(missing) or "none", display=False)
 alike = np.isclose(checked["this book"], checked["kept, same seed"], rtol=0, atol=5e-4)
 glue("trainings_alike", int(alike.sum()), display=False)
