@@ -28,8 +28,8 @@ from galtools.models import register
 from galtools.models.base import Translator
 
 
-@register("two_layers", tiny={"width": 16}, quick={"width": 32}, paper={"width": 64})
-class TwoLayers(Translator):
+@register("shallow", tiny={"width": 16}, quick={"width": 32}, paper={"width": 64})
+class Shallow(Translator):
     """Two convolutions with `width` channels between them."""
 
     def __init__(self, bands_in, bands_out, width):
@@ -40,12 +40,12 @@ class TwoLayers(Translator):
     def network(self, x):
         return self.second(nn.functional.gelu(self.first(x)))
 '''
-RUNS = """17_two_layers: *translator
-17_two_layers_intra: {notebook: 17_two_layers, needs: [01_two_surveys], parameters: {task: intra}}
+RUNS = """17_shallow: *translator
+17_shallow_intra: {notebook: 17_shallow, needs: [01_two_surveys], parameters: {task: intra}}
 """
-PAGES = """      - file: notebooks/17_two_layers
+PAGES = """      - file: notebooks/17_shallow
         sections:
-          - file: notebooks/17_two_layers_intra
+          - file: notebooks/17_shallow_intra
 """
 METRIC = """METRICS = {
     "residual_peak": Metric(("chi_peak",), intervals.mean, 0, "largest |y - x| / sky noise"),
@@ -158,7 +158,7 @@ class Project:
 
     def judge(self) -> pd.DataFrame:
         """Table of the chapter on pixels, for the new model alone: the others are not trained."""
-        values = f"{{profile: tiny, results: {self.folder / 'results'}, models: [two_layers]}}"
+        values = f"{{profile: tiny, results: {self.folder / 'results'}, models: [shallow]}}"
         out = self.folder / "21_pixels.ipynb"
         self.python("-m", "papermill", "notebooks/21_pixels.py", str(out), "-y", values)
         return pd.read_csv(self.results / "tables" / "pixels.csv")
@@ -177,43 +177,43 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Project:
-    """A copy to which a model was added, trained and translated."""
+    """A copy to which a model was added, trained, and judged pixel by pixel."""
     project = Project(tmp_path_factory.mktemp("recipes"))
-    project.write("galtools/models/two_layers.py", MODEL)
+    project.write("galtools/models/shallow.py", MODEL)
     neighbour = (ROOT / "notebooks" / "11_residual.py").read_text()
-    named = re.sub(r'(["`]|fig-)residual', r"\1two_layers", neighbour)
-    project.write("notebooks/17_two_layers.py", named)
+    named = re.sub(r'(["`]|fig-)residual', r"\1shallow", neighbour)
+    project.write("notebooks/17_shallow.py", named)
     for profile, steps in {"tiny": 20, "paper": 20000}.items():
         with open(project.folder / "workflow" / f"{profile}.yaml", "a") as file:
-            file.write(f"17_two_layers: {{steps: {steps}}}\n")
+            file.write(f"17_shallow: {{steps: {steps}}}\n")
     last = "16_redshift_estimator: *translator\n"
     project.edit("workflow/chapters.yaml", last, last + RUNS)
-    project.edit("workflow/chapters.yaml", "models: &models [", "models: &models [two_layers, ")
+    project.edit("workflow/chapters.yaml", "models: &models [", "models: &models [shallow, ")
     page = "      - file: notebooks/16_redshift_estimator\n"
     project.edit("book/_toc.yml", page, PAGES + page)
     project.run("01_two_surveys")
-    project.run("17_two_layers")
+    project.run("17_shallow")
+    project.table = project.judge()
     return project
 
 
 def test_a_new_model_is_judged_beside_the_others(project):
     known = project.python("-c", "from galtools import models; print(*models.names())").split()
-    assert "two_layers" in known
+    assert "shallow" in known
     listed = (
         "import sys, pathlib; sys.path.insert(0, 'workflow'); import pipeline;"
         "runs = pipeline.load('tiny', pathlib.Path('results'));"
-        "print(*(name for name in runs if 'two_layers' in runs[name].parameters.get('models', ())"
-        " and {'17_two_layers', '17_two_layers_intra'} & set(runs[name].needs)))"
+        "print(*(name for name in runs if 'shallow' in runs[name].parameters.get('models', ())"
+        " and {'17_shallow', '17_shallow_intra'} & set(runs[name].needs)))"
     )
     judging = project.python("-c", listed).split()
     assert {"21_pixels", "22_morphology", "23_peaks", "24_redshift"} <= set(judging)
     assert {"21_pixels_intra", "24_redshift_intra", "26_touch", "33_the_limit"} <= set(judging)
-    assert set(project.judge()["row"]) == {"again", "resample", "two_layers"}
-    project.pytest("tests/models/test_registry.py", "tests/test_notebooks.py", "-k", "two_layers")
+    assert set(project.table["row"]) == {"again", "resample", "shallow"}
+    project.pytest("tests/models/test_registry.py", "tests/test_notebooks.py", "-k", "shallow")
 
 
 def test_a_new_metric_remakes_tables_alone(project):
-    table = project.judge()
     before = project.code()
     project.edit("galtools/fidelity/pixels.py", "METRICS = {\n", METRIC)
     project.edit("galtools/fidelity/pixels.py", "    return {\n", QUANTITY)
@@ -223,10 +223,10 @@ def test_a_new_metric_remakes_tables_alone(project):
     assert {name.split("/")[0] for name in changed} == {"tables"}
     again = project.judge()
     new = again[again.metric == "residual_peak"]
-    assert set(new["row"]) == {"again", "resample", "two_layers"}
+    assert set(new["row"]) == {"again", "resample", "shallow"}
     assert ((new.low <= new.value) & (new.value <= new.high)).all()
     same = again[again.metric != "residual_peak"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(same, table)
+    pd.testing.assert_frame_equal(same, project.table)
 
 
 def test_a_new_chapter_is_a_page(project):
@@ -241,7 +241,9 @@ def test_a_new_chapter_is_a_page(project):
     assert "notebooks/43_counted\n" in (staged / "_toc.yml").read_text()
     shown = nbformat.read(staged / "notebooks" / "43_counted.ipynb", as_version=4)
     outputs = [output for cell in shown.cells for output in cell.get("outputs", ())]
-    (number,) = (o for o in outputs if o.metadata.get("scrapbook", {}).get("name") == "counted")
+    (number,) = (
+        o for o in outputs if o.get("metadata", {}).get("scrapbook", {}).get("name") == "counted"
+    )
     assert "16" in str(number.data)  # galaxies of the tiny test split
     assert artefacts.read_manifest(project.results / "notebooks" / "43_counted.ipynb")
     project.pytest("tests/test_notebooks.py", "-k", "43_counted")
