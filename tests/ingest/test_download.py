@@ -312,7 +312,7 @@ def compressed(handler, server):
     respond(handler, 200, body, ETag=server.tag, Content_Encoding="gzip")
 
 
-@pytest.mark.parametrize("script", [[compressed], [breaks, compressed]], ids=str)
+@pytest.mark.parametrize("script", [[compressed], [breaks, compressed]], ids=["whole", "resumed"])
 def test_what_the_server_encodes_is_decoded(server, tmp_path, polite, script):
     server.script = list(script)
     assert get(server, tmp_path, polite).read_bytes() == BODY
