@@ -89,7 +89,9 @@ def train_direction(path: Path, direction: str, build: dict, settings: Settings,
 
     modules = [*models.modules(build["name"]), "companion.directions"]
     about = {"modules": modules, "seed": settings.seed, "device": best_device()}
-    return artefacts.make(path, maker, params=params, inputs=inputs, **about)
+    made = artefacts.make(path, maker, params=params, inputs=inputs, **about)
+    (Path(path).parent / "checkpoint.safetensors").unlink(missing_ok=True)
+    return made
 
 
 def apply_directions(translate, measure, *files: Path, rows=slice(None)) -> dict:

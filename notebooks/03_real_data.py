@@ -27,6 +27,8 @@
 # real files, and since we know what was written, we can check every step against the truth.
 
 # %% tags=["hide-input", "remove-stderr"]
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -270,7 +272,7 @@ for content in (published["SDSS"][0].read_bytes()[:40_000], b"<html>404 Not Foun
     try:
         read_fits(broken)
     except GaltoolsError as refusal:
-        print(refusal.args[0].replace(str(folder), "..."))
+        print(fill(refusal.args[0].replace(str(folder), "..."), 90))
 
 # %% [markdown]
 # ## Stretching and normalising

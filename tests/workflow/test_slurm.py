@@ -102,8 +102,9 @@ def test_two_nodes_train_one_network(tmp_path, cluster):
     for name, text in scripts.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
-    tests = str(Path(__file__).parents[1] / "training")
-    own = {"PYTHON": sys.executable, "PYTHONPATH": tests, "OMP_NUM_THREADS": "1"}
+    tests = Path(__file__).parents[1]
+    folders = f"{tests}:{tests / 'training'}"
+    own = {"PYTHON": sys.executable, "PYTHONPATH": folders, "OMP_NUM_THREADS": "1"}
     job = subprocess.run(
         ["sbatch", "--wait", "--output", "job.log", "job.sh"], cwd=tmp_path,
         env={**cluster.environment, **own}, capture_output=True, text=True, timeout=1800,
