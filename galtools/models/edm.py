@@ -57,7 +57,7 @@ def heun(velocity, noise: torch.Tensor, steps: int) -> torch.Tensor:
 
 
 class NoiseBlock(nn.Module):
-    """h + conv(SiLU(a norm(conv(h)) + b)), where a and b follow from the noise level."""
+    """h + conv(SiLU((1 + a) norm(conv(h)) + b)), where a and b follow from the noise level."""
 
     def __init__(self, width: int, embedding: int):
         """Make the block; its second convolution starts at zero."""

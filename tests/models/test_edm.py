@@ -87,8 +87,10 @@ def test_masked_pixels_change_no_loss_and_no_gradient():
         network.zero_grad()
         batch = batch_of(x, torch.where(good, target, hidden), good)
         losses = network.mean_losses(batch) | network.denoiser_losses(batch)
-        sum(losses.values()).backward()
-        found.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
+        total = sum(losses.values())
+        total.backward()
+        gradients = [p.grad.clone() for p in network.parameters() if p.grad is not None]
+        found.append([total.detach(), *gradients])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
