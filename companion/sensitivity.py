@@ -15,7 +15,7 @@ import numpy as np
 
 from companion import fisher, latent_model
 from companion.fisher import COMPONENTS, B, C, ObservedScene, PixelInformation
-from galtools.simulate import observation, population, scene
+from galtools.simulate import components, observation, population
 
 EARLY_BULGE = 0.08  # relative scatter of the bulge fraction of early types
 SCATTER = {"arm_fraction": 0.28, "bar_fraction": 0.31, "lane_depth": 0.22}  # relative
@@ -48,11 +48,10 @@ def perturbed(observed: ObservedScene, change: np.ndarray) -> tuple[dict, dict]:
 def observables(observed: ObservedScene, change) -> np.ndarray:
     """Fluxes of the components of the galaxies, 5 x 5, and ln R: (n, 26)."""
     physics, truth = perturbed(observed, change)
-    size = len(observed.normal), scene.NEIGHBOURS, scene.PER_NEIGHBOUR
-    absent = scene.sample_neighbours(np.ones(size))
-    flux = scene.component_fluxes(physics, truth, absent, (observed.survey,))["components"][:, 0]
-    components = flux[..., list(COMPONENTS.values())].transpose(0, 2, 1).reshape(-1, C * B)
-    return np.column_stack([components, np.log(physics["half_light_radius"])])
+    flux = components.component_fluxes(physics, truth, (observed.survey,))["components"][:, 0]
+    own = flux[..., [components.COMPONENTS.index(name) for name in COMPONENTS]]
+    own = own.transpose(0, 2, 1).reshape(-1, C * B)
+    return np.column_stack([own, np.log(physics["half_light_radius"])])
 
 
 def derivatives(observed: ObservedScene) -> np.ndarray:

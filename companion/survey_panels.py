@@ -11,7 +11,6 @@ from companion import plotting
 from galtools import data
 from galtools.ingest.folder import read_folder, survey_of
 from galtools.simulate import spectra
-from galtools.simulate.scene import SPECTRUM
 from galtools.surveys import BANDS, SDSS, Survey
 
 R = BANDS.index("r")
@@ -34,7 +33,7 @@ def redshifted(name: str, redshifts):
         height = 0.4 * curve.transmission / curve.transmission.max()
         ax.fill_between(curve.wavelength, height, color=plotting.BAND_COLOUR[band], alpha=0.25)
         ax.text(curve.wave_pivot, 0.02, band, ha="center")
-    spectrum = dict.fromkeys(SPECTRUM, np.zeros(1))
+    spectrum = dict.fromkeys(spectra.PARAMETERS, np.zeros(1))
     spectrum["kind"] = np.array([spectra.TEMPLATES.index(name)])
     for z, marker, style in zip(redshifts, "os", ("-", "--"), strict=True):
         observed, light = spectra.WAVELENGTH * (1 + z), spectra.template(name)

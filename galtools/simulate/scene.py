@@ -11,25 +11,20 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 
-from galtools.simulate import features, population
-from galtools.surveys import BANDS
+from galtools.simulate import features, population, spectra
+from galtools.simulate.components import MERGER, component_fluxes
 
 NEIGHBOURS = 3
 PER_NEIGHBOUR = 8  # random numbers
 GENERAL = 24  # random numbers of the galaxy as a whole
 UNIFORM = GENERAL + PER_NEIGHBOUR * NEIGHBOURS + 5 * features.YOUNG
-LARGEST_PART = (
-    0.75  # of the flux of any band in bulge, bar and arms together; the disc has the rest
-)
-DUST_DEPTH = np.array([1.3, 1.1, 0.9, 0.75, 0.6])  # of a lane, ugriz, relative to the mean
 FARTHEST = 18.0  # arcsec: knots and companions beyond, far outside the stamp, are left out
-SPECTRUM = ("kind", "dust", "tilt", "break_step", "uv_step", "red_step", "emission")
-ELLIPTICAL, LENTICULAR, SPIRAL, IRREGULAR, MERGER = MORPHOLOGIES = (
+ELLIPTICAL, LENTICULAR, SPIRAL, IRREGULAR, _ = MORPHOLOGIES = (
     "elliptical",
     "lenticular",
     "spiral",
     "irregular",
-    "merger",
+    MERGER,
 )
 
 
@@ -96,14 +91,15 @@ def build_scene(seed: int, galaxies, physics: dict, surveys) -> tuple[Scene, dic
     young = young.reshape(len(galaxies), features.YOUNG, 5)
     shape = sample_morphology(physics, general)
     field = sample_neighbours(near)
-    flux = component_fluxes(physics, shape, field, surveys)
+    flux = component_fluxes(physics, shape, surveys)
+    own, others = flux.pop("components"), neighbour_fluxes(field, surveys)
     bulges, discs = _main_ellipses(physics, shape)
     discs = [np.column_stack(pair) for pair in zip(discs, field["ellipses"], strict=True)]
     scene = Scene(
         Ellipses(*map(_tensor, bulges)),
         Ellipses(*map(_tensor, discs)),
         tuple(Knots(*map(_tensor, group)) for group in _knots(physics, shape, young)),
-        _tensor(flux.pop("components")),
+        _tensor(np.concatenate([own[..., :4], others, own[..., 4:]], axis=-1)),
     )
     return scene, {**shape, **flux, "neighbours": field["there"].sum(axis=1)}
 
@@ -200,52 +196,12 @@ def sample_neighbours(u: np.ndarray) -> dict:
     }
 
 
-def component_fluxes(physics: dict, shape: dict, field: dict, surveys) -> dict:
-    """Fluxes of everything in nanomaggies: `total` (n, surveys, 5) and `components`.
-
-    `components` (n, surveys, 5, C) are bulge, companion's bulge, disc, companion's disc,
-    neighbours, young stars, bar or tail, dust lane. Those of the galaxy add up to its total in
-    every band: the disc is what the others leave.
-    """
-    total, old, blue, near = _spectra(physics, field, surveys)
-    early = physics["early"][:, None]
-    merger = shape["morphology"] == MERGER
-    bulge = physics["bulge_fraction"][:, None] * np.where(early, total, old)
-    arms = shape["arm_fraction"][:, None] * blue
-    bar = ((shape["bar"] | merger) * shape["bar_fraction"])[:, None] * old
-    most = np.where(early, 1.0, LARGEST_PART)
-    scale = np.minimum(1, (most * total / (bulge + arms + bar)).min(axis=1))[:, None]
-    bulge, arms, bar = scale * bulge, scale * arms, scale * bar
-    disc = total - bulge - arms - bar
-    depth = (shape["dust_lane"] * shape["lane_depth"])[:, None] * np.tile(DUST_DEPTH, len(surveys))
-    lane = features.lane_flux(depth)
-    lane = disc * lane / (1 - lane)
-    other = (merger * shape["companion_flux"])[:, None] * total
-    parts = [bulge, 0.3 * other, disc + lane, 0.7 * other, *near, arms, bar, -lane]
-    components = np.stack(parts, axis=-1).reshape(len(total), len(surveys), len(BANDS), -1)
-    return {
-        "total": total.reshape(len(total), len(surveys), len(BANDS)),
-        "components": components,
-        "bulge_to_total_r": (bulge / total)[:, BANDS.index("r")],
-    }
-
-
-def _spectra(physics, field, surveys):
-    """Band fluxes (n, bands) of the whole galaxy, of old and of young stars, and of neighbours.
-
-    Old and young stars are normalised to the r magnitude of the galaxy. All spectra are looked up
-    at once.
-    """
+def neighbour_fluxes(field: dict, surveys) -> np.ndarray:
+    """Fluxes (n, surveys, 5, NEIGHBOURS) of the neighbours in nanomaggies."""
     filters = [name for survey in surveys for name in survey.filters]
-    n = len(physics["redshift"])
-    whole = {name: physics[name] for name in SPECTRUM}
-    old = {**whole, "kind": np.maximum(whole["kind"] - 0.8, 0.1), "emission": np.zeros(n)}
-    blue = {**whole, "kind": np.minimum(whole["kind"] + 0.9, 3.0), "emission": np.full(n, 40.0)}
-    near = [{name: np.zeros(n) for name in SPECTRUM} | {"kind": kind} for kind in field["kind"].T]
-    spectra = [whole, old, blue, *near]
-    stacked = {name: np.concatenate([s[name] for s in spectra]) for name in SPECTRUM}
-    redshift = np.concatenate([np.tile(physics["redshift"], 3), field["redshift"].T.ravel()])
-    magnitude = np.concatenate([np.tile(physics["r_magnitude"], 3), field["magnitude"].T.ravel()])
-    flux = population.normalised_fluxes(filters, stacked, redshift, magnitude)
-    flux = flux.reshape(len(spectra), n, len(filters))
-    return *flux[:3], flux[3:] * field["there"].T[..., None]
+    spectrum = {name: np.zeros(field["kind"].size) for name in spectra.PARAMETERS}
+    spectrum["kind"] = field["kind"].ravel()
+    at = field["redshift"].ravel(), field["magnitude"].ravel()
+    flux = population.normalised_fluxes(filters, spectrum, *at)
+    flux = flux.reshape(*field["kind"].shape, len(surveys), -1) * field["there"][..., None, None]
+    return flux.transpose(0, 2, 3, 1)

@@ -19,6 +19,7 @@ from sedpy.observate import load_filters
 
 TEMPLATES = ("E", "Sbc", "Scd", "Im")
 WAVELENGTH = np.geomspace(1200.0, 12000.0, 2000)  # Å, rest frame
+PARAMETERS = ("kind", "dust", "tilt", "break_step", "uv_step", "red_step", "emission")
 REFERENCE = 5500.0  # Å: templates, tilt and dust are normalised here
 BREAK = 4000.0  # Å
 BLANKETING = 3300.0  # Å: metal lines dim the light blueward

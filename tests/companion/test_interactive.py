@@ -15,7 +15,7 @@ from sedpy.observate import getSED, load_filters
 from companion import artificial_redshift, interactive
 from galtools import simulate
 from galtools.errors import GaltoolsError
-from galtools.simulate import scene, spectra
+from galtools.simulate import spectra
 from galtools.surveys import CFHTLS, SDSS
 
 
@@ -34,7 +34,7 @@ def test_a_galaxy_at_its_own_redshift_is_the_one_of_the_sample():
 def test_dimming_is_that_of_the_redshifted_spectrum():
     """Against sedpy, which integrates the template itself, and astropy's distances."""
     near, far = 0.05, 0.3
-    physics = {name: np.zeros(1) for name in scene.SPECTRUM}
+    physics = {name: np.zeros(1) for name in spectra.PARAMETERS}
     physics |= {"redshift": np.array([near]), "r_magnitude": np.array([16.0])}
     physics |= {"half_light_radius": np.array([4.0])}
     physics = {**physics, "dust": np.zeros(1)}
