@@ -56,8 +56,10 @@ source: str = ""  # file of the images that were translated; may stay empty
 redshifts: str = ""  # file with one redshift a line; else looked for beside the truth
 name: str = "My translator"  # what to call it
 bands: str = "ugriz"  # the bands of the images, in their order
-pixel_scale: float = 0.0  # arcsec per pixel; 0: that of the survey with stamps of this size
-psf_fwhm: float = 0.0  # seeing of the truth in arcsec, for the morphology; 0: an assumption
+pixel_scale: float = 0.0  # arcsec per pixel; 0: as the file of the truth states it
+psf_fwhm: float = 0.0  # seeing of the truth in arcsec; 0: as its file states it
+noise: list[float] = []  # sky noise of the truth per pixel, one number or one per band; [] likewise
+weights: str = ""  # file of weights, 0 where a pixel does not count; empty: likewise
 morphology: int = 60  # galaxies that statmorph measures; 0 for none
 n_boot: int = 400  # resamples of the galaxies behind each interval
 n_demo: int = 300  # galaxies of the demonstration
@@ -70,6 +72,10 @@ n_demo: int = 300  # galaxies of the demonstration
 # forget it, the card says so instead of measuring nonsense. Galaxies and bands must be in the same
 # order in both files. Pixels that are no numbers cost the galaxy its place in that band, and are
 # counted. Only the truth and the translations are needed: whatever else is missing is listed.
+#
+# The file of the truth may state `pixel_scale`, `noise`, `psf_fwhm` and `weights`, as arrays of these
+# names (the files of this book do); the parameters above override it. The pixel scale has to be
+# known.
 #
 # One file may hold both: in an npz with the arrays `truth`, `translated` and `redshift`, give its
 # name for `truth` and for `translations`. To judge a translator of this book's test galaxies give
@@ -105,6 +111,7 @@ if truth:
 else:
     true_images, made_images, z = demonstration(n_demo, seed)
 before = image_files.open_images(source, names=image_files.SOURCE) if source else None
+maps = image_files.open_images(weights, names=("weights", *image_files.NAMES)) if weights else None
 
 # %% [markdown]
 # ## The card
@@ -115,8 +122,8 @@ before = image_files.open_images(source, names=image_files.SOURCE) if source els
 # %% tags=["remove-stderr"]
 card = scorecard.card(
     true_images, made_images, before, z, name=name, bands=tuple(bands),
-    pixel_scale=pixel_scale or None, psf_fwhm=psf_fwhm or None, morphology=morphology,
-    n_boot=n_boot, seed=seed,
+    pixel_scale=(pixel_scale or None) if truth else SDSS.pixel_scale, noise=noise or None,
+    psf_fwhm=psf_fwhm or None, weights=maps, morphology=morphology, n_boot=n_boot, seed=seed,
 )  # fmt: skip
 
 # %% mystnb={"figure": {"caption": "How close the pixels come to the truth, per band, with 95 % intervals over galaxies.", "name": "fig-own-pixels"}, "image": {"alt": "Four panels of pixel metrics against band."}} tags=["hide-input"]
@@ -157,11 +164,11 @@ pd.DataFrame(lines, columns=["", "what the card says"]).set_index("")
 # after the translator, so that the cards of several can lie side by side.
 
 # %%
-inputs = [Path(file) for file in (truth, translations, source, redshifts) if file]
+inputs = [Path(file) for file in (truth, translations, source, redshifts, weights) if file]
 slug = re.sub(r"\W+", "_", name.lower()).strip("_") or "translator"
 saved = paths.Results(results, profile).table(f"card_{slug}")
 about = {"name": name, "bands": bands, "scale": pixel_scale, "n_boot": n_boot, "demo": n_demo}
-about |= {"side": truth_name, "psf": psf_fwhm}
+about |= {"side": truth_name, "psf": psf_fwhm, "noise": noise}
 for ending in (".json", ".csv"):
     artefacts.make(
         saved.with_suffix(ending), card.save, params={**about, "morphology": morphology},

@@ -6,7 +6,7 @@ which only slices are ever read, so that a sample larger than the memory can be 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,8 @@ TRUTH = ("truth", "target", "images", "data")  # names to look for, in this orde
 TRANSLATED = ("translated", "translations", "images", "data")
 SOURCE = ("source", "images", "data")
 NAMES = ("images", "translated", "truth", "target", "data")
+FACTS = ("pixel_scale", "noise", "psf_fwhm", "weights")  # what a file may state beside its images
+SIDES = ("source", "target")
 FITS = (".fits", ".fit")
 
 
@@ -30,6 +32,7 @@ class Stack:
 
     shape: tuple[int, ...]
     read: Callable
+    facts: dict = field(default_factory=dict)  # of `FACTS`, what the file states
 
     def __len__(self):
         """Count the galaxies."""
@@ -46,6 +49,9 @@ def open_images(path, name: str | None = None, names=NAMES) -> Stack:
     From a file of pairs, `name` is "source" or "target" (the default). Without a `name`, the first
     of `names` that there is: a file may hold the truth and its translation. Of several samples per
     galaxy, (n, K, bands, H, W), the first counts.
+
+    Arrays, or FITS extensions, named as in `FACTS` are kept as facts of the images, and so are the
+    attribute and the FITS keyword pixel_scale (PIXSCALE).
     """
     readers = {".npz": _numpy, ".npy": _numpy} | dict.fromkeys(FITS, _fits)
     with reading(path, "give images as npz, npy, HDF5 or FITS"):
@@ -63,11 +69,18 @@ def open_images(path, name: str | None = None, names=NAMES) -> Stack:
             f"it holds {', '.join(found) or 'nothing'}"
         )
     stack = stacks[wanted[0]]
+    facts = stack.facts or _facts(found)
     if np.iscomplexobj(stack.read(slice(0, 0))):
         raise GaltoolsError(f"{path} holds complex images: save one real number per pixel")
     if len(stack.shape) == 4:
-        return stack
-    return Stack((stack.shape[0], *stack.shape[2:]), lambda rows: stack.read((rows, 0)))
+        return Stack(stack.shape, stack.read, facts)
+    return Stack((stack.shape[0], *stack.shape[2:]), lambda rows: stack.read((rows, 0)), facts)
+
+
+def _facts(found: dict[str, Stack]) -> dict:
+    """What a file states beside its images: numbers as arrays, maps as stacks."""
+    there = {name: found[name] for name in FACTS if name in found}
+    return {name: x if len(x.shape) == 4 else x.read(()) for name, x in there.items()}
 
 
 def load_arrays(path) -> dict[str, np.ndarray]:
@@ -88,6 +101,9 @@ def _fits(path) -> dict[str, Stack]:
     with fits.open(path) as hdus:
         images = {h.name.lower() or f"extension {k}": h for k, h in enumerate(hdus) if h.is_image}
         arrays = {key: np.asarray(h.data) for key, h in images.items() if h.header["NAXIS"]}
+        scales = [h.header["PIXSCALE"] for h in hdus if "PIXSCALE" in h.header]
+    if scales:
+        arrays["pixel_scale"] = np.asarray(scales[0])
     return {key: Stack(x.shape, x.__getitem__) for key, x in arrays.items()}
 
 
@@ -95,9 +111,27 @@ def _hdf5(path) -> dict[str, Stack]:
     shapes = {}
     with safe_open(path) as file:
         file.visititems(lambda key, item: shapes.update({key: getattr(item, "shape", ())}))
+        scale = file.attrs.get("pixel_scale")
+        pairs = str(file.attrs.get("format")).startswith("galtools pairs")
+        sides = {k: _facts_of_side(file, k, path) for k in range(2) if pairs}
     stacks = {key: Stack(shape, partial(_read_hdf5, path, key)) for key, shape in shapes.items()}
-    pairs = {side: stacks.get(f"{side}/images") for side in ("source", "target")}
-    return stacks | {side: stack for side, stack in pairs.items() if stack}
+    if scale is not None:
+        stacks["pixel_scale"] = Stack((), lambda rows: np.asarray(scale))
+    for k, facts in sides.items():
+        shape = shapes[f"{SIDES[k]}/images"]
+        stacks[SIDES[k]] = Stack(shape, partial(_read_hdf5, path, f"{SIDES[k]}/images"), facts)
+    return stacks
+
+
+def _facts_of_side(file, k: int, path) -> dict:
+    """What a file of pairs states of its source (0) or target (1)."""
+    side = file[SIDES[k]]
+    facts = {"pixel_scale": side.attrs["pixel_scale"], "psf_fwhm": side["psf_fwhm"][:]}
+    facts["noise"] = file["noise"][:, k]
+    if "mask" in side:
+        read = partial(_read_hdf5, path, f"{SIDES[k]}/mask")
+        facts["weights"] = Stack(side["mask"].shape, lambda rows: read(rows) == 0)
+    return facts
 
 
 def _read_hdf5(path, key: str, rows) -> np.ndarray:

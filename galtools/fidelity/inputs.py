@@ -10,13 +10,25 @@ from scipy.stats import spearmanr
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals, structure
 from galtools.fidelity.metrics import COLUMNS, check, chunks
-from galtools.surveys import BANDS, CFHTLS, SDSS
+from galtools.surveys import BANDS
 
 FOREIGN = 20  # a median flux ratio beyond this means other units
+UNITS = {1000: "the factor 1000 between zero points 30 and 22.5", 1e9: "maggies in nanomaggies"}
 PLAUSIBLE = (1e-3, 1e4)  # nanomaggies of a median galaxy: 30th to 12.5th magnitude
+SCALES = (0.01, 10)  # arcsec per pixel
 SMALLEST = 16  # pixels along a side of a stamp: less shows no sky
 SWAPPED = 0.2  # dex, in all bands together, that another order of the bands has to fit better
-FACTOR_1000 = "times as bright as the truth, the factor 1000 between zero points 30 and 22.5"
+PEDESTAL = 0.3  # sky sigma between the sky of truth and translation that are noted
+CERTAIN = 5.0  # standard errors beyond which something is noted
+TURNS = {  # of square images; of others the last three
+    "transposed": lambda x: x.swapaxes(-1, -2),
+    "turned by 90 degrees": lambda x: np.rot90(x, 1, (-2, -1)),
+    "turned by -90 degrees": lambda x: np.rot90(x, -1, (-2, -1)),
+    "transposed and turned by 180 degrees": lambda x: np.rot90(x, 2, (-2, -1)).swapaxes(-1, -2),
+    "turned by 180 degrees": lambda x: np.rot90(x, 2, (-2, -1)),
+    "upside down": lambda x: x[..., ::-1, :],
+    "mirrored left to right": lambda x: x[..., ::-1],
+}
 
 
 @dataclass
@@ -29,31 +41,44 @@ class Inputs:
     pixel_scale: float
     sigma: np.ndarray  # (n, bands) sky noise of the truth
     facts: dict[str, np.ndarray]  # per galaxy and band
+    psf_fwhm: np.ndarray | None = None  # (n, bands) arcsec, seeing of the truth
     weights: object = None  # as the images; pixels of weight zero do not count
     notes: list[str] = field(default_factory=list)
 
 
 def check_inputs(
-    truth, translated, bands=None, pixel_scale=None, noise=None, weights=None
+    truth, translated, bands=None, pixel_scale=None, noise=None, weights=None, psf_fwhm=None
 ) -> Inputs:
-    """Check the images and look up, or estimate, what is not given."""
+    """Check the images; what is not given is taken from the file of the truth if that states it.
+
+    Noise that nobody states is estimated; an unknown pixel scale is refused.
+    """
     truth, translated = check_real(truth, "truth"), check_real(translated, "translated")
+    stated = getattr(truth, "facts", {})
+    weights, noise, psf_fwhm, pixel_scale = (
+        stated.get(name) if value is None else value
+        for name, value in (("weights", weights), ("noise", noise), ("psf_fwhm", psf_fwhm),
+                            ("pixel_scale", pixel_scale))
+    )  # fmt: skip
     _check_layout(truth, translated, weights)
     bands = _name_bands(truth.shape[1], bands)
-    notes = []
-    if pixel_scale is None:
-        pixel_scale = _guess_scale(truth.shape[-1])
-        notes.append(f"pixel scale: not given, taken to be {pixel_scale} arcsec from the size")
-    check_positive(pixel_scale, "pixel_scale", "arcsec per pixel")
+    pixel_scale = _check_scale(pixel_scale, translated)
     facts, finite = _gather_facts(truth, translated, weights)
     check_units(facts["flux_truth"], facts["flux_translated"], "translation")
+    notes = []
     if noise is None:
         sigma = facts["sigma"]
-        notes.insert(0, "noise: not given, estimated from the edges of the truth")
+        notes.append(
+            "noise: not given, estimated from the edges of the truth; too high where galaxies, or "
+            "neighbours that no mask covers, reach them"
+        )
     else:
         sigma = _per_galaxy(noise, truth.shape[:2])
+    if psf_fwhm is not None:
+        psf_fwhm = _per_galaxy(psf_fwhm, truth.shape[:2], "psf_fwhm", "arcsec")
     notes += _odd_galaxies(facts, finite) + _odd_order(facts, bands) + _odd_units(facts)
-    return Inputs(truth, translated, bands, pixel_scale, sigma, facts, weights, notes)
+    notes += _odd_sky(facts, sigma, bands) + _odd_orientation(truth, translated, weights)
+    return Inputs(truth, translated, bands, pixel_scale, sigma, facts, psf_fwhm, weights, notes)
 
 
 def check_real(images, name: str):
@@ -126,23 +151,33 @@ def _name_bands(count: int, bands) -> tuple[str, ...]:
     return tuple(bands)
 
 
-def _guess_scale(width: int) -> float:
-    known = {survey.stamp: survey.pixel_scale for survey in (SDSS, CFHTLS)}
-    if width not in known:
+def _check_scale(pixel_scale, translated) -> float:
+    """Refuse a pixel scale that is unknown, impossible, or not that of the translation's file."""
+    if pixel_scale is None:
+        raise GaltoolsError("the pixel scale is unknown: give pixel_scale in arcsec per pixel")
+    check_positive(pixel_scale, "pixel_scale", "arcsec per pixel")
+    if np.size(pixel_scale) != 1 or not SCALES[0] < float(pixel_scale) < SCALES[1]:
+        raise GaltoolsError(f"pixel_scale {pixel_scale!s:.40}: give arcsec per pixel, as 0.396")
+    other = getattr(translated, "facts", {}).get("pixel_scale", pixel_scale)
+    if not np.isclose(float(other), float(pixel_scale), rtol=0.01):
         raise GaltoolsError(
-            f"stamps of {width} pixels are of no known survey: give pixel_scale in arcsec"
+            f"the truth has {float(pixel_scale):g} arcsec per pixel, the file of the translation "
+            f"says {float(other):g}: resample one onto the grid of the other"
         )
-    return known[width]
+    return float(pixel_scale)
 
 
-def _per_galaxy(noise, shape) -> np.ndarray:
+def _per_galaxy(values, shape, name="noise", unit="nanomaggies per pixel") -> np.ndarray:
+    """Numbers (n, bands) from one, one per band, one per galaxy, or (n, bands)."""
+    values = np.asarray(check_positive(values, name, unit), float)
+    if values.shape == shape[:1] != shape[1:]:
+        values = values[:, None]
     try:
-        sigma = np.array(np.broadcast_to(np.asarray(noise, float), shape))
+        return np.array(np.broadcast_to(values, shape))
     except ValueError:
         raise GaltoolsError(
-            f"noise has shape {np.shape(noise)}: give one number per band, or {shape}"
+            f"{name} has shape {values.shape}: give one number, one per band or galaxy, or {shape}"
         ) from None
-    return check_positive(sigma, "noise", "nanomaggies per pixel")
 
 
 def _gather_facts(truth, translated, weights) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -155,13 +190,14 @@ def _gather_facts(truth, translated, weights) -> tuple[dict[str, np.ndarray], np
         finite = np.isfinite(x) & np.isfinite(y)
         all_finite = all_finite & finite.all((0, 1))
         x, y = (np.where(np.isfinite(images), images, 0) for images in (x, y))
-        sigma = structure.noise_level(x, valid)
+        sigma, sky = structure.noise_level(x, valid), structure.sky_level(x, valid)
         part = {
             "broken": ~finite.all((2, 3)),
             "constant": (np.ptp(x, axis=(2, 3)) == 0) | (np.ptp(y, axis=(2, 3)) == 0),
             "flux_truth": x.sum((2, 3)),
             "flux_translated": y.sum((2, 3)),
             "sigma": np.where(sigma > 0, sigma, np.nan),  # no noise, no unit of noise
+            "pedestal": structure.sky_level(y, valid) - sky,
         }
         part["no_flux"] = (part["flux_truth"] <= 0) | (part["flux_translated"] <= 0)
         parts.append(part)
@@ -174,11 +210,13 @@ def check_units(x, y, name: str) -> None:
     ratio = np.median(y[good] / x[good]) if good.any() else 1.0
     if 1 / FOREIGN < ratio < FOREIGN:
         return
-    for factor, advice in ((1000, "divide it by 1000"), (0.001, "multiply it by 1000")):
-        if 0.5 < ratio / factor < 2:
-            raise GaltoolsError(
-                f"the {name} is {ratio:.3g} {FACTOR_1000}: {advice}, or bring both to nanomaggies"
-            )
+    for factor, what in UNITS.items():
+        for times, advice in ((factor, "divide"), (1 / factor, "multiply")):
+            if 0.5 < ratio / times < 2:
+                raise GaltoolsError(
+                    f"the {name} is {ratio:.3g} times as bright as the truth, {what}: "
+                    f"{advice} it by {factor:g}, or bring both to nanomaggies"
+                )
     raise GaltoolsError(
         f"the {name} is {ratio:.3g} times as bright as the truth: bring both to nanomaggies"
     )
@@ -217,7 +255,46 @@ def _odd_units(facts) -> list[str]:
     if found is None or PLAUSIBLE[0] < found.max() < PLAUSIBLE[1]:
         return []
     magnitude = 22.5 - 2.5 * np.log10(found.max())
-    return [f"in nanomaggies the median galaxy would have magnitude {magnitude:.1f}: other units?"]
+    maggies = ", maggies" if PLAUSIBLE[0] < 1e9 * found.max() < PLAUSIBLE[1] else ""
+    return [
+        f"in nanomaggies the median galaxy would have magnitude {magnitude:.1f}: other units"
+        f"{maggies}?"
+    ]
+
+
+def _odd_sky(facts, sigma, bands) -> list[str]:
+    """Note a difference between the sky of translation and truth that most galaxies share."""
+    offset = facts["pedestal"] / sigma
+    notes = []
+    for k, band in enumerate(bands):
+        known = offset[np.isfinite(offset[:, k]), k]
+        if len(known) < 2:
+            continue
+        level, error = np.median(known), known.std(ddof=1) / np.sqrt(len(known))
+        if abs(level) > PEDESTAL and abs(level) > CERTAIN * error:
+            notes.append(
+                f"the sky of the translation lies {level:+.1f} sky sigma from that of the truth "
+                f"in {band}: a pedestal?"
+            )
+    return notes
+
+
+def _odd_orientation(truth, translated, weights) -> list[str]:
+    """Note if the translation fits the truth better when it is turned or mirrored."""
+    turns = dict(list(TURNS.items())[0 if truth.shape[-1] == truth.shape[-2] else 4 :])
+    gains = {name: [] for name in turns}
+    for _, x, y, _ in chunks(truth, translated, weights):
+        x, y = (np.nan_to_num(images.sum(axis=1)) for images in (x, y))
+        plain = np.abs(x - y).sum((1, 2))
+        for name, turn in turns.items():
+            gains[name].append(plain - np.abs(x - turn(y)).sum((1, 2)))
+    best, gain = max(
+        ((name, np.concatenate(parts)) for name, parts in gains.items()),
+        key=lambda item: np.median(item[1]),
+    )
+    if np.median(gain) <= 0 or np.mean(gain > 0) < 0.5 + CERTAIN / 2 / np.sqrt(len(gain)):
+        return []
+    return [f"the translation fits the truth better {best}: another orientation?"]
 
 
 def _how_to_mend(finite) -> str:

@@ -137,13 +137,15 @@ def _measure_galaxy(task: tuple, code: str = "") -> dict:
     All it needs comes in one tuple: joblib would scatter bare arrays to a Dask worker beforehand,
     and they would be lost with it. `code` belongs to the key of what is kept.
     """
-    images, truth, sigma, fwhm, pixel_scale = task
-    own, others = segment(truth, sigma)
+    images, truth, masked, sigma, fwhm, pixel_scale = task
+    own, others = segment(np.where(masked, 0, truth), sigma)
+    own, others = own & ~masked, others | masked
     measured, known = {}, {}
     for row, image in images.items():
         same = image.tobytes(), fwhm[row]
         if same not in known:
-            level = max(sigma, float(noise_level(image[None, None])[0, 0]))
+            noise = noise_level(image[None, None], ~masked[None, None])
+            level = np.fmax(sigma, float(noise[0, 0]))
             psf = psf_stamp(fwhm[row], pixel_scale)
             known[same] = measure_one(image, own, others, level, psf, pixel_scale)
         measured[row] = known[same]
@@ -152,20 +154,22 @@ def _measure_galaxy(task: tuple, code: str = "") -> dict:
 
 def measure(
     images: dict, truth, sigma, fwhm: dict, pixel_scale: float, jobs=2, progress=True,
-    checkpoint=None,
+    checkpoint=None, masked=None,
 ) -> pd.DataFrame:  # fmt: skip
     """Measure every galaxy in every row, on `jobs` cores: a table, one line per row and galaxy.
 
     `images` maps rows to stamps (n, H, W) of one band, `fwhm` rows to seeing (n,) in arcsec;
-    `truth` (n, H, W) with its sky noise `sigma` (n,) gives the pixels. joblib's backend decides
-    where it runs, so a Dask cluster can. Galaxies that are done are kept in the folder
-    `checkpoint` until all are: a run that was killed continues.
+    `truth` (n, H, W) with its sky noise `sigma` (n,) gives the pixels, of which those that are
+    `masked` (n, H, W) do not count. joblib's backend decides where it runs, so a Dask cluster can.
+    Galaxies that are done are kept in the folder `checkpoint` until all are: a run that was killed
+    continues.
     """
     n = len(truth)
+    masked = np.zeros(truth.shape, bool) if masked is None else masked
     tasks = (
         (
             {row: np.ascontiguousarray(stack[k]) for row, stack in images.items()},
-            np.ascontiguousarray(truth[k]), float(sigma[k]),
+            np.ascontiguousarray(truth[k]), masked[k], float(sigma[k]),
             {row: float(f[k]) for row, f in fwhm.items()}, pixel_scale,
         )
         for k in range(n)

@@ -133,24 +133,27 @@ def card(
 ) -> Card:  # fmt: skip
     """Fidelity of `translated` to `truth`, both (n, bands, H, W) in nanomaggies per pixel.
 
-    Arrays, or anything that gives arrays when sliced (`galtools.data.image_files.open_images`).
-    What is not given shows in `Card.missing`.
+    Arrays, or anything that gives arrays when sliced (`galtools.data.image_files.open_images`,
+    which also keeps scale, noise, seeing and masks that a file states: they are used where none
+    is given). What is not given shows in `Card.missing`.
 
     source       the images that were translated, on the truth's grid: the gain over them
     redshift     (n,): how well the peak fluxes predict it
+    bands        their names; ugriz if there are five
+    pixel_scale  arcsec per pixel
     noise        sky sigma of the truth, one number, per band, or (n, bands); else estimated
     weights      (n, bands, H, W), pixels of weight zero count in no metric
-    psf_fwhm     seeing of the truth in arcsec, one number or per galaxy, for the morphology
+    psf_fwhm     seeing of the truth in arcsec, as `noise`, for the morphology
     morphology   galaxies that statmorph measures, in r or the central band; 0 for none
     """
     if not (isinstance(morphology, int | np.integer) and morphology >= 0):
         raise GaltoolsError(f"morphology is a number of galaxies, 0 for none, not {morphology!r}")
-    given = inputs.check_inputs(truth, translated, bands, pixel_scale, noise, weights)
+    given = inputs.check_inputs(truth, translated, bands, pixel_scale, noise, weights, psf_fwhm)
     measured = _measure(given)
     result = Card(name, _tabulate(given, measured, n_boot, seed), notes=given.notes)
     parts = {
         "against source": lambda: _gain(given, measured, source, n_boot, seed),
-        "morphology": lambda: _morphology(given, psf_fwhm, morphology, jobs, n_boot, seed),
+        "morphology": lambda: _morphology(given, morphology, jobs, n_boot, seed),
         "peak redshift": lambda: _redshift(given, measured, redshift, n_boot, seed),
     }
     for level, part in parts.items():
@@ -217,26 +220,21 @@ def _gain(given, measured, source, n_boot, seed) -> pd.DataFrame:
     return tabulate(gains, metrics, given.bands, "against source", n_boot, seed)
 
 
-def _morphology(given, psf_fwhm, count, jobs, n_boot, seed) -> pd.DataFrame:
+def _morphology(given, count, jobs, n_boot, seed) -> pd.DataFrame:
     """Shapes of the first `count` galaxies in r, or in the central band."""
     if not count:
         raise Missing("not asked for: morphology=0")
     from galtools.fidelity import morphology  # statmorph takes a second to import
 
-    k = _one_band(given.bands)
-    n = min(count, len(given.truth))
+    k, n = _one_band(given.bands), min(count, len(given.truth))
     x, y = (np.asarray(images[:n])[:, k] for images in (given.truth, given.translated))
-    if given.weights is not None:
-        x, y = (np.where(np.asarray(given.weights[:n])[:, k] > 0, images, 0) for images in (x, y))
-    if psf_fwhm is None:
+    masked = None if given.weights is None else np.asarray(given.weights[:n])[:, k] <= 0
+    if given.psf_fwhm is None:
         given.notes.append(f"PSF: not given, {SEEING} arcsec assumed for the morphology")
-    seeing = inputs.check_positive(SEEING if psf_fwhm is None else psf_fwhm, "psf_fwhm", "arcsec")
-    if np.shape(seeing) not in ((), (len(given.truth),)):
-        raise GaltoolsError(f"psf_fwhm has shape {np.shape(seeing)}: give one, or one per galaxy")
-    seeing = np.broadcast_to(seeing, len(given.truth))[:n]
+    seeing = np.full(n, SEEING) if given.psf_fwhm is None else given.psf_fwhm[:n, k]
     images, fwhm = {"truth": x, "translated": y}, {"truth": seeing, "translated": seeing}
     table = morphology.measure(
-        images, x, given.sigma[:n, k], fwhm, given.pixel_scale, jobs, progress=False
+        images, x, given.sigma[:n, k], fwhm, given.pixel_scale, jobs, progress=False, masked=masked
     )
     rows = {row: part.reset_index(drop=True) for row, part in table.groupby("row")}
     return morphology.compare(rows["truth"], rows["translated"], given.bands[k], n_boot, seed)

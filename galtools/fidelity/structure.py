@@ -107,6 +107,12 @@ def sky_frame(images, valid=True) -> tuple[np.ndarray, np.ndarray]:
     return deviation, frame & valid & (np.abs(deviation) <= 4 * scatter[..., None, None])
 
 
+def sky_level(images, valid=True) -> np.ndarray:
+    """Median of the frame about each stamp, nanomaggies per pixel: (n, bands)."""
+    deviation, _ = sky_frame(images, valid)
+    return (images - deviation)[..., 0, 0]
+
+
 def noise_level(images, valid=True) -> np.ndarray:
     """Standard deviation of the sky, nanomaggies per pixel: (n, bands)."""
     return _noise(*sky_frame(images, valid))

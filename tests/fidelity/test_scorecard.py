@@ -11,7 +11,7 @@ from blobs import blobs
 from galtools import data, fidelity
 from galtools.data import image_files
 from galtools.errors import GaltoolsError
-from galtools.fidelity import scorecard
+from galtools.fidelity import inputs, scorecard
 
 N = 60
 
@@ -96,6 +96,8 @@ def test_factor_1000_is_recognised_and_named(sample):
         short(truth, 1000 * translated)
     with pytest.raises(GaltoolsError, match=r"factor 1000.*multiply it by 1000"):
         short(truth, translated / 1000)
+    with pytest.raises(GaltoolsError, match=r"maggies in nanomaggies: multiply it by 1e\+09"):
+        short(truth, 1e-9 * translated)
     with pytest.raises(GaltoolsError, match="bring both to nanomaggies"):
         short(truth, 50 * translated)
 
@@ -120,7 +122,7 @@ def test_other_bad_arguments_are_refused(sample):
     cases = [
         ({"bands": "ugr"}, "do not name"),
         ({"pixel_scale": None}, "give pixel_scale"),
-        ({"noise": np.ones(3)}, "one number per band"),
+        ({"noise": np.ones(3)}, "one per band or galaxy"),
         ({"noise": 0}, "must be positive"),
         ({"noise": np.array([1, np.inf, 1, 1, 1])}, "in nanomaggies per pixel, not inf"),
         ({"redshift": z[:5]}, "one per galaxy"),
@@ -144,7 +146,8 @@ def test_other_bad_arguments_are_refused(sample):
         ({"pixel_scale": "fine"}, "pixel_scale must be positive"),
         ({"morphology": -3}, "0 for none, not -3"),
         ({"morphology": 2, "psf_fwhm": -1.0}, "psf_fwhm must be positive, in arcsec"),
-        ({"morphology": 2, "psf_fwhm": np.ones(7)}, "give one, or one per galaxy"),
+        ({"psf_fwhm": np.ones(7)}, "one per band or galaxy"),
+        ({"pixel_scale": 262}, "give arcsec per pixel"),
         ({"morphology": 2, "psf_fwhm": np.arange(60) - 50}, "in arcsec, not -50$"),
         ({"weights": np.full((N, 5, 32, 32), -1)}, "must not be negative"),
     ],
@@ -174,6 +177,8 @@ def test_units_of_the_source_and_of_everything(sample):
         short(truth, translated, source=1000 * truth)
     notes = short(1e4 * truth, 1e4 * translated).notes
     assert any("would have magnitude 6" in note and "other units?" in note for note in notes)
+    notes = short(1e-9 * truth, 1e-9 * translated).notes
+    assert any("other units, maggies?" in note for note in notes)
     assert not any("other units" in note for note in short(truth, translated).notes)
 
 
@@ -182,6 +187,74 @@ def test_bands_in_another_order_are_noticed(sample):
     notes = short(truth, translated[:, [4, 1, 2, 3, 0]]).notes
     assert any("fit better as z, g, r, i, u: another order of the bands?" in note for note in notes)
     assert not any("order of the bands" in note for note in short(truth, 1.5 * translated).notes)
+
+
+def test_a_pedestal_is_noticed_in_its_band(sample):
+    truth, translated, _ = sample
+    raised = translated.copy()
+    raised[:, 1] += 8 * 0.02
+    notes = [note for note in short(truth, raised, noise=0.02).notes if "pedestal" in note]
+    assert len(notes) == 1 and "lies +8.0 sky sigma from that of the truth in g" in notes[0]
+    assert not any("pedestal" in note for note in short(truth, translated).notes)
+
+
+@pytest.mark.parametrize("turn", list(inputs.TURNS))
+def test_another_orientation_is_noticed_and_named(sample, turn):
+    """Sources off the centre, at random, tell every orientation from every other."""
+    truth, rng = sample[0].copy(), np.random.default_rng(1)
+    rows, columns = rng.integers(0, 32, (2, N))
+    truth[np.arange(N), :, rows, columns] += 5
+    notes = short(truth, inputs.TURNS[turn](truth)).notes
+    inverse = {"turned by 90 degrees": "turned by -90 degrees"}
+    inverse |= {name: turned for turned, name in inverse.items()}
+    expected = f"the translation fits the truth better {inverse.get(turn, turn)}: another"
+    assert any(note.startswith(expected) for note in notes)
+    assert not any("orientation" in note for note in short(truth, 1.05 * truth).notes)
+    assert not any("orientation" in note for note in short(truth[..., 8:], truth[..., 8:]).notes)
+
+
+def test_what_the_file_states_is_used(sample, tmp_path):
+    """Scale, noise, seeing and mask in the file of the truth; another scale is refused."""
+    truth, translated, _ = sample
+    spoilt, weights = translated.copy(), np.ones(truth.shape, np.uint8)
+    spoilt[..., :3], weights[..., :3] = 50, 0
+    facts = {"pixel_scale": 0.2, "noise": np.full(5, 0.03), "psf_fwhm": 0.7, "weights": weights}
+    np.savez(tmp_path / "truth.npz", truth=truth, **facts)
+    stated = image_files.open_images(tmp_path / "truth.npz")
+    card = short(stated, spoilt, pixel_scale=None)
+    told = short(truth, spoilt, **facts)
+    assert card.table.equals(told.table) and card.notes == told.notes
+    assert card.get("residual_scatter", "r").value < 10
+    np.savez(tmp_path / "coarse.npz", translated=spoilt, pixel_scale=0.4)
+    coarse = image_files.open_images(tmp_path / "coarse.npz")
+    with pytest.raises(GaltoolsError, match=r"0\.2 arcsec per pixel, the file .* says 0\.4"):
+        short(stated, coarse, pixel_scale=None)
+
+
+def test_what_a_file_of_pairs_states_is_used(tmp_path):
+    pairs = blobs(n=3)
+    data.save(pairs, tmp_path / "test.h5")
+    for name, side in (("source", pairs.source_set), ("target", pairs.target_set)):
+        facts = image_files.open_images(tmp_path / "test.h5", name).facts
+        assert facts["pixel_scale"] == side.pixel_scale
+        np.testing.assert_array_equal(facts["noise"], side.noise)
+        np.testing.assert_array_equal(facts["psf_fwhm"], side.psf_fwhm)
+        assert ("weights" in facts) == (side.mask is not None)
+
+
+def test_masked_pixels_change_no_shape(sample):
+    """A bright blemish under the mask leaves statmorph's numbers as if it were not there."""
+    truth, translated, _ = sample
+    some, weights = slice(0, 3), np.ones((3, *truth.shape[1:]))
+    weights[:, :, 10:13, 20:23] = 0
+    spoilt = translated[some].copy()
+    spoilt[:, :, 10:13, 20:23] = 30
+    options = {"weights": weights, "morphology": 3, "jobs": 1, "psf_fwhm": 1.0}
+    cards = [short(truth[some], images, **options) for images in (translated[some], spoilt)]
+    gini, marred = (card.get("gini_bias", "r").value for card in cards)
+    assert marred == gini
+    bare = short(truth[some], spoilt, **options | {"weights": None}).get("gini_bias", "r").value
+    assert not abs(bare - gini) < 0.01  # without the mask it is off, or cannot be measured
 
 
 def test_nothing_measurable_is_no_warning(sample):
