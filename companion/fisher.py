@@ -24,8 +24,7 @@ from galtools.simulate import observation, population, render
 from galtools.simulate.scene import Ellipses, Scene
 from galtools.surveys import BANDS, Survey
 
-COMPONENTS = {"bulge": 0, "disc": 2, "arms": 7, "bar": 8, "lane": 9}  # columns of a scene's fluxes
-OTHERS = (1, 3, 4, 5, 6)  # companion and neighbours
+COMPONENTS = {"bulge": 0, "disc": 2, "arms": -3, "bar": -2, "lane": -1}  # of a scene's fluxes
 GEOMETRY = ("x", "y", "ln size", "ln axis ratio", "angle")  # arcsec, radian
 STEP = 3e-3  # of the differences in geometry and seeing
 B, C = len(BANDS), len(COMPONENTS)
@@ -112,8 +111,8 @@ def derivative_images(observed: ObservedScene) -> torch.Tensor:
     """
     flux, zero = observed.scene.flux[:, observed.index], torch.zeros(2 * B)
     masks = torch.zeros(C + 1, 1, flux.shape[-1])
-    for row, columns in enumerate([*COMPONENTS.values(), list(OTHERS)]):
-        masks[row, :, columns] = 1
+    masks[range(C), :, list(COMPONENTS.values())] = 1
+    masks[-1] = 1 - masks.sum(dim=0)  # companion and neighbours
     components = rendered(observed, (flux[:, None] * masks).flatten(1, 2), zero)
     directions = torch.cat([torch.eye(B, 2 * B), torch.eye(2)[1].repeat_interleave(B)[None]])
     changes = [

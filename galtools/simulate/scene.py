@@ -11,13 +11,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 
-from galtools.simulate import features, population, spectra
+from galtools.simulate import features, population
 from galtools.simulate.components import MERGER, component_fluxes
+from galtools.simulate.neighbours import sample_neighbours
 
-NEIGHBOURS = 3
-PER_NEIGHBOUR = 8  # random numbers
 GENERAL = 24  # random numbers of the galaxy as a whole
-UNIFORM = GENERAL + PER_NEIGHBOUR * NEIGHBOURS + 5 * features.YOUNG
+UNIFORM = GENERAL + 5 * features.YOUNG
 FARTHEST = 18.0  # arcsec: knots and companions beyond, far outside the stamp, are left out
 ELLIPTICAL, LENTICULAR, SPIRAL, IRREGULAR, _ = MORPHOLOGIES = (
     "elliptical",
@@ -86,20 +85,19 @@ def sample_scene(seed: int, galaxies, surveys, limit: float = population.MAIN_SA
 def build_scene(seed: int, galaxies, physics: dict, surveys) -> tuple[Scene, dict]:
     """Scene of n galaxies in the filters of `surveys`, and the truth about its features."""
     uniform, _ = population.random_numbers(seed, galaxies, "shape", UNIFORM, 1)
-    general, near, young = np.split(uniform, [GENERAL, UNIFORM - 5 * features.YOUNG], axis=1)
-    near = near.reshape(len(galaxies), NEIGHBOURS, PER_NEIGHBOUR)
+    general, young = np.split(uniform, [GENERAL], axis=1)
     young = young.reshape(len(galaxies), features.YOUNG, 5)
     shape = sample_morphology(physics, general)
-    field = sample_neighbours(near)
+    field = sample_neighbours(seed, galaxies, surveys)
     flux = component_fluxes(physics, shape, surveys)
-    own, others = flux.pop("components"), neighbour_fluxes(field, surveys)
+    own = flux.pop("components")
     bulges, discs = _main_ellipses(physics, shape)
     discs = [np.column_stack(pair) for pair in zip(discs, field["ellipses"], strict=True)]
     scene = Scene(
         Ellipses(*map(_tensor, bulges)),
         Ellipses(*map(_tensor, discs)),
         tuple(Knots(*map(_tensor, group)) for group in _knots(physics, shape, young)),
-        _tensor(np.concatenate([own[..., :4], others, own[..., 4:]], axis=-1)),
+        _tensor(np.concatenate([own[..., :4], field["flux"], own[..., 4:]], axis=-1)),
     )
     return scene, {**shape, **flux, "neighbours": field["there"].sum(axis=1)}
 
@@ -176,32 +174,3 @@ def _knots(physics, shape, young):
         x, y = features.project(along, across, size, q, angle)
         near = np.hypot(x, y) < FARTHEST
         yield x * near, y * near, np.maximum(sigma * size[:, None], 0.05), share * near
-
-
-def sample_neighbours(u: np.ndarray) -> dict:
-    """Galaxies and stars that happen to stand near by, from uniform numbers (n, NEIGHBOURS, 8).
-
-    Their numbers rise as 10^(0.45 m) to m = 22.5, one in each stamp on average; stars are
-    exponential discs of 0.01 arcsec.
-    """
-    radius, angle = 4 + 11 * np.sqrt(u[..., 2]), 2 * np.pi * u[..., 3]
-    size = np.where(u[..., 4] < 0.4, 0.01, 0.3 + 1.2 * u[..., 4])
-    place = [radius * np.cos(angle), radius * np.sin(angle)]
-    return {
-        "there": u[..., 0] < 0.35,
-        "magnitude": np.maximum(22.5 + np.log10(np.maximum(u[..., 1], 1e-6)) / 0.45, 16.0),
-        "kind": 3 * u[..., 5],
-        "redshift": 0.05 + 0.5 * u[..., 6],
-        "ellipses": [*place, size, 0.3 + 0.7 * u[..., 7], np.pi * (7 * u[..., 3] % 1)],
-    }
-
-
-def neighbour_fluxes(field: dict, surveys) -> np.ndarray:
-    """Fluxes (n, surveys, 5, NEIGHBOURS) of the neighbours in nanomaggies."""
-    filters = [name for survey in surveys for name in survey.filters]
-    spectrum = {name: np.zeros(field["kind"].size) for name in spectra.PARAMETERS}
-    spectrum["kind"] = field["kind"].ravel()
-    at = field["redshift"].ravel(), field["magnitude"].ravel()
-    flux = population.normalised_fluxes(filters, spectrum, *at)
-    flux = flux.reshape(*field["kind"].shape, len(surveys), -1) * field["there"][..., None, None]
-    return flux.transpose(0, 2, 3, 1)

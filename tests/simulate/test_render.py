@@ -172,7 +172,7 @@ def part_of(sky, part):
     return groups[part] if part in groups else getattr(sky, part)
 
 
-def slope_and_difference(sky, thing, name, step=1e-3):
+def slope_and_difference(sky, thing, name, step=1e-4):
     """Derivative of a random sum of all pixels along a random direction: autograd, finite step."""
     generator = torch.Generator().manual_seed(0)
     before = getattr(thing, name)
