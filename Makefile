@@ -15,7 +15,7 @@ TINY := $(CURDIR)/_build/test
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s%s\n", $$1, $$2}'
 	@echo
-	@echo "PROFILE=tiny|quick|paper (now $(PROFILE)), RESULTS=folder (now $(RESULTS)), PYTHON=$(PYTHON)"
+	@echo "PROFILE=tiny|quick|long|paper (now $(PROFILE)), RESULTS=folder (now $(RESULTS)), PYTHON=$(PYTHON)"
 
 .venv/.ready: pyproject.toml constraints.txt workflow/install.py
 	@$(PYTHON) workflow/install.py

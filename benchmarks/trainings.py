@@ -178,7 +178,7 @@ def main() -> None:
     """Read the command line, train, measure and keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="quick")
-    parser.add_argument("--results", default="results")
+    parser.add_argument("--results", default="", help="folder; the repository's if not given")
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     parser.add_argument("--out", type=Path, default=paths.REFERENCE, help="folder of the tables")

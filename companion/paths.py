@@ -50,20 +50,18 @@ def _parsed(text: str) -> dict:
 class Results:
     """The artefacts of one profile: `Results(results, profile)`.
 
-    The default folder "results" is the one in the repository, wherever the notebook is run from;
-    any other relative path, and that one where there is no repository, starts at the working
-    directory.
+    A relative path starts at the working directory. An empty one is `results` in the repository,
+    wherever the notebook is run from, or in the working directory where there is no repository.
     """
 
-    results: str = "results"
+    results: str = ""
     profile: str = "quick"
 
     @property
     def folder(self) -> Path:
         """Folder of this profile."""
-        at_home = self.results == "results" and NOTEBOOKS.is_dir()
-        base = ROOT / "results" if at_home else Path(self.results).absolute()
-        return base / check_profile(self.profile)
+        home = ROOT / "results" if NOTEBOOKS.is_dir() else Path("results")
+        return Path(self.results or home).absolute() / check_profile(self.profile)
 
     def data(self, split: str) -> Path:
         """Pairs of one split: 'train', 'valid', 'test', or 'again' (the test galaxies anew)."""

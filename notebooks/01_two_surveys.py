@@ -42,9 +42,9 @@ from galtools.surveys import BANDS, CFHTLS, SDSS
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 n_train: int = 3000  # galaxies in the training split
 n_valid: int = 300  # galaxies in the validation split
 n_test: int = 600  # galaxies in the test split

@@ -44,9 +44,9 @@ from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 n_catalogue: int = 11000  # galaxies whose colours are compared with the real ones
 n_oracle: int = 10  # galaxies drawn by GalSim too, in ten bands each
 real_stamps: str = ""  # to look at: a galtools HDF5 file, or a folder of FITS cutouts

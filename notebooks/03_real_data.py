@@ -51,9 +51,9 @@ from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 n_galaxies: int = 36  # galaxies in the small survey
 radius: float = 1.0  # arcsec within which two positions are the same object
 

@@ -45,9 +45,9 @@ from galtools.training.loop import Settings
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 members: int = 3  # networks in the ensemble of each survey
 steps: int = 2500  # training steps of each
 batch: int = 64  # galaxies in a step

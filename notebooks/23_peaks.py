@@ -44,9 +44,9 @@ from galtools.training.loop import Settings
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to SDSS
 models: list[str] = ["residual"]  # the translators to judge
 kind: str = "boosting"  # the estimator of the figures and verdicts: boosting or knn

@@ -37,9 +37,9 @@ from galtools.training import translate
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 models: list[str] = ["residual", "swin", "srgan", "capsule", "diffusion"]  # what is compared
 n_galaxies: int = 6  # galaxies to choose from
 n_moved: int = 3  # galaxies that are moved through redshift

@@ -38,9 +38,9 @@ from galtools.fidelity.intervals import Verdict
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 models: list[str] = ["residual"]  # the translators of this book that are held against the kept ones
 
 # %% [markdown]

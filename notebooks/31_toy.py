@@ -36,9 +36,9 @@ from galtools.fidelity import calibration, intervals
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 seeds: int = 2  # how often every learner is trained anew
 steps: int = 800  # training steps of each learner
 n_test: int = 1500  # pairs on which all are judged

@@ -47,9 +47,9 @@ from galtools.fidelity import intervals
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 seeds: int = 2  # independent samples of galaxies, each with a network of its own
 n_galaxies: int = 1000  # galaxies in each sample
 n_again: int = 48  # how many of them are observed again and again

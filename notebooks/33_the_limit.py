@@ -46,9 +46,9 @@ from galtools.fidelity import information, intervals
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 models: list[str] = ["residual"]  # the translators to judge
 n_galaxies: int = 100  # test galaxies whose limit is computed
 draws: int = 2000  # draws from the posterior of each

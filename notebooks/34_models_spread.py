@@ -39,9 +39,9 @@ from galtools.fidelity import calibration, intervals
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 models: list[str] = ["residual", "swin", "srgan", "capsule"]  # translators with one answer
 n_second: int = 64  # test galaxies that are observed, and drawn from, a second time
 n_draws: int = 8  # draws of each of these

@@ -41,9 +41,9 @@ from galtools.training.loop import Settings
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 seeds: int = 2  # how often everything is trained anew
 n_train: int = 500  # training galaxies, observed twice, from which every way is learnt
 n_learn: int = 1000  # further galaxies, from whose images the redshift is learnt

@@ -47,9 +47,9 @@ from galtools.training.loop import Settings
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 models: list[str] = ["residual", "swin", "srgan", "capsule", "diffusion"]  # to compare with
 n_test: int = 600  # test galaxies on which all are judged
 learn: int = 1000  # galaxies that the retrained estimators learn from, as in chapter 24

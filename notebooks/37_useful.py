@@ -43,9 +43,9 @@ from galtools.training import translate
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 seeds: int = 2  # trainings of the translator, as in the chapter on directions
 labels: list[int] = [20, 50, 150, 500]  # numbers of CFHTLS galaxies with a known redshift
 subsets: int = 8  # random choices of these galaxies

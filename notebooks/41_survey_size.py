@@ -36,9 +36,9 @@ from galtools.training.loop import best_device
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 sample: list[str] = []  # files of pairs, in order; empty: the test galaxies
 model: str = "residual"  # the translator
 count: int = 4  # shards in all

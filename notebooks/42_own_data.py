@@ -52,9 +52,9 @@ from galtools.training.loop import Settings
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 sdss: list[str] = []  # FITS files of SDSS, one per band; empty: a simulated survey
 cfhtls: list[str] = []  # FITS files of CFHTLS, one per band
 catalogue: str = ""  # positions, redshifts and names of the galaxies

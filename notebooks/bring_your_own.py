@@ -46,9 +46,9 @@ from galtools.surveys import SDSS
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 truth: str = ""  # file of true images (npz, npy, HDF5, FITS); empty for the demonstration
 truth_name: str = ""  # which of its arrays, if not truth, target, images or data
 translations: str = ""  # file of translated images, same galaxies, same order

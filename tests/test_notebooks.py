@@ -86,7 +86,7 @@ def test_one_parameters_cell_typed_and_commented(file):
         assert parameter.name.islower()
     assert {p.name: p.inferred_type_name for p in known[:3]} == FIRST
     defaults = {p.name: ast.literal_eval(p.default) for p in known[:3]}
-    assert defaults == {"profile": "quick", "seed": 0, "results": "results"}
+    assert defaults == {"profile": "quick", "seed": 0, "results": ""}
 
 
 @every_notebook

@@ -22,7 +22,7 @@ class Entry(NamedTuple):
     sizes: dict[str, dict]
 
 
-PROFILES = ("tiny", "quick", "paper")
+PROFILES = ("tiny", "quick", "long", "paper")
 REGISTRY: dict[str, Entry] = {}
 
 
@@ -32,10 +32,14 @@ def check_profile(profile: str) -> str:
 
 
 def register(name: str, **sizes: dict):
-    """Register a class under a name; each profile gives the keyword arguments of the class."""
+    """Register a class under a name; each profile gives the keyword arguments of the class.
+
+    A profile that is not given takes those of quick: `long` trains the same networks longer.
+    """
 
     def remember(network):
-        REGISTRY[name] = Entry(network, sizes)
+        every = {profile: sizes.get(profile, sizes.get("quick", {})) for profile in PROFILES}
+        REGISTRY[name] = Entry(network, every)
         return network
 
     return remember

@@ -276,7 +276,7 @@ def test_unknown_profile_is_one_line(here):
     result = prepare("simple.py", "out.ipynb", "-p", "profile", "tinny")
     assert result.exit_code == 1
     last = result.output.strip().splitlines()[-1]
-    assert last == "Error: unknown profile 'tinny': choose one of tiny, quick, paper"
+    assert last == "Error: unknown profile 'tinny': choose one of tiny, quick, long, paper"
 
 
 def test_profile_sets_its_values_under_the_given_ones(here):

@@ -36,7 +36,7 @@ def test_default_folder_is_the_repositorys_from_anywhere(tmp_path, monkeypatch):
 def test_other_relative_folders_start_at_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert paths.Results("my results", "paper").folder == tmp_path / "my results" / "paper"
-    assert paths.Results("./results", "paper").folder == tmp_path / "results" / "paper"
+    assert paths.Results("results", "paper").folder == tmp_path / "results" / "paper"
 
 
 def test_looking_for_a_place_makes_no_folder(tmp_path):
@@ -47,7 +47,7 @@ def test_looking_for_a_place_makes_no_folder(tmp_path):
 @pytest.mark.parametrize("profile", ["tinny", "", "Tiny", "../tiny"])
 def test_unknown_profile_is_refused(profile, tmp_path):
     for ask in (check_profile, lambda p: paths.Results(str(tmp_path), p).folder):
-        with pytest.raises(GaltoolsError, match="choose one of tiny, quick, paper"):
+        with pytest.raises(GaltoolsError, match="choose one of tiny, quick, long, paper"):
             ask(profile)
 
 

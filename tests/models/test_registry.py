@@ -53,7 +53,7 @@ def test_all_models_of_the_paper_are_registered():
     [
         (("vae", "cross", "tiny"), "unknown model 'vae': choose one of capsule, diffusion"),
         (("swin", "across", "tiny"), "choose one of intra, cross"),
-        (("swin", "cross", "huge"), "choose one of tiny, quick, paper"),
+        (("swin", "cross", "huge"), "choose one of tiny, quick, long, paper"),
     ],
 )
 def test_unknown_names_are_refused(arguments, message):

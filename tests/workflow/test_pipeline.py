@@ -268,7 +268,7 @@ def test_unknown_profile_is_one_line(project):
     done = project.build("--profile", "tinny")
     assert done.returncode == 1
     assert done.stderr.strip().splitlines() == [
-        "unknown profile 'tinny': choose one of tiny, quick, paper"
+        "unknown profile 'tinny': choose one of tiny, quick, long, paper"
     ]
 
 

@@ -74,9 +74,9 @@ from companion import paths
 from galtools import data
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder of all artefacts
+results: str = ""  # folder of artefacts; empty: the repository's
 
 # %%
 test = data.load(paths.need(paths.Results(results, profile).data("test"), "01_two_surveys"))
