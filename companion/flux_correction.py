@@ -9,8 +9,7 @@ import torch
 from companion import paths
 from galtools import artefacts, data, models
 from galtools.data import Pairs, image_files
-from galtools.models import flux_corrected
-from galtools.training import train
+from galtools.models import checkpoint, flux_corrected
 
 CHAPTERS = {"cross": "11_residual", "forward": "35_directions"}  # of residual networks
 CHUNK = 64  # galaxies at a time
@@ -26,8 +25,10 @@ def make_corrected(store: paths.Results, way: str, seed: int = 0) -> Path:
     new = store.weights(way, "flux_corrected", seed)
 
     def maker(path):
-        network = flux_corrected.correct_network(train.load_weights(old), training_pairs(learn))
-        train.save_weights(path, network)
+        network = flux_corrected.correct_network(
+            checkpoint.load_weights(old), training_pairs(learn)
+        )
+        checkpoint.save_weights(path, network)
 
     modules = ["companion.flux_correction", *models.modules("flux_corrected")]
     artefacts.make(new, maker, params={"way": way}, modules=modules, inputs=[old, learn])
@@ -49,7 +50,7 @@ def apply_flux_correction(
     With `pairs`, the regression is fitted to them, within other `circles` (radii in stamps) if
     given.
     """
-    network = train.load_weights(weights)
+    network = checkpoint.load_weights(weights)
     regression, recipe = network.rule, network.recipe
     if pairs is not None:
         sizes = recipe["sizes"] | ({"circles": circles} if circles else {})

@@ -17,9 +17,9 @@ from companion import paths
 from galtools import artefacts, data
 from galtools.data import image_files
 from galtools.data.resampling import lanczos_resample
+from galtools.models.checkpoint import load_weights
 from galtools.redshift import Ensemble, Features
 from galtools.training.loop import Settings
-from galtools.training.train import load_weights
 from galtools.training.translate import translate
 
 SURVEY = {"cross": "CFHTLS", "intra": "SDSS"}  # whose images a task makes

@@ -18,8 +18,9 @@ from galtools.data import Pairs, join
 from galtools.errors import GaltoolsError
 from galtools.fidelity import morphology
 from galtools.hdf5 import safe_open
+from galtools.models import checkpoint
 from galtools.surveys import BANDS, SURVEYS
-from galtools.training import loop, train, translate
+from galtools.training import loop, translate
 from galtools.training.crops import zero_masked
 
 
@@ -86,7 +87,7 @@ def translations(path: Path, shard: Shard, weights: Path, seed: int = 0) -> dict
     first = shard.bounds()[0]
 
     def maker(new):
-        network = train.load_weights(weights).to(loop.best_device())
+        network = checkpoint.load_weights(weights).to(loop.best_device())
         source = zero_masked(shard.load()).source
         images = translate.translate(network, source, 1, seed, first)
         translate.save_translations(new, images, {"first": first})

@@ -19,6 +19,7 @@ from galtools.data import Pairs, photometry
 from galtools.data.resampling import lanczos_resample
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Verdict
+from galtools.models import checkpoint
 from galtools.models.psf_matching import match_psf
 from galtools.surveys import BANDS, SURVEYS
 from galtools.training import train, translate
@@ -98,7 +99,7 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
     return Study(
         model,
         task,
-        train.load_weights(weights),
+        checkpoint.load_weights(weights),
         pd.DataFrame(made["extra"]["history"]),
         made["seconds"],
         test_pairs,

@@ -34,6 +34,7 @@ from companion import seed_agreement as seeds_agree
 from galtools import data
 from galtools.data import image_files
 from galtools.fidelity import information, intervals
+from galtools.models import checkpoint
 from galtools.redshift import Grid
 from galtools.training import translate
 from galtools.training.loop import Settings
@@ -106,12 +107,12 @@ copier = folder.weights("intra", "residual", seed)
 paths.need(copier, "11_residual_intra", first["train"])
 networks = {}
 for k in range(seeds):
-    networks["copy", k] = translate.load_weights(copier)
+    networks["copy", k] = checkpoint.load_weights(copier)
     learning = Settings(steps=steps, checks=1, seed=seed + k)
     for way in directions.DIRECTIONS:
         weights = folder.weights(way, "residual", seed + k)
         directions.train_direction(weights, way, build, learning, pairs_from)
-        networks[way, k] = translate.load_weights(weights)
+        networks[way, k] = checkpoint.load_weights(weights)
 
 # %% [markdown]
 # ## What each way makes of a galaxy

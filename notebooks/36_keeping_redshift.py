@@ -40,8 +40,9 @@ from galtools import data, redshift
 from galtools.data import image_files, photometry
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals, peaks
+from galtools.models import checkpoint
 from galtools.models.flux_corrected import CIRCLES, ROUNDS
-from galtools.training import train, translate
+from galtools.training import translate
 from galtools.training.loop import Settings
 
 plotting.use_style()
@@ -133,7 +134,7 @@ print(f"circles of {radii} arcsec, {ROUNDS} rounds")
 # %%
 first = paths.need_translations(store, "cross", "residual", seed)
 plain = {seed: image_files.open_images(first)[:n_test]}  # the chapter on this network kept them
-second = train.load_weights(weights[seed + 1])
+second = checkpoint.load_weights(weights[seed + 1])
 second.rounds = 0  # the network alone
 plain[seed + 1] = translate.translate(second, observed[seed + 1].source)
 corrected = {

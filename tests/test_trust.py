@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from galtools.data import image_files
 from galtools.errors import GaltoolsError
-from galtools.training import checkpoint
+from galtools.models import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("galtools", "companion", "workflow", "notebooks", "benchmarks")

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from galtools.data.stretch import Stretch
+from galtools.models import checkpoint
 from galtools.redshift.density import (
     Grid,
     apply_temperature,
@@ -14,7 +15,7 @@ from galtools.redshift.density import (
     log_mean_density,
 )
 from galtools.redshift.network import Features, RedshiftNetwork
-from galtools.training import checkpoint, loop
+from galtools.training import loop
 from galtools.training.loop import Settings
 
 

@@ -21,7 +21,8 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from galtools.errors import GaltoolsError
-from galtools.training import checkpoint, distributed
+from galtools.models import checkpoint
+from galtools.training import distributed
 
 DIVERGED = 1000.0  # a loss this many times its running mean
 SAVE_SECONDS = 15.0  # between two checkpoints

@@ -10,10 +10,10 @@ import torch
 
 from galtools import artefacts, data, models
 from galtools.data.photometry import central_flux, robust_scatter
-from galtools.data.stretch import Normalization
 from galtools.errors import GaltoolsError
+from galtools.models import checkpoint
 from galtools.models.base import count_parameters, sample_images
-from galtools.training import checkpoint, distributed, loop
+from galtools.training import distributed, loop
 from galtools.training.crops import Crops, check_pairs, normalization_of, zero_masked
 from galtools.training.loop import Settings
 
@@ -84,25 +84,6 @@ def train(network, pairs, valid, settings: Settings, *, folder=None, key="", dev
     return history
 
 
-def save_weights(path: Path, network) -> None:
-    """Write a trained network with all that is needed to use it: recipe and scaling."""
-    about = {"recipe": network.recipe, "scaling": asdict(network.scaling)}
-    checkpoint.save(path, network.state_dict(), about)
-
-
-def load_weights(path: Path):
-    """Read a trained network."""
-    tensors, about = checkpoint.load_finite(path)
-    try:
-        network = models.rebuild(about["recipe"])
-        network.scaling = Normalization.from_dict(about["scaling"])
-        network.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise GaltoolsError(f"{path} does not fit the code ({reason}): train it again") from None
-    return network.eval()
-
-
 def train_and_save(weights, build, settings, load, files, key, device=None) -> dict:
     """Train a new network on the first of two files, validate on the second, write its weights.
 
@@ -115,7 +96,7 @@ def train_and_save(weights, build, settings, load, files, key, device=None) -> d
     folder = Path(weights).parent
     history = train(network, pairs, valid, settings, folder=folder, key=key, device=device)
     if distributed.is_main():
-        save_weights(weights, network)
+        checkpoint.save_weights(weights, network)
     return {"history": history, "parameters": count_parameters(network)}
 
 

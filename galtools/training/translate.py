@@ -13,9 +13,9 @@ from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.hdf5 import safe_open
 from galtools.models.base import sample_images
+from galtools.models.checkpoint import load_weights
 from galtools.training.crops import check_images, zero_masked
 from galtools.training.loop import best_device
-from galtools.training.train import load_weights
 
 FORMAT = "galtools translations 1"
 

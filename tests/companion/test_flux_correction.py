@@ -9,7 +9,7 @@ from blobs import blobs
 
 from companion import flux_correction
 from galtools import models
-from galtools.training import train
+from galtools.models import checkpoint
 from galtools.training.crops import normalization_of
 from galtools.training.translate import translate
 
@@ -25,7 +25,7 @@ def weights(tmp_path_factory):
     network = models.build("flux_corrected", "cross", "tiny")
     network.scaling = normalization_of(pairs)
     network.prepare(pairs)
-    train.save_weights(path, network)
+    checkpoint.save_weights(path, network)
     return SimpleNamespace(path=path, pairs=pairs)
 
 
@@ -40,7 +40,7 @@ def test_the_rule_mends_what_others_drew(weights):
 
 def test_a_flux_corrected_network_is_its_network_and_then_its_rule(weights):
     some = weights.pairs.source[:6]
-    network = train.load_weights(weights.path)
+    network = checkpoint.load_weights(weights.path)
     network.rounds = 0
     alone = translate(network, some)
     whole = translate(weights.path, some)

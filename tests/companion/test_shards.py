@@ -18,8 +18,9 @@ from companion.shards import Shard
 from galtools import artefacts, data, models, redshift
 from galtools.errors import GaltoolsError
 from galtools.fidelity import morphology
+from galtools.models import checkpoint
 from galtools.surveys import CFHTLS
-from galtools.training import train, translate
+from galtools.training import translate
 from galtools.training.crops import normalization_of
 from galtools.training.loop import Settings
 
@@ -40,7 +41,7 @@ def survey(tmp_path_factory):
     torch.manual_seed(0)
     network = models.build("diffusion", "cross", "tiny")
     network.scaling = normalization_of(whole)
-    train.save_weights(folder / "weights.safetensors", network)
+    checkpoint.save_weights(folder / "weights.safetensors", network)
     quick, learn = Settings(steps=2, batch=4, checks=1), (whole.target, whole.redshift)
     estimator = redshift.train_ensemble(*learn, np.full(5, 0.02), *learn, quick, 1, hidden=8)
     estimator.save(folder / "redshift.safetensors")

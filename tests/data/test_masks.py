@@ -8,6 +8,7 @@ from blobs import blobs
 from galtools import data, models
 from galtools.data.pairs import SATURATED
 from galtools.errors import GaltoolsError
+from galtools.models import checkpoint
 from galtools.models.base import Batch, pixel_loss
 from galtools.training import train, translate
 from galtools.training.train import Settings
@@ -74,7 +75,7 @@ def test_what_is_masked_may_hold_nan_when_it_is_translated(tmp_path):
     network, pairs = models.build("residual", "intra", "tiny"), blobs(n=3)
     train.train(network, pairs, pairs, Settings(steps=1, batch=2, crop=8))
     weights, test_file = tmp_path / "weights.safetensors", tmp_path / "test.h5"
-    train.save_weights(weights, network)
+    checkpoint.save_weights(weights, network)
     test_file.write_bytes(b"galaxies")
     masked = holes(blobs(n=3), np.nan)
     translate.translate_cached(tmp_path / "seed0.h5", weights, lambda path: masked, test_file)

@@ -11,7 +11,7 @@ from blobs import blobs
 from galtools import models
 from galtools.data import photometry
 from galtools.errors import GaltoolsError
-from galtools.models import flux_corrected
+from galtools.models import checkpoint, flux_corrected
 from galtools.models.flux_corrected import CIRCLES, ApertureFluxRegression
 from galtools.training import train
 from galtools.training.crops import normalization_of
@@ -176,8 +176,8 @@ def test_weights_carry_the_rule_and_it_fits_around_a_trained_network(tmp_path):
         trained[name] = models.build(name, "cross", "tiny")
         train.train(trained[name], pairs, pairs, settings)
     expected = translate(trained["flux_corrected"], pairs.source)
-    train.save_weights(file, trained["flux_corrected"])
-    assert np.array_equal(translate(train.load_weights(file), pairs.source), expected)
+    checkpoint.save_weights(file, trained["flux_corrected"])
+    assert np.array_equal(translate(checkpoint.load_weights(file), pairs.source), expected)
     added = flux_corrected.correct_network(
         trained["residual"], pairs
     )  # crops train the network alone

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from galtools import artefacts, data
 from galtools.errors import GaltoolsError
+from galtools.models import checkpoint
 from galtools.models.base import Batch
 from galtools.training import distributed, train
 from galtools.training.loop import Settings
@@ -62,7 +63,7 @@ def once(folder, files, name, settings=SETTINGS, new=True):
     folder.mkdir(exist_ok=not new)
     build = {"name": name, "task": "cross", "profile": "tiny"}
     made = train.train_cached(folder, build, settings, lambda p: data.load(p), *files)
-    return made, train.load_weights(folder / "weights.safetensors")
+    return made, checkpoint.load_weights(folder / "weights.safetensors")
 
 
 @pytest.mark.pipeline
@@ -106,7 +107,7 @@ def test_a_notebook_under_papermill_trains_in_two_processes(tiny, tmp_path):
         artefacts.read_manifest(here / weights)["key"]
         == artefacts.read_manifest(there / weights)["key"]
     )
-    alone, together = (train.load_weights(folder / weights) for folder in (there, here))
+    alone, together = (checkpoint.load_weights(folder / weights) for folder in (there, here))
     assert_equal_weights(alone, together, beginning("residual"), most=1e-2)  # of 40 steps
 
 

@@ -11,8 +11,9 @@ from blobs import blobs
 from galtools import models
 from galtools.data import photometry
 from galtools.errors import GaltoolsError
+from galtools.models import checkpoint
 from galtools.models.base import Batch, OptimizerGroup
-from galtools.training import checkpoint, loop, train
+from galtools.training import loop, train
 from galtools.training.crops import Crops, normalization_of
 from galtools.training.train import Settings
 

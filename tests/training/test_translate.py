@@ -10,6 +10,7 @@ from blobs import blobs
 from galtools import models
 from galtools.data.stretch import Normalization, Stretch
 from galtools.errors import GaltoolsError
+from galtools.models import checkpoint
 from galtools.models.base import Translator, sample_images
 from galtools.training import train, translate
 from galtools.training.crops import normalization_of
@@ -26,7 +27,7 @@ def network():
 
 def test_weights_round_trip(network, tmp_path):
     path = tmp_path / "weights.safetensors"
-    train.save_weights(path, network)
+    checkpoint.save_weights(path, network)
     images = blobs(seed=3).source
     assert np.array_equal(translate.translate(path, images), translate.translate(network, images))
     with pytest.raises(GaltoolsError, match="is missing"):
@@ -140,6 +141,6 @@ def test_weights_that_are_not_finite_are_refused(network, tmp_path, value):
     broken = copy.deepcopy(network)
     with torch.no_grad():
         next(broken.parameters()).view(-1)[0] = value
-    train.save_weights(tmp_path / "weights.safetensors", broken)
+    checkpoint.save_weights(tmp_path / "weights.safetensors", broken)
     with pytest.raises(GaltoolsError, match="weights that are not finite"):
-        train.load_weights(tmp_path / "weights.safetensors")
+        checkpoint.load_weights(tmp_path / "weights.safetensors")

@@ -19,7 +19,8 @@ from test_pipeline import Project
 
 from galtools import artefacts, models
 from galtools.errors import GaltoolsError
-from galtools.training import checkpoint, loop, train, translate
+from galtools.models import checkpoint
+from galtools.training import loop, train, translate
 from galtools.training.crops import normalization_of
 from galtools.training.loop import Settings, Trainer
 
@@ -153,7 +154,7 @@ def test_a_torn_file_of_translations_is_made_again(tmp_path):
     network = models.build(**BUILD)
     network.scaling = normalization_of(blobs())
     weights, path = tmp_path / "w.safetensors", tmp_path / "t.h5"
-    train.save_weights(weights, network)
+    checkpoint.save_weights(weights, network)
     test_file = files(tmp_path)[0]
 
     def translated() -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -9,7 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from galtools.artefacts import atomic
+from galtools.data.stretch import Normalization
 from galtools.errors import GaltoolsError
+from galtools.models import rebuild
 
 
 def save(path: Path, tensors: dict, about: dict) -> None:
@@ -51,6 +54,25 @@ def load_finite(path: Path) -> tuple[dict, dict]:
         if not values.isfinite().all():
             raise GaltoolsError(f"{path} has weights that are not finite ({name}): train it again")
     return tensors, about
+
+
+def save_weights(path: Path, network) -> None:
+    """Write a trained network with all that is needed to use it: recipe and scaling."""
+    about = {"recipe": network.recipe, "scaling": asdict(network.scaling)}
+    save(path, network.state_dict(), about)
+
+
+def load_weights(path: Path):
+    """Read a trained network."""
+    tensors, about = load_finite(path)
+    try:
+        network = rebuild(about["recipe"])
+        network.scaling = Normalization.from_dict(about["scaling"])
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise GaltoolsError(f"{path} does not fit the code ({reason}): train it again") from None
+    return network.eval()
 
 
 def select(tensors: dict, kind: str) -> dict[str, torch.Tensor]:
