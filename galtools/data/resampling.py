@@ -7,6 +7,7 @@ one. Interpolation suits finer pixels, without blocks; it conserves the flux of 
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -47,6 +48,12 @@ def lanczos_matrix(size: int, old: int, step: float) -> np.ndarray:
     return kernel[:, reach : old + reach]
 
 
+@lru_cache(maxsize=16)
+def lanczos_tensor(size: int, old: int, step: float, dtype, device) -> torch.Tensor:
+    """`lanczos_matrix` on a device, made only once."""
+    return torch.from_numpy(lanczos_matrix(size, old, step)).to(device, dtype)
+
+
 def lanczos_resample(images, size: int, step: float):
     """Bring images (..., H, H) of flux per pixel to `size` pixels, each `step` old pixels wide.
 
@@ -58,9 +65,8 @@ def lanczos_resample(images, size: int, step: float):
         raise GaltoolsError(f"images are {tuple(images.shape)}: need square ones, (..., H, H)")
     if size == old and step == 1:
         return images
-    weights = lanczos_matrix(size, old, step)
     if isinstance(images, torch.Tensor):
-        weights = torch.from_numpy(weights).to(images)
+        weights = lanczos_tensor(size, old, step, images.dtype, images.device)
     else:
-        weights = weights.astype(images.dtype)
+        weights = lanczos_matrix(size, old, step).astype(images.dtype)
     return step**2 * (weights @ images @ weights.T)

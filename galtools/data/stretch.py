@@ -10,6 +10,7 @@ where f is linear near zero (the noise keeps its shape) and compresses bright pi
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -67,7 +68,13 @@ class Stretch:
             raise GaltoolsError(
                 f"these images have {images.shape[-3]} bands, the stretch {len(self.scale)}"
             )
-        return images.new_tensor([self.softening, self.scale])[..., None, None]
+        return band_constants((self.softening, self.scale), images.dtype, images.device)
+
+
+@lru_cache(maxsize=64)
+def band_constants(values: tuple, dtype, device) -> torch.Tensor:
+    """One number per band, shaped as images (..., bands, 1, 1); it goes to a device only once."""
+    return torch.tensor(values, dtype=dtype, device=device)[..., None, None]
 
 
 def fit_stretch(images: np.ndarray, softening, kind: str = "sqrt") -> Stretch:

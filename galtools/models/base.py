@@ -83,9 +83,9 @@ class Translator(nn.Module):
     crop_stride = 1  # corners of its training crops are multiples of so many pixels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Translate; sides of any length are padded by reflection and cut again."""
+        """Translate, in float32; sides of any length are padded by reflection and cut again."""
         height, width = x.shape[-2:]
-        return self.network(pad_to_multiple(x, self.multiple))[..., :height, :width]
+        return self.network(pad_to_multiple(x, self.multiple))[..., :height, :width].float()
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Translate images whose sides are a multiple of `multiple`."""

@@ -50,7 +50,7 @@ class Critic(nn.Module):
         for layer in self.layers:
             h = F.leaky_relu(layer(h), 0.2)
             features.append(h)
-        return self.score(h), features
+        return self.score(h).float(), features
 
 
 @register(

@@ -157,7 +157,6 @@ class Swin(Translator):
         self.head = nn.Conv2d(bands_in * pack**2, width, 3, padding=1)
         self.body = nn.Sequential(*[SwinGroup(width, depth, heads, window) for _ in range(groups)])
         self.tail = nn.Conv2d(width, bands_out * pack**2, 3, padding=1)
-        self.to(memory_format=torch.channels_last)  # the layout that attention needs
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Stretched source to stretched target."""

@@ -82,7 +82,8 @@ class Crops:
         def cut(images, numbers):
             bands = torch.arange(images.shape[1], device=self.device)[None, :, None, None]
             crops = images[numbers[:, None, None, None], bands, rows, columns.mT]
-            return torch.where(transposed, crops.mT, crops)
+            crops = torch.where(transposed, crops.mT, crops)
+            return crops.contiguous(memory_format=torch.channels_last)
 
         if self.scaling.step == 1 and self.scaling.size == self.source.shape[-1]:
             source = self.scaling.source.forward(cut(self.source, galaxies))

@@ -10,6 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +18,16 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
-from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from galtools.errors import GaltoolsError
+from galtools.errors import GaltoolsError, check_choice
 from galtools.models import checkpoint
 from galtools.training import distributed
 
 DIVERGED = 1000.0  # a loss this many times its running mean
 SAVE_SECONDS = 15.0  # between two checkpoints
+READ_STEPS = 16  # steps whose losses are read from the device together
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,12 @@ class Settings:
     clip: float = 1.0  # largest norm of a group's gradient
     ema: float = 0.995  # decay of the running mean of the weights, per step
     checks: int = 5  # validations, evenly spaced, the last one at the end
+    precision: str = "auto"  # of the networks; losses are float32. auto: see `used_precision`
     seed: int = 0
 
     def __post_init__(self):
         """Refuse what could not train."""
+        check_choice("precision", self.precision, PRECISIONS)
         if min(self.steps, self.batch, self.checks) < 1 or self.rate <= 0 or self.crop < 0:
             raise GaltoolsError("steps, batch, checks and rate must be positive, crop not negative")
 
@@ -72,17 +76,22 @@ def step_rng(seed: int, step: int, device) -> torch.Generator:
     return generator.manual_seed((seed * 1_000_003 + step) * 2_654_435_761 % 2**63)
 
 
-def moving_average(network: nn.Module, decay: float) -> AveragedModel:
-    """Exponential moving average of the weights; its decay is smaller in the first steps."""
+def used_precision(setting: str, device) -> str:
+    """Return the precision of the networks; "auto" is bfloat16 where the device computes in it."""
+    if setting != "auto":
+        return setting
+    if torch.device(device).type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = any(map(torch.cpu.get_capabilities().get, ("avx512_bf16", "amx_bf16")))
+    return "bfloat16" if fast else "float32"
 
-    @torch.no_grad()
-    def update(averages, weights, step):
-        step = int(step) - 1
-        torch._foreach_lerp_(averages, weights, 1 - min(decay, (1 + step) / (10 + step)))
 
-    ema = AveragedModel(network, multi_avg_fn=update).eval()
-    ema.n_averaged += 1  # it starts at the initial weights
-    return ema
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move averaged weights towards those after `step` steps; the first steps count for more."""
+    weight = 1 - min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), weight)
 
 
 class Trainer:
@@ -92,27 +101,29 @@ class Trainer:
         """Start from the network's present weights."""
         self.settings, self.device = settings, torch.device(device or best_device())
         self.network = network.to(self.device).train()
+        self.autocast = used_precision(settings.precision, self.device) == "bfloat16"
         self.groups = network.optimizer_groups()
         self.optimizers = {
-            name: AdamW(group.parameters, settings.rate, weight_decay=settings.weight_decay)
+            name: AdamW(
+                group.parameters, settings.rate, weight_decay=settings.weight_decay, foreach=True
+            )
             for name, group in self.groups.items()
         }
-        self.ema = moving_average(network, settings.ema)
+        self.ema = deepcopy(network).eval()
         self.history, self.step = [], 0
         self.losses, self.mean_loss = {}, {}  # since the last validation; of each group, running
+        self.unread = []  # (step, group, names of the terms, their values on the device)
 
-    def update(self, name: str, batch) -> float:
-        """Take one optimizer step of a group; return its loss, 0 while it does not train."""
+    def update(self, name: str, batch) -> None:
+        """Take one optimizer step of a group, if it is its time to train."""
         group, optimizer = self.groups[name], self.optimizers[name]
         progress = (self.step / self.settings.steps - group.begin) / (group.end - group.begin)
         if not 0 <= progress < 1:
-            return 0.0
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            return
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             terms = group.losses(batch)
-        values = torch.stack(distributed.all_reduce_mean(terms.values())).tolist()
-        loss = self.check_divergence(name, sum(values))
-        for term, value in zip(terms, values, strict=True):
-            self.losses.setdefault(f"{name}_{term}", []).append(value)
+        values = torch.stack(distributed.all_reduce_mean(terms.values()))
+        self.unread.append((self.step, name, list(terms), values.detach()))
         gradients = torch.autograd.grad(sum(terms.values()), group.parameters, allow_unused=True)
         gradients = distributed.all_reduce_mean(gradients)
         for parameter, gradient in zip(group.parameters, gradients, strict=True):
@@ -120,41 +131,55 @@ class Trainer:
         nn.utils.clip_grad_norm_(group.parameters, self.settings.clip)
         optimizer.param_groups[0]["lr"] = group.lr_scale * self.settings.learning_rate(progress)
         optimizer.step()
-        return loss
 
-    def check_divergence(self, name: str, loss: float) -> float:
-        """Return a group's loss, or refuse to go on if it is far above its running mean."""
+    def read_losses(self) -> None:
+        """Read the losses of the last steps from the device, all at once, and check them."""
+        if not self.unread:
+            return
+        steps, names, terms, values = zip(*self.unread, strict=True)
+        self.unread, numbers = [], iter(torch.cat(values).tolist())
+        for step, name, own in zip(steps, names, terms, strict=True):
+            found = {term: next(numbers) for term in own}
+            self.check_divergence(name, sum(found.values()), step)
+            for term, value in found.items():
+                self.losses.setdefault(f"{name}_{term}", []).append(value)
+
+    def check_divergence(self, name: str, loss: float, step: int) -> None:
+        """Refuse to go on if a group's loss is far above its running mean."""
         usual = self.mean_loss.get(name, abs(loss))
         if not math.isfinite(loss) or abs(loss) > DIVERGED * max(usual, 1.0):
             raise GaltoolsError(
-                f"training diverged at step {self.step + 1} (loss of the {name}: {loss:.3g}): "
+                f"training diverged at step {step + 1} (loss of the {name}: {loss:.3g}): "
                 "lower the learning rate; checkpoint.safetensors holds the last good weights"
             )
         self.mean_loss[name] = 0.98 * usual + 0.02 * abs(loss)
-        return loss
 
-    def training_step(self, make_batch: Callable) -> float:
-        """Update every group once; return the sum of their losses."""
+    def training_step(self, make_batch: Callable) -> None:
+        """Update every group once."""
         generator = step_rng(self.settings.seed, self.step, self.device)
         batch = make_batch(generator, self.step / self.settings.steps)
         batch = distributed.shard_batch(batch)
-        loss = sum(self.update(name, batch) for name in self.groups)
-        self.ema.update_parameters(self.network)
+        for name in self.groups:
+            self.update(name, batch)
+        update_average(self.ema, self.network, self.settings.ema, self.step)
         self.step += 1
-        return loss
+        if self.step % READ_STEPS == 0:
+            self.read_losses()
 
     def validate(self, check: Callable | None, seconds: float) -> dict:
-        """Evaluate the averaged weights and add a row to the history."""
+        """Evaluate the averaged weights and add a row to the history; return what is new in it."""
+        self.read_losses()
         with torch.no_grad():
-            numbers = check(self.ema.module) if check else {}
+            numbers = check(self.ema) if check else {}
         means = {term: sum(values) / len(values) for term, values in self.losses.items()}
         self.losses = {}
         row = {"step": self.step, "seconds": round(seconds, 2), **means, **numbers}
         self.history.append(row)
-        return numbers
+        return numbers or means
 
     def save(self, path: Path, key: str) -> None:
         """Write everything that is needed to go on from here, in the main process."""
+        self.read_losses()
         if not distributed.is_main():
             return
         tensors = {f"network/{k}": v for k, v in self.network.state_dict().items()}
@@ -205,15 +230,15 @@ def fit(
     steps = range(trainer.step, settings.steps)
     quiet = not (distributed.is_main() and sys.stdout.isatty())
     for step in tqdm(steps, label, leave=False, file=sys.stdout, disable=quiet):
-        loss = trainer.training_step(make_batch)
+        trainer.training_step(make_batch)
         if check_now := settings.is_check(step):
             seconds = time.perf_counter() - start
-            numbers = {"loss": loss, **trainer.validate(check, seconds)}
+            numbers = trainer.validate(check, seconds)
             report(f"{label} step {step + 1}/{settings.steps}", numbers, seconds)
         if state and (check_now or time.perf_counter() - saved > SAVE_SECONDS):
             trainer.save(state, key)
             saved = time.perf_counter()
-    network.load_state_dict(trainer.ema.module.state_dict())
+    network.load_state_dict(trainer.ema.state_dict())
     network.eval()
     return trainer.history
 

@@ -23,10 +23,11 @@ VALID = 128  # galaxies of the validation split that are used during the trainin
 def validation_metrics(
     translated: np.ndarray, target: np.ndarray, sky: np.ndarray, bad=None
 ) -> dict:
-    """Residual in units of the noise, flux bias and flux scatter of translations.
+    """Residual in units of the noise, flux bias, flux scatter and colour scatter of translations.
 
     `chi` is the root mean square of (y' - y) / sky. With d = (F' - F) / F of the central flux, bias
-    is the median of d over galaxies, scatter 1.4826 times its median absolute deviation. Pixels of
+    is the median of d over galaxies, scatter 1.4826 times its median absolute deviation, and
+    `colour` that of the flux ratio of neighbouring bands, (1 + d_b) / (1 + d_b+1) - 1. Pixels of
     the target that are `bad` are replaced by the translation.
     """
     if bad is not None:
@@ -40,6 +41,9 @@ def validation_metrics(
         "bias": float(np.abs(bias).mean()),
         "scatter": float(scatter.mean()),
     }
+    if len(bias) > 1:
+        ratio = (1 + d[:, :-1]) / (1 + d[:, 1:]) - 1
+        numbers["colour"] = float(robust_scatter(ratio, axis=0).mean())
     for band in range(len(bias)):
         numbers |= {f"bias_{band}": float(bias[band]), f"scatter_{band}": float(scatter[band])}
     return numbers
@@ -97,7 +101,10 @@ def train_and_save(weights, build, settings, load, files, key, device=None) -> d
     history = train(network, pairs, valid, settings, folder=folder, key=key, device=device)
     if distributed.is_main():
         checkpoint.save_weights(weights, network)
-    return {"history": history, "parameters": count_parameters(network)}
+    precision = loop.used_precision(settings.precision, device or loop.best_device())
+    return {
+        "history": history, "parameters": count_parameters(network), "precision": precision,
+    }  # fmt: skip
 
 
 def train_cached(
@@ -114,7 +121,9 @@ def train_cached(
     folder, files = Path(folder), [train_file, valid_file]
 
     def maker(new):
-        key = artefacts.digest([params, artefacts.sha256(train_file), artefacts.package_versions()])
+        precision = loop.used_precision(settings.precision, loop.best_device())
+        known = [params, precision, artefacts.sha256(train_file), artefacts.package_versions()]
+        key = artefacts.digest(known)
         if not distributed.needs_launch():
             return train_and_save(new, build, settings, load, files, key)
         paths = {"weights": new.absolute(), "files": [Path(file).absolute() for file in files]}

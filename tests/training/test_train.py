@@ -93,15 +93,15 @@ def test_divergence_is_a_thousand_times_the_mean_of_late():
     """The mean follows a fall of the loss, 2 % a step, and is taken for one at least."""
     trainer = loop.Trainer(fresh(), SHORT)
     for loss in [50.0] * 300 + [5.0] * 300:
-        assert trainer.check_divergence("a", loss) == loss
+        trainer.check_divergence("a", loss, 0)
     usual = 5 + 45 * 0.98**300
     with pytest.raises(GaltoolsError, match="diverged"):
-        trainer.check_divergence("a", 1001 * usual)
-    trainer.check_divergence("a", 999 * usual)
-    trainer.check_divergence("b", 0.01)
-    trainer.check_divergence("b", -999.0)
+        trainer.check_divergence("a", 1001 * usual, 0)
+    trainer.check_divergence("a", 999 * usual, 0)
+    trainer.check_divergence("b", 0.01, 0)
+    trainer.check_divergence("b", -999.0, 0)
     with pytest.raises(GaltoolsError, match="diverged"):
-        trainer.check_divergence("b", float("nan"))
+        trainer.check_divergence("b", float("nan"), 0)
 
 
 def test_learning_rate_rises_then_falls_to_zero():
@@ -174,15 +174,13 @@ def test_validations_are_spread_evenly_and_end_at_the_end():
 
 
 def test_moving_average_of_weights_by_hand():
-    network = torch.nn.Linear(1, 1, bias=False)
-    network.weight.data.fill_(1.0)
-    ema = loop.moving_average(network, 0.5)
+    network, average = (torch.nn.Linear(1, 1, bias=False) for _ in range(2))
     network.weight.data.fill_(3.0)
-    ema.update_parameters(network)  # decay min(.5, 1/10): 1 + .9 (3 - 1)
-    assert ema.module.weight.item() == pytest.approx(2.8)
-    ema.n_averaged.fill_(1000)
-    ema.update_parameters(network)  # decay .5
-    assert ema.module.weight.item() == pytest.approx(2.9)
+    average.weight.data.fill_(1.0)
+    loop.update_average(average, network, 0.5, 0)  # decay min(.5, 1/10): 1 + .9 (3 - 1)
+    assert average.weight.item() == pytest.approx(2.8)
+    loop.update_average(average, network, 0.5, 1000)  # decay .5
+    assert average.weight.item() == pytest.approx(2.9)
     assert network.weight.item() == 3.0
 
 
@@ -233,6 +231,42 @@ def test_judge_finds_a_known_bias_scatter_and_noise():
     assert numbers["bias_0"] == pytest.approx(0.1, abs=0.003)
     assert numbers["scatter_1"] == pytest.approx(0.05, rel=0.05)
     assert numbers["chi"] == pytest.approx(np.sqrt((0.1**2 + 0.05**2) / 64), rel=0.02)
+
+
+def test_a_common_error_of_all_fluxes_is_no_error_of_colour():
+    rng = np.random.default_rng(0)
+    target = np.ones((4001, 3, 4, 4), np.float32)
+    common = 1 + rng.normal(0, 0.1, (4001, 1, 1, 1)).astype(np.float32)
+    own = 1 + 0.02 * rng.normal(0, 1, (4001, 3, 1, 1)).astype(np.float32)
+    numbers = train.validation_metrics(target * common * own, target, np.ones((4001, 3)))
+    assert numbers["scatter"] == pytest.approx(np.hypot(0.1, 0.02), rel=0.05)
+    assert numbers["colour"] == pytest.approx(0.02 * np.sqrt(2), rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["residual", "swin", "srgan", "capsule"])
+def test_networks_in_bfloat16_have_losses_in_float32_and_nearly_the_same(name):
+    torch.manual_seed(0)
+    network = fresh(name)
+    batch = Crops(blobs(), normalization_of(blobs()), 8, 16)(loop.step_rng(0, 0, "cpu"), 0.9)
+    for group in network.optimizer_groups().values():
+        exact = group.losses(batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = group.losses(batch)
+        assert all(value.dtype == torch.float32 for value in rough.values())
+        for term in exact:
+            assert rough[term].item() == pytest.approx(exact[term].item(), rel=0.03, abs=0.003)
+
+
+def test_precision_is_that_of_the_settings_or_what_the_device_is_fast_in(monkeypatch):
+    used = [loop.used_precision(name, "cpu") for name in ("float32", "bfloat16")]
+    assert used == ["float32", "bfloat16"]
+    for features, expected in (
+        ({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16"), ({}, "float32"),
+    ):  # fmt: skip
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=features: found)
+        assert loop.used_precision("auto", "cpu") == expected
+    with pytest.raises(GaltoolsError, match="unknown precision 'half'"):
+        Settings(precision="half")
 
 
 def test_fluxes_are_judged_in_the_central_box_alone():
@@ -293,6 +327,7 @@ def test_once_trains_once_and_reports_beside_the_weights(tmp_path, monkeypatch):
     assert len(calls) == 2
     metrics = json.loads((tmp_path / "seed0" / "metrics.json").read_text())
     assert metrics["step"] == 6 and metrics["parameters"] > 1000
+    assert made["extra"]["precision"] == loop.used_precision("auto", loop.best_device())
     rows = (tmp_path / "seed0" / "history.csv").read_text().splitlines()
     assert rows[0].startswith("step,seconds,translator_pixel") and len(rows) == 3
     assert not (tmp_path / "seed0" / "checkpoint.safetensors").exists()

@@ -140,7 +140,7 @@ def test_translations_round_trip(tmp_path):
 def test_weights_that_are_not_finite_are_refused(network, tmp_path, value):
     broken = copy.deepcopy(network)
     with torch.no_grad():
-        next(broken.parameters()).view(-1)[0] = value
+        next(broken.parameters())[0] = value
     checkpoint.save_weights(tmp_path / "weights.safetensors", broken)
     with pytest.raises(GaltoolsError, match="weights that are not finite"):
         checkpoint.load_weights(tmp_path / "weights.safetensors")
