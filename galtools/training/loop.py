@@ -45,6 +45,7 @@ class Settings:
     checks: int = 5  # validations, evenly spaced, the last one at the end
     precision: str = "auto"  # of the networks; losses are float32. auto: see `used_precision`
     seed: int = 0
+    snapshots: bool = False  # keep the averaged weights of every validation
 
     def __post_init__(self):
         """Refuse what could not train."""
@@ -110,7 +111,7 @@ class Trainer:
             for name, group in self.groups.items()
         }
         self.ema = deepcopy(network).eval()
-        self.history, self.step = [], 0
+        self.history, self.step, self.seconds = [], 0, 0.0
         self.losses, self.mean_loss = {}, {}  # since the last validation; of each group, running
         self.unread = []  # (step, group, names of the terms, their values on the device)
 
@@ -186,7 +187,7 @@ class Trainer:
         tensors |= {f"ema/{k}": v for k, v in self.ema.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             tensors |= checkpoint.flatten_optimizer(f"optimizer/{name}", optimizer)
-        about = {"key": key, "step": self.step, "history": self.history}
+        about = {"key": key, "step": self.step, "seconds": self.seconds, "history": self.history}
         checkpoint.save(path, tensors, {**about, "losses": self.losses, "mean": self.mean_loss})
 
     def resume(self, path: Path, key: str) -> bool:
@@ -201,7 +202,7 @@ class Trainer:
         self.ema.load_state_dict(checkpoint.select(tensors, "ema"))
         for name, optimizer in self.optimizers.items():
             checkpoint.restore_optimizer(f"optimizer/{name}", optimizer, tensors)
-        self.step, self.history = about["step"], about["history"]
+        self.step, self.seconds, self.history = about["step"], about["seconds"], about["history"]
         self.losses, self.mean_loss = about["losses"], about["mean"]
         return True
 
@@ -220,21 +221,26 @@ def fit(
 
     ``make_batch(generator, progress)`` gives the batch of a step; ``check(network)`` gives numbers
     of validation. With a `folder`, checkpoint.safetensors is kept there until the end, and a
-    training with the same `key` resumes from it. The network is left with the averaged weights.
+    training with the same `key` resumes from it, and with snapshots the averaged weights after k
+    steps stay as snapshot<k>.safetensors. The network is left with the averaged weights.
     """
     trainer = Trainer(network, settings, device)
     state = Path(folder) / "checkpoint.safetensors" if folder else None
     if state:
         trainer.resume(state, key)
-    start = saved = time.perf_counter()
+    saved = time.perf_counter()
+    start = saved - trainer.seconds  # those of the interrupted part
     steps = range(trainer.step, settings.steps)
     quiet = not (distributed.is_main() and sys.stdout.isatty())
     for step in tqdm(steps, label, leave=False, file=sys.stdout, disable=quiet):
         trainer.training_step(make_batch)
+        trainer.seconds = time.perf_counter() - start
         if check_now := settings.is_check(step):
-            seconds = time.perf_counter() - start
-            numbers = trainer.validate(check, seconds)
-            report(f"{label} step {step + 1}/{settings.steps}", numbers, seconds)
+            numbers = trainer.validate(check, trainer.seconds)
+            report(f"{label} step {step + 1}/{settings.steps}", numbers, trainer.seconds)
+            if state and settings.snapshots and distributed.is_main():
+                snapshot = state.with_name(f"snapshot{step + 1}.safetensors")
+                checkpoint.save(snapshot, trainer.ema.state_dict(), trainer.history[-1])
         if state and (check_now or time.perf_counter() - saved > SAVE_SECONDS):
             trainer.save(state, key)
             saved = time.perf_counter()

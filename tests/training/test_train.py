@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,12 +56,26 @@ def test_resume_equals_uninterrupted(tmp_path, stop, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         train.train(fresh(), pairs, pairs, SHORT, folder=tmp_path, key="a")
     monkeypatch.setattr(loop.Trainer, "training_step", training_step)
-    assert checkpoint.load(tmp_path / "checkpoint.safetensors")[1]["step"] == stop
+    about = checkpoint.load(tmp_path / "checkpoint.safetensors")[1]
+    assert about["step"] == stop
     again = fresh(seed=99)  # its own weights must not matter
     resumed = train.train(again, pairs, pairs, SHORT, folder=tmp_path, key="a")
     assert same(straight, again)
     clock = {"seconds": 0}
     assert [row | clock for row in history] == [row | clock for row in resumed]
+    assert resumed[-1]["seconds"] >= round(about["seconds"], 2)  # those before are not forgotten
+
+
+def test_snapshots_are_the_averaged_weights_at_every_validation(tmp_path):
+    pairs, network = blobs(), fresh()
+    settings = replace(SHORT, snapshots=True)
+    history = train.train(network, pairs, pairs, settings, folder=tmp_path)
+    files = [tmp_path / f"snapshot{row['step']}.safetensors" for row in history]
+    assert sorted(tmp_path.glob("snapshot*")) == sorted(files)
+    kept = [checkpoint.load(file) for file in files]
+    assert [about for _, about in kept] == history
+    assert all(torch.equal(kept[-1][0][k], v) for k, v in network.state_dict().items())
+    assert any(not torch.equal(kept[0][0][k], v) for k, v in network.state_dict().items())
 
 
 def test_a_checkpoint_of_another_training_is_not_taken_up(tmp_path):
