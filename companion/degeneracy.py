@@ -10,7 +10,6 @@ from scipy.spatial import cKDTree
 from companion import posterior_library, repeat_observations, total_variance
 from companion.posterior_library import Posterior, TemplateLibrary
 from galtools.errors import GaltoolsError
-from galtools.simulate.observation import CALIBRATION
 from galtools.surveys import SDSS
 
 METHODS = ("posterior", "equal fluxes", "latent space")
@@ -110,7 +109,7 @@ def library_posterior(
         gain=np.array(SDSS.electrons_per_nanomaggy, float),
     )
     observed = ring_fluxes(sample, scatter, sums)[0, :galaxies]
-    sky, scatters = first["sky"][:galaxies], np.hypot(CALIBRATION, scatter)
+    sky, scatters = first["sky"][:galaxies], np.hypot(SDSS.calibration_error, scatter)
     return posterior_library.posterior(library, observed, sky, np.arange(galaxies), scatters)
 
 

@@ -156,8 +156,9 @@ def marginalize(m, s, wanted, precision, offset) -> tuple[np.ndarray, np.ndarray
 
 def seeing_prior(observed: ObservedScene) -> tuple[np.ndarray, np.ndarray]:
     """Inverse covariance (5, 5) of ln FWHM, and the median's distance from the truth, (n, 5)."""
-    covariance = observation.COMMON_SEEING**2 + observation.BAND_SEEING**2 * np.eye(B)
-    return np.linalg.inv(covariance), np.log(observed.survey.psf_fwhm / observed.seen.fwhm)
+    survey = observed.survey
+    covariance = survey.common_seeing**2 + np.diag(np.square(survey.band_seeing))
+    return np.linalg.inv(covariance), np.log(survey.psf_fwhm / observed.seen.fwhm)
 
 
 def pixel_information(observed: ObservedScene, images: np.ndarray) -> PixelInformation:

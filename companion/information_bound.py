@@ -17,7 +17,6 @@ from galtools import data
 from galtools.errors import GaltoolsError
 from galtools.fidelity import calibration, information
 from galtools.redshift import Grid, cumulative
-from galtools.simulate.observation import CALIBRATION
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 SIDES = ("source", "target")
@@ -52,7 +51,7 @@ def photometric_data(pairs, side: str, pixels: fisher.PixelInformation):
     return values, errors / scale[:, :, None] / scale[:, None]
 
 
-def covariance(errors) -> np.ndarray:
+def covariance(survey, errors) -> np.ndarray:
     """Covariance (types, n, 6, 6) of the photometry about that of the latents.
 
     To the errors of the pixels come the zero point of each band and the scatter of ln R at given
@@ -60,7 +59,7 @@ def covariance(errors) -> np.ndarray:
     """
     whole = np.repeat(errors[None], len(latent_model.TYPES), axis=0)
     band = np.arange(len(BANDS))
-    whole[:, :, band, band] += CALIBRATION**2
+    whole[:, :, band, band] += np.square(survey.calibration_error)
     whole[:, :, -1, -1] += latent_model.SIZE_SCATTER[:, None] ** 2
     return whole
 
@@ -75,7 +74,9 @@ def target(survey, values, errors) -> importance_sampling.Target:
         off = latent_model.predict(survey, x, kind) - values[:, None]
         return np.concatenate([np.expm1(off[..., :-1]), off[..., -1:]], axis=-1)
 
-    return importance_sampling.Target(residual, np.linalg.inv(covariance(errors)), latent_model)
+    return importance_sampling.Target(
+        residual, np.linalg.inv(covariance(survey, errors)), latent_model
+    )
 
 
 def library(survey, seed: int = 0):
@@ -186,7 +187,7 @@ def simulated(survey, n: int, like: dict, seed: int = 0):
     lower = np.linalg.cholesky(like["errors"])[near]
     error = np.einsum("nij,nj->ni", lower, rng.standard_normal(truth.shape))
     error[:, :-1] *= np.exp(seen[near, :-1] - truth[:, :-1])
-    error[:, :-1] += CALIBRATION * rng.standard_normal((n, len(BANDS)))
+    error[:, :-1] += survey.calibration_error * rng.standard_normal((n, len(BANDS)))
     error[:, :-1] = np.log(np.maximum(1 + error[:, :-1], 0.05))
     return truth + error, x[:, 0]
 

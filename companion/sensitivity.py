@@ -15,7 +15,7 @@ import numpy as np
 
 from companion import fisher, latent_model
 from companion.fisher import COMPONENTS, B, C, ObservedScene, PixelInformation
-from galtools.simulate import components, observation, population
+from galtools.simulate import components, population
 
 EARLY_BULGE = 0.08  # relative scatter of the bulge fraction of early types
 SCATTER = {"arm_fraction": 0.28, "bar_fraction": 0.31, "lane_depth": 0.22}  # relative
@@ -63,7 +63,7 @@ def derivatives(observed: ObservedScene) -> np.ndarray:
     for k, step in enumerate(STEP * np.eye(TOTAL)):
         difference = observables(observed, step) - observables(observed, -step)
         found[..., k] = difference / (2 * STEP) / scale
-    found[:, :-1, TOTAL:] = np.tile(np.diag(observation.CALIBRATION), (C, 1))
+    found[:, :-1, TOTAL:] = np.tile(np.diag(observed.survey.calibration_error), (C, 1))
     return found
 
 
@@ -76,7 +76,7 @@ def prior(observed: ObservedScene) -> tuple[np.ndarray, np.ndarray]:
     gradient[:, :LATENTS], curvature[:, :LATENTS, :LATENTS] = latent_model.prior_terms(x, kind)
     gradient[:, BULGE] = np.where(physics["early"], 0, -normal[:, 7])
     gradient[:, SIZE] = -normal[:, 8]
-    gradient[:, TOTAL:] = (1 - observed.seen.calibration) / observation.CALIBRATION
+    gradient[:, TOTAL:] = (1 - observed.seen.calibration) / observed.survey.calibration_error
     return gradient, curvature
 
 

@@ -82,7 +82,7 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # information**, and a vector, the score; the noise of every pixel is known. Position, shape and
 # seeing are integrated out, each seeing with the scatter it has from night to night. What is left
 # is the best measurement of the light in five bands and of the size, with its errors. To them comes
-# what no pixel knows of: the calibration of each band, off by 0.5 per cent, in z by 0.75, in u by 1.
+# what no pixel knows of: the calibration of each band, off by one to two per cent.
 
 # %%
 SURVEYS = {"source": "SDSS", "target": "CFHTLS"}

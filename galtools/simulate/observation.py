@@ -6,15 +6,12 @@ import numpy as np
 import torch
 
 from galtools.simulate.population import galaxy_rng
-from galtools.simulate.render import render
+from galtools.simulate.render import SHARPEST, render
 from galtools.simulate.scene import Scene
 from galtools.surveys import Survey
 
-COMMON_SEEING = 0.09  # scatter of ln FWHM that all bands of an observation share
-BAND_SEEING = 0.02  # scatter of ln FWHM from band to band
-CALIBRATION = np.array([0.01, 0.005, 0.005, 0.005, 0.0075])  # scatter of the zero point, ugriz
-SKY = 0.06  # scatter of ln sky noise from field to field
-SHARPEST, BLURRIEST = 0.75, 1.5  # seeing is kept within these multiples of the median
+SKY = 0.06  # scatter of ln sky noise from observation to observation
+BLURRIEST = 1.5  # the worst seeing that a survey accepts, over its median
 
 
 @dataclass
@@ -32,16 +29,26 @@ def observing_conditions(seed: int, galaxies, survey: Survey, number: int = 0):
     """Sample the `ObservingConditions` of observation `number` of each galaxy."""
     purpose = ("observation", survey.name, number)
     streams = [galaxy_rng(seed, int(galaxy), *purpose) for galaxy in galaxies]
-    normal = np.stack([stream.standard_normal(12) for stream in streams])
+    normal = np.stack([stream.standard_normal(7) for stream in streams])
     uniform = np.stack([stream.random(2) for stream in streams])
-    seeing = np.exp(COMMON_SEEING * normal[:, :1] + BAND_SEEING * normal[:, 1:6])
+    median = np.asarray(survey.psf_fwhm)
+    seeing = survey.common_seeing * normal[:, :1] + survey.band_seeing * normal[:, 1:6]
     return ObservingConditions(
-        fwhm=np.clip(seeing, SHARPEST, BLURRIEST) * survey.psf_fwhm,
+        fwhm=np.clip(median * np.exp(seeing), SHARPEST * median.min(), BLURRIEST * median),
         shift=(uniform - 0.5) * survey.pixel_scale,
-        calibration=1 + CALIBRATION * normal[:, 6:11],
-        sky_noise=np.exp(SKY * normal[:, 11:]) * survey.sky_noise,
+        calibration=calibration(seed, galaxies, survey, number),
+        sky_noise=np.exp(SKY * normal[:, 6:]) * survey.sky_noise,
         streams=streams,
     )
+
+
+def calibration(seed: int, galaxies, survey: Survey, number: int = 0) -> np.ndarray:
+    """Factors (n, 5) on the fluxes of galaxies; those of one field share the error."""
+    fields = np.asarray(galaxies) // survey.galaxies_per_field
+    fields, field = np.unique(fields, return_inverse=True)
+    purpose = ("field", survey.name, number)
+    normal = [galaxy_rng(seed, int(f), *purpose).standard_normal(len(survey.bands)) for f in fields]
+    return 1 + survey.calibration_error * np.stack(normal)[field]
 
 
 def observe(
@@ -62,11 +69,25 @@ def observe(
 def add_noise(images: np.ndarray, conditions: ObservingConditions, survey: Survey):
     """Add Gaussian noise of variance sky^2 + flux / (electrons per nanomaggy), in place.
 
-    The sky alone gives hundreds of electrons per pixel, where Poisson and Gauss agree.
+    The sky alone gives hundreds of electrons per pixel, where Poisson and Gauss agree. Where a
+    survey resampled its images, the noise is correlated between pixels.
     """
     gain = np.asarray(survey.electrons_per_nanomaggy, np.float32)[:, None, None]
     for image, sigma, stream in zip(images, conditions.sky_noise, conditions.streams, strict=True):
         variance = np.maximum(image, 0) / gain
         variance += (sigma**2)[:, None, None].astype(np.float32)
-        image += np.sqrt(variance) * stream.standard_normal(image.shape, np.float32)
+        image += np.sqrt(variance) * unit_noise(stream, image.shape, survey.noise_kernel)
     return images
+
+
+def unit_noise(stream: np.random.Generator, shape: tuple, kernel: tuple) -> np.ndarray:
+    """Gaussian noise (..., H, W) of variance 1: white noise, smoothed by `kernel` in x and in y."""
+    reach = len(kernel) - 1
+    *rest, height, width = shape
+    noise = stream.standard_normal((*rest, height + 2 * reach, width + 2 * reach), np.float32)
+    if reach == 0:
+        return noise
+    taps = np.array([*kernel[:0:-1], *kernel], np.float32)
+    taps /= np.linalg.norm(taps)
+    noise = sum(tap * noise[..., k : k + height, :] for k, tap in enumerate(taps))
+    return sum(tap * noise[..., k : k + width] for k, tap in enumerate(taps))

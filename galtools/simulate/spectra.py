@@ -17,7 +17,6 @@ import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 from sedpy.observate import load_filters
 
-PARAMETERS = ("kind", "dust", "tilt", "break_step", "uv_step", "red_step", "emission")
 TEMPLATES = ("E", "Sbc", "Scd", "Im")
 WAVELENGTH = np.geomspace(1200.0, 12000.0, 2000)  # Å, rest frame
 PARAMETERS = ("kind", "dust", "tilt", "break_step", "uv_step", "red_step", "emission")

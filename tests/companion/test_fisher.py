@@ -191,6 +191,6 @@ def test_components_respond_to_their_own_latents_and_the_prior_is_that_of_the_si
     np.testing.assert_array_equal(slope[:, size], -normal[:, 8])
     np.testing.assert_array_equal(slope[:, bulge], np.where(early, 0, -normal[:, 7]))
     assert (slope[:, size + 1 : sensitivity.TOTAL] == 0).all()
-    drawn = (many.seen.calibration - 1) / observation.CALIBRATION
+    drawn = (many.seen.calibration - 1) / many.survey.calibration_error
     np.testing.assert_allclose(slope[:, sensitivity.TOTAL :], -drawn)
     np.testing.assert_array_equal(bend[:, bulge:, bulge:], np.tile(np.eye(10), (8, 1, 1)))

@@ -23,7 +23,7 @@ from galtools import data
 from galtools.errors import GaltoolsError
 from galtools.fidelity import information
 from galtools.redshift import Grid
-from galtools.simulate import observation, population
+from galtools.simulate import population
 from galtools.surveys import CFHTLS, SDSS
 
 EDGES = Grid().edges
@@ -132,7 +132,7 @@ def test_starts_are_most_like_the_galaxy_and_as_bright(monkeypatch):
     x, kind, shown = known
     brighter = np.array([0.4] * 5 + [0.0])
     values, errors = shown[:4] + brighter, np.tile(0.05**2 * np.eye(6), (4, 1, 1))
-    whole = information_bound.covariance(errors)
+    whole = information_bound.covariance(CFHTLS, errors)
     begin, kinds = information_bound.starts(known, values, np.linalg.inv(whole))
     assert kinds.tolist() == [[0] * 5 + [1] * 5 + [2] * 5] * 4
     bright = latent_model.predict(CFHTLS, begin, kinds)
@@ -253,7 +253,7 @@ def test_simulated_measurements_have_the_errors_of_the_measured_galaxies():
     truth, kinds, _ = latent_model.sample_population(2000, 4)
     off = values - latent_model.predict(CFHTLS, truth, kinds)
     np.testing.assert_allclose(z, truth[:, 0])
-    np.testing.assert_allclose(off[:, :5].std(0), [0.01, 0.005, 0.005, 0.005, 0.0075], rtol=0.1)
+    np.testing.assert_allclose(off[:, :5].std(0), CFHTLS.calibration_error, rtol=0.1)
     assert off[:, 5].std() == pytest.approx(0.36, abs=0.03)  # sizes: 0.15 dex
 
 
@@ -293,7 +293,7 @@ def test_errors_of_simulated_measurements_are_those_of_the_like_in_nanomaggies()
     values, _ = information_bound.simulated(CFHTLS, 4000, like, seed=4)
     truth = latent_model.predict(CFHTLS, *latent_model.sample_population(4000, 4)[:2])
     error = np.expm1(values - truth)[:, :5]
-    scatter = np.hypot(relative * np.exp(like["measured"] - truth)[:, :5], observation.CALIBRATION)
+    scatter = np.hypot(relative * np.exp(like["measured"] - truth)[:, :5], CFHTLS.calibration_error)
     np.testing.assert_allclose((error / scatter).std(0), 1, atol=0.04)
     assert (values - truth)[:, 5].std() == pytest.approx(np.hypot(0.2, 0.36), abs=0.02)
 
