@@ -6,7 +6,7 @@
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 
@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 
 from galtools import artefacts
+from galtools.data import ImageSet
 from galtools.errors import GaltoolsError
-from galtools.fidelity import inputs, intervals, peaks, pixels, sources, structure
+from galtools.fidelity import consistency, inputs, intervals, peaks, pixels, sources, structure
 from galtools.fidelity.metrics import COLUMNS, Metric, measure_images, tabulate
+from galtools.surveys import CFHTLS, Survey
 
 FORMAT = "galtools card 1"
 FOLDS = 5  # of the cross-validation of redshifts from peaks
@@ -162,6 +164,32 @@ def card(
         except Missing as reason:
             result.missing[level] = str(reason)
     return result
+
+
+def card_without_truth(
+    source: ImageSet, translated, *, survey: Survey = CFHTLS, pixel_scale=None, psf_fwhm=None,
+    name="translation", n_boot=intervals.N_BOOT, seed=0,
+) -> Card:  # fmt: skip
+    """How well translations into `survey` explain their source (`galtools.fidelity.consistency`).
+
+    `pixel_scale` in arcsec, if it is not the survey's; `psf_fwhm` (n, bands) the translation's
+    seeing, if it is not the survey's median.
+    """
+    translated = inputs.check_real(translated, "translated")
+    n, bands, height, width = source.images.shape
+    if tuple(translated.shape[:2]) != (n, bands) or height != width:
+        raise GaltoolsError(
+            f"source is {source.images.shape} and the translation {tuple(translated.shape)}: hand "
+            "in the same galaxies and bands, on square stamps"
+        )
+    if pixel_scale is None and translated.shape[-1] != survey.stamp:
+        raise GaltoolsError(f"stamps of {translated.shape[-1]} pixels: give their pixel_scale")
+    survey = replace(survey, pixel_scale=pixel_scale or survey.pixel_scale)
+    measured = consistency.measure(source, translated, survey, psf_fwhm)
+    table = tabulate(measured, consistency.METRICS, survey.bands, "source", n_boot, seed)
+    missing = dict.fromkeys(("pixels", "peaks", "sources", "morphology"), "no true images")
+    notes = [] if np.isfinite(source.noise).all() else ["the noise of some source is unknown"]
+    return Card(name, table, missing, notes)
 
 
 class Missing(Exception):

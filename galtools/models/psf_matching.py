@@ -25,16 +25,24 @@ def wiener_gain(ratio: torch.Tensor, damping: float = DAMPING) -> torch.Tensor:
     return (1 + damping) * ratio / (1 + damping * ratio**2)
 
 
-def match_psf(images: torch.Tensor, pixel_scale: float, fwhm, new_fwhm) -> torch.Tensor:
+def match_psf(
+    images: torch.Tensor, pixel_scale: float, fwhm, new_fwhm, damping=DAMPING, new_scale=None
+) -> torch.Tensor:
     """Images (n, bands, H, H) as seen under another Kolmogorov seeing.
 
-    `pixel_scale` in arcsec; `fwhm` and `new_fwhm` in arcsec, one per band.
+    `fwhm` and `new_fwhm` in arcsec, one per band, or (n, bands). `pixel_scale` in arcsec; with a
+    `new_scale` also as averaged over square pixels of that side instead, on the same grid.
     """
     padded = F.pad(images, (min(MARGIN, images.shape[-1] - 1),) * 4, mode="reflect")
     side = padded.shape[-1]
     down, right = torch.fft.fftfreq(side, pixel_scale), torch.fft.rfftfreq(side, pixel_scale)
     k_squared = ((2 * math.pi) ** 2 * (down[:, None] ** 2 + right**2)).to(images)
     old, new = (kolmogorov_mtf(k_squared, images.new_tensor(w)) for w in (fwhm, new_fwhm))
-    matched = torch.fft.irfft2(torch.fft.rfft2(padded) * wiener_gain(new / old), s=(side, side))
+    if new_scale:
+        along = [torch.sinc(k * new_scale) / torch.sinc(k * pixel_scale) for k in (down, right)]
+        new = new * (along[0][:, None] * along[1]).to(images)
+    matched = torch.fft.irfft2(
+        torch.fft.rfft2(padded) * wiener_gain(new / old, damping), s=(side, side)
+    )
     margin = (side - images.shape[-1]) // 2
     return matched[..., margin : side - margin, margin : side - margin]
