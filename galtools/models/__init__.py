@@ -89,6 +89,18 @@ def rebuild(recipe: dict):
     return build(recipe["model"], recipe["task"], recipe["profile"], bands, **recipe["sizes"])
 
 
+def pretrained(name: str, task: str, seed: int = 0, folder=None):
+    """Network of a long training, ready for `translate`; refused where it no longer fits.
+
+    The weights lie in book/reference/weights of the repository; a copy elsewhere is named by
+    `folder` or by the environment variable GALTOOLS_WEIGHTS.
+    """
+    kept = importlib.import_module(
+        f"{__name__}.kept"
+    )  # no key follows from it
+    return kept.pretrained(name, task, seed, folder)
+
+
 def modules(name: str) -> tuple[str, ...]:
     """Modules whose code determines what a training of this model gives."""
     return ("galtools.training.train", entry(name).network.__module__)

@@ -1,0 +1,176 @@
+"""Weights of long trainings that are kept, each with a manifest by which it is judged.
+
+    <folder>/<task>/<model>/seed<k>/weights.safetensors, its manifest, history.csv
+
+Whether they still fit is judged by behaviour, not by a hash of code: the simulation has to give a
+few galaxies the same fluxes as when the weights were kept, and the network has to give one fixed
+galaxy the same translation.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from galtools import artefacts, data, simulate
+from galtools.errors import GaltoolsError
+from galtools.models import checkpoint
+from galtools.models.base import sample_images
+
+LARGEST = 4_000_000  # bytes of a file of weights
+HALF_COST = 0.02  # change of translations, in units of the sky noise, that half precision may cost
+SAME = 1e-3  # largest difference of two fingerprints relative to the largest number of the band
+PROBE = {"n": 3, "seed": 2508, "start": 10**6, "grid": "sdss"}  # galaxies of the fingerprint
+BLOCK = 8  # pixels along a side of the blocks of the fingerprint of a translation
+
+
+def weights_folder(folder=None) -> Path:
+    """Folder of kept weights: the given one, that of GALTOOLS_WEIGHTS, or the repository's."""
+    repository = Path(__file__).resolve().parents[2] / "book" / "reference" / "weights"
+    return Path(folder or os.environ.get("GALTOOLS_WEIGHTS") or repository)
+
+
+def weights_file(name: str, task: str, seed: int = 0, folder=None) -> Path:
+    """File of the kept weights of a model, whether there are any or not."""
+    return weights_folder(folder) / task / name / f"seed{seed}" / "weights.safetensors"
+
+
+def pretrained(name: str, task: str, seed: int = 0, folder=None):
+    """Network of a long training; see `galtools.models.pretrained`."""
+    file = weights_file(name, task, seed, folder)
+    if not file.exists():
+        found = sorted(weights_folder(folder).glob("*/*/seed*/weights.safetensors"))
+        there = ", ".join(" ".join(path.parts[-4:-1]) for path in found) or "none"
+        raise GaltoolsError(
+            f"no weights of {name} {task} seed{seed} in {weights_folder(folder)} (there: {there}); "
+            "copy book/reference/weights of the repository, and name it in GALTOOLS_WEIGHTS"
+        )
+    if reason := misfit(file, simulated=False):  # what images they are used on is up to the user
+        raise GaltoolsError(f"{file} does not fit: {reason}")
+    return checkpoint.load_weights(file)
+
+
+def misfit(file: Path, simulated: bool = True) -> str:
+    """Say why kept weights do not fit, or no longer; nothing where they do."""
+    try:
+        known = artefacts.read_manifest(file)["extra"]["fingerprint"]
+        if not artefacts.is_whole(file):
+            return "the file is not the one that was kept"
+        if _differ(known["translation"], translation_fingerprint(checkpoint.load_weights(file))):
+            return "the network translates the fixed galaxy otherwise than when it was kept"
+    except (GaltoolsError, KeyError) as error:
+        return f"it cannot be read ({error})"
+    if simulated and _differ(known["simulation"], simulation_fingerprint()):
+        return "the simulation has changed since it was trained"
+    return ""
+
+
+def _differ(old, new) -> bool:
+    """Whether two fingerprints (bands, ...) differ by more than rounding."""
+    old, new = np.asarray(old), np.asarray(new)
+    if old.shape != new.shape:
+        return True
+    largest = np.abs(old).reshape(len(old), -1).max(axis=1)
+    return bool((np.abs(new - old).reshape(len(old), -1).max(axis=1) > SAME * largest).any())
+
+
+@cache
+def simulation_fingerprint() -> list:
+    """Fluxes (bands, 2, n) of a few simulated galaxies in both surveys."""
+    pairs = simulate.pairs(**PROBE)
+    fluxes = np.stack([images.sum(axis=(2, 3)) for images in (pairs.source, pairs.target)])
+    return _rounded(fluxes.transpose(2, 0, 1))
+
+
+def translation_fingerprint(network) -> list:
+    """Mean pixels (bands, blocks, blocks) of the translation of the fixed galaxy."""
+    side = round(network.scaling.size * network.scaling.step)
+    galaxy = fixed_galaxy(network.recipe["bands"][0], side)
+    (samples,) = sample_images(network, network.scaling, galaxy)
+    return _rounded(F.avg_pool2d(torch.as_tensor(samples[0, 0]), BLOCK).numpy())
+
+
+def _rounded(values: np.ndarray) -> list:
+    """Nested lists of six significant digits: what need not be exact is short."""
+    return np.vectorize(lambda x: float(f"{x:.6g}"), otypes=[float])(values).tolist()
+
+
+def fixed_galaxy(bands: int, side: int) -> np.ndarray:
+    """Image (1, bands, side, side) of an inclined disc and a clump, the same at all times."""
+    y, x = (np.indices((side, side)) - (side - 1) / 2) / side
+    disc = np.exp(-np.hypot(x + 0.3 * y, 0.8 * y) / 0.08)
+    clump = 0.5 * np.exp(-np.hypot(x - 0.15, y + 0.1) / 0.03)
+    colours = 0.2 + np.arange(bands)[:, None, None]
+    return (colours * (disc + clump))[None].astype(np.float32)
+
+
+def check_simulation(file: Path) -> dict:
+    """Return what a file of pairs was simulated with, or refuse if today's code gives others."""
+    about, stored = data.describe(file)["provenance"], data.load(file, slice(0, PROBE["n"]))
+    options = {**about["simulation"], "seed": about["seed"]}
+    again = simulate.pairs(**{**options, "n": len(stored)})
+    step = stored.noise[..., None, None] / 8  # files hold integers
+    for k, side in enumerate(("source", "target")):
+        old, new = (getattr(pairs, side) for pairs in (stored, again))
+        if old.shape != new.shape or (np.abs(old - new) > step[:, k]).any():
+            raise GaltoolsError(
+                f"{file}: the simulation has changed since: make it and train again"
+            )
+    return options
+
+
+def keep(weights: Path, train_file: Path, valid_file: Path, folder=None) -> Path:
+    """Keep the weights of a finished training, in half precision where that costs nothing.
+
+    The cost is the root mean square change of the translations of a few validation galaxies, in
+    units of the target's sky noise.
+    """
+    trained = artefacts.read_manifest(artefacts.check_inputs(weights, train_file, valid_file))
+    network, seed = checkpoint.load_weights(weights), trained["seed"]
+    file = weights_file(network.recipe["model"], network.recipe["task"], seed, folder)
+    pairs = data.for_task(data.load(valid_file, slice(0, 32)), network.recipe["task"])
+
+    def maker(new):
+        cost = _save_half(new, weights, network, pairs)
+        if (size := new.stat().st_size) > LARGEST:
+            raise GaltoolsError(f"{weights}: {size / 1e6:.1f} MB; at most 4 MB may be kept")
+        told = ("parameters", "seconds", "device", "packages", "made", "key")
+        return {
+            "simulation": check_simulation(train_file),
+            "training": {name: trained[name] for name in told},
+            "half_cost": cost,
+            "fingerprint": {
+                "simulation": simulation_fingerprint(),
+                "translation": translation_fingerprint(checkpoint.load_weights(new)),
+            },
+        }
+
+    artefacts.make(
+        file, maker, params={}, modules=["galtools.models.kept"], inputs=[weights], seed=seed
+    )
+    return file
+
+
+def _save_half(new: Path, weights: Path, network, pairs) -> float:
+    """Save weights in half precision, in full where that is not enough; return the cost."""
+    tensors, about = checkpoint.load_finite(weights)
+    checkpoint.save(
+        new, {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}, about
+    )
+    try:
+        networks = network, checkpoint.load_weights(new)
+    except GaltoolsError:  # beyond the range of half precision
+        cost = np.inf
+    else:
+        full, half = (
+            np.concatenate([x[:, 0] for x in sample_images(one, one.scaling, pairs.source)])
+            for one in networks
+        )
+        chi = (half - full) / pairs.noise[:, 1, :, None, None]
+        cost = float(np.sqrt(np.mean(np.square(chi, dtype=np.float64))))
+    if cost > HALF_COST:
+        checkpoint.save(new, tensors, about)
+    return cost
