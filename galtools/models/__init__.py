@@ -95,9 +95,7 @@ def pretrained(name: str, task: str, seed: int = 0, folder=None):
     The weights lie in book/reference/weights of the repository; a copy elsewhere is named by
     `folder` or by the environment variable GALTOOLS_WEIGHTS.
     """
-    kept = importlib.import_module(
-        f"{__name__}.kept"
-    )  # no key follows from it
+    kept = importlib.import_module(f"{__name__}.kept")  # no key follows from it
     return kept.pretrained(name, task, seed, folder)
 
 
