@@ -11,7 +11,7 @@ marginalised, which leaves for the others, w,
 
     M_w = M_ww - M_wu (M_uu + P)^-1 M_uw,     s_w = s_w - M_wu (M_uu + P)^-1 (s_u + P u0).
 
-Positions of knots and neighbours are taken as known: no smooth coordinate leads to them.
+The pattern of young stars and the positions of neighbours are taken as known.
 """
 
 from dataclasses import dataclass, replace
@@ -85,8 +85,9 @@ def reshaped(scene: Scene, change: torch.Tensor) -> Scene:
         )
 
     grow = change[0].exp()
-    knots = tuple(replace(k, x=k.x * grow, y=k.y * grow, sigma=k.sigma * grow) for k in scene.knots)
-    return replace(scene, bulges=ellipses(scene.bulges), discs=ellipses(scene.discs), knots=knots)
+    textures = tuple(replace(t, spacing=t.spacing * grow) for t in scene.textures)
+    parts = {name: ellipses(getattr(scene, name)) for name in ("bulges", "discs", "lanes")}
+    return replace(scene, textures=textures, **parts)
 
 
 def rendered(observed: ObservedScene, flux: torch.Tensor, change: torch.Tensor) -> torch.Tensor:

@@ -17,24 +17,30 @@ TIGHT = galsim.GSParams(
 
 def galsim_sky(scene: Scene, galaxy: int, survey_index: int, band: int) -> galsim.GSObject:
     """One stamp's sky in one band as a GalSim object."""
-    flux = iter(scene.flux[galaxy, survey_index, band].double().tolist())
-    parts = []
-    for group, profile in ((scene.bulges, galsim.DeVaucouleurs), (scene.discs, galsim.Exponential)):
-        for x, y, size, axis_ratio, angle in _parameters(group, galaxy):
-            if total := next(flux):
-                shape = profile(half_light_radius=size, flux=total)
-                parts.append(shape.shear(q=axis_ratio, beta=angle * galsim.radians).shift(x, y))
-    for group in scene.knots:
-        if total := next(flux):
-            for x, y, sigma, share in _parameters(group, galaxy):
-                parts.append(galsim.Gaussian(sigma=sigma, flux=total * share).shift(x, y))
-    return galsim.Sum(parts)
+    shapes = [
+        *_ellipses(scene.bulges, galaxy, galsim.DeVaucouleurs),
+        *_ellipses(scene.discs, galaxy, galsim.Exponential),
+        *(_image(texture, galaxy) for texture in scene.textures),
+        *_ellipses(scene.lanes, galaxy, galsim.Exponential),
+    ]
+    flux = scene.flux[galaxy, survey_index, band].double().tolist()
+    return galsim.Sum([shape * f for shape, f in zip(shapes, flux, strict=True) if f])
 
 
-def _parameters(group, galaxy: int):
-    """Parameters of each component of a group, in the order of its fields."""
+def _ellipses(group, galaxy: int, profile):
+    """Components of a group of ellipses, of unit flux."""
     columns = (values[galaxy].double().tolist() for values in vars(group).values())
-    return zip(*columns, strict=True)
+    for x, y, size, axis_ratio, angle in zip(*columns, strict=True):
+        round_ = profile(half_light_radius=size)
+        yield round_.shear(q=axis_ratio, beta=angle * galsim.radians).shift(x, y)
+
+
+def _image(texture, galaxy: int) -> galsim.InterpolatedImage:
+    """A texture, linear between its points."""
+    image = galsim.Image(
+        texture.share[galaxy].double().numpy(), scale=texture.spacing[galaxy].item()
+    )
+    return galsim.InterpolatedImage(image, x_interpolant="linear")
 
 
 def galsim_image(

@@ -228,10 +228,11 @@ pd.DataFrame(off)
 #
 # ## Shapes
 #
-# Light is laid out with three bricks: de Vaucouleurs ellipses for bulges and ellipticals,
-# exponential ellipses for discs, and round Gaussian *knots*. Knots are the clay: strung along
-# logarithmic spirals they are arms, around a circle a ring, along a line a bar, along an arc the
-# tail of a collision; with negative flux they are a lane of dust. Each brick has its own spectrum,
+# A galaxy is built of three bricks: de Vaucouleurs ellipses for bulges and ellipticals, exponential
+# ellipses for discs (with negative flux: a lane of dust), and images on a fine grid, for young stars
+# along logarithmic spirals, around a ring or strewn over an irregular galaxy, for bars and for the
+# tails of a collision. Young stars have structure on all scales: a log-normal random field with a
+# power-law spectrum, sheared by rotation, and H II regions on top. Each brick has its own spectrum,
 # young for arms and old for bulges, and all of them add up to the galaxy's spectrum.
 
 # %% mystnb={"figure": {"caption": "Thirty galaxies as CFHTLS sees them, in the order of their numbers, not selected.", "name": "fig-contact"}, "image": {"alt": "Five rows of six galaxies: ellipticals, spirals, edge-on discs, some with neighbours."}} tags=["hide-input"]
@@ -282,7 +283,7 @@ plt.show()
 # ### Against GalSim
 #
 # GalSim {cite}`rowe2015` is the standard of the field and shares no code with ours. Both draw the same galaxies,
-# knots and neighbours included, in ten bands.
+# textures and neighbours included, in ten bands.
 
 
 # %%

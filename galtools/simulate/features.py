@@ -1,98 +1,147 @@
-"""What makes a disc more than smooth: arms, rings, bars, dust lanes, tails, all of round knots.
+"""Surface brightness of what makes a disc more than smooth: arms, rings, bars, tails, dust lanes.
 
-Positions are laid out in the plane of the disc in units of its half-light radius, then projected.
-Every function takes random numbers of one galaxy per row, so that a galaxy depends on no other.
+Positions are in the plane of the disc, in units of its half-light radius. Young stars follow arms,
+a ring or nothing, times a log-normal random field whose power falls as a power of frequency, so
+that they have structure on all scales; unresolved H II regions lie on top of it. Every parameter
+is that of one galaxy per row, so that a galaxy depends on no other.
 """
 
+from functools import cache
+
 import numpy as np
+import torch
+from scipy.special import expit
 
-YOUNG, BAR, DUST = 64, 16, 48  # knots of each kind
-CORE = 0.35  # half-light radii: where arms start
-DISC_SCALE = 1 / 1.6783469900166605  # scale length of a disc over its half-light radius
-
-
-def project(along, across, size, axis_ratio, angle):
-    """Tilt positions in the plane of the disc, (n, K), and turn them on the sky; arcsec."""
-    size, q, angle = (np.asarray(a)[:, None] for a in (size, axis_ratio, angle))
-    x, y = size * along, size * across * q
-    return x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
-
-
-def spiral(u: np.ndarray, arms: np.ndarray, pitch: np.ndarray):
-    """Knots (n, K) along logarithmic spirals r = r0 exp(turn tan(pitch)); `u` is (n, K, 5)."""
-    radius = CORE + 2.1 * u[..., 0]
-    arm = np.floor(arms[:, None] * u[..., 1]) * 2 * np.pi / arms[:, None]
-    spread = 0.45 * (u[..., 2] + u[..., 3] - 1)  # the width of an arm, as an angle
-    turn = np.log(radius / CORE) / np.tan(pitch)[:, None] + arm + spread
-    return radius * np.cos(turn), radius * np.sin(turn)
+GRID, BAR_GRID = 96, 48  # points along a side of the images of young stars, and of bars and tails
+EXTENT, BAR_EXTENT, TAIL_EXTENT = 2.9, 1.5, 3.6  # half of such a side, in half-light radii
+KNOTS = 48  # H II regions
+KNOT_SHARE = 0.1  # of the flux of young stars, in H II regions
+FAINTEST_KNOT = 0.03  # luminosity over the brightest possible: N(> L) ~ 1 / L in between
+SPECTRAL_INDEX = 2.6  # the power of the random field falls as k^-2.6
+LARGEST_SCALE = 1.2  # half-light radii: above it the power is constant
+YOUNG_SCALE = 0.8  # scale length of young stars in half-light radii (that of old ones is 0.6)
+TRUNCATION = 2.5  # half-light radii: young discs end here
+CORE = 0.35  # half-light radii: where arms start and winding ends
+LANE = 0.35  # thickness of a dust lane over that of the disc
+STREAM = "texture"  # random numbers of the field and the knots
+WHITE, UNIFORM = (GRID, GRID), 2 * KNOTS
 
 
-def ring(u: np.ndarray, radius: np.ndarray):
-    """Knots (n, K) around a ring."""
-    r = radius[:, None] * (1 + 0.25 * (u[..., 0] + u[..., 3] - 1))
-    turn = 2 * np.pi * u[..., 1]
-    return r * np.cos(turn), r * np.sin(turn)
+def grid(points: int, spacing, size, axis_ratio, angle):
+    """Positions (n, y, x), twice, in the plane of the disc of a square grid on the sky."""
+    steps = np.arange(points, dtype=np.float32) - np.float32((points - 1) / 2)
+    cos, sin = np.cos(angle), np.sin(angle)
+    scale = np.asarray(spacing / size)
+    x, y = steps, steps[:, None]
+    along = _column(scale * cos) * x + _column(scale * sin) * y
+    across = _column(scale * cos / axis_ratio) * y - _column(scale * sin / axis_ratio) * x
+    return along, across
 
 
-def irregular_knots(u: np.ndarray, offset: np.ndarray):
-    """Knots (n, K) strewn over an irregular galaxy, around a point off its centre."""
-    r = 0.75 * np.sqrt(-2 * np.log(1 - 0.99 * u[..., 0]))
-    turn = 2 * np.pi * u[..., 1]
-    return r * np.cos(turn) + offset[:, None], 0.8 * r * np.sin(turn) + 0.5 * offset[:, None]
+def _column(values) -> np.ndarray:
+    return np.asarray(values, np.float32)[:, None, None]
 
 
-def young_knots(u: np.ndarray, irregular, ringed, arms, pitch, radius, offset):
-    """Place young stars: (along, across, sigma, share), each (n, K), sigma in half-light radii.
+@cache
+def _amplitude() -> np.ndarray:
+    """Amplitude of each frequency of a random field of unit variance."""
+    fx, fy = np.fft.rfftfreq(GRID), np.fft.fftfreq(GRID)[:, None]
+    step = 2 * EXTENT / GRID
+    power = (fx**2 + fy**2 + (step / LARGEST_SCALE) ** 2) ** (-SPECTRAL_INDEX / 2)
+    power[0, 0] = 0
+    both = power.sum() * 2 - power[:, [0, -1]].sum()  # the other half plane is the conjugate
+    return np.sqrt(power * GRID**2 / both).astype(np.float32)
 
-    A third of the knots are compact and carry less light each than the broad ones, which make the
-    body of the arms.
+
+def random_field(white: np.ndarray) -> torch.Tensor:
+    """Gaussian random field (n, GRID, GRID) of unit variance from white noise of that shape."""
+    return torch.fft.irfft2(
+        torch.fft.rfft2(torch.from_numpy(white)) * torch.from_numpy(_amplitude())
+    )
+
+
+def wound(field: torch.Tensor, along, across, radius, winding) -> np.ndarray:
+    """The field at positions in the disc after rotation has sheared it into trailing spirals."""
+    turn = _column(winding) * np.log(radius + CORE)
+    cos, sin = np.cos(turn), np.sin(turn)
+    places = np.stack([cos * along + sin * across, cos * across - sin * along], axis=-1) / EXTENT
+    places = torch.from_numpy(places.astype(np.float32))
+    seen = torch.nn.functional.grid_sample(field[:, None], places, "bilinear", "reflection", False)
+    return seen[:, 0].numpy()
+
+
+def spiral_arms(along, across, radius, arms, winding, start, width) -> np.ndarray:
+    """Logarithmic spirals r = r0 exp(turn / winding), of mean 1 around a circle."""
+    phase = np.arctan2(across, along) - _column(winding) * np.log(radius / CORE) - _column(start)
+    sharpness = _column(1 / width**2)
+    profile = np.exp(sharpness * (np.cos(_column(arms) * phase) - 1))
+    lopsided = 1 + 0.25 * np.cos(phase + 1)
+    return profile * lopsided / np.i0(sharpness) * np.exp(sharpness)
+
+
+def ring(radius, at) -> np.ndarray:
+    """A ring, relative to the surface brightness of the disc at its radius."""
+    return np.exp(-0.5 * ((radius / _column(at) - 1) / 0.13) ** 2)
+
+
+def young_stars(along, across, white, uniform, shape) -> np.ndarray:
+    """Images (n, GRID, GRID) of young stars, each of unit flux."""
+    irregular = _column(shape["irregular"])
+    off = _column(shape["offset"]) * irregular
+    along, across = along - off, across - 0.5 * off
+    radius = np.sqrt(along**2 + across**2) + np.float32(1e-3)
+    arms = spiral_arms(
+        along, across, radius, *(shape[k] for k in ("arms", "winding", "arm_start", "arm_width"))
+    )
+    contrast = _column(shape["contrast"]) * (1 - irregular) * radius**2 / (radius**2 + CORE**2)
+    pattern = 1 + contrast * (arms - 1)
+    around = _column(shape["ring"]) * 5 * ring(radius, shape["ring_radius"])
+    decline = np.exp(-radius / YOUNG_SCALE) * expit((TRUNCATION - radius) / 0.2)
+    field = wound(
+        random_field(white), along, across, radius, shape["winding"] * ~shape["irregular"]
+    )
+    image = decline * (pattern + around) * np.exp(_column(shape["clumpiness"]) * field)
+    return with_knots(image / image.sum((1, 2), keepdims=True), uniform, shape["knot_share"])
+
+
+def with_knots(image: np.ndarray, uniform: np.ndarray, share) -> np.ndarray:
+    """Put part of the flux into H II regions, which lie where the young stars are."""
+    places, luminosity = uniform[:, :KNOTS], 1 / (FAINTEST_KNOT + uniform[:, KNOTS:])
+    cumulative = np.cumsum(image.reshape(len(image), -1), axis=1, dtype=float)
+    image = image * (1 - _column(share))
+    luminosity *= share[:, None] / luminosity.sum(axis=1, keepdims=True)
+    for row, total, place, light in zip(image, cumulative, places, luminosity, strict=True):
+        chosen = np.searchsorted(total, place * total[-1]).clip(max=row.size - 1)
+        np.add.at(row.reshape(-1), chosen, light.astype(np.float32))
+    return image
+
+
+def bar(along, across, length, turn) -> np.ndarray:
+    """A boxy bar with a soft edge, three times as long as wide; `length` is half of it."""
+    cos, sin = np.cos(turn), np.sin(turn)
+    x = (along * _column(cos) + across * _column(sin)) / _column(length)
+    y = 3 * (across * _column(cos) - along * _column(sin)) / _column(length)
+    s = (np.abs(x) ** 2.5 + np.abs(y) ** 2.5) ** 0.4
+    return np.exp(-1.2 * s) * expit((1 - s) / 0.12)
+
+
+def tails(along, across, start, bend, reach) -> np.ndarray:
+    """Two tidal tails, which leave the disc on opposite sides and fade; the second is fainter.
+
+    They turn by `bend` radian per half-light radius and end at `reach`.
     """
-    in_ring = ringed[:, None] & (u[..., 4] < 0.7)
-    along, across = np.where(in_ring, ring(u, radius), spiral(u, arms, pitch))
-    strewn = irregular_knots(u, offset)
-    along, across = np.where(irregular[:, None], strewn, (along, across))
-    compact = np.arange(u.shape[1]) % 3 == 0
-    sigma = np.where(compact, 0.035 + 0.05 * u[..., 3], 0.12 + 0.12 * u[..., 2])
-    decline = np.exp(-np.hypot(along, across) / 0.9)
-    share = decline * np.where(compact, 0.3, 1.0) * (0.2 + u[..., 3] ** 2)
-    return along, across, sigma, share / share.sum(axis=1, keepdims=True)
-
-
-def bar(length: np.ndarray, turn: np.ndarray):
-    """A straight chain of knots; `length` is half of it, `turn` its direction in the plane."""
-    place = np.linspace(-1, 1, BAR) * length[:, None]
-    share = 1 - 0.6 * np.abs(np.linspace(-1, 1, BAR)) + 0 * place
-    sigma = 0.17 * length[:, None] + 0 * place
-    share = share / share.sum(axis=1, keepdims=True)
-    return place * np.cos(turn)[:, None], place * np.sin(turn)[:, None], sigma, share
-
-
-def tail(start: np.ndarray):
-    """A tidal tail: knots on an arc that leaves the disc and fades."""
-    radius = np.linspace(1.2, 3.2, BAR) + 0 * start[:, None]
-    turn = start[:, None] + 0.75 * (radius - 1.2)
-    share = np.exp(-(radius - 1.2) / 1.2)
-    share = share / share.sum(axis=1, keepdims=True)
-    return radius * np.cos(turn), radius * np.sin(turn), 0.10 + 0.06 * radius, share
-
-
-def dust_lane(axis_ratio: np.ndarray, side: np.ndarray):
-    """A dark lane along the major axis of an inclined disc: (along, across, sigma, share).
-
-    Its width is 0.35 of the disc's apparent thickness, and its depth follows the disc's light
-    along the axis, so that it takes away the same share everywhere and never more than there is.
-    """
-    along = np.linspace(-1.5, 1.5, DUST) + 0 * axis_ratio[:, None]
-    across = 0.12 * side[:, None] + 0 * along
-    sigma = 0.35 * DISC_SCALE * axis_ratio[:, None] + 0 * along
-    share = np.exp(-np.abs(along) / DISC_SCALE)
-    return along, across, sigma, share / share.sum(axis=1, keepdims=True)
+    radius, end = np.hypot(along, across), _column(reach)
+    angle = np.arctan2(across, along) - _column(start) - _column(bend) * (radius - 1)
+    fading = np.exp(-(radius - 1) / (0.45 * end))
+    fading *= expit((end - radius) / 0.15) * expit((radius - 0.9) / 0.15)
+    off = radius * np.sin(angle / 2) * 2 / (0.12 + 0.09 * radius)
+    other = radius * np.cos(angle / 2) * 2 / (0.12 + 0.09 * radius)
+    return fading * (np.exp(-0.5 * off**2) + 0.4 * np.exp(-0.5 * other**2))
 
 
 def lane_flux(depth: np.ndarray) -> np.ndarray:
-    """Share of the disc's light that a lane takes which is `depth` deep on the major axis.
+    """Share of the disc's flux that a lane takes which is `depth` deep on the major axis.
 
-    A chain of Gaussians of width s that is d I0 exp(-|x|/h) deep holds d I0 2 h s sqrt(2 pi);
-    with I0 = F / (2 pi h^2 q) and s = 0.35 q h this is 0.35 sqrt(2 / pi) d F.
+    Both are exponential and equally long, so that fluxes over peaks are as axis ratios.
     """
-    return 0.35 * np.sqrt(2 / np.pi) * depth
+    return LANE * depth

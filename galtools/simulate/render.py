@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from scipy.fft import fht, fhtoffset
 
-from galtools.simulate.scene import Ellipses, Knots, Scene
+from galtools.simulate.scene import Ellipses, Scene, Texture
 from galtools.surveys import Survey
 
 EXPONENTIAL_RADIUS = 1.6783469900166605  # half-light radius over scale length
@@ -118,12 +118,16 @@ def _ellipses(parts: Ellipses, slot: int, kx, ky, transform) -> torch.Tensor:
     return shape * (x_phase[:, :, None] * y_phase[:, None, :])
 
 
-def _knots(knots: Knots, kx, ky) -> torch.Tensor:
-    """Transform of a group of Gaussians, (n, X, Y) complex: a product in x and y, summed."""
-    width = -0.5 * knots.sigma[..., None] ** 2
-    in_x = _phases(kx, knots.x) * torch.exp(width * kx**2)
-    in_y = _phases(ky, knots.y) * torch.exp(width * ky**2)
-    return (knots.share[..., None] * in_x).transpose(1, 2) @ in_y
+def _texture(texture: Texture, kx, ky) -> torch.Tensor:
+    """Transform of an image with linear interpolation, (n, X, Y) complex: a product in x and y."""
+    steps = torch.arange(texture.share.shape[-1]).to(kx)
+    position = texture.spacing[:, None] * (steps - steps.mean())
+    in_x, in_y = (
+        _phases(k, position) * torch.sinc(texture.spacing[:, None, None] * k / (2 * np.pi)) ** 2
+        for k in (kx, ky)
+    )
+    rows = texture.share.transpose(1, 2) @ torch.view_as_real(in_y).flatten(2)
+    return in_x.transpose(1, 2) @ torch.view_as_complex(rows.unflatten(2, (-1, 2)))
 
 
 def sky_transform(scene: Scene, survey_index: int, kx, ky) -> torch.Tensor:
@@ -138,8 +142,10 @@ def sky_transform(scene: Scene, survey_index: int, kx, ky) -> torch.Tensor:
             fields.append(_ellipses(scene.bulges, i, kx, ky, de_vaucouleurs))
         elif i < bulges + discs:
             fields.append(_ellipses(scene.discs, i - bulges, kx, ky, exponential))
+        elif i < bulges + discs + len(scene.textures):
+            fields.append(_texture(scene.textures[i - bulges - discs], kx, ky))
         else:
-            fields.append(_knots(scene.knots[i - bulges - discs], kx, ky))
+            fields.append(_ellipses(scene.lanes, 0, kx, ky, exponential))
     stack = torch.stack(fields, dim=1).flatten(2)
     mixed = flux[:, :, columns].to(stack.dtype) @ stack
     return mixed.unflatten(2, (len(kx), len(ky)))
@@ -150,8 +156,7 @@ def sampling(k, weight, survey: Survey, shift) -> torch.Tensor:
     pixel = survey.pixel_scale
     centres = (torch.arange(survey.stamp).to(k) - (survey.stamp - 1) / 2) * pixel
     response = weight * torch.sinc(k * pixel / (2 * np.pi)) * pixel / (2 * np.pi)
-    wave = _phases(-k, centres) * response
-    return wave * _phases(k, shift)[:, None, :]
+    return _phases(-k, centres - shift[:, None]) * response
 
 
 def render(scene: Scene, survey: Survey, survey_index: int, fwhm, shift) -> torch.Tensor:
@@ -159,20 +164,14 @@ def render(scene: Scene, survey: Survey, survey_index: int, fwhm, shift) -> torc
 
     `fwhm` (n, 5) is the seeing in arcsec, `shift` (n, 2) the galaxy's (x, y) from the centre of
     the stamp in arcsec. `survey_index` tells which of the scene's fluxes this survey sees.
+    Frequencies k and -k in x go together, as a cosine and a sine: all products are real.
     """
     k, weight = (torch.from_numpy(a).to(scene.flux) for a in frequencies(survey))
-    kx, both = torch.cat([-k.flip(0), k]), torch.cat([weight.flip(0), weight])
-    blur = kolmogorov_mtf((kx**2)[:, None] + k**2, fwhm)
-    sky = sky_transform(scene, survey_index, kx, k) * blur
-    in_x = sampling(kx, both, survey, shift[:, 0])
+    plus, minus = sky_transform(scene, survey_index, torch.cat([k, -k]), k).chunk(2, dim=2)
+    blur = kolmogorov_mtf((k**2)[:, None] + k**2, fwhm)
+    sky = torch.cat([(plus + minus) * blur, 1j * (plus - minus) * blur], dim=2)
+    in_x = sampling(k, weight, survey, shift[:, 0])
     in_y = sampling(k, 2 * weight, survey, shift[:, 1])  # the other half plane is the conjugate
-    half = in_x[:, None] @ sky  # (n, 5, W, Y)
-    image = real_product(half, in_y)  # (n, 5, W, H)
-    return image.transpose(2, 3)
-
-
-def real_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Real part of a (n, 5, W, Y) times b (n, H, Y) transposed, as one real matrix product."""
-    left = torch.view_as_real(a.resolve_conj()).flatten(-2)
-    right = torch.view_as_real(b.conj().resolve_conj()).flatten(-2)
-    return left @ right[:, None].transpose(2, 3)
+    half = torch.cat([in_x.real, in_x.imag], dim=2)[:, None] @ torch.view_as_real(sky).flatten(3)
+    real_part = torch.view_as_real(in_y.conj().resolve_conj()).flatten(2)  # of half times in_y
+    return (half @ real_part[:, None].transpose(2, 3)).transpose(2, 3)

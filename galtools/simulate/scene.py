@@ -2,8 +2,8 @@
 
 All positions are in arcsec from the centre of the galaxy, x to the right and y up; all fluxes in
 nanomaggies. A scene is made of de Vaucouleurs ellipses (bulges, ellipticals), exponential ellipses
-(discs, neighbours; of vanishing size: stars) and groups of round Gaussian knots that share a
-spectrum (arms, rings, bars, tails; with negative flux: dust lanes).
+(discs, neighbours; of vanishing size: stars; with negative flux: dust lanes) and images on a fine
+grid (young stars in arms, rings and irregular galaxies; bars and tidal tails).
 """
 
 from dataclasses import dataclass, fields
@@ -16,8 +16,8 @@ from galtools.simulate.components import MERGER, component_fluxes
 from galtools.simulate.neighbours import sample_neighbours
 
 GENERAL = 24  # random numbers of the galaxy as a whole
-UNIFORM = GENERAL + 5 * features.YOUNG
-FARTHEST = 18.0  # arcsec: knots and companions beyond, far outside the stamp, are left out
+FARTHEST = 18.0  # arcsec: images of features end there, far outside the stamp
+LARGEST_MERGER = 3.2  # arcsec: half-light radius that sets the distance and size of a companion
 ELLIPTICAL, LENTICULAR, SPIRAL, IRREGULAR, _ = MORPHOLOGIES = (
     "elliptical",
     "lenticular",
@@ -39,13 +39,12 @@ class Ellipses:
 
 
 @dataclass
-class Knots:
-    """A group of round Gaussians of one spectrum; every tensor is (n, K)."""
+class Texture:
+    """An image (n, y, x) of one spectrum, centred on the galaxy, between whose points the surface
+    brightness is linear."""
 
-    x: torch.Tensor
-    y: torch.Tensor
-    sigma: torch.Tensor  # arcsec
-    share: torch.Tensor  # of the group's flux
+    spacing: torch.Tensor  # (n,) arcsec
+    share: torch.Tensor  # (n, M, M) of the component's flux
 
 
 @dataclass
@@ -54,8 +53,9 @@ class Scene:
 
     bulges: Ellipses  # (n, B) de Vaucouleurs
     discs: Ellipses  # (n, D) exponential
-    knots: tuple[Knots, ...]  # G groups
-    flux: torch.Tensor  # (n, surveys, 5, B + D + G) nanomaggies, in this order
+    textures: tuple[Texture, ...]  # young stars, bar or tails
+    lanes: Ellipses  # (n, 1) exponential, of negative flux
+    flux: torch.Tensor  # (n, surveys, 5, B + D + T + 1) nanomaggies, in this order
 
     def __len__(self):
         """Count the stamps."""
@@ -84,9 +84,7 @@ def sample_scene(seed: int, galaxies, surveys, limit: float = population.MAIN_SA
 
 def build_scene(seed: int, galaxies, physics: dict, surveys) -> tuple[Scene, dict]:
     """Scene of n galaxies in the filters of `surveys`, and the truth about its features."""
-    uniform, _ = population.random_numbers(seed, galaxies, "shape", UNIFORM, 1)
-    general, young = np.split(uniform, [GENERAL], axis=1)
-    young = young.reshape(len(galaxies), features.YOUNG, 5)
+    general, _ = population.random_numbers(seed, galaxies, "shape", GENERAL, 1)
     shape = sample_morphology(physics, general)
     field = sample_neighbours(seed, galaxies, surveys)
     flux = component_fluxes(physics, shape, surveys)
@@ -96,7 +94,8 @@ def build_scene(seed: int, galaxies, physics: dict, surveys) -> tuple[Scene, dic
     scene = Scene(
         Ellipses(*map(_tensor, bulges)),
         Ellipses(*map(_tensor, discs)),
-        tuple(Knots(*map(_tensor, group)) for group in _knots(physics, shape, young)),
+        tuple(_textures(seed, galaxies, physics, shape)),
+        Ellipses(*map(_tensor, _lanes(physics, shape))),
         _tensor(np.concatenate([own[..., :4], field["flux"], own[..., 4:]], axis=-1)),
     )
     return scene, {**shape, **flux, "neighbours": field["there"].sum(axis=1)}
@@ -128,13 +127,17 @@ def sample_morphology(physics: dict, u: np.ndarray) -> dict[str, np.ndarray]:
         "lane_depth": 0.25 + 0.3 * u[:, 7],
         "lane_side": np.sign(u[:, 8] - 0.5),
         "arms": np.select([u[:, 9] < 0.7, u[:, 9] < 0.85], [2.0, 3.0], 4.0),
-        "pitch": np.radians(12 + 18 * u[:, 10]),
+        "winding": np.sign(u[:, 20] - 0.5) / np.tan(np.radians(12 + 18 * u[:, 10])),
+        "arm_width": 0.5 + 0.5 * u[:, 21],
+        "contrast": 0.95 - 0.6 * u[:, 22],
+        "clumpiness": np.where(irregular | merger, 0.8, 0.35 + 0.45 * u[:, 22]),
+        "knot_share": features.KNOT_SHARE * (1 + irregular) * u[:, 23],
         "ring_radius": 0.9 + 0.7 * u[:, 11],
         "bar_length": 0.45 + 0.6 * u[:, 12],
         "bar_turn": np.pi * u[:, 13],
         "offset": 0.15 + 0.35 * u[:, 14],
         "bulge_size": 0.18 + 0.2 * u[:, 15],
-        "companion_distance": 0.9 + 1.6 * u[:, 16],
+        "companion_distance": 0.9 + 1.6 * u[:, 16],  # over the smaller of R and LARGEST_MERGER
         "companion_direction": 2 * np.pi * u[:, 17],
         "companion_flux": 10 ** (-0.6 * u[:, 18]),
         "companion_ratio": 0.4 + 0.6 * u[:, 19],
@@ -147,11 +150,11 @@ def _main_ellipses(physics, shape):
     early, size = physics["early"], physics["half_light_radius"]
     q, angle, zero = physics["axis_ratio"], physics["position_angle"], np.zeros(len(size))
     moved = 0.3 * size * shape["offset"] * (shape["morphology"] == IRREGULAR)
-    distance = np.minimum(shape["companion_distance"] * size, FARTHEST)
+    other = 0.75 * np.minimum(size, LARGEST_MERGER)
+    distance = shape["companion_distance"] * other / 0.75
     there = [distance * np.cos(shape["companion_direction"])]
     there += [distance * np.sin(shape["companion_direction"])]
     bulge_size = np.where(early, size, shape["bulge_size"] * size)
-    other = 0.75 * size
     bulge = [zero, zero, np.maximum(bulge_size, 0.15), np.where(early, q, 0.5 + 0.5 * q), angle]
     disc = [moved, -moved, np.where(early, 1.3 * size, size), q, angle]
     shape = [shape["companion_ratio"], shape["companion_angle"]]
@@ -160,17 +163,38 @@ def _main_ellipses(physics, shape):
     return bulges, discs
 
 
-def _knots(physics, shape, young):
-    """Groups of knots: young stars, bar or tail, dust lane; x, y, sigma, share in arcsec."""
+def _lanes(physics, shape):
+    """Dust lanes: exponential, as long as the disc, thinner, and on the near side of its axis."""
     size, q, angle = (physics[k] for k in ("half_light_radius", "axis_ratio", "position_angle"))
-    irregular, merger = (shape["morphology"] == kind for kind in (IRREGULAR, MERGER))
-    names = ("arms", "pitch", "ring_radius", "offset")
-    arms = features.young_knots(young, irregular, shape["ring"], *(shape[k] for k in names))
-    bars = features.bar(shape["bar_length"], shape["bar_turn"])
-    tails = features.tail(shape["companion_direction"])
-    old = [np.where(merger[:, None], a, b) for a, b in zip(tails, bars, strict=True)]
-    lanes = features.dust_lane(q, shape["lane_side"])
-    for along, across, sigma, share in (arms, old, lanes):
-        x, y = features.project(along, across, size, q, angle)
-        near = np.hypot(x, y) < FARTHEST
-        yield x * near, y * near, np.maximum(sigma * size[:, None], 0.05), share * near
+    away = 0.12 * shape["lane_side"] * size * np.sqrt(q)
+    lane = [-away * np.sin(angle), away * np.cos(angle)]
+    lane += [size * np.sqrt(features.LANE), features.LANE * q, angle]
+    return [column[:, None] for column in lane]
+
+
+def _textures(seed: int, galaxies, physics: dict, shape: dict):
+    """Images of young stars, and of bars and tails; nothing where a galaxy has none."""
+    size, q, angle = (physics[k] for k in ("half_light_radius", "axis_ratio", "position_angle"))
+    major, merger = size / np.sqrt(q), shape["morphology"] == MERGER
+    shape = {**shape, "irregular": shape["morphology"] == IRREGULAR, "arm_start": shape["bar_turn"]}
+    streams = [population.galaxy_rng(seed, int(k), features.STREAM) for k in galaxies]
+    white = np.stack([stream.standard_normal(features.WHITE, np.float32) for stream in streams])
+    uniform = np.stack([stream.random(features.UNIFORM) for stream in streams])
+    spacing = 2 * features.EXTENT * major / features.GRID
+    plane = features.grid(features.GRID, spacing, major, q, angle)
+    yield _texture(spacing, features.young_stars(*plane, white, uniform, shape))
+    extent = np.where(merger, features.TAIL_EXTENT, features.BAR_EXTENT)
+    spacing = 2 * extent * major / features.BAR_GRID
+    plane = features.grid(features.BAR_GRID, spacing, major, q, angle)
+    reach = np.clip(11 / major, 1.6, 3.2)
+    start = shape["companion_direction"] - angle
+    tails = features.tails(*plane, start, 0.25 * shape["winding"], reach)
+    bars = features.bar(*plane, shape["bar_length"], shape["bar_turn"])
+    yield _texture(spacing, np.where(merger[:, None, None], tails, bars))
+
+
+def _texture(spacing, image) -> Texture:
+    """Texture of unit flux, less what lies beyond `FARTHEST`."""
+    steps = np.arange(image.shape[-1]) - (image.shape[-1] - 1) / 2
+    near = np.hypot(steps, steps[:, None]) * spacing[:, None, None] < FARTHEST
+    return Texture(_tensor(spacing), _tensor(image / image.sum((1, 2), keepdims=True) * near))

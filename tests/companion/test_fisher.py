@@ -8,7 +8,7 @@ import torch
 
 from companion import fisher, latent_model, sensitivity
 from galtools.simulate import observation, render
-from galtools.simulate.scene import Ellipses, Knots, Scene
+from galtools.simulate.scene import Ellipses, Scene, Texture
 from galtools.surveys import SDSS
 
 DEEP = replace(SDSS, electrons_per_nanomaggy=(1e12,) * 5)  # no noise but that of the sky
@@ -21,12 +21,13 @@ def gaussian(sigma: float, flux: float) -> fisher.ObservedScene:
         one = torch.ones(1, columns)
         return Ellipses(0 * one, 0 * one, one, one, 0 * one)
 
-    one = torch.ones(1, 1)
-    empty = Knots(0 * one, 0 * one, one, one)
+    steps = 0.25 * (torch.arange(120) - 59.5)  # arcsec; linear interpolation widens the Gaussian
+    share = torch.exp(-0.5 * (steps**2 + steps[:, None] ** 2) / (sigma**2 - 0.25**2 / 6))
+    spacing = torch.full((1,), 0.25)
+    textures = (Texture(spacing, share[None] / share.sum()), Texture(spacing, share[None]))
     fluxes = torch.zeros(1, 1, 5, 10)
     fluxes[..., fisher.COMPONENTS["arms"]] = flux
-    knots = (Knots(0 * one, 0 * one, sigma * one, one), empty, empty)
-    scene = Scene(nothing(2), nothing(5), knots, fluxes)
+    scene = Scene(nothing(2), nothing(5), textures, nothing(1), fluxes)
     sky = np.array([DEEP.sky_noise])
     seen = observation.ObservingConditions(
         np.full((1, 5), 1e-3), np.zeros((1, 2)), np.ones((1, 5)), sky, []

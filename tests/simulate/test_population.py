@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsRegressor
 
 from companion import sdss_statistics
 from galtools.data import photometry
-from galtools.simulate import features, neighbours, population, scene, spectra
+from galtools.simulate import neighbours, population, scene, spectra
 from galtools.surveys import CFHTLS, SDSS
 
 N = 50000  # the rarest bin, 0.25 < z < 0.30, holds some 500: all criteria are met by 2 sigma
@@ -311,84 +311,6 @@ def test_bars_and_rings_are_in_discs_and_late_types_are_irregular():
         assert looks[name][where].mean() == pytest.approx(share, abs=0.02)
         assert not looks[name][~where].any()
     assert not looks["arm_fraction"][early].any()
-
-
-def test_a_lane_takes_the_light_that_its_depth_says():
-    """Closed form against a sum over pixels of an exponential disc seen edge on."""
-    x = np.linspace(-12, 12, 1201)
-    q, depth = 0.25, 0.4
-    disc = np.exp(-np.hypot(x[None], x[:, None] / q)) / (2 * np.pi * q) * 0.02**2
-    lane = depth * np.exp(-np.abs(x)[None] - 0.5 * (x[:, None] / (0.35 * q)) ** 2)
-    lane *= 0.02**2 / (2 * np.pi * q)
-    assert disc.sum() == pytest.approx(1, rel=2e-3)
-    assert lane.sum() == pytest.approx(features.lane_flux(depth), rel=5e-3)
-
-
-def test_arms_are_logarithmic_spirals():
-    """Without spread, ln r grows in proportion to the turn: tan(pitch) per radian."""
-    u = np.random.default_rng(0).random((1, 200, 5))
-    u[..., 2:4] = 0.5
-    pitch = np.radians([20.0])
-    x, y = features.spiral(u, np.array([2.0]), pitch)
-    turn = np.log(np.hypot(x, y) / features.CORE) / np.tan(pitch)
-    away = (np.arctan2(y, x) - turn) % np.pi
-    assert np.all(np.minimum(away, np.pi - away) < 1e-9)
-
-
-def test_bars_are_straight_tails_wind_and_lanes_follow_the_disc():
-    length, turn, q = np.array([0.8, 0.5]), np.array([0.3, 2.0]), np.array([0.2, 0.4])
-    x, y, sigma, share = features.bar(length, turn)
-    place = x * np.cos(turn)[:, None] + y * np.sin(turn)[:, None]
-    even = np.linspace(-1, 1, features.BAR)
-    np.testing.assert_allclose(place, even * length[:, None], atol=1e-12)
-    np.testing.assert_allclose(y * np.cos(turn)[:, None], x * np.sin(turn)[:, None], atol=1e-12)
-    np.testing.assert_allclose(share / share[:, :1], np.tile((1 - 0.6 * abs(even)) / 0.4, (2, 1)))
-    np.testing.assert_allclose(sigma, np.repeat(0.17 * length[:, None], features.BAR, 1))
-    x, y, _, fading = features.tail(turn)
-    r = np.hypot(x, y)
-    np.testing.assert_allclose(r[:, [0, -1]], [[1.2, 3.2]] * 2)
-    np.testing.assert_allclose(
-        np.unwrap(np.arctan2(y, x)) - turn[:, None] - 0.75 * (r - 1.2), 0, atol=1e-9
-    )
-    np.testing.assert_allclose(fading / fading[:, :1], np.exp(-(r - 1.2) / 1.2))
-    x, y, sigma, depth = features.dust_lane(q, np.array([1.0, -1.0]))
-    np.testing.assert_allclose([x.min(), x.max()], [-1.5, 1.5])
-    np.testing.assert_allclose(y[:, 5], [0.12, -0.12])
-    np.testing.assert_allclose(sigma[:, 7] * 1.678347, 0.35 * q, rtol=1e-6)  # 0.35 q h
-    light = np.exp(-1.678347 * np.abs(x))  # of the disc along its axis
-    np.testing.assert_allclose(
-        depth / light, (depth / light)[:, :1].repeat(features.DUST, 1), rtol=1e-5
-    )
-    for each in (share, fading, depth):
-        np.testing.assert_allclose(each.sum(1), 1)
-
-
-def test_young_stars_fade_outwards_and_the_compact_knots_carry_less():
-    u, one, no = np.random.default_rng(3).random((1, 30000, 5)), np.ones(1), np.zeros(1, bool)
-    place = (no, no, 2 * one, np.radians(20 * one), one, one)
-    along, across, sigma, share = (part[0] for part in features.young_knots(u, *place))
-    compact = np.arange(30000) % 3 == 0
-    for some in (compact, ~compact):
-        slope = np.polyfit(np.hypot(along, across)[some], np.log(share[some]), 1)[0]
-        assert slope == pytest.approx(-1 / 0.9, abs=0.04)
-    assert share[compact].mean() / share[~compact].mean() == pytest.approx(0.3, rel=0.05)
-    assert share.sum() == pytest.approx(1)
-    assert sigma[compact].max() < 0.0851 < 0.1199 < sigma[~compact].min()
-
-
-def test_rings_irregulars_and_the_tilt_of_a_disc():
-    u, one = np.random.default_rng(1).random((1, 5000, 5)), np.ones(1)
-    x, y = features.ring(u, 2 * one)
-    r, turn = np.hypot(x, y)[0], (np.arctan2(y, x) / (2 * np.pi) % 1)[0]
-    assert 1.5 < r.min() < r.max() < 2.5 and r.mean() == pytest.approx(2, abs=0.01)
-    x, y = features.irregular_knots(u, 0.4 * one)
-    away = np.hypot(x - 0.4, (y - 0.2) / 0.8)[0] / 0.75  # Rayleigh's law, short of its last 1 %
-    for place in (turn, (1 - np.exp(-(away**2) / 2)) / 0.99):
-        assert kstest(place, "uniform").pvalue > 0.001
-    angle, along, across = np.array([0.4]), np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])
-    x, y = features.project(along, across, 3 * one, 0.5 * one, angle)
-    np.testing.assert_allclose(x, 3 * np.array([[np.cos(0.4), -0.5 * np.sin(0.4)]]))
-    np.testing.assert_allclose(y, 3 * np.array([[np.sin(0.4), 0.5 * np.cos(0.4)]]))
 
 
 REAL = os.environ.get("GALTOOLS_REAL_DATA")

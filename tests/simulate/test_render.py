@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from companion import galsim_reference
 from galtools import simulate
 from galtools.simulate import population, render
 from galtools.simulate import scene as scenes
-from galtools.simulate.scene import Ellipses, Knots, Scene
+from galtools.simulate.scene import Ellipses, Scene, Texture
 from galtools.surveys import CFHTLS, SDSS
 
 SURVEYS = (SDSS, CFHTLS)
@@ -25,14 +26,21 @@ def ellipse(x=0.0, y=0.0, size=1.0, axis_ratio=1.0, angle=0.0):
     return Ellipses(*(column(v) for v in (x, y, size, axis_ratio, angle)))
 
 
-def knot(x=0.0, y=0.0, sigma=1.0):
-    return Knots(*(column(v) for v in (x, y, sigma, 1.0)))
+def gaussian(x=0.0, y=0.0, sigma=1.0, points=120, spacing=0.1):
+    """An image of a Gaussian; linear interpolation adds a variance of spacing^2 / 6."""
+    steps = spacing * (torch.arange(points, dtype=torch.float64) - (points - 1) / 2)
+    variance = sigma**2 - spacing**2 / 6
+    share = torch.exp(-0.5 * ((steps - x) ** 2 + (steps[:, None] - y) ** 2) / variance)
+    return Texture(column(spacing)[:, 0], share[None] / share.sum())
 
 
-def scene(flux, bulge=None, disc=None, knots=None):
-    """One galaxy; `flux` of bulge, disc and knots in every band."""
-    bands = torch.tensor(flux, dtype=torch.float64).expand(1, 1, 5, 3)
-    return Scene(bulge or ellipse(), disc or ellipse(), (knots or knot(),), bands)
+def scene(flux, bulge=None, disc=None, texture=None, lane=None):
+    """One galaxy; `flux` of bulge, disc, texture and lane in every band."""
+    bands = torch.tensor(flux, dtype=torch.float64).expand(1, 1, 5, 4)
+    empty = Texture(column(1.0)[:, 0], torch.ones(1, 2, 2, dtype=torch.float64) / 4)
+    return Scene(
+        bulge or ellipse(), disc or ellipse(), (texture or empty,), lane or ellipse(), bands
+    )
 
 
 def draw(sky, survey, fwhm, shift=(0.0, 0.0)):
@@ -64,7 +72,9 @@ def test_frequencies_integrate_a_gaussian_exactly():
 @pytest.mark.parametrize("survey", [SDSS, CFHTLS, CFHTLS.on_grid_of(SDSS)], ids=lambda s: s.stamp)
 def test_flux_and_centroid_of_a_compact_galaxy(survey):
     shift = (0.13, -0.08)
-    image = draw(scene([0.0, 0.0, 7.0], knots=knot(0.6, -0.3, 0.4)), survey, 0.8, shift)[2]
+    image = draw(scene([0.0, 0.0, 7.0, 0.0], texture=gaussian(0.6, -0.3, 0.4)), survey, 0.8, shift)[
+        2
+    ]
     assert image.sum().item() == pytest.approx(7.0, rel=3e-3)  # the seeing has wide wings
     place = (torch.arange(survey.stamp) - (survey.stamp - 1) / 2) * survey.pixel_scale
     core = image.clamp_min(0.02 * image.max()) - 0.02 * image.max()
@@ -76,7 +86,7 @@ def test_flux_and_centroid_of_a_compact_galaxy(survey):
 def test_light_that_leaves_the_stamp_does_not_come_back():
     """A wide disc without seeing, against exp(-r/a) / (2 pi a^2) averaged over each pixel."""
     size, fine = 8.0, 8
-    image = draw(scene([0.0, 1.0, 0.0], disc=ellipse(size=size)), SDSS, 1e-6)[0]
+    image = draw(scene([0.0, 1.0, 0.0, 0.0], disc=ellipse(size=size)), SDSS, 1e-6)[0]
     place = (np.arange(64 * fine) - 32 * fine + 0.5) * SDSS.pixel_scale / fine
     scale = size / render.EXPONENTIAL_RADIUS
     exact = np.exp(-np.hypot(place[:, None], place) / scale) / (2 * np.pi * scale**2)
@@ -86,9 +96,23 @@ def test_light_that_leaves_the_stamp_does_not_come_back():
 
 
 def test_a_straight_sum_of_parts():
-    parts = [scene([1.0, 0.0, 0.0]), scene([0.0, 1.0, 0.0]), scene([0.0, 0.0, 1.0])]
-    total = sum(draw(part, SDSS, 1.2) for part in parts)
-    torch.testing.assert_close(draw(scene([1.0, 1.0, 1.0]), SDSS, 1.2), total)
+    total = sum(draw(scene(row), SDSS, 1.2) for row in np.eye(4))
+    torch.testing.assert_close(draw(scene([1.0] * 4), SDSS, 1.2), total)
+
+
+@pytest.mark.parametrize(("survey", "fwhm"), [(SDSS, 1.2), (CFHTLS, 0.7)], ids=["SDSS", "CFHTLS"])
+def test_a_texture_is_linear_between_its_points(survey, fwhm):
+    """Points, half of them dark, convolved with a triangle, which is a box convolved with a box."""
+    share = np.random.default_rng(0).integers(0, 2, (8, 8)) / 1.0
+    texture = Texture(column(0.9)[:, 0], torch.from_numpy(share[None]))
+    ours = draw(scene([0.0, 0.0, 2.0, 0.0], texture=texture), survey, fwhm, (0.1, 0.2))[0].numpy()
+    points = [0.9 * (np.array([x, y]) - 3.5) + [0.1, 0.2] for y, x in np.argwhere(share)]
+    points = galsim.Sum([galsim.DeltaFunction(flux=2).shift(*point) for point in points])
+    boxes = [galsim.Pixel(0.9), galsim.Pixel(0.9), galsim.Kolmogorov(fwhm=fwhm)]
+    theirs = galsim.Convolve([points, *boxes], gsparams=galsim_reference.TIGHT)
+    image = galsim.Image(survey.stamp, survey.stamp, scale=survey.pixel_scale)
+    theirs = theirs.drawImage(image, method="fft").array
+    np.testing.assert_allclose(ours, theirs, atol=3e-6 * theirs.max())
 
 
 def simulated(n, seed=3):
@@ -103,12 +127,10 @@ def simulated(n, seed=3):
     ids=["SDSS", "CFHTLS", "CFHTLS on the SDSS grid"],
 )
 def test_galaxies_agree_with_galsim(survey, index):
-    """Worst pixel within 1e-3 of the peak and flux within 0.3 %, neighbours and knots included.
+    """Worst pixel within 3e-4 of the peak and flux within 0.3 %, neighbours and textures included.
 
     On the coarse grid this is also the test of aliasing: GalSim draws it exactly.
     """
-    from companion import galsim_reference
-
     sky, _, seen = simulated(16)
     fwhm, shift = seen[index].fwhm, seen[index].shift
     tensors = (torch.tensor(a, dtype=torch.float32) for a in (fwhm, shift))
@@ -117,7 +139,7 @@ def test_galaxies_agree_with_galsim(survey, index):
         band = galaxy % 5
         params = (galaxy, band, fwhm[galaxy, band], shift[galaxy], galsim.GSParams())
         theirs = galsim_reference.galsim_image(sky, survey, index, *params)
-        assert np.abs(images[galaxy, band] - theirs).max() < 1e-3 * theirs.max()
+        assert np.abs(images[galaxy, band] - theirs).max() < 3e-4 * theirs.max()
         assert images[galaxy, band].sum() == pytest.approx(theirs.sum(), rel=3e-3)
 
 
@@ -151,7 +173,8 @@ def test_nothing_far_outside_the_stamp_returns_into_it():
 
 
 SMALL = replace(SDSS, stamp=16)
-PARTS = {"bulges": Ellipses, "discs": Ellipses, "arms": Knots, "bar or tail": Knots, "lane": Knots}
+PARTS = {name: Ellipses for name in ("bulges", "discs", "lanes")}
+PARTS |= {"young stars": Texture, "bar or tails": Texture}
 GEOMETRY = [(part, field.name) for part, kind in PARTS.items() for field in fields(kind)]
 
 
@@ -168,7 +191,7 @@ def galaxies():
 
 
 def part_of(sky, part):
-    groups = dict(zip(list(PARTS)[2:], sky.knots, strict=True))
+    groups = dict(zip(list(PARTS)[3:], sky.textures, strict=True))
     return groups[part] if part in groups else getattr(sky, part)
 
 
@@ -195,7 +218,7 @@ def slope_and_difference(sky, thing, name, step=1e-4):
 
 @pytest.mark.parametrize(("part", "name"), [*GEOMETRY, ("scene", "flux")])
 def test_gradients_are_the_slopes_of_the_image(galaxies, part, name):
-    """Each parameter of bulges, discs, neighbours, knots of arms, bars, tails and lanes, fluxes."""
+    """Each parameter of bulges, discs, neighbours, lanes and images, and the fluxes."""
     thing = galaxies if part == "scene" else part_of(galaxies, part)
     slope, difference = slope_and_difference(galaxies, thing, name)
     assert abs(difference) > 1e-4  # the image does depend on it
@@ -204,7 +227,7 @@ def test_gradients_are_the_slopes_of_the_image(galaxies, part, name):
 
 
 def test_flux_gradient_is_the_image_of_unit_flux():
-    sky = scene([0.0, 1.0, 0.0])
+    sky = scene([0.0, 1.0, 0.0, 0.0])
     sky.flux = sky.flux.clone().requires_grad_()
     image = draw(sky, SMALL, 1.2)[3, 8, 8]
     (slope,) = torch.autograd.grad(image, sky.flux)
@@ -235,12 +258,13 @@ def test_companions_bars_and_lanes_have_the_light_that_the_truth_says():
     np.testing.assert_allclose(flux[..., 3], 0.7 * other, rtol=1e-5)
     np.testing.assert_array_equal((flux[..., -2] > 0).all((1, 2)), truth["bar"] | merger)
     depth = truth["lane_depth"][:, None, None] * np.array([1.3, 1.1, 0.9, 0.75, 0.6])
-    taken = np.where(lane[:, None, None], 0.35 * np.sqrt(2 / np.pi) * depth, 0)
+    taken = np.where(lane[:, None, None], 0.35 * depth, 0)
     np.testing.assert_allclose(
         -flux[..., -1] / flux[..., 2], taken * np.ones_like(total), rtol=1e-4
     )
     size = population.sample_galaxies(3, np.arange(60), 17.8)["half_light_radius"]
-    away, towards = np.minimum(truth["companion_distance"] * size, 18), truth["companion_direction"]
+    size = np.minimum(size, 3.2)
+    away, towards = truth["companion_distance"] * size, truth["companion_direction"]
     for parts, radius in ((sky.bulges, 0.3 * 0.75 * size), (sky.discs, 0.75 * size)):
         np.testing.assert_allclose(parts.x[:, 1], away * np.cos(towards), atol=1e-4)
         np.testing.assert_allclose(parts.y[:, 1], away * np.sin(towards), atol=1e-4)
