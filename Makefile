@@ -10,7 +10,7 @@ VENV_PYTHON := .venv/bin/python
 TINY := $(CURDIR)/_build/test
 
 .DEFAULT_GOAL := help
-.PHONY: help book grid reproduce test lint audit bench clean distclean
+.PHONY: help book grid long keep reproduce test lint audit bench clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s%s\n", $$1, $$2}'
@@ -25,6 +25,13 @@ book: .venv/.ready ## run what changed and render the book into _build/html
 
 grid: .venv/.ready ## run GRID=file of notebooks and parameters; ON=workflow/slurm runs it there
 	@$(VENV_PYTHON) workflow/run_grid.py "$(GRID)" --results "$(RESULTS)" $(if $(ON),--on "$(ON)")
+
+long: .venv/.ready ## train every model for an hour; RUN=swin_cross_seed0 trains one, ON=folder elsewhere
+	@nice -n 10 $(VENV_PYTHON) workflow/run_grid.py workflow/trainings.yaml --results "$(RESULTS)" \
+		$(if $(ON),--on "$(ON)") $(if $(RUN),--only $(RUN))
+
+keep: .venv/.ready ## keep the weights that make long has finished in book/reference/weights
+	@nice -n 10 $(VENV_PYTHON) workflow/keep.py --results "$(RESULTS)" $(if $(RUN),--only $(RUN))
 
 reproduce: .venv/.ready ## execute RUN=results/.../NAME.ipynb (or several) again from their manifests, and compare
 	@$(VENV_PYTHON) workflow/reproduce.py $(or $(RUN),$(error say which run: make reproduce RUN=results/quick/notebooks/11_residual.ipynb))

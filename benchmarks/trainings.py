@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     parser.add_argument("--out", type=Path, default=paths.REFERENCE, help="folder of the tables")
     args = parser.parse_args()
-    store = paths.Results(args.results, args.profile)
+    store = paths.Results(args.results, args.profile, kept=False)
     for seed in range(args.seeds):
         for model in args.models:
             train(store, args.results, model, seed)

@@ -65,6 +65,8 @@ def load_comparison(
     seeing = dict.fromkeys(images, truth.psf_fwhm) | {"again": repeat.psf_fwhm}
     if "resample" in images:
         seeing["resample"] = pairs.source_set.psf_fwhm
+    if brought := [m for m, path in zip(models, made, strict=True) if path.stem.startswith("kept")]:
+        print(f"kept weights of long trainings: {', '.join(brought)}")
     inputs = [test, again, *made]
     return ComparisonSet(
         truth.images, truth.noise, truth.pixel_scale, images, seeing, pairs, inputs

@@ -56,6 +56,7 @@ class Results:
 
     results: str = ""
     profile: str = "quick"
+    kept: bool = True  # where kept weights were brought in, they stand for those trained here
 
     @property
     def folder(self) -> Path:
@@ -69,7 +70,13 @@ class Results:
 
     def model(self, task: str, model: str, seed: int = 0) -> Path:
         """Folder of one training: weights.safetensors, metrics.json, history.csv."""
-        return self.folder / "models" / task / model / f"seed{seed}"
+        kept = self.kept_model(task, model, seed)
+        there = self.kept and (kept / "weights.safetensors").exists()
+        return kept if there else kept.with_name(f"seed{seed}")
+
+    def kept_model(self, task: str, model: str, seed: int = 0) -> Path:
+        """Folder into which kept weights are brought (`companion.long_trainings`)."""
+        return self.folder / "models" / task / model / f"kept{seed}"
 
     def weights(self, task: str, model: str, seed: int = 0) -> Path:
         """Weights of one training."""
@@ -77,7 +84,8 @@ class Results:
 
     def translations(self, task: str, model: str, seed: int = 0) -> Path:
         """Translated test images of one model."""
-        return self.folder / "translations" / task / model / f"seed{seed}.h5"
+        name = self.model(task, model, seed).name
+        return self.folder / "translations" / task / model / f"{name}.h5"
 
     def table(self, name: str) -> Path:
         """One table of results, `name` without its ending."""
@@ -138,6 +146,8 @@ def need_translations(store: Results, task: str, model: str, seed: int = 0) -> P
     """Translations of the test galaxies at hand, by the weights at hand, if those are kept."""
     path, weights = store.translations(task, model, seed), store.weights(task, model, seed)
     test = need(store.data("test"), "01_two_surveys")
+    if path.stem.startswith("kept"):
+        return need(path, "17_long_trainings", test, weights)
     return need_of(path, model, test, *([weights] if weights.exists() else []))
 
 

@@ -3,7 +3,7 @@
 Artefacts are made by galtools alone: an edit of this module retrains nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import matplotlib.pyplot as plt
@@ -83,7 +83,7 @@ class Study:
 
 def run(results, profile, model, task, seed, settings, samples: int = 1) -> Study:
     """Train and translate what has not been trained and translated yet; load the rest."""
-    store = paths.Results(results, profile)
+    store = paths.Results(results, profile, kept=False)
     splits = ("train", "valid", "test")
     learn, valid, test = (paths.need(store.data(split), "01_two_surveys") for split in splits)
     again = store.data("again")
@@ -91,6 +91,8 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
     def load(path):
         return data.for_task(data.load(path), task)
 
+    if profile == "long":  # for curves of what the time brought
+        settings = replace(settings, checks=12, snapshots=True)
     build = {"name": model, "task": task, "profile": profile}
     made = train.train_cached(store.model(task, model, seed), build, settings, load, learn, valid)
     weights, translations = store.weights(task, model, seed), store.translations(task, model, seed)
@@ -101,7 +103,7 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
         task,
         checkpoint.load_weights(weights),
         pd.DataFrame(made["extra"]["history"]),
-        made["seconds"],
+        made["extra"]["history"][-1]["seconds"],
         test_pairs,
         translate.load_translations(translations, None),
         comparison.load_again(again, test_pairs, task).target if again.exists() else None,

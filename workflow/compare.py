@@ -8,6 +8,7 @@ translators stand in one column.
 import ast
 import json
 import math
+import os
 from pathlib import Path
 
 import grid
@@ -48,12 +49,15 @@ def glued(run: pipeline.Run) -> dict[str, float]:
     return found
 
 
-def table(runs: dict[str, pipeline.Run], groups: dict[str, str]) -> pd.DataFrame:
-    """One line per run and number: run, group, notebook, status, parameters, name, value, error."""
-    lines = []
+def table(runs: dict[str, pipeline.Run]) -> pd.DataFrame:
+    """One line per run and number: run, group, notebook, status, parameters, name, value, error.
+
+    Parameters are those that vary, of the run itself or else of the runs that it needs.
+    """
+    lines, names = [], grid.varied(runs)
     for run in runs.values():
-        values = {name: run.parameters.get(name) for name in grid.varied(runs)}
-        known = {"run": run.name, "group": groups[run.name], "notebook": run.notebook}
+        values = {name: grid.inherited(run, runs).get(name) for name in names}
+        known = {"run": run.name, "group": run.group, "notebook": run.notebook}
         known |= {"status": STATUS.get(run.state, run.state), **values}
         if run.stamp.exists():
             numbers = {**glued(run), SECONDS: pipeline.record(run)["seconds"]}
@@ -120,8 +124,11 @@ def figure(rows: pd.DataFrame, parameters: list[str]):
     return fig
 
 
-def page(found: pd.DataFrame, parameters: list[str], name: str) -> str:
-    """Write the page: failures first, then the figure, then every number of every run."""
+def page(found: pd.DataFrame, parameters: list[str], name: str, links: dict[str, str]) -> str:
+    """Write the page: failures first, then the figure, then every number of every run.
+
+    `links` leads from the name of a run to its executed notebook.
+    """
     each = found.drop_duplicates("run")
     good, done = found[found.status == "done"], each.status == "done"
     fig = figure(good, parameters) if len(good) else None
@@ -131,17 +138,21 @@ def page(found: pd.DataFrame, parameters: list[str], name: str) -> str:
     for notebook, rows in good.groupby("notebook", sort=False):
         wide = rows.pivot_table("value", "run", "name", sort=False)
         tables.append((notebook, about.join(wide, how="right")))
-    return html_report.document(
+    text = html_report.document(
         f"Grid {name}", PAGE, runs=each, done=done.sum(), tables=tables,
         bad=each[~done][["run", *parameters, "status", "error"]],
         figure=html_report.data_uri_image(fig, alt) if fig else "",
     )  # fmt: skip
+    for run, link in links.items():
+        text = text.replace(f"<th>{run}</th>", f'<th><a href="{link}">{run}</a></th>')
+    return text
 
 
-def write(runs: dict[str, pipeline.Run], folder: Path, groups: dict[str, str]) -> None:
+def write(runs: dict[str, pipeline.Run], folder: Path) -> None:
     """Write table.csv and index.html of a grid."""
-    found = table(runs, groups)
+    found = table(runs)
+    links = {name: os.path.relpath(run.executed, folder) for name, run in runs.items()}
     with artefacts.atomic(folder / "table.csv") as new:
         found.to_csv(new, index=False)
     with artefacts.atomic(folder / "index.html") as new:
-        new.write_text(page(found, grid.varied(runs), folder.name))
+        new.write_text(page(found, grid.varied(runs), folder.name, links))

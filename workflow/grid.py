@@ -12,6 +12,7 @@ and is computed once. Each has a results folder of its own, so that no two can o
 import itertools
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from galtools.models import check_profile
 
 GROUP = {"notebook", "parameters", "needs", "cores"}  # what may be said of a group of runs
 OWN = {"profile", "results"}  # parameters that the grid itself takes care of
+LONGEST = 80  # characters of a label
 
 
 @dataclass(frozen=True)
@@ -130,17 +132,41 @@ def _variants(group: str, entry: dict, groups: dict, profile: str):
 def plan(grid: dict) -> dict:
     """Describe every run of a grid so that a job on any machine can take it from the file."""
     told = ("group", "notebook", "parameters", "needs", "cores")
-    runs = {run.name: {name: getattr(run, name) for name in told} for run in expand(grid).values()}
+    variants = expand(grid)
+    runs = {name: {key: getattr(run, key) for key in told} for name, run in variants.items()}
+    for group in grid["runs"]:
+        own = {name: run for name, run in variants.items() if run.group == group}
+        names = varied(own)
+        for name, run in own.items():
+            ending = "".join(f"_{key}{run.parameters[key]}" for key in names)
+            runs[name]["label"] = re.sub(r"[^\w.-]+", "-", group + ending)[:LONGEST]
     return {"profile": grid.get("profile", "quick"), "runs": runs}
 
 
-def varied(runs: dict[str, pipeline.Run]) -> list[str]:
+def varied(runs: dict) -> list[str]:
     """Parameters whose values differ among the runs of some notebook, in the order they appear."""
     seen: dict[tuple[str, str], set] = {}
     for run in runs.values():
         for name, value in run.parameters.items():
             seen.setdefault((run.notebook, name), set()).add(json.dumps(value))
     return list(dict.fromkeys(name for (_, name), values in seen.items() if len(values) > 1))
+
+
+def inherited(run: pipeline.Run, runs: dict[str, pipeline.Run]) -> dict:
+    """Parameters of a run and, under them, those of the runs that it needs, near before far."""
+    above: dict = {}
+    for need in run.needs:
+        above |= inherited(runs[need], runs)
+    return above | run.parameters
+
+
+def chosen(runs: dict[str, pipeline.Run], wanted: list[str]) -> dict[str, pipeline.Run]:
+    """Runs that are asked for by their label, group or name; all of them if none is asked for."""
+    known = {name: {name, run.label, run.group} for name, run in runs.items()}
+    if lost := set(wanted) - set().union(*known.values()):
+        labels = ", ".join(run.label for run in runs.values())
+        raise GaltoolsError(f"there is no run {min(lost)!r}: choose from {labels}")
+    return {n: run for n, run in runs.items() if not wanted or known[n] & set(wanted)}
 
 
 def fetch_inputs(run: pipeline.Run, runs: dict[str, pipeline.Run]) -> None:

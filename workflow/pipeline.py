@@ -24,7 +24,7 @@ import yaml
 from companion import papermill_io, paths
 from galtools import artefacts
 from galtools.errors import GaltoolsError
-from galtools.models import check_profile
+from galtools.models import check_profile, weights_folder
 
 CHAPTERS = paths.WORKFLOW / "chapters.yaml"
 RESULTS = paths.ROOT / "results"
@@ -43,6 +43,9 @@ class Run:
     needs: tuple[str, ...] = ()
     parameters: dict = field(default_factory=dict)
     cores: int = 1
+    group: str = ""  # of a grid
+    label: str = ""  # group and what varies in it
+    kept: str = ""  # task of the kept weights that it shows
 
     @property
     def source(self) -> Path:
@@ -101,7 +104,8 @@ class Run:
         """Digests of all code and settings that the run follows from, but not of its inputs."""
         cells = [cell.source for cell in read_source(self).cells if cell.cell_type == "code"]
         plain = [MAGIC.sub("pass", cell) for cell in cells]
-        kept = sorted(paths.REFERENCE.glob(f"{self.notebook}*"))  # tables that the chapter shows
+        files = [*sorted(paths.REFERENCE.glob(f"{self.notebook}*")), *kept_weights(self.kept)]
+        kept = {os.path.relpath(file, paths.REFERENCE): artefacts.sha256(file) for file in files}
         return {
             "cells": [
                 artefacts.digest([artefacts.code_digest(text), MAGIC.findall(cell)])
@@ -113,7 +117,7 @@ class Run:
             "values": paths.profile_values(self.profile, self.notebook),
             "parameters": self.parameters,
             "packages": artefacts.package_versions(),
-            **({"kept": {file.name: artefacts.sha256(file) for file in kept}} if kept else {}),
+            **({"kept": kept} if kept else {}),
         }
 
 
@@ -121,22 +125,30 @@ def load(profile: str, results: Path) -> dict[str, Run]:
     """Read chapters.yaml: every run by name, each after the runs that it needs."""
     folder = Path(results).absolute() / check_profile(profile)
     runs: dict[str, Run] = {}
-    for name, entry in yaml.safe_load(CHAPTERS.read_text()).items():
-        entry = {"notebook": name, "needs": (), "parameters": {}, **(entry or {})}
-        needs = dict.fromkeys([*entry["needs"], *_translator_runs(entry["parameters"], runs)])
+    listed = {name: entry or {} for name, entry in yaml.safe_load(CHAPTERS.read_text()).items()}
+    absent = {k for k, v in listed.items() if "kept" in v and not kept_weights(v["kept"])}
+    for name in [name for name in listed if name not in absent]:
+        entry = {"notebook": name, "needs": (), "parameters": {}, **listed[name]}
+        needs = [*entry["needs"], *_translator_runs(entry["parameters"], runs)]
+        needs = [need for need in dict.fromkeys(needs) if need not in absent]
         if missing := [need for need in needs if need not in runs]:
             raise GaltoolsError(f"{CHAPTERS.name}: {name} needs {missing}, not listed above it")
         runs[name] = Run(name, folder, profile, **{**entry, "needs": tuple(needs)})
     return runs
 
 
+def kept_weights(task: str) -> list[Path]:
+    """Manifests and histories of the weights that are kept for a task, if one is given."""
+    return sorted(weights_folder().glob(f"{task}/*/seed*/*.[jc]s*")) if task else []
+
+
 def _translator_runs(parameters: dict, runs: dict[str, Run]) -> list[str]:
-    """Name the runs that train the `models` of a run for its task, such as 11_residual_intra."""
+    """Name the runs that make the weights of the `models` of a run, such as 11_residual_intra."""
     found, ending = [], "_intra" if parameters.get("task") == "intra" else ""
     for model in parameters.get("models", ()):
         own = rf"1\d_{model}{ending}"
         found += [name for name in runs if re.fullmatch(own, name)] or [f"1x_{model}{ending}"]
-    return found
+    return found + [name for name in runs if found and name == f"17_long_trainings{ending}"]
 
 
 def load_plan(file: Path) -> dict[str, Run]:
@@ -150,8 +162,10 @@ def load_plan(file: Path) -> dict[str, Run]:
             check_notebook(entry["notebook"])
             if not NAME.fullmatch(name) or not set(entry["needs"]) <= runs.keys():
                 raise GaltoolsError(f"{file}: {name!r} is no run of a grid")
-            about = (entry["notebook"], tuple(entry["needs"]), entry["parameters"])
-            runs[name] = Run(name, root / name / profile, profile, *about, int(entry["cores"]))
+            about = {k: str(entry.get(k, "")) for k in ("notebook", "group", "label")}
+            about |= {"parameters": entry["parameters"], "cores": int(entry["cores"])}
+            folder = root / name / profile
+            runs[name] = Run(name, folder, profile, needs=tuple(entry["needs"]), **about)
         return runs
     except GaltoolsError:
         raise

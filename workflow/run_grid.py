@@ -1,9 +1,11 @@
 """Run a grid of notebooks: resumable, in parallel, on this machine or through Slurm.
 
     python workflow/run_grid.py GRID.yaml [--results results] [--cores 2] [--on workflow/slurm]
+        [--only RUN ...]
 
-Start it again after any interruption: what is done stays done. At the end results/grids/<name>
-holds table.csv (every number of every run) and index.html (the runs compared).
+A run is asked for by its group or its label: swin_seed0 is the run of the group `swin` with seed 0.
+Start it again after any interruption: what is done stays done. In the end results/grids/<name> has
+table.csv (every number of every run) and index.html (the runs compared).
 """
 
 import argparse
@@ -19,8 +21,8 @@ from galtools import artefacts
 from galtools.errors import GaltoolsError
 
 
-def run(file: Path, results: Path, count: int, on: Path | None = None) -> bool:
-    """Run a grid file; tell whether every run is done."""
+def run(file: Path, results: Path, count: int, on: Path | None = None, only=()) -> bool:
+    """Run a grid file, or `only` some of it; tell whether every run that was asked for is done."""
     content = grid.plan(grid.read(file))
     name = file.stem.replace(".", "-")
     if not pipeline.NAME.fullmatch(name):
@@ -28,10 +30,12 @@ def run(file: Path, results: Path, count: int, on: Path | None = None) -> bool:
     folder = results / "grids" / name
     with snake.only_one(results / "grids"):
         artefacts.write_json(folder / "plan.json", content)
-        runs = snake.run_plan(folder / "plan.json", count, on)
-        compare.write(runs, folder, {k: entry["group"] for k, entry in content["runs"].items()})
-    print(compare.summary(runs, folder))
-    return all(run.stamp.exists() for run in runs.values())
+        asked = grid.chosen(pipeline.load_plan(folder / "plan.json"), only)
+        runs = snake.run_plan(folder / "plan.json", count, on, asked if only else ())
+        compare.write(runs, folder)
+    asked = {name: runs[name] for name in asked}
+    print(compare.summary(asked, folder))
+    return all(run.stamp.exists() for run in asked.values())
 
 
 def main() -> bool:
@@ -41,8 +45,10 @@ def main() -> bool:
     parser.add_argument("--results", type=Path, default=pipeline.RESULTS)
     parser.add_argument("--cores", type=int, default=pipeline.cores())
     parser.add_argument("--on", type=Path, help="folder of a Snakemake profile: workflow/slurm")
+    parser.add_argument("--only", nargs="+", default=[], metavar="RUN", help="groups or labels")
     args = parser.parse_args()
-    return run(args.grid, args.results.absolute(), args.cores, args.on and args.on.absolute())
+    on = args.on and args.on.absolute()
+    return run(args.grid, args.results.absolute(), args.cores, on, args.only)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ import pipeline
 from companion import paths
 from galtools.errors import GaltoolsError
 
+SECONDS = 60  # between two lines of the log of one run
+
 
 @contextmanager
 def only_one(folder: Path):
@@ -38,14 +40,15 @@ def only_one(folder: Path):
         yield lock.fileno()
 
 
-def run(folder: Path, config: dict, where: list[str], *, lock: int | None = None, quiet=False):
+def run(folder, config: dict, where: list[str], *, lock: int | None = None, quiet=False, stamps=()):
     """Start Snakemake on the runs of a config in `folder`; return its exit status and its log.
 
     `where` says where to run: a number of cores, or a Snakemake profile. What the runs print is
-    shown, unless `quiet`: then it goes into the log.
+    shown, unless `quiet`: then it goes into the log. With `stamps`, only these runs are done.
     """
     command = [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(paths.WORKFLOW / "Snakefile")),
+        *(sys.executable, "-m", "snakemake", *map(str, stamps)),
+        *("--snakefile", str(paths.WORKFLOW / "Snakefile")),
         *("--directory", str(folder), *where, "--keep-going", "--nolock", "--rerun-incomplete"),
         *("--rerun-triggers", "input", *(() if quiet else ("--quiet", "all"))),
         *("--config", *(f"{name}={value}" for name, value in config.items())),
@@ -89,6 +92,7 @@ class Watch(threading.Thread):
         """Watch these runs until stopped."""
         super().__init__(daemon=True)
         self.runs, self.over, self.told, self.said = runs, threading.Event(), set(), ""
+        self.heard: dict[str, tuple[float, str]] = {}  # of each run: when, and its last line
 
     def run(self) -> None:
         """Look once a second."""
@@ -101,10 +105,21 @@ class Watch(threading.Thread):
             if one.name not in self.told and one.failure.exists():
                 self.told.add(one.name)
                 print(pipeline.failure_text(one), flush=True)
+            elif one.state == "running":
+                self.listen(one)
         line = status(self.runs)
         if line.partition(";")[0] != self.said:
             self.said = line.partition(";")[0]
             print(f"  {time.strftime('%H:%M:%S')}  {line}", flush=True)
+
+    def listen(self, one: pipeline.Run) -> None:
+        """Print the last line of a run's log if it is new, at most once in so many seconds."""
+        when, said = self.heard.setdefault(one.name, (time.monotonic(), ""))
+        if time.monotonic() - when > SECONDS and one.log.exists():
+            line = (one.log.read_text().splitlines() or [""])[-1].strip()
+            self.heard[one.name] = time.monotonic(), line
+            if line and line != said:
+                print(f"    {one.label}: {line}", flush=True)
 
     def stop(self) -> None:
         """End, after a last look."""
@@ -113,26 +128,29 @@ class Watch(threading.Thread):
         self.look()
 
 
-def run_plan(plan: Path, count: int, on: Path | None = None) -> dict[str, pipeline.Run]:
+def run_plan(plan: Path, count: int, on: Path | None = None, wanted=()) -> dict[str, pipeline.Run]:
     """Run what of a plan is not current and return its runs; what fails costs only what needs it.
 
-    `on` is the folder of a Snakemake profile, which says on what to run.
+    `on` is the folder of a Snakemake profile, which says on what to run; `wanted` are the names of
+    the runs that are asked for, if not all are.
     """
     runs = pipeline.load_plan(plan)
-    for one in runs.values():
+    asked = {name: runs[name] for name in wanted or runs}
+    for one in asked.values():
         for leftover in (one.failed, one.failure):
             leftover.unlink(missing_ok=True)
     current = pipeline.drop_stale(runs)
     print(f"grid: {len(runs)} runs, {len(current)} of them current", flush=True)
-    if len(current) < len(runs):
+    if asked.keys() - set(current):
         watch = Watch(runs)
         watch.start()
         try:
             where = ["--profile", str(on)] if on else ["--cores", str(count)]
-            status, log = run(plan.parent, {"plan": plan}, where, quiet=True)
+            stamps = [one.stamp for one in asked.values()] if wanted else ()
+            status, log = run(plan.parent, {"plan": plan}, where, quiet=True, stamps=stamps)
         finally:
             watch.stop()
-        if status and not any(one.failure.exists() for one in runs.values()):
+        if status and not any(one.failure.exists() for one in asked.values()):
             print(complaint(log))
     return runs
 

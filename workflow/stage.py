@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pipeline
 import terms
+import yaml
 
 from companion import papermill_io, paths
 from galtools import artefacts
@@ -247,6 +248,23 @@ def prose(missing) -> dict[Path, bytes]:
     return found
 
 
+def contents(toc: bytes, runs) -> bytes:
+    """Table of contents without the chapters that are no runs: nothing is kept that they show."""
+
+    def there(chapters: list[dict]) -> list[dict]:
+        for chapter in chapters:
+            if sections := there(chapter.pop("sections", [])):
+                chapter["sections"] = sections
+        files = [Path(chapter["file"]) for chapter in chapters]
+        shown = [file.parent.name != "notebooks" or file.name in runs for file in files]
+        return [chapter for chapter, show in zip(chapters, shown, strict=True) if show]
+
+    content = yaml.safe_load(toc)
+    for part in content["parts"]:
+        part["chapters"] = there(part["chapters"])
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
+
+
 def quoted(text: str, records: dict[str, dict]) -> str:
     """Say how the numbers that a page of prose quotes were made, at the end of the page."""
     used = [records[name] for name in records if f"{name}.ipynb::" in text]
@@ -270,6 +288,8 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
     if seal.exists() and seal.read_text() == artefacts.digest([inputs, tree_digest(folder)]):
         return
     pages = {folder / name: content for name, content in prose(missing).items()}
+    toc = folder / "_toc.yml"
+    pages[toc] = contents(pages[toc], runs)
     records = {name: pipeline.record(run) for name, run in runs.items() if name not in missing}
     for name in (folder / f"{page}.md" for page in LINKED):
         if name in pages:

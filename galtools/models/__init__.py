@@ -8,7 +8,9 @@ target's grid, (n, bands, H, W), to stretched target images; `galtools.data.stre
 """
 
 import importlib
+import os
 import pkgutil
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -87,6 +89,12 @@ def rebuild(recipe: dict):
     """Build the network of a recipe, that is of ``network.recipe``."""
     bands = tuple(recipe["bands"])
     return build(recipe["model"], recipe["task"], recipe["profile"], bands, **recipe["sizes"])
+
+
+def weights_folder(folder=None) -> Path:
+    """Folder of kept weights: the given one, that of GALTOOLS_WEIGHTS, or the repository's."""
+    repository = Path(__file__).resolve().parents[2] / "book" / "reference" / "weights"
+    return Path(folder or os.environ.get("GALTOOLS_WEIGHTS") or repository)
 
 
 def pretrained(name: str, task: str, seed: int = 0, folder=None):

@@ -7,7 +7,6 @@ few galaxies the same fluxes as when the weights were kept, and the network has 
 galaxy the same translation.
 """
 
-import os
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import torch.nn.functional as F
 
 from galtools import artefacts, data, simulate
 from galtools.errors import GaltoolsError
-from galtools.models import checkpoint
+from galtools.models import checkpoint, weights_folder
 from galtools.models.base import sample_images
 
 LARGEST = 4_000_000  # bytes of a file of weights
@@ -25,12 +24,6 @@ HALF_COST = 0.02  # change of translations, in units of the sky noise, that half
 SAME = 1e-3  # largest difference of two fingerprints relative to the largest number of the band
 PROBE = {"n": 3, "seed": 2508, "start": 10**6, "grid": "sdss"}  # galaxies of the fingerprint
 BLOCK = 8  # pixels along a side of the blocks of the fingerprint of a translation
-
-
-def weights_folder(folder=None) -> Path:
-    """Folder of kept weights: the given one, that of GALTOOLS_WEIGHTS, or the repository's."""
-    repository = Path(__file__).resolve().parents[2] / "book" / "reference" / "weights"
-    return Path(folder or os.environ.get("GALTOOLS_WEIGHTS") or repository)
 
 
 def weights_file(name: str, task: str, seed: int = 0, folder=None) -> Path:
@@ -137,9 +130,10 @@ def keep(weights: Path, train_file: Path, valid_file: Path, folder=None) -> Path
         cost = _save_half(new, weights, network, pairs)
         if (size := new.stat().st_size) > LARGEST:
             raise GaltoolsError(f"{weights}: {size / 1e6:.1f} MB; at most 4 MB may be kept")
-        told = ("parameters", "seconds", "device", "packages", "made", "key")
+        told = ("parameters", "device", "packages", "made", "key")
         return {
             "simulation": check_simulation(train_file),
+            "seconds": trained["extra"]["history"][-1]["seconds"],
             "training": {name: trained[name] for name in told},
             "half_cost": cost,
             "fingerprint": {

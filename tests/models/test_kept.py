@@ -14,7 +14,7 @@ from galtools.training import train
 from galtools.training.train import Settings
 from galtools.training.translate import translate
 
-HERE = kept.weights_folder()
+HERE = models.weights_folder()
 KEPT = sorted(HERE.glob("*/*/seed*/weights.safetensors"))
 BUILD = {"name": "residual", "task": "cross", "profile": "tiny"}
 
