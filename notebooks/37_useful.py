@@ -38,7 +38,7 @@ from galtools import data
 from galtools.data import image_files
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
-from galtools.models import checkpoint
+from galtools.models.checkpoint import load_weights
 from galtools.training import translate
 
 plotting.use_style()
@@ -76,9 +76,7 @@ labels, most = sorted(labels), len(image_files.read_column(split["train"], "reds
 if not labels or max(labels) > most:
     raise GaltoolsError(f"labels = {labels}: give numbers up to {most}, the training galaxies")
 weights = [folder.weights("forward", "residual", seed + k) for k in range(seeds)]
-networks = [
-    checkpoint.load_weights(paths.need(w, "35_directions", split["train"])) for w in weights
-]
+networks = [load_weights(paths.need(w, "35_directions", split["train"])) for w in weights]
 scale = data.pixel_scales(split["test"])
 noise = np.median(image_files.read_column(split["train"], "noise")[:, 1], axis=0)  # of CFHTLS
 
