@@ -4,13 +4,16 @@ A fault turns images of the target survey into faulty ones. It is noticed if it 
 card further than another observation of the same galaxies does, in units of the intervals.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
+from galtools import simulate
 from galtools.data import Pairs
 from galtools.fidelity import consistency, metrics, peaks, pixels, sources, structure
-from galtools.surveys import BANDS, Survey
+from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
 
 FULL = {"pixels": pixels, "structure": structure, "peaks": peaks, "sources": sources}
 R = BANDS.index("r")
@@ -112,3 +115,11 @@ def noticed(pairs: Pairs, again: np.ndarray, third: np.ndarray, survey: Survey) 
         rows.append((fault, full, full_metric, alone, alone_metric))
     columns = ["fault", "full", "full_metric", "source", "source_metric"]
     return pd.DataFrame(rows, columns=columns).set_index("fault")
+
+
+def simulated(n: int, seed: int) -> pd.DataFrame:
+    """`noticed` of n simulated galaxies on the SDSS grid, without zero-point errors."""
+    ideal = [replace(survey, calibration_error=(0.0,) * len(BANDS)) for survey in (SDSS, CFHTLS)]
+    options = {"seed": seed, "survey_from": ideal[0], "survey_to": ideal[1], "grid": "sdss"}
+    first, again, third = (simulate.pairs(n, observation=k, **options) for k in range(3))
+    return noticed(first, again.target, third.target, CFHTLS.on_grid_of(SDSS))

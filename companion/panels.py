@@ -307,3 +307,21 @@ def learning_curves(panels, ylabel, xlabel, limits):
     axes[0].set(ylabel=ylabel, ylim=(0, None))
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig
+
+
+def fault_dots(faults: pd.DataFrame, limit: float):
+    """Shifts of the cards with ("full") and without ("source") a true image, a line per fault.
+
+    What is below `limit` is chance, and shaded.
+    """
+    order = faults.sort_values("full")
+    fig, ax = plt.subplots(figsize=(plotting.WIDTH, 0.32 * len(order) + 0.8))
+    y = np.arange(len(order))
+    ax.hlines(y, order[["full", "source"]].min(axis=1), order.full, color="0.8", zorder=1)
+    colour = plotting.MODEL_COLOUR["source"]
+    ax.plot(order.full, y, "o", color="black", label="with a true image")
+    ax.plot(order.source, y, "o", mfc="white", color=colour, label="from the source alone")
+    ax.axvspan(min(0.5, order.source.min()), limit, color="0.92", zorder=0)
+    ax.set(xscale="log", yticks=y, yticklabels=order.index, xlabel="shift / interval")
+    ax.legend(loc="lower right")
+    return fig
