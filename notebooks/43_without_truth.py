@@ -132,7 +132,8 @@ plt.show()
 # %%
 table_file = store.table("faults")
 artefacts.make(
-    table_file, lambda new: failure_modes.simulated(n_faults, seed).to_csv(new), params={"n": n_faults}, seed=seed,
+    table_file, lambda new: failure_modes.simulated(n_faults, seed).to_csv(new),
+    params={"n": n_faults}, seed=seed,
     modules=["companion.failure_modes"],
 )  # fmt: skip
 faults = pd.read_csv(table_file, index_col="fault")
