@@ -2,8 +2,8 @@
 
 If the position of every knot, arm and neighbour of an image were known, bulge, disc, arms, bar and
 dust lane could be measured apart, each in five bands. They are made of older and younger stars of
-the same galaxy, so that their colours constrain the redshift too, free of calibration errors. With
-D the derivatives of the observables, M their information and Q the curvature of the prior, the
+the same galaxy, so that their colours constrain the redshift too, free of calibration errors, up to
+the scatter of each component's spectrum. With D the derivatives of the observables, M their information and Q the curvature of the prior, the
 local posterior about the truth has
 
     covariance (D' M D + Q)^-1,    mean = truth + covariance (D' s + gradient of ln prior).
@@ -21,8 +21,9 @@ EARLY_BULGE = 0.08  # relative scatter of the bulge fraction of early types
 SCATTER = {"arm_fraction": 0.28, "bar_fraction": 0.31, "lane_depth": 0.22}  # relative
 STEP = 1e-3  # of the differences, in z and r and in normal numbers alike
 LATENTS = len(latent_model.NAMES)
-BULGE, SIZE = LATENTS, LATENTS + 1  # numbers that follow the latents; then those of SCATTER
-TOTAL = SIZE + 1 + len(SCATTER)
+BULGE, SIZE = LATENTS, LATENTS + 1  # numbers that follow the latents, then those of the components
+NORMAL = slice(2, 2 + population.NORMAL)  # all that are normal; then those of SCATTER
+TOTAL = NORMAL.stop + len(SCATTER)
 
 
 def perturbed(observed: ObservedScene, change: np.ndarray) -> tuple[dict, dict]:
@@ -30,8 +31,8 @@ def perturbed(observed: ObservedScene, change: np.ndarray) -> tuple[dict, dict]:
     physics, early = observed.physics, observed.physics["early"]
     z, r = physics["redshift"] + change[0], physics["r_magnitude"] + change[1]
     absolute = r - population.distance_modulus(z)
-    normal = observed.normal[:, : SIZE - 1] + change[2 : SIZE + 1]
-    spectrum = population.spectrum_parameters(physics["red"], absolute, normal[:, :7])
+    normal = observed.normal + change[NORMAL]
+    spectrum = population.galaxy_spectra(physics, absolute, normal)
     own_bulge = physics["bulge_fraction"] * (1 + EARLY_BULGE * change[BULGE])
     disc_bulge = population.disc_bulge(spectrum["kind"], normal[:, 7])
     new = {
@@ -40,7 +41,7 @@ def perturbed(observed: ObservedScene, change: np.ndarray) -> tuple[dict, dict]:
         "bulge_fraction": np.where(early, own_bulge, disc_bulge),
         "half_light_radius": population.half_light_radius(early, absolute, z, normal[:, 8]),
     }
-    relative = zip(SCATTER.items(), change[SIZE + 1 :], strict=True)
+    relative = zip(SCATTER.items(), change[NORMAL.stop :], strict=True)
     shape = {name: observed.truth[name] * (1 + sigma * by) for (name, sigma), by in relative}
     return {**physics, **spectrum, **new}, {**observed.truth, **shape}
 
@@ -55,7 +56,7 @@ def observables(observed: ObservedScene, change) -> np.ndarray:
 
 
 def derivatives(observed: ObservedScene) -> np.ndarray:
-    """D (n, 26, 19): relative changes of fluxes, and of ln R, by all numbers and calibration."""
+    """D (n, 26, 26): relative changes of fluxes, and of ln R, by all numbers and calibration."""
     scale = observables(observed, np.zeros(TOTAL))
     scale = np.where(scale == 0, np.inf, scale)
     scale[:, -1] = 1
@@ -68,14 +69,14 @@ def derivatives(observed: ObservedScene) -> np.ndarray:
 
 
 def prior(observed: ObservedScene) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient (n, 19) and curvature (n, 19, 19) of ln prior at the truth."""
+    """Gradient (n, 26) and curvature (n, 26, 26) of ln prior at the truth."""
     physics, normal = observed.physics, observed.normal
     x = np.column_stack([physics["redshift"], physics["r_magnitude"], normal[:, :7]])
     kind = 2 - physics["red"].astype(int) - physics["early"]
     gradient, curvature = np.zeros((len(x), TOTAL + B)), np.tile(np.eye(TOTAL + B), (len(x), 1, 1))
     gradient[:, :LATENTS], curvature[:, :LATENTS, :LATENTS] = latent_model.prior_terms(x, kind)
-    gradient[:, BULGE] = np.where(physics["early"], 0, -normal[:, 7])
-    gradient[:, SIZE] = -normal[:, 8]
+    gradient[:, BULGE : NORMAL.stop] = -normal[:, 7:]
+    gradient[:, BULGE] *= ~physics["early"]
     gradient[:, TOTAL:] = (1 - observed.seen.calibration) / observed.survey.calibration_error
     return gradient, curvature
 

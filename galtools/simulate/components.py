@@ -8,6 +8,7 @@ from galtools.surveys import BANDS
 COMPONENTS = ("bulge", "companion's bulge", "disc", "companion's disc", "arms", "bar", "lane")
 MERGER = "merger"  # morphology
 LARGEST_PART = 0.75  # of the flux of any band in bulge, bar and arms; the disc has the rest
+YOUNG_EMISSION = 40.0  # Å, width of H alpha
 DUST_DEPTH = np.array([1.3, 1.1, 0.9, 0.75, 0.6])  # of a lane, ugriz, relative to the mean
 
 
@@ -15,18 +16,20 @@ def component_fluxes(physics: dict, shape: dict, surveys) -> dict:
     """Fluxes of galaxies in nanomaggies: `total` (n, surveys, 5) and `components`.
 
     `components` (n, surveys, 5, C) are those of `COMPONENTS`. Without the companion they add up to
-    the total in every band: the disc is what the others leave. `shape` is the morphology.
+    the total in every band: the disc is what the others leave, in early types the bulge is what
+    the disc leaves. `shape` is the morphology.
     """
     total, old, blue = _spectra(physics, surveys)
     early = physics["early"][:, None]
     merger = shape["morphology"] == MERGER
-    bulge = physics["bulge_fraction"][:, None] * np.where(early, total, old)
+    fraction = physics["bulge_fraction"][:, None]
+    made = np.where(early, (1 - fraction) * blue, fraction * old)  # disc of early, bulge of others
     arms = shape["arm_fraction"][:, None] * blue
     bar = ((shape["bar"] | merger) * shape["bar_fraction"])[:, None] * old
-    most = np.where(early, 1.0, LARGEST_PART)
-    scale = np.minimum(1, (most * total / (bulge + arms + bar)).min(axis=1))[:, None]
-    bulge, arms, bar = scale * bulge, scale * arms, scale * bar
-    disc = total - bulge - arms - bar
+    scale = np.minimum(1, (LARGEST_PART * total / (made + arms + bar)).min(axis=1))[:, None]
+    made, arms, bar = scale * made, scale * arms, scale * bar
+    rest = total - made - arms - bar
+    bulge, disc = np.where(early, (rest, made), (made, rest))
     depth = (shape["dust_lane"] * shape["lane_depth"])[:, None] * np.tile(DUST_DEPTH, len(surveys))
     lane = features.lane_flux(depth)
     lane = disc * lane / (1 - lane)
@@ -46,10 +49,22 @@ def _spectra(physics, surveys):
     All are normalised to the r magnitude of the galaxy, and looked up at once.
     """
     filters = [name for survey in surveys for name in survey.filters]
-    n = len(physics["redshift"])
     whole = {name: physics[name] for name in spectra.PARAMETERS}
-    old = {**whole, "kind": np.maximum(whole["kind"] - 0.8, 0.1), "emission": np.zeros(n)}
-    blue = {**whole, "kind": np.minimum(whole["kind"] + 0.9, 3.0), "emission": np.full(n, 40.0)}
+    old = {**_relative(physics, "old"), "emission": np.zeros(len(whole["kind"]))}
+    old["break_step"] = whole["break_step"] + physics["old_break"]
+    lines = np.where(physics["early"], whole["emission"], YOUNG_EMISSION)
+    blue = {**_relative(physics, "young"), "emission": lines}
     stacked = {k: np.concatenate([s[k] for s in (whole, old, blue)]) for k in spectra.PARAMETERS}
     at = (np.tile(physics[name], 3) for name in ("redshift", "r_magnitude"))
-    return population.normalised_fluxes(filters, stacked, *at).reshape(3, n, len(filters))
+    return population.normalised_fluxes(filters, stacked, *at).reshape(3, -1, len(filters))
+
+
+def _relative(physics, stars: str) -> dict:
+    """Spectrum of a galaxy's old or young stars."""
+    kind, dust, tilt = (physics[f"{stars}_{name}"] for name in ("kind", "dust", "tilt"))
+    changed = {
+        "kind": np.clip(physics["kind"] + kind, 0.0, 3.0),
+        "dust": np.minimum(physics["dust"] * np.exp(dust), 2.9),
+        "tilt": np.clip(physics["tilt"] + tilt, -0.5, 0.5),
+    }
+    return {name: changed.get(name, physics[name]) for name in spectra.PARAMETERS}

@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 from astropy.cosmology import FlatLambdaCDM
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from galtools.simulate import spectra
 from galtools.surveys import SDSS
@@ -73,6 +73,7 @@ SPECTRA = {  # mean spectrum and its scatter, of red and of blue galaxies: see `
     "kind_scatter": (0.033, 0.617),
     "dust": (0.036, 0.327),  # median A_V
     "tilt": (0.078, -0.009),
+    "tilt_scatter": (0.077, 0.077),
     "break_step": (0.0, -0.061),
     "break_scatter": (0.02, 0.218),
     "uv_step": (0.283, -0.177),
@@ -81,8 +82,20 @@ SPECTRA = {  # mean spectrum and its scatter, of red and of blue galaxies: see `
     "emission": (0.0, 5.8),  # median width of H alpha in Å
 }
 DUST_SCATTER = 0.756  # of ln A_V
-TILT_SCATTER = 0.077
 RED_SCATTER = 0.032  # of red_step
+ROUNDNESS = (0.78, 0.12)  # axis ratios of ellipticals: mean and scatter, between 0.5 and 1
+DISC_THICKNESS = 0.18  # axis ratio of a disc seen edge on
+INCLINATION_DUST = 1.9  # relative growth of the A_V of a blue disc per dex of a/b
+COMPONENT_SPECTRA = {  # of old and of young stars relative to the whole galaxy, with their scatter
+    "old_kind": (-0.8, 0.25),
+    "old_dust": (0.0, 0.4),  # ln A_V
+    "old_tilt": (0.0, 0.04),
+    "old_break": (0.0, 0.05),
+    "young_kind": (0.9, 0.3),
+    "young_dust": (0.0, 0.4),
+    "young_tilt": (0.0, 0.05),
+}
+EARLY_OUTSKIRTS = 0.6  # early types: `young_kind` of their discs, which are old but bluer
 
 
 def by_type(red, name: str) -> np.ndarray:
@@ -156,19 +169,51 @@ def mean_kind(red, absolute) -> np.ndarray:
     return by_type(red, "kind") + by_type(red, "kind_slope") * faint
 
 
-def spectrum_parameters(red, absolute, normal) -> dict[str, np.ndarray]:
-    """Spectrum of each galaxy, as `spectra.band_fluxes` takes it, from normal numbers (n, 7)."""
+def inclination_dust(axis_ratio) -> np.ndarray:
+    """A_V of a disc relative to its mean over all inclinations: linear in log(a/b).
+
+    For cos i even in 0 ... 1 and thickness q0, <ln(a/b)> = 1 - t arctan(1/t), t^2 = q0^2/(1 - q0^2).
+    """
+    t = DISC_THICKNESS / np.sqrt(1 - DISC_THICKNESS**2)
+    mean = (1 - t * np.arctan(1 / t)) / np.log(10)
+    return (1 - INCLINATION_DUST * np.log10(axis_ratio)) / (1 + INCLINATION_DUST * mean)
+
+
+def spectrum_parameters(red, absolute, axis_ratio, normal) -> dict[str, np.ndarray]:
+    """Spectrum of each galaxy, as `spectra.band_fluxes` takes it, from normal numbers (n, 7).
+
+    Blue discs hold more dust in the line of sight the more they are inclined.
+    """
     kind = mean_kind(red, absolute) + by_type(red, "kind_scatter") * normal[:, 0]
+    tilt = by_type(red, "tilt") + by_type(red, "tilt_scatter") * normal[:, 2]
     dust = by_type(red, "dust") * np.exp(DUST_SCATTER * normal[:, 1])
+    dust = dust * np.where(red, 1.0, inclination_dust(axis_ratio))
     return {
         "kind": np.clip(kind, 0.0, 3.0),
         "dust": np.clip(dust, 0, 2.9),
-        "tilt": np.clip(by_type(red, "tilt") + TILT_SCATTER * normal[:, 2], -0.5, 0.5),
+        "tilt": np.clip(tilt, -0.5, 0.5),
         "break_step": by_type(red, "break_step") + by_type(red, "break_scatter") * normal[:, 3],
         "uv_step": by_type(red, "uv_step") + by_type(red, "uv_scatter") * normal[:, 6],
         "red_step": by_type(red, "red_step") + RED_SCATTER * normal[:, 4],
         "emission": by_type(red, "emission") * np.exp(0.7 * normal[:, 5]),
     }
+
+
+def component_spectra(early, normal) -> dict[str, np.ndarray]:
+    """Old and young stars relative to the whole galaxy, from normal numbers (n, 7)."""
+    found = {
+        name: mean + scatter * normal[:, k]
+        for k, (name, (mean, scatter)) in enumerate(COMPONENT_SPECTRA.items())
+    }
+    bluer = EARLY_OUTSKIRTS - COMPONENT_SPECTRA["young_kind"][0]
+    return {**found, "young_kind": found["young_kind"] + np.where(early, bluer, 0.0)}
+
+
+def galaxy_spectra(physics: dict, absolute, normal) -> dict[str, np.ndarray]:
+    """Spectra of galaxies and of their components, from normal numbers (n, NORMAL)."""
+    red, axis_ratio = physics["red"], physics["axis_ratio"]
+    whole = spectrum_parameters(red, absolute, axis_ratio, normal[:, :7])
+    return {**whole, **component_spectra(physics["early"], normal[:, 9:])}
 
 
 def log_size(early, absolute) -> np.ndarray:
@@ -193,21 +238,19 @@ def sample_galaxies(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
     uniform, normal = random_numbers(seed, galaxies, "physics", UNIFORM, NORMAL)
     red, redshift, magnitude = sample_redshifts(limit, uniform[:, :2])
     absolute = magnitude - distance_modulus(redshift)
-    spectrum = spectrum_parameters(red, absolute, normal[:, :7])
-    early = red & (uniform[:, 4] < EARLY_FRACTION)
-    bulge = np.where(early, 0.75 + 0.25 * uniform[:, 5], disc_bulge(spectrum["kind"], normal[:, 7]))
-    return {
+    physics = {
         "redshift": redshift,
         "r_magnitude": magnitude,
         "absolute_magnitude": absolute,
         "red": red,
-        "early": early,
-        **spectrum,
-        "bulge_fraction": bulge,
-        "half_light_radius": half_light_radius(early, absolute, redshift, normal[:, 8]),
+        "early": (early := red & (uniform[:, 4] < EARLY_FRACTION)),
         "axis_ratio": _axis_ratio(early, uniform[:, 6]),
         "position_angle": np.pi * uniform[:, 7],
+        "half_light_radius": half_light_radius(early, absolute, redshift, normal[:, 8]),
     }
+    physics |= galaxy_spectra(physics, absolute, normal)
+    bulge = disc_bulge(physics["kind"], normal[:, 7])
+    return {**physics, "bulge_fraction": np.where(early, 0.75 + 0.25 * uniform[:, 5], bulge)}
 
 
 def disc_bulge(kind, normal) -> np.ndarray:
@@ -220,10 +263,10 @@ def _axis_ratio(early, uniform) -> np.ndarray:
 
     A disc of thickness q0 seen at cos i has q^2 = cos^2 i (1 - q0^2) + q0^2.
     """
-    thickness = 0.18
-    disc = np.sqrt(uniform**2 * (1 - thickness**2) + thickness**2)
-    elliptical = np.clip(0.78 + 0.12 * ndtri(np.clip(uniform, 1e-6, 1 - 1e-6)), 0.5, 1.0)
-    return np.where(early, elliptical, disc)
+    disc = np.sqrt(uniform**2 * (1 - DISC_THICKNESS**2) + DISC_THICKNESS**2)
+    mean, scatter = ROUNDNESS
+    low, high = ndtr((np.array([0.5, 1.0]) - mean) / scatter)
+    return np.where(early, mean + scatter * ndtri(low + (high - low) * uniform), disc)
 
 
 def normalised_fluxes(filters, spectrum: dict, redshift, r_magnitude) -> np.ndarray:
