@@ -36,19 +36,15 @@ class Target:
     """Posterior of the latents x (n, s, d) and types (n, s) of n galaxies, s points for each."""
 
     residual: Callable  # (x, kind) -> (n, s, D)
-    precision: np.ndarray  # (types, n, D, D): P
+    precision: np.ndarray  # (n, D, D): P
     prior: object  # with log_prior, prior_terms and keep_inside
 
     def log_density(self, x, kind):
         """ln p(x, t) p(data | x, t), (n, s)."""
         off = self.residual(x, kind)
-        distance = (off * (self._of(self.precision, kind) @ off[..., None])[..., 0]).sum(-1)
+        distance = (off @ self.precision * off).sum(-1)
         log_norm = 0.5 * np.linalg.slogdet(self.precision / (2 * np.pi))[1]
-        return self.prior.log_prior(x, kind) - 0.5 * distance + self._of(log_norm, kind)
-
-    @staticmethod
-    def _of(values, kind):
-        return values[kind, np.arange(len(kind))[:, None]]
+        return self.prior.log_prior(x, kind) - 0.5 * distance + log_norm[:, None]
 
     def terms(self, x, kind):
         """Gradient (n, s, d) of the log density, and its curvature (n, s, d, d) J'PJ + prior's."""
@@ -57,7 +53,7 @@ class Target:
             for step in STEP * np.eye(x.shape[-1])
         ]
         jacobian = np.stack(ends, axis=-1) / (2 * STEP)
-        weighted = jacobian.mT @ self._of(self.precision, kind)
+        weighted = jacobian.mT @ self.precision[:, None]
         gradient, curvature = self.prior.prior_terms(x, kind)
         pull = (weighted @ self.residual(x, kind)[..., None])[..., 0]
         return gradient - pull, curvature + weighted @ jacobian

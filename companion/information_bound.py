@@ -1,10 +1,10 @@
 """How well the redshift can be known from an image at best: the information bound, in three ways.
 
 The pixels of each image are compressed to the fluxes of its galaxy in five bands and to its size
-(`fisher`). From these follow the posterior of the simulator's latents, exactly by importance
-sampling and locally by Laplace's approximation (`importance_sampling`, `latent_model`), and an
-estimator that learns from simulated galaxies measured with the same errors. All of them give
-densities of redshift in the same bins.
+(`fisher`); its axis ratio is taken as known. From these follow the posterior of the simulator's
+latents, exactly by importance sampling and locally by Laplace's approximation
+(`importance_sampling`, `latent_model`), and an estimator that learns from simulated galaxies
+measured with the same errors. All of them give densities of redshift in the same bins.
 """
 
 import math
@@ -13,6 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from companion import fisher, importance_sampling, latent_model, mixture_density, sensitivity
+from companion.latent_model import LatentModel
 from galtools import data
 from galtools.errors import GaltoolsError
 from galtools.fidelity import calibration, information
@@ -52,41 +53,36 @@ def photometric_data(pairs, side: str, pixels: fisher.PixelInformation):
 
 
 def covariance(survey, errors) -> np.ndarray:
-    """Covariance (types, n, 6, 6) of the photometry about that of the latents.
+    """Covariance (n, 6, 6) of the photometry about that of the latents.
 
-    To the errors of the pixels come the zero point of each band and the scatter of ln R at given
-    latents.
+    To the errors of the pixels comes the zero point of each band.
     """
-    whole = np.repeat(errors[None], len(latent_model.TYPES), axis=0)
-    band = np.arange(len(BANDS))
-    whole[:, :, band, band] += np.square(survey.calibration_error)
-    whole[:, :, -1, -1] += latent_model.SIZE_SCATTER[:, None] ** 2
-    return whole
+    return errors + np.diag([*survey.calibration_error, 0.0]) ** 2
 
 
-def target(survey, values, errors) -> importance_sampling.Target:
-    """Posterior of galaxies measured as `values` (n, 6) with `errors` (n, 6, 6).
+def target(survey, measured: dict) -> importance_sampling.Target:
+    """Posterior of galaxies `measured` with "errors" (n, 6, 6) at known "axis_ratio" (n,).
 
     Errors are normal in the fluxes themselves, in units of the measured ones.
     """
+    model = LatentModel(survey, measured["axis_ratio"][:, None])
 
     def residual(x, kind):
-        off = latent_model.predict(survey, x, kind) - values[:, None]
+        off = model.predict(x, kind) - measured["measured"][:, None]
         return np.concatenate([np.expm1(off[..., :-1]), off[..., -1:]], axis=-1)
 
-    return importance_sampling.Target(
-        residual, np.linalg.inv(covariance(survey, errors)), latent_model
-    )
+    precision = np.linalg.inv(covariance(survey, measured["errors"]))
+    return importance_sampling.Target(residual, precision, model)
 
 
 def library(survey, seed: int = 0):
-    """Latents (m, 9), types (m,) and photometry (m, 6) of simulated galaxies to start from."""
-    x, kind, _ = latent_model.sample_population(LIBRARY, seed)
-    return x, kind, latent_model.predict(survey, x, kind)
+    """Latents (m, 10), types (m,) and photometry (m, 6) of simulated galaxies to start from."""
+    x, kind, axis_ratio = latent_model.sample_population(LIBRARY, seed)
+    return x, kind, LatentModel(survey, axis_ratio).predict(x, kind)
 
 
 def starts(known, values, precision):
-    """Latents (n, 15, 9) and types (n, 15) of galaxies of a library that are like measured ones.
+    """Latents (n, 15, 10) and types (n, 15) of galaxies of a library that are like measured ones.
 
     Of those most alike of each type, nearest to farthest in redshift, so that no mode is missed;
     each is made as bright in r as the galaxy is.
@@ -97,7 +93,7 @@ def starts(known, values, precision):
         brighter = values[:, None, 2] - near[:, 2]
         off = near - values[:, None]
         off[..., :-1] += brighter[..., None]
-        distance = (off @ precision[number] * off).sum(axis=-1)
+        distance = (off @ precision * off).sum(axis=-1)
         best = distance.argpartition(NEAREST)[:, :NEAREST]
         by_redshift = np.take_along_axis(best, own[best][..., 0].argsort(axis=1), axis=1)
         best = by_redshift[:, np.linspace(0, NEAREST - 1, STARTS).astype(int)]
@@ -108,29 +104,30 @@ def starts(known, values, precision):
     return np.concatenate(found, axis=1), np.tile(kinds, (len(values), 1))
 
 
-def posteriors(survey, values, errors, count: int, points: int, seeds: int, seed: int = 0) -> dict:
-    """Exact and local posteriors of the redshift of n galaxies, as a dict of arrays.
+def posteriors(survey, measured: dict, count: int, points: int, seeds: int, seed: int = 0) -> dict:
+    """Exact and local posteriors of the redshift of n galaxies `measured`, as a dict of arrays.
 
     The samples of each galaxy are split into `seeds` independent subsets, each of which gives a
     density. Galaxies whose samples cannot be trusted are tried once more, with more samples.
     """
     found, known = [], library(survey, seed)
-    for first in range(0, len(values), CHUNK):
-        some = slice(first, first + CHUNK)
-        one = _posteriors(survey, known, values[some], errors[some], count, points, seeds, seed)
+    for first in range(0, len(measured["measured"]), CHUNK):
+        some = {name: array[first : first + CHUNK] for name, array in measured.items()}
+        one = _posteriors(survey, known, some, count, points, seeds, seed)
         bad = np.flatnonzero(~one["good"])
         if len(bad):
+            worse = {name: array[bad] for name, array in some.items()}
             more = (RETRY * count, 2 * points, seeds, seed + 1)
-            again = _posteriors(survey, known, values[some][bad], errors[some][bad], *more)
+            again = _posteriors(survey, known, worse, *more)
             for name, array in one.items():
                 array[bad] = again[name]
         found.append(one)
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 
-def _posteriors(survey, known, values, errors, count, points, seeds, seed) -> dict:
-    posterior = target(survey, values, errors)
-    begin = starts(known, values, posterior.precision)
+def _posteriors(survey, known, measured, count, points, seeds, seed) -> dict:
+    posterior = target(survey, measured)
+    begin = starts(known, measured["measured"], posterior.precision)
     samples, modes = importance_sampling.sample_posterior(posterior, *begin, count, points, seed)
     parts = [samples[:, k::seeds] for k in range(seeds)]
     density = [part.density(Grid().edges) for part in parts]
@@ -162,26 +159,26 @@ def compute_posteriors(path, side: str, n: int, draws: int, points: int, seeds: 
         number, galaxies, surveys, index, getattr(pairs, side)
     )
     values, errors = photometric_data(pairs, side, pixels)
-    found = posteriors(surveys[index], values, errors, draws, points, seeds, seed)
+    axis_ratio = np.asarray(pairs.catalogue["axis_ratio"], float)
+    measured = {"measured": values, "errors": errors, "axis_ratio": axis_ratio}
+    found = posteriors(surveys[index], measured, draws, points, seeds, seed)
     about = {"components_mean": mean, "components_scatter": scatter}
-    about |= {"measured": values, "errors": errors}
-    return {**found, **about, "z": np.asarray(pairs.catalogue["redshift"], float)}
+    return {**found, **about, **measured, "z": np.asarray(pairs.catalogue["redshift"], float)}
 
 
-def features(values) -> np.ndarray:
-    """Five ln fluxes, ln R and four colours, (n, 10), of ln fluxes and ln R (n, 6)."""
-    return np.column_stack([values, np.diff(values[:, :-1], axis=1)])
+def features(values, axis_ratio) -> np.ndarray:
+    """Five ln fluxes, ln R, four colours and the axis ratio, (n, 11)."""
+    return np.column_stack([values, np.diff(values[:, :-1], axis=1), axis_ratio])
 
 
 def simulated(survey, n: int, like: dict, seed: int = 0):
     """Photometry of n simulated galaxies with the errors of the measured galaxies most like them.
 
-    Returns ln fluxes and ln R (n, 6), and redshifts (n,). Like means in r brightness and size;
-    errors are taken over in nanomaggies.
+    Returns ln fluxes and ln R (n, 6), axis ratios (n,) and redshifts (n,). Like means in r
+    brightness and size; errors are taken over in nanomaggies.
     """
-    x, kind, normal = latent_model.sample_population(n, seed)
-    truth = latent_model.predict(survey, x, kind)
-    truth[:, -1] += latent_model.SIZE_SCATTER[kind] * normal
+    x, kind, axis_ratio = latent_model.sample_population(n, seed)
+    truth = LatentModel(survey, axis_ratio).predict(x, kind)
     seen, rng = like["measured"], np.random.default_rng([seed, 34])
     near = cKDTree(seen[:, [2, 5]]).query(truth[:, [2, 5]])[1]
     lower = np.linalg.cholesky(like["errors"])[near]
@@ -189,7 +186,7 @@ def simulated(survey, n: int, like: dict, seed: int = 0):
     error[:, :-1] *= np.exp(seen[near, :-1] - truth[:, :-1])
     error[:, :-1] += survey.calibration_error * rng.standard_normal((n, len(BANDS)))
     error[:, :-1] = np.log(np.maximum(1 + error[:, :-1], 0.05))
-    return truth + error, x[:, 0]
+    return truth + error, axis_ratio, x[:, 0]
 
 
 def learned_densities(like: dict, side: str, sizes, steps: int, seeds: int, seed=0):
@@ -201,13 +198,14 @@ def learned_densities(like: dict, side: str, sizes, steps: int, seeds: int, seed
     survey = SDSS if side == "source" else CFHTLS
     found = {}
     for k in range(seeds):
-        values, z = simulated(survey, max(sizes), like, seed=1000 * seed + 100 + k)
+        values, axis_ratio, z = simulated(survey, max(sizes), like, seed=1000 * seed + 100 + k)
         for size in sizes:
             enough = min(steps, max(steps // 8, EPOCHS * size // mixture_density.BATCH))
             network = mixture_density.MixtureDensityNetwork(
-                features(values[:size]), z[:size], enough, 1000 * seed + k
+                features(values, axis_ratio)[:size], z[:size], enough, 1000 * seed + k
             )
-            found[f"{size}_{k}"] = network.density(features(like["measured"]), Grid().edges)
+            shown = features(like["measured"], like["axis_ratio"])
+            found[f"{size}_{k}"] = network.density(shown, Grid().edges)
     return found
 
 

@@ -1,14 +1,16 @@
 """The simulated population as a function of its latent variables: prior and photometry.
 
-A galaxy of one of three types has the latents  x = (z, r, n_1 ... n_7): its redshift, its r
-magnitude and the seven standard normal numbers from which `simulate.population` makes its spectrum.
-Its photometry m(x) are the logarithms of its fluxes in five bands and the mean logarithm of its
-half-light radius. The prior is that of the luminosity functions in (type, z, r) times
+A galaxy of one of three types has the latents  x = (z, r, n_1 ... n_8): its redshift, its r
+magnitude and the standard normal numbers from which `simulate.population` makes its spectrum and
+its size. Its photometry m(x) are the logarithms of its fluxes in five bands and of its half-light
+radius. The axis ratio q is taken as known. The prior is
 
-    prod_k N(n_k; 0, 1).
+    p(type, z, r) p(q | type) prod_k N(n_k; 0, 1),
+
+the first factor that of the luminosity functions.
 """
 
-import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,8 +19,7 @@ from galtools.simulate import population
 from galtools.surveys import Survey
 
 TYPES = ("red spheroid", "red disc", "blue disc")
-NAMES = ("z", "r", "kind", "dust", "tilt", "break", "red", "emission", "uv")
-SIZE_SCATTER = math.log(10) * np.array(population.SIZE_SCATTER)[[0, 1, 1]]  # of ln R
+NAMES = ("z", "r", "kind", "dust", "tilt", "break", "red", "emission", "uv", "size")
 STEPS = np.array([0.004, 0.05])  # in z and r, of the differences that give the prior's slope
 BORDERS = np.array(  # smallest and largest (z, r) of the sample
     [population.REDSHIFT[[0, -1]], [population.BRIGHT_LIMIT, population.MAIN_SAMPLE_LIMIT]]
@@ -36,15 +37,10 @@ def log_abundance(x, kind):
     return np.where(inside, value, -np.inf)
 
 
-def log_prior(x, kind):
-    """ln p(type, x) + const: abundance times standard normal numbers."""
-    return log_abundance(x, kind) - 0.5 * (x[..., 2:] ** 2).sum(axis=-1)
+def abundance_terms(x, kind):
+    """Gradient (..., 2) of ln p(type, z, r) and its negative Hessian (..., 2, 2), made positive.
 
-
-def prior_terms(x, kind):
-    """Gradient (..., d) of ln p and its negative Hessian (..., d, d), made positive.
-
-    In (z, r) by differences over `STEPS`, as tabulated distances have no curvature.
+    By differences over `STEPS`, as tabulated distances have no curvature.
     """
     low, high = BORDERS
     inner = np.clip(x[..., :2], low + 1.01 * STEPS, high - 1.01 * STEPS)
@@ -55,33 +51,52 @@ def prior_terms(x, kind):
     zr = (f[2, 2] - f[2, 0] - f[0, 2] + f[0, 0]) / 4
     hessian = np.moveaxis(np.array([[zz, zr], [zr, rr]]), (0, 1), (-2, -1))
     value, axes = np.linalg.eigh(-hessian / np.outer(STEPS, STEPS))
-    curvature = np.zeros((*x.shape, x.shape[-1])) + np.eye(x.shape[-1])
-    curvature[..., :2, :2] = axes @ (np.maximum(value, 0)[..., None] * axes.mT)
-    return np.concatenate([slope, -x[..., 2:]], axis=-1), curvature
+    return slope, axes @ (np.maximum(value, 0)[..., None] * axes.mT)
 
 
-def keep_inside(x):
-    """Latents (..., d), moved to the border where they have left the sample."""
-    return np.concatenate([np.clip(x[..., :2], *BORDERS), x[..., 2:]], axis=-1)
+@dataclass
+class LatentModel:
+    """Prior and photometry in one survey of galaxies whose axis ratios are known."""
 
+    survey: Survey
+    axis_ratio: np.ndarray  # of a shape that broadcasts with that of the types
 
-def predict(survey: Survey, x, kind):
-    """m(x), (..., 6): ln fluxes in nanomaggies in five bands, mean of ln R in arcsec."""
-    if x.shape[-1] != len(NAMES):
-        raise GaltoolsError(f"latents have {len(NAMES)} numbers a galaxy, not {x.shape[-1]}")
-    z, r, *normal = keep_inside(x).reshape(-1, len(NAMES)).T
-    kind = kind.reshape(-1)
-    absolute = r - population.distance_modulus(z)
-    spectrum = population.spectrum_parameters(kind < 2, absolute, np.stack(normal, axis=1))
-    flux = population.normalised_fluxes(survey.filters, spectrum, z, r)
-    radius = population.half_light_radius(kind == 0, absolute, z, 0.0)
-    found = np.column_stack([np.log(np.maximum(flux, 1e-12)), np.log(radius)])
-    return found.reshape(*x.shape[:-1], -1)
+    def log_prior(self, x, kind):
+        """ln p(type, x, q) + const."""
+        shape = population.log_axis_ratio_density(kind == 0, self.axis_ratio)
+        return log_abundance(x, kind) + shape - 0.5 * (x[..., 2:] ** 2).sum(axis=-1)
+
+    def prior_terms(self, x, kind):
+        """Gradient (..., d) of ln p and its negative Hessian (..., d, d), made positive."""
+        slope, bend = abundance_terms(x, kind)
+        curvature = np.zeros((*x.shape, x.shape[-1])) + np.eye(x.shape[-1])
+        curvature[..., :2, :2] = bend
+        return np.concatenate([slope, -x[..., 2:]], axis=-1), curvature
+
+    @staticmethod
+    def keep_inside(x):
+        """Latents (..., d), moved to the border where they have left the sample."""
+        return np.concatenate([np.clip(x[..., :2], *BORDERS), x[..., 2:]], axis=-1)
+
+    def predict(self, x, kind):
+        """m(x), (..., 6): ln fluxes in nanomaggies in five bands, ln R in arcsec."""
+        if x.shape[-1] != len(NAMES):
+            raise GaltoolsError(f"latents have {len(NAMES)} numbers a galaxy, not {x.shape[-1]}")
+        axis_ratio = np.broadcast_to(self.axis_ratio, kind.shape).ravel()
+        z, r, *normal, size = self.keep_inside(x).reshape(-1, len(NAMES)).T
+        kind, normal = kind.ravel(), np.stack(normal, axis=1)
+        absolute = r - population.distance_modulus(z)
+        spectrum = population.spectrum_parameters(kind < 2, absolute, axis_ratio, normal)
+        flux = population.normalised_fluxes(self.survey.filters, spectrum, z, r)
+        radius = population.half_light_radius(kind == 0, absolute, z, size)
+        found = np.column_stack([np.log(np.maximum(flux, 1e-12)), np.log(radius)])
+        return found.reshape(*x.shape[:-1], -1)
 
 
 def sample_population(n: int, seed: int = 0):
-    """Sample n galaxies: latents (n, 9), types (n,), and the normal numbers (n,) of their sizes."""
+    """Sample n galaxies: latents (n, 10), types (n,) and axis ratios (n,)."""
     rng = np.random.default_rng([seed, 33])
     red, z, r = population.sample_redshifts(population.MAIN_SAMPLE_LIMIT, rng.random((n, 2)))
     kind = np.where(red, np.where(rng.random(n) < population.EARLY_FRACTION, 0, 1), 2)
-    return np.column_stack([z, r, rng.standard_normal((n, 7))]), kind, rng.standard_normal(n)
+    axis_ratio = population.axis_ratio(kind == 0, rng.random(n))
+    return np.column_stack([z, r, rng.standard_normal((n, 8))]), kind, axis_ratio

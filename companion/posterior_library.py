@@ -100,7 +100,7 @@ def _log_density(physics: dict, offset: float, limit: float) -> np.ndarray:
     clipped = [kind <= 0, kind >= len(TEMPLATES) - 1]
     log_kind = np.select(clipped, [log_ndtr(x), log_ndtr(-x)], norm.logpdf(x))
     size = physics["half_light_radius"] / population.half_light_radius(early, absolute, z, 0)
-    log_size = norm.logpdf(np.log10(size) / np.where(early, *population.SIZE_SCATTER))
+    log_size = norm.logpdf(np.log(size), scale=population.size_scatter(absolute))
     inside = (magnitude > population.BRIGHT_LIMIT) & (magnitude < limit)
     log_density = population.log_abundance(red, absolute, z) + log_kind + log_size
     return np.where(inside, log_density, -np.inf)

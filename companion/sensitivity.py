@@ -3,8 +3,8 @@
 If the position of every knot, arm and neighbour of an image were known, bulge, disc, arms, bar and
 dust lane could be measured apart, each in five bands. They are made of older and younger stars of
 the same galaxy, so that their colours constrain the redshift too, free of calibration errors, up to
-the scatter of each component's spectrum. With D the derivatives of the observables, M their information and Q the curvature of the prior, the
-local posterior about the truth has
+the scatter of each component's spectrum. With D the derivatives of the observables, M their
+information and Q the curvature of the prior, the local posterior about the truth has
 
     covariance (D' M D + Q)^-1,    mean = truth + covariance (D' s + gradient of ln prior).
 
@@ -20,9 +20,8 @@ from galtools.simulate import components, population
 EARLY_BULGE = 0.08  # relative scatter of the bulge fraction of early types
 SCATTER = {"arm_fraction": 0.28, "bar_fraction": 0.31, "lane_depth": 0.22}  # relative
 STEP = 1e-3  # of the differences, in z and r and in normal numbers alike
-LATENTS = len(latent_model.NAMES)
-BULGE, SIZE = LATENTS, LATENTS + 1  # numbers that follow the latents, then those of the components
-NORMAL = slice(2, 2 + population.NORMAL)  # all that are normal; then those of SCATTER
+NORMAL = slice(2, 2 + population.NORMAL)  # z, r, all normal numbers, those of SCATTER
+BULGE, SIZE = NORMAL.start + 7, NORMAL.start + 8
 TOTAL = NORMAL.stop + len(SCATTER)
 
 
@@ -71,11 +70,11 @@ def derivatives(observed: ObservedScene) -> np.ndarray:
 def prior(observed: ObservedScene) -> tuple[np.ndarray, np.ndarray]:
     """Gradient (n, 26) and curvature (n, 26, 26) of ln prior at the truth."""
     physics, normal = observed.physics, observed.normal
-    x = np.column_stack([physics["redshift"], physics["r_magnitude"], normal[:, :7]])
+    x = np.column_stack([physics["redshift"], physics["r_magnitude"]])
     kind = 2 - physics["red"].astype(int) - physics["early"]
     gradient, curvature = np.zeros((len(x), TOTAL + B)), np.tile(np.eye(TOTAL + B), (len(x), 1, 1))
-    gradient[:, :LATENTS], curvature[:, :LATENTS, :LATENTS] = latent_model.prior_terms(x, kind)
-    gradient[:, BULGE : NORMAL.stop] = -normal[:, 7:]
+    gradient[:, :2], curvature[:, :2, :2] = latent_model.abundance_terms(x, kind)
+    gradient[:, NORMAL] = -normal
     gradient[:, BULGE] *= ~physics["early"]
     gradient[:, TOTAL:] = (1 - observed.seen.calibration) / observed.survey.calibration_error
     return gradient, curvature

@@ -27,7 +27,13 @@ BRIGHT_LIMIT = 14.0
 MAIN_SAMPLE_LIMIT = 17.8  # r magnitude, of the SDSS main galaxy sample
 UNIFORM, NORMAL = 16, 16  # random numbers per galaxy for its physics
 EARLY_FRACTION = 0.72  # of red galaxies; the others are dusty or passive discs
-SIZE_SCATTER = (0.14, 0.16)  # dex of the half-light radius of early and late types
+SIZES = {  # r-band half-light radii of early and of late types (Shen et al. 2003)
+    "log_kpc": (0.41, 0.68),  # at M = -21
+    "slope": (0.60, 0.26),  # dex per dex of luminosity, of faint galaxies
+    "bend": (0.0, 0.24),  # steeper is the slope of bright ones
+}
+SIZE_SCATTER = (0.48, 0.25)  # of the logarithm, of faint and of bright galaxies ...
+SIZE_BREAK = -20.52  # ... about this absolute magnitude
 
 
 def galaxy_rng(seed: int, galaxy: int, *purpose) -> np.random.Generator:
@@ -83,7 +89,8 @@ SPECTRA = {  # mean spectrum and its scatter, of red and of blue galaxies: see `
 }
 DUST_SCATTER = 0.756  # of ln A_V
 RED_SCATTER = 0.032  # of red_step
-ROUNDNESS = (0.78, 0.12)  # axis ratios of ellipticals: mean and scatter, between 0.5 and 1
+ROUNDNESS = (0.78, 0.12)  # axis ratios of ellipticals: mean and scatter ...
+FLATTEST = 0.5  # ... between this and 1
 DISC_THICKNESS = 0.18  # axis ratio of a disc seen edge on
 INCLINATION_DUST = 1.9  # relative growth of the A_V of a blue disc per dex of a/b
 COMPONENT_SPECTRA = {  # of old and of young stars relative to the whole galaxy, with their scatter
@@ -172,7 +179,7 @@ def mean_kind(red, absolute) -> np.ndarray:
 def inclination_dust(axis_ratio) -> np.ndarray:
     """A_V of a disc relative to its mean over all inclinations: linear in log(a/b).
 
-    For cos i even in 0 ... 1 and thickness q0, <ln(a/b)> = 1 - t arctan(1/t), t^2 = q0^2/(1 - q0^2).
+    If cos i is uniform, <ln(a/b)> = 1 - t arctan(1/t) with t^2 = q0^2 / (1 - q0^2), thickness q0.
     """
     t = DISC_THICKNESS / np.sqrt(1 - DISC_THICKNESS**2)
     mean = (1 - t * np.arctan(1 / t)) / np.log(10)
@@ -219,18 +226,23 @@ def galaxy_spectra(physics: dict, absolute, normal) -> dict[str, np.ndarray]:
 def log_size(early, absolute) -> np.ndarray:
     """Mean log10 of the half-light radius in kpc at M = r - DM(z).
 
-    Early types follow R ~ L^0.65; late types bend from L^0.26 to L^0.5 about M = -21.
+    Early types follow R ~ L^0.60; late types bend from L^0.26 to L^0.5 about M = -21.
     """
+    at, slope, bend = (np.where(early, *SIZES[name]) for name in ("log_kpc", "slope", "bend"))
     brightness = -0.4 * (absolute + 21.0)
-    bend = np.log10((1 + 10**brightness) / 2)
-    return np.where(early, 0.56 + 0.65 * brightness, 0.68 + 0.26 * brightness + 0.24 * bend)
+    return at + slope * brightness + bend * np.log10((1 + 10**brightness) / 2)
+
+
+def size_scatter(absolute) -> np.ndarray:
+    """Scatter of the natural logarithm of the half-light radius."""
+    faint, bright = SIZE_SCATTER
+    return bright + (faint - bright) / (1 + 10 ** (-0.8 * (absolute - SIZE_BREAK)))
 
 
 def half_light_radius(early, absolute, redshift, normal) -> np.ndarray:
     """Half-light radius in arcsec, log-normal about the size-luminosity relation."""
-    scatter = np.where(early, *SIZE_SCATTER)
-    log_kpc = log_size(early, absolute) + scatter * normal
-    return np.clip(10**log_kpc / kpc_per_arcsec(redshift), 0.3, 12.0)
+    kpc = 10 ** log_size(early, absolute) * np.exp(size_scatter(absolute) * normal)
+    return np.clip(kpc / kpc_per_arcsec(redshift), 0.3, 12.0)
 
 
 def sample_galaxies(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
@@ -244,7 +256,7 @@ def sample_galaxies(seed: int, galaxies, limit: float) -> dict[str, np.ndarray]:
         "absolute_magnitude": absolute,
         "red": red,
         "early": (early := red & (uniform[:, 4] < EARLY_FRACTION)),
-        "axis_ratio": _axis_ratio(early, uniform[:, 6]),
+        "axis_ratio": axis_ratio(early, uniform[:, 6]),
         "position_angle": np.pi * uniform[:, 7],
         "half_light_radius": half_light_radius(early, absolute, redshift, normal[:, 8]),
     }
@@ -258,15 +270,33 @@ def disc_bulge(kind, normal) -> np.ndarray:
     return np.clip((0.45 - 0.2 * kind) * np.exp(0.4 * normal), 0.0, 0.7)
 
 
-def _axis_ratio(early, uniform) -> np.ndarray:
+def axis_ratio(early, uniform) -> np.ndarray:
     """Apparent axis ratio: thin discs seen from anywhere, ellipticals rounder than 0.5.
 
     A disc of thickness q0 seen at cos i has q^2 = cos^2 i (1 - q0^2) + q0^2.
     """
     disc = np.sqrt(uniform**2 * (1 - DISC_THICKNESS**2) + DISC_THICKNESS**2)
     mean, scatter = ROUNDNESS
-    low, high = ndtr((np.array([0.5, 1.0]) - mean) / scatter)
+    low, high = _roundness_limits()
     return np.where(early, mean + scatter * ndtri(low + (high - low) * uniform), disc)
+
+
+def log_axis_ratio_density(early, q) -> np.ndarray:
+    """ln p(q) of the axis ratio; discs thinner than `DISC_THICKNESS` do not exist."""
+    above = np.maximum(q**2 - DISC_THICKNESS**2, 1e-12)
+    disc = np.log(q) - 0.5 * np.log(above * (1 - DISC_THICKNESS**2))
+    mean, scatter = ROUNDNESS
+    low, high = _roundness_limits()
+    normal = -0.5 * ((q - mean) / scatter) ** 2 - np.log(
+        np.sqrt(2 * np.pi) * scatter * (high - low)
+    )
+    return np.where(early, np.where(q >= FLATTEST, normal, -np.inf), disc)
+
+
+def _roundness_limits():
+    """Cumulative of the normal distribution of `ROUNDNESS` at `FLATTEST` and at 1."""
+    mean, scatter = ROUNDNESS
+    return ndtr((np.array([FLATTEST, 1.0]) - mean) / scatter)
 
 
 def normalised_fluxes(filters, spectrum: dict, redshift, r_magnitude) -> np.ndarray:

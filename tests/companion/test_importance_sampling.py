@@ -13,8 +13,8 @@ from galtools.redshift import Grid, crps, cumulative
 RNG = np.random.default_rng(5)
 D = 3  # latents
 PRIOR = np.array([0.5, 0.3, 0.2])  # of the types
-SLOPES = RNG.normal(size=(4, D)) + np.eye(4, D)
-NOISE = np.array([0.6, 0.8, 1.1])  # by type
+NOISE = 0.7
+SLOPES = (RNG.normal(size=(4, D)) + np.eye(4, D)) * [[[1.1]], [[0.9]], [[0.7]]]  # by type
 
 
 class Standard:
@@ -38,11 +38,11 @@ def world(n: int, seed: int = 0):
     """True latents of n galaxies, their data y = A x + noise, and their posterior."""
     rng = np.random.default_rng(seed)
     x, kind = rng.standard_normal((n, D)), rng.choice(3, n, p=PRIOR)
-    y = x @ SLOPES.T + NOISE[kind, None] * rng.standard_normal((n, 4))
-    precision = np.tile((np.eye(4) / NOISE[:, None, None] ** 2)[:, None], (1, n, 1, 1))
+    y = (SLOPES[kind] @ x[..., None])[..., 0] + NOISE * rng.standard_normal((n, 4))
+    precision = np.tile(np.eye(4) / NOISE**2, (n, 1, 1))
 
-    def residual(at, _):
-        return at @ SLOPES.T - y[:, None]
+    def residual(at, kind):
+        return (SLOPES[kind] @ at[..., None])[..., 0] - y[:, None]
 
     return x, y, importance_sampling.Target(residual, precision, Standard)
 
@@ -50,11 +50,11 @@ def world(n: int, seed: int = 0):
 def closed_form(y):
     """Mean (types, n, D), covariance (types, D, D) and ln p(type, y) (types, n)."""
     means, covariances, evidence = [], [], []
-    for prior, noise in zip(PRIOR, NOISE, strict=True):
-        covariance = np.linalg.inv(np.eye(D) + SLOPES.T @ SLOPES / noise**2)
-        means.append(y @ SLOPES @ covariance / noise**2)
+    for prior, slopes in zip(PRIOR, SLOPES, strict=True):
+        covariance = np.linalg.inv(np.eye(D) + slopes.T @ slopes / NOISE**2)
+        means.append(y @ slopes @ covariance / NOISE**2)
         covariances.append(covariance)
-        total = SLOPES @ SLOPES.T + noise**2 * np.eye(4)
+        total = slopes @ slopes.T + NOISE**2 * np.eye(4)
         evidence.append(np.log(prior) + multivariate_normal(np.zeros(4), total).logpdf(y))
     return np.stack(means), np.stack(covariances), np.stack(evidence)
 
