@@ -21,7 +21,7 @@ EARLY_BULGE = 0.08  # relative scatter of the bulge fraction of early types
 SCATTER = {"arm_fraction": 0.28, "bar_fraction": 0.31, "lane_depth": 0.22}  # relative
 STEP = 1e-3  # of the differences, in z and r and in normal numbers alike
 NORMAL = slice(2, 2 + population.NORMAL)  # z, r, all normal numbers, those of SCATTER
-BULGE, SIZE = NORMAL.start + 7, NORMAL.start + 8
+BULGE = NORMAL.start + 7  # bulge fraction of a disc galaxy
 TOTAL = NORMAL.stop + len(SCATTER)
 
 

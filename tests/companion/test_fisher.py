@@ -174,24 +174,28 @@ def test_derivatives_of_the_components_add_up_to_those_of_the_total_flux(observe
 def test_components_respond_to_their_own_latents_and_the_prior_is_that_of_the_simulator():
     """ln L of a standard normal number n has the slope -n; uniform ones have none."""
     many = fisher.observed_scene(0, np.arange(8), (SDSS,), 0)
-    normal, bulge, size = many.normal, sensitivity.BULGE, sensitivity.SIZE
+    normal, bulge = many.normal, sensitivity.BULGE
     early, share = many.physics["early"], many.physics["bulge_fraction"]
     flux = sensitivity.observables(many, np.zeros(sensitivity.TOTAL))[:, :-1].reshape(8, 5, 5)
     d = sensitivity.derivatives(many)[:, :-1].reshape(8, 5, 5, -1)  # part, band
-    most = (flux[:, [0, 2, 3]].sum(1) / flux.sum(1)).max(1)  # less than the disc has to leave
-    free = (share > 0) & (share < np.where(early, 0.99, 0.7)) & (most < np.where(early, 1, 0.74))
+    rows, made = np.arange(8), np.where(early, 1, 0)  # bulges, of early types discs ...
+    rest = flux[:, [0, 1, 4]].sum(1) - flux[rows, made]  # ... and what absorbs their changes
+    most = 1 - (rest / flux.sum(1)).min(1)
+    free = (share > 0) & (share < np.where(early, 0.99, 0.7)) & (most < 0.74)
     assert (early & free).any() and (~early & free).any()
-    rise = np.where(early, 0.08, 0.4)[free, None]  # of ln of the bulge
-    np.testing.assert_allclose(d[free, 0, :, bulge], np.tile(rise, 5), rtol=1e-4)
-    lost = -rise * flux[free, 0] / (flux[free, 1] + flux[free, 4])  # what a bulge takes from discs
-    np.testing.assert_allclose(d[free, 1, :, bulge], lost, rtol=1e-3)
-    for part, column, rise in ((2, size + 1, 0.28), (3, size + 2, 0.31)):
+    rise = np.where(early, -0.08 * share / np.maximum(1 - share, 0.01), 0.4)[:, None]
+    found = d[rows, made, :, bulge], d[rows, 1 - made, :, bulge]
+    np.testing.assert_allclose(found[0][free], np.tile(rise, 5)[free], rtol=1e-4)
+    lost = -rise * flux[rows, made] / rest
+    np.testing.assert_allclose(found[1][free], lost[free], rtol=1e-3)
+    for part, column, rise in ((2, "arm_fraction", 0.28), (3, "bar_fraction", 0.31)):
         there = free & (flux[:, part].min(1) > 0)
-        np.testing.assert_allclose(d[there, part, :, column], rise, rtol=1e-4)
+        number = sensitivity.NORMAL.stop + list(sensitivity.SCATTER).index(column)
+        np.testing.assert_allclose(d[there, part, :, number], rise, rtol=1e-4)
     slope, bend = sensitivity.prior(many)
-    np.testing.assert_array_equal(slope[:, size], -normal[:, 8])
-    np.testing.assert_array_equal(slope[:, bulge], np.where(early, 0, -normal[:, 7]))
-    assert (slope[:, size + 1 : sensitivity.TOTAL] == 0).all()
+    sampled = np.where(early[:, None] & (np.arange(16) == 7), 0, -normal)
+    np.testing.assert_array_equal(slope[:, sensitivity.NORMAL], sampled)
+    assert (slope[:, sensitivity.NORMAL.stop : sensitivity.TOTAL] == 0).all()
     drawn = (many.seen.calibration - 1) / many.survey.calibration_error
     np.testing.assert_allclose(slope[:, sensitivity.TOTAL :], -drawn)
-    np.testing.assert_array_equal(bend[:, bulge:, bulge:], np.tile(np.eye(10), (8, 1, 1)))
+    np.testing.assert_array_equal(bend[:, 2:, 2:], np.tile(np.eye(bend.shape[1] - 2), (8, 1, 1)))
