@@ -63,14 +63,16 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # ## What a redshift hides behind
 #
 # In this simulation a galaxy is a handful of numbers: its redshift and magnitude, drawn from the
-# luminosity functions of red and of blue galaxies, and seven standard normal numbers that make its
-# spectrum: how old its stars are, dust, slope, the depth of the 4000 Å break, light in the far
-# blue and the far red, emission lines. The redshift enters the pixels through the colours, the
+# luminosity functions of red and of blue galaxies, and eight standard normal numbers that make its
+# spectrum (how old its stars are, dust, slope, the depth of the 4000 Å break, light in the far
+# blue and the far red, emission lines) and its size. Dust reddens discs the more, the more they are
+# inclined; the axis ratio $q$, which pixels show well, is taken as known. The redshift enters the
+# pixels through the colours, the
 # brightness and the size, and every one of the other numbers can imitate it a little. Who wants the
 # redshift has to allow for all of them. That is what a posterior does,
 #
-# $$ p(z \mid d) \propto \sum_\mathrm{type} \int p(d \mid \mathrm{type}, z, r, n_1 \ldots n_7)\,
-# p(\mathrm{type}, z, r) \prod_k N(n_k; 0, 1)\; dr\, dn_1 \ldots dn_7 , $$
+# $$ p(z \mid d) \propto \sum_\mathrm{type} \int p(d \mid \mathrm{type}, z, r, n_1 \ldots n_8, q)\,
+# p(\mathrm{type}, z, r)\, p(q \mid \mathrm{type}) \prod_k N(n_k; 0, 1)\; dr\, dn_1 \ldots dn_8 , $$
 #
 # and nobody who sees the data $d$ and knows how galaxies are made can do better: no other density
 # has a larger expected score in bits.
@@ -123,7 +125,7 @@ pd.DataFrame(error, columns=names).round(3).add_prefix("scatter of ln L, ").rena
 # %% [markdown]
 # ## Three ways that have to agree
 #
-# **Exact.** We draw the nine numbers and the type from a proposal that is adapted to each galaxy,
+# **Exact.** We draw the ten numbers and the type from a proposal that is adapted to each galaxy,
 # and weight every draw by the posterior over the proposal (*importance sampling*). The answer is
 # exact up to the number of draws that count; galaxies with too few of them, or with weights whose
 # tail is too heavy, are refused rather than believed.
@@ -176,7 +178,10 @@ prior = information.prior(train_z, edges)
 # line how far the exact means really are from the truth. *Parts told apart* is a fourth, generous
 # way: what if somebody told us where every knot, arm and neighbour stands? Then bulge, disc and arms
 # could be measured apart. They are made of older and younger stars of the same galaxy, and their
-# differences know the redshift too, free of any calibration. No real reader has this help, and help
+# differences know the redshift too, free of any calibration, up to the scatter that the spectrum of
+# each component has for itself (bulge and bar in age, dust, slope and break, young stars in age, dust
+# and slope). This end of the bracket is a local one: a Laplace law about the truth, with the true
+# prior of all these numbers. No real reader has this help, and help
 # cannot harm: nobody knows more. Where the local width is smaller than the exact one, it is because
 # it knows neither the wings nor the other modes.
 

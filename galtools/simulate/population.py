@@ -70,31 +70,31 @@ class LuminosityFunction:
 
 
 RED = LuminosityFunction(density=1.0, magnitude=-21.14, slope=-0.57, correction=-0.15)
-BLUE = LuminosityFunction(density=1.04, magnitude=-21.12, slope=-1.22, correction=-0.11)
+BLUE = LuminosityFunction(density=1.03, magnitude=-21.16, slope=-1.22, correction=-0.11)
 
 
 SPECTRA = {  # mean spectrum and its scatter, of red and of blue galaxies: see `spectra.band_fluxes`
-    "kind": (0.224, 1.128),
-    "kind_slope": (0.064, 0.268),  # per magnitude of faintness
-    "kind_scatter": (0.033, 0.617),
-    "dust": (0.036, 0.327),  # median A_V
-    "tilt": (0.078, -0.009),
-    "tilt_scatter": (0.077, 0.077),
-    "break_step": (0.0, -0.061),
-    "break_scatter": (0.02, 0.218),
-    "uv_step": (0.283, -0.177),
-    "uv_scatter": (0.211, 0.099),
-    "red_step": (-0.025, -0.143),
-    "emission": (0.0, 5.8),  # median width of H alpha in Å
+    "kind": (0.212, 1.213),
+    "kind_slope": (0.038, 0.369),  # per magnitude of faintness
+    "kind_scatter": (0.028, 0.661),
+    "dust": (0.004, 0.359),  # median A_V
+    "tilt": (0.106, 0.053),
+    "tilt_scatter": (0.047, 0.016),
+    "break_step": (0.0, 0.134),
+    "break_scatter": (0.01, 0.256),
+    "uv_step": (0.345, -0.181),
+    "uv_scatter": (0.27, 0.003),
+    "red_step": (-0.008, -0.124),
+    "emission": (0.0, 11.1),  # median width of H alpha in Å
 }
-DUST_SCATTER = 0.756  # of ln A_V
-RED_SCATTER = 0.032  # of red_step
+DUST_SCATTER = 0.554  # of ln A_V
+RED_SCATTER = 0.020  # of red_step
 ROUNDNESS = (0.78, 0.12)  # axis ratios of ellipticals: mean and scatter ...
 FLATTEST = 0.5  # ... between this and 1
 DISC_THICKNESS = 0.18  # axis ratio of a disc seen edge on
-INCLINATION_DUST = 1.9  # relative growth of the A_V of a blue disc per dex of a/b
+INCLINATION_DUST = 2.4  # relative growth of the A_V of a blue disc per dex of a/b
 COMPONENT_SPECTRA = {  # of old and of young stars relative to the whole galaxy, with their scatter
-    "old_kind": (-0.8, 0.25),
+    "old_kind": (-1.0, 0.25),
     "old_dust": (0.0, 0.4),  # ln A_V
     "old_tilt": (0.0, 0.04),
     "old_break": (0.0, 0.05),
@@ -102,7 +102,7 @@ COMPONENT_SPECTRA = {  # of old and of young stars relative to the whole galaxy,
     "young_dust": (0.0, 0.4),
     "young_tilt": (0.0, 0.05),
 }
-EARLY_OUTSKIRTS = 0.6  # early types: `young_kind` of their discs, which are old but bluer
+EARLY_OUTSKIRTS = 0.7  # early types: `young_kind` of their discs, which are old but bluer
 
 
 def by_type(red, name: str) -> np.ndarray:
