@@ -20,6 +20,7 @@ def galsim_sky(scene: Scene, galaxy: int, survey_index: int, band: int) -> galsi
     shapes = [
         *_ellipses(scene.bulges, galaxy, galsim.DeVaucouleurs),
         *_ellipses(scene.discs, galaxy, galsim.Exponential),
+        *_points(scene.sources, galaxy),
         *(_image(texture, galaxy) for texture in scene.textures),
         *_ellipses(scene.lanes, galaxy, galsim.Exponential),
     ]
@@ -33,6 +34,14 @@ def _ellipses(group, galaxy: int, profile):
     for x, y, size, axis_ratio, angle in zip(*columns, strict=True):
         round_ = profile(half_light_radius=size)
         yield round_.shear(q=axis_ratio, beta=angle * galsim.radians).shift(x, y)
+
+
+def _points(sources, galaxy: int):
+    """Gaussians and, of vanishing width, stars, of unit flux."""
+    columns = (values[galaxy].double().tolist() for values in vars(sources).values())
+    for x, y, sigma in zip(*columns, strict=True):
+        shape = galsim.Gaussian(sigma=sigma) if sigma else galsim.DeltaFunction()
+        yield shape.shift(x, y)
 
 
 def _image(texture, galaxy: int) -> galsim.InterpolatedImage:

@@ -74,20 +74,39 @@ def add_noise(images: np.ndarray, conditions: ObservingConditions, survey: Surve
     """
     gain = np.asarray(survey.electrons_per_nanomaggy, np.float32)[:, None, None]
     for image, sigma, stream in zip(images, conditions.sky_noise, conditions.streams, strict=True):
-        variance = np.maximum(image, 0) / gain
-        variance += (sigma**2)[:, None, None].astype(np.float32)
-        image += np.sqrt(variance) * unit_noise(stream, image.shape, survey.noise_kernel)
+        scatter = np.maximum(image, 0)
+        scatter /= gain
+        scatter += (sigma**2)[:, None, None].astype(np.float32)
+        np.sqrt(scatter, out=scatter)
+        scatter *= unit_noise(stream, image.shape, survey.noise_kernel)
+        image += scatter
     return images
 
 
 def unit_noise(stream: np.random.Generator, shape: tuple, kernel: tuple) -> np.ndarray:
-    """Gaussian noise (..., H, W) of variance 1: white noise, smoothed by `kernel` in x and in y."""
+    """Gaussian noise (m, H, W) of variance 1: white noise, smoothed by `kernel` in y and in x.
+
+    Torch's generator, seeded by the stream, is more than twice as fast as numpy's.
+    """
+    m, height, width = shape
     reach = len(kernel) - 1
-    *rest, height, width = shape
-    noise = stream.standard_normal((*rest, height + 2 * reach, width + 2 * reach), np.float32)
+    white = torch.empty(m, height + 2 * reach, width + 2 * reach)
+    seeded = torch.Generator().manual_seed(int(stream.integers(2**63)))
+    noise = white.normal_(generator=seeded).numpy()
     if reach == 0:
         return noise
-    taps = np.array([*kernel[:0:-1], *kernel], np.float32)
-    taps /= np.linalg.norm(taps)
-    noise = sum(tap * noise[..., k : k + height, :] for k, tap in enumerate(taps))
-    return sum(tap * noise[..., k : k + width] for k, tap in enumerate(taps))
+    taps = np.array(kernel, np.float32) / np.sqrt(2 * np.square(kernel).sum() - kernel[0] ** 2)
+    rows = _smoothed(taps, lambda k: noise[:, k : k + height])
+    return _smoothed(taps, lambda k: rows[:, :, k : k + width])
+
+
+def _smoothed(taps: np.ndarray, shifted) -> np.ndarray:
+    """Sum of symmetric taps times what ``shifted(k)`` returns, k = 0 ... 2 (taps - 1)."""
+    centre = len(taps) - 1
+    total = taps[0] * shifted(centre)
+    pair = np.empty_like(total)
+    for k, tap in enumerate(taps[1:].tolist(), 1):
+        np.add(shifted(centre - k), shifted(centre + k), out=pair)
+        pair *= tap
+        total += pair
+    return total

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from scipy.fft import fht, fhtoffset
 
-from galtools.simulate.scene import Ellipses, Scene, Texture
+from galtools.simulate.scene import Ellipses, Scene, Sources, Texture
 from galtools.surveys import Survey
 
 EXPONENTIAL_RADIUS = 1.6783469900166605  # half-light radius over scale length
@@ -130,25 +130,37 @@ def _texture(texture: Texture, kx, ky) -> torch.Tensor:
     return in_x.transpose(1, 2) @ torch.view_as_complex(rows.unflatten(2, (-1, 2)))
 
 
+def _sources(sources: Sources, flux: torch.Tensor, kx, ky):
+    """Factors (n, bands X, K), (n, K, Y) of the transform of Gaussians of `flux` (n, bands, K)."""
+    width = -0.5 * sources.sigma[..., None] ** 2
+    in_x = _phases(kx, sources.x) * torch.exp(width * kx**2)
+    in_y = _phases(ky, sources.y) * torch.exp(width * ky**2)
+    return (flux[..., None] * in_x[:, None]).transpose(2, 3).flatten(1, 2), in_y
+
+
 def sky_transform(scene: Scene, survey_index: int, kx, ky) -> torch.Tensor:
     """Fourier transform of the sky in five bands, (n, 5, X, Y) complex, in nanomaggies."""
     flux = scene.flux[:, survey_index]
     used = (flux.detach() != 0).any(dim=1).any(dim=0).tolist()
-    bulges, discs = scene.bulges.x.shape[1], scene.discs.x.shape[1]
-    columns = [i for i, is_used in enumerate(used) if is_used]
+    bulges, ellipses = scene.bulges.x.shape[1], scene.bulges.x.shape[1] + scene.discs.x.shape[1]
+    groups = ellipses + scene.sources.x.shape[1]
+    columns = [i for i, is_used in enumerate(used) if is_used and not ellipses <= i < groups]
     fields = []
     for i in columns:
         if i < bulges:
             fields.append(_ellipses(scene.bulges, i, kx, ky, de_vaucouleurs))
-        elif i < bulges + discs:
+        elif i < ellipses:
             fields.append(_ellipses(scene.discs, i - bulges, kx, ky, exponential))
-        elif i < bulges + discs + len(scene.textures):
-            fields.append(_texture(scene.textures[i - bulges - discs], kx, ky))
+        elif i < groups + len(scene.textures):
+            fields.append(_texture(scene.textures[i - groups], kx, ky))
         else:
             fields.append(_ellipses(scene.lanes, 0, kx, ky, exponential))
     stack = torch.stack(fields, dim=1).flatten(2)
     mixed = flux[:, :, columns].to(stack.dtype) @ stack
-    return mixed.unflatten(2, (len(kx), len(ky)))
+    if groups > ellipses:
+        in_x, in_y = _sources(scene.sources, flux[..., ellipses:groups], kx, ky)
+        mixed = torch.baddbmm(mixed.reshape(len(mixed), -1, len(ky)), in_x, in_y)
+    return mixed.reshape(*flux.shape[:2], len(kx), len(ky))
 
 
 def sampling(k, weight, survey: Survey, shift) -> torch.Tensor:

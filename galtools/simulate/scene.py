@@ -2,8 +2,9 @@
 
 All positions are in arcsec from the centre of the galaxy, x to the right and y up; all fluxes in
 nanomaggies. A scene is made of de Vaucouleurs ellipses (bulges, ellipticals), exponential ellipses
-(discs, neighbours; of vanishing size: stars; with negative flux: dust lanes) and images on a fine
-grid (young stars in arms, rings and irregular galaxies; bars and tidal tails).
+(discs, bright neighbours; with negative flux: dust lanes), images on a fine grid (young stars in
+arms, rings and irregular galaxies; bars and tidal tails) and sources of spectra of their own (faint
+neighbours, stars).
 """
 
 from dataclasses import dataclass, fields
@@ -13,7 +14,7 @@ import torch
 
 from galtools.simulate import features, population
 from galtools.simulate.components import MERGER, component_fluxes
-from galtools.simulate.neighbours import sample_neighbours
+from galtools.simulate.neighbours import sample_neighbours, within_stamp
 
 GENERAL = 24  # random numbers of the galaxy as a whole
 FARTHEST = 18.0  # arcsec: images of features end there, far outside the stamp
@@ -48,6 +49,15 @@ class Texture:
 
 
 @dataclass
+class Sources:
+    """Round Gaussians of spectra of their own; every tensor is (n, K). Stars have a sigma of 0."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+    sigma: torch.Tensor  # arcsec
+
+
+@dataclass
 class Scene:
     """Geometry of n stamps and the fluxes of each component in each band of each survey."""
 
@@ -55,7 +65,8 @@ class Scene:
     discs: Ellipses  # (n, D) exponential
     textures: tuple[Texture, ...]  # young stars, bar or tails
     lanes: Ellipses  # (n, 1) exponential, of negative flux
-    flux: torch.Tensor  # (n, surveys, 5, B + D + T + 1) nanomaggies, in this order
+    sources: Sources  # (n, K) faint neighbours and stars
+    flux: torch.Tensor  # (n, surveys, 5, B + D + K + T + 1) nanomaggies, in this order
 
     def __len__(self):
         """Count the stamps."""
@@ -96,9 +107,10 @@ def build_scene(seed: int, galaxies, physics: dict, surveys) -> tuple[Scene, dic
         Ellipses(*map(_tensor, discs)),
         tuple(_textures(seed, galaxies, physics, shape)),
         Ellipses(*map(_tensor, _lanes(physics, shape))),
+        Sources(*map(_tensor, field["sources"])),
         _tensor(np.concatenate([own[..., :4], field["flux"], own[..., 4:]], axis=-1)),
     )
-    return scene, {**shape, **flux, "neighbours": field["there"].sum(axis=1)}
+    return scene, {**shape, **flux, "neighbours": within_stamp(field)}
 
 
 def _tensor(array) -> torch.Tensor:

@@ -35,7 +35,8 @@ def test_a_repeat_observation_has_the_same_galaxies_and_other_noise(files, tmp_p
     np.testing.assert_array_equal(pairs.target, second.source)
     sigma = pairs.noise[:, :, 2].mean(1)[:, None, None]
     corner = (pairs.target - pairs.source)[:, 2, :8, :8] / sigma
-    assert corner.std() == pytest.approx(np.sqrt(2), rel=0.15)  # two independent noises
+    scatter = np.median(np.abs(corner)) / 0.6745  # some corners hold a neighbour
+    assert scatter == pytest.approx(np.sqrt(2), rel=0.15)  # two independent noises
     data.save(second[::-1], tmp_path / "turned.h5")
     with pytest.raises(GaltoolsError, match="same galaxies"):
         directions.pairs_of("reobserve", files[0], tmp_path / "turned.h5")

@@ -8,7 +8,7 @@ import torch
 
 from companion import fisher, latent_model, sensitivity
 from galtools.simulate import observation, render
-from galtools.simulate.scene import Ellipses, Scene, Texture
+from galtools.simulate.scene import Ellipses, Scene, Sources, Texture
 from galtools.surveys import SDSS
 
 DEEP = replace(SDSS, electrons_per_nanomaggy=(1e12,) * 5)  # no noise but that of the sky
@@ -27,7 +27,9 @@ def gaussian(sigma: float, flux: float) -> fisher.ObservedScene:
     textures = (Texture(spacing, share[None] / share.sum()), Texture(spacing, share[None]))
     fluxes = torch.zeros(1, 1, 5, 10)
     fluxes[..., fisher.COMPONENTS["arms"]] = flux
-    scene = Scene(nothing(2), nothing(5), textures, nothing(1), fluxes)
+    scene = Scene(
+        nothing(2), nothing(5), textures, nothing(1), Sources(*torch.zeros(3, 1, 0)), fluxes
+    )
     sky = np.array([DEEP.sky_noise])
     seen = observation.ObservingConditions(
         np.full((1, 5), 1e-3), np.zeros((1, 2)), np.ones((1, 5)), sky, []

@@ -84,7 +84,8 @@ def test_observations_share_the_galaxy_and_nothing_else(sample):
         assert not np.any(again.catalogue[name] == once.catalogue[name])
     corner = (slice(None), slice(None), slice(0, 12), slice(0, 12))
     noises = [p.source[corner] / p.noise[:, 0, :, None, None] for p in (again, once)]
-    assert abs(np.corrcoef(noises[0].ravel(), noises[1].ravel())[0, 1]) < 0.1
+    blank = np.abs(noises).max(axis=0) < 2  # no neighbour
+    assert abs(np.corrcoef(noises[0][blank], noises[1][blank])[0, 1]) < 0.1
 
 
 def test_the_galaxy_does_not_depend_on_the_surveys_that_look_at_it(sample):

@@ -70,9 +70,16 @@ def test_noise_of_sky_and_source(survey):
     assert np.abs(residual.mean(axis=2) / np.sqrt(expected / 4096)).max() < 6
 
 
+def blank_sky(seed, side):
+    rng = np.random.default_rng(seed)
+    return observation.unit_noise(rng, (1, side, side), CFHTLS.noise_kernel)[0]
+
+
 def test_blank_sky_is_correlated_as_the_kernel_is():
     """rho(dx, dy) = rho(dx) rho(dy), and that of the published images within its error."""
-    noise = observation.unit_noise(np.random.default_rng(0), (1200, 1200), CFHTLS.noise_kernel)
+    noise = observation.unit_noise(np.random.default_rng(0), (1, 1200, 1200), CFHTLS.noise_kernel)[
+        0
+    ]
     lags = CFHTLS.noise_correlation
     assert noise.var() == pytest.approx(1, abs=0.006)
     for dx, dy in ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (0, 3), (3, 0), (0, 6), (0, 7)):
@@ -85,7 +92,9 @@ def test_blank_sky_is_correlated_as_the_kernel_is():
 
 def test_sky_noise_on_larger_pixels_is_that_of_sums_of_small_ones():
     """Three small pixels in one: the noise of the sums of simulated blank sky."""
-    noise = observation.unit_noise(np.random.default_rng(1), (1500, 1500), CFHTLS.noise_kernel)
+    noise = observation.unit_noise(np.random.default_rng(1), (1, 1500, 1500), CFHTLS.noise_kernel)[
+        0
+    ]
     sums = noise.reshape(500, 3, 500, 3).sum(axis=(1, 3))
     coarse = CFHTLS.on_grid_of(replace(SDSS, pixel_scale=3 * CFHTLS.pixel_scale))
     growth = np.array(coarse.sky_noise) / CFHTLS.sky_noise

@@ -6,14 +6,14 @@ from pathlib import Path
 import galsim
 import numpy as np
 import pytest
-from scipy.stats import kstest, norm
+from scipy.stats import norm
 from sedpy.attenuation import calzetti
 from sedpy.observate import load_filters
 from sklearn.neighbors import KNeighborsRegressor
 
 from companion import sdss_statistics
 from galtools.data import photometry
-from galtools.simulate import neighbours, population, scene, spectra
+from galtools.simulate import population, scene, spectra
 from galtools.surveys import CFHTLS, SDSS
 
 N = 50000  # the rarest bin, 0.25 < z < 0.30, holds some 500: all criteria are met by 2 sigma
@@ -253,35 +253,6 @@ def test_discs_are_thin_and_seen_from_anywhere():
     u = np.linspace(0.01, 0.99, 99)
     disc = population.axis_ratio(np.full(99, False), u)
     np.testing.assert_allclose(np.sqrt((disc**2 - 0.18**2) / (1 - 0.18**2)), u)
-
-
-def test_neighbours_follow_their_law():
-    """One in each stamp, N(< m) ~ 10^(0.45 m) to 22.5, two of five are stars."""
-    field = neighbours.sample_neighbours(0, range(6000), (SDSS,))
-    assert field["there"].sum(1).mean() == pytest.approx(1, abs=0.07)
-    for magnitude in (18.5, 20.5, 21.5):
-        share = np.mean(field["magnitude"] < magnitude)
-        assert share == pytest.approx(10 ** (0.45 * (magnitude - 22.5)), rel=0.1)
-    assert field["magnitude"].max() <= 22.5
-    x, y, size, ratio, _ = field["ellipses"]
-    away = (np.hypot(x, y) - 4) / 11  # arcsec
-    directions = np.arctan2(y, x) / (2 * np.pi) % 1
-    for place in (away**2, directions, (ratio - 0.3) / 0.7):
-        assert kstest(place.ravel(), "uniform").pvalue > 0.001
-    assert np.mean(size == 0.01) == pytest.approx(0.4, abs=0.02)
-    assert kstest((size[size > 0.01] - 0.78) / 0.72, "uniform").pvalue > 0.001
-    r = 22.5 - 2.5 * np.log10(np.where(field["there"], field["flux"][:, 0, 2], np.nan))
-    np.testing.assert_allclose(r[field["there"]], field["magnitude"][field["there"]])
-
-
-def test_neighbours_have_the_light_of_their_kind_and_redshift():
-    kind, redshift, magnitude = np.random.default_rng(2).random((3, 4, 2))
-    found = neighbours.galaxy_fluxes((SDSS, CFHTLS), kind, redshift, magnitude)
-    for index, survey in enumerate((SDSS, CFHTLS)):
-        spectrum = plain(4) | {"kind": kind[:, 1]}
-        at = redshift[:, 1], magnitude[:, 1]
-        flux = population.normalised_fluxes(survey.filters, spectrum, *at)
-        np.testing.assert_allclose(found[:, index, :, 1], flux)
 
 
 def test_bars_and_rings_are_in_discs_and_late_types_are_irregular():

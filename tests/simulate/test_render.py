@@ -11,7 +11,7 @@ from companion import galsim_reference
 from galtools import simulate
 from galtools.simulate import population, render
 from galtools.simulate import scene as scenes
-from galtools.simulate.scene import Ellipses, Scene, Texture
+from galtools.simulate.scene import Ellipses, Scene, Sources, Texture
 from galtools.surveys import CFHTLS, SDSS
 
 SURVEYS = (SDSS, CFHTLS)
@@ -34,13 +34,13 @@ def gaussian(x=0.0, y=0.0, sigma=1.0, points=120, spacing=0.1):
     return Texture(column(spacing)[:, 0], share[None] / share.sum())
 
 
-def scene(flux, bulge=None, disc=None, texture=None, lane=None):
-    """One galaxy; `flux` of bulge, disc, texture and lane in every band."""
-    bands = torch.tensor(flux, dtype=torch.float64).expand(1, 1, 5, 4)
+def scene(flux, bulge=None, disc=None, texture=None, lane=None, sources=None):
+    """One galaxy; `flux` of bulge, disc, sources, texture and lane in every band."""
+    bands = torch.tensor(flux, dtype=torch.float64).expand(1, 1, 5, len(flux))
+    sources = sources or Sources(*torch.zeros(3, 1, 0, dtype=torch.float64))
     empty = Texture(column(1.0)[:, 0], torch.ones(1, 2, 2, dtype=torch.float64) / 4)
-    return Scene(
-        bulge or ellipse(), disc or ellipse(), (texture or empty,), lane or ellipse(), bands
-    )
+    ellipses = bulge or ellipse(), disc or ellipse()
+    return Scene(*ellipses, (texture or empty,), lane or ellipse(), sources, bands)
 
 
 def draw(sky, survey, fwhm, shift=(0.0, 0.0)):
@@ -115,6 +115,21 @@ def test_a_texture_is_linear_between_its_points(survey, fwhm):
     np.testing.assert_allclose(ours, theirs, atol=3e-6 * theirs.max())
 
 
+@pytest.mark.parametrize("sigma", [0.0, 0.6], ids=["star", "Gaussian"])
+def test_sources_agree_with_galsim_and_have_fluxes_of_their_own(sigma):
+    """Two sources, one of them the same in all bands, beyond the stamp's edge the other."""
+    values = np.array([[1.3, 13.5], [-2.1, 4.0], [sigma, sigma]])
+    sky = scene(
+        [0.0, 1e-9, 0.0, 0.0, 0.0, 0.0], sources=Sources(*torch.from_numpy(values[:, None]))
+    )
+    sky.flux = sky.flux.clone()
+    sky.flux[..., 2], sky.flux[..., 3] = 3.0, torch.arange(5) * 10.0
+    ours = draw(sky, CFHTLS, 0.7).numpy()
+    for band in (0, 4):
+        theirs = galsim_reference.galsim_image(sky, CFHTLS, 0, 0, band, 0.7, (0, 0))
+        np.testing.assert_allclose(ours[band], theirs, atol=3e-4 * theirs.max())
+
+
 def simulated(n, seed=3):
     galaxies = np.arange(n)
     _, sky, truth = simulate.sample_scene(seed, galaxies, SURVEYS)
@@ -174,7 +189,7 @@ def test_nothing_far_outside_the_stamp_returns_into_it():
 
 SMALL = replace(SDSS, stamp=16)
 PARTS = {name: Ellipses for name in ("bulges", "discs", "lanes")}
-PARTS |= {"young stars": Texture, "bar or tails": Texture}
+PARTS |= {"young stars": Texture, "bar or tails": Texture, "sources": Sources}
 GEOMETRY = [(part, field.name) for part, kind in PARTS.items() for field in fields(kind)]
 
 
@@ -191,7 +206,7 @@ def galaxies():
 
 
 def part_of(sky, part):
-    groups = dict(zip(list(PARTS)[3:], sky.textures, strict=True))
+    groups = dict(zip(list(PARTS)[3:5], sky.textures, strict=True))
     return groups[part] if part in groups else getattr(sky, part)
 
 
