@@ -388,10 +388,10 @@ plt.show()
 #
 # ```bash
 # pip install '.[download]'
-# python -m galtools.ingest.archives sdss-catalogue my_data -n 200 --ra 214 216 --dec 52 54
-# python -m galtools.ingest.archives sdss my_data      # frames, about 15 MB per field in five bands
-# python -m galtools.ingest.archives cfhtls my_data    # cutouts of CFHTLS-Wide from the CADC
-# python -m galtools.ingest.archives hips my_data      # light: stamps of both surveys out of HiPS
+# galtools download sdss-catalogue my_data -n 200 --ra 214 216 --dec 52 54
+# galtools download sdss my_data      # frames, about 15 MB per field in five bands
+# galtools download cfhtls my_data    # cutouts of CFHTLS-Wide from the CADC
+# galtools download hips my_data      # light: stamps of both surveys out of HiPS
 # ```
 #
 # From there to one file is what this chapter did. Planes are read one at a time while stamps are

@@ -96,6 +96,7 @@ LAYERS = (  # a module of galtools imports from its own layer and those before i
     ("training",),
     ("redshift",),
     ("fidelity",),
+    ("cli",),
 )
 LAYER = {name: k for k, names in enumerate(LAYERS) for name in names}
 DRAWING = {"matplotlib", "seaborn", "IPython", "PIL"}

@@ -3,14 +3,13 @@
 astroquery knows the archives and answers where things are; the files themselves come through
 `galtools.ingest.download.fetch`, resumable, throttled, and checked. From a shell:
 
-    python -m galtools.ingest.archives sdss-catalogue FOLDER -n 1000 --ra 212 218 --dec 52 56
-    python -m galtools.ingest.archives sdss FOLDER          frames of every galaxy of the catalogue
-    python -m galtools.ingest.archives cfhtls FOLDER        cutouts around every galaxy
-    python -m galtools.ingest.archives hips FOLDER          cutouts of both surveys out of HiPS:
+    galtools download sdss-catalogue FOLDER -n 1000 --ra 212 218 --dec 52 56
+    galtools download sdss FOLDER          frames of every galaxy of the catalogue
+    galtools download cfhtls FOLDER        cutouts around every galaxy
+    galtools download hips FOLDER          cutouts of both surveys out of HiPS:
                                             small, but resampled, not for photometry
 """
 
-import argparse
 import re
 from contextlib import contextmanager
 from functools import partial
@@ -192,15 +191,8 @@ def hips_urls(catalogue: Table, survey: Survey) -> dict:
     return _urls_around(catalogue, lambda row: {band: address(row, band) for band in BANDS})
 
 
-def main(arguments=None) -> None:
-    """Run one command; what failed is listed at the end."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("sdss-catalogue", "sdss", "cfhtls", "hips"))
-    parser.add_argument("folder", type=Path, help="where catalogue.ecsv and the images are kept")
-    parser.add_argument("-n", type=int, default=1000, help="galaxies in the catalogue")
-    parser.add_argument("--ra", type=float, nargs=2, default=WIDE_W3[0], help="bounds in degrees")
-    parser.add_argument("--dec", type=float, nargs=2, default=WIDE_W3[1], help="bounds in degrees")
-    options = parser.parse_args(arguments)
+def download(options) -> None:
+    """Fetch real data from the archives; what failed is listed at the end."""
     path = options.folder / "catalogue.ecsv"
     if options.what == "sdss-catalogue":
         table = sdss_catalogue(path, options.n, tuple(options.ra), tuple(options.dec))
@@ -218,10 +210,3 @@ def main(arguments=None) -> None:
         print(f"{len(outcome) - len(failed)} files fetched, {len(failed)} failed")
         for row in failed:
             print(f"  {row['file']}: {row['reason']}")
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except GaltoolsError as error:
-        raise SystemExit(str(error)) from None

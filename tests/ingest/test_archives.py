@@ -8,6 +8,7 @@ import pytest
 from astropy.table import Table
 from test_download import Server, missing, truncates, well
 
+from galtools import cli
 from galtools.errors import GaltoolsError
 from galtools.ingest import archives
 from galtools.ingest.download import Politeness
@@ -181,12 +182,12 @@ def test_missing_astroquery_is_explained(monkeypatch):
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):
-    with pytest.raises(GaltoolsError, match="missing"):
-        archives.main(["sdss", str(tmp_path)])
+    with pytest.raises(SystemExit, match="missing"):
+        cli.main(["download", "sdss", str(tmp_path)])
     catalogue().write(tmp_path / "catalogue.ecsv")
     outcome = Table(
         rows=[("a", "fetched", ""), ("b", "failed", "404")], names=("file", "outcome", "reason")
     )
     monkeypatch.setattr(archives, "fetch_all", lambda urls, folder: ([], outcome))
-    archives.main(["sdss", str(tmp_path)])
+    cli.main(["download", "sdss", str(tmp_path)])
     assert "1 files fetched, 1 failed\n  b: 404" in capsys.readouterr().out
