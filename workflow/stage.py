@@ -288,8 +288,8 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
     if seal.exists() and seal.read_text() == artefacts.digest([inputs, tree_digest(folder)]):
         return
     pages = {folder / name: content for name, content in prose(missing).items()}
-    toc = folder / "_toc.yml"
-    pages[toc] = contents(pages[toc], runs)
+    if (toc := folder / "_toc.yml") in pages:
+        pages[toc] = contents(pages[toc], runs)
     records = {name: pipeline.record(run) for name, run in runs.items() if name not in missing}
     for name in (folder / f"{page}.md" for page in LINKED):
         if name in pages:

@@ -22,6 +22,7 @@ from galtools.errors import GaltoolsError
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
+import compare  # noqa: E402
 import grid  # noqa: E402
 import pipeline  # noqa: E402
 import run_notebook  # noqa: E402
@@ -242,6 +243,67 @@ def test_the_same_run_has_one_name_whether_a_default_is_written_or_not():
     assert names({"seed": 1}) != plain
     steps = yaml.safe_load((ROOT / "workflow" / "tiny.yaml").read_text())["11_residual"]["steps"]
     assert names({"steps": steps}) == plain
+
+
+def planned(tmp_path, content: dict) -> dict[str, pipeline.Run]:
+    """Runs of a grid as a job reads them from the plan."""
+    file = tmp_path / "grids" / "my" / "plan.json"
+    artefacts.write_json(file, grid.plan(content))
+    return pipeline.load_plan(file)
+
+
+def test_runs_are_asked_for_by_group_or_by_what_varies_in_it(tmp_path):
+    runs = {
+        "data": {"notebook": "01_two_surveys"},
+        "swin": {"notebook": "12_swin", "needs": "data", "parameters": {"seed": [0, 1]}},
+    }
+    runs = planned(tmp_path, {"profile": "tiny", "runs": runs})
+    assert [run.label for run in runs.values()] == ["data", "swin_seed0", "swin_seed1"]
+    one, both = (grid.chosen(runs, wanted).values() for wanted in (["swin_seed1"], ["swin"]))
+    assert [run.parameters["seed"] for run in one] == [1]
+    assert [run.parameters["seed"] for run in both] == [0, 1]
+    assert grid.chosen(runs, []) == runs
+    with pytest.raises(GaltoolsError, match=r"no run 'swine': choose from data, swin_seed0, "):
+        grid.chosen(runs, ["swin", "swine"])
+
+
+def test_a_run_stands_in_the_table_with_the_parameters_of_what_it_needs(tmp_path):
+    runs = {
+        "data": {"notebook": "01_two_surveys", "parameters": {"seed": [0, 3]}},
+        "net": {"notebook": "11_residual", "needs": "data", "parameters": {"steps": [20, 40]}},
+        "pixels": {
+            "notebook": "21_pixels", "needs": ["data", "net"], "parameters": {"seed": {"as": "net"}}
+        },
+    }  # fmt: skip
+    runs = planned(tmp_path, {"profile": "tiny", "runs": runs})
+    found = compare.table(runs)
+    pixels = found[found.group == "pixels"]
+    assert sorted(pixels.steps) == [20, 20, 40, 40]
+    assert set(pixels.seed) == {0}  # its own, not that of the data
+    name = pixels.run.iloc[0]
+    page = compare.page(
+        found.assign(status="done", name="x", value=1.0), ["steps"], "my", {name: "a"}
+    )
+    assert f'<th><a href="a">{name}</a></th>' in page
+
+
+def test_the_long_trainings_are_those_that_were_promised(tmp_path):
+    runs = planned(tmp_path, grid.read(ROOT / "workflow" / "trainings.yaml"))
+    trained = {run.label for run in runs.values()} - {"data", "redshift"}
+    models = yaml.safe_load(pipeline.CHAPTERS.read_text())["17_long_trainings"]["parameters"][
+        "models"
+    ]
+    twice = {"residual", "swin", "diffusion"}
+    cross = {f"{m}_cross_seed{k}" for m in twice for k in (0, 1)}
+    cross |= {f"{m}_cross" for m in set(models) - twice}
+    assert trained == cross | {f"{m}_intra" for m in models}
+    (data,) = (run for run in runs.values() if run.label == "data")
+    assert data.parameters["seed"] != 0 and data.parameters["n_train"] >= 30000
+    first = {r.notebook: r.parameters for r in runs.values() if not r.label.endswith("intra")}
+    for run in (run for run in runs.values() if run.label.endswith("intra")):
+        half = first[run.notebook]["steps"] // 2
+        expected = first[run.notebook] | {"task": "intra", "steps": half, "seed": 0}
+        assert run.parameters == expected
 
 
 def test_the_example_is_a_grid():

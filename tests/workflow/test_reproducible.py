@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 from blobs import blobs
 from test_pipeline import Project
 
@@ -21,9 +20,10 @@ from galtools.training.loop import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
+import pipeline  # noqa: E402
 import reproduce  # noqa: E402
 
-CHAPTERS = list(yaml.safe_load((ROOT / "workflow" / "chapters.yaml").read_text()))
+CHAPTERS = list(pipeline.load("tiny", ROOT))
 SOME = ["11_residual"]  # with the data that it needs: two notebooks
 CHOSEN = CHAPTERS if os.environ.get("GALTOOLS_REPRODUCE") == "all" else SOME
 
