@@ -17,8 +17,8 @@ EXTENT, BAR_EXTENT, TAIL_EXTENT = 2.9, 1.5, 3.6  # half of such a side, in half-
 KNOTS = 48  # H II regions
 KNOT_SHARE = 0.1  # of the flux of young stars, in H II regions
 FAINTEST_KNOT = 0.03  # luminosity over the brightest possible: N(> L) ~ 1 / L in between
-SPECTRAL_INDEX = 2.6  # the power of the random field falls as k^-2.6
-LARGEST_SCALE = 1.2  # half-light radii: above it the power is constant
+SPECTRAL_INDEX = 3.0  # the power of the random field falls as k^-3
+LARGEST_SCALE = 1.5  # half-light radii: above it the power is constant
 YOUNG_SCALE = 0.8  # scale length of young stars in half-light radii (that of old ones is 0.6)
 TRUNCATION = 2.5  # half-light radii: young discs end here
 CORE = 0.35  # half-light radii: where arms start and winding ends
@@ -122,7 +122,7 @@ def bar(along, across, length, turn) -> np.ndarray:
     x = (along * _column(cos) + across * _column(sin)) / _column(length)
     y = 3 * (across * _column(cos) - along * _column(sin)) / _column(length)
     s = (np.abs(x) ** 2.5 + np.abs(y) ** 2.5) ** 0.4
-    return np.exp(-1.2 * s) * expit((1 - s) / 0.12)
+    return np.exp(-1.2 * s) * expit((1 - s) / 0.2)
 
 
 def tails(along, across, start, bend, reach) -> np.ndarray:
