@@ -6,6 +6,7 @@ bands with GalSim.
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -45,10 +46,10 @@ def into_a_file(n: int, **options) -> None:
 
 
 def rate(n: int, **options) -> float:
-    """Pairs per second."""
-    started = time.perf_counter()
+    """Pairs per second of processor time, which other work on the machine hardly changes."""
+    started = time.process_time()
     make(n, **options)
-    return n / (time.perf_counter() - started)
+    return n / (time.process_time() - started)
 
 
 def speed_up(n: int, cores: int) -> dict:
@@ -82,23 +83,45 @@ def scenes(n: int, seed: int = 0):
     return scene, [simulate.observing_conditions(seed, galaxies, survey) for survey in SURVEYS]
 
 
-def compare_with_galsim(n: int, params) -> tuple[pd.DataFrame, float]:
-    """Worst pixel over peak and flux error of n galaxies x 10 bands; and GalSim's seconds."""
+def compare_with_galsim(n: int) -> pd.DataFrame:
+    """Worst pixel over peak and flux error of n galaxies x 10 bands."""
     scene, seen = scenes(n)
-    rows, seconds = [], 0.0
+    rows, params = [], galsim_reference.TIGHT
     for index, (survey, conditions) in enumerate(zip(SURVEYS, seen, strict=True)):
         fwhm, shift = conditions.fwhm, conditions.shift
         _, images = simulate.observe(scene, survey, index, conditions)
         for galaxy in range(n):
             for band in range(len(BANDS)):
-                started = time.perf_counter()
                 place = (galaxy, band, fwhm[galaxy, band], shift[galaxy])
                 theirs = galsim_reference.galsim_image(scene, survey, index, *place, params)
-                seconds += time.perf_counter() - started
                 ours = images[galaxy, band]
                 worst = np.abs(ours - theirs).max() / theirs.max()
                 rows.append((survey.name, BANDS[band], worst, abs(ours.sum() / theirs.sum() - 1)))
-    return pd.DataFrame(rows, columns=["survey", "band", "worst pixel", "flux"]), seconds
+    return pd.DataFrame(rows, columns=["survey", "band", "worst pixel", "flux"])
+
+
+def galsim_rates(n: int) -> dict[str, float]:
+    """Noiseless pairs per second of processor time that GalSim draws in the median seeing.
+
+    Either it convolves each band with a seeing that is made once for all galaxies; or it only
+    transforms, each component once for all bands, and the rest is done by hand.
+    """
+    scene, _ = scenes(n)
+    seconds = dict.fromkeys(("band by band", "transforms only"), 0.0)
+    for index, survey in enumerate(SURVEYS):
+        seeing = [galsim_reference.galsim.Kolmogorov(fwhm=width) for width in survey.psf_fwhm]
+        blur = galsim_reference.blur_transforms(survey)
+        started = time.process_time()
+        for galaxy, (band, one) in itertools.product(range(n), enumerate(seeing)):
+            sky = galsim_reference.galsim_sky(scene, galaxy, index, band)
+            image = galsim_reference.galsim.Convolve(sky, one)
+            image.drawImage(nx=survey.stamp, ny=survey.stamp, scale=survey.pixel_scale)
+        between = time.process_time()
+        for galaxy in range(n):
+            galsim_reference.galsim_stamp(scene, survey, index, galaxy, blur)
+        seconds["band by band"] += between - started
+        seconds["transforms only"] += time.process_time() - between
+    return {name: n / value for name, value in seconds.items()}
 
 
 def peak_memory(n: int) -> float:
@@ -114,19 +137,19 @@ def measure(n: int, oracle_galaxies: int) -> dict:
     rate(8)
     one = max(rate(n) for _ in range(3))
     coarse = max(rate(n, grid="sdss") for _ in range(2))
-    drawn = 4
-    _, seconds = compare_with_galsim(drawn, galsim_reference.galsim.GSParams())
+    galsim_rate = galsim_rates(16)
     result = {
+        "load of the machine": os.getloadavg()[0],
         "native pairs per second and core": one,
         "pairs per second and core on the SDSS grid": coarse,
-        "GalSim, band by band, without noise: pairs per second": drawn / seconds,
-        "times faster than GalSim": one * seconds / drawn,
+        "GalSim, without noise: pairs per second": galsim_rate,
+        "times faster than GalSim": {name: one / theirs for name, theirs in galsim_rate.items()},
         **{f"peak memory in MiB, {k} pairs": peak_memory(k) for k in (64, 256, 1024)},
     }
     result["cores"] = os.cpu_count()
     result["speed-up on all cores"] = speed_up(2 * n, os.cpu_count())
     if oracle_galaxies:
-        table, _ = compare_with_galsim(oracle_galaxies, galsim_reference.TIGHT)
+        table = compare_with_galsim(oracle_galaxies)
         result["images compared with GalSim"] = len(table)
         result["worst pixel over peak"] = float(table["worst pixel"].max())
         result["worst error of the flux"] = float(table["flux"].max())
