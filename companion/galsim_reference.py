@@ -22,7 +22,7 @@ def galsim_sky(scene: Scene, galaxy: int, survey_index: int, band: int) -> galsi
     return galsim.Sum([shape * total for shape, total in shapes if total])
 
 
-def _components(scene: Scene, galaxy: int) -> list[galsim.GSObject]:
+def _components(scene: Scene, galaxy: int) -> list[galsim.GSObject | None]:
     """Components of one stamp, each of unit flux, in the order of the fluxes."""
     return [
         *_ellipses(scene.bulges, galaxy, galsim.DeVaucouleurs),
@@ -49,12 +49,11 @@ def _points(sources, galaxy: int):
         yield shape.shift(x, y)
 
 
-def _image(texture, galaxy: int) -> galsim.InterpolatedImage:
-    """A texture, linear between its points."""
-    image = galsim.Image(
-        texture.share[galaxy].double().numpy(), scale=texture.spacing[galaxy].item()
-    )
-    return galsim.InterpolatedImage(image, x_interpolant="linear")
+def _image(texture, galaxy: int) -> galsim.InterpolatedImage | None:
+    """A texture, linear between its points; None where it is empty."""
+    share, scale = texture.share[galaxy].double().numpy(), texture.spacing[galaxy].item()
+    image = galsim.Image(share, scale=scale)
+    return galsim.InterpolatedImage(image, x_interpolant="linear") if share.any() else None
 
 
 def galsim_image(

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from scipy.special import expit
 
+from galtools.simulate.population import galaxy_rng
+
 GRID, BAR_GRID = 96, 48  # points along a side of the images of young stars, and of bars and tails
 EXTENT, BAR_EXTENT, TAIL_EXTENT = 2.9, 1.5, 3.6  # half of such a side, in half-light radii
 KNOTS = 48  # H II regions
@@ -23,8 +25,14 @@ YOUNG_SCALE = 0.8  # scale length of young stars in half-light radii (that of ol
 TRUNCATION = 2.5  # half-light radii: young discs end here
 CORE = 0.35  # half-light radii: where arms start and winding ends
 LANE = 0.35  # thickness of a dust lane over that of the disc
-STREAM = "texture"  # random numbers of the field and the knots
-WHITE, UNIFORM = (GRID, GRID), 2 * KNOTS
+
+
+def random_numbers(seed: int, galaxies) -> tuple[np.ndarray, np.ndarray]:
+    """White noise (n, GRID, GRID) and uniform numbers (n, 2 KNOTS) of galaxies by their numbers."""
+    streams = [galaxy_rng(seed, int(galaxy), "texture") for galaxy in galaxies]
+    white = [stream.standard_normal((GRID, GRID), np.float32) for stream in streams]
+    uniform = [stream.random(2 * KNOTS) for stream in streams]
+    return np.reshape(white, (-1, GRID, GRID)), np.reshape(uniform, (-1, 2 * KNOTS))
 
 
 def grid(points: int, spacing, size, axis_ratio, angle):
@@ -40,6 +48,11 @@ def grid(points: int, spacing, size, axis_ratio, angle):
 
 def _column(values) -> np.ndarray:
     return np.asarray(values, np.float32)[:, None, None]
+
+
+def unit_flux(image: np.ndarray) -> np.ndarray:
+    """Images (n, y, x) over their sums."""
+    return image / image.sum((1, 2), keepdims=True)
 
 
 @cache
@@ -101,7 +114,7 @@ def young_stars(along, across, white, uniform, shape) -> np.ndarray:
         random_field(white), along, across, radius, shape["winding"] * ~shape["irregular"]
     )
     image = decline * (pattern + around) * np.exp(_column(shape["clumpiness"]) * field)
-    return with_knots(image / image.sum((1, 2), keepdims=True), uniform, shape["knot_share"])
+    return with_knots(unit_flux(image), uniform, shape["knot_share"])
 
 
 def with_knots(image: np.ndarray, uniform: np.ndarray, share) -> np.ndarray:
@@ -117,7 +130,7 @@ def with_knots(image: np.ndarray, uniform: np.ndarray, share) -> np.ndarray:
 
 
 def bar(along, across, length, turn) -> np.ndarray:
-    """A boxy bar with a soft edge, three times as long as wide; `length` is half of it."""
+    """Boxy bar with a soft edge; its length is 2 `length`, three times its width."""
     cos, sin = np.cos(turn), np.sin(turn)
     x = (along * _column(cos) + across * _column(sin)) / _column(length)
     y = 3 * (across * _column(cos) - along * _column(sin)) / _column(length)

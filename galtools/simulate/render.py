@@ -105,29 +105,42 @@ def _phases(k: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
     return torch.complex(torch.cos(angle), -torch.sin(angle))
 
 
-def _ellipses(parts: Ellipses, slot: int, kx, ky, transform) -> torch.Tensor:
-    """Transform of one slot of ellipses of unit flux, (n, X, Y) complex."""
-    cos, sin = torch.cos(parts.angle[:, slot]), torch.sin(parts.angle[:, slot])
-    q, size = parts.axis_ratio[:, slot], parts.half_light_radius[:, slot] ** 2
+def _ellipses(parts: Ellipses, slot: int, rows, kx, ky, transform) -> torch.Tensor:
+    """Transform of one slot of ellipses of unit flux, (rows, X, Y) complex."""
+    x, y, size, q, angle = (values[rows, slot] for values in vars(parts).values())
+    cos, sin, size = torch.cos(angle), torch.sin(angle), size**2
     xx = size * (cos**2 / q + sin**2 * q)
     yy = size * (sin**2 / q + cos**2 * q)
     xy = 2 * size * cos * sin * (1 / q - q)
     along_x = (xx[:, None] * kx**2)[:, :, None] + (xy[:, None] * kx)[:, :, None] * ky
     shape = transform((along_x + (yy[:, None] * ky**2)[:, None]).clamp_min(0))
-    x_phase, y_phase = _phases(kx, parts.x[:, slot]), _phases(ky, parts.y[:, slot])
-    return shape * (x_phase[:, :, None] * y_phase[:, None, :])
+    return shape * (_phases(kx, x)[:, :, None] * _phases(ky, y)[:, None, :])
 
 
-def _texture(texture: Texture, kx, ky) -> torch.Tensor:
-    """Transform of an image with linear interpolation, (n, X, Y) complex: a product in x and y."""
-    steps = torch.arange(texture.share.shape[-1]).to(kx)
-    position = texture.spacing[:, None] * (steps - steps.mean())
+def _texture(texture: Texture, rows, kx, ky) -> torch.Tensor:
+    """Transform of an image with linear interpolation, (rows, X, Y) complex: x and y separate."""
+    share, spacing = texture.share[rows], texture.spacing[rows][:, None]
+    steps = torch.arange(share.shape[-1]).to(kx)
     in_x, in_y = (
-        _phases(k, position) * torch.sinc(texture.spacing[:, None, None] * k / (2 * np.pi)) ** 2
+        _phases(k, spacing * (steps - steps.mean()))
+        * torch.sinc(spacing[..., None] * k / (2 * np.pi)) ** 2
         for k in (kx, ky)
     )
-    rows = texture.share.transpose(1, 2) @ torch.view_as_real(in_y).flatten(2)
-    return in_x.transpose(1, 2) @ torch.view_as_complex(rows.unflatten(2, (-1, 2)))
+    along_y = share.transpose(1, 2) @ torch.view_as_real(in_y).flatten(2)
+    return in_x.transpose(1, 2) @ torch.view_as_complex(along_y.unflatten(2, (-1, 2)))
+
+
+def _component(scene: Scene, i: int, rows, kx, ky) -> torch.Tensor:
+    """Transform of a component of unit flux in some stamps; `i` is its column of the fluxes."""
+    bulges, discs = scene.bulges.x.shape[1], scene.discs.x.shape[1]
+    if i < bulges:
+        return _ellipses(scene.bulges, i, rows, kx, ky, de_vaucouleurs)
+    if i < bulges + discs:
+        return _ellipses(scene.discs, i - bulges, rows, kx, ky, exponential)
+    i -= bulges + discs + scene.sources.x.shape[1]
+    if i < len(scene.textures):
+        return _texture(scene.textures[i], rows, kx, ky)
+    return _ellipses(scene.lanes, 0, rows, kx, ky, exponential)
 
 
 def _sources(sources: Sources, flux: torch.Tensor, kx, ky):
@@ -139,28 +152,25 @@ def _sources(sources: Sources, flux: torch.Tensor, kx, ky):
 
 
 def sky_transform(scene: Scene, survey_index: int, kx, ky) -> torch.Tensor:
-    """Fourier transform of the sky in five bands, (n, 5, X, Y) complex, in nanomaggies."""
+    """Fourier transform of the sky in five bands, (n, 5, X, Y, 2), in nanomaggies.
+
+    The last axis holds real and imaginary parts. Only what has flux is computed.
+    """
     flux = scene.flux[:, survey_index]
-    used = (flux.detach() != 0).any(dim=1).any(dim=0).tolist()
-    bulges, ellipses = scene.bulges.x.shape[1], scene.bulges.x.shape[1] + scene.discs.x.shape[1]
+    ellipses = scene.bulges.x.shape[1] + scene.discs.x.shape[1]
     groups = ellipses + scene.sources.x.shape[1]
-    columns = [i for i, is_used in enumerate(used) if is_used and not ellipses <= i < groups]
-    fields = []
-    for i in columns:
-        if i < bulges:
-            fields.append(_ellipses(scene.bulges, i, kx, ky, de_vaucouleurs))
-        elif i < ellipses:
-            fields.append(_ellipses(scene.discs, i - bulges, kx, ky, exponential))
-        elif i < groups + len(scene.textures):
-            fields.append(_texture(scene.textures[i - groups], kx, ky))
-        else:
-            fields.append(_ellipses(scene.lanes, 0, kx, ky, exponential))
-    stack = torch.stack(fields, dim=1).flatten(2)
-    mixed = flux[:, :, columns].to(stack.dtype) @ stack
+    used = (flux.detach() != 0).any(dim=1)
+    columns = [i for i in used.any(dim=0).nonzero()[:, 0].tolist() if not ellipses <= i < groups]
+    shape = len(flux), len(columns), len(kx), len(ky), 2
+    stack = torch.zeros(shape, dtype=flux.dtype, device=flux.device)
+    for place, i in enumerate(columns):
+        rows = used[:, i].nonzero()[:, 0]
+        stack[rows, place] = torch.view_as_real(_component(scene, i, rows, kx, ky))
+    sky = (flux[:, :, columns] @ stack.flatten(2)).unflatten(2, (-1, len(ky), 2)).flatten(1, 2)
     if groups > ellipses:
-        in_x, in_y = _sources(scene.sources, flux[..., ellipses:groups], kx, ky)
-        mixed = torch.baddbmm(mixed.reshape(len(mixed), -1, len(ky)), in_x, in_y)
-    return mixed.reshape(*flux.shape[:2], len(kx), len(ky))
+        factors = _sources(scene.sources, flux[..., ellipses:groups], kx, ky)
+        sky = torch.view_as_real(torch.baddbmm(torch.view_as_complex(sky), *factors))
+    return sky.unflatten(1, (flux.shape[1], -1))
 
 
 def sampling(k, weight, survey: Survey, shift) -> torch.Tensor:
@@ -180,10 +190,12 @@ def render(scene: Scene, survey: Survey, survey_index: int, fwhm, shift) -> torc
     """
     k, weight = (torch.from_numpy(a).to(scene.flux) for a in frequencies(survey))
     plus, minus = sky_transform(scene, survey_index, torch.cat([k, -k]), k).chunk(2, dim=2)
-    blur = kolmogorov_mtf((k**2)[:, None] + k**2, fwhm)
-    sky = torch.cat([(plus + minus) * blur, 1j * (plus - minus) * blur], dim=2)
+    blur = kolmogorov_mtf((k**2)[:, None] + k**2, fwhm)[..., None]
+    even, odd = (plus + minus) * blur, (plus - minus) * blur
+    odd = torch.stack([-odd[..., 1], odd[..., 0]], dim=-1)  # times i
+    sky = torch.cat([even, odd], dim=2).flatten(3)
     in_x = sampling(k, weight, survey, shift[:, 0])
     in_y = sampling(k, 2 * weight, survey, shift[:, 1])  # the other half plane is the conjugate
-    half = torch.cat([in_x.real, in_x.imag], dim=2)[:, None] @ torch.view_as_real(sky).flatten(3)
+    half = torch.cat([in_x.real, in_x.imag], dim=2)[:, None] @ sky
     real_part = torch.view_as_real(in_y.conj().resolve_conj()).flatten(2)  # of half times in_y
     return (half @ real_part[:, None].transpose(2, 3)).transpose(2, 3)

@@ -18,6 +18,7 @@ from galtools.simulate.neighbours import sample_neighbours, within_stamp
 
 GENERAL = 24  # random numbers of the galaxy as a whole
 FARTHEST = 18.0  # arcsec: images of features end there, far outside the stamp
+LONGEST_TAIL = 11.0  # arcsec from the centre
 LARGEST_MERGER = 3.2  # arcsec: half-light radius that sets the distance and size of a companion
 ELLIPTICAL, LENTICULAR, SPIRAL, IRREGULAR, _ = MORPHOLOGIES = (
     "elliptical",
@@ -185,28 +186,29 @@ def _lanes(physics, shape):
 
 
 def _textures(seed: int, galaxies, physics: dict, shape: dict):
-    """Images of young stars, and of bars and tails; nothing where a galaxy has none."""
+    """Images of young stars, and of bars and tails; empty where a galaxy has none."""
     size, q, angle = (physics[k] for k in ("half_light_radius", "axis_ratio", "position_angle"))
-    major, merger = size / np.sqrt(q), shape["morphology"] == MERGER
+    disc, major, merger = ~physics["early"], size / np.sqrt(q), shape["morphology"] == MERGER
     shape = {**shape, "irregular": shape["morphology"] == IRREGULAR, "arm_start": shape["bar_turn"]}
-    streams = [population.galaxy_rng(seed, int(k), features.STREAM) for k in galaxies]
-    white = np.stack([stream.standard_normal(features.WHITE, np.float32) for stream in streams])
-    uniform = np.stack([stream.random(features.UNIFORM) for stream in streams])
+    white, uniform = features.random_numbers(seed, np.asarray(galaxies)[disc])
     spacing = 2 * features.EXTENT * major / features.GRID
-    plane = features.grid(features.GRID, spacing, major, q, angle)
-    yield _texture(spacing, features.young_stars(*plane, white, uniform, shape))
-    extent = np.where(merger, features.TAIL_EXTENT, features.BAR_EXTENT)
-    spacing = 2 * extent * major / features.BAR_GRID
+    young = np.zeros((len(size), features.GRID, features.GRID), np.float32)
+    plane = features.grid(features.GRID, *(a[disc] for a in (spacing, major, q, angle)))
+    own = {name: values[disc] for name, values in shape.items()}
+    young[disc] = features.young_stars(*plane, white, uniform, own)
+    yield _texture(spacing, young)
+    spacing = 2 * np.where(merger, features.TAIL_EXTENT, features.BAR_EXTENT) * major
+    spacing /= features.BAR_GRID
     plane = features.grid(features.BAR_GRID, spacing, major, q, angle)
-    reach = np.clip(11 / major, 1.6, 3.2)
-    start = shape["companion_direction"] - angle
-    tails = features.tails(*plane, start, 0.25 * shape["winding"], reach)
-    bars = features.bar(*plane, shape["bar_length"], shape["bar_turn"])
-    yield _texture(spacing, np.where(merger[:, None, None], tails, bars))
+    images = features.bar(*plane, shape["bar_length"], shape["bar_turn"])
+    curves = [shape["companion_direction"] - angle, 0.25 * shape["winding"]]
+    curves += [np.clip(LONGEST_TAIL / major, 1.6, 3.2)]
+    images[merger] = features.tails(*(a[merger] for a in (*plane, *curves)))
+    yield _texture(spacing, features.unit_flux(images))
 
 
 def _texture(spacing, image) -> Texture:
-    """Texture of unit flux, less what lies beyond `FARTHEST`."""
+    """Texture of an image of unit flux, less what lies beyond `FARTHEST`."""
     steps = np.arange(image.shape[-1]) - (image.shape[-1] - 1) / 2
     near = np.hypot(steps, steps[:, None]) * spacing[:, None, None] < FARTHEST
-    return Texture(_tensor(spacing), _tensor(image / image.sum((1, 2), keepdims=True) * near))
+    return Texture(_tensor(spacing), _tensor(image * near))

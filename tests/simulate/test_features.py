@@ -23,10 +23,8 @@ def galaxy(**changes):
 
 
 def young(seed=0, **changes):
-    rng = np.random.default_rng(seed)
-    white = rng.standard_normal((1, *features.WHITE), np.float32)
-    uniform = rng.random((1, features.UNIFORM))
-    return features.young_stars(*plane(), white, uniform, galaxy(**changes))[0]
+    numbers = features.random_numbers(seed, [0])
+    return features.young_stars(*plane(), *numbers, galaxy(**changes))[0]
 
 
 def test_grid_lies_in_the_plane_of_an_inclined_disc():
@@ -39,8 +37,7 @@ def test_grid_lies_in_the_plane_of_an_inclined_disc():
 
 
 def test_random_field_has_unit_variance_and_the_power_that_it_says():
-    white = np.random.default_rng(0).standard_normal((200, *features.WHITE), np.float32)
-    field = features.random_field(white).numpy()
+    field = features.random_field(features.random_numbers(0, range(200))[0]).numpy()
     assert field.var() == pytest.approx(1, rel=0.05)
     power = (np.abs(np.fft.fft2(field)) ** 2).mean(axis=0)[0]
     per_radius = np.fft.fftfreq(features.GRID, 2 * features.EXTENT / features.GRID)
@@ -104,7 +101,7 @@ def test_clumps_are_log_normal():
 def test_knots_lie_where_the_young_stars_are_and_keep_the_flux():
     image = np.random.default_rng(0).random((1, 4, 4)) ** 2
     image /= image.sum()
-    uniform = np.random.default_rng(1).random((1500, features.UNIFORM))
+    uniform = np.random.default_rng(1).random((1500, 2 * features.KNOTS))
     share = np.full(1500, 0.3)
     knots = features.with_knots(np.repeat(image, 1500, 0), uniform, share) - 0.7 * image
     np.testing.assert_allclose(knots.sum((1, 2)), 0.3)
