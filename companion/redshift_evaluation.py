@@ -72,9 +72,10 @@ def finetune_cached(
     if weights:
         artefacts.check_inputs(weights, splits[0], advice="run the notebook that trains it again")
 
+    counts = max(files), check
+
     @cache
     def sets():
-        counts = max(files), check
         return [
             row_features(Ensemble.load(start), file, count, task, row, weights)
             for file, count in zip(splits, counts, strict=True)

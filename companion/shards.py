@@ -103,6 +103,7 @@ def translations(path: Path, shard: Shard, weights: Path, seed: int = 0) -> dict
 
 def redshifts(path: Path, shard: Shard, images: Path, networks: Path) -> dict:
     """Estimate the redshift of each translated galaxy: median and central 68 % of the density."""
+    start = shard.bounds()[0]
 
     def maker(new):
         estimator = redshift.Ensemble.load(networks)
@@ -111,7 +112,7 @@ def redshifts(path: Path, shard: Shard, images: Path, networks: Path) -> dict:
             name: redshift.quantile(density, share, estimator.grid)
             for name, share in {"z_low": 0.16, "z": 0.5, "z_high": 0.84}.items()
         }
-        numbers = shard.bounds()[0] + np.arange(len(density))
+        numbers = start + np.arange(len(density))
         pd.DataFrame({"galaxy": numbers, **columns}).to_csv(new, index=False)
         return {"galaxies": len(density)}
 
@@ -125,7 +126,7 @@ def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
 
     Where it is done is for `workers` to say: in this process, in several, or on a Dask cluster.
     """
-    first, rows = shard.pieces()[0]
+    (first, rows), start = shard.pieces()[0], shard.bounds()[0]
     target, b = data.load(first, rows).target_set, BANDS.index("r")
     survey, fwhm = SURVEYS[target.survey], float(np.median(target.psf_fwhm[:, b]))
 
@@ -138,7 +139,7 @@ def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
         found = morphology.measure(
             {"translated": stamps}, stamps, sky, seeing, target.pixel_scale, jobs=None
         )
-        found["galaxy"] += shard.bounds()[0]
+        found["galaxy"] += start
         found.drop(columns="row").to_csv(new, index=False)
         return {"galaxies": len(stamps)}
 

@@ -7,60 +7,32 @@ is stale is never taken for new. The code is hashed as a syntax tree without doc
 comments: an edit of prose changes no key.
 """
 
-import ast
 import errno
+import fcntl
 import glob
-import hashlib
 import json
 import os
-import platform
 import re
 import socket
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from galtools.errors import GaltoolsError
-
-CODE = Path(__file__).resolve().parents[1]
-OURS = ("galtools", "companion")  # packages whose code is hashed
-# these compute no number: names that are offered, messages, keys, and where files lie
-PLUMBING = {
-    *("galtools", "galtools.errors", "galtools.hdf5", "galtools.artefacts"),
-    *("companion", "companion.paths"),
-}
-WRITING_ERRORS = (OSError, RuntimeError, SafetensorError)  # RuntimeError: HDF5
-_HOST = socket.gethostname()
-PACKAGES = (  # those whose versions can change a number
-    *("numpy", "scipy", "pandas", "h5py", "scikit-learn", "torch", "diffusers"),
-    *("astropy", "astro-sedpy", "galsim", "photutils", "reproject", "statmorph"),
+from galtools.provenance import (
+    _plain,
+    digest,
+    module_digests,
+    package_versions,
+    read_values,
+    sha256,
 )
 
-
-def sha256(path: Path) -> str:
-    """Hash a file's contents."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def digest(thing) -> str:
-    """Hash anything that JSON can hold, paths, sets and arrays; equal things, equal digests."""
-    return hashlib.sha256(json.dumps(thing, sort_keys=True, default=_plain).encode()).hexdigest()
-
-
-def _plain(thing):
-    """Turn what JSON does not know into what it does, or refuse: a guess could change a key."""
-    if isinstance(thing, set | frozenset):
-        return sorted(thing)
-    if isinstance(thing, os.PathLike):
-        return os.fspath(thing)
-    if hasattr(thing, "tolist"):  # numpy and torch
-        return thing.tolist()
-    raise TypeError(f"{type(thing).__name__} {thing!r} cannot stand in a manifest")
+WRITING_ERRORS = (OSError, RuntimeError, SafetensorError)  # RuntimeError: HDF5
+_HOST = socket.gethostname()
 
 
 @contextmanager
@@ -123,67 +95,6 @@ def _reason(error: Exception, path: Path, temporary: Path) -> str | None:
     return error.strerror if filename else None
 
 
-@cache
-def code_digest(source: str) -> str:
-    """Hash what a piece of Python computes: comments, docstrings and layout do not count."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        match getattr(node, "body", None):
-            case [ast.Expr(ast.Constant(str())), *rest]:
-                node.body = rest or [ast.Pass()]
-    return digest(ast.dump(tree))
-
-
-@cache
-def _find(module: str) -> Path | None:
-    """Return the file of one of our modules, or None; nothing is imported for it."""
-    stem = CODE.joinpath(*module.split("."))
-    files = (stem.with_suffix(".py"), stem / "__init__.py")
-    return next((file for file in files if file.is_file()), None)
-
-
-@cache
-def imported_modules(source: str) -> frozenset[str]:
-    """Name the modules of ours that a piece of Python imports, directly and by absolute names.
-
-    What a package offers through ``__getattr__`` does not count: our own code imports the module.
-    """
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        match node:
-            case ast.Import(names):
-                found |= {alias.name for alias in names}
-            case ast.ImportFrom(module, names, 0):
-                found |= {module, *(f"{module}.{alias.name}" for alias in names)}
-            case ast.ImportFrom():
-                raise GaltoolsError(f"write `{ast.unparse(node)}` as an absolute import")
-    return frozenset(name for name in found if name.split(".")[0] in OURS and _find(name))
-
-
-def module_digests(modules) -> dict[str, str]:
-    """Hash modules of ours and all that they import, however deep, but for the plumbing."""
-    digests, queue = {}, set(modules)
-    while queue:
-        name = queue.pop()
-        path = _find(name)
-        if path is None:
-            raise GaltoolsError(f"{name} is not a module of galtools or companion")
-        source, package = path.read_text(), name.rpartition(".")[0]
-        digests[name] = code_digest(source)
-        queue |= (imported_modules(source) | {package or name}) - digests.keys()
-    return {name: digests[name] for name in sorted(digests.keys() - PLUMBING)}
-
-
-@cache
-def package_versions() -> dict[str, str]:
-    """Versions of the packages that numbers depend on."""
-    versions = {"python": platform.python_version(), **dict.fromkeys(PACKAGES, "not installed")}
-    for name in PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    return versions
-
-
 def manifest_path(path: Path) -> Path:
     """Name the manifest of an artefact."""
     return Path(path).with_name(Path(path).name + ".manifest.json")
@@ -191,14 +102,16 @@ def manifest_path(path: Path) -> Path:
 
 def read_manifest(path: Path) -> dict:
     """Read the manifest of an artefact."""
-    try:
-        return json.loads(manifest_path(path).read_text())
-    except FileNotFoundError:
-        if not Path(path).exists():
-            raise GaltoolsError(f"{path} is missing: check its name, or make it first") from None
-        raise GaltoolsError(f"{path} has no manifest: delete it and make it again") from None
-    except ValueError:
-        raise GaltoolsError(f"manifest of {path} is damaged: delete both, run again") from None
+    file, manifest = manifest_path(path), None
+    with suppress(FileNotFoundError, ValueError, RecursionError):
+        manifest = json.loads(file.read_text()) if file.is_file() else None
+    if isinstance(manifest, dict) and "sha256" in manifest:
+        return manifest
+    if file.exists():
+        raise GaltoolsError(f"manifest of {path} is damaged: delete both, run again")
+    if Path(path).exists():
+        raise GaltoolsError(f"{path} has no manifest: delete it and make it again")
+    raise GaltoolsError(f"{path} is missing: check its name, or make it first")
 
 
 def write_json(path: Path, content: dict) -> None:
@@ -209,10 +122,15 @@ def write_json(path: Path, content: dict) -> None:
 
 def is_whole(path: Path) -> bool:
     """Tell whether an artefact is there and is what its manifest says."""
-    try:
-        return read_manifest(path)["sha256"] == sha256(path)
-    except (GaltoolsError, KeyError, OSError):
-        return False
+    return bool(_whole_manifest(path))
+
+
+def _whole_manifest(path: Path) -> dict:
+    """Manifest of an artefact that is what it says, empty if there is none."""
+    with suppress(GaltoolsError, KeyError, OSError):
+        if (manifest := read_manifest(path))["sha256"] == sha256(path):
+            return manifest
+    return {}
 
 
 @cache
@@ -244,75 +162,68 @@ def check_inputs(path: Path, *inputs: Path, advice: str = "make it again") -> Pa
     return path
 
 
-def notebook_code(maker) -> list:
-    """What a maker written in a notebook does, with the notebook's functions that it calls.
-
-    Modules are hashed by name; a function of a notebook has no module, so its byte code stands for
-    it (constants included, line numbers not).
-    """
-    found, queue = {}, [maker]
-    while queue:
-        function = queue.pop()
-        code = getattr(function, "__code__", None)
-        if getattr(function, "__module__", None) == "__main__" and code and code not in found:
-            found[code] = _byte_code(code)
-            queue += [function.__globals__.get(name) for name in sorted(_names(code))]
-    return list(found.values())
+@contextmanager
+def _locked(folder: Path):
+    """Let one process after the other publish in a folder, where the file system has locks."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
-def _byte_code(code):
-    """Byte code, constants and names of a function or, where it is a constant, its own text."""
-    if hasattr(code, "co_code"):
-        return [code.co_code.hex(), [*map(_byte_code, code.co_consts)], list(code.co_names)]
-    return sorted(map(repr, code)) if isinstance(code, frozenset) else repr(code)
-
-
-def _names(code) -> set[str]:
-    return set(code.co_names).union(*(_names(c) for c in code.co_consts if hasattr(c, "co_code")))
-
-
-def make(path, maker, *, params, modules, inputs=(), seed=0, device="cpu", extra=None) -> dict:
+def make(
+    path, maker, *, params, modules, inputs=(), seed=0, device="cpu", extra=None, ignore=()
+) -> dict:
     """Make the artefact `path` once and return its manifest.
 
     ``maker(temporary_path)`` is called only if there is no whole artefact with the same key, which
     is made of `params` (a dict), `seed`, the code of `modules` (names of our modules, with all that
-    they import), that of a maker that the notebook itself defines, and the contents of the files
-    `inputs`. What `maker` returns, if it is a dict, goes into the manifest as ``extra``.
+    they import), the contents of the files `inputs`, and what the maker reads from outside itself:
+    see `provenance.read_values`. Names in `ignore` are those of values that change no byte of the
+    artefact, such as a number of processes. What `maker` returns, if it is a dict, goes into the
+    manifest as ``extra``.
     """
-    path = Path(path)
-    if missing := [file for file in map(Path, inputs) if not file.is_file()]:
+    path, inputs = Path(path), [*map(Path, inputs)]
+    if missing := [file for file in inputs if not file.is_file()]:
         raise GaltoolsError(f"{missing[0]} is missing: make it first")
     code = module_digests(modules)
     content = {
         "parameters": params,
         "seed": seed,
-        "code": digest([code, *notebook_code(maker)]),
+        "code": digest(code),
         "packages": package_versions(),
-        "inputs": [{"file": file.name, "sha256": sha256(file)} for file in map(Path, inputs)],
+        "inputs": [{"file": file.name, "sha256": sha256(file)} for file in inputs],
+        "reads": read_values(maker, path, code, inputs, params, ignore),
     }
     key = digest(content)
     if listing := os.environ.get("GALTOOLS_ARTEFACTS"):  # the pipeline asks what a run made or used
         with open(listing, "a") as file:
             file.write(f"{path.absolute()}\n")
-    if is_whole(path) and (known := read_manifest(path)).get("key") == key:
+    if (known := _whole_manifest(path)).get("key") == key:
         return known
     started = time.perf_counter()
-    with atomic(path) as new:
-        returned = maker(new)
-        made = {"sha256": sha256(new), "bytes": new.stat().st_size}  # of these bytes, whoever else
-        manifest_path(path).unlink(missing_ok=True)  # writes here; no old manifest beside new ones
-    manifest = {
-        "artefact": path.name,
-        "key": key,
-        **made,
-        **content,
-        "modules": list(code),
-        "device": str(device),
-        "seconds": round(time.perf_counter() - started, 2),
-        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "extra": {**(extra or {}), **(returned if isinstance(returned, dict) else {})},
-    }
-    write_json(manifest_path(path), manifest)
+    with ExitStack() as publishing:
+        with atomic(path) as new:
+            returned = maker(new)
+            manifest = {
+                "artefact": path.name,
+                "key": key,
+                "sha256": sha256(new),
+                "bytes": new.stat().st_size,
+                **content,
+                "modules": list(code),
+                "device": str(device),
+                "seconds": round(time.perf_counter() - started, 2),
+                "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "extra": {**(extra or {}), **(returned if isinstance(returned, dict) else {})},
+            }
+            publishing.enter_context(_locked(path.parent))
+            with suppress(OSError):  # no old manifest beside new bytes
+                manifest_path(path).unlink()
+        write_json(manifest_path(path), manifest)
     return manifest
 
 

@@ -94,6 +94,7 @@ def make_split(name: str, options: dict) -> dict:
         params={**options, "grid": grid},
         seed=seed,
         modules=["galtools.simulate", "galtools.data"],
+        ignore=["workers"],
     )
 
 

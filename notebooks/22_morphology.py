@@ -88,6 +88,7 @@ made = artefacts.make(
     modules=["galtools.fidelity.morphology", "companion.comparison"],
     inputs=sample.inputs,
     seed=seed,
+    ignore=["jobs"],
 )
 by_row = {row: part.reset_index(drop=True) for row, part in pd.read_csv(galaxies).groupby("row")}
 n = len(by_row["truth"])

@@ -1,5 +1,6 @@
 """Artefacts are whole, and their keys change if and only if what they follow from does."""
 
+import fcntl
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galtools import artefacts
+from galtools import artefacts, provenance
 from galtools.errors import GaltoolsError
 
 CODE = '''"""What it is."""
@@ -31,6 +32,10 @@ class Maker:
     def __init__(self, text="made"):
         self.text, self.calls = text, 0
 
+    def __getstate__(self):
+        """What it writes; how often it was called is no cause of anything."""
+        return self.text
+
     def __call__(self, path):
         self.calls += 1
         path.write_text(self.text)
@@ -47,10 +52,10 @@ def package(tmp_path, monkeypatch):
     (folder / "sub" / "b.py").write_text("def f():\n    import galtools.c as c\n    return c.X\n")
     (folder / "c.py").write_text("X = 1\n")
     (folder / "d.py").write_text("X = 1\n")
-    monkeypatch.setattr(artefacts, "CODE", tmp_path)
-    artefacts._find.cache_clear()
+    monkeypatch.setattr(provenance, "CODE", tmp_path)
+    provenance._find.cache_clear()
     yield folder
-    artefacts._find.cache_clear()
+    provenance._find.cache_clear()
 
 
 def make(path, maker, **changes):
@@ -74,7 +79,7 @@ def make(path, maker, **changes):
 )
 def test_prose_and_layout_do_not_change_the_digest_of_code(edited):
     assert edited != CODE
-    assert artefacts.code_digest(edited) == artefacts.code_digest(CODE)
+    assert provenance.code_digest(edited) == provenance.code_digest(CODE)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +95,7 @@ def test_prose_and_layout_do_not_change_the_digest_of_code(edited):
 )
 def test_code_changes_its_digest(edited):
     assert edited != CODE
-    assert artefacts.code_digest(edited) != artefacts.code_digest(CODE)
+    assert provenance.code_digest(edited) != provenance.code_digest(CODE)
 
 
 def test_modules_are_followed_however_deep(package):
@@ -115,12 +120,12 @@ def test_nothing_is_imported_to_follow_imports(package):
     ],
 )
 def test_every_form_of_import_counts(package, line, expected):
-    assert artefacts.imported_modules(line) == expected
+    assert provenance.imported_modules(line) == expected
 
 
 def test_relative_import_is_refused(package):
     with pytest.raises(GaltoolsError, match=r"write `from \. import c` as an absolute import"):
-        artefacts.imported_modules("from . import c")
+        provenance.imported_modules("from . import c")
 
 
 def test_unknown_module_is_refused(package):
@@ -132,7 +137,7 @@ def test_real_modules_are_found():
     assert "galtools.surveys" in artefacts.module_digests(
         ["galtools.data.pairs", "galtools.surveys"]
     )
-    assert not artefacts.PLUMBING & set(artefacts.module_digests(["galtools.artefacts"]))
+    assert not provenance.PLUMBING & set(artefacts.module_digests(["galtools.artefacts"]))
 
 
 def edit(name):
@@ -258,7 +263,7 @@ def test_manifest_says_how_it_was_made(package, tmp_path):
     # the hash of no bytes at all, from FIPS 180
     assert made["inputs"][0]["sha256"].startswith("e3b0c44298fc1c149afbf4c8996fb924")
     assert made["seed"] == 3
-    assert set(artefacts.PACKAGES) < set(made["packages"])
+    assert set(provenance.PACKAGES) < set(made["packages"])
 
 
 @pytest.mark.parametrize("damage", ["touch up", "cut", "lose manifest", "break manifest", "lose"])
@@ -290,28 +295,32 @@ def write(path):
 """
 
 
+def cells(text, **values):
+    """Names that the cells of a notebook define."""
+    names = {"__name__": "__main__", **values}
+    exec(text, names)
+    return names
+
+
+def read_values(maker, path="made.csv", modules=(), inputs=(), **options):
+    return provenance.read_values(maker, Path(path), modules, inputs, **options)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "same"),
     [
         ("def size", "# a remark\ndef size", True),
         ("* size(path)", "*  size( path )", True),
+        ("How much.", "How much it is.", True),
         ("else 4", "else 5", False),
         ('"x" *', '"y" *', False),
         ("path.suffix", "path.name", False),
     ],
 )
 def test_a_maker_written_in_a_notebook_counts_with_all_it_calls(old, new, same):
-    found = []
-    for text in (NOTEBOOK, NOTEBOOK.replace(old, new)):
-        cells = {"__name__": "__main__"}
-        exec(text, cells)
-        found += [artefacts.notebook_code(cells["write"])]
-    assert len(found[0]) == 2
+    found = [read_values(cells(t)["write"]) for t in (NOTEBOOK, NOTEBOOK.replace(old, new))]
+    assert set(found[0]) == {"maker", "defaults", "size"}
     assert (found[0] == found[1]) is same
-
-
-def test_a_maker_from_a_module_is_known_by_its_module():
-    assert artefacts.notebook_code(artefacts.sha256) == []
 
 
 def test_failing_maker_leaves_the_old_artefact_and_nothing_else(package, tmp_path):
@@ -332,7 +341,7 @@ def test_failing_maker_leaves_the_old_artefact_and_nothing_else(package, tmp_pat
 
 KILLED = """
 import os, signal, sys
-from galtools import artefacts
+from galtools import artefacts, provenance
 
 def maker(path):
     path.write_text("half")
@@ -390,22 +399,63 @@ def test_a_maker_may_write_through_atomic_itself(tmp_path, name):
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {name: "made"}
 
 
-def test_two_makers_of_one_path_never_leave_the_key_of_one_beside_bytes_of_the_other(
-    package, tmp_path, monkeypatch
-):
-    """The worst moment: the second publishes all it has before the first writes its manifest."""
-    path, write_json = tmp_path / "artefact", artefacts.write_json
+def test_artefact_and_manifest_are_published_under_one_lock(package, tmp_path, monkeypatch):
+    locked, write_json = [], artefacts.write_json
 
-    def second_comes_first(file, content):
-        monkeypatch.setattr(artefacts, "write_json", write_json)
-        make(path, Maker("second"), params={"n": 2})
+    def tell_whether_locked(file, content):
+        handle = os.open(tmp_path, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(handle)
+        locked.append(file)
         write_json(file, content)
 
-    monkeypatch.setattr(artefacts, "write_json", second_comes_first)
-    make(path, Maker("first"))
+    monkeypatch.setattr(artefacts, "write_json", tell_whether_locked)
+    make(tmp_path / "artefact", Maker())
+    assert locked == [artefacts.manifest_path(tmp_path / "artefact")]
+
+
+RACE = """
+import sys
+from pathlib import Path
+from galtools import artefacts
+
+def race(name, rounds):
+    for n in range(rounds):
+        made = {"params": {"name": name, "n": n}, "modules": []}
+        text = f"{name} {n}"
+        artefacts.make(Path(sys.argv[1]), lambda new: new.write_text(text), **made)
+
+race(sys.argv[2], 150)
+"""
+
+
+def test_two_makers_of_one_path_leave_the_key_beside_the_bytes_of_the_same(tmp_path):
+    path = tmp_path / "artefact"
+    racers = [
+        subprocess.Popen([sys.executable, "-c", RACE, str(path), name]) for name in ("A", "B")
+    ]
+    assert [racer.wait() for racer in racers] == [0, 0]
+    parameters = artefacts.read_manifest(path)["parameters"]
+    assert artefacts.is_whole(path)
+    assert path.read_text() == f"{parameters['name']} {parameters['n']}"
+    assert {file.name for file in tmp_path.iterdir()} == {"artefact", "artefact.manifest.json"}
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "folder for a manifest"])
+def test_what_is_no_file_is_not_waited_for_and_refused_in_one_line(tmp_path, kind):
+    path = tmp_path / "artefact"
+    make(path, Maker(), modules=[])
+    place = artefacts.manifest_path(path) if "manifest" in kind else path
+    place.unlink()
+    os.mkfifo(place) if kind == "pipe" else place.mkdir()
     assert not artefacts.is_whole(path)
-    make(path, Maker("first"))
-    assert artefacts.is_whole(path) and path.read_text() == "first"
+    if kind == "pipe":
+        make(path, Maker(), modules=[])
+        assert artefacts.is_whole(path)
+    else:
+        with pytest.raises(GaltoolsError, match=r"cannot write .*: Is a directory"):
+            make(path, Maker(), modules=[])
 
 
 def missing_input():

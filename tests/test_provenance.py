@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from test_habits import DRAWING, imports
 
-from galtools import artefacts, models
+from galtools import artefacts, models, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("galtools", "companion", "notebooks", "workflow", "benchmarks")
@@ -27,16 +27,16 @@ def presents(module: str) -> bool:
 
 
 def _tops(module: str) -> set[str]:
-    return {name.split(".")[0] for name in imports(artefacts._find(module))}
+    return {name.split(".")[0] for name in imports(provenance._find(module))}
 
 
 def named_modules(file: Path) -> set[str]:
     """Every module of ours that a file names as a text, as `artefacts.make(modules=[...])` does."""
     texts = {n.value for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Constant)}
     words = {
-        text for text in texts if isinstance(text, str) and text.split(".")[0] in artefacts.OURS
+        text for text in texts if isinstance(text, str) and text.split(".")[0] in provenance.OURS
     }
-    return {text for text in words if artefacts._find(text)}
+    return {text for text in words if provenance._find(text)}
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -68,7 +68,7 @@ def test_what_a_package_offers_late_is_imported_from_its_module():
                     "galtools.fidelity",
                 ):
                     for alias in node.names:
-                        assert artefacts._find(f"{node.module}.{alias.name}"), (
+                        assert provenance._find(f"{node.module}.{alias.name}"), (
                             f"{file}: {alias.name}"
                         )
 

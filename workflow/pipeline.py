@@ -22,7 +22,7 @@ from pathlib import Path
 import yaml
 
 from companion import papermill_io, paths
-from galtools import artefacts
+from galtools import artefacts, provenance
 from galtools.errors import GaltoolsError
 from galtools.models import check_profile, weights_folder
 
@@ -108,11 +108,11 @@ class Run:
         kept = {os.path.relpath(file, paths.REFERENCE): artefacts.sha256(file) for file in files}
         return {
             "cells": [
-                artefacts.digest([artefacts.code_digest(text), MAGIC.findall(cell)])
+                artefacts.digest([provenance.code_digest(text), MAGIC.findall(cell)])
                 for text, cell in zip(plain, cells, strict=True)
             ],
             "modules": artefacts.module_digests(
-                set().union(*map(artefacts.imported_modules, plain))
+                set().union(*map(provenance.imported_modules, plain))
             ),
             "values": paths.profile_values(self.profile, self.notebook),
             "parameters": self.parameters,

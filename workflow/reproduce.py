@@ -11,6 +11,7 @@ of cores, or only the clock.
 
 import argparse
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -19,15 +20,18 @@ import h5py
 import numpy as np
 import pandas as pd
 import pipeline
+import safetensors
 import snake
 from compare import summary
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.hdf5 import safe_open
+from galtools.models import check_profile
 
+ENTRY = {"notebook": str, "parameters": dict, "needs": list}
+RECORD = {"run": str, "profile": str, "ancestors": dict, "code": dict, "artefacts": dict}
 CLOCK = "seconds"  # the one kind of number that may differ
 
 
@@ -36,9 +40,21 @@ def read(run: Path) -> tuple[Path, dict]:
     run = Path(run).absolute()
     notebook = run.with_name(run.name.removesuffix(".manifest.json"))
     record = artefacts.read_manifest(notebook)
-    if not {"run", "profile", "notebook", "parameters", "ancestors"} <= record.keys():
+    entries = {**record["ancestors"], record["run"]: record} if _holds(record, RECORD) else {}
+    if not entries or not all(
+        pipeline.NAME.fullmatch(name) and _holds(entry, ENTRY) for name, entry in entries.items()
+    ):
         raise GaltoolsError(f"{run} is not the manifest of a run: give results/.../RUN.ipynb")
+    check_profile(record["profile"])
+    for entry in entries.values():
+        pipeline.check_notebook(entry["notebook"])
+    for name in record["artefacts"]:
+        pipeline.inside(notebook.parents[1], name)
     return notebook.parents[1], record
+
+
+def _holds(record, kinds: dict[str, type]) -> bool:
+    return isinstance(record, dict) and all(isinstance(record.get(k), kinds[k]) for k in kinds)
 
 
 def plan(records: list[dict], file: Path) -> None:
@@ -68,35 +84,68 @@ def changes(record: dict, run: pipeline.Run) -> list[str]:
 
 
 def numbers(path: Path) -> dict[str, np.ndarray] | None:
-    """Read all numbers of an artefact but the clock's, by name; None if it holds something else."""
+    """Read all that an artefact says but the clock's, by name; None if it holds something else."""
     try:
         if path.suffix == ".csv":
-            table = pd.read_csv(path)
-            return {name: table[name].to_numpy() for name in table if name != CLOCK}
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+            return {name: _typed(table[name]) for name in table if name != CLOCK}
         if path.suffix == ".json":
             timeless = {"object_hook": lambda x: {k: v for k, v in x.items() if k != CLOCK}}
             return {"": np.array(json.dumps(json.loads(path.read_text(), **timeless)))}
         if path.suffix == ".h5":
-            found = {}
             with safe_open(path) as file:
-                file.visititems(lambda name, item: found.update({name: item}))
-                return {k: item[()] for k, item in found.items() if isinstance(item, h5py.Dataset)}
-        return load_file(path)
-    except (OSError, ValueError, SafetensorError):
+                return dict(_contents(file))
+        with safetensors.safe_open(path, "numpy") as file:
+            names, about = file.keys(), json.dumps(file.metadata() or {}, sort_keys=True)
+            return {"metadata": np.array(about), **{n: file.get_tensor(n) for n in names}}
+    except (OSError, ValueError, RecursionError, SafetensorError):
         return None
 
 
+def _typed(texts: pd.Series) -> np.ndarray:
+    """Column of a table as floats if those are written in it; integers and words stay texts."""
+    if texts.str.fullmatch(r"-?\d*").all():  # a float would round long identifiers
+        return texts.to_numpy(object)
+    try:
+        return texts.replace("", "nan").to_numpy(float)
+    except ValueError:
+        return texts.to_numpy(object)
+
+
+def _contents(file):
+    """Yield names and values of the data sets and attributes of an HDF5 file."""
+    items = {"": file}
+    file.visititems(items.__setitem__)
+    for name, item in items.items():
+        yield f"{name}/", np.array(type(item).__name__)
+        yield from (
+            (f"{name}@{key}", np.asarray(v)) for key, v in item.attrs.items() if key != CLOCK
+        )
+        if isinstance(item, h5py.Dataset):
+            yield name, item[()] if item.dtype.names is None else np.array(repr(item[()].tolist()))
+
+
 def gap(old: np.ndarray, new: np.ndarray) -> float:
-    """Largest difference of two arrays in units of the largest number; infinite if not alike."""
-    if old.shape != new.shape or old.dtype.kind != new.dtype.kind:
+    """Largest difference of two arrays in units of the largest number; infinite if not alike.
+
+    What is not finite has to be the same, and integers are not rounded before they are compared.
+    """
+    if old.shape != new.shape or old.dtype != new.dtype:
         return np.inf
+    if np.array_equal(old, new):
+        return 0.0
     if old.dtype.kind not in "fiu":
-        return 0.0 if np.array_equal(old, new) else np.inf
-    old, new = old.astype(float), new.astype(float)
-    if not np.array_equal(np.isnan(old), np.isnan(new)):
         return np.inf
-    largest = np.nanmax(np.abs(old), initial=0)
-    return float(np.nanmax(np.abs(new - old), initial=0) / (largest or 1))
+    finite = np.isfinite(old)
+    same = np.array_equal(old[~finite], new[~finite], equal_nan=old.dtype.kind == "f")
+    if not same or not np.isfinite(new[finite]).all():
+        return np.inf
+    if np.array_equal(old[finite], new[finite]):
+        return 0.0
+    old, new = old[finite].astype(float), new[finite].astype(float)
+    with np.errstate(over="ignore"):
+        largest = np.abs(new - old).max() / (np.abs(old).max() or 1)
+    return float(largest) or math.ulp(0)  # of integers that a float rounds to the same
 
 
 def verdict(old: Path, new: Path, checksum: str) -> tuple[bool, str]:
@@ -113,6 +162,8 @@ def verdict(old: Path, new: Path, checksum: str) -> tuple[bool, str]:
     largest = max((gap(pair[0][name], pair[1][name]) for name in pair[0]), default=0.0)
     if largest == 0:
         return True, "same numbers but for the clock"
+    if not largest < np.inf:
+        return False, "differs in more than finite numbers"
     return False, f"differs by up to {largest:.2g} of the largest number"
 
 
@@ -138,11 +189,14 @@ def reproduce(files: list[Path], folder: Path | None, count: int) -> bool:
     records = [record for _, record in found]
     folder = folder or pipeline.RESULTS / "reproduced" / records[0]["run"]
     file = folder / "grids" / "reproduced" / "plan.json"
-    if folder.exists() and any(folder.iterdir()) and not file.parent.is_dir():
-        raise GaltoolsError(f"{folder} holds other things and would be emptied: choose another")
-    shutil.rmtree(folder, ignore_errors=True)
-    plan(records, file)
-    runs = snake.run_plan(file, count)
+    with snake.only_one(folder):
+        found_there = [path for path in folder.iterdir() if path.name != ".lock"]
+        if found_there and not file.parent.is_dir():
+            raise GaltoolsError(f"{folder} holds other things and would be emptied: choose another")
+        for path in found_there:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        plan(records, file)
+        runs = snake.run_plan(file, count)
     if not all(runs[record["run"]].stamp.exists() for record in records):
         print(summary(runs, file.parent))
         return False

@@ -6,11 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from blobs import blobs
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
 from test_pipeline import Project
 
 from galtools import artefacts, models, simulate
@@ -115,9 +119,74 @@ def test_artefacts_are_compared_byte_by_byte_then_number_by_number(tmp_path):
     assert verdict(tmp_path, old, slower) == (True, "same numbers but for the clock")
     same, words = verdict(tmp_path, old, {**old, "x": [1.0, -4.1]})
     assert not same and words == "differs by up to 0.025 of the largest number"
-    assert verdict(tmp_path, old, {**old, "name": ["a", "c"]})[1].startswith("differs by up to inf")
+    assert verdict(tmp_path, old, {**old, "name": ["a", "c"]})[1].startswith("differs in more than")
     assert verdict(tmp_path, old, {"x": [1.0, -4.0]}) == (False, "differs")
     assert verdict(tmp_path, old, {**old, "x": [1.0, np.nan]})[0] is False
+
+
+ARRAYS = {  # pairs that are not the same, however close; the first also differs from nothing else
+    "infinite": ([np.inf, 1.0], [np.inf, 1000.0]),
+    "sign of infinity": ([np.inf, 1.0], [-np.inf, 1.0]),
+    "becomes infinite": ([2.0, 1.0], [np.inf, 1.0]),
+    "becomes NaN": ([2.0, 1.0], [np.nan, 1.0]),
+    "NaN becomes a number": ([np.nan, 1.0], [2.0, 1.0]),
+    "NaN moves": ([np.nan, 1.0, 2.0], [1.0, np.nan, 2.0]),
+    "hidden by NaN": ([np.nan, 1.0], [np.nan, 2.0]),
+    "ids": ([1237651191354687500], [1237651191354687501]),
+    "largest integers": (np.array([2**64 - 1], "u8"), np.array([2**64 - 2], "u8")),
+    "integers and floats": ([1, 2], [1.0, 2.0]),
+    "precision": (np.float32([1, 2]), np.float64([1, 2])),
+    "shape": (np.zeros((2, 3)), np.zeros((3, 2))),
+    "huge": ([1e308], [-1e308]),
+    "tiny": ([1e-320], [2e-320]),
+    "truth": ([True, False], [True, True]),
+    "complex": ([1 + 1j], [1 - 1j]),
+    "words": (["a"], ["b"]),
+}
+
+
+@pytest.mark.parametrize("case", ARRAYS)
+def test_only_the_same_numbers_have_no_gap(case):
+    one, other = map(np.asarray, ARRAYS[case])
+    assert reproduce.gap(one, one.copy()) == reproduce.gap(other, other.copy()) == 0
+    assert reproduce.gap(one, other) > 0
+    assert reproduce.gap(other, one) > 0
+
+
+FLOATS = st.lists(st.floats(width=32) | st.sampled_from([0.0, np.nan, np.inf, -np.inf]), min_size=1)
+
+
+@given(FLOATS, FLOATS)
+def test_gap_is_zero_if_and_only_if_every_number_is_equal(one, other):
+    same = len(one) == len(other) and all(
+        a == b or (a != a and b != b) for a, b in zip(one, other, strict=True)
+    )
+    assert (reproduce.gap(np.array(one), np.array(other)) == 0) is same
+
+
+def write(path: Path, values: dict, about: dict) -> Path:
+    """File of arrays with attributes, or metadata, of the kind that its ending says."""
+    if path.suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            for name, array in values.items():
+                file.create_group("group")[name] = array
+                file["group"].attrs.update(about)
+    else:
+        save_file(values, path, about)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".h5", ".safetensors"])
+def test_attributes_and_metadata_are_compared(tmp_path, ending):
+    values, about = {"x": np.arange(3.0)}, {"pixel_scale": "0.396", "seconds": "1"}
+    old = write(tmp_path / f"old{ending}", values, about)
+    for name, changed, alike in [
+        ("clock", {**about, "seconds": "2"}, ending == ".h5"),
+        ("scale", {**about, "pixel_scale": "0.187"}, False),
+        ("more", {**about, "unit": "nJy"}, False),
+    ]:
+        new = write(tmp_path / f"{name}{ending}", values, changed)
+        assert reproduce.verdict(old, new, artefacts.sha256(old))[0] is alike, name
 
 
 def test_what_is_gone_is_said(tmp_path):
@@ -147,14 +216,45 @@ def test_every_run_is_given_the_cores_that_it_had(tmp_path):
     assert cores == {"a": 2, "b": 1}
 
 
+RECORD = {"run": "a", "profile": "tiny", "notebook": "31_toy", "parameters": {}, "needs": [],
+          "ancestors": {}, "cores": 1, "code": {}, "artefacts": {}, "sha256": ""}  # fmt: skip
+
+
+def record(folder: Path, **changes) -> Path:
+    """Notebook whose record is as given."""
+    (folder / "notebooks").mkdir(exist_ok=True)
+    file = folder / "notebooks" / "a.ipynb"
+    artefacts.write_json(artefacts.manifest_path(file), RECORD | changes)
+    return file
+
+
 def test_a_folder_of_other_things_is_not_emptied(tmp_path):
-    run = {"run": "a", "profile": "tiny", "notebook": "a", "parameters": {}, "needs": [],
-           "ancestors": {}, "cores": 1}  # fmt: skip
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "a.ipynb.manifest.json").write_text(json.dumps(run))
     with pytest.raises(GaltoolsError, match="holds other things"):
-        reproduce.reproduce([tmp_path / "notebooks" / "a.ipynb"], tmp_path, 1)
+        reproduce.reproduce([record(tmp_path)], tmp_path, 1)
     assert (tmp_path / "notebooks").exists()
+
+
+ENTRY = {name: RECORD[name] for name in ("notebook", "parameters", "needs")}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"run": name} for name in ("../a", "/tmp/a", "", "a b", "-a", "a\n", 1, None, ["a"])),
+        *({"ancestors": {name: ENTRY}} for name in ("../b", "/b", "")),
+        *({"ancestors": {"b": entry}} for entry in ([], None, {}, {**ENTRY, "notebook": "../b"})),
+        *({"notebook": name} for name in ("../a", "none", 1)),
+        *({"artefacts": {name: "0" * 64}} for name in ("../../b", "/etc/passwd")),
+        *({name: 1} for name in RECORD if name not in ("cores", "sha256")),
+        {"profile": "../tiny"},
+    ],
+    ids=str,
+)
+def test_a_record_that_leads_elsewhere_touches_nothing(tmp_path, monkeypatch, changed):
+    monkeypatch.setattr(reproduce.pipeline, "RESULTS", tmp_path / "results")
+    with pytest.raises(GaltoolsError):
+        reproduce.reproduce([record(tmp_path, **changed)], None, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["notebooks"]
 
 
 def test_a_manifest_of_something_else_is_refused(tmp_path):
@@ -163,6 +263,6 @@ def test_a_manifest_of_something_else_is_refused(tmp_path):
     (tmp_path / "run.ipynb").touch()
     with pytest.raises(GaltoolsError, match="has no manifest"):
         reproduce.read(tmp_path / "run.ipynb")
-    (tmp_path / "run.ipynb.manifest.json").write_text(json.dumps({"artefact": "x"}))
+    (tmp_path / "run.ipynb.manifest.json").write_text(json.dumps({"sha256": "x"}))
     with pytest.raises(GaltoolsError, match="is not the manifest of a run"):
         reproduce.read(tmp_path / "run.ipynb.manifest.json")
