@@ -15,13 +15,17 @@ only, since it imports this module while its own import is still going on.
 """
 
 import ast
+import atexit
 import difflib
 import io
 import math
 import os
 import re
+import shutil
 import sys
+import tempfile
 import tokenize
+import uuid
 import warnings
 from functools import cache, wraps
 from pathlib import Path
@@ -52,6 +56,7 @@ LARGEST_SEED = 4_000_000_000  # scikit-learn takes 32 bits
 CHOICES = {"task": TASKS, "band": BANDS}  # of names that say which
 PAPERMILLS = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")  # of papermill --inject-paths
 PLAIN = ("GaltoolsError", "MissingArtefact")  # errors that tell the user what to do
+LONGEST_FOLDER = 60  # bytes; sockets have paths of about 100
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,)}
 
 # papermill expects .ipynb or .json and would warn at every notebook of the book
@@ -241,6 +246,38 @@ def _hook_papermill() -> None:
     inspection._infer_parameters = execute._infer_parameters = infer_parameters
     execute.parameterize_notebook = parameterize_notebook
     execute.raise_for_execution_errors = _plainly(execute.raise_for_execution_errors)
+    _hook_kernels()
+
+
+def _hook_kernels() -> None:
+    """Let papermill talk to its kernels over sockets in a private folder, not over the network.
+
+    On TCP other users of the machine can listen in, and two kernels can be given one port. Where
+    the folder's path is too long for sockets it stays with TCP.
+    """
+    from jupyter_client import AsyncKernelManager
+    from papermill.clientwrap import PapermillNotebookClient
+
+    folder = Path(tempfile.mkdtemp(prefix="kernels-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if len(bytes(folder)) > LONGEST_FOLDER:
+        return
+
+    class SocketKernelManager(AsyncKernelManager):
+        """A kernel reached by sockets."""
+
+        def __init__(self, **kwargs):
+            files = {"connection_file": str(folder / f"{uuid.uuid4().hex}.json")}
+            super().__init__(**{"transport": "ipc", **files, **kwargs})
+
+    create = PapermillNotebookClient.create_kernel_manager
+
+    @wraps(create)
+    def create_kernel_manager(self):
+        self.kernel_manager_class = SocketKernelManager
+        return create(self)
+
+    PapermillNotebookClient.create_kernel_manager = create_kernel_manager
 
 
 def _plainly(fail):

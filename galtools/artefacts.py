@@ -32,6 +32,7 @@ from galtools.provenance import (
 )
 
 WRITING_ERRORS = (OSError, RuntimeError, SafetensorError)  # RuntimeError: HDF5
+LARGEST_MANIFEST = 1 << 25  # bytes
 _HOST = socket.gethostname()
 
 
@@ -104,7 +105,8 @@ def read_manifest(path: Path) -> dict:
     """Read the manifest of an artefact."""
     file, manifest = manifest_path(path), None
     with suppress(FileNotFoundError, ValueError, RecursionError):
-        manifest = json.loads(file.read_text()) if file.is_file() else None
+        if file.is_file() and file.stat().st_size < LARGEST_MANIFEST:
+            manifest = json.loads(file.read_text())
     if isinstance(manifest, dict) and "sha256" in manifest:
         return manifest
     if file.exists():

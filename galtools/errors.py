@@ -1,8 +1,14 @@
 """The one exception whose message is written for the user: one line that says what to do."""
 
+import bz2
+import gzip
+import lzma
 import traceback
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
+
+UNPACKED = 1 << 26, 200  # bytes, and times its size, that a file may unpack to
 
 
 class GaltoolsError(ValueError):
@@ -26,12 +32,34 @@ def check_choice(what: str, name: str, known) -> str:
     return name
 
 
+def check_unpacked(path, size: int) -> None:
+    """Refuse a file whose contents are so much larger than itself that they must be empty."""
+    free, ratio = UNPACKED
+    if size > free + ratio * Path(path).stat().st_size:
+        raise GaltoolsError(f"{path} is too small for {size / 1e9:.1f} GB of contents: not read")
+
+
+def _check_compressed(path) -> None:
+    """Unpack a compressed file piece by piece, only to see how much comes out."""
+    with open(path, "rb") as file:
+        start = file.read(6)
+    if start.startswith(b"PK"):
+        with zipfile.ZipFile(path) as archive:
+            check_unpacked(path, sum(entry.file_size for entry in archive.infolist()))
+    for mark, opener in ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open)):
+        if start.startswith(mark):
+            with opener(path) as file:
+                while file.read(1 << 20):
+                    check_unpacked(path, file.tell())
+
+
 @contextmanager
 def reading(path, advice: str):
     """Refuse a file that is missing, damaged or of another kind, in one line with advice."""
     if not Path(path).is_file():
         raise GaltoolsError(f"{path} is missing: check the name")
     try:
+        _check_compressed(path)
         yield
     except GaltoolsError:
         raise

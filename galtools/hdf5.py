@@ -6,7 +6,7 @@ from pathlib import Path
 
 import h5py
 
-from galtools.errors import GaltoolsError
+from galtools.errors import GaltoolsError, check_unpacked
 
 
 @contextmanager
@@ -14,9 +14,13 @@ def safe_open(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading; refuse one that takes its contents from other files.
 
     External links, external storage and virtual data sets would be followed without a word, to any
-    file that the reader may read, and where that is missing they show the fill value.
+    file that the reader may read, and where that is missing they show the fill value. A small file
+    can claim data sets larger than any memory: these are refused, too.
     """
     with h5py.File(path) as file:
+        claimed = []
+        file.visititems(lambda _, item: claimed.append(getattr(item, "nbytes", 0)))
+        check_unpacked(path, sum(claimed))
         if outside := file.visititems_links(_link_outside) or file.visititems(_stored_outside):
             raise GaltoolsError(f"{path}: {outside!r} lies in another file, which is refused")
         yield file

@@ -127,8 +127,9 @@ def read_values(maker, path, modules, inputs, params=(), ignore=()) -> dict[str,
 
     These are its defaults, the variables of a surrounding function and, unless its own module is in
     `modules`, globals; what a notebook defines is followed as deep. Modules, functions and classes
-    of ours have to be in `modules` (all whose code is hashed), paths of files in `inputs`. Names in
-    `ignore` are left out, and what cannot be hashed if `params` has its name.
+    of ours have to be in `modules` (all whose code is hashed). Of files that are not in `inputs`
+    the contents count. Names in `ignore` are left out, and what cannot be hashed if `params` has
+    its name.
     """
     values = _Values(modules, [path, *inputs], params, ignore)
     try:
@@ -193,9 +194,9 @@ class _Values:
         return [self(names), index is not None and self(index), self(thing.to_numpy())]
 
     def _path(self, path):
-        if path.is_file() and path.absolute() not in self.files:
-            raise GaltoolsError(f"reads {path}: name it in inputs")
-        return path.name  # the same in any folder
+        """Name of a path, the same in any folder, and contents of a file that is not an input."""
+        read = path.is_file() and path.absolute() not in self.files
+        return [path.name, sha256(path) if read else None]
 
     def _code(self, thing):
         """Modules, functions and classes: by name or, if they are a notebook's, by contents."""

@@ -70,8 +70,8 @@ def open_images(path, name: str | None = None, names=NAMES) -> Stack:
         )
     stack = stacks[wanted[0]]
     facts = stack.facts or _facts(found)
-    if np.iscomplexobj(stack.read(slice(0, 0))):
-        raise GaltoolsError(f"{path} holds complex images: save one real number per pixel")
+    if (kind := stack.read(slice(0, 0)).dtype).kind not in "biuf":
+        raise GaltoolsError(f"{path} holds {kind} images: save one real number per pixel")
     if len(stack.shape) == 4:
         return Stack(stack.shape, stack.read, facts)
     return Stack((stack.shape[0], *stack.shape[2:]), lambda rows: stack.read((rows, 0)), facts)
@@ -135,7 +135,7 @@ def _facts_of_side(file, k: int, path) -> dict:
 
 
 def _read_hdf5(path, key: str, rows) -> np.ndarray:
-    with safe_open(path) as file:
+    with reading(path, "make or fetch it again"), safe_open(path) as file:
         steps = file.get(key.removesuffix("images") + "step")  # in files of pairs
         return file[key][rows] if steps is None else dequantize(file[key][rows], steps[rows])
 
@@ -143,13 +143,14 @@ def _read_hdf5(path, key: str, rows) -> np.ndarray:
 def read_column(path, name: str) -> np.ndarray | None:
     """Read a column such as "redshift" or "noise" that lies beside the images, if it is there."""
     suffix = Path(path).suffix.lower()
-    if suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            return file[name] if name in file.files else None
     if suffix in (".npy", *FITS):
         return None
-    with safe_open(path) as file:
-        return file[name][:] if name in file else None
+    with reading(path, f"give {name} as an array of numbers"):
+        if suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return file[name] if name in file.files else None
+        with safe_open(path) as file:
+            return file[name][:] if name in file else None
 
 
 def read_numbers(path) -> np.ndarray:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from galtools import artefacts
 from galtools.data import ImageSet
-from galtools.errors import GaltoolsError
+from galtools.errors import GaltoolsError, reading
 from galtools.fidelity import consistency, inputs, intervals, peaks, pixels, sources, structure
 from galtools.fidelity.metrics import COLUMNS, Metric, measure_images, tabulate
 from galtools.surveys import CFHTLS, Survey
@@ -99,17 +99,17 @@ def _plain(value):
 
 def load(path) -> Card:
     """Read a card that was saved as JSON."""
-    try:
+    with reading(path, "it is no card of galtools, or a damaged one"):
         content = json.loads(Path(path).read_text())
         if content["format"] != FORMAT:
-            raise KeyError
-        table = pd.DataFrame(content["rows"], columns=content["columns"])
+            raise ValueError("another format")
+        table = pd.DataFrame(content["rows"], columns=content["columns"])[COLUMNS]
         numbers = {name: float for name in ("value", "low", "high")} | {"n": int}
-        return Card(content["name"], table.astype(numbers), content["missing"], content["notes"])
-    except OSError as error:
-        raise GaltoolsError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError):
-        raise GaltoolsError(f"{path} is no card of galtools, or a damaged one") from None
+        words = {name: str for name in COLUMNS if name not in numbers}
+        if table.duplicated([*words]).any():
+            raise ValueError("a line stands in it twice")
+        missing, notes = dict(content["missing"]), list(content["notes"])
+        return Card(str(content["name"]), table.astype(numbers | words), missing, notes)
 
 
 def merge(cards, taken=()) -> pd.DataFrame:

@@ -1,14 +1,19 @@
 """Catalogues of positions and redshifts, with one set of column names and honest flags."""
 
+from contextlib import suppress
 from pathlib import Path
+from xml.parsers import expat
 
+import h5py
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
+from astropy.utils.data import get_readable_fileobj
 
 from galtools.errors import GaltoolsError, reading
 from galtools.flags import FLAG, MAX_REDSHIFT, MEANING, Flag, raise_flag
+from galtools.hdf5 import safe_open
 
 ALIASES = {
     "id": ("objid", "id", "specobjid", "object_id", "name", "plug_id"),
@@ -18,6 +23,7 @@ ALIASES = {
     "ebv": ("ebv", "e(b-v)", "e_bv", "sfd_ebv"),
 }
 SAME_PLACE = 0.5  # arcsec; nearer rows are the same object
+MOST_NEIGHBOURS = 1e8  # rows times those around them
 
 
 def read_catalogue(path: Path) -> Table:
@@ -26,11 +32,31 @@ def read_catalogue(path: Path) -> Table:
     Every row stays; what is wrong with it goes into its `flag`.
     """
     with reading(path, "use FITS, ECSV or CSV"):
-        table = Table.read(path)
+        table = _read_table(Path(path))
     for name in table.colnames:  # editors begin a text with a byte-order mark
         if (clean := name.lstrip("\ufeff\xef\xbb\xbf")) != name:
             table.rename_column(name, clean.strip('"'))
     return tidy(table, path)
+
+
+def _read_table(path: Path) -> Table:
+    """Read a table that lies in this file alone."""
+    if h5py.is_hdf5(path):
+        with safe_open(path):
+            return Table.read(path)
+    found = []
+    parser = expat.ParserCreate(namespace_separator=":")
+    parser.StartElementHandler = lambda name, attributes: found.extend(
+        "takes its rows from elsewhere"
+        for key in attributes
+        if (name.split(":")[-1].upper(), key.split(":")[-1].lower()) == ("STREAM", "href")
+    )
+    parser.EntityDeclHandler = lambda *_: found.append("declares entities")
+    with suppress(expat.ExpatError), get_readable_fileobj(path, encoding="binary") as file:
+        parser.ParseFile(file)  # what is no XML ends at the first letter
+    if found:  # a VOTable would be followed to any file or address
+        raise GaltoolsError(f"{path} {found[0]}: save it as FITS, ECSV or CSV")
+    return Table.read(path)
 
 
 def _find(table: Table, name: str) -> str | None:
@@ -108,8 +134,19 @@ def flag_rows(table: Table) -> None:
         raise_flag(table, ~has_position(table), Flag.NO_POSITION)
         rows, sky = positions_of(table)
         if len(rows):
+            _check_crowding(sky)
             first, second, _, _ = sky.search_around_sky(sky, SAME_PLACE * u.arcsec)
             raise_flag(table, rows[np.unique(first[first > second])], Flag.DUPLICATE)
+
+
+def _check_crowding(sky: SkyCoord) -> None:
+    """Refuse so many rows at the same places that the list of neighbours would fill the memory."""
+    cells = np.floor(sky.cartesian.xyz.value.T / np.radians(SAME_PLACE / 3600))
+    _, counts = np.unique(cells, axis=0, return_counts=True)
+    if 27 * (counts.astype(float) ** 2).sum() > MOST_NEIGHBOURS:
+        raise GaltoolsError(
+            f"{counts.max()} rows of the catalogue lie at one place: correct their positions"
+        )
 
 
 def has_position(table: Table) -> np.ndarray:

@@ -11,6 +11,7 @@ stays as it was, up to .71 pixel off the object (each band on its own) and up to
 north. The columns `offset` and `rotation`, five numbers per object, say how much.
 """
 
+import os
 from collections.abc import Iterable
 
 import numpy as np
@@ -106,6 +107,17 @@ def cut_aligned(plane: Plane, position, size: int, wcs: WCS, scale: float):
     return image, bits, 0.0, 0.0
 
 
+def check_memory(rows: int, size: int) -> None:
+    """Refuse more stamps, each float32 with a mask, than half of this machine's memory holds."""
+    wanted, memory = 5.0 * rows * len(BANDS) * size**2, os.sysconf("SC_PAGE_SIZE")
+    memory *= os.sysconf("SC_PHYS_PAGES")
+    if wanted > memory / 2:
+        raise GaltoolsError(
+            f"{rows} stamps of {size} pixels need {wanted / 1e9:.0f} GB of {memory / 1e9:.0f}: "
+            "cut the catalogue into parts"
+        )
+
+
 def cut(
     planes: Iterable[Plane],
     catalogue: Table,
@@ -122,6 +134,7 @@ def cut(
     compares the sky noise with the survey's, which reveals a wrong zero point.
     """
     table, size, scale = tidy(catalogue), size or survey.stamp, survey.pixel_scale
+    check_memory(len(table), size)
     images = np.full((len(table), len(BANDS), size, size), np.nan, np.float32)
     mask = np.full(images.shape, NO_DATA, np.uint8)
     psf_fwhm = np.tile(np.float32(survey.psf_fwhm), (len(table), 1))

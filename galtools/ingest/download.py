@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from galtools import artefacts
 from galtools.errors import GaltoolsError
@@ -21,6 +22,7 @@ from galtools.errors import GaltoolsError
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CHUNK = 1 << 13  # bytes; what a stalled connection loses
 LARGEST = 4 << 30  # bytes; no file of these surveys is larger
+SLOWEST = 1000.0  # bytes per second; what sends less is given up
 LONGEST_WAIT = 600.0  # seconds that a server may ask us to wait
 HEADERS = {"User-Agent": "galtools", "Accept-Encoding": "identity"}
 
@@ -29,9 +31,11 @@ def check_url(url: str) -> str:
     """Return a URL that may be fetched: https, or http of this very machine."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        host, _ = parts.hostname, parts.port
     except ValueError:
         raise GaltoolsError(f"{url!r} is no URL: give an https address") from None
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        raise GaltoolsError(f"{url!r} has letters that no URL has: write them as %XX")
     if host and (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)):
         return url
     raise GaltoolsError(f"{url!r} is not fetched: only https addresses are")
@@ -112,7 +116,12 @@ def _retry_after(error: requests.RequestException) -> float:
     """Seconds that the server asks us to wait."""
     headers = getattr(error.response, "headers", {})
     wait = headers.get("Retry-After", "")
-    return min(float(wait), LONGEST_WAIT) if wait.isdigit() else 0.0
+    return min(float(wait), LONGEST_WAIT) if _is_number(wait) else 0.0
+
+
+def _is_number(text: str) -> bool:
+    """Whether a header is a plain number; digits of other scripts are none to `int`."""
+    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def origin_path(path: Path) -> Path:
@@ -144,6 +153,7 @@ def _receive(session: requests.Session, url: str, part: Path, timeout: float) ->
         if status >= 400:
             raise GaltoolsError(f"{url}: {says}; check the address")
         served = headers.get("ETag") or headers.get("Last-Modified") or ""
+        served = served if served.isascii() and served.isprintable() else ""
         if part.suffix == ".gz":  # keep what is compressed by name
             answer.raw.headers.pop("Content-Encoding", None)
         decode = "Content-Encoding" in answer.raw.headers
@@ -158,14 +168,30 @@ def _receive(session: requests.Session, url: str, part: Path, timeout: float) ->
             version = None if decode or served.startswith("W/") else served or None
             artefacts.write_json(origin_path(part), {"url": url, "version": version})
         with open(part, "ab") as file:
-            for block in answer.iter_content(CHUNK):
+            for block in _blocks(answer, timeout):
                 file.write(block)
                 if file.tell() > LARGEST:
                     raise GaltoolsError(f"{url} is larger than {LARGEST >> 30} GiB")
     found = part.stat().st_size
-    if size and size.isdigit() and found != int(size) and not decode:
+    if size and _is_number(size) and found != int(size) and not decode:
         part.unlink()
         raise requests.HTTPError(f"{found} bytes came, {size} were announced")
+
+
+def _blocks(answer: requests.Response, patience: float, clock=time.monotonic):
+    """Yield what comes, as it comes; a server that drips is given up after so many seconds."""
+    received, started = 0, clock()
+    while True:
+        try:
+            block = answer.raw.read1(CHUNK, decode_content=True)
+        except (HTTPError, OSError) as error:
+            raise requests.ConnectionError(str(error)) from error
+        if not block:
+            return
+        yield block
+        received, elapsed = received + len(block), clock() - started
+        if elapsed > patience and received < SLOWEST * elapsed:
+            raise requests.Timeout(f"only {received} bytes came in {elapsed:.0f} s")
 
 
 def _verify(part: Path, wanted: str | None, check: Callable | None) -> str:

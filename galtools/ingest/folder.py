@@ -21,6 +21,7 @@ from galtools.data.pairs import NO_DATA, SATURATED
 from galtools.errors import GaltoolsError, check_choice
 from galtools.flags import FLAG, Flag, raise_flag
 from galtools.ingest.catalogue import has_position, tidy
+from galtools.ingest.cutouts import check_memory
 from galtools.ingest.fits_images import (
     band_of,
     check_scale,
@@ -205,6 +206,7 @@ def read_folder(
     files, table = list(objects.values()), None
     if catalogue is not None:
         files, table = _match_rows(objects, catalogue, folder)
+    check_memory(len(files), size or survey.stamp)
     parts = [_read_object(own, survey, size or survey.stamp, unit) for own in files]
     images, mask, positions, turns, bits = map(np.array, zip(*parts, strict=True))
     if table is None:

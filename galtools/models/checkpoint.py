@@ -2,17 +2,24 @@
 
 import hashlib
 import json
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.nn.modules import module
 
 from galtools.artefacts import atomic
 from galtools.data.stretch import Normalization
 from galtools.errors import GaltoolsError
 from galtools.models import rebuild
+
+REGISTRATIONS = (  # of what a network consists of, by which its parts are counted
+    module.register_module_module_registration_hook,
+    module.register_module_parameter_registration_hook,
+)
 
 
 def save(path: Path, tensors: dict, about: dict) -> None:
@@ -43,7 +50,7 @@ def load(path: Path) -> tuple[dict, dict]:
         if header["sha256"] != checksum(tensors, header["about"]):
             raise ValueError("other bytes than were written")
         return tensors, header["about"]
-    except (SafetensorError, KeyError, TypeError, ValueError):
+    except Exception:  # a stranger's bytes can break a parser anywhere
         raise GaltoolsError(f"{path} is damaged or not ours: delete it and train again") from None
 
 
@@ -65,14 +72,49 @@ def save_weights(path: Path, network) -> None:
 def load_weights(path: Path):
     """Read a trained network."""
     tensors, about = load_finite(path)
-    try:
-        network = rebuild(about["recipe"])
+    with fitting(path):
+        network = build_for(tensors, rebuild, about["recipe"])
         network.scaling = Normalization.from_dict(about["scaling"])
-        network.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise GaltoolsError(f"{path} does not fit the code ({reason}): train it again") from None
     return network.eval()
+
+
+@contextmanager
+def fitting(path: Path):
+    """Refuse in one line a recipe that is no network's, or not that of its tensors."""
+    try:
+        yield
+    except Exception as error:  # a stranger's recipe can break a constructor anywhere
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise GaltoolsError(f"{path} does not fit the code ({reason}): train it again") from None
+
+
+def build_for(tensors: dict, build, *args, **kwargs) -> torch.nn.Module:
+    """Build a network and give it its tensors, if these are all that it needs.
+
+    A recipe could name any number of blocks of any width. So it is first built without memory, on
+    the meta device, and given up when it has more parts than the tensors could belong to.
+    """
+    left = 100 + 10 * len(tensors)
+
+    def count(*_):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise GaltoolsError("its recipe has more parts than its tensors")
+
+    hooks = [register(count) for register in REGISTRATIONS]
+    try:
+        with torch.device("meta"):
+            empty = build(*args, **kwargs).state_dict()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    shapes = [{(k, tuple(v.shape)) for k, v in those.items()} for those in (empty, tensors)]
+    if differ := shapes[0] ^ shapes[1]:
+        raise GaltoolsError(f"its recipe and its tensors differ in {min(differ)[0]}")
+    network = build(*args, **kwargs)
+    network.load_state_dict(tensors)
+    return network
 
 
 def select(tensors: dict, kind: str) -> dict[str, torch.Tensor]:

@@ -142,9 +142,8 @@ def keep(weights: Path, train_file: Path, valid_file: Path, folder=None) -> Path
             },
         }
 
-    artefacts.make(
-        file, maker, params={}, modules=["galtools.models.kept"], inputs=[weights], seed=seed
-    )
+    modules = ["galtools.models.kept", type(network).__module__]
+    artefacts.make(file, maker, params={}, modules=modules, inputs=[weights], seed=seed)
     return file
 
 

@@ -100,12 +100,14 @@ class Ensemble:
         """Read what `save` wrote, onto the GPU if there is one."""
         tensors, about = checkpoint.load_finite(path)
         networks = []
-        for k in range(about["members"]):
-            network = RedshiftNetwork(grid=Grid(*about["grid"]), **about["recipe"])
-            network.load_state_dict(checkpoint.select(tensors, str(k)))
-            network.stretch = Stretch.from_dict(about["stretch"])
-            networks.append(network.to(loop.best_device()).eval())
-        return cls(networks, about["temperature"])
+        with checkpoint.fitting(path):
+            for k in range(about["members"]):
+                own, recipe = checkpoint.select(tensors, str(k)), about["recipe"]
+                grid = Grid(*about["grid"])
+                network = checkpoint.build_for(own, RedshiftNetwork, grid=grid, **recipe)
+                network.stretch = Stretch.from_dict(about["stretch"])
+                networks.append(network.to(loop.best_device()).eval())
+            return cls(networks, float(about["temperature"]))
 
 
 def train_ensemble(

@@ -83,7 +83,9 @@ def load_translations(path: Path, sample: int | None = 0) -> np.ndarray:
             if sample is not None and not 0 <= sample < images.shape[1]:
                 raise GaltoolsError(f"{path} has {images.shape[1]} samples: there is no {sample}")
             return images[:] if sample is None else images[:, sample]
-    except (OSError, KeyError):
+    except GaltoolsError:
+        raise
+    except Exception:  # a stranger's bytes can break a parser anywhere
         raise GaltoolsError(f"{path} is damaged: delete it and run its notebook again") from None
 
 
