@@ -1,0 +1,230 @@
+"""Whatever a file holds, it is read or refused in one line, without a hang or a door."""
+
+import gzip
+import io
+import json
+import math
+
+import h5py
+import hostile
+import numpy as np
+import pytest
+import requests
+import torch
+from astropy.io import fits
+from astropy.table import Table
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from galtools import artefacts, data, models
+from galtools.errors import GaltoolsError
+from galtools.ingest import cutouts, download
+from galtools.ingest.catalogue import read_catalogue, tidy
+from galtools.ingest.fits_images import read_fits
+from galtools.models import checkpoint
+
+CASES = 70  # of every kind of file
+
+
+@pytest.mark.parametrize("kind", hostile.KINDS)
+def test_a_valid_file_is_read(kind, tmp_path):
+    assert hostile.check(kind, hostile.valid(kind), tmp_path) == ""
+    (tmp_path / kind).write_bytes(hostile.valid(kind))
+    hostile.KINDS[kind][1](tmp_path / kind)
+
+
+@pytest.mark.parametrize("kind", hostile.KINDS)
+def test_a_damaged_file_is_read_or_refused_in_one_line(kind, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+
+    @settings(max_examples=CASES, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(st.integers(0, 2**32))
+    def hold(seed):
+        assert hostile.check(kind, hostile.damage(kind, seed), folder) == "", seed
+
+    hold()
+
+
+@pytest.mark.parametrize(("kind", "seed"), hostile.kept_seeds())
+def test_what_once_went_wrong(kind, seed, tmp_path):
+    assert hostile.check(kind, hostile.damage(kind, seed), tmp_path) == ""
+
+
+@pytest.mark.parametrize("odd", [*hostile.ODD, "[" * 10**5], ids=lambda odd: repr(odd)[:20])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in hostile.KINDS if kind.endswith((".json", ".yaml"))]
+)
+def test_json_of_another_form(kind, odd, tmp_path):
+    text = odd if isinstance(odd, str) and odd.startswith("[[") else json.dumps(odd)
+    assert hostile.check(kind, text.encode(), tmp_path) == ""
+
+
+def test_the_suite_has_a_thousand_cases():
+    assert CASES * len(hostile.KINDS) >= 1000
+
+
+# --- bounds
+
+
+def test_many_rows_at_one_place_are_refused_and_a_few_are_flagged():
+    def rows(n):
+        return Table({"ra": np.full(n, 10.0), "dec": np.full(n, 2.0)})
+
+    assert (np.asarray(tidy(rows(50))["flag"]) != 0).sum() >= 49
+    with pytest.raises(GaltoolsError, match="5000 rows of the catalogue lie at one place"):
+        tidy(rows(5000))
+
+
+def test_more_stamps_than_the_memory_holds_are_refused():
+    cutouts.check_memory(100, 64)
+    with pytest.raises(GaltoolsError, match=r"10000000 stamps of 64 pixels need 1024 GB .* parts"):
+        cutouts.check_memory(10**7, 64)
+
+
+@pytest.mark.parametrize("change", [{"blocks": 10**9}, {"width": 10**6}, {"blocks": "many"}, {}])
+def test_a_recipe_of_another_network_is_refused_before_it_is_built(tmp_path, change):
+    path = tmp_path / "weights.safetensors"
+    hostile.network_file(path)
+    tensors, about = checkpoint.load(path)
+    assert set(change) <= set(about["recipe"]["sizes"])
+    about["recipe"]["sizes"] |= change
+    if not change:
+        tensors.pop(min(tensors))
+    checkpoint.save(path, tensors, about)
+    with pytest.raises(GaltoolsError, match=r"weights.safetensors does not fit the code \(.*train"):
+        checkpoint.load_weights(path)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_the_weights_of_every_translator_come_back(name, tmp_path):
+    torch.manual_seed(0)
+    network = models.build(name, "cross", "tiny")
+    again = checkpoint.build_for(network.state_dict(), models.rebuild, network.recipe)
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key])
+
+
+class Dripping:
+    """What a server sends one byte at a time."""
+
+    raw = property(lambda self: self)
+
+    def read1(self, *_, **__):
+        return b"x"
+
+
+def test_a_server_that_drips_is_given_up():
+    seconds = iter(np.arange(0, 1e6, 0.5))
+    blocks = download._blocks(Dripping(), 30.0, lambda: next(seconds))
+    with pytest.raises(requests.Timeout, match="only 61 bytes came in 30 s"):
+        for _ in range(10**5):
+            next(blocks)
+
+
+def test_a_steady_server_is_not_given_up():
+    seconds = iter(np.arange(0, 1e6, 1e-4))
+    blocks = download._blocks(Dripping(), 30.0, lambda: next(seconds))
+    assert sum(len(next(blocks)) for _ in range(10**5)) == 10**5
+
+
+def empty_image(pixels: int) -> bytes:
+    """FITS of zeros, compressed a thousandfold."""
+    header = fits.PrimaryHDU(np.zeros((1, 1), np.float32)).header
+    header["NAXIS1"], header["NAXIS2"] = pixels, pixels
+    packed = io.BytesIO()
+    with gzip.open(packed, "wb") as file:
+        file.write(header.tostring().encode())
+        for _ in range(pixels // 100):
+            file.write(bytes(400 * pixels))
+    return packed.getvalue()
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_is_refused(tmp_path):
+    path = tmp_path / "frame.fits.gz"
+    path.write_bytes(empty_image(8000))
+    with pytest.raises(GaltoolsError, match="too small for"):
+        read_fits(path)
+    path.write_bytes(empty_image(100))
+    assert read_fits(path)[0].shape == (100, 100)
+
+
+def test_an_array_file_that_unpacks_to_a_large_one_is_refused(tmp_path):
+    path = tmp_path / "images.npz"
+    np.savez_compressed(path, images=np.zeros((300, 5, 128, 128), np.float32))
+    assert "too small for" in refusal(data.image_files.open_images, path)
+
+
+def test_a_data_set_that_claims_more_than_the_file_could_hold_is_refused(tmp_path):
+    path = tmp_path / "pairs.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", (10**6, 5, 64, 64), "f4", chunks=(1, 5, 64, 64))
+    assert "too small for 81.9 GB" in refusal(data.image_files.open_images, path)
+
+
+def test_a_manifest_padded_to_200_mb_is_damaged(tmp_path):
+    path = tmp_path / "made.txt"
+    artefacts.make(path, lambda new: new.write_text("x"), params={}, modules=[])
+    manifest = artefacts.manifest_path(path)
+    with open(manifest, "a") as file:
+        for _ in range(200):
+            file.write(" " * 10**6)
+    assert "damaged" in refusal(artefacts.read_manifest, path)
+
+
+def refusal(read, *arguments) -> str:
+    """Message, of one line, with which something is refused."""
+    with pytest.raises(GaltoolsError) as error:
+        read(*arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# --- doors
+
+
+VOTABLE = """<?xml version="1.0"?>{entity}
+<VOTABLE xmlns="http://www.ivoa.net/xml/VOTable/v1.3" version="1.3"><RESOURCE><TABLE>
+<FIELD name="ra" datatype="double"/><FIELD name="dec" datatype="double"/>
+<DATA><BINARY><STREAM{href}>{rows}</STREAM></BINARY></DATA></TABLE></RESOURCE></VOTABLE>"""
+
+
+@pytest.mark.parametrize("name", ["table.vot", "table.xml", "table.vot.gz", "utf16.vot"])
+@pytest.mark.parametrize("place", ["file:///etc/hostname", "http://localhost:9/", "rows.bin"])
+def test_a_table_whose_rows_lie_elsewhere_is_refused(tmp_path, name, place):
+    text = VOTABLE.format(entity="", href=f' href="{place}"', rows="")
+    if "utf16" in name:
+        text = text.replace("?>", ' encoding="UTF-16"?>', 1)
+    content = text.encode("utf-16" if "utf16" in name else "utf-8")
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    assert "takes its rows from elsewhere" in refusal(read_catalogue, tmp_path / name)
+
+
+def test_a_table_with_entities_is_refused(tmp_path):
+    entity = '<!DOCTYPE VOTABLE [<!ENTITY x SYSTEM "file:///etc/hostname">]>'
+    path = tmp_path / "table.vot"
+    path.write_text(VOTABLE.format(entity=entity, href="", rows="&x;"))
+    assert "declares entities" in refusal(read_catalogue, path)
+
+
+def test_a_catalogue_in_hdf5_shows_no_other_file(tmp_path):
+    Table({"ra": [1.0], "dec": [2.0]}).write(tmp_path / "other.h5", path="t")
+    with h5py.File(tmp_path / "table.h5", "w") as file:
+        file["t"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/t")
+    assert "lies in another file" in refusal(read_catalogue, tmp_path / "table.h5")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://exämple.org/a", "https://a.org/ä", "https://a.org/a b", "https://a.org/\n",
+     "https://a.org:99999/", "https://[a/", "https://a.org:0x/", "ftp://a.org", "", "https://"],
+)  # fmt: skip
+def test_an_address_that_is_none_is_refused(url):
+    refusal(download.check_url, url)
+
+
+@pytest.mark.parametrize("wait", ["nan", "inf", "-1", "²", "٣", "1e3", "", "9" * 400])
+def test_an_odd_wish_to_wait_is_no_wish(wait):
+    answer = requests.Response()
+    answer.headers["Retry-After"] = wait
+    waited = download._retry_after(requests.HTTPError(response=answer))
+    assert waited == 0 and math.isfinite(waited)
