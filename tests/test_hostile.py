@@ -1,15 +1,19 @@
 """Whatever a file holds, it is read or refused in one line, without a hang or a door."""
 
+import argparse
 import gzip
 import io
+import itertools
 import json
 import math
 
 import h5py
 import hostile
 import numpy as np
+import pipeline
 import pytest
 import requests
+import snake
 import torch
 from astropy.io import fits
 from astropy.table import Table
@@ -18,6 +22,7 @@ from hypothesis import strategies as st
 
 from galtools import artefacts, data, models
 from galtools.errors import GaltoolsError
+from galtools.fidelity import scorecard
 from galtools.ingest import cutouts, download
 from galtools.ingest.catalogue import read_catalogue, tidy
 from galtools.ingest.fits_images import read_fits
@@ -114,7 +119,7 @@ class Dripping:
 
 
 def test_a_server_that_drips_is_given_up():
-    seconds = iter(np.arange(0, 1e6, 0.5))
+    seconds = itertools.count(0.0, 0.5)
     blocks = download._blocks(Dripping(), 30.0, lambda: next(seconds))
     with pytest.raises(requests.Timeout, match="only 61 bytes came in 30 s"):
         for _ in range(10**5):
@@ -122,7 +127,7 @@ def test_a_server_that_drips_is_given_up():
 
 
 def test_a_steady_server_is_not_given_up():
-    seconds = iter(np.arange(0, 1e6, 1e-4))
+    seconds = itertools.count(0.0, 1e-4)
     blocks = download._blocks(Dripping(), 30.0, lambda: next(seconds))
     assert sum(len(next(blocks)) for _ in range(10**5)) == 10**5
 
@@ -228,3 +233,76 @@ def test_an_odd_wish_to_wait_is_no_wish(wait):
     answer.headers["Retry-After"] = wait
     waited = download._retry_after(requests.HTTPError(response=answer))
     assert waited == 0 and math.isfinite(waited)
+
+
+GRID = "profile: tiny\nruns:\n  a:\n    notebook: 31_toy\n    parameters: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GRID.format("{seed: {range: 1000000000}}"), "is no value"),
+        (GRID.format("{seed: {range: 1000}, steps: {range: 1000}}"), r"1e\+06 runs: at most"),
+        (GRID.format("{steps: &a [1, *a]}"), "fewer aliases"),
+        (GRID.format("{steps: [1]}") + "# " + "x" * 10**6, "larger than any grid"),
+        (GRID.format("[1, 2]"), "need a name for each value"),
+        (GRID.format("{}") + "    cores: 0\n", "a whole number from 1 on"),
+        (GRID.format("{}") + "    cores: many\n", "a whole number from 1 on"),
+        (GRID.format("{}") + "    1: 2\n    x: 3\n", "unknown entry 1"),
+        ("1: 2\nb: 3\n" + GRID.format("{}"), "unknown entry 1"),
+        ("\n".join(f"a{k + 1}: &a{k + 1} [{f'*a{k}, ' * 9}]" for k in range(9)), "cannot read"),
+        (
+            "runs:\n a0: &a0 [x]\n"
+            + "".join(f" a{k + 1}: &a{k + 1} [{f'*a{k}, ' * 9}]\n" for k in range(9)),
+            "fewer aliases",
+        ),
+        ("\xff", "has no `runs:`"),
+        ("[" * 10**5, "cannot read"),
+    ],
+    ids=range(13),
+)
+def test_a_grid_without_bounds_is_refused(tmp_path, text, message):
+    path = tmp_path / "grid.yaml"
+    path.write_text(text)
+    with pytest.raises(GaltoolsError, match=message) as error:
+        hostile.KINDS["grid.yaml"][1](path)
+    assert "\n" not in str(error.value) and len(str(error.value)) < hostile.LONGEST
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "two", "1.5", "", "²", "99999"])
+def test_a_number_of_cores_is_one(count):
+    with pytest.raises(argparse.ArgumentTypeError, match="give a whole number from 1 on"):
+        pipeline.core_count(count)
+    assert pipeline.core_count("16") == 16
+
+
+@pytest.mark.parametrize("name", ["{}", "{profile}", "a\nb", "a}"])
+def test_a_folder_that_would_be_taken_for_a_pattern_is_refused(tmp_path, name):
+    with (
+        pytest.raises(GaltoolsError, match="choose a plainer folder"),
+        snake.only_one(tmp_path / name),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("missing", ["artefacts", "key", "seconds"])
+def test_a_record_without_a_field_is_damaged(tmp_path, missing):
+    run = pipeline.Run("31_toy", tmp_path, "tiny", "31_toy")
+    run.executed.parent.mkdir()
+    hostile.record_file(artefacts.manifest_path(run.executed))
+    record = pipeline.record(run)
+    artefacts.write_json(
+        artefacts.manifest_path(run.executed), {k: v for k, v in record.items() if k != missing}
+    )
+    assert "damaged" in refusal(pipeline.record, run)
+    assert not pipeline.is_current(run, {})
+
+
+def test_a_card_with_a_line_twice_is_none(tmp_path):
+    path = tmp_path / "card.json"
+    hostile.card_file(path)
+    content = json.loads(path.read_text())
+    content["rows"].append(content["rows"][0])
+    path.write_text(json.dumps(content))
+    assert "a line stands in it twice" in refusal(scorecard.load, path)

@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--results", type=Path, default=pipeline.RESULTS)
     parser.add_argument("--out", type=Path, default=paths.ROOT)
-    parser.add_argument("--cores", type=int, default=pipeline.cores())
+    parser.add_argument("--cores", type=pipeline.core_count, default=pipeline.cores())
     parser.add_argument("--no-pages", action="store_true", help="run and stage, do not render")
     args = parser.parse_args()
     started = time.perf_counter()

@@ -11,6 +11,7 @@ and is computed once. Each has a results folder of its own, so that no two can o
 
 import itertools
 import json
+import math
 import os
 import re
 import shutil
@@ -21,10 +22,12 @@ import pipeline
 import yaml
 
 from galtools import artefacts
-from galtools.errors import GaltoolsError
+from galtools.errors import GaltoolsError, reading
 from galtools.models import check_profile
 
 GROUP = {"notebook", "parameters", "needs", "cores"}  # what may be said of a group of runs
+LARGEST = 1_000_000  # bytes of a grid, and values in it
+MOST_RUNS = 10_000  # of a group
 OWN = {"profile", "results"}  # parameters that the grid itself takes care of
 LONGEST = 80  # characters of a label
 
@@ -44,29 +47,48 @@ class Variant:
 
 def read(file: Path) -> dict:
     """Read a grid file, or say what is wrong with it."""
-    try:
-        grid = yaml.safe_load(Path(file).read_text())
-    except OSError as error:
-        raise GaltoolsError(f"cannot read the grid {file}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise GaltoolsError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+    with reading(file, "write it in YAML, as workflow/grid.example.yaml is"):
+        if Path(file).stat().st_size > LARGEST:
+            raise GaltoolsError(f"{file} is larger than any grid: at most {LARGEST:,} bytes")
+        grid = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    if _count_values(grid, {}) > LARGEST:
+        raise GaltoolsError(f"{file} comes to more than {LARGEST:,} values: write fewer aliases")
     if not isinstance(grid, dict) or not isinstance(grid.get("runs"), dict):
         raise GaltoolsError(f"{file} has no `runs:`; copy workflow/grid.example.yaml")
     if not grid["runs"]:
         raise GaltoolsError(f"{file} lists nothing under `runs:`; copy workflow/grid.example.yaml")
     if extra := grid.keys() - {"profile", "runs"}:
-        raise GaltoolsError(f"{file}: unknown entry {min(extra)!r}; known are profile and runs")
+        raise GaltoolsError(f"{file}: unknown entry {_first(extra)}; known are profile and runs")
     for place, (group, entry) in enumerate(grid["runs"].items()):
         if not isinstance(entry, dict) or "notebook" not in entry:
             raise GaltoolsError(f"{file}: {group} needs at least `notebook:`")
         if extra := entry.keys() - GROUP:
             raise GaltoolsError(
-                f"{file}: {group} has an unknown entry {min(extra)!r}; known are {sorted(GROUP)}"
+                f"{file}: {group} has an unknown entry {_first(extra)}; known are {sorted(GROUP)}"
             )
+        if not isinstance(entry.get("parameters") or {}, dict):
+            raise GaltoolsError(f"{file}: `parameters` of {group} need a name for each value")
+        if type(count := entry.get("cores", 1)) is not int or not 0 < count < 1000:
+            raise GaltoolsError(f"{file}: `cores` of {group} is a whole number from 1 on")
         above = list(grid["runs"])[:place]
         if lost := [need for need in listed(entry.get("needs", ())) if need not in above]:
             raise GaltoolsError(f"{file}: {group} needs {lost[0]!r}, which is not listed above it")
     return grid
+
+
+def _first(names) -> str:
+    return repr(min(names, key=str))[:80]
+
+
+def _count_values(value, known: dict) -> float:
+    """Count the values in a tree in which aliases share branches; infinite if one holds itself."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = math.inf
+        inner = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count_values(one, known) for one in inner)
+    return known[id(value)]
 
 
 def listed(thing) -> list:
@@ -77,7 +99,7 @@ def listed(thing) -> list:
 def alternatives(value, needs: dict[str, Variant], name: str) -> list:
     """Values that a parameter takes: a list, `{range: n}`, `{as: group}`, or a single value."""
     match value:
-        case {"range": int(n)} if len(value) == 1:
+        case {"range": int(n)} if len(value) == 1 and n <= MOST_RUNS:
             return list(range(n))
         case {"as": group} if len(value) == 1:
             if group not in needs or name not in needs[group].parameters:
@@ -112,13 +134,15 @@ def _variants(group: str, entry: dict, groups: dict, profile: str):
     """Yield the runs of one group: notebooks x needed runs x parameters."""
     needed = [groups[name] for name in listed(entry.get("needs", ()))]
     given = entry.get("parameters") or {}
+    _check_count(group, [listed(entry["notebook"]), *needed])
     for notebook, *chosen in itertools.product(listed(entry["notebook"]), *needed):
         if own := given.keys() & OWN:
-            raise GaltoolsError(f"{notebook}: {min(own)} is not a parameter that a grid varies")
+            raise GaltoolsError(f"{notebook}: {_first(own)} is not a parameter that a grid varies")
         if (lineage := joined_lineages(tuple(chosen))) is None:
             continue
         needs = {variant.group: variant for variant in chosen}
         varied = [alternatives(value, needs, name) for name, value in given.items()]
+        _check_count(group, varied)
         names = tuple(variant.name for variant in chosen)
         for combination in itertools.product(*varied):
             values = dict(zip(given, combination, strict=True))
@@ -127,6 +151,12 @@ def _variants(group: str, entry: dict, groups: dict, profile: str):
             name = f"{notebook}-{artefacts.digest([notebook, profile, values, names])[:10]}"
             own = {**lineage, group: name}
             yield Variant(name, group, notebook, values, names, own, entry.get("cores", 1))
+
+
+def _check_count(group: str, varied: list[list]) -> None:
+    """Refuse more combinations than anybody would run."""
+    if (count := math.prod(map(len, varied))) > MOST_RUNS:
+        raise GaltoolsError(f"{group} comes to {count:.0e} runs: at most {MOST_RUNS:,} in a grid")
 
 
 def plan(grid: dict) -> dict:

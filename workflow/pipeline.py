@@ -8,6 +8,7 @@ artefacts are unchanged; file times play no part, so neither a fresh checkout no
 can confuse it. A run's stamp is a note to Snakemake, from the last look, that the run is current.
 """
 
+import argparse
 import ast
 import fcntl
 import json
@@ -233,7 +234,10 @@ def story(run: Run, runs: dict[str, Run]) -> dict:
 
 def record(run: Run) -> dict:
     """Read what is known of the last run."""
-    return artefacts.read_manifest(run.executed)
+    known = artefacts.read_manifest(run.executed)
+    if not isinstance(known.get("artefacts"), dict) or not {"key", "seconds"} <= known.keys():
+        raise GaltoolsError(f"the record of {run.name} is damaged: delete {run.executed}*")
+    return known
 
 
 def is_current(run: Run, runs: dict[str, Run]) -> bool:
@@ -294,6 +298,13 @@ def reason(run: Run, runs: dict[str, Run]) -> str:
     if missing := [need for need in run.needs if not runs[need].stamp.exists()]:
         return f"NOT RUN, since {missing[0]} is not done"
     return f"KILLED or never started; see {run.log}"
+
+
+def core_count(text: str) -> int:
+    """Read a number of cores from the command line."""
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
+        raise argparse.ArgumentTypeError(f"{text} cores: give a whole number from 1 on")
+    return int(text)
 
 
 def cores() -> int:

@@ -208,7 +208,7 @@ def main() -> bool:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, nargs="+", help="executed notebooks, or manifests")
     parser.add_argument("--folder", type=Path, help="where to work; emptied first")
-    parser.add_argument("--cores", type=int, default=pipeline.cores())
+    parser.add_argument("--cores", type=pipeline.core_count, default=pipeline.cores())
     args = parser.parse_args()
     return reproduce(args.runs, args.folder and args.folder.absolute(), args.cores)
 

@@ -43,7 +43,7 @@ def main() -> bool:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("grid", type=Path)
     parser.add_argument("--results", type=Path, default=pipeline.RESULTS)
-    parser.add_argument("--cores", type=int, default=pipeline.cores())
+    parser.add_argument("--cores", type=pipeline.core_count, default=pipeline.cores())
     parser.add_argument("--on", type=Path, help="folder of a Snakemake profile: workflow/slurm")
     parser.add_argument("--only", nargs="+", default=[], metavar="RUN", help="groups or labels")
     args = parser.parse_args()

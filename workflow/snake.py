@@ -22,6 +22,8 @@ SECONDS = 60  # between two lines of the log of one run
 @contextmanager
 def only_one(folder: Path):
     """Hold the lock of a results folder; the kernel frees it however this process ends."""
+    if not str(folder).isprintable() or set("{}") & set(str(folder)):
+        raise GaltoolsError(f"{str(folder)!r} has braces or line breaks: choose a plainer folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = open(folder / ".lock", "a+")  # noqa: SIM115  held while the block runs

@@ -327,7 +327,7 @@ def test_the_example_is_a_grid():
         ("runs: {a: {notebook: 11_residual, parameters: {seed: {as: b}}}}", "no such run"),
         ("runs: {a: {notebook: 11_residual, parameters: {sed: 1}}}", "unknown parameter 'sed'"),
         ("runs: {a: {notebook: 11_residual, parameters: {seed: one}}}", "seed must be int"),
-        ("runs: !!python/object/apply:os.system ['touch pwned']", "is no YAML"),
+        ("runs: !!python/object/apply:os.system ['touch pwned']", "write it in YAML"),
         ("profile: tinny\nruns: {a: {notebook: 11_residual}}", "unknown profile 'tinny'"),
     ],
 )
