@@ -81,3 +81,21 @@ def real_and_simulated(images, scale: float, simulated, survey: Survey):
     shown = np.argsort(-real)[ranks]
     rows, like = linear_sum_assignment(np.abs(real[shown][:, None] - ours))
     return views[0][shown[rows]], views[1][like]
+
+
+def band_seeing(table, n: int):
+    """Draw the table of `companion.band_seeing`: scatter of peak colour and of redshift."""
+    _, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 2.8))
+    labels = {"peak g - r": "scatter of g − r [mag]", "redshift": "σ_MAD of Δz / (1 + z)"}
+    for ax, (quantity, label) in zip(axes, labels.items(), strict=True):
+        for shift, (name, rows) in zip(
+            (-0.08, 0.08),
+            table[table.quantity == quantity].groupby("survey", sort=False),
+            strict=True,
+        ):
+            x, style = np.arange(len(rows)) + shift, {"color": plotting.SURVEY_COLOUR[name]}
+            plotting.interval(ax, x, rows.value, rows.low, rows.high, label=name, n=n, **style)
+        ax.set(xticks=range(len(rows)), xticklabels=rows.scatter)
+        ax.set(xlabel="scatter of the seeing", ylabel=label)
+        ax.set_ylim(0)
+    axes[0].legend()
