@@ -2,11 +2,10 @@
 
     python benchmarks/bench_models.py
 
-Peers: diffusers' UNet2DModel and MONAI's DiffusionModelUNet against the denoiser, transformers'
-Swin2SR and MONAI's SwinUNETR against the Swin, and routing by plain loops against `route`. Peers
-see what ours sees, on the same packed pixels, and are about as large. One cannot be: the smallest
-SwinUNETR has ten times the parameters, most of them where the image is small, so the arithmetic of
-a forward pass is counted too. Every time is the best of several, taken in turns with the peers, so
+Peers: transformers' Swin2SR and MONAI's SwinUNETR against the Swin, and routing by plain loops
+against `route`. Peers see what ours sees, on the same packed pixels, and are about as large. One
+cannot be: the smallest SwinUNETR has ten times the parameters, most of them where the image is
+small, so the arithmetic of a forward pass is counted too. Every time is the best of several, taken in turns with the peers, so
 that a busy machine hits all alike. transformers and monai are needed by nothing else: install the
 extra `bench` before. The table is kept in benchmarks/models.json, with what it was measured on.
 """
@@ -26,7 +25,7 @@ from galtools.models.base import count_parameters
 
 OUT = Path(__file__).parent / "models.json"
 BATCH, SIDE, REPEATS = 16, 32, 9
-PEERS = ("diffusers", "monai", "transformers")
+PEERS = ("monai", "transformers")
 
 
 def fastest(works: dict) -> dict:
@@ -52,28 +51,6 @@ def inference(network, inputs):
             network(*inputs)
 
     return work
-
-
-def unet_of_diffusers(channels, out):
-    """UNet2DModel of two levels, on the same packed places as the denoiser."""
-    from diffusers import UNet2DModel
-
-    return UNet2DModel(
-        sample_size=SIDE // 8, in_channels=channels, out_channels=out, layers_per_block=1,
-        block_out_channels=(16, 32), norm_num_groups=8,
-        down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2,
-    )  # fmt: skip
-
-
-def unet_of_monai(channels, out):
-    """DiffusionModelUNet of two levels, on the same packed places as the denoiser."""
-    from monai.networks.nets import DiffusionModelUNet
-
-    return DiffusionModelUNet(
-        spatial_dims=2, in_channels=channels, out_channels=out, num_res_blocks=1,
-        channels=(16, 32), attention_levels=(False, False), norm_num_groups=8,
-        num_head_channels=8,
-    )  # fmt: skip
 
 
 def swin_of_transformers():
@@ -164,34 +141,6 @@ def swins() -> list[dict]:
     })  # fmt: skip
 
 
-class Reading(torch.nn.Module):
-    """The denoiser, reading its context anew at every call, as its peers have to."""
-
-    def __init__(self, whole):
-        """Hold the denoiser of a diffusion model."""
-        super().__init__()
-        self.denoiser, self.cosines = whole.denoiser, whole.cosines
-
-    def forward(self, z, images, t):
-        """Read, then predict."""
-        return self.denoiser(z, self.denoiser.context(images, self.cosines), t)
-
-
-def denoisers() -> list[dict]:
-    """Compare the denoiser with the U-Nets of the libraries."""
-    whole = models.build("diffusion", "cross", "quick")
-    x = torch.randn(BATCH, 5, SIDE, SIDE)
-    z, t = whole.cosines(x), torch.full((BATCH,), 500)
-    images = torch.cat([x, x], dim=1)
-    both = torch.cat([z, whole.cosines(images)], dim=1)
-    channels = (both.shape[1], z.shape[1])
-    return compared({
-        "denoiser": (Reading(whole), (z, images, t)),
-        "diffusers UNet2DModel": (unet_of_diffusers(*channels), (both, t)),
-        "MONAI DiffusionModelUNet": (unet_of_monai(*channels), (both, t)),
-    })  # fmt: skip
-
-
 def others() -> list[dict]:
     """Time the networks that no library has."""
     x = torch.randn(BATCH, 5, SIDE, SIDE)
@@ -223,7 +172,7 @@ def routing() -> list[dict]:
 def main() -> None:
     """Measure, print and keep the table."""
     rows = []
-    for part in (swins, denoisers, others, routing):
+    for part in (swins, others, routing):
         for row in part():
             rows.append(row)
             print(row, flush=True)

@@ -1,9 +1,8 @@
 """The sizes of `paper` on the CPU: two steps of every network, on stamps of the native grid.
 
 Crops, steps and learning rate are those of workflow/paper.yaml, on SDSS stamps of 64 pixels and
-CFHTLS stamps of 136; only the batch is smaller, and the fluxes of diffusion are fitted to fewer
-stamps. It shows that the profile runs, what a step costs on one core, how much memory it takes and
-that its losses are finite. It says nothing about a GPU.
+CFHTLS stamps of 136; only the batch is smaller. It shows that the profile runs, what a step costs
+on one core, how much memory it takes and that its losses are finite. It says nothing about a GPU.
 The table is kept in benchmarks/paper.json.
 """
 
@@ -24,7 +23,7 @@ from galtools.training.loop import Settings
 ROOT = Path(__file__).resolve().parents[1]
 OUT = Path(__file__).parent / "paper.json"
 BATCH, STEPS, GALAXIES = 4, 2, 8
-CHANGES = {"srgan": {"start": 0.5}, "diffusion": {"start": 0.5, "stamps": GALAXIES, "fits": 10}}
+CHANGES = {"srgan": {"start": 0.5}, "diffusion": {"start": 0.5}}
 RUNS = {name.split("_")[1]: name for name in
         ("11_residual", "12_swin", "13_srgan", "14_capsule", "15_diffusion")}  # fmt: skip
 

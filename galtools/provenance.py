@@ -32,7 +32,7 @@ PLUMBING = {
     *("companion", "companion.paths"),
 }
 PACKAGES = (  # those whose versions can change a number
-    *("numpy", "scipy", "pandas", "h5py", "scikit-learn", "torch", "diffusers"),
+    *("numpy", "scipy", "pandas", "h5py", "scikit-learn", "torch"),
     *("astropy", "astro-sedpy", "galsim", "photutils", "reproject", "statmorph"),
 )
 

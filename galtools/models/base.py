@@ -75,12 +75,11 @@ class Translator(nn.Module):
     """Base of all networks: stretched source (n, bands, H, W) to stretched target, same grid.
 
     A subclass gives `network`. It overrides `optimizer_groups` or `losses` if it is not trained by
-    `pixel_loss` alone, `sampler` if it samples from a distribution, and `prepare` or `finish` if
-    something is fitted before or after the training.
+    `pixel_loss` alone, `sampler` if it samples from a distribution, and `prepare` if something is
+    fitted before the training.
     """
 
     multiple = 1  # the network needs sides that are a multiple of this
-    crop_stride = 1  # corners of its training crops are multiples of so many pixels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Translate, in float32; sides of any length are padded by reflection and cut again."""
@@ -93,14 +92,6 @@ class Translator(nn.Module):
 
     def prepare(self, pairs) -> None:
         """Fit buffers to the training pairs, once and before the first step."""
-
-    def finish(self, batches: Callable, minimize: Callable) -> bool:
-        """Fit what is left after the training; return whether there was anything.
-
-        ``batches(k)`` gives the k-th `Batch` of whole stamps, ``minimize(network, losses, rate,
-        steps)`` minimises an iterable of losses of a small network, one per step.
-        """
-        return False
 
     def optimizer_groups(self) -> dict[str, OptimizerGroup]:
         """Named groups of parameters; in each step every group is updated once."""

@@ -55,17 +55,17 @@ def normalization_of(pairs, kind: str = "sqrt") -> Normalization:
 class Crops:
     """Random crops of matched stamps, in one of eight orientations, stretched, with replacement.
 
-    `crop` is their side in pixels (0: whole stamps); their corners are multiples of `crop_stride`.
+    `crop` is their side in pixels (0: whole stamps).
     """
 
-    def __init__(self, pairs, scaling, batch: int, crop=0, crop_stride=1, device=None):
+    def __init__(self, pairs, scaling, batch: int, crop=0, device=None):
         """Put all stamps on the device."""
         self.source = torch.as_tensor(pairs.source).to(device)
         self.target = torch.as_tensor(pairs.target).to(device)
         bad = pairs.bad[1]
         self.good = None if bad is None else torch.as_tensor(~bad).to(device)
         self.scaling, self.device, self.batch = scaling, self.source.device, batch
-        self.side, self.crop_stride = crop or scaling.size, crop_stride
+        self.side = crop or scaling.size
 
     def __call__(self, generator: torch.Generator, progress: float) -> Batch:
         """Make a batch: galaxies, corners, flips and transpositions follow from the generator."""
@@ -74,8 +74,7 @@ class Crops:
             return torch.randint(high, (self.batch,), generator=generator, device=self.device)
 
         galaxies, flips = integers(len(self.source)), [integers(2), integers(2)]
-        corners = (self.scaling.size - self.side) // self.crop_stride + 1
-        starts = [self.crop_stride * integers(corners) for _ in flips]
+        starts = [integers(self.scaling.size - self.side + 1) for _ in flips]
         rows, columns = map(self._pixels, starts, flips)
         transposed = integers(2).bool()[:, None, None, None]
 

@@ -70,22 +70,12 @@ def train(network, pairs, valid, settings: Settings, *, folder=None, key="", dev
     device = torch.device(device or loop.best_device())
     network.scaling = normalization_of(pairs)
     network.prepare(pairs)
-    crops = Crops(
-        pairs, network.scaling, settings.batch, settings.crop, network.crop_stride, device
-    )
-    history = loop.fit(
+    crops = Crops(pairs, network.scaling, settings.batch, settings.crop, device)
+    return loop.fit(
         network, crops, settings,
         check=lambda averaged: validate(averaged, valid), folder=folder, key=key, device=device,
         label=f"{network.recipe['model']} {network.recipe['task']}",
     )  # fmt: skip
-    stamps = Crops(pairs, network.scaling, settings.batch, device=device)
-
-    def whole_stamps(k):
-        return stamps(loop.step_rng(settings.seed, settings.steps + k, device), 1.0)
-
-    if network.finish(whole_stamps, loop.minimize):
-        history[-1] |= validate(network, valid)
-    return history
 
 
 def train_and_save(weights, build, settings, load, files, key, device=None) -> dict:

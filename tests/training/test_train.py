@@ -226,17 +226,6 @@ def test_crops_are_the_same_window_of_both_images_in_all_orientations():
     assert {int(s.min()) for s in source} == {8 * r + c for r in range(5) for c in range(5)}
 
 
-def test_corners_of_crops_are_multiples_of_the_stride():
-    pairs = blobs(n=2, size=13, bands=1)
-    pairs.source[:, 0] = np.arange(169, dtype=np.float32).reshape(13, 13)
-    scaling = normalization_of(pairs, kind="linear")
-    sampler = Crops(pairs, scaling, 256, 4, crop_stride=4)
-    batch = sampler(loop.step_rng(0, 0, "cpu"), 0.0)
-    source = scaling.source.inverse(batch.source).round().int()[:, 0]
-    assert {int(s.min()) for s in source} == {13 * r + c for r in (0, 4, 8) for c in (0, 4, 8)}
-    assert {int(s.max() - s.min()) for s in source} == {3 * 13 + 3}
-
-
 def test_judge_finds_a_known_bias_scatter_and_noise():
     rng = np.random.default_rng(0)
     target = np.zeros((4001, 2, 8, 8), np.float32)
