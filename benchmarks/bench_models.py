@@ -5,9 +5,10 @@
 Peers: transformers' Swin2SR and MONAI's SwinUNETR against the Swin, and routing by plain loops
 against `route`. Peers see what ours sees, on the same packed pixels, and are about as large. One
 cannot be: the smallest SwinUNETR has ten times the parameters, most of them where the image is
-small, so the arithmetic of a forward pass is counted too. Every time is the best of several, taken in turns with the peers, so
-that a busy machine hits all alike. transformers and monai are needed by nothing else: install the
-extra `bench` before. The table is kept in benchmarks/models.json, with what it was measured on.
+small, so the arithmetic of a forward pass is counted too. Every time is the best of several, taken
+in turns with the peers, so that a busy machine hits all alike. transformers and monai are needed by
+nothing else: install the extra `bench` before. The table is kept in benchmarks/models.json, with
+what it was measured on.
 """
 
 import json

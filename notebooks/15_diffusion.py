@@ -6,140 +6,128 @@
 # ---
 
 # %% [markdown]
-# # Diffusion: many answers to one question
+# # Diffusion: samples from all images that fit
 #
-# If many true images fit one source, can a model give *draws* from them instead of their middle?
+# If many true images fit one source, can a model *sample* from them instead of averaging over them?
 #
-# A diffusion model {cite}`ho2020` starts from white noise and removes it step by step, guided by the
-# source. Another noise gives another answer. That is just what a many-to-many mapping asks for, and
-# just what is hard to train in a minute: everything depends on whether the draws are *calibrated*,
-# that is as noisy and as different from each other as the truth is.
+# A diffusion model {cite}`ho2020` starts from white noise and removes it step by step, conditioned on the
+# source. Another noise gives another sample. What matters is whether the samples are *calibrated*: as noisy
+# as the truth, and as different from each other as the truth is from them.
 #
 # **What you will learn**
 #
-# - how noise and image are mixed, and what the network predicts;
-# - why we first learn a middle and its spread on every scale, and diffuse only what is left;
-# - why the light of a draw is drawn by itself;
-# - how to judge draws: their noise, the spread of their fluxes, and the rank of the truth among them.
+# - residual diffusion: a regression mean first, then a diffusion model for its residual;
+# - the preconditioning, loss and sampler of EDM {cite}`karras2022`, each in a few lines;
+# - how to judge samples: noise, spread of fluxes and colours, ranks, proper scores;
+# - what the denoiser contributes: the same model with its denoiser switched off.
 #
 # **Prerequisites:** the chapter on [the residual network](11_residual.py). About 20 minutes.
 
 # %% tags=["hide-input"]
-import json
 from itertools import pairwise
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 from myst_nb import glue
 
-import galtools
-from companion import plotting, study
+from companion import diffusion_checks, plotting, study
 from galtools.data import photometry
-from galtools.models import diffusion
 from galtools.models.base import count_parameters
+from galtools.models.diffusion import LOG_SIGMA, SIGMA_MAX, heun, preconditioning
 from galtools.surveys import BANDS
 from galtools.training.loop import Settings
 
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long or paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = ""  # folder of artefacts; empty: the repository's
+results: str = ""  # folder of all artefacts; empty: results beside the notebooks
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to the same SDSS image
 steps: int = 1240  # training steps
 batch: int = 16  # galaxies in a step
 crop: int = 32  # pixels along a side of the random crops
 rate: float = 0.002  # highest learning rate
-draws: int = 8  # translations of each test galaxy
+draws: int = 8  # samples of each test galaxy
+n_scored: int = 64  # test galaxies on which the ablation is scored
 
 # %% [markdown]
-# ## The idea in a picture
+# ## The residual of a regression
 #
-# At time $t$ an image $z$ has become $z_t = \alpha_t z + \sigma_t e$ with white noise $e$. The cosine
-# schedule {cite}`nichol2021` moves evenly from image to noise.
+# A diffusion of whole images spends its training on what any network finds in seconds: where the galaxy
+# is. Residual diffusion, CorrDiff in weather forecasting {cite}`mardani2025`, divides the work. A residual
+# network first learns the mean $m(x)$, as in its own chapter. The diffusion model samples the rest,
+# $r$. Its width is not one number: errors are the noise of the sky in the corners and a hundred times that in
+# the core, and the flux of a galaxy errs as a whole, coherently over a thousand pixels. So each coefficient of an
+# orthonormal *wavelet* transform $W$, a detail on a scale of $2^l$ pixels at one place, has a width of its own:
+#
+# $$ r = W^{-1}\left[\frac{W (y - m)}{s}\right], \qquad
+#    s^2 = s_\mathrm{sky}^2 + \big(f_l\,\langle W m \rangle\big)^2 . $$
+#
+# $\langle W m \rangle$ is the rms of the neighbouring coefficients of the mean itself, and $f_l$ the fraction of
+# the structure on that scale that remains unknown. Noise of the sky and fractions are fitted per band, by a
+# likelihood of the widths, while the mean is trained. Then $r$ has about unit variance everywhere and on every
+# scale, which is what the preconditioning below takes for granted.
+#
+# ## The denoiser
+#
+# Add noise of a level $\sigma$ that is drawn at random, $\ln \sigma \sim N(-0.5, 1.2^2)$:
+#
+# $$ z = r + \sigma n, \qquad D(z; \sigma, x) = c_\mathrm{skip}\,z
+#    + c_\mathrm{out}\,F\!\left(c_\mathrm{in} z;\, \tfrac14 \ln \sigma,\, x\right), $$
+#
+# $$ c_\mathrm{skip} = \frac{1}{\sigma^2 + 1}, \quad c_\mathrm{out} = \frac{\sigma}{\sqrt{\sigma^2 + 1}},
+#    \quad c_\mathrm{in} = \frac{1}{\sqrt{\sigma^2 + 1}} . $$
+#
+# $D$ estimates the clean residual $r$; $F$ is the network, a U-Net that sees the noisy residual, the source
+# and the mean. The factors keep its input and its target at unit variance for every $\sigma$. One step of
+# training is this:
 
-# %% mystnb={"figure": {"caption": "The cosine schedule: share of the image and of the noise against time.", "name": "fig-diffusion-schedule"}, "image": {"alt": "A falling and a rising curve that cross in the middle."}} tags=["hide-input"]
-alpha, sigma = diffusion.schedule()
-time = np.arange(diffusion.TIMESTEPS) / diffusion.TIMESTEPS
-fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.4))
-ax.plot(time, alpha, label=r"image, $\alpha_t$")
-ax.plot(time, sigma, "--", label=r"noise, $\sigma_t$")
-ax.set(xlabel="time t / T", ylabel="amplitude")
-ax.legend()
-plt.show()
+
+# %%
+def training_loss(network, x, y, rng):
+    """EDM loss of a batch of stretched pairs, each at its own noise level."""
+    with torch.no_grad():
+        mean = network(x)
+        r = network.residual(y, mean)
+    center, width = LOG_SIGMA
+    sigma = (center + width * torch.randn(len(r), 1, 1, 1, generator=rng)).exp()
+    z = r + sigma * torch.randn(r.shape, generator=rng)
+    c_skip, c_out, c_in, c_noise = preconditioning(sigma)
+    known = torch.cat([x, mean], dim=1)
+    f = network.denoiser(c_in * z, known, c_noise.flatten())
+    return (f - (r - c_skip * z) / c_out).square().mean()
+
 
 # %% [markdown]
-# ## The anchor, and what it leaves
+# For white residuals the best answer is $F = 0$, with a loss of 1: what the denoiser learns is all that
+# distinguishes residuals from white noise. Each galaxy of a batch is used at four noise levels, so that
+# the mean is computed once for all of them.
 #
-# A diffusion of whole images spends its training on what any network finds in seconds: where the
-# light is. So a small network, the *anchor*, first learns the middle $m(x)$ of every pixel, like the
-# residual network does, and how far off it is. It does not give that spread pixel by pixel: an error of
-# one pixel and an error of the light of a whole block are different things. Blocks of
-# $8 \times 8$ pixels are turned into their *frequencies* by an orthonormal cosine transform $C$, and
-# each frequency has a spread $s(x)$ of its own: a share of what is there, $s = e^{a(x)}\,(1 + \bar m)$ with $a \le 0$, where
-# $\bar m$ is the root mean square of $m$ in the block and band, and one that of all images. With the error $r = C(y - m)$
+# ## The sampler
 #
-# $$ L = L_\mathrm{pixel} + L_\mathrm{flux}
-#        + \ell\,\Big\langle \ln s + \sqrt{\tfrac{\pi}{2}}\,\frac{|r|}{s} + \mathrm{CRPS}(r; s) \Big\rangle,
-#    \qquad z = R^{-1/2}\,\frac{r}{s}, $$
+# A sample follows $dz / d\sigma = (z - D) / \sigma$ from $\sigma = 80$, where nothing is left of $r$, down to 0. In
+# $u = c_\mathrm{in} z$ and $\tan t = \sigma$ the two factors of $\sigma$ cancel {cite}`lu2025`:
 #
-# with a weight $\ell$. The first two terms in the brackets are a likelihood. It counts in units of $s$ and hardly minds the
-# rare star whose spread is ten times too wide; the *continuous ranked probability score* {cite}`gneiting2007` of a Gaussian
-# of width $s$ counts in units of the image, and does. Crops are cut along the lattice of the blocks: a galaxy sits in the middle of
-# its stamp, where four blocks meet, and is learnt where it will be drawn.
+# $$ \frac{du}{dt} = -F . $$
 #
-# Errors of the five bands hang together, most where a wrong seeing moves the same light in all of them. So any two
-# bands have, at each frequency, a correlation $\rho(x)$, learnt by a Gaussian likelihood of its own; $R$ is one on its diagonal
-# and $\rho$ beside it. Without it the draws would be grains of all colours.
-#
-# What is left, $z$, has about variance one at every frequency, in the sky as in the centre. That is what
-# diffusion takes for granted. The network predicts $v = \alpha_t e - \sigma_t z$: for white noise its
-# best answer is zero, so even before any training the draws have the right variance on every scale up to
-# a block. What it has to learn is how else errors hang together, from block to block and from frequency to
-# frequency.
-#
-# ```python
-# z = correlate_bands(self.cosines(batch.target - mean) / sigma, rho, -0.5)
-# v = alpha * e - sigma_t * z
-# loss = (self.denoiser(alpha * z + sigma_t * e, context, t) - v).square().mean()
-# ```
-#
-# Working on frequencies is also cheap: the denoiser never sees more than one place per block.
-#
-# ## The light
-#
-# One sum cannot be left to chance. If the seeing of the target is not known, light may move from pixel to
-# pixel, but none is made: the errors of the frequencies hang together in such a way that they cancel in the
-# flux of the galaxy. Drawn independently they do not cancel, and a denoiser finds that out late. So the
-# spread of the light is learnt by itself. In windows of $32 \times 32$ pixels, one of them on the galaxy, the flux of
-# the truth is off from that of the middle by
-#
-# $$ F(y) - F(m) = U\,(o + r\,n), \qquad
-#    U^2 = \sum_\mathrm{pixels} V, \quad V = \Big(\frac{dF}{dy}\Big)^2 \operatorname{var}(y), $$
-#
-# where $U$ is the spread that independent pixels would give, and a small network says by how much of it the
-# flux is off on the average, $o$, and how much of it remains, $r$, times a normal number $n$; those of the bands hang together, too. A draw is
-# given a flux drawn from that, and what it had too much or too little is taken from the pixels in proportion to $V$:
-#
-# ```python
-# error = correlate_bands(tile_sums(noise, TILE) / TILE, rho)
-# missing = unit * (offset + ratio * error) - tile_sums(flux - expected, TILE)
-# flux = flux + variance * broadcast_tiles(missing / unit.square(), TILE, *size)
-# ```
-#
-# The table further down shows draws with and without this step.
-#
+# Heun's method solves it, the predictor-corrector of second order that EDM uses:
+
+# %%
+print(heun.__doc__)
+noise = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+silent = heun(lambda u, sigma: 0 * u, noise, 6)
+print("a silent denoiser returns the noise it was given:", bool((silent == noise).all()))
+
+# %% [markdown]
 # ## Training
 #
-# The anchor has the first part of the steps, the denoiser the rest. Then the light is fitted to whole
-# stamps, which takes seconds, as all that it needs to know of a window is a few numbers. Crops would teach it
-# something wrong: few of them show a galaxy in the middle, and at their edges the anchor errs more. The validation looks at one
-# draw, so its residual has to come out *above* that of a best guess, by $\sqrt 2$ if the draw is as far
-# from the middle as the truth is. Named before looking: the *mean* of the draws has to beat resampling, or
-# for `intra` a second observation, in the residual.
+# The regression mean has the first half of the steps, the denoiser the rest. The validation looks at one
+# sample, so its residual has to come out *above* that of a mean, by $\sqrt 2$ if the samples are
+# calibrated. Named before looking: the *mean* of the samples has to beat resampling, or
+# for `intra` a second observation, in the residual; and the ablation below has to show that the denoiser matters.
 
 # %% tags=["remove-stderr"]
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
@@ -151,9 +139,33 @@ study.training_curve(result)
 plt.show()
 
 # %% [markdown]
-# ## Draws
+# Where in $\sigma$ does the denoiser earn its keep? A loss of 1 is that of a silent one on white
+# residuals. At low noise there is nothing left to find, at high noise only the coherent errors can be found; the training
+# draws most of its noise levels from the grey range in between.
 
-# %% mystnb={"figure": {"caption": "Four test galaxies, bright to faint: the source on the target's grid, the translation, the target, and the residual in the r band in units of the target's sky noise.", "name": "fig-diffusion-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Loss of the trained denoiser on test galaxies against the noise level; grey: the central 68 % of the levels it is trained at.", "name": "fig-diffusion-levels"}, "image": {"alt": "A curve that stays below the dashed line of a silent denoiser."}} tags=["hide-input"]
+shown, scaling = result.pairs[slice(0, n_scored)], result.network.scaling
+x, y = scaling.normalize(torch.as_tensor(shown.source)), torch.as_tensor(shown.target)
+y, levels = scaling.target.forward(y), np.geomspace(0.03, SIGMA_MAX, 12)
+losses = [diffusion_checks.loss_at(result.network, x, y, float(level)) for level in levels]
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
+ax.plot(levels, losses, **plotting.model_style("diffusion", n=len(shown)))
+ax.axhline(1, color="black", linestyle="--", label="silent, white residuals")
+center, width = LOG_SIGMA
+ax.axvspan(np.exp(center - width), np.exp(center + width), color="0.9")
+ax.set(xscale="log", xlabel="noise level σ", ylabel="loss")
+ax.legend()
+plt.show()
+rng = torch.Generator().manual_seed(seed)
+with torch.no_grad():
+    glue("diffusion_loss", float(training_loss(result.network, x, y, rng)), display=False)
+
+# %% [markdown]
+# Over the noise levels of the training, the step written out above gives {glue:text}`diffusion_loss:.3f` on these galaxies.
+#
+# ## Samples
+
+# %% mystnb={"figure": {"caption": "Four test galaxies, bright to faint: the source on the target's grid, one sample, the target, and the residual in the r band in units of the target's sky noise.", "name": "fig-diffusion-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
 study.examples(result)
 plt.show()
 
@@ -164,208 +176,174 @@ study.error_table(result)
 for name, value in study.quoted_numbers(result).items():
     glue(name, value, display=False)
 
-# %% mystnb={"figure": {"caption": "One test galaxy: the source, three draws of its target and the target itself, and below the r-band difference of each from the mean of all draws, in units of the target's sky noise.", "name": "fig-diffusion-draws"}, "image": {"alt": "A row of colour stamps that hardly differ and a row of difference maps that do."}} tags=["hide-input"]
-galaxy = len(result.pairs) // 2
-three = result.samples[galaxy, :3]
-rows = [result.floor[galaxy], *three, result.pairs.target[galaxy]]
-names = ["source", *[f"draw {k + 1}" for k in range(len(three))], "target"]
-mean = result.samples[galaxy].mean(axis=0)
-fig, axes = plt.subplots(2, len(rows), figsize=(plotting.WIDTH, 3.4))
-for k, (images, name) in enumerate(zip(rows, names, strict=True)):
-    axes[0, k].imshow(plotting.lupton(images))
-    axes[0, k].set_title(name, fontsize=10, fontweight="normal")
-    plotting.clean(axes[0, k])
-    band, sigma = study.R_BAND, result.pairs.noise[galaxy, 1, study.R_BAND]
-    picture = plotting.residual_map(images[band], mean[band], sigma, axes[1, k])
-fig.colorbar(picture, ax=axes, location="bottom", shrink=0.7, label="(image − mean draw) / noise σ")
+# %% mystnb={"figure": {"caption": "Five test galaxies, one a column: the source, the regression mean, two samples and the target. Samples of one galaxy differ in what the source leaves open.", "name": "fig-diffusion-samples"}, "image": {"alt": "A grid of colour stamps; samples are sharper than the mean."}} tags=["hide-input"]
+order = np.argsort(-result.pairs.target[:, study.R_BAND].sum(axis=(1, 2)))
+chosen = order[np.linspace(0, 0.7 * len(order), 5).astype(int)]
+with torch.no_grad():
+    source = scaling.normalize(torch.as_tensor(result.pairs.source[chosen]))
+    mean = scaling.denormalize(result.network(source)).numpy()
+samples = [result.samples[chosen, k] for k in (0, 1)]
+rows = [result.floor[chosen], mean, *samples, result.pairs.target[chosen]]
+plotting.stamps(rows, ["source", "mean", "sample 1", "sample 2", "target"])
 plt.show()
 
 # %% [markdown]
-# ## Are the draws calibrated?
+# ## Are the samples calibrated?
 #
-# Three tests. The noise in the corners has to be that of the target. The fluxes of the draws have to
-# differ from each other as the truth differs from them. And the truth has to be *one among the draws*: if
-# we sort the fluxes of all draws, the true one should be found at every rank equally often. A pile at both
-# ends means draws that are too much alike; a hill in the middle, draws that differ too much; a slope,
-# draws whose light is off to one side.
+# Four tests. The noise in the corners has to be that of the target. Fluxes and colours of the samples have to
+# scatter as the truth scatters about them. The truth has to be *one among the samples*: its
+# rank is uniform. And no grain: power at the periods of the network's own blocks is that of the truth.
 
-# %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-diffusion-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
-study.noise_histogram(result)
+# %% mystnb={"figure": {"caption": "Relative spread of the samples: their standard deviation in the r band divided by their mean and the sky noise added in quadrature, for the five galaxies above.", "name": "fig-diffusion-spread"}, "image": {"alt": "Five maps that are bright where structure is uncertain."}} tags=["hide-input"]
+band = study.R_BAND
+fig, axes = plt.subplots(1, len(chosen), figsize=(plotting.WIDTH, 1.9))
+for ax, k in zip(axes, chosen, strict=True):
+    each = result.samples[k, :, band]
+    unit = np.hypot(each.mean(axis=0), result.pairs.noise[k, 1, band])
+    picture = ax.imshow(each.std(axis=0, ddof=1) / unit, vmin=0, vmax=1, cmap="cividis")
+    plotting.clean(ax)
+fig.colorbar(picture, ax=axes, location="bottom", shrink=0.7, label="relative spread")
 plt.show()
 
-# %% mystnb={"figure": {"caption": "Rank of the true central flux among those of the draws, all bands and test galaxies. Flat (dashed) is calibrated; high ends mean draws that are too much alike, a slope draws that are too faint (rising) or too bright.", "name": "fig-diffusion-ranks"}, "image": {"alt": "A histogram of ranks beside a dashed flat line."}} tags=["hide-input"]
-drawn = photometry.central_flux(result.samples).swapaxes(0, 1)
-true = photometry.central_flux(result.pairs.target)
-rank = (drawn < true).sum(axis=0).ravel()
-levels = len(drawn) + 1
+# %% mystnb={"figure": {"caption": "Rank of the true central flux among those of the samples, all bands and test galaxies. Flat (dashed) is calibrated; high ends mean samples that are too much alike, a slope samples that are too faint (rising) or too bright.", "name": "fig-diffusion-ranks"}, "image": {"alt": "A histogram of ranks beside a dashed flat line."}} tags=["hide-input"]
+sampled = photometry.central_flux(result.samples).swapaxes(0, 1)
+rank = (sampled < photometry.central_flux(result.pairs.target)).sum(axis=0).ravel()
+ranks = len(sampled) + 1
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
-ax.hist(rank, np.arange(levels + 1) - 0.5, color=plotting.MODEL_COLOUR["diffusion"])
-ax.axhline(len(rank) / levels, color="black", linestyle="--")
+ax.hist(rank, np.arange(ranks + 1) - 0.5, color=plotting.MODEL_COLOUR["diffusion"])
+ax.axhline(len(rank) / ranks, color="black", linestyle="--")
 ax.set(xlabel="rank of the truth", ylabel="galaxies × bands")
 ax.set_title(f"n = {len(result.pairs)} galaxies", fontsize=10, fontweight="normal")
 plt.show()
-ends = float(np.isin(rank, (0, levels - 1)).mean())
-true_size = result.pairs.target.shape[-1]
-glue("diffusion_ends", 100 * ends, display=False)
-glue("diffusion_ends_flat", 200 / levels, display=False)
+glue("diffusion_ends", 100 * float(np.isin(rank, (0, ranks - 1)).mean()), display=False)
+glue("diffusion_ends_flat", 200 / ranks, display=False)
+glue("diffusion_rank", float(rank.mean() / (ranks - 1)), display=False)
 
 # %% [markdown]
-# How wide are the fluxes in boxes around the centre? With the deviation $s$ of the $K$ draws of a galaxy,
+# With the standard deviation $s$ of the $K$ samples of a galaxy,
 # $(F - \langle F' \rangle) / (s \sqrt{1 + 1/K})$ follows Student's distribution if the truth is one among the
-# draws. One is calibrated, two says that the draws differ twice too much. Only the box of 32 pixels is one
-# in which the flux was drawn; the others have to follow by themselves.
+# samples. The table has the ratio of spread to error, of fluxes in central boxes and of the colours of
+# neighbouring bands: 1 is calibrated, 2 means samples that differ twice too much. The row of the corners is
+# their noise relative to the target's.
 
 # %%
-boxes = [box for box in (4, 8, 16, 32) if box <= true_size]
-widths = {
-    f"{box} pixels": study.spread_ratio(result.samples, result.pairs.target, box) for box in boxes
-}
+boxes = [box for box in diffusion_checks.BOXES if box <= result.pairs.target.shape[-1]]
+target = result.pairs.target
+widths = {f"flux, {box} px": study.spread_ratio(result.samples, target, box) for box in boxes}
+corners = study.noise_ratio(result.translated, target)
+widths["noise in corners"] = corners
 pd.DataFrame(widths, index=list(BANDS)).T.round(2)
-
-# %% [markdown]
-# And the colours? A colour changes where two bands err differently; where they err together it stays. The same
-# ratio for the colours of neighbouring bands: above one, the draws have grain in colours that the truth has not.
 
 # %%
 colours = {
-    f"{box} pixels": study.spread_ratio(result.samples, result.pairs.target, box, colours=True)
-    for box in boxes
+    f"{box} px": study.spread_ratio(result.samples, target, box, colours=True) for box in boxes
 }
-names = [f"{a}-{b}" for a, b in pairwise(BANDS)]
-pd.DataFrame(colours, index=names).T.round(2)
+pd.DataFrame(colours, index=[f"{a}-{b}" for a, b in pairwise(BANDS)]).T.round(2)
+
+# %%
+grain = {
+    name: {f"period {p} px": diffusion_checks.block_power(images, p) for p in (4, 8)}
+    for name, images in (("samples", result.translated), ("target", target))
+}
+pd.DataFrame(grain).T.round(3)
 
 # %% tags=["remove-cell"]
-wide = widths[f"{boxes[-1]} pixels"]
-glue("diffusion_wide", float(wide.mean()), display=False)
-glue("diffusion_widest", float(wide.max()), display=False)
-glue("diffusion_rank", float(rank.mean() / (levels - 1)), display=False)
-glue("diffusion_narrowest", float(wide.min()), display=False)
+flux = np.array([widths[f"flux, {box} px"] for box in boxes])
+colour = np.array(list(colours.values()))
+for name, found in (("flux", flux), ("colour", colour), ("corner", corners)):
+    glue(f"diffusion_{name}_low", float(found.min()), display=False)
+    glue(f"diffusion_{name}_high", float(found.max()), display=False)
+
+# %% [markdown]
+# ## What does the denoiser contribute?
+#
+# The same model with its denoiser *silent*, $F = 0$, samples white residuals of width $s$ about the mean: a
+# Gaussian that no diffusion was needed for. If it scored as well as the samples, the diffusion would be
+# decoration. The energy score of whole stretched stamps and the CRPS of fluxes, in per cent of the flux, are
+# proper scores {cite}`gneiting2007`: lower is better, and on average the true distribution is best. The mean alone is
+# a point prediction, whose score is its error.
+
+# %%
+table = diffusion_checks.ablation(result, n_scored, seed)
+table.round(2)
+
+# %% tags=["remove-cell"]
+score = table["energy score"]
+glue("diffusion_score", float(score["diffusion"]), display=False)
+glue("diffusion_score_silent", float(score["denoiser silent"]), display=False)
+box = f"{boxes[-1]} px [%]"
+glue("diffusion_crps", float(table[box]["diffusion"]), display=False)
+glue("diffusion_crps_silent", float(table[box]["denoiser silent"]), display=False)
 glue("diffusion_box", boxes[-1], display=False)
-glue("diffusion_core", boxes[0], display=False)
-glue("diffusion_wide_core", float(widths[f"{boxes[0]} pixels"].mean()), display=False)
-noise = study.noise_ratio(result.translated, result.pairs.target)
-glue("diffusion_noise_bands", float(noise.mean()), display=False)
-
-# %% [markdown]
-# ## What should the network predict?
-#
-# The noise $e$, the image $z$, the velocity $v$ or the flow $e - z$ {cite}`ho2020,salimans2022,lipman2023`: all have the same best
-# answer, and none is reached in a minute. So the choice was made by the calibration of the draws. The table
-# is a kept run of an earlier version of the code (`benchmarks/diffusion.json`, task `cross`; one anchor, every denoiser with the same steps, the
-# galaxies and the two measures of this chapter; means over the bands). The column "off" sums them up: the
-# root mean square, over bands and boxes of 4 to 32 pixels and the noise, of the logarithm of what should
-# be one. The last two columns are residuals. In the first, `eps` stands for the noise and `x0` for the image; with
-# min-SNR {cite}`hang2023` an error of the image counts as much as the signal to noise of its time, at most five, and with "means of
-# blocks 64 times" an error of the mean of a block counts so much more than one of its other frequencies.
-
-# %% tags=["hide-input"]
-kept = json.loads(
-    (Path(galtools.__file__).parents[1] / "benchmarks" / "diffusion.json").read_text()
-)
-rows = []
-for row in kept["rows"]:
-    flux = "drawn" if row["pinned"] else "left alone"
-    numbers = {f"flux, {box} px": np.mean(row[f"spread {box}"]) for box in (8, 32)}
-    ones = [row[f"spread {box}"] for box in (4, 8, 16, 32)] + [row["noise"]]
-    numbers |= {"noise": np.mean(row["noise"]), "off": np.sqrt(np.mean(np.log(ones) ** 2))}
-    numbers["one draw"] = row["residual"]
-    rows.append({"predicts": row["denoiser"], "light": flux, **numbers,
-                 "mean draw": row["residual of the mean"]})  # fmt: skip
-about = kept["about"]
-glue("ablation_n", about["galaxies"], display=False)
-glue("ablation_draws", about["draws"], display=False)
-glue("ablation_steps", about["steps"], display=False)
-glue("ablation_torch", about["versions"]["torch"], display=False)
-pd.DataFrame(rows).set_index(["predicts", "light"]).map("{:.3g}".format)
-
-# %% [markdown]
-# *Where the table comes from:* {glue:text}`ablation_n` test galaxies with {glue:text}`ablation_draws` draws
-# each, {glue:text}`ablation_steps` steps, one seed, on the CPU, torch {glue:text}`ablation_torch`; hashes of
-# the data and all versions are in the file.
-#
-# Whoever predicts the noise is lost, by the millions that stand there, where the schedule ends in nothing but noise: there
-# its answer says nothing of the image. Whoever predicts the image draws a sky that is too smooth in the bands with the most noise.
-# The rest differ little, less perhaps than two seeds would; $v$ without any weighting is the
-# simplest of them. What matters most is whether the light is drawn or left alone.
 
 # %% [markdown]
 # ## How many steps?
 #
-# A draw follows one smooth path from noise to image, and a solver walks it in steps. DDIM {cite}`song2021` goes
-# straight ahead in each; DPM-Solver++ {cite}`lu2022` bends with the step before, and UniPC {cite}`zhao2023` corrects itself besides.
-# The times of the steps are evenly spaced, but for UniPC of five steps: there they are closer together at both ends, where the path
-# bends most (`diffusion.PLACED`), and the solver is of third order. The table is a kept run of an earlier
-# version of the code, which had all three (`benchmarks/samplers.json`): one trained network and one and the same noise, solved by all. "Error" is how far $z$, whose
-# variance is one, ends from where {glue:text}`samplers_exact` steps of DPM-Solver++ lead (root mean square).
-# Anchor and context are the same for all draws of a galaxy and are worked out once: so a
-# draw is cheaper in company, and the last two columns say how many times faster than with DDIM.
+# Each Heun step calls the network twice, the last one once. The table compares one sample of each galaxy,
+# from one and the same noise, with that of fifty steps; the difference is the root of the median square over pixels. The samples
+# of this book use {glue:text}`diffusion_steps`.
 
-# %% tags=["hide-input"]
-kept = json.loads((Path(galtools.__file__).parents[1] / "benchmarks" / "samplers.json").read_text())
-rows = [
-    {"sampler": row["sampler"], "steps": row["steps"], "error": row["error"],
-     "flux, 8 px": np.mean(row["spread 8"]), "noise": np.mean(row["noise"]),
-     "one draw": row["residual"], "alone": row["times faster"][0],
-     "16 draws": row["times faster"][1]}
-    for row in kept["rows"]
-]  # fmt: skip
-best = next(row for row in rows if (row["sampler"], row["steps"]) == ("unipc", 5))
-glue("samplers_steps", best["steps"], display=False)
-glue("samplers_exact", kept["about"]["answer"][1], display=False)
-glue("samplers_error", best["error"], display=False)
-glue("samplers_error_ddim", rows[0]["error"], display=False)
-glue("samplers_alone", best["alone"], display=False)
-glue("samplers_shared", best["16 draws"], display=False)
-pd.DataFrame(rows).set_index(["sampler", "steps"]).map("{:.3g}".format)
+# %%
+counts = (3, result.network.steps, 12, 50)
+steps_table = diffusion_checks.steps_table(result, sorted(set(counts)), 16, seed)
+steps_table.round(2)
+
+# %% tags=["remove-cell"]
+ours, most = (steps_table.loc[k] for k in (result.network.steps, 50))
+glue("diffusion_steps", result.network.steps, display=False)
+glue("diffusion_faster", float(most["ms a sample"] / ours["ms a sample"]), display=False)
+glue("diffusion_off", float(ours["difference / σ"]), display=False)
 
 # %% [markdown]
-# Our draws use UniPC with {glue:text}`samplers_steps` steps: its error, {glue:text}`samplers_error:.3f`, is below that of fifty steps of
-# DDIM, {glue:text}`samplers_error_ddim:.3f`, at {glue:text}`samplers_alone:.1f` times the speed for one draw and
-# {glue:text}`samplers_shared:.1f` times for each of sixteen. Too few even steps do not spoil an image, they smooth it: noise
-# and spread fall first.
-
-# %% [markdown]
+# ## Against the reference
+#
+# | | EDM, CorrDiff | here | why |
+# |---|---|---|---|
+# | mean | U-Net, squared error | residual network, `pixel_loss` | the network of its own chapter |
+# | width of the residual | one number a channel | wavelet coefficients: sky, and a fraction of the mean's structure | with one number, corners come out twice too noisy; with one a pixel, fluxes scatter twice too much |
+# | preconditioning, sampler | $\sigma_\mathrm{data} = 0.5$, Heun | the same formulae with $\sigma_\mathrm{data} = 1$ | $r$ has unit variance; tests compare with the library diffusers |
+# | noise levels | $\ln (\sigma / \sigma_\mathrm{data}) \sim N(-0.5, 1.2^2)$ | the same | |
+# | loss | squared error of $F$ | the same | |
+# | network | U-Net with attention, 50 to 80 million weights | U-Net, convolutions alone | a minute on one core |
+# | stochastic sampling | optional | none | a sample is a function of its noise |
+#
 # ## What goes wrong
 #
-# Within a block the spread is learnt directly, and the light of the galaxy by itself. What lies between is
-# left to the denoiser: how the light is spread over the core. Look for it in the
-# examples of `cross`: squares of grain around bright centres, since a spread of frequencies is the
-# same all over its block, while true errors follow the light. The noise in the corners is
-# {glue:text}`diffusion_noise_bands:.2f` times the target's (mean over bands): above one, the middle is not quite
-# free of the source's noise, and the draw adds its own. On the central box of {glue:text}`diffusion_box` pixels the fluxes differ by {glue:text}`diffusion_wide:.2f`
-# times what they should (mean over bands, {glue:text}`diffusion_narrowest:.2f` to
-# {glue:text}`diffusion_widest:.2f`), on the innermost {glue:text}`diffusion_core` pixels by
-# {glue:text}`diffusion_wide_core:.2f` times: below one, draws of the peak are too much alike, above it too
-# different. The truth is found outside all draws in
-# {glue:text}`diffusion_ends:.0f` per cent of the cases, where {glue:text}`diffusion_ends_flat:.0f`
-# would be calibrated, and on the average at {glue:text}`diffusion_rank:.2f` of the ranks, where a half
-# would be: above a half the draws are too faint, below too bright.
+# A minute is short for a diffusion model; the profile `long` trains the same network for hours. The first
+# thing to be learnt is the noise of the sky, the last one the coherent error of a galaxy's flux. Fluxes of the samples differ by
+# {glue:text}`diffusion_flux_low:.2f` to {glue:text}`diffusion_flux_high:.2f` times what they should (all boxes and bands),
+# colours by {glue:text}`diffusion_colour_low:.2f` to {glue:text}`diffusion_colour_high:.2f`; the noise in the corners is
+# {glue:text}`diffusion_corner_low:.2f` to {glue:text}`diffusion_corner_high:.2f` times the target's. The truth lies outside all
+# samples in {glue:text}`diffusion_ends:.0f` per cent of the cases, where {glue:text}`diffusion_ends_flat:.0f` would be calibrated,
+# and on average at {glue:text}`diffusion_rank:.2f` of the ranks: above a half the samples are too faint, below too bright.
 
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`diffusion_n` test galaxies (task {glue:text}`diffusion_task`) the residual of one draw is
+# On {glue:text}`diffusion_n` test galaxies (task {glue:text}`diffusion_task`) the residual of one sample is
 # {glue:text}`diffusion_chi_interval` times the sky noise, in the median galaxy
 # {glue:text}`diffusion_typical_interval` times; {glue:text}`diffusion_guess` leaves
 # {glue:text}`diffusion_chi_best:.2f`. The test named before looking is {glue:text}`diffusion_test`:
 # {glue:text}`diffusion_yardstick` leaves {glue:text}`diffusion_margin` more. The central flux
-# of a draw is biased by {glue:text}`diffusion_bias_interval` per cent and scatters by
-# {glue:text}`diffusion_scatter_interval`. The noise in the corners is {glue:text}`diffusion_noise:.2f` times
-# that of the target. Training took {glue:text}`diffusion_seconds:.0f` seconds.
+# of a sample is biased by {glue:text}`diffusion_bias_interval` per cent and scatters by
+# {glue:text}`diffusion_scatter_interval`. The energy score is {glue:text}`diffusion_score:.2f`, with the denoiser silent
+# {glue:text}`diffusion_score_silent:.2f`; the CRPS of the flux in {glue:text}`diffusion_box` pixels is
+# {glue:text}`diffusion_crps:.2f` per cent, silent {glue:text}`diffusion_crps_silent:.2f`. A sample takes
+# {glue:text}`diffusion_steps` steps, {glue:text}`diffusion_faster:.0f` times less time than fifty, from which it
+# differs by {glue:text}`diffusion_off:.2f` of the sky noise. Training took {glue:text}`diffusion_seconds:.0f` seconds.
 #
 # ## Exercises
 #
-# 1. Draw with other numbers of steps. When do the draws stop changing?
+# 1. Average all samples of a galaxy. Which network of the earlier chapters does the mean resemble?
 #
 # ```{dropdown} Solution
-# Set `result.network.steps` and translate again with the same seed. Beyond a dozen steps, nothing changes
-# that the eye would see.
+# The residual one: the mean of the samples is the regression mean again, smooth and without noise.
 # ```
 #
-# 2. Average all draws of a galaxy. Which network of the earlier chapters does the mean resemble?
+# 2. Train with `residual=False` (a change of `models.build`): conditional EDM without a regression mean.
 #
 # ```{dropdown} Solution
-# The residual one: the mean of the draws is the best guess again, smooth and without noise.
+# The denoiser has to find the galaxy first. In the same time its samples are worse in both scores.
 # ```
 #
 # **What's next:** the instrument that will judge them all: [a network that reads redshifts from

@@ -1,20 +1,19 @@
 """Residual diffusion: a regression network for the mean, and EDM for what it leaves.
 
 Following CorrDiff (Mardani et al. 2025), a residual network predicts m(x), and a diffusion model
-samples the residual
+samples the residual r. CorrDiff divides by one rms per channel; ours varies a hundredfold between
+sky and core, and is larger on large scales, since the flux of a galaxy errs as a whole. So each
+coefficient of an orthonormal wavelet transform W is divided by a width of its own,
 
-    r = (y - m(x)) / s,    s^2 = s_sky^2 + (f <|m|>)^2,    z = r + sigma n,    n ~ N(0, 1),
+    r = W^-1 [W (y - m) / s],    s^2 = s_sky^2 + (f_l <W m>)^2,
 
-whose rms s is that of the sky plus a fraction f of the local brightness <|m|>, both fitted per band:
-r has unit variance in the sky and in the core alike. The denoiser D is preconditioned and trained
-as in EDM (Karras et al. 2022), for data of unit variance:
+the noise of the sky plus a fraction f_l of the structure <W m> that the mean has there on the scale
+l (rms over neighbouring coefficients). The denoiser D is preconditioned and trained as in EDM
+(Karras et al. 2022), for data of unit variance, z = r + sigma n with n ~ N(0, 1):
 
     D(z; sigma, x) = c_skip z + c_out F(c_in z; ln(sigma) / 4, x),
     c_skip = 1 / (sigma^2 + 1),  c_out = sigma / sqrt(sigma^2 + 1),  c_in = 1 / sqrt(sigma^2 + 1),
-    L = <e^2>,    e = F - (r - c_skip z) / c_out,    ln(sigma) ~ N(0, 1.4^2).
-
-Errors of a galaxy's flux are coherent over many pixels, and weigh little in L: we add the mean
-squares of e summed over boxes of 2, 4, ... 32 pixels a side, in units of what white errors give.
+    L = <(F - (r - c_skip z) / c_out)^2>,    ln(sigma) ~ N(-0.5, 1.2^2).
 
 A sample follows EDM's dz / d sigma = (z - D) / sigma. In u = c_in z = r cos(t) + n sin(t), with
 tan(t) = sigma, this reads du / dt = -F (Lu & Song 2025): Heun's method solves it without any error
@@ -32,11 +31,11 @@ from torch import nn
 from galtools.models import register
 from galtools.models.base import Batch, OptimizerGroup, Translator, pad_to_multiple, pixel_loss
 from galtools.models.residual import Residual
+from galtools.models.wavelets import analyse, synthesise
 
-LOG_SIGMA = (0.0, 1.4)  # mean and standard deviation of ln(sigma) in training
+LOG_SIGMA = (-0.5, 1.2)  # of training; EDM's -1.2 is for data of rms 0.5
 SIGMA_MIN, SIGMA_MAX, RHO = 0.01, 80.0, 7.0  # ends and spacing of the sampler's noise levels
-BOXES = 5  # boxes of 2, 4, ... 2^BOXES pixels a side have a term in the loss
-BLUR = 5  # pixels along a side of the box in which the local brightness is averaged
+LEVELS = 4  # of the wavelet transform
 
 
 def preconditioning(sigma: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -63,16 +62,9 @@ def heun(velocity, noise: torch.Tensor, steps: int) -> torch.Tensor:
     return u
 
 
-def box_losses(error: torch.Tensor) -> torch.Tensor:
-    """Mean squares of sums over boxes of 2, 4, ... pixels a side, relative to those of white errors.
-
-    All of them are least for the same F as <e^2> is, the conditional mean.
-    """
-    terms = []
-    while len(terms) < BOXES and min(error.shape[-2:]) > 1:
-        error = 2 * F.avg_pool2d(error, 2)
-        terms.append(error.square().mean())
-    return torch.stack(terms)
+def neighbours(power: torch.Tensor) -> torch.Tensor:
+    """Mean over the 3 x 3 neighbours of each place."""
+    return F.avg_pool2d(power, 3, 1, 1, count_include_pad=False)
 
 
 class NoiseBlock(nn.Module):
@@ -144,7 +136,7 @@ class Silent(nn.Module):
 
 
 def silenced(network: nn.Module) -> nn.Module:
-    """Copy of a diffusion model without its denoiser: it samples white residuals of rms s."""
+    """Copy of a diffusion model without its denoiser: it samples white residuals r."""
     network = deepcopy(network)
     network.denoiser = Silent()
     return network
@@ -169,16 +161,17 @@ class Diffusion(Translator):
         conditional EDM.
         """
         super().__init__()
-        self.multiple = 2 ** len(widths)
+        self.multiple = 2 ** max(len(widths), LEVELS)
         self.mean = Residual(bands_in, bands_out, width, blocks) if residual else None
-        self.log_scale = nn.Parameter(torch.full((2, bands_out), -0.3))
+        self.log_sky = nn.Parameter(torch.full((bands_out,), -0.3))
+        self.log_fraction = nn.Parameter(torch.full((LEVELS + 1, bands_out), -0.2))
         self.denoiser = Denoiser(bands_out, bands_in + bands_out, tuple(widths))
         self.steps, self.start, self.levels = steps, start, levels
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Translate by the regression mean alone."""
         if self.mean is None:
-            return x.new_zeros(len(x), self.log_scale.shape[1], *x.shape[2:])
+            return x.new_zeros(len(x), len(self.log_sky), *x.shape[2:])
         return self.mean(x).float()
 
     def optimizer_groups(self) -> dict[str, OptimizerGroup]:
@@ -192,31 +185,52 @@ class Diffusion(Translator):
             ),
         }
 
-    def scale(self, mean: torch.Tensor) -> torch.Tensor:
-        """Rms s of the residual, sqrt(s_sky^2 + (f <|m|>)^2), in stretched units.
+    def scales(self, mean: torch.Tensor) -> list[torch.Tensor]:
+        """Widths s of the wavelet coefficients of y - m, in stretched units.
 
-        The parameters are ln(s_sky) / 10 and ln(f) / 10: one rate of learning suits all.
+        The parameters are ln(s_sky) / 10 and ln(f_l) / 10: one rate of learning suits all.
         """
-        sky, fraction = (10 * self.log_scale).exp()[:, :, None, None]
-        brightness = F.avg_pool2d(mean.abs(), BLUR, 1, BLUR // 2, count_include_pad=False)
-        return (sky**2 + (fraction * brightness) ** 2).sqrt()
+        structure = [neighbours(c.square().mean(dim=2)) for c in analyse(mean, LEVELS)]
+        sky, fractions = (
+            (20 * log[..., None, None]).exp() for log in (self.log_sky, self.log_fraction)
+        )
+        fractions = [*fractions[: len(structure) - 1], fractions[-1]]
+        return [
+            (sky + fraction * power).sqrt().unsqueeze(2)
+            for fraction, power in zip(fractions, structure, strict=True)
+        ]
+
+    def residual(self, y: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+        """Residual r of about unit variance of stretched targets."""
+        with torch.autocast(y.device.type, enabled=False):
+            pairs = zip(analyse(y - mean, LEVELS), self.scales(mean), strict=True)
+            return synthesise([c / s for c, s in pairs])
+
+    def image(self, mean: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+        """Undo `residual`."""
+        with torch.autocast(r.device.type, enabled=False):
+            pairs = zip(analyse(r, LEVELS), self.scales(mean), strict=True)
+            return mean + synthesise([c * s for c, s in pairs])
 
     def mean_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Pixel loss of the mean, and the Gaussian likelihood <ln s + (y - m)^2 / 2 s^2> of s."""
+        """Pixel loss of the mean, and a likelihood of the widths, mean over the scales.
+
+        That of Laplace, <ln s + sqrt(pi / 2) |c| / s>, is least at the rms s of Gaussian errors c,
+        and minds outliers less. Masked pixels have no error.
+        """
         mean = self.network(batch.source)
-        scale = self.scale(mean.detach())
-        error = (batch.valid_target(mean) - mean).detach() / scale
-        nll = scale.log() + error.square() / 2
-        if batch.good is not None:
-            nll = nll[batch.good]
+        with torch.autocast(mean.device.type, enabled=False):
+            error = (batch.valid_target(mean) - mean).detach()
+            pairs = zip(analyse(error, LEVELS), self.scales(mean.detach()), strict=True)
+            nll = [(s.log() + math.sqrt(math.pi / 2) * (c / s).abs()).mean() for c, s in pairs]
         losses = {} if self.mean is None else pixel_loss(mean, batch)
-        return losses | {"scale": nll.mean()}
+        return losses | {"scale": torch.stack(nll).mean()}
 
     def denoiser_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Mean squared error of F, of pixels and of boxes."""
+        """Mean squared error of F."""
         with torch.no_grad():
             mean = self.network(batch.source)
-            r = (batch.valid_target(mean) - mean) / self.scale(mean)
+            r = self.residual(batch.valid_target(mean), mean)
 
         def normal(shape):
             return torch.randn(shape, generator=batch.generator, device=r.device)
@@ -234,14 +248,14 @@ class Diffusion(Translator):
         error = self.denoiser(scale_in * z, known, c_noise.flatten()) - (r - skip * z) / out
         if batch.good is not None:
             error = torch.where(each_level(batch.good), error, 0.0)
-        return {"pixel": error.square().mean(), "boxes": box_losses(error).mean()}
+        return {"v": error.square().mean()}
 
     def sampler(self, x: torch.Tensor):
         """Return a function from white noise to a sample, m(x) + s r."""
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, self.multiple)
         mean = self.network(x)
-        scale, known = self.scale(mean), torch.cat([x, mean], dim=1)
+        known = torch.cat([x, mean], dim=1)
 
         def velocity(u, sigma):
             c_noise = preconditioning(torch.full((1,), sigma, device=u.device))[-1]
@@ -250,6 +264,6 @@ class Diffusion(Translator):
         def sample(noise):
             noise = pad_to_multiple(noise, self.multiple)
             r = heun(velocity, noise, self.steps)
-            return (mean + scale * r)[..., :height, :width]
+            return self.image(mean, r)[..., :height, :width]
 
         return sample

@@ -107,7 +107,7 @@ def test_every_model_overfits_eight_images(name, task):
         pairs = data.for_task(pairs, task)
     network = fresh(name)
     # the two parts of diffusion share them; the flux correction leaves its network little to do
-    steps = {"diffusion": 400, "flux_corrected": 60}.get(name, 150)
+    steps = {"diffusion": 600, "flux_corrected": 60}.get(name, 150)
     settings = Settings(steps=steps, batch=8, crop=0, rate=5e-3, ema=0.9, checks=1)
     network.scaling = normalization_of(pairs)
     start = train.validate(network, pairs)["chi"]

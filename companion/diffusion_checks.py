@@ -1,0 +1,100 @@
+"""Diagnostics of diffusion samples for their chapter: scores, ablations, steps, grain."""
+
+import time
+from copy import copy
+
+import numpy as np
+import pandas as pd
+import torch
+
+from galtools.data import photometry
+from galtools.fidelity import calibration
+from galtools.models.diffusion import preconditioning, silenced
+from galtools.training.translate import translate
+
+BOXES = (4, 8, 16, 32)  # pixels along a side of the central boxes whose fluxes are scored
+
+
+def loss_at(network, x, y, sigma: float, seed: int = 0) -> float:
+    """EDM loss of stretched pairs at one noise level; a silent denoiser has 1 for white r."""
+    with torch.no_grad():
+        mean = network(x)
+        r = network.residual(y, mean)
+        noise = torch.randn(r.shape, generator=torch.Generator().manual_seed(seed))
+        c_skip, c_out, c_in, c_noise = preconditioning(torch.tensor(sigma))
+        z = r + sigma * noise
+        f = network.denoiser(c_in * z, torch.cat([x, mean], dim=1), c_noise.view(1))
+        return float((f - (r - c_skip * z) / c_out).square().mean())
+
+
+def scores(samples: np.ndarray, target: np.ndarray, scaling) -> dict[str, float]:
+    """Energy score of stretched stamps, and median CRPS of central fluxes relative to them [%].
+
+    `samples` (n, K, bands, H, W), `target` (n, bands, H, W) in nanomaggies; one sample is a point
+    prediction, whose score is its error.
+    """
+    stretch = scaling.target.forward
+    stretched, true = (
+        stretch(torch.as_tensor(images)).flatten(1).numpy()
+        for images in (samples.reshape(-1, *samples.shape[2:]), target)
+    )
+    stretched = stretched.reshape(*samples.shape[:2], -1).swapaxes(0, 1)
+    found = {"energy score": float(calibration.energy_score(stretched, true).mean())}
+    for box in (box for box in BOXES if box <= target.shape[-1]):
+        fluxes, truth = (
+            photometry.central_flux(images, box / target.shape[-1]) for images in (samples, target)
+        )
+        crps = calibration.crps(fluxes.swapaxes(0, 1).reshape(len(fluxes[0]), -1), truth.ravel())
+        found[f"{box} px [%]"] = float(np.median(100 * crps / np.abs(truth.ravel())))
+    return found
+
+
+def ablation(result, n: int, seed: int = 0) -> pd.DataFrame:
+    """Scores of the mean alone, of white residuals about it, and of the diffusion model."""
+    pairs, network = result.pairs[slice(0, n)], result.network
+    x = network.scaling.normalize(torch.as_tensor(pairs.source))
+    with torch.no_grad():
+        mean = network.scaling.denormalize(network(x)).numpy()[:, None]
+    count = result.samples.shape[1]
+    silent = translate(silenced(network), pairs.source, count, seed).reshape(
+        result.samples[:n].shape
+    )
+    rows = {"mean alone": mean, "denoiser silent": silent, "diffusion": result.samples[:n]}
+    return pd.DataFrame(
+        {name: scores(images, pairs.target, network.scaling) for name, images in rows.items()}
+    ).T
+
+
+def steps_table(result, counts, n: int, seed: int = 0) -> pd.DataFrame:
+    """Samples of n galaxies by fewer steps against those of the most: error, noise and time.
+
+    The error is the rms difference in units of the target's sky noise, from the same white noise.
+    """
+    pairs, network, rows, images = result.pairs[slice(0, n)], copy(result.network), {}, {}
+    sky = pairs.noise[:, 1, :, None, None]
+    for steps in counts:
+        network.steps = steps
+        start = time.perf_counter()
+        images[steps] = translate(network, pairs.source, seed=seed)
+        seconds = (time.perf_counter() - start) / len(pairs)
+        rows[steps] = {"network calls": 2 * steps - 1, "ms a sample": 1e3 * seconds}
+    for steps in counts:
+        off = (images[steps] - images[max(counts)]) / sky
+        rows[steps]["difference / σ"] = float(np.sqrt(np.median(np.square(off))))
+        rows[steps] |= scores(images[steps][:, None], pairs.target, network.scaling)
+    return pd.DataFrame(rows).T.rename_axis("Heun steps")
+
+
+def block_power(images: np.ndarray, period: int) -> float:
+    """Power at a spatial period in pixels relative to its neighbours; grain of blocks exceeds 1.
+
+    Of images (..., H, W) whose sides are multiples of the period, along both axes: the geometric
+    mean of the powers one wave number above and below is the reference.
+    """
+    ratios = []
+    for axis in (-1, -2):
+        power = np.abs(np.fft.rfft(images, axis=axis)) ** 2
+        power = np.moveaxis(power, axis, -1).reshape(-1, power.shape[axis]).mean(axis=0)
+        k = images.shape[axis] // period
+        ratios.append(power[k] / np.sqrt(power[k - 1] * power[min(k + 1, len(power) - 1)]))
+    return float(np.mean(ratios))

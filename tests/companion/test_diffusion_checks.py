@@ -1,0 +1,65 @@
+"""Diagnostics of diffusion samples, on images whose answer is known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from blobs import blobs
+
+from companion import diffusion_checks
+from galtools import models
+from galtools.data.stretch import Normalization, Stretch
+from galtools.training.crops import normalization_of
+
+LINEAR = Stretch("linear", (1.0,) * 5, (1.0,) * 5)
+RNG = np.random.default_rng(0)
+
+
+def test_grain_of_blocks_has_power_at_its_period_and_white_noise_has_none():
+    white = RNG.normal(size=(200, 1, 64, 64))
+    blocks = np.repeat(np.repeat(RNG.normal(size=(200, 1, 8, 8)), 8, -1), 8, -2)
+    for period in (4, 8):
+        edges = np.zeros(64)
+        edges[::period] = 1.0
+        grain = white + edges + edges[:, None]
+        assert diffusion_checks.block_power(white, period) == pytest.approx(1, abs=0.05)
+        assert diffusion_checks.block_power(grain, period) > 1.5
+    assert diffusion_checks.block_power(blocks, 4) < 0.1  # a sinc, whose zeros lie there
+
+
+def test_scores_of_gaussians_are_those_of_the_formula():
+    """CRPS of N(0, 1) samples for a truth of that distribution: 1 / sqrt(pi) of its sigma."""
+    n, k = 300, 20
+    scaling = Normalization(LINEAR, LINEAR, 32, 1.0)
+    samples, target = (100 + RNG.normal(size=s).astype(np.float32)
+                       for s in ((n, k, 5, 32, 32), (n, 5, 32, 32)))  # fmt: skip
+    found = diffusion_checks.scores(samples, target, scaling)
+    d = 5 * 32 * 32
+    assert found["energy score"] == pytest.approx(np.sqrt(2 * d) / 2, rel=0.01)
+    single = diffusion_checks.scores(samples[:, :1], target, scaling)
+    assert single["energy score"] == pytest.approx(np.sqrt(2 * d), rel=0.01)
+    assert found["8 px [%]"] < single["8 px [%]"]
+
+
+def test_loss_of_a_silent_denoiser_is_one_at_every_noise_level():
+    torch.manual_seed(0)
+    network = models.build("diffusion", "cross", "tiny")
+    x = torch.randn(16, 5, 32, 32)
+    with torch.no_grad():
+        y = network.image(network(x), torch.randn(x.shape))
+    for sigma in (0.1, 1.0, 10.0):
+        assert diffusion_checks.loss_at(network, x, y, sigma) == pytest.approx(1, abs=0.03)
+
+
+def test_steps_end_where_the_most_steps_do():
+    pairs = blobs(n=4, size=32)
+    torch.manual_seed(0)
+    network = models.build("diffusion", "cross", "tiny").eval()
+    network.scaling = normalization_of(pairs)
+    torch.nn.init.normal_(network.denoiser.tail[-1].weight, 0, 0.05)
+    table = diffusion_checks.steps_table(
+        SimpleNamespace(pairs=pairs, network=network), (2, 6, 20), 4
+    )
+    off = table["difference / σ"]
+    assert off[20] == 0 and off[6] < off[2] and network.steps == 3
