@@ -300,7 +300,7 @@ glue("diffusion_off", float(ours["difference / σ"]), display=False)
 # | | EDM, CorrDiff | here | why |
 # |---|---|---|---|
 # | mean | U-Net, squared error | residual network, `pixel_loss` | the network of its own chapter |
-# | width of the residual | one number a channel | wavelet coefficients: sky, and a fraction of the mean's structure | with one number, corners come out twice too noisy; with one a pixel, fluxes scatter twice too much |
+# | width of the residual | one number a channel | wavelet coefficients: sky, and a fraction of the mean's structure | with one number, corners are too noisy; with one a pixel, fluxes scatter too much |
 # | preconditioning, sampler | $\sigma_\mathrm{data} = 0.5$, Heun | the same formulae with $\sigma_\mathrm{data} = 1$ | $r$ has unit variance; tests compare with the library diffusers |
 # | noise levels | $\ln (\sigma / \sigma_\mathrm{data}) \sim N(-0.5, 1.2^2)$ | the same | |
 # | loss | squared error of $F$ | the same | |
