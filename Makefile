@@ -10,7 +10,7 @@ VENV_PYTHON := .venv/bin/python
 TINY := $(CURDIR)/_build/test
 
 .DEFAULT_GOAL := help
-.PHONY: help book grid long keep reproduce test lint audit bench clean distclean
+.PHONY: help book grid long keep reproduce test fuzz lint audit bench clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s%s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ test: .venv/.ready ## build the tiny book and run every test; TESTS="tests/test_
 	@$(VENV_PYTHON) workflow/build.py --profile tiny --results "$(TINY)/results" --out "$(TINY)"
 	@PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 GALTOOLS_TINY="$(TINY)" \
 		$(VENV_PYTHON) -m pytest -n auto --dist worksteal $(TESTS)
+
+fuzz: .venv/.ready ## damage files of every kind for ten minutes; seeds that break a reader are kept
+	@PYTHONPATH="$(CURDIR)" OMP_NUM_THREADS=1 $(VENV_PYTHON) tests/hostile.py --minutes 10
 
 lint: .venv/.ready ## check style and spelling
 	@$(VENV_PYTHON) -m ruff check . && $(VENV_PYTHON) -m ruff format --check . && $(VENV_PYTHON) -m codespell_lib

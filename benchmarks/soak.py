@@ -2,7 +2,7 @@
 
     python benchmarks/soak.py [--kills 200] [--seed 0] [--out _build/benchmarks/soak.json]
 
-Every step (data, training, translating, measuring, a figure, the pages of a book) runs in a child
+Every step (data, training, translating, measuring, a figure, pages, a download) runs in a child
 process that is killed at a random moment of its work, with all that it has started, and started
 again, until it has been killed as often as asked; the last start runs to its end. What stands on
 the disk then must be, byte for byte, what an undisturbed run leaves, and a run afterwards must make
@@ -12,6 +12,7 @@ fall into the writing of each artefact.
 
 import argparse
 import hashlib
+import io
 import json
 import os
 import random
@@ -30,10 +31,13 @@ import matplotlib as mpl
 mpl.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
+import requests
 import torch
+from urllib3.response import HTTPResponse
 
 from galtools import artefacts, data, simulate
 from galtools.fidelity import morphology
+from galtools.ingest import download
 from galtools.training import loop, train, translate
 from galtools.training.loop import Settings
 
@@ -82,7 +86,8 @@ def make_measures(folder: Path) -> None:
         table.to_csv(new, index=False)
 
     artefacts.make(
-        folder / "shapes.csv", maker, params={}, modules=["galtools.fidelity.morphology"],
+        folder / "shapes.csv", maker, params={},
+        modules=["galtools.fidelity.morphology", "galtools.training.translate"],
         inputs=[folder / "translated.h5"],
     )  # fmt: skip
 
@@ -115,6 +120,40 @@ def make_pages(folder: Path) -> None:
     build.render(source, out)
 
 
+class Archive(requests.adapters.BaseAdapter):
+    """Answers requests of a file, or of the rest of it, without a network."""
+
+    body = np.random.default_rng(0).bytes(1 << 20)
+
+    def send(self, request, **_):
+        """Answer as a server that knows ranges."""
+        start = int(request.headers.get("Range", "bytes=0-")[6:-1])
+        answer, size = requests.Response(), len(self.body)
+        headers = {"ETag": '"1"', "Content-Length": str(size - start)}
+        headers |= {"Content-Range": f"bytes {start}-{size - 1}/{size}"} if start else {}
+        answer.status_code, answer.url, answer.request = 206 if start else 200, request.url, request
+        answer.raw = HTTPResponse(io.BytesIO(self.body[start:]), headers, preload_content=False)
+        answer.headers.update(headers)
+        return answer
+
+    def close(self):
+        """Close nothing."""
+
+
+class ArchiveSession(requests.Session):
+    """Asks the archive above, whatever the address."""
+
+    def __init__(self):
+        super().__init__()
+        self.mount("https://", Archive())
+
+
+def make_download(folder: Path) -> None:
+    """Download a file."""
+    download._Session = ArchiveSession
+    download.fetch("https://archive.invalid/frame.fits", folder / "frame.fits")
+
+
 PAGES = {
     "_toc.yml": "format: jb-book\nroot: index\nchapters:\n  - file: other\n",
     "index.md": "# A book\n\nWith one $y = x^2$ and a [link](other.md).\n",
@@ -129,6 +168,7 @@ STEPS = {
     "measuring": make_measures,
     "drawing": make_figure,
     "rendering": make_pages,
+    "downloading": make_download,
 }
 NEEDS = {  # steps whose artefacts a step reads
     "training": ("data",),
@@ -136,7 +176,7 @@ NEEDS = {  # steps whose artefacts a step reads
     "measuring": ("data", "training", "translating"),
     "drawing": ("data", "training", "translating"),
 }
-KEPT = (".h5", ".csv", ".json", ".safetensors", ".png", ".html")  # what a step leaves
+KEPT = (".h5", ".csv", ".json", ".safetensors", ".png", ".html", ".fits")  # what a step leaves
 
 
 def in_child(step, folder: Path, patience: float | None = None) -> bool:

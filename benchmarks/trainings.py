@@ -67,7 +67,9 @@ def measure(store: paths.Results, model: str, seed: int) -> None:
         path,
         lambda new: galaxies(store, sample, model, start, tuned).to_csv(new, index=False),
         params={"model": model, "settings": asdict(settings)},
-        modules=["galtools.fidelity.redshifts", "galtools.fidelity.pixels"],
+        modules=[
+            *("galtools.fidelity.redshifts", "galtools.fidelity.pixels", "companion.comparison"),
+        ],
         inputs=[
             *sample.inputs,
             start,

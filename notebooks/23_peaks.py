@@ -283,7 +283,7 @@ made = artefacts.make(
     groups_table,
     read_groups,
     params={"task": task, "steps": steps},
-    modules=["galtools.redshift", "galtools.fidelity.information"],
+    modules=["galtools.redshift", "galtools.fidelity.information", "companion.comparison"],
     inputs=[train_file, paths.need(folder.data("valid"), "01_two_surveys"), sample.inputs[0]],
     seed=seed,
 )
