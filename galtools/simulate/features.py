@@ -147,8 +147,8 @@ def tails(along, across, start, bend, reach) -> np.ndarray:
     angle = np.arctan2(across, along) - _column(start) - _column(bend) * (radius - 1)
     fading = np.exp(-(radius - 1) / (0.45 * end))
     fading *= expit((end - radius) / 0.15) * expit((radius - 0.9) / 0.15)
-    off = radius * np.sin(angle / 2) * 2 / (0.12 + 0.09 * radius)
-    other = radius * np.cos(angle / 2) * 2 / (0.12 + 0.09 * radius)
+    per_width = 2 * radius / (0.14 + 0.12 * radius)
+    off, other = per_width * np.sin(angle / 2), per_width * np.cos(angle / 2)
     return fading * (np.exp(-0.5 * off**2) + 0.4 * np.exp(-0.5 * other**2))
 
 

@@ -17,7 +17,7 @@ from galtools.simulate.components import MERGER, component_fluxes
 from galtools.simulate.neighbours import sample_neighbours, within_stamp
 
 GENERAL = 24  # random numbers of the galaxy as a whole
-FARTHEST = 18.0  # arcsec: images of features end there, far outside the stamp
+FARTHEST = 17.0  # arcsec: images of features end there, far outside the stamp
 LONGEST_TAIL = 11.0  # arcsec from the centre
 LARGEST_MERGER = 3.2  # arcsec: half-light radius that sets the distance and size of a companion
 ELLIPTICAL, LENTICULAR, SPIRAL, IRREGULAR, _ = MORPHOLOGIES = (
@@ -130,6 +130,7 @@ def sample_morphology(physics: dict, u: np.ndarray) -> dict[str, np.ndarray]:
     names = [MERGER, ELLIPTICAL, IRREGULAR, SPIRAL, LENTICULAR]
     flat = ~early & (physics["axis_ratio"] < 0.4)
     young = np.where(physics["red"], 0.02 + 0.08 * u[:, 5], 0.14 + 0.26 * u[:, 5])
+    clumpiness = np.where(irregular | merger, 0.8, 0.35 + 0.45 * u[:, 22])
     return {
         "morphology": np.select(classes, names, ""),
         "bar": (spiral | lenticular) & (u[:, 2] < 0.4),
@@ -143,7 +144,7 @@ def sample_morphology(physics: dict, u: np.ndarray) -> dict[str, np.ndarray]:
         "winding": np.sign(u[:, 20] - 0.5) / np.tan(np.radians(12 + 18 * u[:, 10])),
         "arm_width": 0.5 + 0.6 * u[:, 21],
         "contrast": 0.95 - 0.6 * u[:, 22],
-        "clumpiness": np.where(irregular | merger, 0.8, 0.35 + 0.45 * u[:, 22]),
+        "clumpiness": clumpiness * physics["axis_ratio"] ** 0.4,  # overlap where a disc is inclined
         "knot_share": features.KNOT_SHARE * (1 + irregular) * u[:, 23],
         "ring_radius": 0.9 + 0.7 * u[:, 11],
         "bar_length": 0.45 + 0.6 * u[:, 12],
