@@ -34,6 +34,8 @@ class Survey:
     calibration_error: tuple[float, ...]  # scatter of the zero point from field to field, relative
     galaxies_per_field: int  # main-sample galaxies that share one zero point
     saturation: tuple[float, ...]  # nanomaggies per pixel, where detectors are full
+    cosmic_rays: float  # hits per square arcmin in one band
+    field_width: float  # arcsec
     noise_kernel: tuple[float, ...] = (1.0,)  # from the centre outwards: white noise is smoothed
     bands: tuple[str, ...] = BANDS
 
@@ -81,6 +83,8 @@ SDSS = Survey(
     band_seeing=(0.04, 0.04, 0.04, 0.04, 0.04),
     calibration_error=(0.02, 0.01, 0.01, 0.01, 0.01),  # Padmanabhan et al. 2008
     galaxies_per_field=3,  # 90 per square degree (Strauss et al. 2002) on .034
+    cosmic_rays=0.24,  # about 2 per square cm and minute, in 54 s
+    field_width=811,  # of a column of the camera
     saturation=(1005, 162, 188, 273, 1046),  # stars of 12.0 14.1 14.1 13.8 12.3 mag (Gunn 1998)
 )
 
@@ -105,6 +109,8 @@ CFHTLS = Survey(
     band_seeing=(0.125, 0.12, 0.125, 0.16, 0.17),
     calibration_error=(0.02, 0.01, 0.01, 0.01, 0.015),  # release T0007 (Hudelot et al. 2012)
     galaxies_per_field=90,  # a MegaCam field is a square degree
+    cosmic_rays=0.02,  # what the median of a stack leaves: assumed
+    field_width=3600,
     saturation=(5.0, 2.86, 5.27, 6.27, 9.0),  # headers of T0007 in field W3; u and z are assumed
     # Stacks are resampled with Lanczos windows: correlations .096, -.053, .024 at lags 1, 2, 3,
     # measured in gri on blank sky of field W3.

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from galtools.data import ImageSet, Pairs, join
 from galtools.errors import GaltoolsError
 from galtools.simulate import population
+from galtools.simulate.defects import add_defects
 from galtools.simulate.observation import observe, observing_conditions
 from galtools.simulate.scene import sample_scene
 from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
@@ -46,6 +47,7 @@ def stream(
     observation: int = 0,
     limit: float = population.MAIN_SAMPLE_LIMIT,
     workers: int = 1,
+    defects: bool = False,
     then: Callable[[Pairs], object] | None = None,
 ) -> Iterator:
     """Yield galaxies start ... start + n - 1 in order, in batches of at most `BLOCK`.
@@ -53,7 +55,8 @@ def stream(
     Galaxy k of a `seed` is bit for bit the same whatever n, start and workers are. `observation`
     numbers independent observations of the same galaxies: fresh noise, seeing, sub-pixel position
     and calibration. On `grid` "sdss" both surveys are observed on the pixels of SDSS. `limit` is
-    the faintest SDSS r magnitude. ``then(pairs)``, if given, is applied to every batch by the
+    the faintest SDSS r magnitude. With `defects` images have saturated pixels, cosmic rays and
+    edges, and masks that tell where. ``then(pairs)``, if given, is applied to every batch by the
     process that simulated it, and its result is yielded.
     """
     if grid not in GRIDS:
@@ -68,7 +71,7 @@ def stream(
     simulate = partial(
         _simulate_block,
         wanted=range(start, start + n),
-        options=(seed, (survey_from, survey_to), observation, limit),
+        options=(seed, (survey_from, survey_to), observation, limit, defects),
         then=then,
     )
     yield from in_order(simulate, blocks, workers) if workers > 1 else map(simulate, blocks)
@@ -122,15 +125,16 @@ def one_thread():
 
 def _simulate_block(block: int, wanted: range, options: tuple, then: Callable | None):
     """Simulate a block and return its galaxies in `wanted`, or ``then`` of them."""
-    seed, surveys, number, limit = options
+    seed, surveys, number, limit, defects = options
     galaxies = np.arange(block * BLOCK, (block + 1) * BLOCK)
     with one_thread():
         physics, scene, truth = sample_scene(seed, galaxies, surveys, limit)
         conditions = [observing_conditions(seed, galaxies, survey, number) for survey in surveys]
-        images = [
-            ImageSet.of(survey, observe(scene, survey, k, seen)[0], seen.sky_noise, seen.fwhm)
-            for k, (survey, seen) in enumerate(zip(surveys, conditions, strict=True))
-        ]
+        images = []
+        for k, (survey, seen) in enumerate(zip(surveys, conditions, strict=True)):
+            pixels = observe(scene, survey, k, seen)[0]
+            mask = add_defects(pixels, seed, galaxies, survey, number) if defects else None
+            images.append(ImageSet.of(survey, pixels, seen.sky_noise, seen.fwhm, mask))
         table = _catalogue(seed, galaxies, physics, truth, conditions)
         pairs = Pairs(*images, physics["redshift"].astype(np.float32), table)
         if galaxies[0] not in wanted or galaxies[-1] not in wanted:
