@@ -42,9 +42,9 @@ from galtools.training.loop import Settings
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick, long or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
-results: str = ""  # folder of all artefacts; empty: results beside the notebooks
+results: str = ""  # folder of artefacts; empty: the repository's
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to the same SDSS image
 steps: int = 1240  # training steps
 batch: int = 16  # galaxies in a step

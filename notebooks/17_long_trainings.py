@@ -74,11 +74,13 @@ table.set_index(["model", "seed"]).round(3)
 # %% mystnb={"figure": {"caption": "PSNR, scatter of the flux, and bits of redshift during the long trainings, against the time on one core; one line per training.", "name": "fig-long-curves"}, "image": {"alt": "Three panels of curves, one per training, that rise, fall and rise with the time and flatten."}} tags=["hide-input"]
 curves = long_trainings.histories(task)
 measures = {"psnr": "PSNR [dB]", "scatter": "scatter of the flux", "bits": "bits of redshift"}
-fig, axes = plt.subplots(1, 3, figsize=(plotting.WIDTH, 2.9))
+measures = {name: label for name, label in measures.items() if curves[name].notna().any()}
+fig, axes = plt.subplots(1, len(measures), figsize=(plotting.WIDTH, 2.9))
 for ax, (measure, label) in zip(axes, measures.items(), strict=True):
     for (model, which), curve in curves.groupby(["model", "seed"]):
-        style = plotting.model_style(model) | {"label": None if which else model, "ms": 3}
-        ax.plot(curve.seconds / 60, curve[measure], **style, alpha=0.5 if which else 1)
+        style = plotting.model_style(model) | {"ms": 3, "alpha": 0.5 if which else 1}
+        label_once = {} if which == 0 else {"label": None}
+        ax.plot(curve.seconds / 60, curve[measure], **style | label_once)
     ax.set(xlabel="minutes", title=label, xscale="log")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
 plt.show()

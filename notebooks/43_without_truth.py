@@ -40,7 +40,7 @@ from galtools.surveys import CFHTLS, SDSS
 plotting.use_style()
 
 # %% tags=["parameters"]
-profile: str = "quick"  # tiny, quick, long or paper; with papermill it also sets the values below
+profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
 results: str = ""  # folder of artefacts; empty: the repository's
 source: str = ""  # file of pairs whose source was translated; empty: this book's test galaxies
