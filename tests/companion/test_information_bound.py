@@ -104,7 +104,7 @@ def test_posterior_is_that_of_a_reweighted_population():
     }
     found = information_bound.posteriors(CFHTLS, measured, count=1000, points=12, seeds=2)
     target = information_bound.target(CFHTLS, measured)
-    x, kind = np.tile(x, (2, 1, 1)), np.tile(kind, (2, 1))
+    x, kind = LatentModel.keep_inside(np.tile(x, (2, 1, 1))), np.tile(kind, (2, 1))
     # the axis ratios are those of the two galaxies, which makes types more or less likely
     proposal = latent_model.log_abundance(x, kind) - 0.5 * (x[..., 2:] ** 2).sum(axis=-1)
     log_weight = target.log_density(x, kind) - proposal
