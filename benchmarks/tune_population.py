@@ -17,8 +17,8 @@ import argparse
 import os
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -122,7 +122,7 @@ def difficulty(x, z) -> dict[str, np.ndarray]:
     nearest = KNeighborsRegressor(20).fit(x[:TRAIN], z[:TRAIN]).predict(x[TRAIN:]) - z[TRAIN:]
     errors = {"neighbours": nearest / (1 + z[TRAIN:])}
     linear, u_r = local_linear(x, z, TRAIN), x[TRAIN:, 0] + x[TRAIN:, 1]
-    for low, high in zip(U_R, U_R[1:], strict=False):
+    for low, high in pairwise(U_R):
         errors[f"u - r < {high}"] = linear[(u_r > low) & (u_r <= high)]
     return {
         name: np.log([robust_scatter(e), np.mean(np.abs(e) > 0.05) + 0.005])
@@ -154,8 +154,8 @@ def bound(times: float = 1.0, n: int = 120, seed: int = 7) -> float:
     shape = simulate.sample_scene(seed, np.arange(n), (SDSS,))[2]
     counts = population.UNIFORM, population.NORMAL
     normal = population.random_numbers(seed, range(n), "physics", *counts)[1]
-    seen = SimpleNamespace(calibration=np.ones((n, fisher.B)))
-    observed = fisher.ObservedScene(None, shape, physics, normal, seen, SDSS, 0)
+    zero = np.zeros((n, fisher.B))  # zero points
+    observed = fisher.ObservedScene(None, shape, physics, normal, None, SDSS, 0, zero)
     pixels = pixel_information()
     pixels = fisher.PixelInformation(times * pixels.information, pixels.score)
     return np.median(sensitivity.local_posterior(observed, pixels)[1] / (1 + physics["redshift"]))

@@ -42,6 +42,7 @@ class ObservedScene:
     seen: observation.ObservingConditions
     survey: Survey
     index: int  # of the survey among the scene's fluxes
+    zero_points: np.ndarray  # (n, 5) of `independent_zero_points`
 
 
 @dataclass
@@ -69,7 +70,20 @@ def observed_scene(seed: int, galaxies, surveys, index: int) -> ObservedScene:
     counts = population.UNIFORM, population.NORMAL
     normal = population.random_numbers(seed, galaxies, "physics", *counts)[1]
     seen = simulate.observing_conditions(seed, galaxies, surveys[index])
-    return ObservedScene(scene, truth, physics, normal, seen, surveys[index], index)
+    zero_points = independent_zero_points(seed, galaxies, index)
+    return ObservedScene(scene, truth, physics, normal, seen, surveys[index], index, zero_points)
+
+
+def independent_zero_points(seed: int, galaxies, index: int) -> np.ndarray:
+    """Errors (n, 5) of the zero points in units of their scatter, as if each galaxy had a field.
+
+    A limit is an expectation over zero points. Those of the images belong to fields, of which a
+    hundred galaxies have one or two: they would decide the average.
+    """
+    streams = [
+        population.galaxy_rng(seed, int(k), "zero points of limits", index) for k in galaxies
+    ]
+    return np.stack([stream.standard_normal(B) for stream in streams])
 
 
 def reshaped(scene: Scene, change: torch.Tensor) -> Scene:

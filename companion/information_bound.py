@@ -34,16 +34,16 @@ def surveys_of(pairs) -> tuple:
     return (SDSS, CFHTLS.on_grid_of(SDSS)) if same else (SDSS, CFHTLS)
 
 
-def photometric_data(pairs, side: str, pixels: fisher.PixelInformation):
+def photometric_data(pairs, side: str, pixels: fisher.PixelInformation, zero_point):
     """Photometry of n galaxies: ln fluxes and ln R (n, 6), and relative covariance (n, 6, 6).
 
-    The best estimates given the pixels; the errors are those of the pixels alone.
+    The best estimates given the pixels, at zero points (n, 5); the errors are those of the pixels
+    alone.
     """
     table, whole = pairs.catalogue, pixels.whole()
     errors = np.linalg.inv(whole.information)
     off = np.einsum("nij,nj->ni", errors, whole.score)
     magnitude = np.stack([table[f"{side}_{band}"] for band in BANDS], axis=1)
-    zero_point = np.stack([table[f"{side}_calibration_{band}"] for band in BANDS], axis=1)
     truth = np.log(10) * 0.4 * (22.5 - magnitude) + np.log(zero_point)
     scale = np.maximum(1 + off[:, :5], 0.05)
     size = np.log(np.asarray(table["half_light_radius"], float)) + off[:, 5]
@@ -53,11 +53,14 @@ def photometric_data(pairs, side: str, pixels: fisher.PixelInformation):
 
 
 def covariance(survey, errors) -> np.ndarray:
-    """Covariance (n, 6, 6) of the photometry about that of the latents.
+    """Covariance (n, 6, 6) of the fluxes about those of the latents, and of ln R / s(M).
 
-    To the errors of the pixels comes the zero point of each band.
+    To the errors of the pixels comes the zero point of each band. Pixels know the size much better
+    than its scatter s(M), which is that of ln R therefore.
     """
-    return errors + np.diag([*survey.calibration_error, 0.0]) ** 2
+    whole = errors + np.diag([*survey.calibration_error, 0.0]) ** 2
+    whole[:, -1], whole[:, :, -1] = np.eye(6)[-1], np.eye(6)[-1]
+    return whole
 
 
 def target(survey, measured: dict) -> importance_sampling.Target:
@@ -69,20 +72,21 @@ def target(survey, measured: dict) -> importance_sampling.Target:
 
     def residual(x, kind):
         off = model.predict(x, kind) - measured["measured"][:, None]
-        return np.concatenate([np.expm1(off[..., :-1]), off[..., -1:]], axis=-1)
+        size = off[..., -1:] / latent_model.size_scatter(model.keep_inside(x))[..., None]
+        return np.concatenate([np.expm1(off[..., :-1]), size], axis=-1)
 
     precision = np.linalg.inv(covariance(survey, measured["errors"]))
     return importance_sampling.Target(residual, precision, model)
 
 
 def library(survey, seed: int = 0):
-    """Latents (m, 10), types (m,) and photometry (m, 6) of simulated galaxies to start from."""
-    x, kind, axis_ratio = latent_model.sample_population(LIBRARY, seed)
+    """Latents (m, 9), types (m,) and photometry (m, 6) of simulated galaxies to start from."""
+    x, kind, axis_ratio, _ = latent_model.sample_population(LIBRARY, seed)
     return x, kind, LatentModel(survey, axis_ratio).predict(x, kind)
 
 
 def starts(known, values, precision):
-    """Latents (n, 15, 10) and types (n, 15) of galaxies of a library that are like measured ones.
+    """Latents (n, 15, 9) and types (n, 15) of galaxies of a library that are like measured ones.
 
     Of those most alike of each type, nearest to farthest in redshift, so that no mode is missed;
     each is made as bright in r as the galaxy is.
@@ -93,6 +97,7 @@ def starts(known, values, precision):
         brighter = values[:, None, 2] - near[:, 2]
         off = near - values[:, None]
         off[..., :-1] += brighter[..., None]
+        off[..., -1] /= latent_model.size_scatter(own)
         distance = (off @ precision * off).sum(axis=-1)
         best = distance.argpartition(NEAREST)[:, :NEAREST]
         by_redshift = np.take_along_axis(best, own[best][..., 0].argsort(axis=1), axis=1)
@@ -158,7 +163,9 @@ def compute_posteriors(path, side: str, n: int, draws: int, points: int, seeds: 
     pixels, mean, scatter = sensitivity.information_and_local(
         number, galaxies, surveys, index, getattr(pairs, side)
     )
-    values, errors = photometric_data(pairs, side, pixels)
+    zero_points = fisher.independent_zero_points(number, galaxies, index)
+    zero_points = 1 + surveys[index].calibration_error * zero_points
+    values, errors = photometric_data(pairs, side, pixels, zero_points)
     axis_ratio = np.asarray(pairs.catalogue["axis_ratio"], float)
     measured = {"measured": values, "errors": errors, "axis_ratio": axis_ratio}
     found = posteriors(surveys[index], measured, draws, points, seeds, seed)
@@ -177,8 +184,9 @@ def simulated(survey, n: int, like: dict, seed: int = 0):
     Returns ln fluxes and ln R (n, 6), axis ratios (n,) and redshifts (n,). Like means in r
     brightness and size; errors are taken over in nanomaggies.
     """
-    x, kind, axis_ratio = latent_model.sample_population(n, seed)
+    x, kind, axis_ratio, size = latent_model.sample_population(n, seed)
     truth = LatentModel(survey, axis_ratio).predict(x, kind)
+    truth[:, -1] += size
     seen, rng = like["measured"], np.random.default_rng([seed, 34])
     near = cKDTree(seen[:, [2, 5]]).query(truth[:, [2, 5]])[1]
     lower = np.linalg.cholesky(like["errors"])[near]

@@ -73,10 +73,12 @@ def prior(observed: ObservedScene) -> tuple[np.ndarray, np.ndarray]:
     x = np.column_stack([physics["redshift"], physics["r_magnitude"]])
     kind = 2 - physics["red"].astype(int) - physics["early"]
     gradient, curvature = np.zeros((len(x), TOTAL + B)), np.tile(np.eye(TOTAL + B), (len(x), 1, 1))
-    gradient[:, :2], curvature[:, :2, :2] = latent_model.abundance_terms(x, kind)
+    gradient[:, :2], curvature[:, :2, :2] = latent_model.terms_in_z_and_r(
+        x, kind, latent_model.log_abundance
+    )
     gradient[:, NORMAL] = -normal
     gradient[:, BULGE] *= ~physics["early"]
-    gradient[:, TOTAL:] = (1 - observed.seen.calibration) / observed.survey.calibration_error
+    gradient[:, TOTAL:] = -observed.zero_points
     return gradient, curvature
 
 

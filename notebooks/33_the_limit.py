@@ -63,16 +63,16 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # ## What a redshift hides behind
 #
 # In this simulation a galaxy is a handful of numbers: its redshift and magnitude, drawn from the
-# luminosity functions of red and of blue galaxies, and eight standard normal numbers that make its
+# luminosity functions of red and of blue galaxies, and seven standard normal numbers that make its
 # spectrum (how old its stars are, dust, slope, the depth of the 4000 Å break, light in the far
-# blue and the far red, emission lines) and its size. Dust reddens discs the more, the more they are
-# inclined; the axis ratio $q$, which pixels show well, is taken as known. The redshift enters the
-# pixels through the colours, the
+# blue and the far red, emission lines). Its size scatters about the mean for its type and
+# luminosity. Dust reddens discs the more, the more they are inclined; the axis ratio $q$, which
+# pixels show well, is taken as known. The redshift enters the pixels through the colours, the
 # brightness and the size, and every one of the other numbers can imitate it a little. Who wants the
 # redshift has to allow for all of them. That is what a posterior does,
 #
-# $$ p(z \mid d) \propto \sum_\mathrm{type} \int p(d \mid \mathrm{type}, z, r, n_1 \ldots n_8, q)\,
-# p(\mathrm{type}, z, r)\, p(q \mid \mathrm{type}) \prod_k N(n_k; 0, 1)\; dr\, dn_1 \ldots dn_8 , $$
+# $$ p(z \mid d) \propto \sum_\mathrm{type} \int p(d \mid \mathrm{type}, z, r, n_1 \ldots n_7, q)\,
+# p(\mathrm{type}, z, r)\, p(q \mid \mathrm{type}) \prod_k N(n_k; 0, 1)\; dr\, dn_1 \ldots dn_7 , $$
 #
 # and nobody who sees the data $d$ and knows how galaxies are made can do better: no other density
 # has a larger expected score in bits.
@@ -84,7 +84,9 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # information**, and a vector, the score; the noise of every pixel is known. Position, shape and
 # seeing are integrated out, each seeing with the scatter it has from night to night. What is left
 # is the best measurement of the light in five bands and of the size, with its errors. To them comes
-# what no pixel knows of: the calibration of each band, off by one to two per cent.
+# what no pixel knows of: the calibration of each band, off by one to two per cent. The galaxies of
+# a survey's field share one calibration, and the test galaxies lie in few fields. A limit is an
+# expectation over calibrations, so here every galaxy gets one of its own.
 
 # %%
 SURVEYS = {"source": "SDSS", "target": "CFHTLS"}
@@ -125,7 +127,7 @@ pd.DataFrame(error, columns=names).round(3).add_prefix("scatter of ln L, ").rena
 # %% [markdown]
 # ## Three ways that have to agree
 #
-# **Exact.** We draw the ten numbers and the type from a proposal that is adapted to each galaxy,
+# **Exact.** We draw the nine numbers and the type from a proposal that is adapted to each galaxy,
 # and weight every draw by the posterior over the proposal (*importance sampling*). The answer is
 # exact up to the number of draws that count; galaxies with too few of them, or with weights whose
 # tail is too heavy, are refused rather than believed.
@@ -203,6 +205,16 @@ for side, name in SURVEYS.items():
 shown = {key: str(e) for key, e in lines.items()}
 ways = list(dict.fromkeys(way for way, _ in lines))
 pd.DataFrame({name: [shown[way, name] for way in ways] for name in names}, index=ways)
+
+# %% [markdown]
+# On real images of SDSS main-sample galaxies, networks reach $\sigma_\mathrm{MAD} = 0.0091$ with 400,000
+# galaxies to learn from, and less than 0.007 where the signal-to-noise ratio exceeds 100
+# {cite}`pasquet2019`. The spectra of the simulation were tuned (`benchmarks/tune_population.py`) so that
+# such networks are possible: their scatter has to lie between the two ends of this bracket. At the
+# same time, nearest neighbours in a mock catalogue should find redshifts as badly as in the real
+# one. What remains: mock catalogues are a little easier than the real one, most of all for red
+# galaxies, although their magnitudes scatter by 0.012 beyond the quoted errors, which is an assumption.
+# Real galaxies vary in more ways than nine numbers.
 
 # %% [markdown]
 # Now in bits, in which everything is counted that a median forgets: wings, second modes, galaxies

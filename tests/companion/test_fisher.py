@@ -34,7 +34,7 @@ def gaussian(sigma: float, flux: float) -> fisher.ObservedScene:
     seen = observation.ObservingConditions(
         np.full((1, 5), 1e-3), np.zeros((1, 2)), np.ones((1, 5)), sky, []
     )
-    return fisher.ObservedScene(scene, {}, {}, np.zeros((1, 16)), seen, DEEP, 0)
+    return fisher.ObservedScene(scene, {}, {}, np.zeros((1, 16)), seen, DEEP, 0, np.zeros((1, 5)))
 
 
 def test_flux_and_position_of_a_gaussian_source():
@@ -157,18 +157,22 @@ def test_derivatives_of_the_components_add_up_to_those_of_the_total_flux(observe
     """Whole galaxies: differences of all components against those of the total."""
     normal = observed.normal
     flux = sensitivity.observables(observed, np.zeros(sensitivity.TOTAL))[:, :-1].reshape(2, 5, 5)
-    inner = len(latent_model.NAMES) - 1  # the size changes by itself
+    inner = len(latent_model.NAMES)
     d = sensitivity.derivatives(observed)
     parts = d[:, :-1, :inner].reshape(2, 5, 5, inner)
     whole = (flux[..., None] * parts).sum(1) / flux.sum(1)[..., None]
     physics = observed.physics
     kind = np.where(physics["red"], np.where(physics["early"], 0, 1), 2)
-    x = np.column_stack([physics["redshift"], physics["r_magnitude"], normal[:, [*range(7), 8]]])
+    x = np.column_stack([physics["redshift"], physics["r_magnitude"], normal[:, :7]])
     model = latent_model.LatentModel(SDSS, physics["axis_ratio"])
-    ends = [
-        model.predict(x + h, kind) - model.predict(x - h, kind) for h in 1e-3 * np.eye(inner + 1)
-    ]
-    slopes = np.stack(ends[:inner], axis=-1) / 2e-3
+
+    def predicted(at):
+        shown = model.predict(at, kind)
+        shown[:, -1] += normal[:, 8] * latent_model.size_scatter(at)
+        return shown
+
+    ends = [predicted(x + h) - predicted(x - h) for h in 1e-3 * np.eye(inner)]
+    slopes = np.stack(ends, axis=-1) / 2e-3
     found = np.concatenate([whole, d[:, -1:, :inner]], axis=1)
     np.testing.assert_allclose(found, slopes, atol=2e-3 * np.abs(slopes).max())
 
@@ -198,6 +202,5 @@ def test_components_respond_to_their_own_latents_and_the_prior_is_that_of_the_si
     sampled = np.where(early[:, None] & (np.arange(16) == 7), 0, -normal)
     np.testing.assert_array_equal(slope[:, sensitivity.NORMAL], sampled)
     assert (slope[:, sensitivity.NORMAL.stop : sensitivity.TOTAL] == 0).all()
-    drawn = (many.seen.calibration - 1) / many.survey.calibration_error
-    np.testing.assert_allclose(slope[:, sensitivity.TOTAL :], -drawn)
+    np.testing.assert_array_equal(slope[:, sensitivity.TOTAL :], -many.zero_points)
     np.testing.assert_array_equal(bend[:, 2:, 2:], np.tile(np.eye(bend.shape[1] - 2), (8, 1, 1)))
