@@ -33,6 +33,7 @@ class Stack:
     shape: tuple[int, ...]
     read: Callable
     facts: dict = field(default_factory=dict)  # of `FACTS`, what the file states
+    path: Path | None = None
 
     def __len__(self):
         """Count the galaxies."""
@@ -73,8 +74,9 @@ def open_images(path, name: str | None = None, names=NAMES) -> Stack:
     if (kind := stack.read(slice(0, 0)).dtype).kind not in "biuf":
         raise GaltoolsError(f"{path} holds {kind} images: save one real number per pixel")
     if len(stack.shape) == 4:
-        return Stack(stack.shape, stack.read, facts)
-    return Stack((stack.shape[0], *stack.shape[2:]), lambda rows: stack.read((rows, 0)), facts)
+        return Stack(stack.shape, stack.read, facts, Path(path))
+    shape = stack.shape[0], *stack.shape[2:]
+    return Stack(shape, lambda rows: stack.read((rows, 0)), facts, Path(path))
 
 
 def _facts(found: dict[str, Stack]) -> dict:

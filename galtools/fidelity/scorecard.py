@@ -6,21 +6,33 @@
 """
 
 import json
+import warnings
 from dataclasses import dataclass, field, replace
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from astropy.table import Table
 
-from galtools import artefacts
+from galtools import __version__, artefacts
 from galtools.data import ImageSet
+from galtools.data.image_files import Stack
+from galtools.data.resampling import lanczos_resample
 from galtools.errors import GaltoolsError, reading
 from galtools.fidelity import consistency, inputs, intervals, peaks, pixels, sources, structure
 from galtools.fidelity.metrics import COLUMNS, Metric, measure_images, tabulate
 from galtools.surveys import CFHTLS, Survey
 
 FORMAT = "galtools card 1"
+OTHERS = {
+    "broken": "fraction of galaxies with a pixel that is no number",
+    "constant": "fraction of galaxies with a constant image",
+    "no_flux": "fraction of galaxies without positive flux",
+    "psnr_gain": "PSNR of y less that of the source, dB",
+    "correlation_gain": "pixel correlation of y less that of the source",
+}
 FOLDS = 5  # of the cross-validation of redshifts from peaks
 SEEING = 1.3  # arcsec, the PSF that morphology assumes when none is given
 
@@ -33,6 +45,8 @@ class Card:
     table: pd.DataFrame  # level, band, metric, value, low, high, n
     missing: dict[str, str] = field(default_factory=dict)  # level: why it is not there
     notes: list[str] = field(default_factory=list)
+    about: dict[str, str] = field(default_factory=dict)  # what was measured, and by which version
+    galaxies: pd.DataFrame | None = None  # every quantity of every galaxy, as "mae_r"
 
     def get(self, metric: str, band: str) -> intervals.Estimate:
         """Estimate of one line of the table."""
@@ -42,15 +56,23 @@ class Card:
         return intervals.Estimate(*found.iloc[0][["value", "low", "high", "n"]])
 
     def save(self, path) -> Path:
-        """Write the card, by the ending of `path`: .json to compare, .html to read, or .csv."""
+        """Write the card, by the ending of `path`: .json to compare, .html to read, or .csv.
+
+        The ending .ecsv is for the values of single galaxies.
+        """
         path = Path(path)
-        if path.suffix not in (".json", ".html", ".csv"):
-            raise GaltoolsError(f"cannot write a card as {path.name}: end it in .json, .html, .csv")
+        if path.suffix not in (".json", ".html", ".csv", ".ecsv"):
+            endings = ".json, .html, .csv or .ecsv"
+            raise GaltoolsError(f"cannot write a card as {path.name}: end it in {endings}")
+        if path.suffix == ".ecsv" and self.galaxies is None:
+            raise GaltoolsError("this card was read from a file: it has no values of galaxies")
         with artefacts.atomic(path) as new:
             if path.suffix == ".json":
                 new.write_text(self.to_json())
             elif path.suffix == ".csv":
                 self.table.to_csv(new, index=False)
+            elif path.suffix == ".ecsv":
+                Table.from_pandas(self.galaxies).write(new, format="ascii.ecsv")
             else:
                 new.write_text(f"<h1>{escape(self.name)}</h1>{self.to_html()}", encoding="utf-8")
         return path
@@ -60,20 +82,36 @@ class Card:
         table = self.table.astype(object)
         rows = [[_plain(value) for value in row] for row in table.itertuples(index=False)]
         content = {"format": FORMAT, "name": self.name, "columns": COLUMNS, "rows": rows}
+        content["about"] = self.about
         return json.dumps(content | {"missing": self.missing, "notes": self.notes}, indent=1) + "\n"
 
     def to_html(self) -> str:
-        """Notes, what is missing, and for every level a table of metrics by band, as HTML."""
-        parts = [_html_list("What to know", self.notes)]
+        """Inputs, notes, what is missing, metrics by band for every level, and definitions."""
+        about = [f"{name}: {value}" for name, value in self.about.items()]
+        parts = [_html_list("What was measured", about), _html_list("What to know", self.notes)]
         missing = [f"{level}: {why}" for level, why in self.missing.items()]
         parts.append(_html_list("What is missing, and why", missing))
         for level, lines in self.table.groupby("level", sort=False):
             colours = lines.metric.isin(lines.metric[lines.band.str.contains("-")])
             tables = [_html_table(part) for part in (lines[~colours], lines[colours]) if len(part)]
             parts.append(f"<h2>{escape(level).capitalize()}</h2>{''.join(tables)}")
+        known = definitions(self.table.level.unique())
+        terms = [f"{name}: {known[name]}" for name in self.table.metric.unique() if name in known]
+        parts.append(_html_list("Definitions: x is the truth, y the translation", terms))
         return "".join(parts)
 
     _repr_html_ = to_html
+
+
+def definitions(levels) -> dict[str, str]:
+    """What the metrics of some levels of a card mean, by name."""
+    modules = [pixels, structure, peaks, sources, consistency]
+    if "morphology" in levels:
+        from galtools.fidelity import morphology  # statmorph takes a second to import
+
+        modules.append(morphology)
+    tables = [module.METRICS for module in modules] + [peaks.REDSHIFT_METRICS]
+    return {name: metric.meaning for each in tables for name, metric in each.items()} | OTHERS
 
 
 def _html_list(title: str, lines) -> str:
@@ -108,8 +146,8 @@ def load(path) -> Card:
         words = {name: str for name in COLUMNS if name not in numbers}
         if table.duplicated([*words]).any():
             raise ValueError("a line stands in it twice")
-        missing, notes = dict(content["missing"]), list(content["notes"])
-        return Card(str(content["name"]), table.astype(numbers | words), missing, notes)
+        rest = dict(content["missing"]), list(content["notes"]), dict(content.get("about", {}))
+        return Card(str(content["name"]), table.astype(numbers | words), *rest)
 
 
 def merge(cards, taken=()) -> pd.DataFrame:
@@ -152,7 +190,10 @@ def card(
         raise GaltoolsError(f"morphology is a number of galaxies, 0 for none, not {morphology!r}")
     given = inputs.check_inputs(truth, translated, bands, pixel_scale, noise, weights, psf_fwhm)
     measured = _measure(given)
-    result = Card(name, _tabulate(given, measured, n_boot, seed), notes=given.notes)
+    result = Card(
+        name, _tabulate(given, measured, n_boot, seed), notes=given.notes,
+        about=_about(given, source), galaxies=_per_galaxy(measured, given.bands),
+    )  # fmt: skip
     parts = {
         "against source": lambda: _gain(given, measured, source, n_boot, seed),
         "morphology": lambda: _morphology(given, morphology, jobs, n_boot, seed),
@@ -164,6 +205,44 @@ def card(
         except Missing as reason:
             result.missing[level] = str(reason)
     return result
+
+
+def _about(given, source) -> dict[str, str]:
+    """Version, files with their checksums, geometry, seeing and noise, as words."""
+    files = {"truth": given.truth, "translations": given.translated, "source": source}
+    files = {name: getattr(images, "path", None) for name, images in files.items()}
+    about = {"galtools": __version__}
+    about |= {
+        name: f"{path.name}, sha256 {artefacts.sha256(path)[:12]}"
+        for name, path in files.items() if path
+    }  # fmt: skip
+    n, _, height, width = given.truth.shape
+    about["images"] = f"{n} galaxies, bands {', '.join(given.bands)}, {height} x {width} pixels"
+    about["pixel scale"] = f"{given.pixel_scale:g} arcsec"
+    for name, values, unit in (
+        ("seeing of the truth", given.psf_fwhm, "arcsec FWHM"),
+        ("sky noise of the truth", given.sigma, "nanomaggies per pixel"),
+    ):
+        if values is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # a band without any noise
+                medians = np.nanmedian(values, axis=0)
+            about[name] = f"{', '.join(f'{x:.3g}' for x in medians)} {unit} (medians)"
+    return about
+
+
+def _per_galaxy(measured, bands) -> pd.DataFrame:
+    """Every measured quantity of every galaxy and band, or pair of bands, in one column each."""
+    pairs = [f"{a}-{b}" for a, b in pairwise(bands)]
+    return pd.DataFrame(
+        {
+            f"{name}_{label}": values[:, k]
+            for name, values in measured.items()
+            for k, label in enumerate(
+                bands if values.shape[1] == len(bands) else pairs[: values.shape[1]]
+            )
+        }
+    )
 
 
 def card_without_truth(
@@ -233,8 +312,7 @@ def _gain(given, measured, source, n_boot, seed) -> pd.DataFrame:
     if source is None:
         raise Missing("no source images were given")
     source = inputs.check_real(source, "source")
-    if tuple(source.shape) != tuple(given.truth.shape):
-        raise Missing(f"source has shape {tuple(source.shape)}: resample it to the truth's grid")
+    source = _on_grid(source, given)
     inputs.check_units(given.facts["flux_truth"], inputs.fluxes(source, given.weights), "source")
     floor = measure_images(
         [pixels.measure], given.truth, source, given.sigma, given.pixel_scale, given.weights
@@ -246,6 +324,20 @@ def _gain(given, measured, source, n_boot, seed) -> pd.DataFrame:
         for key in gains
     }
     return tabulate(gains, metrics, given.bands, "against source", n_boot, seed)
+
+
+def _on_grid(source, given):
+    """Bring the source to the grid of the truth, if its file states its pixel scale."""
+    if tuple(source.shape) == tuple(given.truth.shape):
+        return source
+    scale = getattr(source, "facts", {}).get("pixel_scale")
+    if tuple(source.shape[:2]) != tuple(given.truth.shape[:2]) or scale is None:
+        raise Missing(f"source has shape {tuple(source.shape)}: resample it to the truth's grid")
+    step = given.pixel_scale / float(scale)
+    return Stack(
+        given.truth.shape,
+        lambda rows: lanczos_resample(source[rows], given.truth.shape[-1], step),
+    )
 
 
 def _morphology(given, count, jobs, n_boot, seed) -> pd.DataFrame:

@@ -6,10 +6,13 @@ import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 from blobs import blobs
 
-from galtools import data, fidelity
+import galtools
+from galtools import artefacts, data, fidelity
 from galtools.data import image_files
+from galtools.data.resampling import lanczos_resample
 from galtools.errors import GaltoolsError
 from galtools.fidelity import inputs, scorecard
 
@@ -335,6 +338,45 @@ def test_saving_loading_and_merging(sample, tmp_path):
     (tmp_path / "bad.json").write_text('{"format": 1}')
     with pytest.raises(GaltoolsError, match="no card"):
         scorecard.load(tmp_path / "bad.json")
+
+
+def test_a_card_can_be_read_alone(sample, tmp_path):
+    """Version, files with checksums, geometry, and a definition of every metric that it shows."""
+    truth, translated, z = sample
+    np.savez(tmp_path / "truth.npz", truth=truth, pixel_scale=0.2, psf_fwhm=0.7)
+    stated = image_files.open_images(tmp_path / "truth.npz")
+    card = short(stated, translated, source=truth, redshift=z, pixel_scale=None)
+    about = card.about
+    assert about["truth"] == f"truth.npz, sha256 {artefacts.sha256(tmp_path / 'truth.npz')[:12]}"
+    assert about["images"] == "60 galaxies, bands u, g, r, i, z, 32 x 32 pixels"
+    assert about["pixel scale"] == "0.2 arcsec" and about["galtools"] == galtools.__version__
+    assert about["seeing of the truth"] == "0.7, 0.7, 0.7, 0.7, 0.7 arcsec FWHM (medians)"
+    page = card.to_html()
+    assert all(f"<li>{metric}: " in page for metric in set(card.table.metric))
+    again = scorecard.load(card.save(tmp_path / "card.json"))
+    assert again.about == about
+    with pytest.raises(GaltoolsError, match="no values of galaxies"):
+        again.save(tmp_path / "values.ecsv")
+
+
+def test_values_of_single_galaxies_are_kept(sample, tmp_path):
+    truth, translated, _ = sample
+    card = short(truth, translated)
+    values = Table.read(card.save(tmp_path / "values.ecsv"))
+    np.testing.assert_allclose(values["mae_r"], np.abs(translated - truth)[:, 2].mean((1, 2)))
+    flux = truth[:, 1].sum((1, 2))
+    np.testing.assert_allclose(values["flux_error_g"], translated[:, 1].sum((1, 2)) / flux - 1)
+    assert {"colour_error_u-g", "colour_error_i-z"} <= set(values.colnames)
+
+
+def test_a_source_on_another_grid_is_resampled(sample, tmp_path):
+    truth, translated, _ = sample
+    coarse = lanczos_resample(truth, 16, 2.0)
+    np.savez(tmp_path / "source.npz", source=coarse, pixel_scale=0.8)
+    source = image_files.open_images(tmp_path / "source.npz", names=image_files.SOURCE)
+    card = short(truth, translated, source=source, pixel_scale=0.4)
+    told = short(truth, translated, source=lanczos_resample(coarse, 32, 0.5), pixel_scale=0.4)
+    assert card.get("psnr_gain", "r") == told.get("psnr_gain", "r")
 
 
 def test_images_from_every_kind_of_file(sample, tmp_path):
