@@ -1,0 +1,143 @@
+"""Measurements of the validation against profiles, curves and constants known exactly."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from scipy.ndimage import binary_dilation, gaussian_filter
+from scipy.special import gammainc
+
+from companion import assumptions, validation
+from companion import sdss_statistics as facts
+from galtools.data import photometry
+from galtools.simulate import observation, population
+from galtools.surveys import CFHTLS, SDSS
+
+REAL = os.environ.get("GALTOOLS_REAL_DATA")
+
+
+def sersic_curves(n: float, b: float, half: float):
+    """Radii, and the flux of a Sersic profile within them: a regularised gamma function."""
+    radii = np.arange(0.1, 60, 0.1)
+    return radii, gammainc(2 * n, b * (radii / half) ** (1 / n))[None]
+
+
+@pytest.mark.parametrize(("n", "b", "published"), [(1, 1.67835, 2.3), (4, 7.66925, 3.3)])
+def test_concentration_of_pure_profiles_is_the_published_one(n, b, published):
+    """Exponential and de Vaucouleurs discs without seeing (Strateva et al. 2001)."""
+    assert validation.concentration(*sersic_curves(n, b, 3.0)) == pytest.approx(published, abs=0.1)
+
+
+def test_growth_curves_hold_the_flux_of_a_gaussian():
+    sigma, scale, size = 1.5, 0.25, 128
+    along = (np.arange(size) - (size - 1) / 2) * scale
+    image = np.exp(-0.5 * (along**2 + along[:, None] ** 2) / sigma**2)
+    image *= scale**2 / (2 * np.pi * sigma**2)
+    radii, flux = validation.growth_curves(image[None], scale)
+    np.testing.assert_allclose(flux[0], 1 - np.exp(-0.5 * (radii / sigma) ** 2), atol=0.003)
+    half = validation.radius_of(0.5, radii, flux, np.ones(1))
+    assert half == pytest.approx(sigma * np.sqrt(2 * np.log(2)), rel=0.01)
+
+
+def test_noiseless_images_hold_the_galaxy_and_nothing_else():
+    physics, truth, images = validation.noiseless_images(3, 12, SDSS)
+    single = (truth["morphology"] != "merger") & (physics["half_light_radius"] < 3)
+    total = images.sum((2, 3)) / truth["total"][:, 0]
+    assert single.sum() > 3 and (total[single] < 1.001).all() and (total[single] > 0.85).all()
+
+
+def test_published_sizes_of_a_luminous_galaxy():
+    """At M = -20.52, 2^(beta - alpha) above the faint power law of late types."""
+    early, late = facts.half_light_radius(np.array([True, False]), -20.52)
+    assert early == pytest.approx(10 ** (0.24 * 20.52 - 4.63))
+    assert late == pytest.approx(10 ** (0.084 * 20.52 - 1.31) * 2**0.32)
+
+
+def test_reddening_is_the_slope_in_the_logarithm_of_the_axis_ratio():
+    ratio = np.linspace(0.2, 1, 50)
+    colour = 1.9 + 0.3 * np.log10(1 / ratio) / np.log10(5)
+    assert validation.edge_on_reddening(ratio, colour) == pytest.approx(0.3)
+
+
+def test_colour_terms_act_on_the_colour_that_they_name():
+    sdss = np.array([18.0, 17.0, 16.5, 16.2, 16.0])
+    found = [facts.colour_term(band, sdss) for band in "ugriz"]
+    np.testing.assert_allclose(found, [-0.241, -0.0765, -0.012, -0.0255, 0.0148])
+
+
+def test_margin_is_the_room_left_in_scatters():
+    """Mean 0.34 of a share between 0.309 and 0.409, with a scatter of 0.01: 3.1 of them."""
+    measured = pd.DataFrame({"blue share": [0.33, 0.34, 0.35]})
+    assert validation.margins(measured)["margin"]["blue share"] == pytest.approx(3.1)
+
+
+def test_every_criterion_is_measured():
+    table = validation.structures_of_seeds(12, seeds=(301, 302))
+    measured = validation.measure_seeds(table, 500)
+    assert list(measured) == list(facts.CRITERIA)
+    few = "gradient of discs"  # none of these galaxies may be a large disc seen face on
+    assert np.isfinite(measured.drop(columns=few).to_numpy()).all()
+
+
+@pytest.mark.skipif(not REAL, reason="GALTOOLS_REAL_DATA is not set: no real image")
+def test_noise_of_cfhtls_is_correlated_as_kept():
+    """Pixels of W3 that smoothed images show to be free of sources, in g, r and i."""
+    found = []
+    for band in "gri":
+        image = fits.getdata(Path(REAL) / "cfhtls_w3" / f"CFHTLS-test_{band}.fits").astype(float)
+        smooth, sky = gaussian_filter(image, 2), np.ones(image.shape, bool)
+        for _ in range(6):
+            level, scatter = np.median(smooth[sky]), photometry.robust_scatter(smooth[sky])
+            sky = ~binary_dilation(smooth - level > 2 * scatter, iterations=8)
+        x = np.where(sky, image - image[sky].mean(), np.nan)
+        lags = [(x[:, k:] * x[:, :-k], x[k:] * x[:-k]) for k in (1, 2, 3)]
+        found.append([np.mean([np.nanmean(a) for a in pair]) / np.nanvar(x) for pair in lags])
+    kept = facts.CFHTLS_NOISE_CORRELATION
+    np.testing.assert_allclose(np.mean(found, axis=0), kept, atol=0.002)
+
+
+@pytest.mark.parametrize(
+    ("constant", "part", "expected"),
+    [
+        (0.5, None, 1.0),
+        ((1, 2), None, (2.0, 4.0)),
+        ({"a": (1.0, 3.0), "b": 5.0}, "a", {"a": (2.0, 6.0), "b": 5.0}),
+    ],
+)
+def test_constants_are_multiplied(constant, part, expected):
+    assert assumptions.scaled(constant, 2.0, part) == expected
+
+
+@pytest.mark.parametrize("name", list(assumptions.ASSUMPTIONS))
+def test_an_assumption_changes_what_is_simulated_and_comes_back(name):
+    def seen(surveys):
+        physics = population.sample_galaxies(0, range(20), 17.8)
+        conditions = [observation.observing_conditions(0, range(20), s) for s in surveys]
+        parts = [*physics.values(), *(v for c in conditions for v in vars(c).values())]
+        gains = [s.electrons_per_nanomaggy for s in surveys]
+        return [np.asarray(p, float) for p in parts if not isinstance(p, list)] + gains
+
+    def differ(a, b):
+        return any(not np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+    before = seen((SDSS, CFHTLS))
+    with assumptions.changed(assumptions.ASSUMPTIONS[name], 2.0) as surveys:
+        assert differ(seen(surveys), before)
+    assert not differ(seen((SDSS, CFHTLS)), before)
+
+
+def test_a_change_is_that_on_the_same_galaxies():
+    """A shift of 1 that differs by set only by rounding moves; one that scatters does not."""
+    base = {name: [1.0, 2.0, 3.0] for name in assumptions.CONCLUSIONS}
+    sure = {name: [2.0, 3.01, 3.99] for name in assumptions.CONCLUSIONS}
+    table = pd.concat(
+        pd.DataFrame({"assumption": name, "factor": factor, "seed": range(3), **values})
+        for name, factor, values in (("none", 1.0, base), ("x", 2.0, sure), ("y", 2.0, base))
+    )
+    table.loc[table.assumption == "y", list(base)] += np.array([[1.0], [-1.0], [0.5]])
+    found = assumptions.changes(table).set_index("assumption")
+    assert found.loc["x", "change"].to_numpy() == pytest.approx(1, abs=0.01)
+    assert found.loc["x", "moves"].all() and not found.loc["y", "moves"].any()
