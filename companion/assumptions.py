@@ -59,7 +59,12 @@ class Assumption:
 
 
 def scaled(value, factor: float, part: str | None = None):
-    """Multiply a constant: a number, an array, a tuple, or one part of a dict or dataclass."""
+    """Multiply a constant: a number, an array, a tuple, or one part of a dict or dataclass.
+
+    Of a dict of means and scatters without a part, all scatters.
+    """
+    if isinstance(value, dict) and part is None:
+        return {name: (mean, factor * scatter) for name, (mean, scatter) in value.items()}
     if isinstance(value, dict):
         return value | {part: scaled(value[part], factor)}
     if is_dataclass(value):
@@ -194,11 +199,16 @@ ASSUMPTIONS = {
     "electrons per nanomaggy": Assumption(SURVEYS, "electrons_per_nanomaggy", "SDSS; CFHT"),
     "spectral type, scatter": Assumption(POPULATION, "SPECTRA", "tuned", "kind_scatter"),
     "4000 Å break, scatter": Assumption(POPULATION, "SPECTRA", "tuned", "break_scatter"),
-    "tilt of spectra, scatter": Assumption(POPULATION, "TILT_SCATTER", "tuned"),
+    "tilt of spectra, scatter": Assumption(POPULATION, "SPECTRA", "tuned", "tilt_scatter"),
+    "spectra of components, scatter": Assumption(POPULATION, "COMPONENT_SPECTRA", "assumed"),
     "dust, median": Assumption(POPULATION, "SPECTRA", "tuned", "dust"),
     "dust, scatter": Assumption(POPULATION, "DUST_SCATTER", "tuned"),
+    "dust, growth with inclination": Assumption(
+        POPULATION, "INCLINATION_DUST", "Masters et al. 2010"
+    ),
     "sizes, scatter": Assumption(POPULATION, "SIZE_SCATTER", "Shen et al. 2003"),
-    "number of blue galaxies": Assumption(POPULATION, "BLUE", "tuned", "density"),
+    "blue galaxies, number": Assumption(POPULATION, "BLUE", "tuned", "density"),
+    "H II regions, flux": Assumption("galtools.simulate.features", "KNOT_SHARE", "assumed"),
 }
 
 
@@ -220,6 +230,8 @@ def value(assumption: Assumption) -> str:
 
 
 def _written(constant) -> str:
+    if isinstance(constant, dict):
+        constant = [scatter for _, scatter in constant.values()]
     return " ".join(f"{v:.3g}".replace("-", "−") for v in np.atleast_1d(constant))
 
 

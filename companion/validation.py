@@ -1,6 +1,6 @@
 """Measurements on simulated galaxies that published ones can be compared with.
 
-Colours, redshifts and magnitudes come from a catalogue with the quoted errors of SDSS; sizes,
+Colours, redshifts and magnitudes come from a catalogue with the errors of SDSS; sizes,
 concentrations and gradients from noiseless images without neighbours. Published values are those
 of `sdss_statistics`. Measured on several seeds on which nothing was tuned, every criterion has a
 margin in units of the scatter from seed to seed.
@@ -11,31 +11,29 @@ import pandas as pd
 from sklearn.neighbors import KNeighborsRegressor
 
 from companion import sdss_statistics as facts
+from companion.structures import structures
 from galtools.data import photometry
-from galtools.simulate import components, observe, observing_conditions, population, scene
-from galtools.simulate.matched_pairs import BLOCK, one_thread
+from galtools.simulate import observe, observing_conditions, population, scene
+from galtools.simulate.matched_pairs import one_thread
 from galtools.simulate.neighbours import sample_neighbours
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 HELD_OUT = tuple(range(101, 109))  # seeds on which nothing was tuned
 KNN_NEIGHBOURS = 20
 TRAINING_SHARE = 0.7  # of the catalogue, for the regression of redshift on colours
-STEP = 0.1  # arcsec, of growth curves
-PETROSIAN, EXTENT = 0.2, 2.0  # Petrosian ratio, and the aperture in Petrosian radii
-SEEING = 0.57  # half-light radius of a Kolmogorov profile over its FWHM
 EDGE_ON = np.log10(1 / 0.2)  # log a/b of an edge-on disc
 RING, POINT = (5.0, 12.0), 0.05  # arcsec: where neighbours are counted; size of stars
 COUNTED = 22.0  # i magnitude
-FEW = 20  # galaxies below which a bin is not judged
+FEW, JUDGED = 20, 200  # galaxies that a bin holds at least; where the scatter is known to 8 %
 G, R = BANDS.index("g"), BANDS.index("r")
 
 
 def catalogue(seed: int, n: int, limit: float = population.MAIN_SAMPLE_LIMIT):
-    """Physics of n galaxies, and magnitudes (n, 5) with the quoted errors of SDSS."""
+    """Physics of n galaxies, and magnitudes (n, 5) scattered as a real catalogue of SDSS."""
     physics = population.sample_galaxies(seed, range(n), limit)
     true = true_magnitudes(physics, SDSS)
     noise = np.random.default_rng(seed).standard_normal(true.shape)
-    return physics, true + facts.magnitude_errors(true) * noise
+    return physics, true + facts.catalogue_errors(true) * noise
 
 
 def true_magnitudes(physics: dict, survey) -> np.ndarray:
@@ -52,87 +50,6 @@ def nearest_neighbour_errors(magnitudes, redshift, n_train=None) -> np.ndarray:
     k = min(KNN_NEIGHBOURS, len(redshift[train]))
     model = KNeighborsRegressor(k).fit(features[train], redshift[train])
     return (model.predict(features[cut:]) - redshift[cut:]) / (1 + redshift[cut:])
-
-
-def noiseless_images(seed: int, n: int, survey):
-    """Physics, truth and noiseless images (n, 5, H, W) of galaxies without their neighbours."""
-    blocks = [np.arange(k, min(k + BLOCK, n)) for k in range(0, n, BLOCK)]
-    *tables, images = zip(*(_noiseless(seed, block, survey) for block in blocks), strict=True)
-    physics, truth = ({k: np.concatenate([t[k] for t in part]) for k in part[0]} for part in tables)
-    return physics, truth, np.concatenate(images)
-
-
-def _noiseless(seed: int, galaxies, survey):
-    physics, sky, truth = scene.sample_scene(seed, galaxies, (survey,))
-    bulges, discs = sky.bulges.x.shape[1], sky.discs.x.shape[1]
-    sky.flux[..., bulges + 2 : bulges + discs] = 0  # discs: the galaxy's, its companion's, others'
-    conditions = observing_conditions(seed, galaxies, survey)
-    conditions.shift[:] = 0
-    with one_thread():
-        return physics, truth, observe(sky, survey, 0, conditions)[1]
-
-
-def growth_curves(images, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Radii (k,) in arcsec, and the flux of images (n, H, W) within them, (n, k)."""
-    radii = np.arange(STEP, images.shape[-1] * pixel_scale / 2, STEP)
-    coarse = radii[1::2]
-    rings = photometry.annulus_weights(images.shape[-2:], pixel_scale, (0, *coarse))
-    flux = np.cumsum(photometry.annulus_flux(images, rings), axis=1)
-    area = np.r_[0, coarse**2]
-    return radii, np.stack([np.interp(radii**2, area, np.r_[0, row]) for row in flux])
-
-
-def flux_within(wanted, radii, flux) -> np.ndarray:
-    """Flux of growth curves (n, k) within radii of each galaxy: (n,) or (n, m)."""
-    return np.stack([np.interp(r, radii, row) for r, row in zip(wanted, flux, strict=True)])
-
-
-def radius_of(fraction: float, radii, flux, total) -> np.ndarray:
-    """Radius (n,) that holds a fraction of the total flux (n,), of growth curves (n, k)."""
-    rows = zip(fraction * total, flux, strict=True)
-    return np.array([np.interp(wanted, row, radii) for wanted, row in rows])
-
-
-def concentration(radii, flux) -> np.ndarray:
-    """r90 / r50 of the Petrosian flux, as the pipeline of SDSS defines it.
-
-    The Petrosian radius is the first at which the surface brightness between 0.8 and 1.25 r is a
-    fifth of that within r; the flux is that within twice this radius.
-    """
-    outer, inner = (
-        flux_within(np.tile(f * radii, (len(flux), 1)), radii, flux) for f in (1.25, 0.8)
-    )
-    ratio = (outer - inner) / (1.25**2 - 0.8**2) / flux
-    radius = radii[((ratio < PETROSIAN) & (radii > 1)).argmax(axis=1)]
-    total = flux_within(EXTENT * radius, radii, flux)
-    return radius_of(0.9, radii, flux, total) / radius_of(0.5, radii, flux, total)
-
-
-def structures(seed: int, n: int) -> pd.DataFrame:
-    """Type, size, concentration and g - r gradient of n galaxies; mergers are left out.
-
-    Sizes and gradients are those of CFHTLS, on the pixels of SDSS. The gradient is that between
-    0.5 and 1 half-light radii and 1 to 2 of them.
-    """
-    survey = CFHTLS.on_grid_of(SDSS)
-    physics, truth, images = noiseless_images(seed, n, survey)
-    (radii, g), (_, r) = (growth_curves(images[:, k], survey.pixel_scale) for k in (G, R))
-    half = radius_of(0.5, radii, r, truth["total"][:, 0, R])
-    edges = half[:, None] * [0.5, 1.0, 2.0]
-    rings = [np.diff(flux_within(edges, radii, flux)) for flux in (g, r)]
-    inner, outer = -2.5 * np.log10(rings[0] / rings[1]).T
-    seen = half**2 - (SEEING * survey.psf_fwhm[R]) ** 2
-    kpc = population.kpc_per_arcsec(physics["redshift"])
-    sdss = noiseless_images(seed, n, SDSS)[2][:, R]
-    table = pd.DataFrame({name: physics[name] for name in ("redshift", "early", "red")})
-    table["absolute_magnitude"] = physics["absolute_magnitude"]
-    table["arcsec"] = np.sqrt(np.maximum(seen, 0.01))
-    table["kpc"] = table["arcsec"] * kpc
-    table["concentration"] = concentration(*growth_curves(sdss, SDSS.pixel_scale))
-    table["gradient"] = (outer - inner) / np.log10(2)  # mag / dex
-    table["gradient_kpc"] = (outer - inner) / (0.75 * half * kpc)
-    table["axis_ratio"], table["morphology"] = physics["axis_ratio"], truth["morphology"]
-    return table[table["morphology"] != components.MERGER]
 
 
 def neighbour_counts(seed: int, n: int, magnitudes) -> np.ndarray:
@@ -160,15 +77,15 @@ def noise_correlation(seed: int, n: int = 16, survey=CFHTLS, lags=(1, 2, 3)) -> 
     return np.array([np.mean([np.mean(a * b) for a, b in both]) for both in pairs]) / noise.var()
 
 
-def binned_colours(redshift, magnitudes) -> tuple[np.ndarray, np.ndarray]:
+def binned_colours(redshift, magnitudes, few: int = FEW) -> tuple[np.ndarray, np.ndarray]:
     """Median colours less those of real galaxies, and ratio of scatters: (redshift bins, 4).
 
-    NaN in bins of few galaxies.
+    NaN in bins of fewer galaxies than `few`.
     """
     shift, ratio = np.full((2, len(facts.COLOURS), len(BANDS) - 1), np.nan)
     for k, real in enumerate(facts.COLOURS):
         chosen = -np.diff(magnitudes[(redshift >= real.low) & (redshift < real.high)])
-        if len(chosen) >= FEW:
+        if len(chosen) >= few:
             shift[k] = np.median(chosen, axis=0) - real.median
             ratio[k] = photometry.robust_scatter(chosen, axis=0) / real.scatter
     return shift, ratio
@@ -189,7 +106,7 @@ def catalogue_criteria(seed: int, n: int) -> dict[str, float]:
     """What a catalogue of n galaxies shows; names are those of `sdss_statistics.CRITERIA`."""
     physics, magnitudes = catalogue(seed, n)
     redshift = physics["redshift"]
-    shift, ratio = binned_colours(redshift, magnitudes)
+    shift, ratio = binned_colours(redshift, magnitudes, min(JUDGED, n // 5))
     near = (redshift > 0.05) & (redshift < 0.10)
     dz = nearest_neighbour_errors(magnitudes, redshift)
     disc = ~physics["red"]

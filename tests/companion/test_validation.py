@@ -10,10 +10,10 @@ from astropy.io import fits
 from scipy.ndimage import binary_dilation, gaussian_filter
 from scipy.special import gammainc
 
-from companion import assumptions, validation
+from companion import assumptions, structures, validation
 from companion import sdss_statistics as facts
 from galtools.data import photometry
-from galtools.simulate import observation, population
+from galtools.simulate import observation, scene
 from galtools.surveys import CFHTLS, SDSS
 
 REAL = os.environ.get("GALTOOLS_REAL_DATA")
@@ -28,7 +28,7 @@ def sersic_curves(n: float, b: float, half: float):
 @pytest.mark.parametrize(("n", "b", "published"), [(1, 1.67835, 2.3), (4, 7.66925, 3.3)])
 def test_concentration_of_pure_profiles_is_the_published_one(n, b, published):
     """Exponential and de Vaucouleurs discs without seeing (Strateva et al. 2001)."""
-    assert validation.concentration(*sersic_curves(n, b, 3.0)) == pytest.approx(published, abs=0.1)
+    assert structures.concentration(*sersic_curves(n, b, 3.0)) == pytest.approx(published, abs=0.1)
 
 
 def test_growth_curves_hold_the_flux_of_a_gaussian():
@@ -36,14 +36,14 @@ def test_growth_curves_hold_the_flux_of_a_gaussian():
     along = (np.arange(size) - (size - 1) / 2) * scale
     image = np.exp(-0.5 * (along**2 + along[:, None] ** 2) / sigma**2)
     image *= scale**2 / (2 * np.pi * sigma**2)
-    radii, flux = validation.growth_curves(image[None], scale)
+    radii, flux = structures.growth_curves(image[None], scale)
     np.testing.assert_allclose(flux[0], 1 - np.exp(-0.5 * (radii / sigma) ** 2), atol=0.003)
-    half = validation.radius_of(0.5, radii, flux, np.ones(1))
+    half = structures.radius_of(0.5, radii, flux, np.ones(1))
     assert half == pytest.approx(sigma * np.sqrt(2 * np.log(2)), rel=0.01)
 
 
 def test_noiseless_images_hold_the_galaxy_and_nothing_else():
-    physics, truth, images = validation.noiseless_images(3, 12, SDSS)
+    physics, truth, images = structures.noiseless_images(3, 12, SDSS)
     single = (truth["morphology"] != "merger") & (physics["half_light_radius"] < 3)
     total = images.sum((2, 3)) / truth["total"][:, 0]
     assert single.sum() > 3 and (total[single] < 1.001).all() and (total[single] > 0.85).all()
@@ -105,6 +105,8 @@ def test_noise_of_cfhtls_is_correlated_as_kept():
         (0.5, None, 1.0),
         ((1, 2), None, (2.0, 4.0)),
         ({"a": (1.0, 3.0), "b": 5.0}, "a", {"a": (2.0, 6.0), "b": 5.0}),
+        ({"a": (1.0, 3.0)}, None, {"a": (1.0, 6.0)}),
+        (3, None, 6),
     ],
 )
 def test_constants_are_multiplied(constant, part, expected):
@@ -114,11 +116,12 @@ def test_constants_are_multiplied(constant, part, expected):
 @pytest.mark.parametrize("name", list(assumptions.ASSUMPTIONS))
 def test_an_assumption_changes_what_is_simulated_and_comes_back(name):
     def seen(surveys):
-        physics = population.sample_galaxies(0, range(20), 17.8)
+        physics, sky, _ = scene.sample_scene(0, range(20), surveys)
         conditions = [observation.observing_conditions(0, range(20), s) for s in surveys]
         parts = [*physics.values(), *(v for c in conditions for v in vars(c).values())]
         gains = [s.electrons_per_nanomaggy for s in surveys]
-        return [np.asarray(p, float) for p in parts if not isinstance(p, list)] + gains
+        tensors = [sky.flux.numpy(), sky.textures[0].share.numpy()]
+        return [np.asarray(p, float) for p in parts if not isinstance(p, list)] + gains + tensors
 
     def differ(a, b):
         return any(not np.array_equal(x, y) for x, y in zip(a, b, strict=True))
