@@ -208,6 +208,12 @@ ASSUMPTIONS = {
     ),
     "sizes, scatter": Assumption(POPULATION, "SIZE_SCATTER", "Shen et al. 2003"),
     "blue galaxies, number": Assumption(POPULATION, "BLUE", "tuned", "density"),
+    "galaxies near by, number": Assumption(
+        "galtools.simulate.neighbours", "GALAXIES", "LSST Science Book 2009", "density"
+    ),
+    "stars near by, number": Assumption(
+        "galtools.simulate.neighbours", "STARS", "Juric et al. 2008", "density"
+    ),
     "H II regions, flux": Assumption("galtools.simulate.features", "KNOT_SHARE", "assumed"),
 }
 

@@ -24,8 +24,9 @@ def noiseless_images(seed: int, n: int, survey):
 
 def _noiseless(seed: int, galaxies, survey):
     physics, sky, truth = scene.sample_scene(seed, galaxies, (survey,))
-    bulges, discs = sky.bulges.x.shape[1], sky.discs.x.shape[1]
-    sky.flux[..., bulges + 2 : bulges + discs] = 0  # discs: the galaxy's, its companion's, others'
+    parts = (sky.bulges, sky.discs, sky.sources)
+    bulges, discs, sources = (part.x.shape[1] for part in parts)
+    sky.flux[..., bulges + 2 : bulges + discs + sources] = 0  # after the galaxy's, its companion's
     conditions = observing_conditions(seed, galaxies, survey)
     conditions.shift[:] = 0
     with one_thread():

@@ -13,16 +13,14 @@ from sklearn.neighbors import KNeighborsRegressor
 from companion import sdss_statistics as facts
 from companion.structures import structures
 from galtools.data import photometry
-from galtools.simulate import observe, observing_conditions, population, scene
+from galtools.simulate import neighbours, observe, observing_conditions, population, scene
 from galtools.simulate.matched_pairs import one_thread
-from galtools.simulate.neighbours import sample_neighbours
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 HELD_OUT = tuple(range(101, 109))  # seeds on which nothing was tuned
 KNN_NEIGHBOURS = 20
 TRAINING_SHARE = 0.7  # of the catalogue, for the regression of redshift on colours
 EDGE_ON = np.log10(1 / 0.2)  # log a/b of an edge-on disc
-RING, POINT = (5.0, 12.0), 0.05  # arcsec: where neighbours are counted; size of stars
 COUNTED = 22.0  # i magnitude
 FEW, JUDGED = 20, 200  # galaxies that a bin holds at least; where the scatter is known to 8 %
 G, R = BANDS.index("g"), BANDS.index("r")
@@ -52,15 +50,12 @@ def nearest_neighbour_errors(magnitudes, redshift, n_train=None) -> np.ndarray:
     return (model.predict(features[cut:]) - redshift[cut:]) / (1 + redshift[cut:])
 
 
-def neighbour_counts(seed: int, n: int, magnitudes) -> np.ndarray:
+def neighbour_counts(seed: int, n: int, limits) -> np.ndarray:
     """Galaxies (k,) per square arcminute, near n galaxies, brighter than i magnitudes (k,)."""
-    field = sample_neighbours(seed, np.arange(n), (CFHTLS,))
-    x, y, size = field["ellipses"][:3]
-    distance, (near, far) = np.hypot(x, y), RING
-    galaxy = field["there"] & (size > POINT) & (distance > near) & (distance < far)
-    i = photometry.magnitude(field["flux"][:, 0, BANDS.index("i")])
-    counts = [np.sum(galaxy & (i < limit)) for limit in magnitudes]
-    return np.array(counts) / (n * np.pi * (far**2 - near**2) / 3600)
+    field = neighbours.sample_neighbours(seed, np.arange(n), (SDSS,))
+    i = field["magnitude"][:, : neighbours.MAX_GALAXIES]
+    area = n * (2 * neighbours.REACH / 60) ** 2
+    return np.array([np.sum(i < limit) for limit in limits]) / area
 
 
 def noise_correlation(seed: int, n: int = 16, survey=CFHTLS, lags=(1, 2, 3)) -> np.ndarray:

@@ -122,7 +122,7 @@ def learning_curve(ax, magnitudes, redshift):
 
 def counts(ax, seed, n):
     """Galaxies near the simulated ones by i magnitude."""
-    i = np.arange(18.5, 24.6, 0.5)
+    i = np.arange(18.5, 24.1, 0.5)
     ax.plot(i, facts.galaxy_counts(i), color=PUBLISHED)
     found = validation.neighbour_counts(seed, n, i)
     ax.plot(i[found > 0], found[found > 0], "o", color=LATE)
