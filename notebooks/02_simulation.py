@@ -44,7 +44,7 @@ from companion import (
     validation_panels,
 )  # fmt: skip
 from galtools import artefacts, simulate
-from galtools.simulate import population, spectra
+from galtools.simulate import population, scene, spectra
 from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
 
 plotting.use_style()
@@ -234,11 +234,12 @@ plotting.stamps(rows, [f"{k}–{k + 5}" for k in range(0, 30, 6)])
 plt.show()
 
 # %% tags=["hide-input"]
-_, _, looks = simulate.sample_scene(seed, range(2000), (SDSS,))
-kinds, counts = np.unique(looks["morphology"], return_counts=True)
-shares = pd.Series(counts / 2000, index=kinds, name="share of 2000 galaxies")
+general, _ = population.random_numbers(seed, range(n_catalogue), "shape", scene.GENERAL, 1)
+shapes = scene.sample_morphology(physics, general)
+kinds, counts = np.unique(shapes["morphology"], return_counts=True)
+shares = pd.Series(counts / n_catalogue, index=kinds, name=f"share of {n_catalogue:,} galaxies")
 for name in ("bar", "ring", "dust_lane"):
-    shares[f"with {name.replace('_', ' ')}"] = np.mean(looks[name])
+    shares[f"with {name.replace('_', ' ')}"] = np.mean(shapes[name])
 glue("mergers", float(shares.get("merger", 0.0)), display=False)
 shares.round(3).to_frame()
 
@@ -272,13 +273,13 @@ shares.round(3).to_frame()
 # %%
 def compare(survey, index: int, n: int) -> list[tuple]:
     """Worst pixel over peak, and error of the summed flux, of n galaxies x 5 bands."""
-    _, scene, _ = simulate.sample_scene(seed, range(n), (SDSS, CFHTLS))
+    _, sky, _ = simulate.sample_scene(seed, range(n), (SDSS, CFHTLS))
     seen = simulate.observing_conditions(seed, range(n), survey)
-    _, images = simulate.observe(scene, survey, index, seen)
+    _, images = simulate.observe(sky, survey, index, seen)
     found = []
     for galaxy, band in np.ndindex(n, 5):
         here = (galaxy, band, seen.fwhm[galaxy, band], seen.shift[galaxy])
-        theirs = galsim_reference.galsim_image(scene, survey, index, *here, galsim.GSParams())
+        theirs = galsim_reference.galsim_image(sky, survey, index, *here, galsim.GSParams())
         ours = images[galaxy, band]
         worst = np.abs(ours - theirs).max() / theirs.max()
         found.append((survey.name, BANDS[band], worst, abs(ours.sum() / theirs.sum() - 1)))
@@ -398,11 +399,11 @@ for name, (images, scale) in at_hand.items():
 # - **Optics and detector**: diffraction spikes, halos of bright stars, a seeing that is not round
 #   or changes over the stamp, cosmic rays, satellites, saturated or dead pixels, gaps.
 # - **Sky**: errors of the subtracted background, which real pipelines make around large galaxies;
-#   Galactic cirrus. Noise is white: real resampled images have correlated noise.
+#   Galactic cirrus. On the pixels of SDSS the noise of both surveys is white.
 # - **Galaxies**: warps, shells, tidal debris beyond one tail, active nuclei, jets, gradients of
-#   spectrum within a brick; dust lanes are drawn, not ray-traced. Four templates mixed and bent are
+#   spectrum within a component; dust lanes are drawn, not ray-traced. Four templates mixed and bent are
 #   not the variety of real spectra.
-# - **Company**: neighbours are placed at random; clusters are not rich. Stars carry galaxy spectra.
+# - **Company**: neighbours are placed at random; clusters are not rich.
 # - **Evolution**: none beyond a slope in the luminosity functions.
 # - **Deeper samples** ($r < 19$) extrapolate luminosity functions, types and sizes that were fixed
 #   at $r < 17.8$; only the colours of luminous red galaxies were compared there.

@@ -74,12 +74,13 @@ def test_margin_is_the_room_left_in_scatters():
     assert validation.margins(measured)["margin"]["blue share"] == pytest.approx(3.1)
 
 
-def test_every_criterion_is_measured():
-    table = validation.structures_of_seeds(12, seeds=(301, 302))
-    measured = validation.measure_seeds(table, 500)
+def test_criteria_are_met_on_held_out_seeds():
+    """Means of two catalogues of the real one's size, and of images of 80 galaxies."""
+    table = validation.structures_of_seeds(40, seeds=validation.HELD_OUT[:2])
+    measured = validation.measure_seeds(table, 11000)
     assert list(measured) == list(facts.CRITERIA)
-    few = "gradient of discs"  # none of these galaxies may be a large disc seen face on
-    assert np.isfinite(measured.drop(columns=few).to_numpy()).all()
+    missed = validation.margins(measured)["margin"] < 0
+    assert not missed.any(), measured.loc[:, missed]
 
 
 @pytest.mark.skipif(not REAL, reason="GALTOOLS_REAL_DATA is not set: no real image")
