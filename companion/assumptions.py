@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from companion import flux_redshift, paths, validation
-from galtools import artefacts
+from galtools import artefacts, provenance
 from galtools.data import photometry
 from galtools.fidelity import peaks, pixels
 from galtools.simulate import observe, observing_conditions, population, scene
@@ -219,8 +219,10 @@ ASSUMPTIONS = {
 
 
 def simulation_digest() -> str:
-    """Hash of the code that the table follows from, the simulation's included."""
-    return artefacts.digest(artefacts.module_digests(MODULES))
+    """Hash of the code of the simulation, as it is now."""
+    code = provenance.module_digests(["galtools.simulate"])
+    parts = ("galtools.simulate", "galtools.surveys")
+    return provenance.digest({name: code[name] for name in code if name.startswith(parts)})
 
 
 def value(assumption: Assumption) -> str:
