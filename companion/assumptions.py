@@ -29,11 +29,11 @@ from galtools.simulate.matched_pairs import BLOCK, one_thread
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 KEPT = paths.REFERENCE / "02_assumptions.csv"
-GALAXIES, SEEDS = 150, (201, 202, 203, 204)  # of a set; sets
+GALAXIES, SEEDS = 80, (201, 202, 203, 204, 205)  # of a set; sets
 CATALOGUE = 8  # times as many galaxies in the catalogue
 FACTORS = (0.5, 2.0)
 CENTRES = 80  # radial basis functions of the regression
-LEVEL = 0.95  # of the interval of a change
+LEVEL = 0.99  # of the interval of a change: two of some two hundred leave out zero by chance
 MODULES = ["companion.assumptions"]
 SURVEYS = "galtools.surveys"
 G, R = BANDS.index("g"), BANDS.index("r")

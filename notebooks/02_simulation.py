@@ -333,7 +333,7 @@ noises.style.format("{:.4f}")
 # from peak fluxes, and the redshift information that CFHTLS peaks hold beyond SDSS peaks.
 # {numref}`fig-assumptions` shows the changes.
 
-# %% mystnb={"figure": {"caption": "Change of six conclusions if an assumption is halved (downward) or doubled (upward triangles), with 95 % intervals over independent sets of galaxies; filled where the interval leaves out zero.", "name": "fig-assumptions"}, "image": {"alt": "Six panels of horizontal intervals, a row for every assumption; most include zero."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Change of six conclusions if an assumption is halved (downward) or doubled (upward triangles), with 99 % intervals over independent sets of galaxies; filled where the interval leaves out zero.", "name": "fig-assumptions"}, "image": {"alt": "Six panels of horizontal intervals, a row for every assumption; most include zero."}} tags=["hide-input"]
 kept = pd.read_csv(assumptions.KEPT)
 changes = assumptions.changes(kept)
 validation_panels.moved_conclusions(changes)
