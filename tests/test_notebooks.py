@@ -3,9 +3,11 @@
 import ast
 import re
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
@@ -213,3 +215,23 @@ def test_every_number_that_the_text_shows_is_glued(file):
         pytest.skip("its names are computed: rendering the book tells")
     for name in re.findall(r"\{glue:\w+\}`([\w-]+)[:`]", prose(file)):
         assert any(re.fullmatch(pattern, name) for pattern in patterns), name
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize(
+    "command",
+    ["jupytext --to ipynb --execute a.py", "jupyter nbconvert --to html --execute a.ipynb"],
+    ids=["jupytext", "nbconvert"],
+)
+def test_other_tools_execute_a_notebook(command, tmp_path):
+    cells = 'results: str = ""  # folder\n\n# %%\nfrom companion import paths\n'
+    cells += 'print(paths.Results(results, "tiny").folder)\n'
+    (tmp_path / "a.py").write_text(f'{HEADER}\n# %% tags=["parameters"]\n{cells}')
+    notebook = read_percent((tmp_path / "a.py").read_text(), tmp_path / "a.py")
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    tool, *options = command.split()
+    program = Path(sys.executable).with_name(tool)
+    done = subprocess.run([program, *options], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    made = [file for file in tmp_path.iterdir() if file.suffix in (".html", ".ipynb")]
+    assert any(str(ROOT / "results" / "tiny") in file.read_text() for file in made)

@@ -22,7 +22,13 @@ import galtools
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-COMMANDS = {"ipykernel", "jupyter-book", "snakemake", "sphinx-mathjax-offline"}  # never imported
+COMMANDS = {
+    "ipykernel",
+    "jupyter-book",
+    "nbconvert",
+    "snakemake",
+    "sphinx-mathjax-offline",
+}  # never imported
 DATA = {"galsim"}  # whose SED templates are read
 CODE = ("galtools", "companion", "notebooks", "workflow")
 
