@@ -72,7 +72,7 @@ ERROR_GROWTH = np.array([0.24, 0.21, 0.18, 0.20, 0.24])  # decades of error per 
 # What adds to the quoted errors of the catalogue: its zero points (Ivezic et al. 2004), and the
 # scatter of galaxies' model magnitudes, an assumption fitted together with the spectra.
 CATALOGUE_ZERO_POINTS = np.array([0.03, 0.01, 0.01, 0.01, 0.02])
-MODEL_MAGNITUDES = 0.012
+MODEL_MAGNITUDES = 0.010
 
 
 def magnitude_errors(magnitudes: np.ndarray) -> np.ndarray:

@@ -213,7 +213,7 @@ pd.DataFrame({name: [shown[way, name] for way in ways] for name in names}, index
 # such networks are possible: their scatter has to lie between the two ends of this bracket. At the
 # same time, nearest neighbours in a mock catalogue should find redshifts as badly as in the real
 # one. What remains: mock catalogues are a little easier than the real one, most of all for red
-# galaxies, although their magnitudes scatter by 0.012 beyond the quoted errors, which is an assumption.
+# galaxies, although their magnitudes scatter by 0.01 beyond the quoted errors, which is an assumption.
 # Real galaxies vary in more ways than nine numbers.
 
 # %% [markdown]

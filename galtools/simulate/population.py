@@ -70,16 +70,16 @@ class LuminosityFunction:
 
 
 RED = LuminosityFunction(density=1.0, magnitude=-21.14, slope=-0.57, correction=-0.15)
-BLUE = LuminosityFunction(density=1.03, magnitude=-21.16, slope=-1.22, correction=-0.11)
+BLUE = LuminosityFunction(density=0.97, magnitude=-21.28, slope=-1.22, correction=0.5)
 
 
 SPECTRA = {  # mean spectrum and its scatter, of red and of blue galaxies: see `spectra.band_fluxes`
-    "kind": (0.212, 1.213),
-    "kind_slope": (0.038, 0.369),  # per magnitude of faintness
-    "kind_scatter": (0.028, 0.661),
+    "kind": (0.212, 1.25),
+    "kind_slope": (0.038, 0.3),  # per magnitude of faintness
+    "kind_scatter": (0.036, 0.7),
     "dust": (0.004, 0.359),  # median A_V
     "tilt": (0.106, 0.053),
-    "tilt_scatter": (0.047, 0.016),
+    "tilt_scatter": (0.045, 0.016),
     "break_step": (0.0, 0.134),
     "break_scatter": (0.01, 0.256),
     "uv_step": (0.345, -0.181),
