@@ -114,6 +114,13 @@ class Translator(nn.Module):
         return self.sampler(x)(noise)
 
 
+def has_bfloat16(device) -> bool:
+    """Whether a device computes in bfloat16 rather than only storing it."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return any(map(torch.cpu.get_capabilities().get, ("avx512_bf16", "amx_bf16")))
+
+
 def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
     """Extend (n, bands, H, W) to the right and below, by reflection, to multiples of a length."""
     height, width = x.shape[-2:]

@@ -47,54 +47,56 @@ def route(predictions: torch.Tensor, iterations: int) -> tuple[torch.Tensor, tor
 @register(
     "capsule",
     tiny={"children": 4, "parents": 4, "pose": 4, "width": 16},
-    quick={"children": 6, "parents": 6, "pose": 8, "width": 48},
+    quick={"children": 6, "parents": 8, "pose": 12, "width": 48},
     paper={"children": 16, "parents": 16, "pose": 16, "width": 128, "blocks": 6},
 )
 class Capsule(Translator):
-    """Convolutional capsules on packed pixels, routed at half the resolution; decoder to images.
+    """Convolutional capsules, and a decoder that sees nothing but the poses of the parents.
 
-    Children are made by convolutions, parents by a strided convolution of every child, so that W
-    is shared over the image; the decoder sees the parents' poses and, as a skip, the children.
+    Children live on 2 x 2 packed pixels, parents at half their resolution: `parents` times `pose`
+    numbers for 4 x 4 pixels. Every child type votes by a strided convolution, so that W is shared
+    over the image and routing is local (LaLonde & Bagci 2018). If source and target have the same
+    bands, the parents describe the change of the source.
     """
 
     multiple = 4
 
     def __init__(
         self, bands_in, bands_out, children, parents, pose, width,
-        iterations: int = 3, blocks: int = 1,
+        iterations: int = 3, blocks: int = 1, skip: bool = True,
     ):  # fmt: skip
         """Make encoder, votes and decoder."""
         super().__init__()
-        self.parents, self.pose = parents, pose
-        self.iterations = iterations
+        self.parents, self.pose, self.iterations = parents, pose, iterations
+        self.skip = bands_in == bands_out and skip
         self.encoder = nn.Sequential(
             nn.Conv2d(4 * bands_in, width, 3, padding=1),
             *[ResidualBlock(width) for _ in range(blocks)],
+            nn.Conv2d(width, children * pose, 3, padding=1),
         )
-        self.primary = nn.Conv2d(width, children * pose, 3, padding=1)
         self.votes = nn.Conv2d(
             children * pose, children * parents * pose, 4, stride=2, padding=1, groups=children
         )
         self.expand = nn.Conv2d(parents * pose, 4 * width, 3, padding=1)
-        self.skip = nn.Conv2d(children * pose, width, 1)
         self.decoder = nn.Sequential(
             *[ResidualBlock(width) for _ in range(blocks)],
             nn.Conv2d(width, 4 * bands_out, 3, padding=1),
         )
 
-    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Children (n, children * pose, H/2, W/2), parents (n, parents, pose, H/4, W/4)."""
-        children = self.primary(self.encoder(F.pixel_unshuffle(x, 2)))
-        squashed = squash(rearrange(children, "n (k p) y x -> n k p y x", p=self.pose), dim=2)
-        votes = self.votes(squashed.flatten(1, 2))
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """Parents (n, parents, pose, H/4, W/4), each shorter than 1."""
+        children = self.encoder(F.pixel_unshuffle(x, 2))
+        children = squash(rearrange(children, "n (k p) y x -> n k p y x", p=self.pose), dim=2)
+        votes = self.votes(children.flatten(1, 2))
         votes = rearrange(votes, "n (k j p) y x -> n k j p y x", j=self.parents, p=self.pose)
-        return children, route(votes, self.iterations)[0]
+        return route(votes, self.iterations)[0]
 
-    def decode(self, children: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
-        """Poses back to an image."""
-        expanded = F.pixel_shuffle(self.expand(parents.flatten(1, 2)), 2)
-        return F.pixel_shuffle(self.decoder(expanded + self.skip(children)), 2)
+    def decode(self, parents: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Poses back to an image; x is the source, for its skip."""
+        h = F.pixel_shuffle(self.expand(parents.flatten(1, 2)), 2)
+        y = F.pixel_shuffle(self.decoder(h), 2)
+        return x + y if self.skip else y
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Stretched source to stretched target."""
-        return self.decode(*self.encode(x))
+        return self.decode(self.encode(x), x)

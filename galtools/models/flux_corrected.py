@@ -175,7 +175,7 @@ class FluxCorrected(Residual):
         Crops have no centre for the circles: on them, in training, the network works alone.
         """
         translated = super().forward(x)
-        if not (self.rule.ready and x.shape[-2:] == (self.scaling.size,) * 2):
+        if x.shape[-2:] != (self.scaling.size,) * 2 or not self.rule.ready:
             return translated
         source, target = self.scaling.source, self.scaling.target
         within = self.rule.predict(source.inverse(x))

@@ -1,6 +1,11 @@
-"""Swin Transformer: attention within windows that shift from layer to layer (Liu et al. 2021).
+"""SwinIR: attention within windows that shift from layer to layer (Liang et al. 2021).
 
-Within a window of w x w packed pixels every pixel attends to every other,
+    h_0 = conv(pack(x)),
+    h = h_0 + conv(norm(groups of layers(norm(h_0)))),
+    y = x + unpack(conv(h)),
+
+the skip of x only if source and target have the same bands. Within a window of w x w packed pixels
+every pixel attends to every other,
 
     attention(q, k, v) = softmax(q k^T / sqrt(d) + B) v,
 
@@ -16,6 +21,8 @@ from torch import nn
 
 from galtools.models import register
 from galtools.models.base import Translator
+
+INITIAL_STD = 0.02  # of linear maps and of the position bias
 
 
 def partition(h: torch.Tensor, window: int) -> torch.Tensor:
@@ -54,29 +61,16 @@ def shift_mask(height: int, width: int, window: int, shift: int, device=None) ->
     return region[:, :, None] == region[:, None, :]
 
 
-class Linear(nn.Linear):
-    """Linear map of the last axis of (n, H, W, c).
-
-    On a CPU it is computed as a 1 x 1 convolution, for which torch has a faster kernel.
-    """
-
-    def forward(self, h: torch.Tensor) -> torch.Tensor:
-        """Map every position alike."""
-        if h.device.type != "cpu":
-            return super().forward(h)
-        kernel = self.weight[:, :, None, None]
-        return F.conv2d(h.permute(0, 3, 1, 2), kernel, self.bias).permute(0, 2, 3, 1)
-
-
 class WindowAttention(nn.Module):
     """Multi-head attention within windows, with relative position bias."""
 
     def __init__(self, width: int, heads: int, window: int):
-        """Make the projections; the bias starts at zero."""
+        """Make the projections and the bias."""
         super().__init__()
         self.heads = heads
-        self.q, self.k, self.v, self.out = (Linear(width, width) for _ in range(4))
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.bias = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
+        nn.init.trunc_normal_(self.bias, std=INITIAL_STD)
         self.register_buffer("index", relative_index(window), persistent=False)
 
     def forward(self, windows: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -84,19 +78,20 @@ class WindowAttention(nn.Module):
 
         Written out: for windows this small, the fused kernels cost more than they save.
         """
-        q, k, v = (
-            rearrange(project(windows), "n w p (h d) -> (n w h) p d", h=self.heads)
-            for project in (self.q, self.k, self.v)
-        )
-        bias = rearrange(self.bias[self.index], "p q h -> h p q").contiguous()
-        if mask is not None:
-            bias = bias.masked_fill(~mask[:, None], -torch.inf)
-        scores = rearrange(q @ k.mT, "(n w h) p q -> n w h p q", w=windows.shape[1], h=self.heads)
-        weights = torch.add(bias, scores, alpha=q.shape[-1] ** -0.5).softmax(dim=-1)
-        values = weights.flatten(0, 2).to(v.dtype) @ v
+        split = "n w p (part h d) -> part (n w h) p d"
+        q, k, v = rearrange(self.qkv(windows), split, part=3, h=self.heads)
+        values = self.weights(q, k, mask, windows.shape[1]).to(v.dtype) @ v
         return self.out(
             rearrange(values, "(n w h) p d -> n w p (h d)", n=len(windows), h=self.heads)
         )
+
+    def weights(self, q, k, mask: torch.Tensor | None, windows: int) -> torch.Tensor:
+        """Softmax over the pixels of a window, (n windows heads, pixels, pixels)."""
+        bias = rearrange(self.bias[self.index], "p q h -> h p q").contiguous()
+        if mask is not None:
+            bias = bias.masked_fill(~mask[:, None], -torch.inf)
+        scores = rearrange(q @ k.mT, "(n w h) p q -> n w h p q", w=windows, h=self.heads)
+        return torch.add(bias, scores, alpha=q.shape[-1] ** -0.5).softmax(dim=-1).flatten(0, 2)
 
 
 class SwinLayer(nn.Module):
@@ -108,7 +103,9 @@ class SwinLayer(nn.Module):
         self.window, self.shift = window, shift
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = WindowAttention(width, heads, window)
-        self.mlp = nn.Sequential(Linear(width, 2 * width), nn.GELU(), Linear(2 * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         """Update (n, H, W, c)."""
@@ -136,9 +133,13 @@ class SwinGroup(nn.Module):
         self.close = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
-        """Update (n, c, H, W)."""
-        layers = self.layers(rearrange(h, "n c y x -> n y x c"))
-        return h + self.close(rearrange(layers, "n y x c -> n c y x"))
+        """Update (n, H, W, c)."""
+        return h + convolve(self.close, self.layers(h))
+
+
+def convolve(convolution: nn.Conv2d, h: torch.Tensor) -> torch.Tensor:
+    """Convolve (n, H, W, c)."""
+    return convolution(h.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 @register(
@@ -154,12 +155,28 @@ class Swin(Translator):
         """Make `groups` groups of `depth` layers on pack x pack packed pixels."""
         super().__init__()
         self.pack, self.multiple = pack, pack * window
+        self.skip = bands_in == bands_out
         self.head = nn.Conv2d(bands_in * pack**2, width, 3, padding=1)
-        self.body = nn.Sequential(*[SwinGroup(width, depth, heads, window) for _ in range(groups)])
+        self.body = nn.Sequential(
+            nn.LayerNorm(width),
+            *[SwinGroup(width, depth, heads, window) for _ in range(groups)],
+            nn.LayerNorm(width),
+        )
+        self.close = nn.Conv2d(width, width, 3, padding=1)
         self.tail = nn.Conv2d(width, bands_out * pack**2, 3, padding=1)
+        self.apply(initialize)
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Stretched source to stretched target."""
         packed = F.pixel_unshuffle(x, self.pack)
-        h = self.head(packed.contiguous(memory_format=torch.channels_last))
-        return F.pixel_shuffle(self.tail(h + self.body(h)), self.pack)
+        h = self.head(packed.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)
+        h = h + convolve(self.close, self.body(h))
+        y = F.pixel_shuffle(self.tail(h.permute(0, 3, 1, 2)), self.pack)
+        return x + y if self.skip else y
+
+
+def initialize(module: nn.Module) -> None:
+    """Start linear maps as SwinIR does: a truncated normal distribution, no bias."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=INITIAL_STD)
+        nn.init.zeros_(module.bias)

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from galtools.errors import GaltoolsError, check_choice
 from galtools.models import checkpoint
+from galtools.models.base import has_bfloat16
 from galtools.training import distributed
 
 DIVERGED = 1000.0  # a loss this many times its running mean
@@ -81,11 +82,7 @@ def used_precision(setting: str, device) -> str:
     """Return the precision of the networks; "auto" is bfloat16 where the device computes in it."""
     if setting != "auto":
         return setting
-    if torch.device(device).type == "cuda":
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        fast = any(map(torch.cpu.get_capabilities().get, ("avx512_bf16", "amx_bf16")))
-    return "bfloat16" if fast else "float32"
+    return "bfloat16" if has_bfloat16(device) else "float32"
 
 
 @torch.no_grad()

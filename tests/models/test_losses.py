@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import nn
 
 from galtools import models
@@ -22,10 +21,10 @@ def batch_of(source, target, progress=0.0):
 # --- Residual and generator -----------------------------------------------------------------
 
 
-def scattered(name):
+def scattered(name, **build):
     """A tiny network none of whose weights is zero."""
     torch.manual_seed(0)
-    network = models.build(name, "cross", "tiny")
+    network = models.build(name, "cross", "tiny", **build)
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.1)
     return network
@@ -58,24 +57,70 @@ def test_partition_and_merge_are_inverse():
     assert torch.equal(swin.merge(windows, 4, 8), h)
 
 
-def test_attention_equals_the_explicit_formula():
+def position_bias(attention, window):
+    """Bias between any two pixels of a window, by plain loops: (heads, pixels, pixels)."""
+    pixels = range(window**2)
+    rows = [
+        [
+            attention.bias[
+                (p // window - s // window + window - 1) * (2 * window - 1)
+                + (p % window - s % window + window - 1)
+            ]
+            for s in pixels
+        ]
+        for p in pixels
+    ]
+    return torch.stack([torch.stack(row) for row in rows]).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_a_layer_is_that_of_torch_with_the_same_weights(shift):
+    """TransformerEncoderLayer, norms first, on each window of a rolled image."""
     torch.manual_seed(0)
-    layer = swin.WindowAttention(width=6, heads=2, window=2)
-    layer.bias.data.normal_()
-    windows = torch.randn(1, 1, 4, 6)
-    q, k, v = (F.linear(windows[0, 0], say.weight, say.bias) for say in (layer.q, layer.k, layer.v))
-    heads = []
-    for head in range(2):
-        part = slice(3 * head, 3 * head + 3)
-        scores = torch.empty(4, 4)
-        for p in range(4):
-            for s in range(4):
-                down, right = p // 2 - s // 2 + 1, p % 2 - s % 2 + 1
-                bias = layer.bias[down * 3 + right, head]
-                scores[p, s] = q[p, part] @ k[s, part] / math.sqrt(3) + bias
-        heads.append(scores.softmax(dim=-1) @ v[:, part])
-    expected = F.linear(torch.cat(heads, dim=-1), layer.out.weight, layer.out.bias)
-    assert torch.allclose(layer(windows, None)[0, 0], expected, atol=1e-6)
+    layer = swin.SwinLayer(width=8, heads=2, window=4, shift=shift)
+    nn.init.normal_(layer.attention.bias)
+    theirs = nn.TransformerEncoderLayer(
+        8, 2, 16, dropout=0, activation="gelu", batch_first=True, norm_first=True
+    )
+    pairs = {
+        "self_attn.in_proj": layer.attention.qkv, "self_attn.out_proj": layer.attention.out,
+        "linear1": layer.mlp[0], "linear2": layer.mlp[2],
+        "norm1": layer.before, "norm2": layer.between,
+    }  # fmt: skip
+    joint = {"self_attn.in_proj": "_"}
+    theirs.load_state_dict({
+        f"{name}{joint.get(name, '.')}{part}": getattr(module, part)
+        for name, module in pairs.items() for part in ("weight", "bias")
+    })  # fmt: skip
+    h = torch.randn(1, 8, 8, 8)
+    rolled = h.roll((-shift, -shift), (1, 2))
+    visible = swin.shift_mask(8, 8, 4, shift) if shift else torch.ones(4, 16, 16, dtype=bool)
+    windows = []
+    for k, window in enumerate(swin.partition(rolled, 4)[0]):
+        bias = position_bias(layer.attention, 4).masked_fill(~visible[k], -torch.inf)
+        windows.append(theirs(window[None], src_mask=bias))
+    expected = swin.merge(torch.stack(windows, dim=1), 4, 8).roll((shift, shift), (1, 2))
+    assert torch.allclose(layer(h), expected, atol=1e-5)
+
+
+def test_swin_is_wired_as_swinir():
+    """A skip of the input, one around the body, norms at both of its ends, convolutions after."""
+    network = scattered("swin")
+    x = torch.randn(1, 5, 16, 16)
+    h = network.head(F.pixel_unshuffle(x, 2)).permute(0, 2, 3, 1)
+    first, group, last = network.body
+    body = last(group(first(h))).permute(0, 3, 1, 2)
+    h = h.permute(0, 3, 1, 2) + network.close(body)
+    assert torch.allclose(network(x), x + F.pixel_shuffle(network.tail(h), 2), atol=1e-5)
+    assert not models.build("swin", "cross", "tiny", bands=(4, 5)).skip
+
+
+def test_swin_starts_from_a_truncated_normal_distribution():
+    torch.manual_seed(0)
+    layer = models.build("swin", "cross", "quick").body[1].layers[0]
+    for weight in (layer.attention.qkv.weight, layer.mlp[0].weight, layer.attention.bias):
+        assert weight.std().item() == pytest.approx(0.02, rel=0.1)
+    assert not layer.attention.qkv.bias.any()
 
 
 def test_a_pixel_never_sees_across_the_wrap():
@@ -216,9 +261,18 @@ def test_two_children_that_agree_by_hand():
     assert torch.allclose(parents[0], torch.tensor([[length, 0.0], [0.0, 0.0]]), atol=1e-6)
 
 
-def test_votes_reach_their_own_parents():
+def test_parents_have_poses_shorter_than_one():
     network = models.build("capsule", "cross", "tiny")
-    children, parents = network.encode(torch.randn(1, 5, 16, 16))
-    assert children.shape == (1, 16, 8, 8) and parents.shape == (1, 4, 4, 4, 4)
+    parents = network.encode(torch.randn(1, 5, 16, 16))
+    assert parents.shape == (1, 4, 4, 4, 4)
     assert (parents.norm(dim=2) < 1).all()
-    assert rearrange(parents, "n j p y x -> n (j p) y x").shape == (1, 16, 4, 4)
+
+
+@pytest.mark.parametrize("bands", [(5, 5), (4, 5)])
+def test_the_decoder_sees_the_parents_alone(bands):
+    """With the same parents, two sources differ by no more than their skip."""
+    network = scattered("capsule", bands=bands)
+    one, two = torch.randn(2, 1, bands[0], 16, 16)
+    parents = network.encode(one)
+    change = network.decode(parents, one) - network.decode(parents, two)
+    assert torch.allclose(change, one - two if bands[0] == 5 else torch.zeros(()), atol=1e-5)
