@@ -1,12 +1,15 @@
-"""PSF matching, a baseline without learning: the source under the target's seeing.
+"""Classical baselines without learning: the source under the target's seeing.
 
 With the transfer functions of both, M_s and M_t, the gain at each frequency would be
-r = M_t / M_s. Sharpening amplifies noise, so it is damped as by a Wiener filter,
+r = M_t / M_s. Sharpening amplifies noise, so PSF matching damps it by a constant d,
 
     T = (1 + d) r / (1 + d r^2),
 
 which is 1 where r is (the total flux, and every frequency at which both surveys agree) and at most
-(1 + d) / (2 sqrt(d)).
+(1 + d) / (2 sqrt(d)). Wiener deconvolution damps as the image itself demands: with its power P,
+averaged over rings of spatial frequency, and that of white noise, N,
+
+    T = r max(0, 1 - N / P).
 """
 
 import math
@@ -33,16 +36,56 @@ def match_psf(
     `fwhm` and `new_fwhm` in arcsec, one per band, or (n, bands). `pixel_scale` in arcsec; with a
     `new_scale` also as averaged over square pixels of that side instead, on the same grid.
     """
+
+    def gain(down, right, spectrum):
+        ratio = mtf_ratio(down, right, images.new_tensor(fwhm), images.new_tensor(new_fwhm))
+        if new_scale:
+            along = [torch.sinc(f * new_scale) / torch.sinc(f * pixel_scale) for f in (down, right)]
+            ratio = ratio * along[0] * along[1]
+        return wiener_gain(ratio, damping)
+
+    return _filter(images, pixel_scale, gain)
+
+
+def wiener_deconvolve(images: torch.Tensor, noise, pixel_scale: float, fwhm, new_fwhm):
+    """Images as seen under another seeing, by Wiener deconvolution.
+
+    As `match_psf`; `noise` (n, bands) is that of a pixel.
+    """
+
+    def gain(down, right, spectrum):
+        ratio = mtf_ratio(down, right, images.new_tensor(fwhm), images.new_tensor(new_fwhm))
+        side = len(down)
+        ring = (torch.hypot(down, right) * side * pixel_scale).round().long()
+        return ratio * signal_fraction(spectrum, side * images.new_tensor(noise), ring)
+
+    return _filter(images, pixel_scale, gain)
+
+
+def signal_fraction(spectrum: torch.Tensor, noise: torch.Tensor, ring) -> torch.Tensor:
+    """Return max(0, 1 - N / P), P the mean power of each `ring` (H, W) of frequencies.
+
+    `spectrum` (n, bands, H, W), `noise` (n, bands) the rms of each of its numbers.
+    """
+    power, ring = spectrum.abs().square().flatten(2), ring.flatten()
+    rings = ring.bincount()
+    mean = power.new_zeros(*power.shape[:2], len(rings)).index_add_(2, ring, power) / rings
+    signal = (1 - noise[..., None] ** 2 / mean).clamp_min(0)
+    return signal[..., ring].view(spectrum.shape)
+
+
+def mtf_ratio(down, right, fwhm: torch.Tensor, new_fwhm: torch.Tensor) -> torch.Tensor:
+    """Ratio of the transfer functions of two Kolmogorov seeings at frequencies per arcsec."""
+    k_squared = (2 * math.pi) ** 2 * (down**2 + right**2)
+    return kolmogorov_mtf(k_squared, new_fwhm) / kolmogorov_mtf(k_squared, fwhm)
+
+
+def _filter(images: torch.Tensor, pixel_scale: float, gain) -> torch.Tensor:
+    """Multiply the spectrum of images, padded by reflection, by ``gain(down, right, spectrum)``."""
     padded = F.pad(images, (min(MARGIN, images.shape[-1] - 1),) * 4, mode="reflect")
-    side = padded.shape[-1]
-    down, right = torch.fft.fftfreq(side, pixel_scale), torch.fft.rfftfreq(side, pixel_scale)
-    k_squared = ((2 * math.pi) ** 2 * (down[:, None] ** 2 + right**2)).to(images)
-    old, new = (kolmogorov_mtf(k_squared, images.new_tensor(w)) for w in (fwhm, new_fwhm))
-    if new_scale:
-        along = [torch.sinc(k * new_scale) / torch.sinc(k * pixel_scale) for k in (down, right)]
-        new = new * (along[0][:, None] * along[1]).to(images)
-    matched = torch.fft.irfft2(
-        torch.fft.rfft2(padded) * wiener_gain(new / old, damping), s=(side, side)
-    )
+    side, spectrum = padded.shape[-1], torch.fft.rfft2(padded)
+    down = torch.fft.fftfreq(side, pixel_scale).to(images)[:, None]
+    right = torch.fft.rfftfreq(side, pixel_scale).to(images)
+    filtered = torch.fft.irfft2(spectrum * gain(down, right, spectrum), s=(side, side))
     margin = (side - images.shape[-1]) // 2
-    return matched[..., margin : side - margin, margin : side - margin]
+    return filtered[..., margin : side - margin, margin : side - margin]

@@ -1,4 +1,4 @@
-"""PSF matching against the integral over frequencies."""
+"""PSF matching and Wiener deconvolution against the integral over frequencies."""
 
 import numpy as np
 import torch
@@ -43,3 +43,42 @@ def test_a_star_is_sharpened_as_the_integral_over_frequencies_says():
     assert (sharp.amax((2, 3)) > 1.1 * stars.amax((2, 3))).all()
     matched = psf_matching.match_psf(stars, scale, SDSS.psf_fwhm, CFHTLS.psf_fwhm)
     assert torch.allclose(matched, sharp, atol=2e-3 * float(sharp.max()))
+
+
+def test_without_noise_wiener_deconvolution_recovers_the_sharper_image():
+    """A Gaussian disc of known profile under one seeing, from that under another."""
+    scale, seeings = 0.4, (1.3, 1.0)
+    f = np.linspace(0, 1.25, 801)
+    along = (np.arange(64) - 31.5) * scale
+    r, back = np.unique(np.hypot(along[:, None], along).round(9), return_inverse=True)
+    bessel = j0(2 * np.pi * f * r[:, None]) * 2 * np.pi * f * np.exp(-2 * (np.pi * f * 0.9) ** 2)
+    k_squared = torch.from_numpy((2 * np.pi * f) ** 2)
+    blurred, sharp = (
+        torch.from_numpy(
+            np.trapezoid(bessel * kolmogorov_mtf(k_squared, torch.tensor([w]))[0].numpy(), f)[back]
+        ).view(1, 1, 64, 64)
+        for w in seeings
+    )
+    known = (scale, *([w] for w in seeings))
+    found = psf_matching.wiener_deconvolve(blurred, np.zeros((1, 1)), *known)
+    assert (sharp - blurred).abs().max() > 0.1 * sharp.max()
+    assert torch.allclose(found, sharp, atol=1e-4 * float(sharp.max()))
+
+
+def test_noise_is_suppressed_by_the_fraction_of_power_that_is_signal():
+    """Of rings with the powers 4 and 1, and noise of power 1, 3/4 and nothing is signal."""
+    spectrum = torch.tensor([[[[2.0 + 0j, 1j], [-1.0, 1.0]]], [[[2j, -2j], [2.0, 2.0]]]])
+    ring = torch.tensor([[0, 1], [1, 1]])
+    found = psf_matching.signal_fraction(spectrum, torch.ones(2, 1), ring)
+    assert torch.equal(found[0, 0], torch.tensor([[0.75, 0], [0, 0]]))
+    assert torch.equal(found[1, 0], torch.full((2, 2), 0.75))
+
+
+def test_pure_noise_is_nearly_removed_and_a_flat_image_kept():
+    torch.manual_seed(0)
+    noise = 0.1 * torch.randn(8, 5, 64, 64)
+    sky = np.full((8, 5), 0.1)
+    known = (SDSS.pixel_scale, SDSS.psf_fwhm, SDSS.psf_fwhm)
+    assert psf_matching.wiener_deconvolve(noise, sky, *known).std() < 0.35 * noise.std()
+    flat = psf_matching.wiener_deconvolve(torch.full((8, 5, 64, 64), 3.0), sky, *known)
+    assert torch.allclose(flat, torch.tensor(3.0), atol=1e-4)
