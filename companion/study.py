@@ -3,6 +3,9 @@
 Artefacts are made by galtools alone: an edit of this module retrains nothing.
 """
 
+import json
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,7 +23,7 @@ from galtools.data.resampling import lanczos_resample
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Verdict
 from galtools.models import checkpoint
-from galtools.models.psf_matching import match_psf
+from galtools.models.psf_matching import match_psf, wiener_deconvolve
 from galtools.surveys import BANDS, SURVEYS
 from galtools.training import train, translate
 
@@ -32,7 +35,9 @@ HEADINGS = {  # of the table of errors
     "typical": "median galaxy / σ",
     "bias": "bias [%]",
     "scatter": "scatter [%]",
+    "colour": "colour [%]",
 }
+CLASSICAL = ("Resampling", "PSF matching", "Wiener filter")  # rows that learn nothing
 OUTCOMES = {
     Verdict.SUPPORTED: "passed",
     Verdict.CONTRADICTED: "failed",
@@ -75,7 +80,9 @@ class Study:
         rows = {plotting.MODEL_NAME.get(self.model, self.model): self.translated}
         if self.samples.shape[1] > 1:
             rows["Mean draw"] = self.best
-        rows |= {"Resampling": self.floor, "PSF matching": psf_matched(self)}
+        rows |= dict(
+            zip(CLASSICAL, (self.floor, psf_matched(self), deconvolved(self)), strict=True)
+        )
         if self.again is not None:
             rows["Seen again"] = self.again
         return {name: error_estimates(images, self.pairs) for name, images in rows.items()}
@@ -118,6 +125,18 @@ def psf_matched(study: Study) -> np.ndarray:
     seeings, scale = [SURVEYS[s.survey].psf_fwhm for s in sets], sets[1].pixel_scale
     parts = torch.as_tensor(study.floor).split(PART)
     return torch.cat([match_psf(part, scale, *seeings) for part in parts]).numpy()
+
+
+def deconvolved(study: Study) -> np.ndarray:
+    """Baseline without learning: the source, Wiener deconvolved to the target's median seeing."""
+    if study.task == "intra":
+        return study.floor
+    pairs, scaling = study.pairs, study.network.scaling
+    sets = (pairs.source_set, pairs.target_set)
+    known = (sets[0].pixel_scale, *(SURVEYS[s.survey].psf_fwhm for s in sets))
+    images, noise = (torch.as_tensor(x).split(PART) for x in (sets[0].images, sets[0].noise))
+    sharp = [wiener_deconvolve(part, own, *known) for part, own in zip(images, noise, strict=True)]
+    return lanczos_resample(torch.cat(sharp), scaling.size, scaling.step).numpy()
 
 
 def spread_ratio(samples, target, box: int, colours: bool = False) -> np.ndarray:
@@ -172,17 +191,39 @@ def error_estimates(images: np.ndarray, pairs: Pairs) -> dict[str, intervals.Est
 
     `chi` is the root mean square residual of all pixels in units of the sky noise, `typical` that
     of the median galaxy. With d = 100 (F' - F) / F of the central flux, `bias` is |median d| and
-    `scatter` 1.4826 median |d - median d|, both means over bands.
+    `scatter` 1.4826 median |d - median d|, both means over bands; `colour` is that scatter of the
+    flux ratios of neighbouring bands.
     """
     chi2 = mean_squares(images, pairs)
     flux, truth = map(photometry.central_flux, (images, valid_target(images, pairs)))
-    d = 100 * (flux / truth - 1).T
+    ratio = (flux / truth).T
+    d, colour = 100 * (ratio - 1), 100 * (ratio[:-1] / ratio[1:] - 1)
     return {
         "chi": intervals.bootstrap(intervals.rms, chi2),
         "typical": intervals.bootstrap(lambda x: np.sqrt(intervals.median(x)), chi2),
         "bias": intervals.bootstrap(lambda x: np.abs(intervals.median(x)).mean(axis=0), d),
-        "scatter": intervals.bootstrap(lambda x: intervals.robust_scatter(x).mean(axis=0), d),
+        "scatter": intervals.bootstrap(scatter, d),
+        "colour": intervals.bootstrap(scatter, colour),
     }
+
+
+def scatter(values: np.ndarray) -> np.ndarray:
+    """Robust scatter over galaxies, mean over bands."""
+    return intervals.robust_scatter(values).mean(axis=0)
+
+
+def ablations(study: Study, changes: dict[str, Callable]) -> pd.DataFrame:
+    """Errors on the test galaxies when a part of the trained network is switched off.
+
+    ``changes[name](network)`` changes a copy of it, in place.
+    """
+    rows = {"as trained": next(iter(study.errors.values()))}
+    for name, change in changes.items():
+        network = deepcopy(study.network)
+        with torch.no_grad():
+            change(network)
+        rows[name] = error_estimates(translate.translate(network, study.pairs.source), study.pairs)
+    return tabulate(rows)
 
 
 def error_table(study: Study) -> pd.DataFrame:
@@ -192,9 +233,25 @@ def error_table(study: Study) -> pd.DataFrame:
     """
     rows = study.errors.items()
     if study.task == "intra":
-        rows = [row for row in rows if row[0] not in ("Resampling", "PSF matching")]
-    cells = {row: {HEADINGS[k]: str(found) for k, found in errors.items()} for row, errors in rows}
+        rows = [row for row in rows if row[0] not in CLASSICAL]
+    return tabulate(dict(rows))
+
+
+def tabulate(rows: dict[str, dict[str, intervals.Estimate]]) -> pd.DataFrame:
+    """Table of errors, a line per row."""
+    cells = {
+        row: {HEADINGS[k]: str(found) for k, found in errors.items()}
+        for row, errors in rows.items()
+    }
     return pd.DataFrame(cells).T
+
+
+def recipe_table(model: str) -> pd.DataFrame:
+    """Kept trainings of `benchmarks/bench_recipes.py`: one choice of a recipe changed at a time."""
+    kept = json.loads((paths.ROOT / "benchmarks" / "recipes.json").read_text())
+    rows = pd.DataFrame(kept["rows"]).query("model == @model").set_index("variant")
+    shown = {name: heading for name, heading in HEADINGS.items() if name in rows}
+    return rows[list(shown)].rename(columns=shown).rename_axis(None).round(2)
 
 
 def margin(study: Study) -> intervals.Estimate:

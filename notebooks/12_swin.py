@@ -88,7 +88,7 @@ plt.show()
 # alike everywhere.
 #
 # ```python
-# q, k, v = (rearrange(f(windows), "n w p (h d) -> (n w h) p d") for f in (self.q, self.k, self.v))
+# q, k, v = rearrange(self.qkv(windows), "n w p (part h d) -> part (n w h) p d", part=3, h=heads)
 # bias = rearrange(self.bias[self.index], "p q h -> h p q")         # B, one number per offset
 # scores = rearrange(q @ k.mT, "(n w h) p q -> n w h p q")          # every pixel with every other
 # values = (scores / sqrt(d) + bias).softmax(dim=-1) @ v
@@ -97,6 +97,30 @@ plt.show()
 # It is written out, although torch has one call for it: in windows as small as these, that call costs more
 # time than the sums themselves.
 #
+# ## The reference and this network
+#
+# SwinIR {cite}`liang2021` made the Swin Transformer a network for images. Point by point:
+#
+# | | SwinIR | here | effect |
+# |---|---|---|---|
+# | layer | norm, shifted-window attention, norm, perceptron twice as wide | the same | equal to torch's layer with the same weights (a test) |
+# | relative position bias, mask, groups closed by a convolution | yes | yes | |
+# | norm before and after the body, convolution after it, skip around it | yes | yes | |
+# | initialisation | truncated normal, 0.02 | the same | |
+# | skip of the input | where the sizes agree | where the bands agree | *no skip of the source* |
+# | pixels | as they are | packed 2 x 2 | a quarter of the cost, not measured |
+# | learning rate | 2e-4 at depth 24 to 36 | {glue:text}`swin_rate` at depth 4 (`quick`) | *rate 1e-3*, *rate 2e-4* |
+# | stochastic depth | 0.1 | none | not measured: trainings are too short to overfit |
+# | width, depth, window | 60 to 180, 24 to 36, 8 | 48, 4, 4 (`quick`); 96, 24, 8 (`paper`) | not measured |
+#
+# The last column names rows of a kept table (`benchmarks/bench_recipes.py`: one training of 300 steps each,
+# judged on the validation galaxies; residual in units of the sky noise, the rest in per cent).
+
+# %% tags=["hide-input"]
+glue("swin_rate", f"{rate:g}", display=False)
+study.recipe_table("swin")
+
+# %% [markdown]
 # ## What it costs
 #
 # Next to a convolution? Here are the networks of this chapter and the last, in the size of the profile
@@ -147,6 +171,35 @@ for name, value in study.quoted_numbers(result).items():
     glue(name, value, display=False)
 
 # %% [markdown]
+# ## Without its distinctive part
+#
+# What does the trained network owe to attention? We switch it off: every pixel then weighs all that its
+# window shows alike. And we leave out the shift, so that windows never exchange anything by attention.
+
+
+# %%
+def swin_layers(network):
+    return [layer for group in network.body[1:-1] for layer in group.layers]
+
+
+def uniform(network):
+    for layer in swin_layers(network):
+        layer.attention.qkv.weight[: layer.attention.out.in_features] = 0  # every question
+        layer.attention.qkv.bias[: layer.attention.out.in_features] = 0
+        layer.attention.bias.zero_()
+
+
+def unshifted(network):
+    for layer in swin_layers(network):
+        layer.shift = 0
+
+
+study.ablations(result, {"uniform attention": uniform, "no shift": unshifted})
+
+# %% [markdown]
+# The network was trained with both, and is not retrained without: the table says what it uses, not what
+# another network could do without.
+#
 # ## What goes wrong
 #
 # Like every network that is asked for one best guess, it smooths: fine structure comes out too weak. What
@@ -170,23 +223,20 @@ plt.show()
 #
 # ## Exercises
 #
-# 1. Train with windows that never shift: build `swin.Swin` with `depth=1` in each group. Does a grid
-#    appear in the residuals, and what does the shift bring?
+# 1. Train with windows that never shift: build `swin.Swin` with `depth=1` in each group. Is the residual
+#    larger than with the shift switched off after the training?
 #
 # ```{dropdown} Solution
-# In our trial, one training with as many steps, no grid appeared when the residuals were folded with the
-# side of a window (eight pixels), and the residual was the same to a per cent: the convolution that closes
-# each group already carries information across the borders. So short a training shows nothing of what
-# shifted windows are good for.
+# A network that is trained without the shift can learn to do without it: the convolution that closes each
+# group also carries information across the borders of windows.
 # ```
 #
-# 2. How much does the bias $B$ matter? Set it to zero in a trained network and translate again.
+# 2. How much does the bias $B$ matter? Set it to zero in the trained network and judge again with
+#    `study.ablations`.
 #
 # ```{dropdown} Solution
-# `result.network.body[0].layers[0].attention.bias.data.zero_()` and so on for all layers, then
-# translate and judge again. After a training as short as ours hardly anything changes: $B$ starts at
-# zero and has moved little, and where its neighbours are a pixel also knows from the convolution that
-# closes each group.
+# `for layer in swin_layers(network): layer.attention.bias.zero_()`. $B$ starts near zero and moves little in
+# a short training; where its neighbours are a pixel also knows from the convolutions.
 # ```
 #
 # **What's next:** a second network that judges the first: [the SRGAN](13_srgan.py).

@@ -55,20 +55,18 @@ class Capsule(Translator):
 
     Children live on 2 x 2 packed pixels, parents at half their resolution: `parents` times `pose`
     numbers for 4 x 4 pixels. Every child type votes by a strided convolution, so that W is shared
-    over the image and routing is local (LaLonde & Bagci 2018). If source and target have the same
-    bands, the parents describe the change of the source.
+    over the image and routing is local (LaLonde & Bagci 2018).
     """
 
     multiple = 4
 
     def __init__(
         self, bands_in, bands_out, children, parents, pose, width,
-        iterations: int = 3, blocks: int = 1, skip: bool = True,
+        iterations: int = 3, blocks: int = 1,
     ):  # fmt: skip
         """Make encoder, votes and decoder."""
         super().__init__()
         self.parents, self.pose, self.iterations = parents, pose, iterations
-        self.skip = bands_in == bands_out and skip
         self.encoder = nn.Sequential(
             nn.Conv2d(4 * bands_in, width, 3, padding=1),
             *[ResidualBlock(width) for _ in range(blocks)],
@@ -91,12 +89,11 @@ class Capsule(Translator):
         votes = rearrange(votes, "n (k j p) y x -> n k j p y x", j=self.parents, p=self.pose)
         return route(votes, self.iterations)[0]
 
-    def decode(self, parents: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Poses back to an image; x is the source, for its skip."""
+    def decode(self, parents: torch.Tensor) -> torch.Tensor:
+        """Poses back to an image."""
         h = F.pixel_shuffle(self.expand(parents.flatten(1, 2)), 2)
-        y = F.pixel_shuffle(self.decoder(h), 2)
-        return x + y if self.skip else y
+        return F.pixel_shuffle(self.decoder(h), 2)
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Stretched source to stretched target."""
-        return self.decode(self.encode(x), x)
+        return self.decode(self.encode(x))
