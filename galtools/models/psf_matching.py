@@ -57,7 +57,7 @@ def wiener_deconvolve(images: torch.Tensor, noise, pixel_scale: float, fwhm, new
         ratio = mtf_ratio(down, right, images.new_tensor(fwhm), images.new_tensor(new_fwhm))
         side = len(down)
         ring = (torch.hypot(down, right) * side * pixel_scale).round().long()
-        return ratio * signal_fraction(spectrum, side * images.new_tensor(noise), ring)
+        return ratio * signal_fraction(spectrum, side * torch.as_tensor(noise).to(images), ring)
 
     return _filter(images, pixel_scale, gain)
 
