@@ -44,7 +44,7 @@ profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets 
 seed: int = 0  # every random number follows from it
 results: str = ""  # folder of artefacts; empty: the repository's
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to the same SDSS image
-steps: int = 400  # training steps
+steps: int = 750  # training steps
 batch: int = 16  # galaxies in a step
 crop: int = 32  # pixels along a side of the random crops
 rate: float = 0.002  # highest learning rate
@@ -107,7 +107,7 @@ plt.show()
 # | relative position bias, mask, groups closed by a convolution | yes | yes | |
 # | norm before and after the body, convolution after it, skip around it | yes | yes | |
 # | initialisation | truncated normal, 0.02 | the same | |
-# | skip of the input | where the sizes agree | where the bands agree | *no skip of the source* |
+# | skip of the input | where the sizes agree | within one survey, not from SDSS to CFHTLS | *skip of the source* |
 # | pixels | as they are | packed 2 x 2 | a quarter of the cost, not measured |
 # | learning rate | 2e-4 at depth 24 to 36 | {glue:text}`swin_rate` at depth 4 (`quick`) | *rate 1e-3*, *rate 2e-4* |
 # | stochastic depth | 0.1 | none | not measured: trainings are too short to overfit |
