@@ -100,7 +100,7 @@ plt.show()
 # | width, blocks | 256, 32 | 48, 3 (`quick`); 128, 12 (`paper`) | not measured |
 # | precision | float32 | bfloat16 where the processor has it, losses in float32 | *float32* in the table |
 #
-# The table (`benchmarks/bench_recipes.py`, kept) holds one training of 300 steps each, judged on the
+# The table (`benchmarks/bench_recipes.py`, kept) holds one training of 200 steps each, judged on the
 # validation galaxies: residual in units of the sky noise, the rest in per cent.
 
 # %% tags=["hide-input"]

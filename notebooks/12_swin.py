@@ -107,13 +107,13 @@ plt.show()
 # | relative position bias, mask, groups closed by a convolution | yes | yes | |
 # | norm before and after the body, convolution after it, skip around it | yes | yes | |
 # | initialisation | truncated normal, 0.02 | the same | |
-# | skip of the input | where the sizes agree | within one survey, not from SDSS to CFHTLS | *skip of the source* |
+# | skip of the input | where the sizes agree | where the bands agree | *no skip of the source* |
 # | pixels | as they are | packed 2 x 2 | a quarter of the cost, not measured |
 # | learning rate | 2e-4 at depth 24 to 36 | {glue:text}`swin_rate` at depth 4 (`quick`) | *rate 1e-3*, *rate 2e-4* |
 # | stochastic depth | 0.1 | none | not measured: trainings are too short to overfit |
 # | width, depth, window | 60 to 180, 24 to 36, 8 | 48, 4, 4 (`quick`); 96, 24, 8 (`paper`) | not measured |
 #
-# The last column names rows of a kept table (`benchmarks/bench_recipes.py`: one training of 300 steps each,
+# The last column names rows of a kept table (`benchmarks/bench_recipes.py`: one training of 200 steps each,
 # judged on the validation galaxies; residual in units of the sky noise, the rest in per cent).
 
 # %% tags=["hide-input"]

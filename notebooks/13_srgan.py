@@ -107,7 +107,7 @@ plt.show()
 # | rates of critic and generator | equal; today often a faster critic | critic's times {glue:text}`srgan_critic_rate` | *critic's rate* |
 # | steps of critic and generator | one each | one each | |
 #
-# The last column names rows of a kept table (`benchmarks/bench_recipes.py`: one training of 300 steps each,
+# The last column names rows of a kept table (`benchmarks/bench_recipes.py`: one training of 200 steps each,
 # judged on the validation galaxies; residual in units of the sky noise, the rest in per cent). What the critic
 # is there for, power at high frequency, is not in it: see below.
 

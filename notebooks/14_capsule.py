@@ -107,7 +107,7 @@ plt.show()
 # | decoder | fully connected, from one capsule | convolutions, from all parents of a place | |
 # | skips around the parents | none; in segmentation between levels | none | *skip of the source* |
 #
-# The last column names rows of a kept table (`benchmarks/bench_recipes.py`: one training of 300 steps each,
+# The last column names rows of a kept table (`benchmarks/bench_recipes.py`: one training of 200 steps each,
 # judged on the validation galaxies; residual in units of the sky noise, the rest in per cent).
 
 # %% tags=["hide-input"]

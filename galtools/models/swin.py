@@ -4,8 +4,8 @@
     h = h_0 + conv(norm(groups of layers(norm(h_0)))),
     y = x + unpack(conv(h)),
 
-the skip of x only within one survey: across surveys it would let the noise of the source through.
-Within a window of w x w packed pixels every pixel attends to every other,
+the skip of x only if source and target have the same bands. Within a window of w x w packed pixels
+every pixel attends to every other,
 
     attention(q, k, v) = softmax(q k^T / sqrt(d) + B) v,
 
@@ -155,6 +155,7 @@ class Swin(Translator):
         """Make `groups` groups of `depth` layers on pack x pack packed pixels."""
         super().__init__()
         self.pack, self.multiple = pack, pack * window
+        self.skip = bands_in == bands_out
         self.head = nn.Conv2d(bands_in * pack**2, width, 3, padding=1)
         self.body = nn.Sequential(
             nn.LayerNorm(width),
@@ -171,7 +172,7 @@ class Swin(Translator):
         h = self.head(packed.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)
         h = h + convolve(self.close, self.body(h))
         y = F.pixel_shuffle(self.tail(h.permute(0, 3, 1, 2)), self.pack)
-        return x + y if self.recipe["task"] == "intra" else y
+        return x + y if self.skip else y
 
 
 def initialize(module: nn.Module) -> None:

@@ -103,18 +103,17 @@ def test_a_layer_is_that_of_torch_with_the_same_weights(shift):
     assert torch.allclose(layer(h), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("task", ["intra", "cross"])
-def test_swin_is_wired_as_swinir(task):
-    """Norms at both ends of the body, a convolution after it, skips around it and (intra) all."""
-    network = scattered("swin")
-    network.recipe["task"] = task
-    x = torch.randn(1, 5, 16, 16)
+@pytest.mark.parametrize("bands", [(5, 5), (4, 5)])
+def test_swin_is_wired_as_swinir(bands):
+    """Norms at both ends of the body, a convolution after it, skips around it and around all."""
+    network = scattered("swin", bands=bands)
+    x = torch.randn(1, bands[0], 16, 16)
     h = network.head(F.pixel_unshuffle(x, 2)).permute(0, 2, 3, 1)
     first, group, last = network.body
     body = last(group(first(h))).permute(0, 3, 1, 2)
     h = h.permute(0, 3, 1, 2) + network.close(body)
     y = F.pixel_shuffle(network.tail(h), 2)
-    assert torch.allclose(network(x), x + y if task == "intra" else y, atol=1e-5)
+    assert torch.allclose(network(x), x + y if bands == (5, 5) else y, atol=1e-5)
 
 
 def test_swin_starts_from_a_truncated_normal_distribution():
