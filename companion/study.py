@@ -3,9 +3,6 @@
 Artefacts are made by galtools alone: an edit of this module retrains nothing.
 """
 
-import json
-from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -212,20 +209,6 @@ def scatter(values: np.ndarray) -> np.ndarray:
     return intervals.robust_scatter(values).mean(axis=0)
 
 
-def ablations(study: Study, changes: dict[str, Callable]) -> pd.DataFrame:
-    """Errors on the test galaxies when a part of the trained network is switched off.
-
-    ``changes[name](network)`` changes a copy of it, in place.
-    """
-    rows = {"as trained": next(iter(study.errors.values()))}
-    for name, change in changes.items():
-        network = deepcopy(study.network)
-        with torch.no_grad():
-            change(network)
-        rows[name] = error_estimates(translate.translate(network, study.pairs.source), study.pairs)
-    return tabulate(rows)
-
-
 def error_table(study: Study) -> pd.DataFrame:
     """Table of the errors on the test galaxies: value (low, high).
 
@@ -244,14 +227,6 @@ def tabulate(rows: dict[str, dict[str, intervals.Estimate]]) -> pd.DataFrame:
         for row, errors in rows.items()
     }
     return pd.DataFrame(cells).T
-
-
-def recipe_table(model: str) -> pd.DataFrame:
-    """Kept trainings of `benchmarks/bench_recipes.py`: one choice of a recipe changed at a time."""
-    kept = json.loads((paths.ROOT / "benchmarks" / "recipes.json").read_text())
-    rows = pd.DataFrame(kept["rows"]).query("model == @model").set_index("variant")
-    shown = {name: heading for name, heading in HEADINGS.items() if name in rows}
-    return rows[list(shown)].rename(columns=shown).rename_axis(None).round(2)
 
 
 def margin(study: Study) -> intervals.Estimate:

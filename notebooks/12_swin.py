@@ -23,16 +23,12 @@
 # **Prerequisites:** the chapter on [the residual network](11_residual.py). About 15 minutes.
 
 # %% tags=["hide-input"]
-import json
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from myst_nb import glue
 
-import galtools
-from companion import plotting, study
+from companion import plotting, recipes, study
 from galtools.models import swin
 from galtools.models.base import count_parameters
 from galtools.training.loop import Settings
@@ -118,29 +114,25 @@ plt.show()
 
 # %% tags=["hide-input"]
 glue("swin_rate", f"{rate:g}", display=False)
-study.recipe_table("swin")
+recipes.recipe_table("swin")
 
 # %% [markdown]
 # ## What it costs
 #
-# Next to a convolution? Here are the networks of this chapter and the last, in the size of the profile
-# `quick`, on one crop of 32 pixels a side. The table is a kept run of `benchmarks/bench_models.py`.
+# Next to a convolution? Here are the networks of this chapter and the last, on crops of {glue:text}`swin_crop`
+# pixels a side, measured now on the processor that made this page.
 
 # %% tags=["hide-input"]
-kept = json.loads((Path(galtools.__file__).parents[1] / "benchmarks" / "models.json").read_text())
-costs = pd.DataFrame(kept["rows"]).set_index("what").loc[["residual", "swin"]]
-columns = ["parameters", "MFLOP an image", "training, images/s", "inference, images/s"]
-slower = costs["training, images/s"]["residual"] / costs["training, images/s"]["swin"]
-glue("swin_slower", float(slower), display=False)
-threads = kept["about"]["threads"]
-glue("swin_cpu", "one core" if threads == 1 else f"{threads} cores", display=False)
-costs[columns].rename(plotting.MODEL_NAME).rename_axis(None).style.format("{:,.0f}")
+costs = pd.DataFrame({name: recipes.network_cost(name, profile) for name in ("residual", "swin")}).T
+speed = costs["crops/s in training"]
+glue("swin_slower", float(speed["residual"] / speed["swin"]), display=False)
+glue("swin_crop", recipes.CROP, display=False)
+costs.rename(plotting.MODEL_NAME).style.format("{:,.0f}")
 
 # %% [markdown]
-# The sums are as many, but on {glue:text}`swin_cpu` of a CPU the convolution trains on
-# {glue:text}`swin_slower:.1f` times as many crops in the same time: attention spends its time on moving
-# small blocks of numbers about. So the networks of this book, which train for about equally long, have not
-# seen equally many galaxies.
+# The sums are about as many, but the convolution trains on {glue:text}`swin_slower:.1f` times as many crops in
+# the same time: attention spends its time on moving small blocks of numbers about. So the networks of this
+# book, which train for about equally long, have not seen equally many galaxies.
 #
 # ## Training
 #
@@ -194,7 +186,7 @@ def unshifted(network):
         layer.shift = 0
 
 
-study.ablations(result, {"uniform attention": uniform, "no shift": unshifted})
+recipes.ablations(result, {"uniform attention": uniform, "no shift": unshifted})
 
 # %% [markdown]
 # The network was trained with both, and is not retrained without: the table says what it uses, not what
@@ -232,7 +224,7 @@ plt.show()
 # ```
 #
 # 2. How much does the bias $B$ matter? Set it to zero in the trained network and judge again with
-#    `study.ablations`.
+#    `recipes.ablations`.
 #
 # ```{dropdown} Solution
 # `for layer in swin_layers(network): layer.attention.bias.zero_()`. $B$ starts near zero and moves little in

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from myst_nb import glue
 
-from companion import plotting, study
+from companion import plotting, recipes, study
 from galtools.fidelity import intervals
 from galtools.models import capsule
 from galtools.models.base import count_parameters
@@ -111,7 +111,7 @@ plt.show()
 # judged on the validation galaxies; residual in units of the sky noise, the rest in per cent).
 
 # %% tags=["hide-input"]
-study.recipe_table("capsule")
+recipes.recipe_table("capsule")
 
 # %% [markdown]
 # ## Training
@@ -224,7 +224,7 @@ def one_turn(network):
     network.iterations = 1
 
 
-study.ablations(result, {"parents frozen": frozen, "one turn of routing": one_turn})
+recipes.ablations(result, {"parents frozen": frozen, "one turn of routing": one_turn})
 
 # %% [markdown]
 # ## What goes wrong
