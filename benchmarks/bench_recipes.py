@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from galtools import artefacts, data, models
+from galtools.models.capsule import squash
 from galtools.training import train, translate
 from galtools.training.loop import Settings, best_device, used_precision
 
@@ -38,11 +39,14 @@ def skipless(network) -> None:
     network.skip = False
 
 
-def skipping(network) -> None:
-    """Add the source to what a network gives."""
-    base = type(network)
-    added = {"network": lambda self, x: x + base.network(self, x)}
-    network.__class__ = type(base.__name__, (base,), added)
+def overridden(name: str, method: Callable) -> Callable:
+    """Return a change that replaces a method: ``method(base)`` gives the new one."""
+
+    def change(network) -> None:
+        base = type(network)
+        network.__class__ = type(base.__name__, (base,), {name: method(base)})
+
+    return change
 
 
 PRECISION = {"bfloat16": Variant(), "float32": Variant(settings={"precision": "float32"})}
@@ -61,7 +65,17 @@ VARIANTS = {
     "capsule": {
         "ours": Variant(),
         "one turn of routing": Variant({"iterations": 1}),
-        "skip of the source": Variant(change=skipping),
+        "squashed poses": Variant(
+            change=overridden(
+                "decode", lambda base: lambda self, poses: base.decode(self, squash(poses, dim=2))
+            )
+        ),
+        "without asinh": Variant(
+            change=overridden("network", lambda base: lambda self, x: self.decode(self.encode(x)))
+        ),
+        "skip of the source": Variant(
+            change=overridden("network", lambda base: lambda self, x: x + base.network(self, x))
+        ),
     },
 }
 

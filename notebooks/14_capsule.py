@@ -76,8 +76,8 @@ plt.show()
 #
 # ```python
 # couplings = logits.softmax(dim=2)                       # over the parents j
-# parents = squash((couplings[:, :, :, None] * votes).sum(dim=1), dim=2)
-# logits = logits + (votes * parents[:, None]).sum(dim=3)
+# poses = (couplings[:, :, :, None] * votes).sum(dim=1)
+# logits = logits + (votes * squash(poses, dim=2)[:, None]).sum(dim=3)
 # ```
 #
 # Child $i$ votes $\hat u_{j|i}$ for parent $j$ and gives it the share $c_{ij}$ of itself; $b$ starts at
@@ -90,7 +90,9 @@ plt.show()
 # Here children sit on packed pixels and vote by convolutions; each place of the image is routed by
 # itself. A decoder turns the poses of the parents back into an image, and sees nothing else:
 # {glue:text}`capsule_parents` parents with {glue:text}`capsule_pose` numbers each for every $4 \times 4$
-# pixels in five bands.
+# pixels in five bands. Squashing keeps every vector shorter than one, and fluxes have no upper end. So images
+# come in through asinh and leave through sinh, and the decoder is given the sums $s_j$ rather than $v_j$: the
+# squashed ones decide the routing alone.
 #
 # ## The reference and this network
 #
@@ -104,7 +106,9 @@ plt.show()
 # | gradient through routing | all turns | the last turn | not measured |
 # | votes | a matrix for each pair of child and parent | a 4 x 4 convolution for each, as in local routing | not measured |
 # | loss | margin on lengths, plus reconstruction | that of the translation alone | |
-# | decoder | fully connected, from one capsule | convolutions, from all parents of a place | |
+# | decoder | fully connected, from one capsule | convolutions, from all parents of a place | not measured |
+# | poses that are decoded | squashed | not squashed | *squashed poses* |
+# | images | as they are, between 0 and 1 | through asinh, and back | *without asinh* |
 # | skips around the parents | none; in segmentation between levels | none | *skip of the source* |
 #
 # The last column names rows of a kept table (`benchmarks/bench_recipes.py`: one training of 200 steps each,
@@ -156,12 +160,13 @@ def change(result, galaxy, dimension, by):
     """Change of the r-band flux when the most active parent's pose is moved, in units of noise."""
     network, scaling = result.network, result.network.scaling
     source = torch.as_tensor(result.pairs.source[galaxy : galaxy + 1])
-    parents = network.encode(scaling.normalize(source))
+    parents = network.encode(torch.asinh(scaling.normalize(source)))
     lengths = parents.norm(dim=2)
     busiest = int(lengths.sum(dim=(0, 2, 3)).argmax())
     moved = parents.clone()
     moved[:, busiest, dimension] += by * lengths[:, busiest]
-    before, after = (scaling.denormalize(network.decode(p)) for p in (parents, moved))
+    images = (torch.sinh(network.decode(poses)) for poses in (parents, moved))
+    before, after = map(scaling.denormalize, images)
     sigma = result.pairs.noise[galaxy, 1, study.R_BAND]
     return (after - before)[0, study.R_BAND].numpy() / sigma
 
@@ -215,8 +220,8 @@ glue("capsule_parents", result.network.parents, display=False)
 
 # %%
 def frozen(network):
-    source = torch.as_tensor(result.pairs.source[:50])
-    parents = network.encode(network.scaling.normalize(source)).mean(dim=(0, 3, 4), keepdim=True)
+    source = network.scaling.normalize(torch.as_tensor(result.pairs.source[:50]))
+    parents = network.encode(torch.asinh(source)).mean(dim=(0, 3, 4), keepdim=True)
     network.encode = lambda x: parents.expand(len(x), -1, -1, *(s // 4 for s in x.shape[-2:]))
 
 
@@ -230,10 +235,9 @@ recipes.ablations(result, {"parents frozen": frozen, "one turn of routing": one_
 # ## What goes wrong
 #
 # The parents carry the image, so what they cannot hold is lost: they are
-# {glue:text}`capsule_parents` times {glue:text}`capsule_pose` numbers for every 80 pixels, and squashing
-# keeps every vector shorter than one while fluxes have no upper end, so that the brightest centres suffer
-# first. A network with a path around its parents translates better, and its parents are idle: the table of
-# the reference shows it, and the residual of this chapter beside that of [the residual network](11_residual.py).
+# {glue:text}`capsule_parents` times {glue:text}`capsule_pose` numbers for every $4 \times 4$ pixels, on a grid of
+# their own. Compare the residual of this chapter with that of [the residual network](11_residual.py), whose
+# pixels find their way past every block: it is the price of a bottleneck in a training as short as this.
 
 # %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-capsule-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
 study.noise_histogram(result)

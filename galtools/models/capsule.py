@@ -26,11 +26,11 @@ def squash(s: torch.Tensor, dim: int = -1) -> torch.Tensor:
 
 
 def route(predictions: torch.Tensor, iterations: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Route by agreement: (n, children, parents, pose, ...) to parents and couplings.
+    """Route by agreement: (n, children, parents, pose, ...) to poses and couplings.
 
-    Trailing axes are positions in the image, each routed on its own. Returns the parents
-    (n, parents, pose, ...) and the couplings (n, children, parents, ...). Gradients flow through
-    the last iteration alone.
+    Trailing axes are positions in the image, each routed on its own. Returns the sums s of the
+    parents (n, parents, pose, ...), which `squash` shortens to v, and the couplings (n, children,
+    parents, ...). Gradients flow through the last iteration alone.
     """
     logits = torch.zeros_like(predictions[:, :, :, 0])
     detached = predictions.detach()
@@ -38,10 +38,10 @@ def route(predictions: torch.Tensor, iterations: int) -> tuple[torch.Tensor, tor
         couplings = logits.softmax(dim=2)
         last = iteration == iterations - 1
         votes = predictions if last else detached
-        parents = squash((couplings[:, :, :, None] * votes).sum(dim=1), dim=2)
+        poses = (couplings[:, :, :, None] * votes).sum(dim=1)
         if not last:
-            logits = logits + (detached * parents[:, None]).sum(dim=3)
-    return parents, couplings
+            logits = logits + (detached * squash(poses, dim=2)[:, None]).sum(dim=3)
+    return poses, couplings
 
 
 @register(
@@ -55,7 +55,8 @@ class Capsule(Translator):
 
     Children live on 2 x 2 packed pixels, parents at half their resolution: `parents` times `pose`
     numbers for 4 x 4 pixels. Every child type votes by a strided convolution, so that W is shared
-    over the image and routing is local (LaLonde & Bagci 2018).
+    over the image and routing is local (LaLonde & Bagci 2018). Fluxes have no upper end: images
+    come in through asinh and leave through sinh, and the decoder sees poses that are not squashed.
     """
 
     multiple = 4
@@ -82,18 +83,18 @@ class Capsule(Translator):
         )
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
-        """Parents (n, parents, pose, H/4, W/4), each shorter than 1."""
+        """Poses of the parents, (n, parents, pose, H/4, W/4)."""
         children = self.encoder(F.pixel_unshuffle(x, 2))
         children = squash(rearrange(children, "n (k p) y x -> n k p y x", p=self.pose), dim=2)
         votes = self.votes(children.flatten(1, 2))
         votes = rearrange(votes, "n (k j p) y x -> n k j p y x", j=self.parents, p=self.pose)
         return route(votes, self.iterations)[0]
 
-    def decode(self, parents: torch.Tensor) -> torch.Tensor:
+    def decode(self, poses: torch.Tensor) -> torch.Tensor:
         """Poses back to an image."""
-        h = F.pixel_shuffle(self.expand(parents.flatten(1, 2)), 2)
+        h = F.pixel_shuffle(self.expand(poses.flatten(1, 2)), 2)
         return F.pixel_shuffle(self.decoder(h), 2)
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Stretched source to stretched target."""
-        return self.decode(self.encode(x))
+        return torch.sinh(self.decode(self.encode(torch.asinh(x))).float())
