@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from myst_nb import glue
 
-from companion import plotting, recipes, study
+from companion import ablation, plotting, study
 from galtools.data.stretch import Stretch
 from galtools.models.base import count_parameters
 from galtools.training.loop import Settings
@@ -104,7 +104,7 @@ plt.show()
 # validation galaxies: residual in units of the sky noise, the rest in per cent.
 
 # %% tags=["hide-input"]
-recipes.recipe_table("residual")
+ablation.recipe_table("residual")
 
 # %% [markdown]
 # ## What it is asked to lower
@@ -209,7 +209,7 @@ def silence(blocks):
         block.second.bias.zero_()
 
 
-recipes.ablations(
+ablation.ablations(
     result,
     {
         "last block silent": lambda network: silence(network.body[-1:]),

@@ -28,7 +28,7 @@ import pandas as pd
 import torch
 from myst_nb import glue
 
-from companion import plotting, recipes, study
+from companion import ablation, plotting, study
 from galtools.models import swin
 from galtools.models.base import count_parameters
 from galtools.training.loop import Settings
@@ -114,7 +114,7 @@ plt.show()
 
 # %% tags=["hide-input"]
 glue("swin_rate", f"{rate:g}", display=False)
-recipes.recipe_table("swin")
+ablation.recipe_table("swin")
 
 # %% [markdown]
 # ## What it costs
@@ -123,10 +123,12 @@ recipes.recipe_table("swin")
 # pixels a side, measured now on the processor that made this page.
 
 # %% tags=["hide-input"]
-costs = pd.DataFrame({name: recipes.network_cost(name, profile) for name in ("residual", "swin")}).T
+costs = pd.DataFrame(
+    {name: ablation.network_cost(name, profile) for name in ("residual", "swin")}
+).T
 speed = costs["crops/s in training"]
 glue("swin_slower", float(speed["residual"] / speed["swin"]), display=False)
-glue("swin_crop", recipes.CROP, display=False)
+glue("swin_crop", ablation.CROP, display=False)
 costs.rename(plotting.MODEL_NAME).style.format("{:,.0f}")
 
 # %% [markdown]
@@ -186,7 +188,7 @@ def unshifted(network):
         layer.shift = 0
 
 
-recipes.ablations(result, {"uniform attention": uniform, "no shift": unshifted})
+ablation.ablations(result, {"uniform attention": uniform, "no shift": unshifted})
 
 # %% [markdown]
 # The network was trained with both, and is not retrained without: the table says what it uses, not what
@@ -224,7 +226,7 @@ plt.show()
 # ```
 #
 # 2. How much does the bias $B$ matter? Set it to zero in the trained network and judge again with
-#    `recipes.ablations`.
+#    `ablation.ablations`.
 #
 # ```{dropdown} Solution
 # `for layer in swin_layers(network): layer.attention.bias.zero_()`. $B$ starts near zero and moves little in

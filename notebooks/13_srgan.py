@@ -34,7 +34,7 @@ import torch
 from myst_nb import glue
 
 import galtools
-from companion import panels, plotting, recipes, study
+from companion import ablation, panels, plotting, study
 from galtools.fidelity import intervals, structure
 from galtools.models.base import count_parameters
 from galtools.training.loop import Settings
@@ -112,7 +112,7 @@ plt.show()
 # is there for, power at high frequency, is not in it: see below.
 
 # %% tags=["hide-input"]
-recipes.recipe_table("srgan")
+ablation.recipe_table("srgan")
 
 # %% [markdown]
 # ## Training

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from myst_nb import glue
 
-from companion import plotting, recipes, study
+from companion import ablation, plotting, study
 from galtools.fidelity import intervals
 from galtools.models import capsule
 from galtools.models.base import count_parameters
@@ -115,7 +115,7 @@ plt.show()
 # judged on the validation galaxies; residual in units of the sky noise, the rest in per cent).
 
 # %% tags=["hide-input"]
-recipes.recipe_table("capsule")
+ablation.recipe_table("capsule")
 
 # %% [markdown]
 # ## Training
@@ -229,7 +229,7 @@ def one_turn(network):
     network.iterations = 1
 
 
-recipes.ablations(result, {"parents frozen": frozen, "one turn of routing": one_turn})
+ablation.ablations(result, {"parents frozen": frozen, "one turn of routing": one_turn})
 
 # %% [markdown]
 # ## What goes wrong

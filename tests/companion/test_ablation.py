@@ -5,7 +5,7 @@ import pytest
 import torch
 from blobs import blobs
 
-from companion import recipes, study
+from companion import ablation, study
 from galtools import models
 from galtools.training import translate
 from galtools.training.crops import normalization_of
@@ -17,7 +17,7 @@ def test_an_ablation_changes_a_copy_and_nothing_else():
     network.scaling = normalization_of(pairs)
     before = translate.translate(network, pairs.source)
     result = study.Study("residual", "intra", network, None, 1.0, pairs, before[:, None], None)
-    table = recipes.ablations(
+    table = ablation.ablations(
         result,
         {"nothing": lambda network: None, "no tail": lambda network: network.tail.bias.add_(1)},
     )
@@ -29,12 +29,12 @@ def test_an_ablation_changes_a_copy_and_nothing_else():
 
 @pytest.mark.parametrize("model", ["swin"])
 def test_single_choices_were_tried(model):
-    table = recipes.recipe_table(model)
+    table = ablation.recipe_table(model)
     assert len(table) >= 2 and np.isfinite(table.to_numpy()).all()
 
 
 def test_arithmetic_of_the_residual_network_is_that_of_its_convolutions():
-    found = recipes.network_cost("residual", "tiny")
+    found = ablation.network_cost("residual", "tiny")
     per_place = 9 * (20 * 16 + 2 * 16 * 16 + 16 * 20) + 16 * 20  # width 16, one block, 2 x 2 packed
-    assert found["MFLOP a crop"] == pytest.approx(2 * per_place * (recipes.CROP / 2) ** 2 / 1e6)
+    assert found["MFLOP a crop"] == pytest.approx(2 * per_place * (ablation.CROP / 2) ** 2 / 1e6)
     assert found["crops/s in training"] > 0
