@@ -387,14 +387,14 @@ for name, (images, scale) in at_hand.items():
 # %% [markdown]
 # ## What is not modelled
 #
-# - **Optics and detector**: diffraction spikes, halos of bright stars, a seeing that is not round
-#   or changes over the stamp, cosmic rays, satellites, saturated or dead pixels, gaps.
+# - **Optics and detector**: diffraction spikes, halos of bright stars, a seeing that is not round or
+#   changes over the stamp, satellites; saturation, cosmic rays and edges only with `defects=True`.
 # - **Sky**: errors of the subtracted background, which real pipelines make around large galaxies;
 #   Galactic cirrus. On the pixels of SDSS the noise of both surveys is white.
 # - **Galaxies**: warps, shells, tidal debris beyond one tail, active nuclei, jets, gradients of
 #   spectrum within a component; dust lanes are drawn, not ray-traced. Four templates mixed and bent are
 #   not the variety of real spectra.
-# - **Company**: neighbours are placed at random; clusters are not rich.
+# - **Company**: neighbours are not clustered; all but the three brightest are round.
 # - **Evolution**: none beyond a slope in the luminosity functions.
 #
 # A translator that does well here has passed the *easy* test.
