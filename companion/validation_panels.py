@@ -9,6 +9,7 @@ import pandas as pd
 from companion import plotting, validation
 from companion import sdss_statistics as facts
 from companion.assumptions import CONCLUSIONS
+from companion.residual_texture import KIDS, OCTAVES
 from galtools.data import photometry
 from galtools.fidelity import intervals
 from galtools.simulate import population
@@ -145,6 +146,22 @@ def published_facts(seed, table, physics, magnitudes, noise):
     counts(neighbours, seed, len(magnitudes))
     noise_correlation(correlation, noise)
     learning_curve(learning, magnitudes, physics["redshift"])
+    return fig
+
+
+def texture(simulated):
+    """Residuals from smooth isophotes (n, octaves) by spatial period, and those of real discs."""
+    period = np.sqrt(OCTAVES[1:] * OCTAVES[:-1])
+    fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.2))
+    for k, real in enumerate(KIDS.values()):
+        ax.plot(period, real, color="#9A9A9A", linewidth=1, label="KiDS" if k == 0 else None)
+    low, middle, high = np.percentile(simulated, (10, 50, 90), axis=0)
+    plotting.band(ax, period, middle, low, high, color=LATE, label="simulated")
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.set(xscale="log", xlabel="spatial period [″]", ylabel="residual / model")
+    ax.set_xticks([1, 2, 5], ["1", "2", "5"])
+    ax.minorticks_off()
+    ax.legend()
     return fig
 
 

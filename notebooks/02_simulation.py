@@ -37,6 +37,7 @@ from companion import (
     galsim_reference,
     paths,
     plotting,
+    residual_texture,
     sdss_statistics,
     survey_panels,
     validation,
@@ -55,6 +56,7 @@ results: str = ""  # folder of artefacts; empty: the repository's
 n_catalogue: int = 11000  # galaxies whose colours are compared with the real ones
 n_structures: int = 60  # galaxies of every held-out seed whose images are measured
 n_seeds: int = 8  # held-out seeds, at least 2
+n_textures: int = 40  # discs whose residuals from smooth isophotes are measured
 n_oracle: int = 10  # galaxies drawn by GalSim too, in ten bands each
 real_stamps: str = ""  # to look at: a galtools HDF5 file, or a folder of FITS cutouts
 
@@ -226,6 +228,10 @@ table
 sheet = simulate.pairs(30, seed=seed)
 rows = [sheet.target[k : k + 6] for k in range(0, 30, 6)]
 plotting.stamps(rows, [f"{k}–{k + 5}" for k in range(0, 30, 6)])
+plt.show()
+
+# %% mystnb={"figure": {"caption": "Texture of bright inclined discs in the r band of CFHTLS: rms of the residuals from smooth elliptical isophotes over the surface brightness of the model, by spatial period. Median, and 10 to 90 % of the simulated ones (blue); ten real galaxies seen by KiDS, with its own seeing (grey).", "name": "fig-texture"}, "image": {"alt": "Ten grey lines that rise with period from a few per cent, and a blue line with a band in their midst."}} tags=["hide-input"]
+validation_panels.texture(residual_texture.simulated_discs(seed, n_textures))
 plt.show()
 
 # %% tags=["hide-input"]
