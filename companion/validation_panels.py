@@ -191,9 +191,11 @@ def criteria_table(margins) -> pd.DataFrame:
     rows = {}
     for name, found in margins.iterrows():
         c = facts.CRITERIA[name]
+        digits = int(np.clip(1 - np.floor(np.log10(max(found.scatter, 1e-9))), 2, 4))
+        f = f".{digits}f"
         below = f"below {number(c.high)}"
         rows[name] = {
-            "measured": f"{number(found['mean'], '.3f')} ± {number(found.scatter, '.3f')} {c.unit}",
+            "measured": f"{number(found['mean'], f)} ± {number(found.scatter, f)} {c.unit}",
             "published": c.published,
             "limits": below if np.isinf(c.low) else f"{number(c.low)} to {number(c.high)}",
             "margin [seed scatters]": number(found.margin, ".1f"),
