@@ -53,7 +53,7 @@ def of_translator(model: str, values: dict) -> tuple[float, int]:
     network.scaling = normalization_of(pairs)
     network.prepare(pairs)
     settings = Settings(**{name: values[name] for name in ("steps", "batch", "crop", "rate")})
-    crops = Crops(pairs, network.scaling, settings.batch, settings.crop, network.crop_stride)
+    crops = Crops(pairs, network.scaling, settings.batch, settings.crop)
     trainer, taken = loop.Trainer(network, settings, "cpu"), []
     for moment in MOMENTS:
         trainer.step = int(moment * settings.steps)

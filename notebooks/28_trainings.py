@@ -86,7 +86,7 @@ values = {key: part.value.to_numpy() for key, part in groups}
 # parameters, and the data. A book of another profile has another recipe, and should lie outside.
 
 # %%
-store = paths.Results(results, profile)
+store = paths.Results(results, profile, kept=False)
 files = {"pixels": "21_pixels", "redshift": "24_redshift"}
 tables = [paths.check_seed(paths.need(store.table(k), v), seed) for k, v in files.items()]
 own = pd.concat(map(pd.read_csv, tables))
