@@ -21,6 +21,7 @@ import io
 import math
 import os
 import re
+import reprlib
 import shutil
 import sys
 import tempfile
@@ -52,6 +53,9 @@ LEAST = {  # of numbers for which "positive" is too little or too much
     **dict.fromkeys(("n_galaxies", "n_demo", "n_steps", "n_second", "n_looked"), 2),  # that differ
     **dict.fromkeys(("n_draws", "n_looks"), 2),  # of one, no spread is seen
 }
+SHORT = reprlib.Repr()  # of values in messages: an alias in YAML can hide billions of them
+SHORT.maxstring, SHORT.maxother, SHORT.maxlevel = 100, 100, 2
+MOST_VALUES = 10_000  # of one parameter
 LARGEST_SEED = 4_000_000_000  # scikit-learn takes 32 bits
 CHOICES = {"task": TASKS, "band": BANDS}  # of names that say which
 PAPERMILLS = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")  # of papermill --inject-paths
@@ -193,11 +197,13 @@ def complaints(given: dict, known: list[Parameter]) -> list[str]:
 def _complaint(value, name: str, kind: str, default: str) -> str | None:
     """Say what is wrong with one value; where the default is positive, so is every other value."""
     if not fits(value, kind):
-        return f"{name} must be {kind}, not {value!r}{_hint(value, kind)}"
+        return f"{name} must be {kind}, not {SHORT.repr(value)}{_hint(value, kind)}"
     if name in CHOICES and value not in CHOICES[name]:
-        return f"unknown {name} {value!r}: choose one of {', '.join(CHOICES[name])}"
+        return f"unknown {name} {SHORT.repr(value)}: choose one of {', '.join(CHOICES[name])}"
+    if isinstance(value, list) and len(value) > MOST_VALUES:
+        return f"{name} must hold at most {MOST_VALUES:,} values, not {len(value):,}"
     if isinstance(value, list) and any(one in value[:k] for k, one in enumerate(value)):
-        return f"{name} must not hold the same twice, as {value!r} does"
+        return f"{name} must not hold the same twice, as {SHORT.repr(value)} does"
     numbers, usual = _numbers(value), ast.literal_eval(default)
     least, wanted = -sys.float_info.max, "finite"
     if name in LEAST:
@@ -205,7 +211,7 @@ def _complaint(value, name: str, kind: str, default: str) -> str | None:
     elif _numbers(usual) and min(_numbers(usual)) > 0:
         least, wanted = math.ulp(0), "positive"
     if not all(least <= number < math.inf for number in numbers):
-        return f"{name} must be {wanted}, not {value!r}"
+        return f"{name} must be {wanted}, not {SHORT.repr(value)}"
     if name == "seed" and value > LARGEST_SEED:
         return f"seed must be at most {LARGEST_SEED}, not {value}"
     return None

@@ -312,8 +312,9 @@ def check(kind: str, content: bytes, folder: Path) -> str:
             warnings.simplefilter("ignore")
             KINDS[kind][1](path)
     except GaltoolsError as error:
-        if not 0 < len(str(error)) < LONGEST or "\n" in str(error):
-            return f"refused in {len(str(error))} letters: {str(error)[:LONGEST]!r}"
+        text = str(error).partition("\nThe parameters of notebook")[0]  # which are listed below it
+        if not 0 < len(text) < LONGEST or "\n" in text:
+            return f"refused in {len(text)} letters: {text[:LONGEST]!r}"
     except Exception:
         return traceback.format_exc()
     return ""

@@ -20,6 +20,7 @@ from astropy.table import Table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from companion import papermill_io
 from galtools import artefacts, data, models
 from galtools.errors import GaltoolsError
 from galtools.fidelity import scorecard
@@ -306,3 +307,13 @@ def test_a_card_with_a_line_twice_is_none(tmp_path):
     content["rows"].append(content["rows"][0])
     path.write_text(json.dumps(content))
     assert "a line stands in it twice" in refusal(scorecard.load, path)
+
+
+def test_a_parameter_of_billions_of_values_is_refused_briefly():
+    bomb = ["x"]
+    for _ in range(30):
+        bomb = [bomb] * 9
+    for value in (bomb, [0] * 10**6, "x" * 10**6):
+        parameter = papermill_io.Parameter("steps", "list[int]", "[1]", "")
+        (line,) = papermill_io.complaints({"steps": value}, [parameter])
+        assert len(line) < hostile.LONGEST
