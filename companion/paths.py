@@ -151,6 +151,16 @@ def need_translations(store: Results, task: str, model: str, seed: int = 0) -> P
     return need_of(path, model, test, *([weights] if weights.exists() else []))
 
 
+def keep_seed(path: Path, seed: int) -> Path:
+    """Return the path of data to be made, unless it holds those of another seed."""
+    if artefacts.is_whole(path) and (made := artefacts.read_manifest(path)["seed"]) != seed:
+        raise GaltoolsError(
+            f"{path} is of seed {made}, and all chapters here follow from it: give seed {seed} a "
+            "folder of its own, with -p results FOLDER"
+        )
+    return path
+
+
 def check_seed(path: Path, seed: int) -> Path:
     """Return the path of an artefact that was made with this seed, or say which seed it was.
 

@@ -85,7 +85,7 @@ def make_split(name: str, options: dict) -> dict:
     """Simulate one split into its file and return the manifest."""
     split = "test" if name == "again" else name
     return artefacts.make(
-        files.data(name),
+        paths.keep_seed(files.data(name), seed),
         lambda path: data.save(
             simulate.stream(**options, grid=grid, seed=seed, workers=workers, then=data.compress),
             path,

@@ -123,3 +123,15 @@ def test_a_table_that_was_edited_is_refused(tmp_path):
     path.write_text("psnr\n40\n")
     with pytest.raises(GaltoolsError, match="changed or damaged: run the notebook"):
         paths.check_seed(path, 3)
+
+
+def test_data_of_another_seed_are_not_replaced(tmp_path):
+    path = tmp_path / "train.h5"
+    assert paths.keep_seed(path, 1) == path
+    made = {"params": {}, "modules": [], "seed": 1}
+    artefacts.make(path, lambda new: new.write_text("x"), **made)
+    assert paths.keep_seed(path, 1) == path
+    with pytest.raises(GaltoolsError, match=r"is of seed 1, .* give seed 0 a folder of its own"):
+        paths.keep_seed(path, 0)
+    path.write_text("damaged")
+    assert paths.keep_seed(path, 0) == path
