@@ -185,3 +185,9 @@ def test_every_chapter_can_be_downloaded_as_it_was_executed(html):
         assert links, f"{page.name} has no notebook to download"
         book = nbformat.read(page.parent / links[0], as_version=4)
         assert any(cell.get("outputs") for cell in book.cells)
+
+
+def test_no_page_of_text_may_load_from_another_host(pages):
+    policy = 'http-equiv="Content-Security-Policy"'
+    without = {page.name for page in pages if policy not in page.read_text(encoding="utf-8")}
+    assert without <= {"search.html", "genindex.html", "py-modindex.html"}  # made by the theme
