@@ -317,3 +317,16 @@ def test_a_parameter_of_billions_of_values_is_refused_briefly():
         parameter = papermill_io.Parameter("steps", "list[int]", "[1]", "")
         (line,) = papermill_io.complaints({"steps": value}, [parameter])
         assert len(line) < hostile.LONGEST
+
+
+@pytest.mark.parametrize("ending", [".npz", ".h5"])
+def test_a_column_of_text_is_no_column_of_numbers(tmp_path, ending):
+    path = tmp_path / f"images{ending}"
+    if ending == ".npz":
+        np.savez(path, redshift=np.array(["low", "high"]), z=np.zeros(2))
+    else:
+        with h5py.File(path, "w") as file:
+            file["redshift"], file["z"] = ["low", "high"], np.zeros(2)
+    assert "redshift holds no numbers" in refusal(data.image_files.read_column, path, "redshift")
+    assert data.image_files.read_column(path, "nothing") is None
+    assert len(data.image_files.read_column(path, "z")) == 2

@@ -147,12 +147,13 @@ def read_column(path, name: str) -> np.ndarray | None:
     suffix = Path(path).suffix.lower()
     if suffix in (".npy", *FITS):
         return None
-    with reading(path, f"give {name} as an array of numbers"):
-        if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return file[name] if name in file.files else None
-        with safe_open(path) as file:
-            return file[name][:] if name in file else None
+    opener = partial(np.load, allow_pickle=False) if suffix == ".npz" else safe_open
+    with reading(path, f"give {name} as an array of numbers"), opener(path) as file:
+        if name not in file:
+            return None
+        if (found := file[name][:]).dtype.kind not in "biuf":
+            raise GaltoolsError(f"{path}: {name} holds no numbers, but {found.dtype}")
+        return found
 
 
 def read_numbers(path) -> np.ndarray:
