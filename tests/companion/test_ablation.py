@@ -27,7 +27,7 @@ def test_an_ablation_changes_a_copy_and_nothing_else():
     assert np.array_equal(translate.translate(network, pairs.source), before)
 
 
-@pytest.mark.parametrize("model", ["swin"])
+@pytest.mark.parametrize("model", ["residual", "swin", "srgan", "capsule"])
 def test_single_choices_were_tried(model):
     table = ablation.recipe_table(model)
     assert len(table) >= 2 and np.isfinite(table.to_numpy()).all()
