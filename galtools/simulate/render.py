@@ -28,7 +28,7 @@ LN_K = 12.0  # from -LN_K to LN_K reaches the table of the r^(1/4) law
 KOLMOGOROV_FWHM = 0.9758634299  # FWHM over wavelength / r0
 CUTOFF = 1.6  # highest frequency, in units of r0 / wavelength at the sharpest seeing: T < 6e-4
 SHARPEST = 0.75  # sharpest seeing drawn, relative to the median (3.1 sigma)
-PERIOD = 1.2  # period of the finest detail, in stamps: what lies 0.7 stamps away would return
+PERIOD = 1.3  # period of the finest detail, in stamps: what lies 0.8 stamps away would return
 WIDE_PERIOD = 6.0  # period of the widest wings, in stamps
 WIDE_SCALE = 8.0  # radian per stamp: below this frequency the period is wide
 
