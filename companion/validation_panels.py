@@ -5,6 +5,7 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 
 from companion import plotting, validation
 from companion import sdss_statistics as facts
@@ -21,7 +22,23 @@ TYPES = (("early", EARLY, "o"), ("late", LATE, "s"))
 STYLES = {0.5: ("v", EARLY, -0.15), 2.0: ("^", LATE, 0.15)}
 REDSHIFT_BINS = np.array([0.01, 0.05, 0.08, 0.11, 0.15, 0.22])
 FEW = 5
+LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of contours
 RATIO_BINS = np.array([0.18, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+
+
+def red_and_blue(redshift, colour, red):
+    """Contours of g - r against redshift for red and blue galaxies, and their distributions."""
+    sample = pd.DataFrame({"redshift": redshift, "g − r [mag]": colour})
+    sample["type"] = np.where(red, "red", "blue")
+    with plt.rc_context({"figure.constrained_layout.use": False}):
+        grid = sns.jointplot(
+            sample, x="redshift", y="g − r [mag]", hue="type", kind="kde", height=5,
+            palette={"red": EARLY, "blue": LATE}, xlim=(0, 0.35), ylim=(0, 1.7),
+            joint_kws={"levels": LEVELS, "linewidths": 1.5, "common_norm": False},
+            marginal_kws={"fill": True},
+        )  # fmt: skip
+    sns.move_legend(grid.ax_joint, "lower right", title=f"{len(sample):,} galaxies")
+    return grid
 
 
 def colours_by_redshift(redshift, magnitudes):

@@ -29,7 +29,6 @@ import galsim
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from myst_nb import glue
 
 from companion import (
@@ -124,16 +123,7 @@ colours = magnitudes[:, :-1] - magnitudes[:, 1:]
 
 # %% mystnb={"figure": {"caption": "The simulated sample: colour g − r against redshift of red and blue galaxies, contours around the densest 10, 30, 50, 70 and 90 % of each, and their distributions along the axes.", "name": "fig-population"}, "image": {"alt": "Two islands of contours: red galaxies above, rising with redshift to the right, blue galaxies below, nearer and more spread."}} tags=["hide-input"]
 shown = slice(min(4000, n_catalogue))
-sample = pd.DataFrame({"redshift": redshift, "g − r [mag]": colours[:, 1]})[shown]
-sample["type"] = np.where(red, "red", "blue")[shown]
-tints = {"red": "#D55E00", "blue": "#0072B2"}
-with plt.rc_context({"figure.constrained_layout.use": False}):
-    grid = sns.jointplot(
-        sample, x="redshift", y="g − r [mag]", hue="type", palette=tints, kind="kde", height=5,
-        joint_kws={"levels": [0.1, 0.3, 0.5, 0.7, 0.9], "linewidths": 1.5, "common_norm": False},
-        marginal_kws={"fill": True}, xlim=(0, 0.35), ylim=(0, 1.7),
-    )  # fmt: skip
-sns.move_legend(grid.ax_joint, "lower right", title=f"{len(sample):,} galaxies")
+validation_panels.red_and_blue(redshift[shown], colours[shown, 1], red[shown])
 plt.show()
 
 # %% [markdown]
