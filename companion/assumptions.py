@@ -3,7 +3,7 @@
 Every assumption is a constant of a module of the simulation, or of the two surveys. It is halved
 and doubled, the same galaxies are simulated again, and a few conclusions are measured anew. They
 are measured on several independent sets of galaxies; the scatter of the change from set to set is
-its sampling error. The table is kept; this makes it again (40 minutes of one core):
+its sampling error. The table is kept; this makes it again (5 minutes of one core):
 
     python -m companion.assumptions
 """
