@@ -46,9 +46,9 @@ profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets 
 seed: int = 0  # every random number follows from it
 results: str = ""  # folder of artefacts; empty: the repository's
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to the same SDSS image
-steps: int = 1240  # training steps
-batch: int = 16  # galaxies in a step
-crop: int = 32  # pixels along a side of the random crops
+steps: int = 700  # training steps
+batch: int = 8  # galaxies in a step
+crop: int = 64  # pixels along a side of the random crops: whole stamps
 rate: float = 0.002  # highest learning rate
 draws: int = 8  # samples of each test galaxy
 n_scored: int = 64  # test galaxies on which the ablation is scored
@@ -81,9 +81,9 @@ n_scored: int = 64  # test galaxies on which the ablation is scored
 # $$ c_\mathrm{skip} = \frac{1}{\sigma^2 + 1}, \quad c_\mathrm{out} = \frac{\sigma}{\sqrt{\sigma^2 + 1}},
 #    \quad c_\mathrm{in} = \frac{1}{\sqrt{\sigma^2 + 1}} . $$
 #
-# $D$ estimates the clean residual $r$; $F$ is the network, a U-Net that sees the noisy residual, the source
-# and the mean. The factors keep its input and its target at unit variance for every $\sigma$. One step of
-# training is this:
+# $D$ estimates the clean residual $r$. $F$ is the network: a U-Net that sees the noisy residual, the source
+# and the mean, times $c_\mathrm{in}$, since pure noise says nothing about a residual whose mean is zero. The
+# factors keep its input and its target at unit variance for every $\sigma$. One step of training is this:
 
 
 # %%
@@ -103,12 +103,12 @@ def training_loss(network, x, y, rng):
 
 # %% [markdown]
 # For white residuals the best answer is $F = 0$, with a loss of 1: what the denoiser learns is all that
-# distinguishes residuals from white noise. Each galaxy of a batch is used at four noise levels, so that
-# the mean is computed once for all of them.
+# distinguishes residuals from white noise. Each galaxy of a batch is used at several noise levels, so that
+# the mean is computed once for all of them; and it is used whole, since the flux of a galaxy is not seen in a crop.
 #
 # ## The sampler
 #
-# A sample follows $dz / d\sigma = (z - D) / \sigma$ from $\sigma = 80$, where nothing is left of $r$, down to 0. In
+# A sample follows $dz / d\sigma = (z - D) / \sigma$ from $\sigma = 20$, where nothing is left of $r$, down to 0. In
 # $u = c_\mathrm{in} z$ and $\tan t = \sigma$ the two factors of $\sigma$ cancel {cite}`lu2025`:
 #
 # $$ \frac{du}{dt} = -F . $$
@@ -124,7 +124,7 @@ print("a silent denoiser returns the noise it was given:", bool((silent == noise
 # %% [markdown]
 # ## Training
 #
-# The regression mean has the first half of the steps, the denoiser the rest. The validation looks at one
+# The regression mean has the first {glue:text}`diffusion_start:.0f` per cent of the steps, the denoiser the rest. The validation looks at one
 # sample, so its residual has to come out *above* that of a mean, by $\sqrt 2$ if the samples are
 # calibrated. Named before looking: the *mean* of the samples has to beat resampling, or
 # for `intra` a second observation, in the residual; and the ablation below has to show that the denoiser matters.
@@ -132,6 +132,7 @@ print("a silent denoiser returns the noise it was given:", bool((silent == noise
 # %% tags=["remove-stderr"]
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
 result = study.run(results, profile, "diffusion", task, seed, settings, draws)
+glue("diffusion_start", 100 * result.network.start, display=False)
 print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
 
 # %% mystnb={"figure": {"caption": "Left: the terms of the loss. Right: the residual on the validation galaxies, in units of the target's sky noise, by the running mean of the weights.", "name": "fig-diffusion-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
@@ -303,6 +304,7 @@ glue("diffusion_off", float(ours["difference / σ"]), display=False)
 # | width of the residual | one number a channel | wavelet coefficients: sky, and a fraction of the mean's structure | with one number, corners are too noisy; with one a pixel, fluxes scatter too much |
 # | preconditioning, sampler | $\sigma_\mathrm{data} = 0.5$, Heun | the same formulae with $\sigma_\mathrm{data} = 1$ | $r$ has unit variance; tests compare with the library diffusers |
 # | noise levels | $\ln (\sigma / \sigma_\mathrm{data}) \sim N(-0.5, 1.2^2)$ | the same | |
+# | output | $F$ | $c_\mathrm{in}$ times a U-Net | small coherent errors at high noise would change the flux of whole galaxies |
 # | loss | squared error of $F$ | the same | |
 # | network | U-Net with attention, 50 to 80 million weights | U-Net, convolutions alone | a minute on one core |
 # | stochastic sampling | optional | none | a sample is a function of its noise |

@@ -15,6 +15,9 @@ l (rms over neighbouring coefficients). The denoiser D is preconditioned and tra
     c_skip = 1 / (sigma^2 + 1),  c_out = sigma / sqrt(sigma^2 + 1),  c_in = 1 / sqrt(sigma^2 + 1),
     L = <(F - (r - c_skip z) / c_out)^2>,    ln(sigma) ~ N(-0.5, 1.2^2).
 
+F is a U-Net times c_in: the regression leaves residuals of mean zero, about which pure noise says
+nothing. Otherwise small coherent errors of F at high noise, invisible in L, move whole galaxies.
+
 A sample follows EDM's dz / d sigma = (z - D) / sigma. In u = c_in z = r cos(t) + n sin(t), with
 tan(t) = sigma, this reads du / dt = -F (Lu & Song 2025): Heun's method solves it without any error
 where F = 0, the exact answer for white residuals, with which the training begins.
@@ -34,7 +37,7 @@ from galtools.models.residual import Residual
 from galtools.models.wavelets import analyse, synthesise
 
 LOG_SIGMA = (-0.5, 1.2)  # of training; EDM's -1.2 is for data of rms 0.5
-SIGMA_MIN, SIGMA_MAX, RHO = 0.01, 80.0, 7.0  # ends and spacing of the sampler's noise levels
+SIGMA_MIN, SIGMA_MAX, RHO = 0.01, 20.0, 7.0  # ends and spacing of the sampler's noise levels
 LEVELS = 4  # of the wavelet transform
 
 
@@ -124,7 +127,8 @@ class Denoiser(nn.Module):
         h = h + self.whole(h.mean(dim=(2, 3)))[..., None, None]
         for block, grow, skip in reversed(list(zip(self.up, self.grow, skips, strict=True))):
             h = block(grow(h) + skip, level)
-        return F.pixel_shuffle(self.tail(h), 2).float()
+        c_in = (1 + (8 * c_noise).exp()).rsqrt()[:, None, None, None]
+        return c_in * F.pixel_shuffle(self.tail(h), 2).float()
 
 
 class Silent(nn.Module):
@@ -144,16 +148,17 @@ def silenced(network: nn.Module) -> nn.Module:
 
 @register(
     "diffusion",
-    tiny={"width": 8, "blocks": 1, "widths": (8, 16), "steps": 3, "levels": 2},
+    tiny={"width": 8, "blocks": 1, "widths": (8, 16), "steps": 3},
     quick={"width": 48, "blocks": 3, "widths": (32, 64, 128)},
-    paper={"width": 128, "blocks": 12, "widths": (128, 128, 256), "steps": 18},
+    long={"width": 64, "blocks": 4, "widths": (48, 96, 192), "levels": 4, "start": 0.4},
+    paper={"width": 128, "blocks": 12, "widths": (128, 128, 256), "steps": 18, "levels": 4},
 )
 class Diffusion(Translator):
     """Regression mean m(x), rms s of its residual, and a denoiser for the residual."""
 
     def __init__(
-        self, bands_in, bands_out, width, blocks, widths, steps: int = 6, start: float = 0.5,
-        levels: int = 4, residual: bool = True,
+        self, bands_in, bands_out, width, blocks, widths, steps: int = 6, start: float = 0.6,
+        levels: int = 2, residual: bool = True,
     ):  # fmt: skip
         """Make both networks; the denoiser is trained after a fraction `start` of the steps.
 
