@@ -186,7 +186,7 @@ class Diffusion(Translator):
         return {
             "mean": OptimizerGroup(first, self.mean_losses, end=self.start),
             "denoiser": OptimizerGroup(
-                denoiser, self.denoiser_losses, begin=self.start, lr_scale=2.0
+                denoiser, self.denoiser_losses, begin=self.start, lr_scale=0.5
             ),
         }
 
