@@ -32,7 +32,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from galtools.models import register
-from galtools.models.base import Batch, OptimizerGroup, Translator, pad_to_multiple, pixel_loss
+from galtools.models.base import (
+    Batch,
+    OptimizerGroup,
+    Translator,
+    has_bfloat16,
+    pad_to_multiple,
+    pixel_loss,
+)
 from galtools.models.residual import Residual
 from galtools.models.wavelets import analyse, synthesise
 
@@ -264,7 +271,8 @@ class Diffusion(Translator):
 
         def velocity(u, sigma):
             c_noise = preconditioning(torch.full((1,), sigma, device=u.device))[-1]
-            return self.denoiser(u, known, c_noise)
+            with torch.autocast(u.device.type, torch.bfloat16, enabled=has_bfloat16(u.device)):
+                return self.denoiser(u, known, c_noise)
 
         def sample(noise):
             noise = pad_to_multiple(noise, self.multiple)
