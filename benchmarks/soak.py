@@ -233,7 +233,8 @@ def undo(step_made: set[str], folder: Path) -> None:
     """Take away what a step has made, so that it can be killed once more."""
     for name in step_made:
         (folder / name).unlink()
-    shutil.rmtree(folder / "rendered", ignore_errors=True)
+    if any(name.startswith("rendered") for name in step_made):
+        shutil.rmtree(folder / "rendered", ignore_errors=True)
 
 
 def soak(kills: int, seed: int, folder: Path, names: list[str]) -> dict:
