@@ -23,10 +23,10 @@ from safetensors import SafetensorError
 
 from galtools.errors import GaltoolsError
 from galtools.provenance import (
-    _plain,
     digest,
     module_digests,
     package_versions,
+    plain,
     read_values,
     sha256,
 )
@@ -119,7 +119,7 @@ def read_manifest(path: Path) -> dict:
 def write_json(path: Path, content: dict) -> None:
     """Write JSON whole or not at all."""
     with atomic(path) as new:
-        new.write_text(json.dumps(content, indent=1, default=_plain) + "\n")
+        new.write_text(json.dumps(content, indent=1, default=plain) + "\n")
 
 
 def is_whole(path: Path) -> bool:

@@ -47,10 +47,10 @@ def sha256(path: Path) -> str:
 
 def digest(thing) -> str:
     """Hash anything that JSON can hold, paths, sets and arrays; equal things, equal digests."""
-    return hashlib.sha256(json.dumps(thing, sort_keys=True, default=_plain).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(thing, sort_keys=True, default=plain).encode()).hexdigest()
 
 
-def _plain(thing):
+def plain(thing):
     """Turn what JSON does not know into what it does, or refuse: a guess could change a key."""
     if isinstance(thing, set | frozenset):
         return sorted(thing)

@@ -116,7 +116,6 @@ def training_loss(network, x, y, rng):
 # Heun's method solves it, the predictor-corrector of second order that EDM uses:
 
 # %%
-print(heun.__doc__)
 noise = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
 silent = heun(lambda u, sigma: 0 * u, noise, 6)
 print("a silent denoiser returns the noise it was given:", bool((silent == noise).all()))

@@ -89,7 +89,7 @@ def test_nothing_is_left_for_later():
 
 
 LAYERS = (  # a module of galtools imports from its own layer and those before it
-    ("errors", "surveys", "flags", "hdf5", "artefacts"),
+    ("errors", "surveys", "flags", "hdf5", "provenance", "artefacts"),
     ("data",),
     ("simulate", "ingest"),
     ("models",),

@@ -16,9 +16,10 @@ from galtools.models import checkpoint
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("galtools", "companion", "workflow", "notebooks", "benchmarks")
 SOURCES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
-MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "tarfile", "zipfile"}
+MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "tarfile"}
 CALLS = {"torch.load", "torch.save", "os.system", "os.popen", "yaml.load", "joblib.load",
-         "eval", "exec", "shutil.unpack_archive", "pd.read_pickle"}  # fmt: skip
+         "eval", "exec", "shutil.unpack_archive", "archive.extract", "archive.extractall",
+         "pd.read_pickle"}  # fmt: skip
 
 
 def tree(path: Path) -> ast.AST:

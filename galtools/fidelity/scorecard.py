@@ -9,6 +9,7 @@ import json
 import warnings
 from dataclasses import dataclass, field, replace
 from html import escape
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 from astropy.table import Table
 
-from galtools import __version__, artefacts
+from galtools import artefacts
 from galtools.data import ImageSet
 from galtools.data.image_files import Stack
 from galtools.data.resampling import lanczos_resample
@@ -211,7 +212,7 @@ def _about(given, source) -> dict[str, str]:
     """Version, files with their checksums, geometry, seeing and noise, as words."""
     files = {"truth": given.truth, "translations": given.translated, "source": source}
     files = {name: getattr(images, "path", None) for name, images in files.items()}
-    about = {"galtools": __version__}
+    about = {"galtools": version("galtools")}
     about |= {
         name: f"{path.name}, sha256 {artefacts.sha256(path)[:12]}"
         for name, path in files.items() if path

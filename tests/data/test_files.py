@@ -469,5 +469,5 @@ def test_complex_images_are_refused(tmp_path, ending):
             file["images"] = images
     else:
         np.save(path, images) if ending == "npy" else np.savez(path, data=images)
-    with pytest.raises(GaltoolsError, match="complex images"):
+    with pytest.raises(GaltoolsError, match="complex128 images"):
         image_files.open_images(path)
