@@ -46,6 +46,7 @@ from galtools import artefacts, simulate
 from galtools.simulate import population, scene, spectra
 from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
 
+# %% tags=["remove-cell"]
 plotting.use_style()
 
 # %% tags=["parameters"]

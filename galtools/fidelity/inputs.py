@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
 
+from galtools.data import ImageSet
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals, structure
 from galtools.fidelity.metrics import COLUMNS, check, chunks
@@ -53,8 +54,8 @@ def check_inputs(
 
     Noise that nobody states is estimated; an unknown pixel scale is refused.
     """
+    truth, stated = _facts_of(truth)
     truth, translated = check_real(truth, "truth"), check_real(translated, "translated")
-    stated = getattr(truth, "facts", {})
     weights, noise, psf_fwhm, pixel_scale = (
         stated.get(name) if value is None else value
         for name, value in (("weights", weights), ("noise", noise), ("psf_fwhm", psf_fwhm),
@@ -79,6 +80,18 @@ def check_inputs(
     notes += _odd_galaxies(facts, finite) + _odd_order(facts, bands) + _odd_units(facts)
     notes += _odd_sky(facts, sigma, bands) + _odd_orientation(truth, translated, weights)
     return Inputs(truth, translated, bands, pixel_scale, sigma, facts, psf_fwhm, weights, notes)
+
+
+def _facts_of(truth):
+    """Images of the truth, and what their file or `ImageSet` states about them."""
+    if not isinstance(truth, ImageSet):
+        return truth, getattr(truth, "facts", {})
+    facts = {"pixel_scale": truth.pixel_scale, "psf_fwhm": truth.psf_fwhm}
+    if np.isfinite(truth.noise).all():
+        facts["noise"] = truth.noise
+    if truth.mask is not None:
+        facts["weights"] = truth.mask == 0
+    return truth.images, facts
 
 
 def check_real(images, name: str):

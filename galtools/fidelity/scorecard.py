@@ -174,9 +174,9 @@ def card(
 ) -> Card:  # fmt: skip
     """Fidelity of `translated` to `truth`, both (n, bands, H, W) in nanomaggies per pixel.
 
-    Arrays, or anything that gives arrays when sliced (`galtools.data.image_files.open_images`,
-    which also keeps scale, noise, seeing and masks that a file states: they are used where none
-    is given). What is not given shows in `Card.missing`.
+    Arrays, or anything that gives arrays when sliced (`galtools.data.image_files.open_images`). The
+    truth may be an `ImageSet`, too. Scale, noise, seeing and masks that it or its file states are
+    used where none is given. What is missing is listed in `Card.missing`.
 
     source       the images that were translated, on the truth's grid: the gain over them
     redshift     (n,): how well the peak fluxes predict it

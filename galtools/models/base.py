@@ -121,6 +121,12 @@ def has_bfloat16(device) -> bool:
     return any(map(torch.cpu.get_capabilities().get, ("avx512_bf16", "amx_bf16")))
 
 
+def autocast(device, enabled: bool = True) -> torch.autocast:
+    """Context in which networks compute in bfloat16, or with `enabled` false in float32."""
+    kind = torch.device(device).type
+    return torch.autocast("cpu" if kind == "meta" else kind, torch.bfloat16, enabled=enabled)
+
+
 def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
     """Extend (n, bands, H, W) to the right and below, by reflection, to multiples of a length."""
     height, width = x.shape[-2:]

@@ -36,6 +36,7 @@ from galtools.models.base import (
     Batch,
     OptimizerGroup,
     Translator,
+    autocast,
     has_bfloat16,
     pad_to_multiple,
     pixel_loss,
@@ -214,13 +215,13 @@ class Diffusion(Translator):
 
     def residual(self, y: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
         """Residual r of about unit variance of stretched targets."""
-        with torch.autocast(y.device.type, enabled=False):
+        with autocast(y.device, enabled=False):
             pairs = zip(analyse(y - mean, LEVELS), self.scales(mean), strict=True)
             return synthesise([c / s for c, s in pairs])
 
     def image(self, mean: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
         """Undo `residual`."""
-        with torch.autocast(r.device.type, enabled=False):
+        with autocast(r.device, enabled=False):
             pairs = zip(analyse(r, LEVELS), self.scales(mean), strict=True)
             return mean + synthesise([c * s for c, s in pairs])
 
@@ -231,7 +232,7 @@ class Diffusion(Translator):
         and minds outliers less. Masked pixels have no error.
         """
         mean = self.network(batch.source)
-        with torch.autocast(mean.device.type, enabled=False):
+        with autocast(mean.device, enabled=False):
             error = (batch.valid_target(mean) - mean).detach()
             pairs = zip(analyse(error, LEVELS), self.scales(mean.detach()), strict=True)
             nll = [(s.log() + math.sqrt(math.pi / 2) * (c / s).abs()).mean() for c, s in pairs]
@@ -271,7 +272,7 @@ class Diffusion(Translator):
 
         def velocity(u, sigma):
             c_noise = preconditioning(torch.full((1,), sigma, device=u.device))[-1]
-            with torch.autocast(u.device.type, torch.bfloat16, enabled=has_bfloat16(u.device)):
+            with autocast(u.device, enabled=has_bfloat16(u.device)):
                 return self.denoiser(u, known, c_noise)
 
         def sample(noise):

@@ -9,7 +9,7 @@ from torch import nn
 
 from galtools.data.stretch import fit_stretch
 from galtools.errors import GaltoolsError
-from galtools.models.base import OptimizerGroup
+from galtools.models.base import OptimizerGroup, autocast
 from galtools.redshift.density import Grid
 from galtools.redshift.photometry_layer import GROUPS, PhotometryLayer
 from galtools.training import loop
@@ -141,7 +141,7 @@ class RedshiftNetwork(nn.Module):
 
         In full precision, also under autocast: colours matter to a per cent.
         """
-        with torch.autocast(batch.photometry.device.type, enabled=False):
+        with autocast(batch.photometry.device, enabled=False):
             log_p = self.logits(batch.photometry, batch.cutout).log_softmax(dim=1)
         terms = {"entropy": -(self.targets[batch.bin] * log_p).sum(dim=1).mean()}
         if self.crps_weight:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from galtools.errors import GaltoolsError, check_choice
 from galtools.models import checkpoint
-from galtools.models.base import has_bfloat16
+from galtools.models.base import autocast, has_bfloat16
 from galtools.training import distributed
 
 DIVERGED = 1000.0  # a loss this many times its running mean
@@ -118,7 +118,7 @@ class Trainer:
         progress = (self.step / self.settings.steps - group.begin) / (group.end - group.begin)
         if not 0 <= progress < 1:
             return
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+        with autocast(self.device, enabled=self.autocast):
             terms = group.losses(batch)
         values = torch.stack(distributed.all_reduce_mean(terms.values()))
         self.unread.append((self.step, name, list(terms), values.detach()))

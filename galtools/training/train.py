@@ -123,7 +123,7 @@ def train_cached(
     made = artefacts.make(
         weights, maker,
         params=params, modules=models.modules(build["name"]), inputs=files,
-        seed=settings.seed, device=loop.best_device(),
+        seed=settings.seed, device=loop.best_device(), ignore=["folder"],
     )  # fmt: skip
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     write_reports(folder, weights, made)

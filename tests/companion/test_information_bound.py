@@ -47,7 +47,8 @@ def test_light_and_size_are_those_of_the_simulator(drawn):
     normal = size / latent_model.size_scatter(x)
     assert kstest(normal, "norm").pvalue > 0.001
     radius = np.log(population.half_light_radius(early, absolute, z, normal))
-    inside = (radius > np.log(0.31)) & (radius < np.log(11.9))
+    # the simulator clips radii, the model their mean
+    inside = (radius > np.log(0.31)) & (np.maximum(radius, shown[:, 5]) < np.log(11.9))
     np.testing.assert_allclose((shown[:, 5] + size)[inside], radius[inside], atol=1e-10)
 
 

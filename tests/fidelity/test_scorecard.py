@@ -245,6 +245,17 @@ def test_what_a_file_of_pairs_states_is_used(tmp_path):
         assert ("weights" in facts) == (side.mask is not None)
 
 
+def test_an_image_set_states_what_it_knows(sample):
+    truth, translated, _ = sample
+    facts = {"noise": np.full((N, 5), 0.03), "psf_fwhm": np.full((N, 5), 0.7)}
+    mask = np.zeros(truth.shape, np.uint8)
+    mask[..., :3] = 1
+    images = data.ImageSet(truth, facts["noise"], "SDSS", 0.396, facts["psf_fwhm"], mask)
+    card = short(images, translated, pixel_scale=None)
+    told = short(truth, translated, weights=mask == 0, **facts)
+    assert card.table.equals(told.table) and card.notes == told.notes
+
+
 def test_masked_pixels_change_no_shape(sample):
     """A bright blemish under the mask leaves statmorph's numbers as if it were not there."""
     truth, translated, _ = sample

@@ -5,6 +5,7 @@ import torch
 
 from galtools import models
 from galtools.models.base import count_parameters
+from galtools.models.diffusion import Denoiser
 from galtools.redshift.network import RedshiftNetwork
 
 
@@ -55,22 +56,19 @@ def test_parameters_of_the_capsules():
     assert count_parameters(fresh("capsule", iterations=1)) == encoder + votes + decoder
 
 
-def test_parameters_of_the_diffusion():
-    width, frequencies = 48, 5 * 8 * 8
+def test_parameters_of_the_denoiser():
+    """Noise and two conditions of five bands, packed; three levels."""
+    widths, embedding = (16, 32, 48), 96
+    network = Denoiser(5, 10, widths)
 
-    def timed(c):
-        return block(c) + 48 * 2 * c + 2 * c
+    def timed(c):  # two convolutions, a norm, and its modulation by the noise level
+        return block(c) + 2 * c + embedding * 2 * c + 2 * c
 
-    network = fresh("diffusion")
-    anchor = convolution(20, width, 3) + 2 * block(width) + convolution(width, 20, 3)
-    anchor += convolution(width, width, 4) + convolution(width, frequencies + 8 * 8, 1)
-    light = convolution(width, width, 1) + convolution(width, 2 * 5 + 1, 1)
-    # noise, source and middle come in; two levels, the lower twice as wide
-    denoiser = convolution(3 * frequencies, width, 1) + 16 * width + width
-    denoiser += 2 * timed(width) + 2 * timed(2 * width) + convolution(width, frequencies, 1)
-    denoiser += convolution(width, 2 * width, 2) + 2 * width * width * 2 * 2 + width
-    assert count_parameters(network.denoiser) == denoiser
-    assert count_parameters(network) == anchor + light + denoiser
+    embed = 32 * embedding + embedding + embedding * embedding + embedding
+    down = sum(timed(c) for c in widths) + convolution(16, 32, 2) + convolution(32, 48, 2)
+    up = timed(16) + timed(32) + (32 * 16 * 4 + 16) + (48 * 32 * 4 + 32)
+    ends = convolution(4 * 15, 16, 3) + 2 * 16 + convolution(16, 4 * 5, 3)
+    assert count_parameters(network) == embed + down + 48 * 48 + 48 + up + ends
 
 
 @pytest.mark.parametrize(("width", "extra"), [(0, 0), (8, 1)])
@@ -105,8 +103,7 @@ def test_convolutions_see_as_far_as_their_kernels_reach(blocks):
     body = 2 * blocks
     assert field_of_view(fresh("residual", "tiny", blocks=blocks)) == seen(1, body, 1)
     assert field_of_view(fresh("srgan", "tiny", blocks=blocks)) == seen(2, body, 1, 1)
-    anchor = 2 * (2 * blocks)  # twice as many blocks as a level of the denoiser
-    assert field_of_view(fresh("diffusion", "tiny", blocks=blocks)) == seen(1, anchor, 1)
+    assert field_of_view(fresh("diffusion", "tiny", blocks=blocks)) == seen(1, body, 1)  # the mean
 
 
 def test_attention_sees_whole_windows():
