@@ -180,6 +180,7 @@ def project(tmp_path_factory) -> Project:
     project.write("galtools/models/shallow.py", MODEL)
     neighbour = (ROOT / "notebooks" / "11_residual.py").read_text()
     named = re.sub(r'(["`]|fig-)residual', r"\1shallow", neighbour)
+    named = re.sub(r"network\.body(\[-1:\])?", "[network]", named)  # whose part is switched off
     project.write("notebooks/17_shallow.py", named)
     for profile, steps in {"tiny": 20, "paper": 20000}.items():
         with open(project.folder / "workflow" / f"{profile}.yaml", "a") as file:
