@@ -191,12 +191,13 @@ def _textures(seed: int, galaxies, physics: dict, shape: dict):
     size, q, angle = (physics[k] for k in ("half_light_radius", "axis_ratio", "position_angle"))
     disc, major, merger = ~physics["early"], size / np.sqrt(q), shape["morphology"] == MERGER
     shape = {**shape, "irregular": shape["morphology"] == IRREGULAR, "arm_start": shape["bar_turn"]}
-    white, uniform = features.random_numbers(seed, np.asarray(galaxies)[disc])
     spacing = 2 * features.EXTENT * major / features.GRID
     young = np.zeros((len(size), features.GRID, features.GRID), np.float32)
-    plane = features.grid(features.GRID, *(a[disc] for a in (spacing, major, q, angle)))
-    own = {name: values[disc] for name, values in shape.items()}
-    young[disc] = features.young_stars(*plane, white, uniform, own)
+    if disc.any():
+        white, uniform = features.random_numbers(seed, np.asarray(galaxies)[disc])
+        plane = features.grid(features.GRID, *(a[disc] for a in (spacing, major, q, angle)))
+        own = {name: values[disc] for name, values in shape.items()}
+        young[disc] = features.young_stars(*plane, white, uniform, own)
     yield _texture(spacing, young)
     spacing = 2 * np.where(merger, features.TAIL_EXTENT, features.BAR_EXTENT) * major
     spacing /= features.BAR_GRID

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from galtools.simulate import features, scene
+from galtools.simulate import features, population, scene
+from galtools.surveys import SDSS
 
 ONE = np.ones(1)
 
@@ -151,3 +152,13 @@ def test_a_lane_is_as_long_as_the_disc_and_as_deep_as_it_says():
     assert lane_angle == angle and lane_q < 0.5 * q
     assert x * np.cos(0.4) + y * np.sin(0.4) == pytest.approx(0)
     assert y * np.cos(0.4) - x * np.sin(0.4) == pytest.approx(-0.12 * 3 * 0.5)
+
+
+def test_galaxies_without_any_disc_are_drawn_as_in_company():
+    """A block of ellipticals alone has no young stars, and its galaxies are the same."""
+    physics = population.sample_galaxies(3, range(40), population.MAIN_SAMPLE_LIMIT)
+    early = np.flatnonzero(physics["early"])
+    alone, _ = scene.build_scene(3, early, {k: v[early] for k, v in physics.items()}, (SDSS,))
+    together, _ = scene.build_scene(3, np.arange(40), physics, (SDSS,))
+    assert not alone.textures[0].share.any()
+    np.testing.assert_array_equal(alone.flux, together.flux[early])
