@@ -46,11 +46,11 @@ profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets 
 seed: int = 0  # every random number follows from it
 results: str = ""  # folder of artefacts; empty: the repository's
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to the same SDSS image
-steps: int = 700  # training steps
+steps: int = 550  # training steps
 batch: int = 8  # galaxies in a step
 crop: int = 64  # pixels along a side of the random crops: whole stamps
 rate: float = 0.002  # highest learning rate
-draws: int = 8  # samples of each test galaxy
+draws: int = 5  # samples of each test galaxy
 n_scored: int = 64  # test galaxies on which the ablation is scored
 
 # %% [markdown]

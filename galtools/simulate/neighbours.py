@@ -18,12 +18,14 @@ REACH = 14.5  # arcsec from the centre in x and y: light from beyond the stamp's
 # Numbers brighter than m per square arcmin, of log slope `faint` beyond the magnitude `bend` and
 # `bright` before. Galaxies in i: LSST Science Book, eq. 3.7, from CFHTLS Deep, and at the bright
 # end the 90 main-sample galaxies per square degree (Strauss et al. 2002).
-GALAXIES = {"density": 2.65, "bend": 21.0, "bright": 0.55, "faint": 0.31, "limit": 24.0}
+GALAXIES = {"density": 2.65, "bend": 21.0, "bright": 0.55, "faint": 0.31, "limit": 24.0,
+            "brightest": 15.0}  # fmt: skip
 # Stars in r: 48 million to r = 21.5 on 6500 square degrees (Juric et al. 2008); slopes are assumed.
-STARS = {"density": 2.05, "bend": 21.5, "bright": 0.2, "faint": 0.1, "limit": 24.0}
+# Brighter than r = 18 they saturate CFHTLS, and samples leave out the stamps that they fall into.
+STARS = {"density": 2.05, "bend": 21.5, "bright": 0.2, "faint": 0.1, "limit": 24.0,
+         "brightest": 18.0}  # fmt: skip
 MAX_GALAXIES, MAX_STARS = 11, 3  # slots; of the rare further ones the faintest are left out
 ELLIPSES = 3  # galaxies whose shape is drawn
-BRIGHTEST = 15.0  # magnitude
 EARLY = 0.2  # fraction of galaxies with the spectrum of an early type
 GAUSSIAN_SIGMA = 1 / np.sqrt(2 * np.log(2))  # of a round Gaussian over its half-light radius
 M_DWARFS = 0.5  # fraction of stars
@@ -44,8 +46,8 @@ def magnitudes(counts: dict, u: np.ndarray) -> np.ndarray:
     number = poisson.ppf(u[:, :1], total * (REACH / 30) ** 2)
     log = np.log10(np.maximum(u[:, 1:], 1e-9) * total / counts["density"])
     found = counts["bend"] + log / np.where(log < 0, counts["bright"], counts["faint"])
-    found = np.maximum(found, BRIGHTEST)
-    return np.sort(np.where(np.arange(found.shape[1]) < number, found, np.inf), axis=1)
+    there = (np.arange(found.shape[1]) < number) & (found > counts["brightest"])
+    return np.sort(np.where(there, found, np.inf), axis=1)
 
 
 def sample_neighbours(seed: int, galaxies, surveys) -> dict:
