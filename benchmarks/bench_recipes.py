@@ -4,7 +4,7 @@
 
 RESULTS (default: results) is the folder of a `quick` run, whose galaxies are used. Every variant is
 trained once, for 200 steps on the same crops, and judged on the validation galaxies. Rows that are
-in benchmarks/recipes.json already are kept, so it can be interrupted. The chapters show the table.
+in book/reference/recipes.json are kept, so it can be interrupted. The chapters show the table.
 """
 
 import json
@@ -20,7 +20,7 @@ from galtools.models.capsule import squash
 from galtools.training import train, translate
 from galtools.training.loop import Settings, best_device, used_precision
 
-OUT = Path(__file__).parent / "recipes.json"
+OUT = Path(__file__).parents[1] / "book" / "reference" / "recipes.json"
 SETTINGS = Settings(steps=200, checks=1)
 SHOWN = ("chi", "bias", "scatter", "colour")
 

@@ -34,7 +34,7 @@ def ablations(result: study.Study, changes: dict[str, Callable]) -> pd.DataFrame
 
 def recipe_table(model: str) -> pd.DataFrame:
     """Kept trainings of `benchmarks/bench_recipes.py`: one choice of a recipe changed at a time."""
-    kept = json.loads((paths.ROOT / "benchmarks" / "recipes.json").read_text())
+    kept = json.loads((paths.REFERENCE / "recipes.json").read_text())
     rows = pd.DataFrame(kept["rows"]).query("model == @model").set_index("variant")
     shown = {name: heading for name, heading in study.HEADINGS.items() if name in rows}
     return rows[list(shown)].rename(columns=shown).rename_axis(None).round(2)

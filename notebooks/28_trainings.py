@@ -111,7 +111,7 @@ for model in known:
         checked.append({**line, "expected": f"{low:.2f} to {high:.2f}", "inside": inside})
 checked = pd.DataFrame(checked).set_index(["model", "number"])
 print("changed in the recipe:", *(f"  {k}: {v}" for k, v in changes.items()), sep="\n")
-checked.round(3)
+checked.round(3).replace(-0.0, 0.0)
 
 # %% [markdown]
 # ## The picture
