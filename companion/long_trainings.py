@@ -99,17 +99,17 @@ def _remove(store, task: str, model: str, seed: int) -> None:
 
 def _translate(store, file: Path, task: str, model: str, seed: int, draws: int) -> None:
     """Bring one file of weights into the results, and translate the test galaxies by it."""
-    train, test = (store.data(split) for split in ("train", "test"))
+    train_file, test_file = (store.data(split) for split in ("train", "test"))
     artefacts.make(
         store.kept_model(task, model, seed) / "weights.safetensors",
         lambda new: shutil.copyfile(file, new) and None,
-        params={}, modules=["galtools.models.checkpoint"], inputs=[file, train], seed=seed,
+        params={}, modules=["galtools.models.checkpoint"], inputs=[file, train_file], seed=seed,
     )  # fmt: skip
     weights = store.weights(task, model, seed)
     draws_noise = type(checkpoint.load_weights(weights)).sampler is not Translator.sampler
     translate.translate_cached(
         store.translations(task, model, seed), weights,
-        lambda path: data.for_task(data.load(path), task), test,
+        lambda path: data.for_task(data.load(path), task), test_file,
         draws if draws_noise else 1, seed,
     )  # fmt: skip
 

@@ -86,7 +86,10 @@ def real_and_simulated(images, scale: float, simulated, survey: Survey):
 def band_seeing(table, n: int):
     """Draw the table of `companion.band_seeing`: scatter of peak colour and of redshift."""
     _, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 2.8))
-    labels = {"peak g - r": "scatter of g − r [mag]", "redshift": "σ_MAD of Δz / (1 + z)"}
+    labels = {
+        "peak g - r": "scatter of g − r [mag]",
+        "redshift": r"$\sigma_\mathrm{MAD}$ of Δz / (1 + z)",
+    }
     for ax, (quantity, label) in zip(axes, labels.items(), strict=True):
         for shift, (name, rows) in zip(
             (-0.08, 0.08),

@@ -300,7 +300,7 @@ glue("diffusion_off", float(ours["difference / σ"]), display=False)
 # | | EDM, CorrDiff | here | why |
 # |---|---|---|---|
 # | mean | U-Net, squared error | residual network, `pixel_loss` | the network of its own chapter |
-# | width of the residual | one number a channel | wavelet coefficients: sky, and a fraction of the mean's structure | with one number, corners are too noisy; with one a pixel, fluxes scatter too much |
+# | width of the residual | one number a channel | wavelet coefficients: sky, and a fraction of the mean's structure | errors in the sky and in cores differ a hundredfold; fluxes err coherently |
 # | preconditioning, sampler | $\sigma_\mathrm{data} = 0.5$, Heun | the same formulae with $\sigma_\mathrm{data} = 1$ | $r$ has unit variance; tests compare with the library diffusers |
 # | noise levels | $\ln (\sigma / \sigma_\mathrm{data}) \sim N(-0.5, 1.2^2)$ | the same | |
 # | output | $F$ | $c_\mathrm{in}$ times a U-Net | small coherent errors at high noise would change the flux of whole galaxies |
@@ -310,7 +310,7 @@ glue("diffusion_off", float(ours["difference / σ"]), display=False)
 #
 # ## What goes wrong
 #
-# A minute is short for a diffusion model; the profile `long` trains the same network for hours. The first
+# A minute is short for a diffusion model; the profile `long` trains a larger one for hours. The first
 # thing to be learnt is the noise of the sky, the last one the coherent error of a galaxy's flux. Fluxes of the samples differ by
 # {glue:text}`diffusion_flux_low:.2f` to {glue:text}`diffusion_flux_high:.2f` times what they should (all boxes and bands),
 # colours by {glue:text}`diffusion_colour_low:.2f` to {glue:text}`diffusion_colour_high:.2f`; the noise in the corners is
@@ -344,7 +344,7 @@ glue("diffusion_off", float(ours["difference / σ"]), display=False)
 # 2. Train with `residual=False` (a change of `models.build`): conditional EDM without a regression mean.
 #
 # ```{dropdown} Solution
-# The denoiser has to find the galaxy first. In the same time its samples are worse in both scores.
+# The denoiser has to find the galaxy first. Compare both scores after the same time.
 # ```
 #
 # **What's next:** the instrument that will judge them all: [a network that reads redshifts from

@@ -158,7 +158,7 @@ predicted = pd.concat(
 
 # %% mystnb={"figure": {"caption": "Scatter and outlier share of redshifts predicted from peak fluxes alone, learnt on target images, with 95 % intervals.", "name": "fig-peaks-redshift"}, "image": {"alt": "Two panels with one line per kind of image."}} tags=["hide-input"]
 part = predicted[predicted.band == kind].set_index(["metric", "row"])
-labels = {"sigma_mad": "σ_MAD of Δz / (1 + z)", "outliers": "share of outliers"}
+labels = {"sigma_mad": r"$\sigma_\mathrm{MAD}$ of Δz / (1 + z)", "outliers": "share of outliers"}
 fig = panels.row_strips(predicted[predicted.band == kind], labels, list(shown))
 plt.show()
 
@@ -240,7 +240,7 @@ pixel_swap = pd.concat(
     for name, judged in mixtures.items()
 ).drop(columns="seed_scatter")
 pixel_swap["metric"] = pixel_swap.mixture + "_" + pixel_swap.metric
-statistics = {"bits": "bits", "sigma_mad": "σ_MAD of Δz / (1 + z)"}
+statistics = {"bits": "bits", "sigma_mad": r"$\sigma_\mathrm{MAD}$ of Δz / (1 + z)"}
 fig = panels.quantity_strips(pixel_swap, list(by_pixels[models[0]]), statistics, models, 3.6)
 fig.axes[1].locator_params(axis="x", nbins=4)
 plt.show()

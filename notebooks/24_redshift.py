@@ -140,7 +140,10 @@ plt.show()
 # of its density.
 
 # %% mystnb={"figure": {"caption": "Scatter of the redshift estimates under both protocols, with 95 % intervals over galaxies.", "name": "fig-redshift-scores"}, "image": {"alt": "Two panels with a line per kind of image: the scatter, frozen and retrained."}} tags=["hide-input"]
-labels = {("sigma_mad", protocol): f"σ_MAD, {protocol}" for protocol in ("frozen", "retrained")}
+labels = {
+    ("sigma_mad", protocol): rf"$\sigma_\mathrm{{MAD}}$, {protocol}"
+    for protocol in ("frozen", "retrained")
+}
 panels.protocol_strips(table, labels, compared)
 plt.show()
 
@@ -214,7 +217,7 @@ for row in some:
     part = redshifts.summarise_by_class(found, masks, ["coverage", "sigma_mad"], n_boot, seed)
     parts.append(part.assign(row=row))
 by_slice = pd.concat(parts, ignore_index=True)
-statistics = {"coverage": "share within central 68 %", "sigma_mad": "σ_MAD"}
+statistics = {"coverage": "share within central 68 %", "sigma_mad": r"$\sigma_\mathrm{MAD}$"}
 fig = panels.quantity_strips(by_slice, list(masks), statistics, some, height=6.0)
 fig.axes[0].axvline(redshifts.ONE_SIGMA, color="black", linestyle="--", linewidth=1)
 plt.show()

@@ -129,7 +129,8 @@ def _facts_of_side(file, k: int, path) -> dict:
     """What a file of pairs states of its source (0) or target (1)."""
     side = file[SIDES[k]]
     facts = {"pixel_scale": side.attrs["pixel_scale"], "psf_fwhm": side["psf_fwhm"][:]}
-    facts["noise"] = file["noise"][:, k]
+    if np.isfinite(noise := file["noise"][:, k]).all():
+        facts["noise"] = noise
     if "mask" in side:
         read = partial(_read_hdf5, path, f"{SIDES[k]}/mask")
         facts["weights"] = Stack(side["mask"].shape, lambda rows: read(rows) == 0)

@@ -63,6 +63,13 @@ class ImageSet:
         return replace(self, **chosen)
 
     @property
+    def facts(self) -> dict:
+        """What is known about the images, as a file states it (`image_files.FACTS`)."""
+        facts = {"pixel_scale": self.pixel_scale, "psf_fwhm": self.psf_fwhm}
+        facts |= {"noise": self.noise} if np.isfinite(self.noise).all() else {}
+        return facts if self.mask is None else facts | {"weights": self.mask == 0}
+
+    @property
     def bad(self) -> np.ndarray | None:
         """True (n, bands, H, W) where a pixel does not count; None if every pixel does."""
         return None if self.mask is None else self.mask > 0

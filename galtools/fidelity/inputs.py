@@ -54,7 +54,8 @@ def check_inputs(
 
     Noise that nobody states is estimated; an unknown pixel scale is refused.
     """
-    truth, stated = _facts_of(truth)
+    stated = getattr(truth, "facts", {})
+    truth = truth.images if isinstance(truth, ImageSet) else truth
     truth, translated = check_real(truth, "truth"), check_real(translated, "translated")
     weights, noise, psf_fwhm, pixel_scale = (
         stated.get(name) if value is None else value
@@ -80,18 +81,6 @@ def check_inputs(
     notes += _odd_galaxies(facts, finite) + _odd_order(facts, bands) + _odd_units(facts)
     notes += _odd_sky(facts, sigma, bands) + _odd_orientation(truth, translated, weights)
     return Inputs(truth, translated, bands, pixel_scale, sigma, facts, psf_fwhm, weights, notes)
-
-
-def _facts_of(truth):
-    """Images of the truth, and what their file or `ImageSet` states about them."""
-    if not isinstance(truth, ImageSet):
-        return truth, getattr(truth, "facts", {})
-    facts = {"pixel_scale": truth.pixel_scale, "psf_fwhm": truth.psf_fwhm}
-    if np.isfinite(truth.noise).all():
-        facts["noise"] = truth.noise
-    if truth.mask is not None:
-        facts["weights"] = truth.mask == 0
-    return truth.images, facts
 
 
 def check_real(images, name: str):
@@ -203,14 +192,14 @@ def _gather_facts(truth, translated, weights) -> tuple[dict[str, np.ndarray], np
         finite = np.isfinite(x) & np.isfinite(y)
         all_finite = all_finite & finite.all((0, 1))
         x, y = (np.where(np.isfinite(images), images, 0) for images in (x, y))
-        sigma, sky = structure.noise_level(x, valid), structure.sky_level(x, valid)
+        sky, sigma = structure.sky_level_and_noise(x, valid)
         part = {
             "broken": ~finite.all((2, 3)),
             "constant": (np.ptp(x, axis=(2, 3)) == 0) | (np.ptp(y, axis=(2, 3)) == 0),
             "flux_truth": x.sum((2, 3)),
             "flux_translated": y.sum((2, 3)),
             "sigma": np.where(sigma > 0, sigma, np.nan),  # no noise, no unit of noise
-            "pedestal": structure.sky_level(y, valid) - sky,
+            "pedestal": structure.sky_level_and_noise(y, valid)[0] - sky,
         }
         part["no_flux"] = (part["flux_truth"] <= 0) | (part["flux_translated"] <= 0)
         parts.append(part)

@@ -107,15 +107,15 @@ def sky_frame(images, valid=True) -> tuple[np.ndarray, np.ndarray]:
     return deviation, frame & valid & (np.abs(deviation) <= 4 * scatter[..., None, None])
 
 
-def sky_level(images, valid=True) -> np.ndarray:
-    """Median of the frame about each stamp, nanomaggies per pixel: (n, bands)."""
-    deviation, _ = sky_frame(images, valid)
-    return (images - deviation)[..., 0, 0]
+def sky_level_and_noise(images, valid=True) -> tuple[np.ndarray, np.ndarray]:
+    """Median and standard deviation of the sky, nanomaggies per pixel: (n, bands) each."""
+    deviation, sky = sky_frame(images, valid)
+    return (images - deviation)[..., 0, 0], _noise(deviation, sky)
 
 
 def noise_level(images, valid=True) -> np.ndarray:
     """Standard deviation of the sky, nanomaggies per pixel: (n, bands)."""
-    return _noise(*sky_frame(images, valid))
+    return sky_level_and_noise(images, valid)[1]
 
 
 def _noise(deviation, sky) -> np.ndarray:

@@ -15,7 +15,7 @@ SYMLET = (  # low-pass filter
 
 
 @cache
-def wavelet_matrix(n: int) -> torch.Tensor:
+def wavelet_matrix(n: int, device: torch.device | None = None) -> torch.Tensor:
     """Orthonormal matrix (n, n): its first n/2 rows are low passes, the others high passes."""
     low, sign = torch.tensor(SYMLET), torch.tensor([1.0, -1.0] * 4)
     matrix = torch.zeros(2, n // 2, n)
@@ -23,11 +23,11 @@ def wavelet_matrix(n: int) -> torch.Tensor:
         for k in range(8):
             matrix[0, row, (2 * row + k - 3) % n] += low[k]
             matrix[1, row, (2 * row + k - 3) % n] += sign[k] * low[7 - k]
-    return matrix.flatten(0, 1)
+    return matrix.flatten(0, 1).to(device)
 
 
 def _matrices(like: torch.Tensor):
-    return (wavelet_matrix(n).to(like.device) for n in like.shape[-2:])
+    return (wavelet_matrix(n, like.device) for n in like.shape[-2:])
 
 
 def analyse(images: torch.Tensor, levels: int) -> list[torch.Tensor]:

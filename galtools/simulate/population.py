@@ -7,7 +7,8 @@ r magnitude follow from the two luminosity functions
 
 with L = 10^(-0.4 (M - M*)), and everything else is drawn given these three. The parameters were
 tuned until colours, redshifts and magnitudes of the r < 17.8 sample agree with the SDSS main galaxy
-sample.
+sample. Magnitudes are attenuated ones, and inclination does not depend on them: that a sample
+limited in flux has fewer edge-on discs is left out.
 """
 
 import zlib

@@ -88,14 +88,15 @@ def test_every_model_overfits_eight_images(name, task):
     pairs = blobs(n=8)
     if task == "intra":
         pairs = data.for_task(pairs, task)
-    network = fresh(name)
+    # 16 pixels of 5 bands are 80 numbers, which the poses of the parents have to hold
+    wide = {"capsule": {"children": 6, "parents": 8, "pose": 12, "width": 32}}
+    network = fresh(name, **wide.get(name, {}))
     # the two parts of diffusion share them; the flux correction leaves its network little to do
-    steps = {"diffusion": 600, "flux_corrected": 60, "swin": 600, "capsule": 450}.get(name, 150)
-    most = 0.3 if name == "capsule" else 0.15  # its parents are a bottleneck
+    steps = {"diffusion": 600, "flux_corrected": 60, "swin": 600, "capsule": 700}.get(name, 150)
     settings = Settings(steps=steps, batch=8, crop=0, rate=5e-3, ema=0.9, checks=1)
     network.scaling = normalization_of(pairs)
     start = train.validate(network, pairs)["chi"]
-    assert train.train(network, pairs, pairs, settings)[-1]["chi"] < most * start
+    assert train.train(network, pairs, pairs, settings)[-1]["chi"] < 0.15 * start
 
 
 @pytest.mark.parametrize("name", models.names())
