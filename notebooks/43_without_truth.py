@@ -93,7 +93,7 @@ plt.show()
 fig, axes = plt.subplots(1, len(shown), figsize=(plotting.WIDTH, 1.9), squeeze=False)
 for ax, stamp in zip(axes[0], r[:, 2], strict=True):
     picture = plotting.residual_map(stamp, np.zeros_like(stamp), 1.0, ax=ax)
-plotting.residual_bar(picture, list(axes[0]))
+plotting.residual_bar(picture, list(axes[0])).set_label("residual r of the source")
 plt.show()
 
 # %% [markdown]
