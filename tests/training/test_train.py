@@ -314,21 +314,24 @@ def test_bad_data_are_refused_in_one_line():
     attempt("crop 8 is larger", small, small)
 
 
-def test_once_trains_once_and_reports_beside_the_weights(tmp_path, monkeypatch):
+LOADED = []  # files whose pairs were asked for
+
+
+def load_and_note(path):
+    LOADED.append(path)
+    return blobs()
+
+
+def test_once_trains_once_and_reports_beside_the_weights(tmp_path):
     files = [tmp_path / "train.h5", tmp_path / "valid.h5"]
     for file in files:
         file.write_bytes(b"stands for blobs")
-    calls = []
-
-    def load(path):
-        calls.append(path)
-        return blobs()
-
+    LOADED.clear()
     build = {"name": "residual", "task": "cross", "profile": "tiny"}
-    arguments = (tmp_path / "seed0", build, SHORT, load, *files)
+    arguments = (tmp_path / "seed0", build, SHORT, load_and_note, *files)
     made = train.train_cached(*arguments)
     assert train.train_cached(*arguments) == made
-    assert len(calls) == 2
+    assert files == LOADED
     metrics = json.loads((tmp_path / "seed0" / "metrics.json").read_text())
     assert metrics["step"] == 6 and metrics["parameters"] > 1000
     assert made["extra"]["precision"] == loop.used_precision("auto", loop.best_device())
@@ -337,7 +340,7 @@ def test_once_trains_once_and_reports_beside_the_weights(tmp_path, monkeypatch):
     assert not (tmp_path / "seed0" / "checkpoint.safetensors").exists()
     (tmp_path / "seed0" / "history.csv").unlink()
     train.train_cached(*arguments)
-    assert (tmp_path / "seed0" / "history.csv").exists() and len(calls) == 2
+    assert (tmp_path / "seed0" / "history.csv").exists() and files == LOADED
 
 
 def test_only_the_code_of_the_training_and_of_the_model_counts():

@@ -51,7 +51,7 @@ def test_tiny_runs_come_out_the_same_from_their_manifests_alone(tiny, tmp_path):
     assert "changed since" not in done.stdout
     for run in CHOSEN:
         record = json.loads((folder / f"{run}.ipynb.manifest.json").read_text())
-        assert record["artefacts"]
+        assert record["artefacts"] or run == "17_long_trainings"  # without kept weights
         for name in record["artefacts"]:
             pair = tiny / "results" / "tiny" / name, tmp_path / "runs" / run / "tiny" / name
             assert timeless(pair[0]) == timeless(pair[1]), name
