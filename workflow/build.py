@@ -65,7 +65,8 @@ def render(source: Path, out: Path, whole: bool = True) -> Path:
     config, html = launch.configure(paths.ROOT / "_config.yml", out / "_build"), out / "_build/html"
     index, seal, log = html / "index.html", out / "_build/.rendered", out / "_build/render.log"
     library = sorted((paths.ROOT / "galtools").rglob("*.py"))  # whose docstrings are a page
-    digest = stage.tree_digest(source, config, *library)
+    extension = paths.ROOT / "workflow" / "image_sizes.py"
+    digest = stage.tree_digest(source, config, extension, *library)
     if index.exists() and seal.exists() and seal.read_text() == digest:
         print("pages: all are current")
         return index

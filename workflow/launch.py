@@ -60,6 +60,8 @@ def configure(config: Path, folder: Path) -> Path:
     content["repository"] = {"url": address, "path_to_book": "", "branch": "launch"}
     content["launch_buttons"] = BUTTONS
     content["html"]["use_repository_button"] = True
+    local = content["sphinx"]["local_extensions"]
+    local.update({name: str(paths.ROOT / path) for name, path in local.items()})
     new = folder / "_config.yml"
     new.parent.mkdir(parents=True, exist_ok=True)
     new.write_text(yaml.safe_dump(content, sort_keys=False))

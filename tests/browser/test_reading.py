@@ -47,6 +47,15 @@ def test_no_page_jumps_while_it_loads(browser, pages, width):
     assert not jumped
 
 
+def test_every_picture_states_its_size(pages):
+    """Else the text jumps when the file is there; whether it does so on this machine is luck."""
+    pictures = [
+        p for page in pages for p in re.findall(r"<img [^>]*_images/[^>]*>", page.read_text())
+    ]
+    assert len(pictures) > 100
+    assert not [p for p in pictures if not re.search(r'width="\d+" height="\d+"', p)]
+
+
 @pytest.mark.parametrize("name", ["index.html", "notebooks/26_touch.html"])
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(browser, visit, html, name):
     """Tab walks through every control, each with a name and a visible mark; none is a trap."""
