@@ -1,37 +1,36 @@
 """Repeat observations of simulated galaxies, of which only measurements are kept.
 
 Galaxies 0 ... n - 1 of a seed are observed once by both surveys, the first of them K times. The
-measurements are `MEASURES` of the target image, the position of the source image in the latent
-space of a redshift network, and its fluxes in rings, with noise and without.
+measurements are `QUANTITIES` of the target image, the position of the source image in the latent
+space of a redshift network, and its fluxes in rings.
 """
 
 import numpy as np
 import torch
 
-from companion import downstream, posterior_library
+from companion import downstream
 from galtools import artefacts, redshift, simulate
 from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.redshift import Ensemble
-from galtools.simulate import population
-from galtools.simulate.matched_pairs import BLOCK, one_thread
-from galtools.surveys import CFHTLS, SDSS
+from galtools.surveys import SURVEYS
 
-MEASURES = {  # of the target image, with their slope: change per magnitude of dimming
-    "total flux, r": 1,
-    "peak, r": 1,
-    "peak, u": 1,
-    "colour u − g": 0,
-    "colour g − r": 0,
-    "colour of the peak, g − r": 0,
-    "concentration, r": 0,
-    "asymmetry, r": 0,
-}
+MEASURES = (
+    "total flux, r",
+    "peak, r",
+    "peak, u",
+    "colour u − g",
+    "colour g − r",
+    "colour of the peak, g − r",
+    "concentration, r",
+    "asymmetry, r",
+)
 ESTIMATE, TRUTH = "estimated redshift", "true redshift"
 QUANTITIES = (*MEASURES, ESTIMATE, TRUTH)
+EDGES = (0.0, 1.0, 2.0, 4.0)  # arcsec, of the rings
 TOTAL = 5.0  # arcsec, aperture of the total flux
 BATCH = 128  # galaxies observed, then measured, at a time
-DIMMED = np.array([-2.0, 0.0, 2.0])  # magnitudes at which the redshift is estimated, too
+KNOWN = ("galaxy", "redshift", "r_magnitude")
 
 
 def target_measurements(images, pixel_scale: float) -> np.ndarray:
@@ -47,89 +46,43 @@ def target_measurements(images, pixel_scale: float) -> np.ndarray:
     return np.column_stack([*columns, concentration, shape[:, 1]])
 
 
-def observe_block(seed: int, start: int, numbers, surveys, limit: float):
-    """Observe the block of galaxies from `start` several times; yield a dict per observation.
-
-    Images are those of `simulate.stream`. `clean` is the noiseless source, before the error of
-    calibration, `zero_points` (n, 5) are standard normal numbers by which to perturb them.
-    """
-    galaxies = np.arange(start, start + BLOCK)
-    physics, scene, _ = simulate.sample_scene(seed, galaxies, surveys, limit)
-    for number in numbers:
-        streams = [population.galaxy_rng(seed, int(k), "zero points", number) for k in galaxies]
-        source, target = (simulate.observing_conditions(seed, galaxies, s, number) for s in surveys)
-        images, clean = simulate.observe(scene, surveys[0], 0, source)
-        yield {
-            **physics,
-            "galaxy": galaxies,
-            "number": np.full(BLOCK, number),
-            "zero_points": np.stack([stream.standard_normal(5) for stream in streams]),
-            "sky": source.sky_noise,
-            "source": images,
-            "clean": clean,
-            "target": simulate.observe(scene, surveys[1], 1, target)[0],
-        }
-
-
-def measure(observed: dict, ensembles, surveys, scatters) -> dict:
-    """Measurements of a batch of observations, by an estimator of the redshift for each survey.
-
-    `latent` (n, scatters, hidden) is also of images whose zero points have additional scatter,
-    `estimate` (n, 3), for first observations, also of images that are fainter by `DIMMED`.
-    """
-    kept = {name: x for name, x in observed.items() if name not in ("source", "target", "clean")}
-    source, target = observed["source"], observed["target"]
-    network, masks = ensembles[0].networks[0], posterior_library.ring_masks(surveys[0])
-    estimate = np.full((len(target), len(DIMMED)), np.nan)
-    for column, step in enumerate(DIMMED):
-        rows = (observed["number"] == 0) | (step == 0)
-        density = ensembles[1].predict(target[rows] * np.float32(10 ** (-0.4 * step)))
-        estimate[rows, column] = redshift.point_estimate(density, ensembles[1].grid)
-    latent = []
-    for scatter in scatters:
-        factors = (1 + scatter * observed["zero_points"])[..., None, None].astype(np.float32)
-        with torch.no_grad():
-            latent.append(network.latent(*network.extract_features(source * factors)).cpu())
+def measure(pairs, number: int, ensembles) -> dict:
+    """Measurements of a batch of pairs, by an estimator of the redshift for each survey."""
+    source, target = pairs.source, pairs.target
+    network, shape = ensembles[0].networks[0], source.shape[-2:]
+    rings = photometry.annulus_weights(shape, pairs.source_set.pixel_scale, EDGES, "center")
+    density = ensembles[1].predict(target)
+    with torch.no_grad():
+        latent = network.latent(*network.extract_features(source)).cpu()
     return {
-        **kept,
-        "measures": target_measurements(target, surveys[1].pixel_scale),
-        "estimate": estimate,
-        "latent": np.stack(latent, axis=1),
-        "rings": photometry.annulus_flux(source.astype(np.float64), masks),
-        "clean": photometry.annulus_flux(observed["clean"].astype(np.float64), masks),
+        **{name: np.asarray(pairs.catalogue[name]) for name in KNOWN},
+        "number": np.full(len(pairs), number),
+        "measures": target_measurements(target, pairs.target_set.pixel_scale),
+        "estimate": redshift.point_estimate(density, ensembles[1].grid),
+        "latent": np.asarray(latent),
+        "rings": photometry.annulus_flux(source.astype(np.float64), rings),
     }
 
 
-def join(parts: list[dict]) -> dict:
-    """Concatenate the columns of batches."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def observe_repeatedly(
-    ensembles, surveys, scatters, n: int, n_again: int, observations: int, seed: int, limit: float
-) -> dict:
+def observe_repeatedly(ensembles, n: int, n_again: int, observations: int, **options) -> dict:
     """Measurements of n galaxies, the first n_again of which are observed `observations` times."""
-    if n % BLOCK or n_again % BLOCK:
-        raise GaltoolsError(f"numbers of galaxies come in multiples of {BLOCK}")
     measured = []
-    with one_thread():
-        for first in range(0, n, BATCH):
-            batch = []
-            for start in range(first, min(first + BATCH, n), BLOCK):
-                numbers = range(observations if start < n_again else 1)
-                batch += observe_block(seed, start, numbers, surveys, limit)
-            measured.append(measure(join(batch), ensembles, surveys, scatters))
-    return join(measured)
+    for number in range(observations):
+        count = n_again if number else n
+        for start in range(0, count, BATCH):
+            size = min(BATCH, count - start)
+            pairs = simulate.pairs(size, start=start, observation=number, **options)
+            measured.append(measure(pairs, number, ensembles))
+    return {name: np.concatenate([part[name] for part in measured]) for name in measured[0]}
 
 
-def make_cached(path, weights: dict, member: int, grid: str, scatters=(0.0,), **options) -> dict:
+def make_cached(path, weights: dict, member: int, **options) -> dict:
     """Sample of `observe_repeatedly` {name: (K, n, ...)}, made once; NaN where not observed.
 
     `weights` {"SDSS": file, "CFHTLS": file} are the ensembles of the redshift chapter, of which
     network `member` is used.
     """
-    surveys = (SDSS, CFHTLS.on_grid_of(SDSS) if grid == "sdss" else CFHTLS)
-    files = [weights[survey.name] for survey in surveys]
+    files = [weights[survey] for survey in SURVEYS]
 
     def compute():
         ensembles = [Ensemble.load(file) for file in files]
@@ -139,9 +92,9 @@ def make_cached(path, weights: dict, member: int, grid: str, scatters=(0.0,), **
                 "take fewer seeds"
             )
         single = [Ensemble([e.networks[member]], e.temperature) for e in ensembles]
-        return observe_repeatedly(single, surveys, scatters, **options)
+        return observe_repeatedly(single, **options)
 
-    params = {**options, "member": member, "grid": grid, "scatters": list(scatters)}
+    params = {**options, "member": member}
     about = {"modules": ["companion.repeat_observations"], "seed": options["seed"]}
     columns = artefacts.make_arrays(path, compute, params=params, inputs=files, **about)
     return by_observation(columns)
@@ -160,16 +113,5 @@ def by_observation(columns: dict) -> dict:
 
 def targets(sample: dict) -> np.ndarray:
     """All `QUANTITIES` of the target images, (K, n, quantities)."""
-    estimate, truth = sample["estimate"][..., 1:2], sample["redshift"][..., None]
-    return np.concatenate([sample["measures"], estimate, truth], axis=-1)
-
-
-def estimate_at_magnitude(estimate, offset) -> np.ndarray:
-    """Estimated redshift (q, m) of m galaxies made fainter by (q, m) magnitudes.
-
-    A parabola through the estimates (m, 3) at `DIMMED`, constant beyond. It is off by 0.004 rms at
-    half a magnitude, by 0.007 at one, since the network is not as smooth.
-    """
-    bright, middle, faint = estimate.T
-    x = np.clip(offset, DIMMED[0], DIMMED[-1]) / DIMMED[-1]
-    return middle + (faint - bright) / 2 * x + ((bright + faint) / 2 - middle) * x**2
+    of_redshift = np.stack([sample["estimate"], sample["redshift"]], axis=-1)
+    return np.concatenate([sample["measures"], of_redshift], axis=-1)

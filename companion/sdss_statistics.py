@@ -11,7 +11,6 @@ import numpy as np
 
 REDSHIFT_PERCENTILES = {5: 0.0313, 25: 0.0701, 50: 0.1007, 75: 0.1398, 95: 0.2101}
 MAGNITUDE_PERCENTILES = {5: 15.33, 25: 16.47, 50: 17.00, 75: 17.32, 95: 17.58}
-BLUE_FRACTION = 0.359  # share with g - r < 0.7 among 0.05 < z < 0.10
 # sigma_MAD of dz / (1 + z) and share beyond 0.05 of the mean redshift of the 20 nearest neighbours
 # in four colours and r, by the number of training galaxies (mean of 8 splits, 3,269 held out)
 KNN = {
@@ -102,39 +101,3 @@ def colour_term(band: str, sdss) -> np.ndarray:
     """MegaCam less SDSS magnitude in a band, from SDSS magnitudes (..., 5)."""
     slope, (blue, red) = COLOUR_TERMS[band]
     return slope * (sdss[..., "ugriz".index(blue)] - sdss[..., "ugriz".index(red)])
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """Interval that a measurement has to lie in, its unit, the published value and its source."""
-
-    low: float
-    high: float
-    unit: str
-    published: str
-    source: str
-
-
-ANNZ, SHEN, STRATEVA = "Collister & Lahav 2004", "Shen et al. 2003", "Strateva et al. 2001"
-INF = np.inf
-CRITERIA = {
-    "u − g by redshift": Criterion(-INF, 0.15, "mag", "largest shift of a median", ANNZ),
-    "g − r, r − i, i − z by redshift": Criterion(-INF, 0.05, "mag", "the same", ANNZ),
-    "scatter of colours": Criterion(-INF, 1.4, "", "largest factor", ANNZ),
-    "redshift percentiles": Criterion(-INF, 0.10, "", "largest relative shift", ANNZ),
-    "r percentiles": Criterion(-INF, 0.10, "", "largest relative shift", ANNZ),
-    "blue share": Criterion(0.309, 0.409, "", "0.359", ANNZ),
-    "redshift from colours, σ": Criterion(0.016, 0.020, "", "0.018", ANNZ),
-    "redshift from colours, outliers": Criterion(0.025, 0.045, "", "0.036", ANNZ),
-    "size, early types": Criterion(-0.15, 0.15, "dex", "0", SHEN),
-    "size, late types": Criterion(-0.15, 0.15, "dex", "0", SHEN),
-    "concentration, early types": Criterion(2.6, 3.3, "", "above 2.6", STRATEVA),
-    "concentration, late types": Criterion(1.9, 2.6, "", "below 2.6", STRATEVA),
-    "reddening u − r": Criterion(0.1, 0.3, "mag", "0.2", "Masters et al. 2010"),
-    "gradient, early types": Criterion(-0.1, 0.0, "mag/dex", "below 0", "Jiang et al. 2011"),
-    "gradient of discs": Criterion(-0.010, -0.002, "mag/kpc", "−0.006", "Liu et al. 2009"),
-    "galaxies near by": Criterion(0.7, 1.3, "", "1 at i < 22", "LSST Science Book 2009"),
-    "noise, next pixel": Criterion(0.047, 0.107, "", "0.077", "CFHTLS W3"),
-    "u* − u": Criterion(-0.05, 0.05, "mag", "0", "MegaPipe"),
-    "MegaCam − SDSS, g to z": Criterion(-INF, 0.03, "mag", "largest difference", "MegaPipe"),
-}

@@ -1,10 +1,14 @@
-"""Measurements on simulated galaxies that published ones can be compared with.
+"""The simulation against published facts: one table of criteria, and how well it meets them.
 
 Colours, redshifts and magnitudes come from a catalogue with the errors of SDSS; sizes,
-concentrations and gradients from noiseless images without neighbours. Published values are those
-of `sdss_statistics`. Measured on several seeds on which nothing was tuned, every criterion has a
-margin in units of the scatter from seed to seed.
+concentrations and gradients from noiseless images without neighbours (`structures`). Measured on
+several seeds on which nothing was tuned, every criterion has a margin in units of the scatter from
+seed to seed.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +28,7 @@ EDGE_ON = np.log10(1 / 0.2)  # log a/b of an edge-on disc
 COUNTED = 22.0  # i magnitude
 FEW, JUDGED = 20, 200  # galaxies that a bin holds at least; where the scatter is known to 8 %
 G, R = BANDS.index("g"), BANDS.index("r")
+INF = np.inf
 
 
 def catalogue(seed: int, n: int, limit: float = population.MAIN_SAMPLE_LIMIT):
@@ -72,13 +77,13 @@ def noise_correlation(seed: int, n: int = 16, survey=CFHTLS, lags=(1, 2, 3)) -> 
     return np.array([np.mean([np.mean(a * b) for a, b in both]) for both in pairs]) / noise.var()
 
 
-def binned_colours(redshift, magnitudes, few: int = FEW) -> tuple[np.ndarray, np.ndarray]:
+def binned_colours(redshift, magnitudes, few: int = FEW, bins=facts.COLOURS):
     """Median colours less those of real galaxies, and ratio of scatters: (redshift bins, 4).
 
     NaN in bins of fewer galaxies than `few`.
     """
-    shift, ratio = np.full((2, len(facts.COLOURS), len(BANDS) - 1), np.nan)
-    for k, real in enumerate(facts.COLOURS):
+    shift, ratio = np.full((2, len(bins), len(BANDS) - 1), np.nan)
+    for k, real in enumerate(bins):
         chosen = -np.diff(magnitudes[(redshift >= real.low) & (redshift < real.high)])
         if len(chosen) >= few:
             shift[k] = np.median(chosen, axis=0) - real.median
@@ -97,52 +102,92 @@ def edge_on_reddening(axis_ratio, colour) -> float:
     return float(np.polyfit(np.log10(1 / axis_ratio), colour, 1)[0] * EDGE_ON)
 
 
-def catalogue_criteria(seed: int, n: int) -> dict[str, float]:
-    """What a catalogue of n galaxies shows; names are those of `sdss_statistics.CRITERIA`."""
+def measurements(seed: int, n: int, structures: pd.DataFrame) -> SimpleNamespace:
+    """What criteria are measured on: a catalogue of n galaxies, and `structures` of some."""
     physics, magnitudes = catalogue(seed, n)
-    redshift = physics["redshift"]
-    shift, ratio = binned_colours(redshift, magnitudes, min(JUDGED, n // 5))
-    near = (redshift > 0.05) & (redshift < 0.10)
-    dz = nearest_neighbour_errors(magnitudes, redshift)
-    disc = ~physics["red"]
+    z, blue = physics["redshift"], ~physics["red"]
+    shift, ratio = binned_colours(z, magnitudes, min(JUDGED, n // 5))
+    faint, _ = catalogue(seed, 2 * n, facts.FAINT_LIMIT)
+    chosen = faint["red"] & (faint["r_magnitude"] > population.MAIN_SAMPLE_LIMIT)
+    of_faint = faint["redshift"][chosen], true_magnitudes(faint, SDSS)[chosen]
     sdss, megacam = (true_magnitudes(physics, survey) for survey in (SDSS, CFHTLS))
-    term = [megacam[:, k] - sdss[:, k] - facts.colour_term(b, sdss) for k, b in enumerate(BANDS)]
-    return {
-        "u − g by redshift": np.nanmax(np.abs(shift[:, 0])),
-        "g − r, r − i, i − z by redshift": np.nanmax(np.abs(shift[:, 1:])),
-        "scatter of colours": np.exp(np.nanmax(np.abs(np.log(ratio)))),
-        "redshift percentiles": percentile_error(redshift, facts.REDSHIFT_PERCENTILES),
-        "r percentiles": percentile_error(magnitudes[:, R], facts.MAGNITUDE_PERCENTILES),
-        "blue share": np.mean(magnitudes[near, G] - magnitudes[near, R] < 0.7),
-        "redshift from colours, σ": photometry.robust_scatter(dz),
-        "redshift from colours, outliers": np.mean(np.abs(dz) > 0.05),
-        "reddening u − r": edge_on_reddening(
-            physics["axis_ratio"][disc], magnitudes[disc, 0] - magnitudes[disc, R]
-        ),
-        "u* − u": np.median(term[0]),
-        "MegaCam − SDSS, g to z": np.abs(np.median(term[1:], axis=1)).max(),
-    }
+    terms = (megacam - sdss).T - [facts.colour_term(band, sdss) for band in BANDS]
+    size = facts.half_light_radius(structures.early, structures.absolute_magnitude)
+    structures = structures.assign(excess=np.log10(structures.kpc / size))
+    late = structures[~structures.early]
+    return SimpleNamespace(
+        redshift=z,
+        magnitudes=magnitudes,
+        near_g_r=-np.diff(magnitudes[(z > 0.05) & (z < 0.10)])[:, G],
+        shift=shift,
+        ratio=ratio,
+        faint_shift=binned_colours(*of_faint, 1, facts.FAINT_RED)[0],
+        dz=nearest_neighbour_errors(magnitudes, z),
+        inclined=(physics["axis_ratio"][blue], (magnitudes[:, 0] - magnitudes[:, R])[blue]),
+        terms=np.median(terms, axis=1),
+        early=structures[structures.early],
+        late=late,
+        face_on=late[(late.axis_ratio > 0.6) & (late.kpc > 3)],
+        near_by=neighbour_counts(seed, n, [COUNTED])[0] / facts.galaxy_counts(COUNTED),
+        noise=noise_correlation(seed),
+    )
 
 
-def structure_criteria(table: pd.DataFrame) -> dict[str, float]:
-    """What `structures` show; names are those of `sdss_statistics.CRITERIA`."""
-    early, late = table[table.early], table[~table.early]
-    size = np.log10(table.kpc / facts.half_light_radius(table.early, table.absolute_magnitude))
-    face_on = late[(late.axis_ratio > 0.6) & (late.kpc > 3)]
-    return {
-        "size, early types": size[table.early].median(),
-        "size, late types": size[~table.early].median(),
-        "concentration, early types": early.concentration.median(),
-        "concentration, late types": late.concentration.median(),
-        "gradient, early types": early.gradient.median(),
-        "gradient of discs": face_on.gradient_kpc.median(),
-    }
+@dataclass(frozen=True)
+class Criterion:
+    """A measure of `measurements`, the interval that it has to lie in, and the published value."""
+
+    name: str
+    low: float
+    high: float
+    unit: str
+    published: str
+    source: str
+    measure: Callable[[SimpleNamespace], float]
 
 
-def sky_criteria(seed: int, n: int) -> dict[str, float]:
-    """Neighbours of n galaxies and noise; names are those of `sdss_statistics.CRITERIA`."""
-    near = neighbour_counts(seed, n, [COUNTED])[0] / facts.galaxy_counts(COUNTED)
-    return {"galaxies near by": near, "noise, next pixel": noise_correlation(seed)[0]}
+ANNZ, SHEN, STRATEVA = "Collister & Lahav 2004", "Shen et al. 2003", "Strateva et al. 2001"
+CRITERIA = (
+    Criterion("u − g by redshift", -INF, 0.15, "mag", "largest shift of a median", ANNZ,
+              lambda s: np.nanmax(np.abs(s.shift[:, 0]))),
+    Criterion("g − r, r − i, i − z by redshift", -INF, 0.05, "mag", "the same", ANNZ,
+              lambda s: np.nanmax(np.abs(s.shift[:, 1:]))),
+    Criterion("the same, red galaxies of 17.8 < r < 18.6", -INF, 0.07, "mag", "the same", ANNZ,
+              lambda s: np.nanmax(np.abs(s.faint_shift[:, 1:]))),
+    Criterion("scatter of colours", -INF, 1.4, "", "largest factor", ANNZ,
+              lambda s: np.exp(np.nanmax(np.abs(np.log(s.ratio))))),
+    Criterion("redshift percentiles", -INF, 0.10, "", "largest relative shift", ANNZ,
+              lambda s: percentile_error(s.redshift, facts.REDSHIFT_PERCENTILES)),
+    Criterion("r percentiles", -INF, 0.10, "", "largest relative shift", ANNZ,
+              lambda s: percentile_error(s.magnitudes[:, R], facts.MAGNITUDE_PERCENTILES)),
+    Criterion("blue share", 0.309, 0.409, "", "0.359", ANNZ,
+              lambda s: np.mean(s.near_g_r < 0.7)),
+    Criterion("redshift from colours, σ", 0.016, 0.020, "", "0.018", ANNZ,
+              lambda s: photometry.robust_scatter(s.dz)),
+    Criterion("redshift from colours, outliers", 0.025, 0.045, "", "0.036", ANNZ,
+              lambda s: np.mean(np.abs(s.dz) > 0.05)),
+    Criterion("size, early types", -0.15, 0.15, "dex", "0", SHEN,
+              lambda s: s.early.excess.median()),
+    Criterion("size, late types", -0.15, 0.15, "dex", "0", SHEN,
+              lambda s: s.late.excess.median()),
+    Criterion("concentration, early types", 2.6, 3.3, "", "above 2.6", STRATEVA,
+              lambda s: s.early.concentration.median()),
+    Criterion("concentration, late types", 1.9, 2.6, "", "below 2.6", STRATEVA,
+              lambda s: s.late.concentration.median()),
+    Criterion("reddening u − r", 0.1, 0.3, "mag", "0.2", "Masters et al. 2010",
+              lambda s: edge_on_reddening(*s.inclined)),
+    Criterion("gradient, early types", -0.1, 0.0, "mag/dex", "below 0", "Jiang et al. 2011",
+              lambda s: s.early.gradient.median()),
+    Criterion("gradient of discs", -0.010, -0.002, "mag/kpc", "−0.006", "Liu et al. 2009",
+              lambda s: s.face_on.gradient_kpc.median()),
+    Criterion("galaxies near by", 0.7, 1.3, "", "1 at i < 22", "LSST Science Book 2009",
+              lambda s: s.near_by),
+    Criterion("noise, next pixel", 0.047, 0.107, "", "0.077", "CFHTLS W3",
+              lambda s: s.noise[0]),
+    Criterion("u* − u", -0.05, 0.05, "mag", "0", "MegaPipe", lambda s: s.terms[0]),
+    Criterion("MegaCam − SDSS, g to z", -INF, 0.03, "mag", "largest difference", "MegaPipe",
+              lambda s: np.abs(s.terms[1:]).max()),
+)  # fmt: skip
 
 
 def structures_of_seeds(n: int, seeds=HELD_OUT) -> pd.DataFrame:
@@ -152,11 +197,9 @@ def structures_of_seeds(n: int, seeds=HELD_OUT) -> pd.DataFrame:
 
 def measure_seeds(table: pd.DataFrame, n: int) -> pd.DataFrame:
     """All criteria, a row for each seed of `structures_of_seeds`; n galaxies in a catalogue."""
-    rows = {
-        seed: catalogue_criteria(seed, n) | structure_criteria(group) | sky_criteria(seed, n)
-        for seed, group in table.groupby("seed")
-    }
-    return pd.DataFrame(rows).T[list(facts.CRITERIA)].rename_axis("seed")
+    seen = {seed: measurements(seed, n, group) for seed, group in table.groupby("seed")}
+    rows = {seed: {c.name: c.measure(one) for c in CRITERIA} for seed, one in seen.items()}
+    return pd.DataFrame(rows).T.rename_axis("seed")
 
 
 def margins(measured: pd.DataFrame) -> pd.DataFrame:
@@ -165,9 +208,8 @@ def margins(measured: pd.DataFrame) -> pd.DataFrame:
     A negative margin is a criterion that is not met.
     """
     mean, scatter = measured.mean(), measured.std()
-    low = pd.Series({name: c.low for name, c in facts.CRITERIA.items()})
-    high = pd.Series({name: c.high for name, c in facts.CRITERIA.items()})
-    room = np.minimum(mean - low, high - mean)[measured.columns]
+    limits = pd.DataFrame({c.name: (c.low, c.high) for c in CRITERIA}).T.loc[measured.columns]
+    room = np.minimum(mean - limits[0], limits[1] - mean)
     return pd.DataFrame({"mean": mean, "scatter": scatter, "margin": room / scatter})
 
 

@@ -5,40 +5,22 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 
 from companion import plotting, validation
 from companion import sdss_statistics as facts
 from companion.assumptions import CONCLUSIONS
 from companion.residual_texture import KIDS, OCTAVES
 from galtools.data import photometry
-from galtools.fidelity import intervals
 from galtools.simulate import population
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 COLOURS = ("u − g", "g − r", "r − i", "i − z")
 EARLY, LATE, PUBLISHED = "#D55E00", "#0072B2", "#44403C"
-TYPES = (("early", EARLY, "o"), ("late", LATE, "s"))
+TYPES = {"early": (EARLY, "o"), "late": (LATE, "s")}
 STYLES = {0.5: ("v", EARLY, -0.15), 2.0: ("^", LATE, 0.15)}
 REDSHIFT_BINS = np.array([0.01, 0.05, 0.08, 0.11, 0.15, 0.22])
 FEW = 5
-LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of contours
 RATIO_BINS = np.array([0.18, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
-
-
-def red_and_blue(redshift, colour, red):
-    """Contours of g - r against redshift for red and blue galaxies, and their distributions."""
-    sample = pd.DataFrame({"redshift": redshift, "g − r [mag]": colour})
-    sample["type"] = np.where(red, "red", "blue")
-    with plt.rc_context({"figure.constrained_layout.use": False}):
-        grid = sns.jointplot(
-            sample, x="redshift", y="g − r [mag]", hue="type", kind="kde", height=5,
-            palette={"red": EARLY, "blue": LATE}, xlim=(0, 0.35), ylim=(0, 1.7),
-            joint_kws={"levels": LEVELS, "linewidths": 1.5, "common_norm": False},
-            marginal_kws={"fill": True},
-        )  # fmt: skip
-    sns.move_legend(grid.ax_joint, "lower right", title=f"{len(sample):,} galaxies")
-    return grid
 
 
 def colours_by_redshift(redshift, magnitudes):
@@ -68,101 +50,96 @@ def binned_median(x, y, edges):
     return np.array(rows).reshape(-1, 3).T
 
 
-def sizes(ax, table):
+def compared(ax, found: dict, published: dict, **axes):
+    """Points {label: (x, y[, error])} are simulated, lines {label: (x, y)} published."""
+    for name, (x, y, *error) in found.items():
+        colour, marker = TYPES.get(name, (LATE, "o"))
+        ax.errorbar(x, y, *error, color=colour, marker=marker, linestyle="none", label=name)
+    for name, (x, y) in published.items():
+        ax.plot(x, y, color=TYPES.get(name, (PUBLISHED,))[0])
+    ax.set(**axes)
+
+
+def sizes(table):
     """Half-light radius against redshift, and what Shen et al. give galaxies of these M."""
     size = facts.half_light_radius(table.early, table.absolute_magnitude)
-    expected = size / population.kpc_per_arcsec(table.redshift)
-    for (name, colour, marker), early in zip(TYPES, (True, False), strict=True):
-        some = (table.early == early).to_numpy()
-        z = table.redshift.to_numpy()[some]
-        x, y, error = binned_median(z, table.arcsec.to_numpy()[some], REDSHIFT_BINS)
-        ax.errorbar(x, y, error, color=colour, marker=marker, linestyle="none", label=name)
-        ax.plot(*binned_median(z, expected.to_numpy()[some], REDSHIFT_BINS)[:2], color=colour)
-    ax.set(xlabel="redshift", ylabel="half-light radius [″]", ylim=0, title="size")
-    ax.legend()
+    table = table.assign(expected=size / population.kpc_per_arcsec(table.redshift))
+    lines = [], []
+    for early in (True, False):
+        one = table[table.early == early]
+        for line, values in zip(lines, (one.arcsec, one.expected), strict=True):
+            line.append(binned_median(one.redshift.to_numpy(), values.to_numpy(), REDSHIFT_BINS))
+    found, published = (dict(zip(TYPES, line, strict=True)) for line in lines)
+    return found, {name: x[:2] for name, x in published.items()}
 
 
-def histograms(ax, table, column, edges, line, label):
+def histograms(ax, table, column, edges, line, **axes):
     """Distributions of a column among early and late types, with a published value."""
-    for (name, colour, _), early in zip(TYPES, (True, False), strict=True):
+    for (name, (colour, _)), early in zip(TYPES.items(), (True, False), strict=True):
         values = table[column][table.early == early]
         ax.hist(np.clip(values, edges[0], edges[-1]), edges, density=True, histtype="step",
                 color=colour, linewidth=1.8, label=name)  # fmt: skip
     ax.axvline(line, color=PUBLISHED, linestyle="--")
-    ax.set(xlabel=label, yticks=[])
+    ax.set(yticks=[], **axes)
 
 
-def reddening(ax, physics, magnitudes):
+def reddening(physics, magnitudes):
     """Colour u - r of blue discs less its median where they are face-on, against b/a."""
     disc = ~physics["red"]
     ratio, colour = physics["axis_ratio"][disc], (magnitudes[:, 0] - magnitudes[:, 2])[disc]
     x, y, error = binned_median(ratio, colour, RATIO_BINS)
+    slope = (facts.INCLINATION["u"] - facts.INCLINATION["r"]) / validation.EDGE_ON
     line = np.linspace(0.2, 1, 50)
-    full = facts.INCLINATION["u"] - facts.INCLINATION["r"]
-    published = full * np.log10(1 / line) / validation.EDGE_ON
-    ax.plot(line, published, color=PUBLISHED)
-    zero = y[-1] - full * np.log10(1 / x[-1]) / validation.EDGE_ON
-    ax.errorbar(x, y - zero, error, color=LATE, marker="s", linestyle="none")
-    ax.set(xlabel="axis ratio b/a", ylabel="reddening u − r [mag]", title="inclination")
+    zero = y[-1] - slope * np.log10(1 / x[-1])
+    return {"discs": (x, y - zero, error)}, {"discs": (line, slope * np.log10(1 / line))}
 
 
-def colour_terms(ax, physics):
-    """Median MegaCam less SDSS magnitude by band."""
-    sdss, megacam = (validation.true_magnitudes(physics, survey) for survey in (SDSS, CFHTLS))
-    published = [np.median(facts.colour_term(band, sdss)) for band in BANDS]
-    ax.plot(range(5), published, "_", color=PUBLISHED, markersize=22, markeredgewidth=2)
-    ax.plot(range(5), np.median(megacam - sdss, axis=0), "o", color=LATE)
-    ax.set(xticks=range(5), xticklabels=BANDS, ylabel="MegaCam − SDSS [mag]", title="filters")
-    ax.margins(x=0.12)
-
-
-def noise_correlation(ax, found):
-    """Correlation of the noise by distance in pixels."""
-    lags = np.arange(1, len(found) + 1)
-    ax.plot(lags, facts.CFHTLS_NOISE_CORRELATION, color=PUBLISHED)
-    ax.plot(lags, found, "o", color=LATE)
-    ax.axhline(0, color="black", linewidth=0.8)
-    ax.set(xticks=lags, xlabel="distance [pixels]", ylabel="correlation", title="noise of CFHTLS")
-    ax.margins(0.15)
-
-
-def learning_curve(ax, magnitudes, redshift):
+def learning_curve(physics, magnitudes):
     """Scatter of redshifts from catalogue colours, by the number of training galaxies."""
+    redshift = physics["redshift"]
     numbers = [n for n in facts.KNN if n <= validation.TRAINING_SHARE * len(redshift)]
-    ax.plot(list(facts.KNN), [sigma for sigma, _ in facts.KNN.values()], color=PUBLISHED)
     errors = [validation.nearest_neighbour_errors(magnitudes, redshift, n) for n in numbers]
-    ax.plot(numbers, [photometry.robust_scatter(e) for e in errors], "o", color=LATE)
-    ax.set(xscale="log", xlabel="training galaxies", ylabel="σ of Δz / (1 + z)", title="redshift")
-    ax.set_xticks([300, 1000, 5000], ["300", "1,000", "5,000"])
-    ax.minorticks_off()
-    ax.set_ylim(0)
+    found = numbers, [photometry.robust_scatter(e) for e in errors]
+    return {"": found}, {"": (list(facts.KNN), [sigma for sigma, _ in facts.KNN.values()])}
 
 
-def counts(ax, seed, n):
+def counts(seed, n):
     """Galaxies near the simulated ones by i magnitude."""
     i = np.arange(18.5, 24.1, 0.5)
-    ax.plot(i, facts.galaxy_counts(i), color=PUBLISHED)
     found = validation.neighbour_counts(seed, n, i)
-    ax.plot(i[found > 0], found[found > 0], "o", color=LATE)
-    ax.set(yscale="log", xlabel="i magnitude", ylabel="brighter / arcmin²", title="neighbours")
+    return {"": (i[found > 0], found[found > 0])}, {"": (i, facts.galaxy_counts(i))}
 
 
 def published_facts(seed, table, physics, magnitudes, noise):
     """Eight panels: points are simulated, lines published."""
     fig, axes = plt.subplots(4, 2, figsize=(plotting.WIDTH, 9.6))
-    (size, peak), (dust, gradient), (filters, neighbours), (correlation, learning) = axes
-    sizes(size, table)
+    (size, peak), (dust, gradient), (filters, near), (correlation, learning) = axes
+    compared(size, *sizes(table), xlabel="redshift", ylabel="half-light radius [″]",
+             title="size", ylim=0)  # fmt: skip
+    size.legend()
     histograms(peak, table, "concentration", np.arange(1.7, 3.6, 0.1), facts.CONCENTRATION,
-               "r90 / r50")  # fmt: skip
-    peak.set_title("concentration")
-    reddening(dust, physics, magnitudes)
+               xlabel="r90 / r50", title="concentration")  # fmt: skip
+    compared(dust, *reddening(physics, magnitudes), xlabel="axis ratio b/a",
+             ylabel="reddening u − r [mag]", title="inclination")  # fmt: skip
     histograms(gradient, table, "gradient_kpc", np.arange(-0.04, 0.031, 0.005),
-               facts.DISC_GRADIENT, "g − r gradient [mag / kpc]")  # fmt: skip
-    gradient.set_title("colour gradient")
-    colour_terms(filters, physics)
-    counts(neighbours, seed, len(magnitudes))
-    noise_correlation(correlation, noise)
-    learning_curve(learning, magnitudes, physics["redshift"])
+               facts.DISC_GRADIENT, xlabel="g − r gradient [mag / kpc]",
+               title="colour gradient")  # fmt: skip
+    sdss, megacam = (validation.true_magnitudes(physics, survey) for survey in (SDSS, CFHTLS))
+    terms = [np.median(facts.colour_term(band, sdss)) for band in BANDS]
+    filters.plot(BANDS, terms, "_", color=PUBLISHED, markersize=22, markeredgewidth=2)
+    compared(filters, {"": (BANDS, np.median(megacam - sdss, axis=0))}, {},
+             ylabel="MegaCam − SDSS [mag]", title="filters")  # fmt: skip
+    compared(near, *counts(seed, len(magnitudes)), yscale="log", xlabel="i magnitude",
+             ylabel="brighter / arcmin²", title="neighbours")  # fmt: skip
+    lags = np.arange(1, len(noise) + 1)
+    compared(correlation, {"": (lags, noise)}, {"": (lags, facts.CFHTLS_NOISE_CORRELATION)},
+             xlabel="distance [pixels]", ylabel="correlation", xticks=lags,
+             title="noise of CFHTLS")  # fmt: skip
+    correlation.axhline(0, color="black", linewidth=0.8)
+    compared(learning, *learning_curve(physics, magnitudes), xlabel="training galaxies",
+             ylabel="σ of Δz / (1 + z)", title="redshift", xscale="log", ylim=0)  # fmt: skip
+    learning.set_xticks([300, 1000, 5000], ["300", "1,000", "5,000"])
+    learning.minorticks_off()
     return fig
 
 
@@ -182,23 +159,6 @@ def texture(simulated):
     return fig
 
 
-def faint_red_galaxies(seed: int, n: int) -> tuple[pd.DataFrame, float]:
-    """Colours of faint red galaxies, simulated less real; and the largest shift in g to z."""
-    physics, _ = validation.catalogue(seed, n, facts.FAINT_LIMIT)
-    magnitudes, z = validation.true_magnitudes(physics, SDSS), physics["redshift"]
-    columns, worst = {}, 0.0
-    for real in facts.FAINT_RED:
-        chosen = physics["red"] & (magnitudes[:, 2] > 17.8) & (z >= real.low) & (z < real.high)
-        shift = -np.diff(magnitudes[chosen]).T - np.reshape(real.median, (4, 1))
-        medians = [intervals.bootstrap(intervals.median, x) for x in shift]
-        worst = max(worst, *(abs(median.value) for median in medians[1:]))
-        counts = {"simulated galaxies": f"{chosen.sum():,}", "real galaxies": real.count}
-        colours = zip(COLOURS, map(str, medians), strict=True)
-        column = counts | {f"{name} [mag]": text for name, text in colours}
-        columns[f"{real.low:.2f} < z < {real.high:.2f}"] = column
-    return pd.DataFrame(columns), worst
-
-
 def criteria_table(margins) -> pd.DataFrame:
     """Criteria as a page shows them: measured, published, limits, and the margin in scatters."""
 
@@ -206,15 +166,14 @@ def criteria_table(margins) -> pd.DataFrame:
         return f"{x:{digits}}".replace("-", "−")
 
     rows = {}
-    for name, found in margins.iterrows():
-        c = facts.CRITERIA[name]
-        digits = int(np.clip(1 - np.floor(np.log10(max(found.scatter, 1e-9))), 2, 4))
-        f = f".{digits}f"
-        below = f"below {number(c.high)}"
-        rows[name] = {
+    for c in validation.CRITERIA:
+        found = margins.loc[c.name]
+        f = f".{int(np.clip(1 - np.floor(np.log10(max(found.scatter, 1e-9))), 2, 4))}f"
+        low = "below" if np.isinf(c.low) else f"{number(c.low)} to"
+        rows[c.name] = {
             "measured": f"{number(found['mean'], f)} ± {number(found.scatter, f)} {c.unit}",
             "published": c.published,
-            "limits": below if np.isinf(c.low) else f"{number(c.low)} to {number(c.high)}",
+            "limits": f"{low} {number(c.high)}",
             "margin [seed scatters]": number(found.margin, ".1f"),
             "source": c.source,
         }

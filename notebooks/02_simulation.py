@@ -118,16 +118,7 @@ plt.show()
 # %% [markdown]
 # With the errors of the SDSS catalogue, these fluxes become colours. The recipe was *tuned* on the medians and
 # scatters of the real ones: agreement shows that it can be right, not that it had to be.
-
-# %%
-colours = magnitudes[:, :-1] - magnitudes[:, 1:]
-
-# %% mystnb={"figure": {"caption": "The simulated sample: colour g − r against redshift of red and blue galaxies, contours around the densest 10, 30, 50, 70 and 90 % of each, and their distributions along the axes.", "name": "fig-population"}, "image": {"alt": "Two islands of contours: red galaxies above, rising with redshift to the right, blue galaxies below, nearer and more spread."}} tags=["hide-input"]
-shown = slice(min(4000, n_catalogue))
-validation_panels.red_and_blue(redshift[shown], colours[shown, 1], red[shown])
-plt.show()
-
-# %% [markdown]
+#
 # Red galaxies are luminous, so they are seen to greater distances, and the 4000 Å break, as it moves
 # through the g band, makes them redder still: there colour *is* distance. Of a blue galaxy the colour
 # says far less.
@@ -192,19 +183,9 @@ validation_panels.criteria_table(table)
 # Measured on {glue:text}`n_structures` galaxies in images and {glue:text}`n_seeds` catalogues of the size of the
 # real one. Not met: {glue:text}`missed`.
 #
-# ### Fainter than the main sample
-#
-# With `limit=19` the same recipe is *extrapolated*. One thing can be checked: the catalogue lists luminous red
-# galaxies of $17.8 < r < 18.6$, on which nothing was tuned.
-
-# %%
-table, worst = validation_panels.faint_red_galaxies(seed, max(n_catalogue, 8000))
-glue("worst_faint", worst, display=False)
-table
-
-# %% [markdown]
-# The last four lines are simulated minus real medians: at most {glue:text}`worst_faint:.3f` mag in the three redder
-# colours. How many faint blue galaxies there are, and how large, remains a guess.
+# With `limit=19` the same recipe is *extrapolated*. One thing can be checked: luminous red galaxies of
+# $17.8 < r < 18.6$, which the catalogue lists, too. How many faint blue galaxies there are, and how large,
+# remains a guess.
 #
 # ## Shapes
 #

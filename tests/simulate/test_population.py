@@ -1,7 +1,4 @@
-"""Spectra against GalSim's photometry; the population against what real SDSS galaxies look like."""
-
-import os
-from pathlib import Path
+"""Spectra against GalSim's photometry; the population against its own distributions."""
 
 import galsim
 import numpy as np
@@ -9,14 +6,9 @@ import pytest
 from scipy.stats import norm
 from sedpy.attenuation import calzetti
 from sedpy.observate import load_filters
-from sklearn.neighbors import KNeighborsRegressor
 
-from companion import sdss_statistics
-from galtools.data import photometry
 from galtools.simulate import population, scene, spectra
 from galtools.surveys import CFHTLS, SDSS
-
-N = 50000  # the rarest bin, 0.25 < z < 0.30, holds some 500: all criteria are met by 2 sigma
 
 
 def plain(n=1, **values):
@@ -155,78 +147,6 @@ def test_lengths_agree_with_astropy():
     np.testing.assert_allclose(population.kpc_per_arcsec(redshift), exact, rtol=1e-3)
 
 
-@pytest.fixture(scope="module")
-def sample():
-    """Simulated galaxies as the catalogue of SDSS lists them."""
-    physics = population.sample_galaxies(0, range(N), 17.8)
-    arguments = (physics["redshift"], physics["r_magnitude"])
-    true = 22.5 - 2.5 * np.log10(population.normalised_fluxes(SDSS.filters, physics, *arguments))
-    noise = np.random.default_rng(1).standard_normal(true.shape)
-    return physics["redshift"], true + sdss_statistics.catalogue_errors(true) * noise
-
-
-@pytest.mark.parametrize(
-    "bin", sdss_statistics.COLOURS, ids=lambda b: f"z={b.low:.2f}-{b.high:.2f}"
-)
-def test_colours_are_those_of_real_galaxies(sample, bin):
-    """Medians within the accuracy of the zero points and templates, scatters within 1.4."""
-    redshift, magnitudes = sample
-    chosen = magnitudes[(redshift >= bin.low) & (redshift < bin.high)]
-    colours = chosen[:, :-1] - chosen[:, 1:]
-    assert np.all(np.abs(np.median(colours, axis=0) - bin.median) < [0.15, 0.05, 0.05, 0.05])
-    ratio = photometry.robust_scatter(colours, axis=0) / bin.scatter
-    assert np.all(ratio < 1.4) and np.all(ratio > 1 / 1.4)
-
-
-def test_faint_red_galaxies_have_the_colours_of_real_ones():
-    """The deeper sample where nothing was tuned: luminous red galaxies of 0.3 < z < 0.4.
-
-    Tolerances are those of the main sample, and .02 mag more as the real ones do not fill their
-    bins alike (their median redshift is .01 off, and g - r grows by 2 mag per unit redshift).
-    """
-    physics = population.sample_galaxies(0, range(20000), sdss_statistics.FAINT_LIMIT)
-    redshift, r = physics["redshift"], physics["r_magnitude"]
-    true = 22.5 - 2.5 * np.log10(population.normalised_fluxes(SDSS.filters, physics, redshift, r))
-    for bin in sdss_statistics.FAINT_RED:
-        chosen = physics["red"] & (r > 17.8) & (redshift >= bin.low) & (redshift < bin.high)
-        colours = true[chosen, :-1] - true[chosen, 1:]
-        assert np.all(np.abs(np.median(colours, axis=0) - bin.median) < [0.17, 0.07, 0.07, 0.07])
-
-
-def test_redshifts_and_magnitudes_are_distributed_as_the_real_ones(sample):
-    redshift, magnitudes = sample
-    for values, facts in (
-        (redshift, sdss_statistics.REDSHIFT_PERCENTILES),
-        (magnitudes[:, 2], sdss_statistics.MAGNITUDE_PERCENTILES),
-    ):
-        np.testing.assert_allclose(
-            np.percentile(values, list(facts)), list(facts.values()), rtol=0.10
-        )
-
-
-def test_blue_fraction(sample):
-    redshift, magnitudes = sample
-    near = (redshift > 0.05) & (redshift < 0.10)
-    blue = np.mean(magnitudes[near, 1] - magnitudes[near, 2] < 0.7)
-    assert blue == pytest.approx(sdss_statistics.BLUE_FRACTION, abs=0.05)
-
-
-def nearest_neighbours(colours_and_r, redshift):
-    """Scatter of the mean redshift of 20 neighbours, 7604 of 10,873 galaxies against the rest."""
-    model = KNeighborsRegressor(20).fit(colours_and_r[:7604], redshift[:7604])
-    error = (model.predict(colours_and_r[7604:]) - redshift[7604:]) / (1 + redshift[7604:])
-    return photometry.robust_scatter(error)
-
-
-def test_colours_carry_as_much_redshift_as_real_ones(sample):
-    """Four catalogues of the real one's size, so that chance (2 % of one) does not decide."""
-    redshift, magnitudes = sample
-    features_ = np.column_stack([magnitudes[:, :-1] - magnitudes[:, 1:], magnitudes[:, 2]])
-    catalogues = [slice(k, k + 10873) for k in range(0, 4 * 10873, 10873)]
-    found = np.mean([nearest_neighbours(features_[rows], redshift[rows]) for rows in catalogues])
-    assert 0.016 < found < 0.020
-
-
 def test_sizes_follow_their_power_laws_with_a_bend_and_a_scatter():
     """In dex of kpc: early types rise by 0.60 a dex of light, late ones by 0.26, then by 0.5."""
     early, z = np.repeat([True, False], 5), np.tile([0.01, 0.01, 0.05, 0.2, 0.2], 2)
@@ -279,40 +199,3 @@ def test_bars_and_rings_are_in_discs_and_late_types_are_irregular():
         assert looks[name][where].mean() == pytest.approx(share, abs=0.02)
         assert not looks[name][~where].any()
     assert not looks["arm_fraction"][early].any()
-
-
-REAL = os.environ.get("GALTOOLS_REAL_DATA")
-real_data = pytest.mark.skipif(not REAL, reason="GALTOOLS_REAL_DATA is not set: no real catalogue")
-
-
-@real_data
-def test_anchors_are_what_the_real_catalogue_says():
-    files = [Path(REAL) / "sdss_catalogue" / f"sdss.ugriz.{s}" for s in ("train", "valid", "test")]
-    rows = np.vstack([np.loadtxt(file) for file in files])
-    rows = rows[((rows[:, :5] > 10) & (rows[:, :5] < 25)).all(axis=1)]
-    main, faint = rows[rows[:, 2] < 17.8], rows[rows[:, 2] > 17.8]
-    faint = faint[faint[:, 2] < sdss_statistics.FAINT_LIMIT]
-    for table, bins in ((main, sdss_statistics.COLOURS), (faint, sdss_statistics.FAINT_RED)):
-        for bin in bins:
-            chosen = table[(table[:, 10] >= bin.low) & (table[:, 10] < bin.high)]
-            colours = chosen[:, :4] - chosen[:, 1:5]
-            assert len(chosen) == bin.count
-            np.testing.assert_allclose(np.median(colours, axis=0), bin.median, atol=0.001)
-            np.testing.assert_allclose(
-                photometry.robust_scatter(colours, axis=0), bin.scatter, atol=0.001
-            )
-    rows, redshift = main, main[:, 10]
-    facts = sdss_statistics.REDSHIFT_PERCENTILES
-    np.testing.assert_allclose(
-        np.percentile(redshift, list(facts)), list(facts.values()), rtol=0.01
-    )
-    quoted = rows[:, 5:10] / sdss_statistics.magnitude_errors(rows[:, :5])
-    np.testing.assert_allclose(np.median(quoted, axis=0), 1, atol=0.12)
-
-
-def test_sky_noise_is_the_measured_one():
-    assert SDSS.sky_noise[2] == pytest.approx(sdss_statistics.SDSS_SKY_NOISE_R, rel=0.15)
-    for sigma, real in zip(
-        CFHTLS.sky_noise[1:4], sdss_statistics.CFHTLS_SKY_NOISE_GRI, strict=True
-    ):
-        assert sigma == pytest.approx(real, rel=0.15)
