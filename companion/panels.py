@@ -63,12 +63,13 @@ def metric_panels(table, metrics, rows, bands=BANDS, perfect=None):
     return fig
 
 
-def log_scale(ax) -> None:
-    """Make the upright axis logarithmic, with plain numbers at 1, 2 and 5 of every decade."""
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter(NullFormatter())
+def log_scale(ax, which: str = "y") -> None:
+    """Make an axis logarithmic, with plain numbers at 1, 2 and 5 of every decade."""
+    ax.set(**{f"{which}scale": "log"})
+    axis = getattr(ax, f"{which}axis")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def shared_legend(fig, ax, columns=3) -> None:
@@ -195,14 +196,14 @@ def estimate_panels(estimates):
     names = [list(found) for found in estimates.values()]
     size = (plotting.WIDTH, max(3.4, 0.29 * len(names[0]) + 0.9))
     shared = all(other == names[0] for other in names)
-    fig, axes = plt.subplots(1, len(names), figsize=size, sharey=shared)
-    for ax, (label, found) in zip(axes, estimates.items(), strict=True):
+    fig, axes = plt.subplots(1, len(names), figsize=size, sharey=shared, squeeze=False)
+    for ax, (label, found) in zip(axes[0], estimates.items(), strict=True):
         for k, estimate in enumerate(found.values()):
             plotting.horizontal_interval(ax, estimate, k, marker="o", color="black")
         ax.set(xlabel=label, ylim=(len(found) - 0.5, -0.5))
         ax.set_xlim(left=min(0, min(e.low for e in found.values())))
         ax.set_yticks(range(len(found)), list(found))
-    axes[0].set_title(f"n = {next(iter(found.values())).n:,}")
+    axes[0, 0].set_title(f"n = {next(iter(found.values())).n:,}")
     return fig
 
 
@@ -322,6 +323,7 @@ def fault_dots(faults: pd.DataFrame, limit: float):
     ax.plot(order.full, y, "o", color="black", label="with a true image")
     ax.plot(order.source, y, "o", mfc="white", color=colour, label="from the source alone")
     ax.axvspan(min(0.5, order.source.min()), limit, color="0.92", zorder=0)
-    ax.set(xscale="log", yticks=y, yticklabels=order.index, xlabel="shift / interval")
+    ax.set(yticks=y, yticklabels=order.index, xlabel="shift / interval")
+    log_scale(ax, "x")
     ax.legend(loc="lower right")
     return fig

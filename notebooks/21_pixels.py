@@ -281,7 +281,7 @@ plt.show()
 # that falls below one at high frequencies is detail, or noise, that is gone; above one, it was
 # invented.
 
-# %% mystnb={"figure": {"caption": "Light in rings about the centre (left, ratio of the sums over galaxies) and power in rings of spatial frequency (right, median ratio), translation over target, in the r band, with 95 % intervals. Black lines: as in the target.", "name": "fig-pixels-profile"}, "image": {"alt": "Two panels of ratios about one, against radius and against frequency."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Flux in rings about the centre (left, ratio of the sums over galaxies) and power in rings of spatial frequency (right, median ratio), translation over target, in the r band, with 95 % intervals. Black lines: as in the target.", "name": "fig-pixels-profile"}, "image": {"alt": "Two panels of ratios about one, against radius and against frequency."}} tags=["hide-input"]
 middles = {"profile": [0.5, 1.5, 3, 6], "power": (np.arange(4) + 0.5) / 8 / sample.pixel_scale}
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.9))
 lines = table[table.band == "r"].set_index(["row", "metric"])
@@ -294,7 +294,7 @@ for ax, (kind, x) in zip(axes, middles.items(), strict=True):
             ax, x_row, part.value, part.low, part.high, model=row, linestyle="-", linewidth=0.8
         )
     ax.axhline(1, color="black", linewidth=0.8, zorder=1)
-axes[0].set(xscale="log", xlabel="radius (arcsec)", ylabel="light / target's")
+axes[0].set(xscale="log", xlabel="radius (arcsec)", ylabel="flux / target's")
 axes[0].set_xticks([0.5, 1, 2, 4, 8], ["0.5", "1", "2", "4", "8"])
 axes[0].minorticks_off()
 axes[1].set(xlabel="cycles per arcsec", ylabel="power / target's")
@@ -308,7 +308,8 @@ plt.show()
 #
 # Star-forming clumps, faint neighbours: what is small and faint is what a generative model is tempted
 # to drop or to make up. We look for local maxima in the r image less a smoothed copy of itself,
-# above ten times the noise of the *target*, at least 2 arcsec from the centre. **Completeness** is
+# above ten times the noise that the *target* has there, correlated as it may be, at least 2 arcsec from
+# the centre. **Completeness** is
 # the share of the target's sources that the other image shows as well, within 1 arcsec, and
 # **purity** the share of the other image's sources that the target knows.
 

@@ -292,7 +292,6 @@ made = artefacts.make(
 group_bits = {
     tuple(name.split("+")): column.to_numpy() for name, column in pd.read_csv(groups_table).items()
 }
-shares = information.shapley(group_bits, n_boot, seed)
 parts = pd.concat(
     information.decompose(group_bits[a,], group_bits[b,], group_bits[a, b], n_boot, seed).assign(
         row=f"{a} and {b}"
@@ -300,13 +299,12 @@ parts = pd.concat(
     for a, b in combinations(redshift.GROUPS, 2)
 )
 
-# %% mystnb={"figure": {"caption": "Left: information about the redshift that networks find in each choice of what is measured on a target image. Right: the share of each in the information of all three, averaged over the orders in which they can be opened. With 95 % intervals over galaxies.", "name": "fig-peaks-groups"}, "image": {"alt": "Left seven lines, right three, each a number of bits with its interval."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Information about the redshift that networks find in each choice of what is measured on a target image, with 95 % intervals over galaxies.", "name": "fig-peaks-groups"}, "image": {"alt": "Seven lines, each a number of bits with its interval."}} tags=["hide-input"]
 alone = {
     " + ".join(some): intervals.bootstrap(intervals.mean, values, n_boot, seed)
     for some, values in group_bits.items()
 }
-owned = {line.metric: line for line in shares.itertuples()}
-panels.estimate_panels({"bits": alone, "share of all, bits": owned})
+panels.estimate_panels({"bits": alone})
 plt.show()
 
 # %% [markdown]
@@ -315,9 +313,7 @@ plt.show()
 # and part is **synergy**, which only both together reveal, as a lock with two keys. We take them
 # apart by the rule of minimum mutual information {cite}`barrett2015`: redundant is the smaller of the two, $\min(I_A,
 # I_B)$, and the rest follows. It is the largest redundancy that anybody would grant, hence the
-# smallest unique part: of two groups, the one with fewer bits has nothing unique by construction. The
-# shares on the right of the figure are those of Shapley {cite}`shapley1953`: what a group adds, averaged
-# over the orders in which the groups can be opened.
+# smallest unique part: of two groups, the one with fewer bits has nothing unique by construction.
 #
 # Note that no network is asked to do without something it was trained with; each has learnt to
 # make the best of what it is given. A drop is then a lack of information, and not a network that
@@ -334,7 +330,6 @@ levels = [
     predicted,
     swapped.assign(level="peak swap"),
     pixel_swap.assign(level="pixel swap").drop(columns="mixture"),
-    shares.assign(level="redshift shares", row="truth"),
     parts.assign(level="redshift parts"),
 ]
 everything = pd.concat(levels).assign(task=task)
@@ -404,16 +399,6 @@ glue("group_steps", float(steps), display=False)
 whole_of = alone[" + ".join(redshift.GROUPS)]
 for group in redshift.GROUPS:
     glue(f"bits_{group}", alone[group].value, display=False)
-owns = [
-    f"{100 * owned[group].value / whole_of.value:z.0f}{words} to the {group}"
-    for group, words in zip(redshift.GROUPS, (" per cent belong", "", ""), strict=True)
-]
-nothing = "nothing can be shared out, since there may be nothing"
-glue(
-    "bits_shares",
-    ", ".join(owns) if whole_of.low > 0 else nothing,
-    display=False,
-)
 glue("bits_all", whole_of.value, display=False)
 shared = parts[parts.row == "flux and peak"].set_index("metric").value
 glue("bits_redundant", float(shared["redundant"]), display=False)
@@ -434,9 +419,8 @@ glue("bits_synergy", float(shared["synergy"]), display=False)
 #
 # After {glue:text}`group_steps:,.0f` steps, a network finds {glue:text}`bits_all:z.2f` bits in everything it
 # measures on the target images, {glue:text}`bits_flux:z.2f` in the flux alone, {glue:text}`bits_peak:z.2f` in
-# the peaks alone and {glue:text}`bits_shape:z.2f` in the shape. Of all bits, averaged over the orders
-# of opening, {glue:text}`bits_shares`. Of fluxes and peaks, {glue:text}`bits_redundant:z.2f` bits are
-# redundant, {glue:text}`bits_unique_peak:z.2f` unique to the peaks, and {glue:text}`bits_synergy:z.2f` appear
+# the peaks alone and {glue:text}`bits_shape:z.2f` in the shape. Of fluxes and peaks,
+# {glue:text}`bits_redundant:z.2f` bits are redundant, {glue:text}`bits_unique_peak:z.2f` unique to the peaks, and {glue:text}`bits_synergy:z.2f` appear
 # only when both are known.
 #
 # **Exercise.** Give all galaxies of a translation the same error of their peaks: lower every

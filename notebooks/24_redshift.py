@@ -277,7 +277,9 @@ plt.show()
 suspects = [
     row
     for row in (floor, *models)
-    if information.exceeds_source(bits["retrained", row], source_bits, n_boot, seed)
+    if intervals.paired_difference(
+        intervals.mean, bits["retrained", row], source_bits, n_boot, seed
+    ).low > 0
 ]
 print("suspicious rows:", ", ".join(suspects) or "none")
 

@@ -299,8 +299,8 @@ fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.8))
 for k, (quantity, (many, true)) in enumerate(drawn.items()):
     counts = sample_statistics.powers(len(many))
     variance, limit = predictive_samples.limit_of_averages(many, true).mean(axis=1)
-    errors = calibration.errors_of_averages(many, true, counts).values()
-    ratios = [intervals.divide(e, limit) for e in errors]
+    means = [many[: len(many) // K * K].reshape(-1, K, len(true)).mean(1) for K in counts]
+    ratios = [intervals.divide(((mean - true) ** 2).mean(0), limit) for mean in means]
     points = [intervals.bootstrap(intervals.mean, x, n_boot, seed) for x in ratios]
     y, low, high = np.array([(e.value, e.low, e.high) for e in points]).T
     beside, style = np.array(counts) * 1.06 ** (k - 1.5), {"marker": "osDv"[k], "label": quantity}

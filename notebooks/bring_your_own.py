@@ -60,7 +60,9 @@ pixel_scale: float = 0.0  # arcsec per pixel; 0: as the file of the truth states
 psf_fwhm: float = 0.0  # seeing of the truth in arcsec; 0: as its file states it
 noise: list[float] = []  # sky noise of the truth per pixel, one number or one per band; [] likewise
 weights: str = ""  # file of weights, 0 where a pixel does not count; empty: likewise
+repeat: str = ""  # file of another observation of the truth, to compare with; may be left out
 morphology: int = 60  # galaxies that statmorph measures; 0 for none
+morphology_bands: list[str] = []  # bands that it measures them in; [] for r, or the central one
 n_boot: int = 400  # resamples of the galaxies behind each interval
 n_demo: int = 300  # galaxies of the demonstration
 
@@ -111,6 +113,7 @@ if truth:
 else:
     true_images, made_images, z = demonstration(n_demo, seed)
 before = image_files.open_images(source, names=image_files.SOURCE) if source else None
+again = image_files.open_images(repeat, names=image_files.TRUTH) if repeat else None
 maps = image_files.open_images(weights, names=("weights", *image_files.NAMES)) if weights else None
 
 # %% [markdown]
@@ -123,7 +126,8 @@ maps = image_files.open_images(weights, names=("weights", *image_files.NAMES)) i
 card = scorecard.card(
     true_images, made_images, before, z, name=name, bands=tuple(bands),
     pixel_scale=(pixel_scale or None) if truth else SDSS.pixel_scale, noise=noise or None,
-    psf_fwhm=psf_fwhm or None, weights=maps, morphology=morphology, n_boot=n_boot, seed=seed,
+    psf_fwhm=psf_fwhm or None, weights=maps, morphology=morphology, repeat=again,
+    morphology_bands=morphology_bands, n_boot=n_boot, seed=seed,
 )  # fmt: skip
 
 # %% mystnb={"figure": {"caption": "How close the pixels come to the truth, per band, with 95 % intervals over galaxies.", "name": "fig-own-pixels"}, "image": {"alt": "Four panels of pixel metrics against band."}} tags=["hide-input"]
@@ -131,8 +135,16 @@ captions = list(html_report.FIGURES)
 fig = html_report.card_figure(card, html_report.FIGURES[captions[0]])
 plt.show()
 
-# %% mystnb={"figure": {"caption": "Light, noise and sharpness of the translation against the truth, with 95 % intervals over galaxies.", "name": "fig-own-light"}, "image": {"alt": "Four panels: flux bias, peak bias, noise ratio and extra blur against band."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Flux, noise and sharpness of the translation against the truth, with 95 % intervals over galaxies.", "name": "fig-own-light"}, "image": {"alt": "Four panels: flux bias, peak bias, noise ratio and extra blur against band."}} tags=["hide-input"]
 fig = html_report.card_figure(card, html_report.FIGURES[captions[1]])
+plt.show()
+
+# %% mystnb={"figure": {"caption": "Galaxies from the best translated to the worst, by PSNR, with the residual in units of the sky noise of the truth.", "name": "fig-card-examples"}, "image": {"alt": "Rows of grey stamps of six galaxies above a row of residual maps."}} tags=["hide-input"]
+fig = html_report.examples(card, true_images, made_images, before)
+plt.show()
+
+# %% mystnb={"figure": {"caption": "Flux error and PSNR of every galaxy against its magnitude, size and signal-to-noise ratio; medians of bins with 95 % intervals.", "name": "fig-card-trends"}, "image": {"alt": "Six panels of points with a line of medians."}} tags=["hide-input"]
+fig = html_report.trends(card)
 plt.show()
 
 # %% [markdown]
@@ -164,18 +176,19 @@ pd.DataFrame(lines, columns=["", "what the card says"]).set_index("")
 # after the translator, so that the cards of several can lie side by side.
 
 # %%
-inputs = [Path(file) for file in (truth, translations, source, redshifts, weights) if file]
+files = truth, translations, source, redshifts, weights, repeat
+inputs = [Path(file) for file in files if file]
 slug = re.sub(r"\W+", "_", name.lower()).strip("_") or "translator"
 saved = paths.Results(results, profile).table(f"card_{slug}")
 about = {"name": name, "bands": bands, "scale": pixel_scale, "n_boot": n_boot, "demo": n_demo}
-about |= {"side": truth_name, "psf": psf_fwhm, "noise": noise}
+about |= {"side": truth_name, "psf": psf_fwhm, "noise": noise, "shapes": morphology_bands}
 for ending in (".json", ".csv"):
     artefacts.make(
         saved.with_suffix(ending), card.save, params={**about, "morphology": morphology},
         modules=["galtools.fidelity.scorecard"], inputs=inputs, seed=seed,
     )  # fmt: skip
 with artefacts.atomic(saved.with_suffix(".html")) as page:
-    page.write_text(html_report.card_page(card))
+    page.write_text(html_report.card_page(card, true_images, made_images, before))
 print("the card lies in", ", ".join(saved.with_suffix(e).name for e in (".json", ".html", ".csv")))
 
 # %% tags=["remove-cell"]

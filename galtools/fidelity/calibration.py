@@ -1,14 +1,10 @@
 """Are samples of a model drawn from the right distribution? Scores, ranks and coverage.
 
 Samples have shape (m, n), m of them for each of n inputs, or (m, n, d) for d quantities at once;
-the truth has shape (n,) or (n, d). Results have a value for each input, so that intervals come from
-resampling the inputs. With X, X' independent samples and y the truth,
+the truth has shape (n,) or (n, d). Results have a value for each input. With X, X' independent
+samples and y the truth, the scores (Gneiting and Raftery 2007) are estimated without bias:
 
-    CRPS          E|X - y| - E|X - X'| / 2,
-    energy score  E||X - y|| - E||X - X'|| / 2       (Gneiting and Raftery 2007),
-
-are both smallest on average for the distribution of the truth, and estimated here without bias:
-their mean does not depend on m. One sample is a point prediction: its score is its error.
+    CRPS  E|X - y| - E|X - X'| / 2,      energy score  E||X - y|| - E||X - X'|| / 2.
 """
 
 import numpy as np
@@ -37,10 +33,7 @@ def ranks(samples, truth) -> np.ndarray:
 
 
 def pit(samples, truth, seed=0) -> np.ndarray:
-    """Probability integral transform (n,), from ranks: (rank + u) / (m + 1), u ~ U(0, 1).
-
-    Uniform between 0 and 1 if truth and samples have one distribution.
-    """
+    """Probability integral transform (n,), uniform if calibrated: (rank + U(0, 1)) / (m + 1)."""
     rank = ranks(samples, truth)
     return (rank + np.random.default_rng(seed).random(rank.shape)) / (len(samples) + 1)
 
@@ -48,9 +41,8 @@ def pit(samples, truth, seed=0) -> np.ndarray:
 def tarp(samples, truth, seed=0) -> np.ndarray:
     """PIT (n,) of the distance to a random point, for samples (m, n, d) (TARP, Lemos+ 2023).
 
-    The point is the truth of another input, independent of this one; distances are in units of
-    the truths' standard deviations. Unlike `pit` it also finds wrong correlations. A single input
-    has no other, and gives an empty array.
+    The point is the truth of another input; distances are in units of the truths' standard
+    deviations. Unlike `pit` it also finds wrong correlations. A single input has no other.
     """
     _check(samples, truth)
     rng = np.random.default_rng(seed)
@@ -64,10 +56,7 @@ def tarp(samples, truth, seed=0) -> np.ndarray:
 
 
 def coverage(pit_values, levels) -> np.ndarray:
-    """Whether the truth lies in the central interval of each level, 0 or 1: (levels, n).
-
-    Its mean over the inputs equals the level if calibrated.
-    """
+    """Whether the truth lies in the central interval of each level, 0 or 1: (levels, n)."""
     return (np.abs(2 * pit_values - 1) <= np.asarray(levels)[:, None]).astype(float)
 
 
@@ -94,10 +83,7 @@ def energy_score(samples, truth) -> np.ndarray:
 
 
 def spread_and_error(samples, truth) -> np.ndarray:
-    """Variance of the samples times (m + 1) / m, and squared error of their mean: (2, n).
-
-    Their means over the inputs are equal if calibrated; see `spread_to_error`.
-    """
+    """Variance of the samples times (m + 1) / m, and squared error of their mean: (2, n)."""
     _check(samples, truth)
     m = len(samples)
     if m < 2:
@@ -123,25 +109,7 @@ def pvalue(pit_values) -> float:
 
 
 def verdict(pit_values, control) -> Verdict:
-    """Verdict on calibration, from PIT values (n,) and those of a `control` that is too narrow.
-
-    It is only supported if the same test finds the control.
-    """
+    """Verdict on calibration from PIT values (n,), supported if the too narrow `control` fails."""
     if pvalue(pit_values) < LEVEL:
         return Verdict.CONTRADICTED
     return Verdict.SUPPORTED if pvalue(control) < LEVEL else Verdict.INCONCLUSIVE
-
-
-def errors_of_averages(samples, truth, sizes) -> dict[int, np.ndarray]:
-    """Squared error (n,) of means of K samples, for each K of `sizes`.
-
-    It is averaged over as many groups of K samples as there are.
-    """
-    if max(sizes) > len(samples):
-        raise GaltoolsError(f"{max(sizes)} samples are asked for, {len(samples)} were made")
-    found = {}
-    for size in sizes:
-        count = len(samples) // size
-        groups = np.asarray(samples[: count * size]).reshape(count, size, *np.shape(truth))
-        found[size] = ((groups.mean(axis=1) - truth) ** 2).mean(axis=0)
-    return found

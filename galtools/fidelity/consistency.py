@@ -47,10 +47,7 @@ METRICS = {
 
 @lru_cache(maxsize=8)
 def colour_terms(filters: tuple[str, ...], others: tuple[str, ...]) -> np.ndarray:
-    """Rows (a, b) of m_other - m = a + b (m - m_next) in each filter, fitted to simulated galaxies.
-
-    The next filter is the redder one; the last filter's colour is that with the bluer one.
-    """
+    """Rows (a, b) of m_other - m = a + b (m - m_next) in each filter, of simulated galaxies."""
     galaxies = population.sample_galaxies(0, range(GALAXIES), population.MAIN_SAMPLE_LIMIT)
     flux = spectra.band_fluxes((*filters, *others), galaxies, galaxies["redshift"])
     own, other = np.split(-2.5 * np.log10(flux), 2, axis=1)
@@ -65,10 +62,7 @@ def next_colours(magnitude: np.ndarray) -> np.ndarray:
 
 
 def carry_back(translated, psf_fwhm, survey: Survey, source: ImageSet) -> np.ndarray:
-    """Translations (n, bands, H, H) into `survey` as the source's survey sees them.
-
-    `psf_fwhm` (n, bands) in arcsec is the seeing of the translation.
-    """
+    """Translations (n, bands, H, H) of seeing `psf_fwhm` (n, bands) as the source's survey sees."""
     terms = colour_terms(survey.filters, SURVEYS[source.survey].filters)
     flux = np.maximum(aperture_flux(translated, survey.pixel_scale), 1e-3)
     colour = np.clip(next_colours(-2.5 * np.log10(flux)), -1, 4)

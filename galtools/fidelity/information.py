@@ -11,12 +11,10 @@ misleads. Two sources A and B are decomposed by minimum mutual information,
     synergy   = I_AB - I_A - I_B + redundant.
 
 For Gaussian variables, every decomposition whose redundancy follows from the two pairs alone is
-this one (Barrett 2015). Of several sources, each has a Shapley value: what it adds, averaged over
-all orders of the sources (Shapley 1953). They add up to the whole.
+this one (Barrett 2015).
 """
 
 from itertools import combinations
-from math import comb
 
 import numpy as np
 from scipy.special import ndtr
@@ -59,12 +57,6 @@ def gaussian_density(mean, scatter, edges) -> np.ndarray:
     return mass / mass.sum(axis=1, keepdims=True)
 
 
-def exceeds_source(of_translation, of_source, n_boot=intervals.N_BOOT, seed=0) -> bool:
-    """Whether a translation has more information than its source, which is impossible."""
-    gain = intervals.paired_difference(intervals.mean, of_translation, of_source, n_boot, seed)
-    return bool(gain.low > 0)
-
-
 def decompose(first, second, both, n_boot=intervals.N_BOOT, seed=0):
     """Redundant, unique and synergistic information of two sources: a tidy table.
 
@@ -91,32 +83,3 @@ def _parts(x) -> tuple:
 def subsets(sources) -> list[tuple[str, ...]]:
     """All non-empty subsets of the sources, in a fixed order."""
     return [some for k in range(1, len(sources) + 1) for some in combinations(sources, k)]
-
-
-def shapley(bits_of: dict[tuple, np.ndarray], n_boot=intervals.N_BOOT, seed=0):
-    """Shapley value of each source in the information of all: a tidy table, one metric a source.
-
-    `bits_of` maps every one of `subsets` to bits per galaxy (n,) of an estimator that saw it. Of N
-    sources, source k has the value  sum over S without k of (I_{S+k} - I_S) / (N C(N - 1, |S|)).
-    """
-    sources = max(bits_of, key=len)
-    if set(bits_of) != set(subsets(sources)):
-        raise GaltoolsError(f"shares of {', '.join(sources)} need the bits of all their subsets")
-    names = {some: "+".join(some) for some in bits_of}
-    measured = {names[some]: np.asarray(values)[:, None] for some, values in bits_of.items()}
-
-    def value(source):
-        def statistic(x):
-            mean = {frozenset(s): m for s, m in zip(bits_of, np.mean(x, axis=-1), strict=True)}
-            mean[frozenset()] = 0.0
-            return sum(
-                (mean[some | {source}] - mean[some])
-                / (len(sources) * comb(len(sources) - 1, len(some)))
-                for some in mean
-                if source not in some
-            )
-
-        return statistic
-
-    metrics = {k: Metric(tuple(names.values()), value(k), 0, f"share of {k}") for k in sources}
-    return tabulate(measured, metrics, ["bits"], "information", n_boot, seed)

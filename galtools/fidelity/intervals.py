@@ -110,10 +110,9 @@ class Estimate:
 
 
 def format_interval(value: float, low: float, high: float) -> str:
-    """Write "value (low, high)" to two digits of the interval's width.
+    """Write "value (low, high)" to two digits of its width, more where an end would look like 0.
 
-    One or two more where an end would wrongly look like zero. A value without an interval, or with
-    one of no width, has three digits; one that could not be measured is a dash.
+    A value without an interval, or with one of no width, has three digits; NaN is a dash.
     """
     if not np.isfinite(value):
         return "∞" if value == np.inf else "–"
@@ -130,17 +129,16 @@ def format_interval(value: float, low: float, high: float) -> str:
 
 
 def proportion(values) -> Estimate:
-    """Proportion of galaxies for which something holds, of ones and zeros (n,), NaN left out.
+    """Proportion of ones among ones and zeros (n,), NaN left out, with Wilson's interval (1927).
 
-    Its interval is Wilson's (1927): resampling would be certain where none of n was seen.
+    Resampling would be certain where none of n was seen.
     """
     values = np.asarray(values, dtype=float)
     values = values[~np.isnan(values)]
-    n, count = len(values), int(values.sum())
-    if n == 0:
+    if len(values) == 0:
         return Estimate(np.nan, np.nan, np.nan, 0)
-    low, high = binomtest(count, n).proportion_ci(LEVEL, "wilson")
-    return Estimate(count / n, low, high, n)
+    found = binomtest(int(values.sum()), len(values))
+    return Estimate(found.statistic, *found.proportion_ci(LEVEL, "wilson"), len(values))
 
 
 def bootstrap(statistic, values, n_boot=N_BOOT, seed=0, method="percentile") -> Estimate:

@@ -1,10 +1,9 @@
 """From measurements of single galaxies to a tidy table of metrics with intervals.
 
-A module of metrics has a function ``measure(x, y, sigma, pixel_scale, valid)`` that turns a few
-images, truth x and translation y of shape (n, bands, H, W) in nanomaggies per pixel with sky noise
-sigma (n, bands), into named quantities (n, bands), or (n, bands - 1) for colours; `valid` marks
-the pixels that count, all if it is True. And it has a table METRICS of the statistics of these
-quantities over galaxies. `measure_images` and `tabulate` do the rest.
+A module of metrics has a function ``measure(x, y, sigma, pixel_scale, valid)`` from a few images,
+truth x and translation y (n, bands, H, W) in nanomaggies per pixel with sky noise sigma (n, bands),
+to named quantities (n, bands), or (n, bands - 1) for colours; `valid` marks the pixels that count.
+Its table METRICS holds statistics of these quantities over galaxies.
 """
 
 from collections.abc import Callable
@@ -53,10 +52,9 @@ def check(truth, translated) -> None:
 
 
 def chunks(truth, translated, weights=None):
-    """Yield (rows, x, y, valid) of a few galaxies at a time, x and y in double precision.
+    """Yield (rows, x, y, valid) of a few galaxies at a time, in double precision.
 
-    `valid` is True, or where there are `weights` a map of those pixels that have a positive one;
-    the others are zero in x and y.
+    Pixels that are not `valid`, having no positive weight, are zero in x and y.
     """
     for start in range(0, len(truth), CHUNK):
         rows = slice(start, start + CHUNK)
@@ -70,10 +68,10 @@ def chunks(truth, translated, weights=None):
 def measure_images(
     functions, truth, translated, sigma, pixel_scale: float, weights=None
 ) -> dict[str, np.ndarray]:
-    """Quantities that `functions` measure on every galaxy, a few at a time.
+    """Quantities that `functions` measure on every galaxy of images that can be sliced.
 
-    The images may be anything that can be sliced. Pixels of weight zero count nowhere; a
-    galaxy-band that has no other, or a pixel that is not finite, is NaN in every quantity.
+    Pixels of weight zero count nowhere; a galaxy-band without any other, or with one that is not
+    finite, is NaN.
     """
     check(truth, translated)
     parts = []
@@ -94,17 +92,18 @@ def measure_images(
 def tabulate(
     measured, metrics, bands=BANDS, level="pixels", n_boot=intervals.N_BOOT, seed=0
 ) -> pd.DataFrame:
-    """Table of `metrics` of what was measured: level, band, metric, value, low, high, n.
-
-    Quantities with one column less than there are bands belong to pairs of neighbouring bands.
-    """
+    """Table of `metrics` of what was measured: level, band, metric, value, low, high, n."""
     rows = []
-    pairs = [f"{a}-{b}" for a, b in pairwise(bands)]
     for name, metric in metrics.items():
         values = [measured[quantity] for quantity in metric.quantities]
         values = values[0] if len(values) == 1 else np.stack(values)
-        labels = bands if values.shape[-1] == len(bands) else pairs
-        for k, label in enumerate(labels):
+        for k, label in enumerate(column_labels(bands, values)):
             found = metric.estimate(values[..., k], n_boot, seed)
             rows.append((level, label, name, *astuple(found)))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def column_labels(bands, values) -> list[str]:
+    """Names of the columns (..., columns) of a quantity: the bands, or pairs of neighbours."""
+    pairs = [f"{a}-{b}" for a, b in pairwise(bands)]
+    return list(bands) if values.shape[-1] == len(bands) else pairs

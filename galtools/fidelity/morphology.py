@@ -1,8 +1,7 @@
 """Morphology: what statmorph measures on a translation, galaxy by galaxy and as a distribution.
 
-The pixels of the galaxy are those that the *truth* shows to be its own: every row of a comparison
-is measured on the same pixels, with neighbours masked, and with the PSF that the row ought to
-have. Nothing is dropped: what cannot be measured is NaN and carries a flag.
+Every row of a comparison is measured on the pixels that are the galaxy's in the *truth*, with
+neighbours masked and with the row's PSF. What cannot be measured is NaN and carries a flag.
 """
 
 import shutil
@@ -85,10 +84,8 @@ def _shows_sky(labels) -> bool:
 def segment(image, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Find the pixels of the central galaxy and those of its neighbours, two boolean maps.
 
-    Sources stand out by 1.5 standard deviations after smoothing with 1.5 pixels. In a deep survey
-    the wings of a galaxy can fill its stamp; then the threshold is raised until some sky is seen,
-    without which statmorph calls everything bad. The galaxy is the source at the stamp's centre,
-    not the first in the list; without one there, its map is empty.
+    Sources stand out by 1.5 standard deviations after smoothing with 1.5 pixels, or by more where
+    wings fill the stamp: statmorph needs some sky. The galaxy is the source at the centre, if any.
     """
     smooth = gaussian_filter(image, 1.5)
     lowest = 1.5 * sigma / (2 * np.sqrt(np.pi) * 1.5)  # white noise after that filter
@@ -132,7 +129,7 @@ def _hide_failures(values: dict) -> dict:
 
 
 def _measure_galaxy(task: tuple, code: str = "") -> dict:
-    """Measure one galaxy in every row, {row: quantities}; equal images only once.
+    """Measure one galaxy in every row, {row: quantities}.
 
     All it needs comes in one tuple: joblib would scatter bare arrays to a Dask worker beforehand,
     and they would be lost with it. `code` belongs to the key of what is kept.
@@ -140,15 +137,11 @@ def _measure_galaxy(task: tuple, code: str = "") -> dict:
     images, truth, masked, sigma, fwhm, pixel_scale = task
     own, others = segment(np.where(masked, 0, truth), sigma)
     own, others = own & ~masked, others | masked
-    measured, known = {}, {}
+    measured = {}
     for row, image in images.items():
-        same = image.tobytes(), fwhm[row]
-        if same not in known:
-            noise = noise_level(image[None, None], ~masked[None, None])
-            level = np.fmax(sigma, float(noise[0, 0]))
-            psf = psf_stamp(fwhm[row], pixel_scale)
-            known[same] = measure_one(image, own, others, level, psf, pixel_scale)
-        measured[row] = known[same]
+        level = np.fmax(sigma, float(noise_level(image[None, None], ~masked[None, None])[0, 0]))
+        psf = psf_stamp(fwhm[row], pixel_scale)
+        measured[row] = measure_one(image, own, others, level, psf, pixel_scale)
     return measured
 
 
@@ -160,9 +153,8 @@ def measure(
 
     `images` maps rows to stamps (n, H, W) of one band, `fwhm` rows to seeing (n,) in arcsec;
     `truth` (n, H, W) with its sky noise `sigma` (n,) gives the pixels, of which those that are
-    `masked` (n, H, W) do not count. joblib's backend decides where it runs, so a Dask cluster can.
-    Galaxies that are done are kept in the folder `checkpoint` until all are: a run that was killed
-    continues.
+    `masked` do not count. joblib's backend decides where it runs. What is done lies in the folder
+    `checkpoint` until all is: a run that was killed continues.
     """
     n = len(truth)
     masked = np.zeros(truth.shape, bool) if masked is None else masked

@@ -7,12 +7,7 @@ of many samples of the noise, so the mean of the central 3 x 3 box is measured a
 
 import numpy as np
 
-from galtools.data.photometry import (
-    asinh_magnitude,
-    box_flux,
-    colours,
-    peak_flux,
-)
+from galtools.data.photometry import asinh_magnitude, box_flux, colours, peak_flux
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 from galtools.fidelity.metrics import Metric, tabulate

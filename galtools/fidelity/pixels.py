@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from galtools.data.photometry import aperture_flux, colours
+from galtools.data.photometry import APERTURE, aperture_flux, colours
 from galtools.fidelity import intervals
 from galtools.fidelity.metrics import Metric
 
@@ -39,10 +39,9 @@ METRICS = {
 
 
 def full_scale(pixel_scale: float) -> float:
-    """Range R of PSNR and SSIM: 18 mag per square arcsec, in nanomaggies per pixel.
+    """Range R of PSNR and SSIM, 18 mag per square arcsec: 10^{0.4 (22.5 - 18)} s^2, 9.9 for SDSS.
 
-    R = 10^{0.4 (22.5 - 18)} s^2 with s the pixel scale in arcsec: 9.9 for SDSS. It is a constant
-    of the survey and not of the image, so a translation cannot buy a better score by being bright.
+    It is no property of the image, so a translation cannot buy a better score by being bright.
     """
     return 10 ** (0.4 * (22.5 - RANGE_MAGNITUDE)) * pixel_scale**2
 
@@ -63,8 +62,7 @@ def ssim(x, y, scale: float, valid=True) -> np.ndarray:
     """Structural similarity of Wang et al. (2004), averaged over pixels: (n, bands).
 
     (2 mx my + c1)(2 sxy + c2) / ((mx^2 + my^2 + c1)(sx^2 + sy^2 + c2)) with local means m and
-    (co)variances s in a Gaussian window, c1 = (0.01 R)^2, c2 = (0.03 R)^2. Where pixels do not
-    count, and are zero, the windows are normalised over those that do.
+    (co)variances s in a Gaussian window of valid pixels, c1 = (0.01 R)^2, c2 = (0.03 R)^2.
     """
     c1, c2 = (0.01 * scale) ** 2, (0.03 * scale) ** 2
     total = 1.0
@@ -97,6 +95,8 @@ def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray
         "ssim": ssim(x, y, scale, valid),
         "correlation": intervals.correlation(flat, counted),
         "flux_error": intervals.divide(flux_y - flux_x, flux_x),
+        "aperture_flux": inside_x,
+        "snr": inside_x * pixel_scale / (np.sqrt(np.pi) * APERTURE * sigma),  # of the sky alone
         "aperture_error": intervals.divide(inside_y - inside_x, inside_x),
         "colour_error": colours(inside_y) - colours(inside_x),
     }

@@ -1,7 +1,6 @@
 """Metrics of redshift densities: errors, scores, calibration, and information in bits.
 
-With the median z_est of a density p, dz = (z_est - z) / (1 + z); the information is that of
-`galtools.fidelity.information`. Summaries are tidy tables of the level "redshift", with the
+dz = (z_est - z) / (1 + z) with the median z_est of a density. Summaries are tidy tables with the
 protocol (which images the estimator was trained on) in the column "band".
 """
 
@@ -67,16 +66,15 @@ def retained(bits, source_bits, protocol: str, n_boot=intervals.N_BOOT, seed=0) 
 def galaxy_classes(estimates, catalogue) -> dict[str, np.ndarray]:
     """Masks of thirds by estimated redshift and by magnitude, and of types, as far as known.
 
-    By the *estimated* redshift: of galaxies chosen by their true redshift, even a perfect estimator
-    puts the far ones too near, since nearer ones are more common.
+    Even a perfect estimator puts most galaxies too near that are *truly* far.
     """
-    columns = {("near", "middle", "far"): np.asarray(estimates, float)}
+    columns = {"near middle far": np.asarray(estimates, float)}
     if "source_r" in catalogue.colnames:
-        columns["bright", "medium", "faint"] = np.asarray(catalogue["source_r"], float)
+        columns["bright medium faint"] = np.asarray(catalogue["source_r"], float)
     found = {}
     for names, values in columns.items():
         third = np.searchsorted(np.nanquantile(values, [1 / 3, 2 / 3]), values, side="right")
-        found |= {name: third == k for k, name in enumerate(names)}
+        found |= {name: third == k for k, name in enumerate(names.split())}
     if "red" in catalogue.colnames:
         red = np.asarray(catalogue["red"], bool)
         found |= {"red": red, "blue": ~red}
@@ -85,10 +83,8 @@ def galaxy_classes(estimates, catalogue) -> dict[str, np.ndarray]:
 
 def summarise_by_class(measured, masks, metrics, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
     """Tidy table of some metrics in each class of galaxies, named "<class>_<metric>"."""
-    parts = []
-    for name, mask in masks.items():
-        part = {quantity: values[mask] for quantity, values in measured.items()}
-        chosen = {metric: METRICS[metric] for metric in metrics}
-        table = tabulate(part, chosen, ["slice"], "redshift", n_boot, seed)
-        parts.append(table.assign(metric=[f"{name}_{metric}" for metric in table.metric]))
-    return pd.concat(parts, ignore_index=True)
+    inside = np.stack(list(masks.values()), axis=1)
+    parts = {name: np.where(inside, values, np.nan) for name, values in measured.items()}
+    chosen = {metric: METRICS[metric] for metric in metrics}
+    table = tabulate(parts, chosen, list(masks), "redshift", n_boot, seed)
+    return table.assign(metric=table.band + "_" + table.metric, band="slice")

@@ -6,11 +6,9 @@
 """
 
 import json
-import warnings
 from dataclasses import dataclass, field, replace
 from html import escape
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,26 +19,29 @@ from galtools import artefacts
 from galtools.data import ImageSet
 from galtools.data.image_files import Stack
 from galtools.data.resampling import lanczos_resample
-from galtools.errors import GaltoolsError, reading
+from galtools.errors import GaltoolsError, check_choice, reading
 from galtools.fidelity import consistency, inputs, intervals, peaks, pixels, sources, structure
-from galtools.fidelity.metrics import COLUMNS, Metric, measure_images, tabulate
+from galtools.fidelity.metrics import COLUMNS, Metric, column_labels, measure_images, tabulate
 from galtools.surveys import CFHTLS, Survey
 
 FORMAT = "galtools card 1"
-OTHERS = {
-    "broken": "fraction of galaxies with a pixel that is no number",
-    "constant": "fraction of galaxies with a constant image",
-    "no_flux": "fraction of galaxies without positive flux",
-    "psnr_gain": "PSNR of y less that of the source, dB",
-    "correlation_gain": "pixel correlation of y less that of the source",
+GAINS = {
+    "psnr_gain": Metric(("psnr",), intervals.mean, np.inf, "PSNR of y less the source's, dB"),
+    "correlation_gain": Metric(
+        ("correlation",), intervals.mean, np.inf, "pixel correlation of y less the source's"
+    ),
 }
+LEVELS = {"pixels": (pixels, structure), "peaks": (peaks,), "sources": (sources,)}
 FOLDS = 5  # of the cross-validation of redshifts from peaks
 SEEING = 1.3  # arcsec, the PSF that morphology assumes when none is given
 
 
 @dataclass
 class Card:
-    """Fidelity of a translator: a tidy table, what is missing from it and why, and notes."""
+    """Fidelity of a translator: a tidy table, what is missing from it and why, and notes.
+
+    `galaxies` and `beside` are not kept in JSON.
+    """
 
     name: str
     table: pd.DataFrame  # level, band, metric, value, low, high, n
@@ -48,6 +49,7 @@ class Card:
     notes: list[str] = field(default_factory=list)
     about: dict[str, str] = field(default_factory=dict)  # what was measured, and by which version
     galaxies: pd.DataFrame | None = None  # every quantity of every galaxy, as "mae_r"
+    beside: pd.DataFrame | None = None  # as the table, of the source and of a repeat, by "row"
 
     def get(self, metric: str, band: str) -> intervals.Estimate:
         """Estimate of one line of the table."""
@@ -62,42 +64,39 @@ class Card:
         The ending .ecsv is for the values of single galaxies.
         """
         path = Path(path)
-        if path.suffix not in (".json", ".html", ".csv", ".ecsv"):
-            endings = ".json, .html, .csv or .ecsv"
-            raise GaltoolsError(f"cannot write a card as {path.name}: end it in {endings}")
+        writers = {
+            ".json": lambda new: new.write_text(self.to_json()),
+            ".html": lambda new: new.write_text(f"<h1>{escape(self.name)}</h1>{self.to_html()}"),
+            ".csv": lambda new: self.table.to_csv(new, index=False),
+            ".ecsv": lambda new: Table.from_pandas(self.galaxies).write(new, format="ascii.ecsv"),
+        }
+        check_choice("ending of a card's file", path.suffix, writers)
         if path.suffix == ".ecsv" and self.galaxies is None:
             raise GaltoolsError("this card was read from a file: it has no values of galaxies")
         with artefacts.atomic(path) as new:
-            if path.suffix == ".json":
-                new.write_text(self.to_json())
-            elif path.suffix == ".csv":
-                self.table.to_csv(new, index=False)
-            elif path.suffix == ".ecsv":
-                Table.from_pandas(self.galaxies).write(new, format="ascii.ecsv")
-            else:
-                new.write_text(f"<h1>{escape(self.name)}</h1>{self.to_html()}", encoding="utf-8")
+            writers[path.suffix](new)
         return path
 
     def to_json(self) -> str:
         """Write the card as JSON; infinities and gaps become strings, since JSON has neither."""
-        table = self.table.astype(object)
-        rows = [[_plain(value) for value in row] for row in table.itertuples(index=False)]
+        rows = [[_plain(value) for value in row] for row in self.table.itertuples(index=False)]
         content = {"format": FORMAT, "name": self.name, "columns": COLUMNS, "rows": rows}
-        content["about"] = self.about
-        return json.dumps(content | {"missing": self.missing, "notes": self.notes}, indent=1) + "\n"
+        kept = {name: getattr(self, name) for name in ("about", "missing", "notes")}
+        return json.dumps(content | kept, indent=1) + "\n"
 
     def to_html(self) -> str:
         """Inputs, notes, what is missing, metrics by band for every level, and definitions."""
-        about = [f"{name}: {value}" for name, value in self.about.items()]
-        parts = [_html_list("What was measured", about), _html_list("What to know", self.notes)]
-        missing = [f"{level}: {why}" for level, why in self.missing.items()]
-        parts.append(_html_list("What is missing, and why", missing))
+        parts = [
+            _html_list("What was measured", self.about),
+            _html_list("What to know", self.notes),
+            _html_list("What is missing, and why", self.missing),
+        ]
         for level, lines in self.table.groupby("level", sort=False):
             colours = lines.metric.isin(lines.metric[lines.band.str.contains("-")])
             tables = [_html_table(part) for part in (lines[~colours], lines[colours]) if len(part)]
             parts.append(f"<h2>{escape(level).capitalize()}</h2>{''.join(tables)}")
         known = definitions(self.table.level.unique())
-        terms = [f"{name}: {known[name]}" for name in self.table.metric.unique() if name in known]
+        terms = {name: known[name] for name in self.table.metric.unique() if name in known}
         parts.append(_html_list("Definitions: x is the truth, y the translation", terms))
         return "".join(parts)
 
@@ -111,11 +110,15 @@ def definitions(levels) -> dict[str, str]:
         from galtools.fidelity import morphology  # statmorph takes a second to import
 
         modules.append(morphology)
-    tables = [module.METRICS for module in modules] + [peaks.REDSHIFT_METRICS]
-    return {name: metric.meaning for each in tables for name, metric in each.items()} | OTHERS
+    tables = [module.METRICS for module in modules] + [peaks.REDSHIFT_METRICS, GAINS]
+    known = {name: metric.meaning for each in tables for name, metric in each.items()}
+    return known | {name: f"fraction of galaxies with {text}" for name, text in inputs.ODD.items()}
 
 
 def _html_list(title: str, lines) -> str:
+    """List lines, or names and what they mean."""
+    if isinstance(lines, dict):
+        lines = [f"{name}: {meaning}" for name, meaning in lines.items()]
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f"<h2>{title}</h2><ul>{items}</ul>" if items else ""
 
@@ -143,12 +146,9 @@ def load(path) -> Card:
         if content["format"] != FORMAT:
             raise ValueError("another format")
         table = pd.DataFrame(content["rows"], columns=content["columns"])[COLUMNS]
-        numbers = {name: float for name in ("value", "low", "high")} | {"n": int}
-        words = {name: str for name in COLUMNS if name not in numbers}
-        if table.duplicated([*words]).any():
-            raise ValueError("a line stands in it twice")
-        rest = dict(content["missing"]), list(content["notes"]), dict(content.get("about", {}))
-        return Card(str(content["name"]), table.astype(numbers | words), *rest)
+        kinds = dict(zip(COLUMNS, [str] * 3 + [float] * 3 + [int], strict=True))
+        rest = dict(content["missing"]), list(content["notes"]), dict(content["about"])
+        return Card(str(content["name"]), table.astype(kinds), *rest)
 
 
 def merge(cards, taken=()) -> pd.DataFrame:
@@ -156,21 +156,18 @@ def merge(cards, taken=()) -> pd.DataFrame:
 
     No two may have the same name, nor one that is `taken` already.
     """
-    cards = list(cards)
     names = [card.name for card in cards]
-    if not cards or len({*names, *taken}) < len(names) + len({*taken}):
+    if not names or len({*names, *taken}) < len(names) + len({*taken}):
         raise GaltoolsError(
-            f"a leaderboard needs cards of different names, not {names}"
-            + (f" beside {sorted({*taken})}" if {*taken} & {*names} else "")
+            f"a leaderboard needs cards of different names, not {names} beside {sorted({*taken})}"
         )
-    parts = [card.table.assign(row=card.name) for card in cards]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat([card.table.assign(row=card.name) for card in cards], ignore_index=True)
 
 
 def card(
-    truth, translated, source=None, redshift=None, *, name="translation", bands=None,
-    pixel_scale=None, noise=None, weights=None, psf_fwhm=None, morphology=100, jobs=2,
-    n_boot=intervals.N_BOOT, seed=0,
+    truth, translated, source=None, redshift=None, *, repeat=None, name="translation", bands=None,
+    pixel_scale=None, noise=None, weights=None, psf_fwhm=None, morphology=100,
+    morphology_bands=None, jobs=2, n_boot=intervals.N_BOOT, seed=0,
 ) -> Card:  # fmt: skip
     """Fidelity of `translated` to `truth`, both (n, bands, H, W) in nanomaggies per pixel.
 
@@ -178,28 +175,39 @@ def card(
     truth may be an `ImageSet`, too. Scale, noise, seeing and masks that it or its file states are
     used where none is given. What is missing is listed in `Card.missing`.
 
-    source       the images that were translated, on the truth's grid: the gain over them
+    source       the images that were translated: the gain over them, resampled to the truth's grid
     redshift     (n,): how well the peak fluxes predict it
+    repeat       another observation of the truth, measured as the translation: `Card.beside`
     bands        their names; ugriz if there are five
     pixel_scale  arcsec per pixel
     noise        sky sigma of the truth, one number, per band, or (n, bands); else estimated
     weights      (n, bands, H, W), pixels of weight zero count in no metric
     psf_fwhm     seeing of the truth in arcsec, as `noise`, for the morphology
-    morphology   galaxies that statmorph measures, in r or the central band; 0 for none
+    morphology   galaxies that statmorph measures, 0 for none, in `morphology_bands`: r if not given
     """
     if not (isinstance(morphology, int | np.integer) and morphology >= 0):
         raise GaltoolsError(f"morphology is a number of galaxies, 0 for none, not {morphology!r}")
     given = inputs.check_inputs(truth, translated, bands, pixel_scale, noise, weights, psf_fwhm)
-    measured = _measure(given)
-    result = Card(
-        name, _tabulate(given, measured, n_boot, seed), notes=given.notes,
-        about=_about(given, source), galaxies=_per_galaxy(measured, given.bands),
-    )  # fmt: skip
+    chosen = morphology_bands or [_one_band(given.bands)]
+    for band in chosen:
+        check_choice("band", band, given.bands)
+    statistics = {"n_boot": n_boot, "seed": seed}
+    measured = _measure(given, given.translated)
+    table = [inputs.table(given.facts, given.bands), _tabulate(given, measured, statistics)]
+    table = pd.concat(table, ignore_index=True)
+    result = Card(name, table, notes=given.notes, about=_about(given, source))
+    result.galaxies = _per_galaxy(measured, given)
     parts = {
-        "against source": lambda: _gain(given, measured, source, n_boot, seed),
-        "morphology": lambda: _morphology(given, morphology, jobs, n_boot, seed),
-        "peak redshift": lambda: _redshift(given, measured, redshift, n_boot, seed),
+        "against source": lambda: _gain(given, measured, source, result, statistics),
+        "morphology": lambda: _morphology(given, morphology, chosen, jobs, statistics),
+        "peak redshift": lambda: _redshift(given, measured, redshift, statistics),
     }
+
+    def measure_repeat():
+        _beside(given, repeat, "repeat", result, statistics)
+
+    if repeat is not None:
+        parts["repeat"] = measure_repeat
     for level, part in parts.items():
         try:
             result.table = pd.concat([result.table, part()], ignore_index=True)
@@ -210,13 +218,11 @@ def card(
 
 def _about(given, source) -> dict[str, str]:
     """Version, files with their checksums, geometry, seeing and noise, as words."""
-    files = {"truth": given.truth, "translations": given.translated, "source": source}
-    files = {name: getattr(images, "path", None) for name, images in files.items()}
     about = {"galtools": version("galtools")}
-    about |= {
-        name: f"{path.name}, sha256 {artefacts.sha256(path)[:12]}"
-        for name, path in files.items() if path
-    }  # fmt: skip
+    files = {"truth": given.truth, "translations": given.translated, "source": source}
+    for name, images in files.items():
+        if path := getattr(images, "path", None):
+            about[name] = f"{path.name}, sha256 {artefacts.sha256(path)[:12]}"
     n, _, height, width = given.truth.shape
     about["images"] = f"{n} galaxies, bands {', '.join(given.bands)}, {height} x {width} pixels"
     about["pixel scale"] = f"{given.pixel_scale:g} arcsec"
@@ -225,25 +231,20 @@ def _about(given, source) -> dict[str, str]:
         ("sky noise of the truth", given.sigma, "nanomaggies per pixel"),
     ):
         if values is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)  # a band without any noise
-                medians = np.nanmedian(values, axis=0)
+            medians = pd.DataFrame(values).median()  # NaN for a band without any noise
             about[name] = f"{', '.join(f'{x:.3g}' for x in medians)} {unit} (medians)"
     return about
 
 
-def _per_galaxy(measured, bands) -> pd.DataFrame:
+def _per_galaxy(measured, given) -> pd.DataFrame:
     """Every measured quantity of every galaxy and band, or pair of bands, in one column each."""
-    pairs = [f"{a}-{b}" for a, b in pairwise(bands)]
-    return pd.DataFrame(
-        {
-            f"{name}_{label}": values[:, k]
-            for name, values in measured.items()
-            for k, label in enumerate(
-                bands if values.shape[1] == len(bands) else pairs[: values.shape[1]]
-            )
-        }
-    )
+    of_sources = {name for metric in sources.METRICS.values() for name in metric.quantities}
+    columns = {}
+    for name, values in (measured | {"sky_noise": given.sigma}).items():
+        one = name in of_sources
+        labels = [_one_band(given.bands)] if one else column_labels(given.bands, values)
+        columns |= {f"{name}_{label}": values[:, k] for k, label in enumerate(labels)}
+    return pd.DataFrame(columns)
 
 
 def card_without_truth(
@@ -267,7 +268,7 @@ def card_without_truth(
     survey = replace(survey, pixel_scale=pixel_scale or survey.pixel_scale)
     measured = consistency.measure(source, translated, survey, psf_fwhm)
     table = tabulate(measured, consistency.METRICS, survey.bands, "source", n_boot, seed)
-    missing = dict.fromkeys(("pixels", "peaks", "sources", "morphology"), "no true images")
+    missing = dict.fromkeys((*LEVELS, "morphology"), "no true images")
     notes = [] if np.isfinite(source.noise).all() else ["the noise of some source is unknown"]
     return Card(name, table, missing, notes)
 
@@ -276,14 +277,14 @@ class Missing(Exception):
     """A level that cannot be measured; the message says why."""
 
 
-def _one_band(bands) -> int:
-    """Index of the band for what is measured in one band only: r, or the central one."""
-    return bands.index("r") if "r" in bands else len(bands) // 2
+def _one_band(bands) -> str:
+    """The band for what is measured in one band only: r, or the central one."""
+    return "r" if "r" in bands else bands[len(bands) // 2]
 
 
-def _measure(given) -> dict[str, np.ndarray]:
+def _measure(given, images) -> dict[str, np.ndarray]:
     """Measure pixels, structure, peaks and, in one band, sources, in one pass over the images."""
-    k = _one_band(given.bands)
+    k = given.bands.index(_one_band(given.bands))
     one = np.s_[:, k : k + 1]
 
     def measure_sources(x, y, sigma, pixel_scale, valid):
@@ -292,76 +293,78 @@ def _measure(given) -> dict[str, np.ndarray]:
 
     functions = pixels.measure, structure.measure, peaks.measure, measure_sources
     return measure_images(
-        functions, given.truth, given.translated, given.sigma, given.pixel_scale, given.weights
+        functions, given.truth, images, given.sigma, given.pixel_scale, given.weights
     )
 
 
-def _tabulate(given, measured, n_boot, seed) -> pd.DataFrame:
-    one = [given.bands[_one_band(given.bands)]]
-    levels = (
-        (pixels.METRICS, given.bands, "pixels"),
-        (structure.METRICS, given.bands, "pixels"),
-        (peaks.METRICS, given.bands, "peaks"),
-        (sources.METRICS, one, "sources"),
-    )
-    parts = [tabulate(measured, *level, n_boot, seed) for level in levels]
-    return pd.concat([inputs.table(given.facts, given.bands), *parts], ignore_index=True)
+def _tabulate(given, measured, statistics) -> pd.DataFrame:
+    bands = {"sources": [_one_band(given.bands)]}
+    parts = [
+        tabulate(measured, module.METRICS, bands.get(level, given.bands), level, **statistics)
+        for level, modules in LEVELS.items()
+        for module in modules
+    ]
+    return pd.concat(parts)
 
 
-def _gain(given, measured, source, n_boot, seed) -> pd.DataFrame:
+def _beside(given, images, row, result, statistics) -> dict[str, np.ndarray]:
+    """Measure other images of the same galaxies, on the truth's grid, into `result.beside`."""
+    images = _on_grid(inputs.check_real(images, row), given, row)
+    found = _measure(given, images)
+    inputs.check_units(found["box_truth"], found["box_translated"], row)
+    table = _tabulate(given, found, statistics).assign(row=row)
+    result.beside = pd.concat([result.beside, table], ignore_index=True)
+    return found
+
+
+def _gain(given, measured, source, result, statistics) -> pd.DataFrame:
     """Gain in PSNR and correlation over the source, galaxy by galaxy."""
     if source is None:
         raise Missing("no source images were given")
-    source = inputs.check_real(source, "source")
-    source = _on_grid(source, given)
-    inputs.check_units(given.facts["flux_truth"], inputs.fluxes(source, given.weights), "source")
-    floor = measure_images(
-        [pixels.measure], given.truth, source, given.sigma, given.pixel_scale, given.weights
-    )
+    floor = _beside(given, source, "source", result, statistics)
     with np.errstate(invalid="ignore"):  # of two perfect copies none gains: NaN, not measured
         gains = {key: measured[key] - floor[key] for key in ("psnr", "correlation")}
-    metrics = {
-        f"{key}_gain": Metric((key,), intervals.mean, np.inf, f"{key}, y minus source")
-        for key in gains
-    }
-    return tabulate(gains, metrics, given.bands, "against source", n_boot, seed)
+    return tabulate(gains, GAINS, given.bands, "against source", **statistics)
 
 
-def _on_grid(source, given):
-    """Bring the source to the grid of the truth, if its file states its pixel scale."""
-    if tuple(source.shape) == tuple(given.truth.shape):
-        return source
-    scale = getattr(source, "facts", {}).get("pixel_scale")
-    if tuple(source.shape[:2]) != tuple(given.truth.shape[:2]) or scale is None:
-        raise Missing(f"source has shape {tuple(source.shape)}: resample it to the truth's grid")
-    step = given.pixel_scale / float(scale)
-    return Stack(
-        given.truth.shape,
-        lambda rows: lanczos_resample(source[rows], given.truth.shape[-1], step),
-    )
+def _on_grid(images, given, row):
+    """Bring images to the grid of the truth, if their file states its pixel scale."""
+    if tuple(images.shape) == tuple(given.truth.shape):
+        return images
+    scale = getattr(images, "facts", {}).get("pixel_scale")
+    if tuple(images.shape[:2]) != tuple(given.truth.shape[:2]) or scale is None:
+        raise Missing(f"{row} has shape {tuple(images.shape)}: resample it to the truth's grid")
+    step, size = given.pixel_scale / float(scale), given.truth.shape[-1]
+    return Stack(given.truth.shape, lambda rows: lanczos_resample(images[rows], size, step))
 
 
-def _morphology(given, count, jobs, n_boot, seed) -> pd.DataFrame:
-    """Shapes of the first `count` galaxies in r, or in the central band."""
+def _morphology(given, count, bands, jobs, statistics) -> pd.DataFrame:
+    """Shapes of the first `count` galaxies in `bands`."""
     if not count:
         raise Missing("not asked for: morphology=0")
     from galtools.fidelity import morphology  # statmorph takes a second to import
 
-    k, n = _one_band(given.bands), min(count, len(given.truth))
-    x, y = (np.asarray(images[:n])[:, k] for images in (given.truth, given.translated))
-    masked = None if given.weights is None else np.asarray(given.weights[:n])[:, k] <= 0
     if given.psf_fwhm is None:
         given.notes.append(f"PSF: not given, {SEEING} arcsec assumed for the morphology")
-    seeing = np.full(n, SEEING) if given.psf_fwhm is None else given.psf_fwhm[:n, k]
-    images, fwhm = {"truth": x, "translated": y}, {"truth": seeing, "translated": seeing}
-    table = morphology.measure(
-        images, x, given.sigma[:n, k], fwhm, given.pixel_scale, jobs, progress=False, masked=masked
-    )
-    rows = {row: part.reset_index(drop=True) for row, part in table.groupby("row")}
-    return morphology.compare(rows["truth"], rows["translated"], given.bands[k], n_boot, seed)
+    some, parts = slice(min(count, len(given.truth))), []
+    images = {row: np.asarray(getattr(given, row)[some]) for row in ("truth", "translated")}
+    hidden = np.zeros(images["truth"].shape, bool)
+    if given.weights is not None:
+        hidden = np.asarray(given.weights[some]) <= 0
+    seeing = np.full(given.sigma.shape, SEEING) if given.psf_fwhm is None else given.psf_fwhm
+    for band in bands:
+        k = given.bands.index(band)
+        stamps = {row: stack[:, k] for row, stack in images.items()}
+        table = morphology.measure(
+            stamps, stamps["truth"], given.sigma[some, k], dict.fromkeys(stamps, seeing[some, k]),
+            given.pixel_scale, jobs, progress=False, masked=hidden[:, k],
+        )  # fmt: skip
+        rows = {row: part.reset_index(drop=True) for row, part in table.groupby("row")}
+        parts.append(morphology.compare(rows["truth"], rows["translated"], band, **statistics))
+    return pd.concat(parts)
 
 
-def _redshift(given, measured, redshift, n_boot, seed) -> pd.DataFrame:
+def _redshift(given, measured, redshift, statistics) -> pd.DataFrame:
     """Redshift from the peaks: trained on true images, applied to true and translated ones."""
     if redshift is None:
         raise Missing("no redshifts were given")
@@ -384,9 +387,9 @@ def _redshift(given, measured, redshift, n_boot, seed) -> pd.DataFrame:
     }
     parts = []
     for kind in ("knn", "boosting"):
-        errors = peaks.cross_validated_errors(kind, sides, z, FOLDS, seed)
+        errors = peaks.cross_validated_errors(kind, sides, z, FOLDS, statistics["seed"])
         parts += [
-            peaks.summarise_redshift(error, f"{kind}, {side}", n_boot, seed)
+            peaks.summarise_redshift(error, f"{kind}, {side}", **statistics)
             for side, error in errors.items()
         ]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts)

@@ -1,22 +1,25 @@
 """Small sources: what of clumps and neighbours survives a translation, and what it invents.
 
-An image less smoothed copies of itself keeps what is small. With Gaussians of 0.4 and 1.2 arcsec,
+An image less smoothed copies of itself keeps what is small, with Gaussians of 0.4 and 1.2 arcsec
 
     D = (g_1 - g_2) * I,    white noise of sigma has there  sigma_D^2 = sigma^2 sum (g_1 - g_2)^2.
 
-A source is a local maximum of D above 10 sigma_D, at least 2 arcsec from the centre of the stamp,
-where the galaxy itself is the brightest. It is found again if the other image has a maximum within
-1 arcsec that reaches half of that, so that none is lost for lying at the threshold. The noise is
-that of the truth in both images: what counts is what a reader of the survey would take for real.
+Where the sky of D scatters more than that, as in a stack whose noise is correlated, its own scatter
+counts. A source is a local maximum of D above 10 sigma_D, at least 2 arcsec from the centre of the
+stamp, where the galaxy itself is the brightest. It is found again if the other image has a maximum
+within 1 arcsec that reaches half of that, so that none is lost for lying at the threshold. The
+noise is that of the truth in both images: what counts is what a user of the survey would take for
+real.
 """
 
 from functools import lru_cache
 
 import numpy as np
-from scipy.ndimage import binary_dilation, gaussian_filter, maximum_filter
+from scipy.ndimage import binary_dilation, gaussian_filter, gaussian_filter1d, maximum_filter
 
 from galtools.fidelity import intervals
 from galtools.fidelity.metrics import Metric
+from galtools.fidelity.structure import noise_level
 
 SMALL, LARGE = 0.4, 1.2  # arcsec, the Gaussians whose difference shows sources
 CERTAIN = 10.0  # noises above which something is a source
@@ -41,12 +44,23 @@ def difference_of_gaussians(images, pixel_scale: float) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def noise_gain(pixel_scale: float) -> float:
-    """Noise of D for white noise of one."""
-    half = int(5 * LARGE / pixel_scale)
-    point = np.zeros((1, 1, 2 * half + 1, 2 * half + 1))
-    point[..., half, half] = 1
-    return float(np.sqrt((difference_of_gaussians(point, pixel_scale) ** 2).sum()))
+def noise_gain(shape: tuple[int, int], pixel_scale: float) -> np.ndarray:
+    """Noise of every pixel of D (H, W) for white noise of one; more where an edge is mirrored."""
+    sigmas, variance = (SMALL / pixel_scale, LARGE / pixel_scale), 0
+    for a, b, sign in ((0, 0, 1), (0, 1, -2), (1, 1, 1)):  # (g_1 - g_2)^2, axis by axis
+        products = (
+            np.prod([gaussian_filter1d(np.eye(n), sigmas[k], axis=0) for k in (a, b)], axis=0)
+            for n in shape
+        )
+        rows, columns = (product.sum(axis=1) for product in products)
+        variance = variance + sign * np.outer(rows, columns)
+    return np.sqrt(variance)
+
+
+def detail_noise(detail, sigma, pixel_scale: float, valid=True) -> np.ndarray:
+    """Noise sigma_D (n, bands, H, W) under sky noise sigma (n, bands), or that of D if larger."""
+    gain = noise_gain(detail.shape[-2:], pixel_scale)
+    return gain * np.fmax(sigma, noise_level(detail / gain, valid))[..., None, None]
 
 
 def _disc(radius: float) -> np.ndarray:
@@ -62,10 +76,11 @@ def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray
     searched = np.hypot(rows[:, None], columns) * pixel_scale >= CENTRE
     if valid is not True:
         searched = searched & ~binary_dilation(~valid, near)
-    level = CERTAIN * noise_gain(pixel_scale) * sigma[..., None, None]
+    details = {"x": difference_of_gaussians(x, pixel_scale)}
+    details["y"] = difference_of_gaussians(y, pixel_scale)
+    level = CERTAIN * detail_noise(details["x"], sigma, pixel_scale, valid)
     certain, likely = {}, {}
-    for side, images in (("x", x), ("y", y)):
-        detail = difference_of_gaussians(images, pixel_scale)
+    for side, detail in details.items():
         peak = (detail == maximum_filter(detail, (1, 1, 3, 3))) & searched
         certain[side], likely[side] = peak & (detail > level), peak & (detail > level / 2)
     broken = np.isnan(x + y).any((2, 3))

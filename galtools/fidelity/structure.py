@@ -55,16 +55,10 @@ def ring_fluxes(images, pixel_scale: float) -> np.ndarray:
 _rings = lru_cache(maxsize=4)(partial(annulus_weights, edges=RINGS))
 
 
-def colour_gradients(rings) -> np.ndarray:
-    """Colours at 2 to 4 arcsec less those within 1 arcsec, magnitudes: (n, bands - 1)."""
-    return colours(rings[..., 2]) - colours(rings[..., 0])
-
-
 def power_spectrum(images, rings: int = QUARTERS) -> np.ndarray:
     """Azimuthal mean of |FFT|^2 / (number of pixels), nanomaggies^2: (n, bands, rings).
 
-    The rings are equally wide between zero (left out) and the Nyquist frequency; white noise of
-    standard deviation s has power s^2 in each.
+    Rings are equally wide from zero (left out) to the Nyquist frequency; white noise s has s^2.
     """
     return _ring_means(_power(images), images.shape[-1], rings)
 
@@ -89,8 +83,7 @@ def _ring_means(power, width: int, rings: int = QUARTERS) -> np.ndarray:
 def sky_frame(images, valid=True) -> tuple[np.ndarray, np.ndarray]:
     """Images less their sky, and a map of the pixels that show it.
 
-    The sky is looked for in a frame an eighth of the stamp wide; pixels beyond four standard
-    deviations (neighbours, wings) are left out.
+    Those lie in a frame an eighth of the stamp wide, within four standard deviations of its median.
     """
     height, width = images.shape[-2:]
     frame = np.ones((height, width), bool)
@@ -128,10 +121,7 @@ def _noise(deviation, sky) -> np.ndarray:
 
 
 def neighbour_correlation(deviation, sky) -> np.ndarray:
-    """Correlate each pixel of `sky_frame` with the next, along both axes: (n, bands).
-
-    It is 0 for white noise.
-    """
+    """Correlation of pixels of `sky_frame` with the next, along both axes: (n, bands)."""
     values = np.where(sky, deviation, 0)
     product, pairs = 0, 0
     for here, there in ((np.s_[..., 1:], np.s_[..., :-1]), (np.s_[..., 1:, :], np.s_[..., :-1, :])):
@@ -174,11 +164,9 @@ def centre(images, pixel_scale: float) -> np.ndarray:
 def extra_variance(power_x, power_y, width, noise_x, noise_y) -> np.ndarray:
     """Variance s^2 of the Gaussian that would blur x into y, pixels^2: (n, bands).
 
-    Such a blur multiplies the power by exp(-4 pi^2 k^2 s^2). s^2 is found by bisection, where the
-    blurred x has the same ratio of power in two rings, 0 < k <= 1/16 < k <= 1/8 per pixel, as y:
-    independent of gains, and unbiased as the power of the noise (n, bands) is subtracted. The
-    powers are those of `_power`, of images `width` pixels wide. Negative where y is sharper. NaN
-    unless both galaxies exceed the noise in the outer ring.
+    Such a blur multiplies the power by exp(-4 pi^2 k^2 s^2). By bisection the blurred x gets the
+    ratio of power in two rings, 0 < k <= 1/16 < k <= 1/8 per pixel, that y has; the noise's power
+    is subtracted before. Negative where y is sharper, NaN unless both galaxies exceed the noise.
     """
     height = power_x.shape[-2]
     k2 = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width)[None] ** 2
@@ -210,9 +198,10 @@ def extra_variance(power_x, power_y, width, noise_x, noise_y) -> np.ndarray:
 
 def _measure_one(images, pixel_scale: float, valid) -> dict[str, np.ndarray]:
     """What is measured on an image without another one beside it."""
-    sky = sky_frame(images, valid)
+    sky, rings = sky_frame(images, valid), ring_fluxes(images, pixel_scale)
     return {
-        "rings": ring_fluxes(images, pixel_scale),
+        "rings": rings,
+        "gradient": colours(rings[..., 2]) - colours(rings[..., 0]),  # 2 to 4 less 0 to 1 arcsec
         "power": _power(images),
         "noise": _noise(*sky),
         "neighbours": neighbour_correlation(*sky),
@@ -234,5 +223,5 @@ def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray
         "noise_correlation": of_y["neighbours"],
         "shift": np.linalg.norm(of_y["centre"] - of_x["centre"], axis=-1),
         "blur": SIGMA_TO_FWHM * pixel_scale * np.sign(growth) * np.sqrt(np.abs(growth)),
-        "gradient_error": colour_gradients(of_y["rings"]) - colour_gradients(of_x["rings"]),
+        "gradient_error": of_y["gradient"] - of_x["gradient"],
     }

@@ -125,16 +125,6 @@ def test_spread_over_error():
         calibration.spread_and_error(ONE[:1], TRUE)
 
 
-def test_averages_come_closer_by_the_known_factor():
-    found = calibration.errors_of_averages(ONE, TRUE, (1, 4, M))
-    for size, error in found.items():
-        assert error.mean() == pytest.approx(W**2 * (1 + 1 / size), rel=0.06)
-    by_hand = ((ONE[:4].mean(0) - TRUE) ** 2 + (ONE[4:8].mean(0) - TRUE) ** 2) / 2
-    np.testing.assert_allclose(calibration.errors_of_averages(ONE[:11], TRUE, (4,))[4], by_hand)
-    with pytest.raises(GaltoolsError, match="were made"):
-        calibration.errors_of_averages(ONE, TRUE, (M + 1,))
-
-
 def test_shapes_that_do_not_fit_are_refused():
     for score in (calibration.crps, calibration.ranks, calibration.spread_and_error):
         with pytest.raises(GaltoolsError, match="do not belong"):

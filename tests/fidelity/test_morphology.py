@@ -341,12 +341,3 @@ def test_the_noise_of_a_row_is_its_own_and_not_below_the_truth_s(monkeypatch):
         (rows, truth, np.zeros((64, 64), bool), SIGMA, dict.fromkeys(rows, FWHM), SCALE)
     )
     assert levels == [SIGMA, pytest.approx(10**0.5 * SIGMA, rel=0.1)]
-
-
-def test_equal_images_are_measured_once(monkeypatch):
-    calls, one = [], morphology.measure_one
-    monkeypatch.setattr(morphology, "measure_one", lambda *a: calls.append(1) or one(*a))
-    rows, *rest = several(1)
-    rest[2] = {"truth": np.full(1, FWHM), "copy": np.full(1, FWHM)}
-    table = morphology.measure({**rows, "copy": rows["truth"].copy()}, *rest)
-    assert len(calls) == 1 and len(table) == 2
