@@ -279,7 +279,8 @@ suspects = [
     for row in (floor, *models)
     if intervals.paired_difference(
         intervals.mean, bits["retrained", row], source_bits, n_boot, seed
-    ).low > 0
+    ).low
+    > 0
 ]
 print("suspicious rows:", ", ".join(suspects) or "none")
 
