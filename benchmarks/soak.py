@@ -67,13 +67,13 @@ def make_data(folder: Path) -> None:
 def make_training(folder: Path) -> None:
     """Train a small network, with a checkpoint after every step."""
     files = folder / "train.h5", folder / "test.h5"
-    train.train_cached(folder / "model", BUILD, SETTINGS, data.load, *files)
+    train.train_cached(folder / "model", BUILD, SETTINGS, *files)
 
 
 def make_translation(folder: Path) -> None:
     """Translate the test sample."""
     weights = folder / "model" / "weights.safetensors"
-    translate.translate_cached(folder / "translated.h5", weights, data.load, folder / "test.h5")
+    translate.translate_cached(folder / "translated.h5", weights, folder / "test.h5")
 
 
 def make_measures(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Diagnostics of diffusion samples for their chapter: scores, ablations, steps, grain."""
 
 import time
-from copy import copy
+from copy import copy, deepcopy
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ import torch
 
 from galtools.data import photometry
 from galtools.fidelity import calibration
-from galtools.models.diffusion import preconditioning, silenced
+from galtools.models.diffusion import preconditioning
 from galtools.training.translate import translate
 
 BOXES = (4, 8, 16, 32)  # pixels along a side of the central boxes whose fluxes are scored
@@ -25,6 +25,15 @@ def loss_at(network, x, y, sigma: float, seed: int = 0) -> float:
         z = r + sigma * noise
         f = network.denoiser(c_in * z, torch.cat([x, mean], dim=1), c_noise.view(1))
         return float((f - (r - c_skip * z) / c_out).square().mean())
+
+
+def silenced(network: torch.nn.Module) -> torch.nn.Module:
+    """Copy of a diffusion model whose denoiser says F = 0: it samples white residuals r."""
+    network = deepcopy(network)
+    for parameter in network.denoiser.tail[-1].parameters():
+        torch.nn.init.zeros_(parameter)
+    network.steps = 1  # without F, Heun's method is exact in any number of steps
+    return network
 
 
 def scores(samples: np.ndarray, target: np.ndarray, scaling) -> dict[str, float]:

@@ -85,7 +85,7 @@ def train_direction(path: Path, direction: str, build: dict, settings: Settings,
     def maker(new):
         key = artefacts.digest([params, *map(artefacts.sha256, inputs)])
         splits = files["train"], files["valid"]
-        return train.train_and_save(new, build, settings, load, splits, key)
+        return train.train_and_save(best_device(), new, build, settings, load, splits, key)
 
     modules = [*models.modules(build["name"]), "companion.directions"]
     about = {"modules": modules, "seed": settings.seed, "device": best_device()}

@@ -109,7 +109,7 @@ def _translate(store, file: Path, task: str, model: str, seed: int, draws: int) 
     draws_noise = type(checkpoint.load_weights(weights)).sampler is not Translator.sampler
     translate.translate_cached(
         store.translations(task, model, seed), weights,
-        lambda path: data.for_task(data.load(path), task), test_file,
+        test_file,
         draws if draws_noise else 1, seed,
     )  # fmt: skip
 

@@ -4,12 +4,14 @@ It learns by the likelihood of the true redshifts. For galaxies like those of it
 approaches the posterior as that set grows: no other density has a higher expected log score.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import nn
 from torch.distributions import Categorical, MixtureSameFamily, Normal
-
-from galtools.training.loop import minimize
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
 
 COMPONENTS = 4  # of the mixture
 HIDDEN = 64
@@ -55,3 +57,23 @@ class MixtureDensityNetwork:
         cumulative = self._mixture(self._scaled(table)).cdf(at).T.numpy()
         mass = np.maximum(np.diff(cumulative, axis=1), 0) + 1e-9
         return mass / mass.sum(axis=1, keepdims=True)
+
+
+def minimize(
+    network: nn.Module, losses: Iterable, rate: float, steps: int, *,
+    warmup: float = 0.3, clip: float = 0.0, weight_decay: float = 0.0,
+) -> None:  # fmt: skip
+    """Minimise a stream of losses of a small network, one per step, on the one-cycle schedule.
+
+    `rate` is the highest learning rate, reached after the fraction `warmup` of the steps (Smith &
+    Topin 2018).
+    """
+    optimizer = AdamW(network.parameters(), rate, weight_decay=weight_decay, fused=True)
+    schedule = OneCycleLR(optimizer, rate, max(steps, 4), pct_start=warmup)
+    for loss in losses:
+        optimizer.zero_grad()
+        loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(network.parameters(), clip)
+        optimizer.step()
+        schedule.step()

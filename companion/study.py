@@ -92,16 +92,13 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
     learn, valid, test = (paths.need(store.data(split), "01_two_surveys") for split in splits)
     again = store.data("again")
 
-    def load(path):
-        return data.for_task(data.load(path), task)
-
     if profile == "long":  # for curves of what the time brought
         settings = replace(settings, checks=12, snapshots=True)
     build = {"name": model, "task": task, "profile": profile}
-    made = train.train_cached(store.model(task, model, seed), build, settings, load, learn, valid)
+    made = train.train_cached(store.model(task, model, seed), build, settings, learn, valid)
     weights, translations = store.weights(task, model, seed), store.translations(task, model, seed)
-    translate.translate_cached(translations, weights, load, test, samples, seed)
-    test_pairs = load(test)
+    translate.translate_cached(translations, weights, test, samples, seed)
+    test_pairs = data.for_task(data.load(test), task)
     return Study(
         model,
         task,

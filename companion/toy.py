@@ -15,9 +15,9 @@ from scipy.optimize import elementwise
 from scipy.stats import norm
 from torch import nn
 
+from companion.mixture_density import minimize
 from galtools import artefacts
 from galtools.errors import GaltoolsError
-from galtools.training.loop import minimize
 
 WIDTH = 0.15  # s, standard deviation of each branch
 INTEGRATION_STEPS = 20  # of the midpoint rule that integrates the flow

@@ -142,7 +142,7 @@ corrected = {
     for k, images in plain.items()
 }
 every = store.translations("cross", "flux_corrected", seed)  # for the chapters on fidelity
-made = translate.translate_cached(every, weights[seed], data.load, files["test"], seed=seed)
+made = translate.translate_cached(every, weights[seed], files["test"], seed=seed)
 
 # %% mystnb={"figure": {"caption": "Three test galaxies: the source, the network alone, the network with the rule, and the target, on one scaling. Look at the colours of the arms, row by row.", "name": "fig-keeping-stamps"}, "image": {"alt": "Four rows of colour stamps of three galaxies: source, network, network with the rule, target."}} tags=["hide-input"]
 order = np.argsort(-test.target[:, 2].sum((1, 2)))

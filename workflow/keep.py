@@ -15,7 +15,7 @@ import pipeline
 
 from companion import long_trainings, paths
 from companion.redshift_evaluation import SURVEY
-from galtools import artefacts
+from galtools import artefacts, redshift
 from galtools.errors import GaltoolsError
 from galtools.models import kept
 
@@ -35,17 +35,18 @@ def estimators(runs: dict[str, pipeline.Run]) -> dict[str, Path]:
 def keep(run: pipeline.Run, out: Path | None, judges: dict[str, Path]) -> int:
     """Keep what a run trained; return how many files of weights these are."""
     store, count = paths.Results(str(run.folder.parent), run.profile), 0
-    for weights in sorted(store.folder.glob("models/[ci]*/*/seed*/weights.safetensors")):
-        train, valid = store.data("train"), store.data("valid")
+    for weights in sorted(store.folder.glob("models/*/*/seed*/weights.safetensors")):
+        task, train, valid = weights.parts[-4], store.data("train"), store.data("valid")
+        keeper = redshift.kept if task == "redshift" else kept
         try:
-            file = kept.keep(weights, train, valid, out)
+            file = keeper.keep(weights, train, valid, out)
         except GaltoolsError as error:
             print(f"{run.label}: {error}")
             continue
-        judge = judges.get(weights.parts[-4])
-        history = long_trainings.learning_curve(weights, train, valid, judge)
-        with artefacts.atomic(file.with_name("history.csv")) as new:
-            history.to_csv(new, index=False, float_format="%.6g")
+        if task != "redshift":
+            history = long_trainings.learning_curve(weights, train, valid, judges.get(task))
+            with artefacts.atomic(file.with_name("history.csv")) as new:
+                history.to_csv(new, index=False, float_format="%.6g")
         count += 1
         print(f"{run.label}: {artefacts.read_manifest(file)['bytes'] / 1e6:.1f} MB in {file}")
     return count

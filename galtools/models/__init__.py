@@ -11,23 +11,14 @@ import importlib
 import os
 import pkgutil
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from galtools.errors import GaltoolsError, check_choice
 from galtools.surveys import check_task
 
-
-class Entry(NamedTuple):
-    """A registered model: its class and the arguments of the class in each profile."""
-
-    network: type
-    sizes: dict[str, dict]
-
-
 PROFILES = ("tiny", "quick", "long", "paper")
-REGISTRY: dict[str, Entry] = {}
+REGISTRY: dict[str, tuple[type, dict]] = {}  # class, and its arguments in each profile
 
 
 def check_profile(profile: str) -> str:
@@ -42,8 +33,7 @@ def register(name: str, **sizes: dict):
     """
 
     def remember(network):
-        every = {profile: sizes.get(profile, sizes.get("quick", {})) for profile in PROFILES}
-        REGISTRY[name] = Entry(network, every)
+        REGISTRY[name] = network, {p: sizes.get(p, sizes["quick"]) for p in PROFILES}
         return network
 
     return remember
@@ -56,39 +46,27 @@ def names() -> list[str]:
     return sorted(REGISTRY)
 
 
-def entry(name: str) -> Entry:
-    """Return a registered model."""
-    if name not in REGISTRY:
-        check_choice("model", name, names())
-    return REGISTRY[name]
-
-
 def build(name: str, task: str, profile: str, bands: tuple[int, int] = (5, 5), **changes):
     """Build an untrained network; `bands` are the numbers of bands of source and target.
 
     `changes` replace single sizes of the profile. The recipe is kept as ``network.recipe``, so
     that weights can be read back without it being known.
     """
-    known = entry(name)
-    sizes = {**known.sizes[check_profile(profile)], **changes}
+    network, profiles = REGISTRY[check_choice("model", name, names())]
+    sizes = {**profiles[check_profile(profile)], **changes}
     try:
-        network = known.network(*bands, **sizes)
+        network = network(*bands, **sizes)
     except TypeError as error:
         raise GaltoolsError(f"{name} cannot be built with {changes}: {error}") from None
-    network.recipe = {
-        "model": name,
-        "task": check_task(task),
-        "profile": profile,
-        "bands": list(bands),
-        "sizes": sizes,
-    }
+    recipe = {"model": name, "task": check_task(task), "profile": profile}
+    network.recipe = {**recipe, "bands": list(bands), "sizes": sizes}
     return network.to(memory_format=torch.channels_last)  # convolutions are faster
 
 
 def rebuild(recipe: dict):
     """Build the network of a recipe, that is of ``network.recipe``."""
-    bands = tuple(recipe["bands"])
-    return build(recipe["model"], recipe["task"], recipe["profile"], bands, **recipe["sizes"])
+    names = [recipe[name] for name in ("model", "task", "profile", "bands")]
+    return build(*names, **recipe["sizes"])
 
 
 def weights_folder(folder=None) -> Path:
@@ -109,4 +87,4 @@ def pretrained(name: str, task: str, seed: int = 0, folder=None):
 
 def modules(name: str) -> tuple[str, ...]:
     """Modules whose code determines what a training of this model gives."""
-    return ("galtools.training.train", entry(name).network.__module__)
+    return ("galtools.training.train", REGISTRY[check_choice("model", name, names())][0].__module__)

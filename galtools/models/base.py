@@ -109,10 +109,6 @@ class Translator(nn.Module):
         translated = self(x)
         return lambda noise: translated
 
-    def sample(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Sample one translation of x, a deterministic function of the white `noise`."""
-        return self.sampler(x)(noise)
-
 
 def has_bfloat16(device) -> bool:
     """Whether a device computes in bfloat16 rather than only storing it."""
@@ -129,11 +125,8 @@ def autocast(device, enabled: bool = True) -> torch.autocast:
 
 def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
     """Extend (n, bands, H, W) to the right and below, by reflection, to multiples of a length."""
-    height, width = x.shape[-2:]
-    below, right = -height % multiple, -width % multiple
-    if below == right == 0:
-        return x
-    return F.pad(x, (0, right, 0, below), mode="reflect")
+    below, right = (-length % multiple for length in x.shape[-2:])
+    return F.pad(x, (0, right, 0, below), mode="reflect") if below or right else x
 
 
 def galaxy_noise(shape: tuple, seed: int, numbers, device) -> torch.Tensor:

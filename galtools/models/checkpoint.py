@@ -4,6 +4,7 @@ import hashlib
 import json
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 
 import torch
@@ -23,8 +24,9 @@ REGISTRATIONS = (  # of what a network consists of, by which its parts are count
 
 
 def save(path: Path, tensors: dict, about: dict) -> None:
-    """Write tensors and a dictionary about them, whole or not at all."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    """Write (nested) tensors and a dictionary about them, whole or not at all."""
+    flat = flatten(tensors).items()
+    tensors = {name: value.detach().cpu().contiguous() for name, value in flat}
     header = {"about": about, "sha256": checksum(tensors, about)}
     with atomic(path) as new:  # one entry only: safetensors writes several in any order
         save_file(tensors, new, {"galtools": json.dumps(header, sort_keys=True)})
@@ -49,7 +51,7 @@ def load(path: Path) -> tuple[dict, dict]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if header["sha256"] != checksum(tensors, header["about"]):
             raise ValueError("other bytes than were written")
-        return tensors, header["about"]
+        return nest(tensors), header["about"]
     except Exception:  # a stranger's bytes can break a parser anywhere
         raise GaltoolsError(f"{path} is damaged or not ours: delete it and train again") from None
 
@@ -57,7 +59,7 @@ def load(path: Path) -> tuple[dict, dict]:
 def load_finite(path: Path) -> tuple[dict, dict]:
     """Read the weights of a trained network; NaN and infinity would spread to all that it makes."""
     tensors, about = load(path)
-    for name, values in tensors.items():
+    for name, values in flatten(tensors).items():
         if not values.isfinite().all():
             raise GaltoolsError(f"{path} has weights that are not finite ({name}): train it again")
     return tensors, about
@@ -117,25 +119,19 @@ def build_for(tensors: dict, build, *args, **kwargs) -> torch.nn.Module:
     return network
 
 
-def select(tensors: dict, kind: str) -> dict[str, torch.Tensor]:
-    """Return the tensors named `<kind>/...`, without that prefix."""
-    prefix = f"{kind}/"
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+def flatten(tree: dict, prefix: str = "") -> dict[str, torch.Tensor]:
+    """Tensors of nested dictionaries by their path: {"a": {"b": x}} becomes {"a/b": x}."""
+    flat = {}
+    for name, value in tree.items():
+        inside = isinstance(value, dict)
+        flat |= flatten(value, f"{prefix}{name}/") if inside else {f"{prefix}{name}": value}
+    return flat
 
 
-def flatten_optimizer(name: str, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """Name every tensor of an optimizer's state `<name>/<parameter>/<moment>`."""
-    return {
-        f"{name}/{index}/{moment}": value
-        for index, moments in optimizer.state_dict()["state"].items()
-        for moment, value in moments.items()
-    }
-
-
-def restore_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: dict) -> None:
-    """Undo `flatten_optimizer`."""
-    state = {}
-    for key, value in select(tensors, name).items():
-        index, moment = key.split("/")
-        state.setdefault(int(index), {})[moment] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+def nest(flat: dict[str, torch.Tensor]) -> dict:
+    """Undo `flatten`; numbers that were keys are strings now."""
+    tree = {}
+    for path, value in flat.items():
+        *parents, name = path.split("/")
+        reduce(lambda inner, key: inner.setdefault(key, {}), parents, tree)[name] = value
+    return tree

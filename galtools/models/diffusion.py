@@ -24,7 +24,7 @@ where F = 0, the exact answer for white residuals, with which the training begin
 """
 
 import math
-from copy import deepcopy
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -71,11 +71,6 @@ def heun(velocity, noise: torch.Tensor, steps: int) -> torch.Tensor:
             slope = (slope + velocity(u + step * slope, lower)) / 2
         u = u + step * slope
     return u
-
-
-def neighbours(power: torch.Tensor) -> torch.Tensor:
-    """Mean over the 3 x 3 neighbours of each place."""
-    return F.avg_pool2d(power, 3, 1, 1, count_include_pad=False)
 
 
 class NoiseBlock(nn.Module):
@@ -139,21 +134,6 @@ class Denoiser(nn.Module):
         return c_in * F.pixel_shuffle(self.tail(h), 2).float()
 
 
-class Silent(nn.Module):
-    """A denoiser that says F = 0."""
-
-    def forward(self, z, known, c_noise):
-        """Return zeros."""
-        return torch.zeros_like(z)
-
-
-def silenced(network: nn.Module) -> nn.Module:
-    """Copy of a diffusion model without its denoiser: it samples white residuals r."""
-    network = deepcopy(network)
-    network.denoiser = Silent()
-    return network
-
-
 @register(
     "diffusion",
     tiny={"width": 8, "blocks": 1, "widths": (8, 16), "steps": 3},
@@ -189,13 +169,11 @@ class Diffusion(Translator):
 
     def optimizer_groups(self) -> dict[str, OptimizerGroup]:
         """First the mean and the rms of its residual, then the denoiser."""
-        denoiser = list(self.denoiser.parameters())
         first = [p for name, p in self.named_parameters() if not name.startswith("denoiser.")]
+        second = list(self.denoiser.parameters()), self.denoiser_losses
         return {
             "mean": OptimizerGroup(first, self.mean_losses, end=self.start),
-            "denoiser": OptimizerGroup(
-                denoiser, self.denoiser_losses, begin=self.start, lr_scale=0.5
-            ),
+            "denoiser": OptimizerGroup(*second, begin=self.start, lr_scale=0.5),
         }
 
     def scales(self, mean: torch.Tensor) -> list[torch.Tensor]:
@@ -203,27 +181,30 @@ class Diffusion(Translator):
 
         The parameters are ln(s_sky) / 10 and ln(f_l) / 10: one rate of learning suits all.
         """
-        structure = [neighbours(c.square().mean(dim=2)) for c in analyse(mean, LEVELS)]
+        structure = [
+            F.avg_pool2d(c.square().mean(dim=2), 3, 1, 1, count_include_pad=False)
+            for c in analyse(mean, LEVELS)
+        ]
         sky, fractions = (
             (20 * log[..., None, None]).exp() for log in (self.log_sky, self.log_fraction)
         )
-        fractions = [*fractions[: len(structure) - 1], fractions[-1]]
-        return [
-            (sky + fraction * power).sqrt().unsqueeze(2)
-            for fraction, power in zip(fractions, structure, strict=True)
-        ]
+        fractions = [*fractions[: len(structure) - 1], fractions[-1]]  # small images lack scales
+        pairs = zip(fractions, structure, strict=True)
+        return [(sky + fraction * power).sqrt().unsqueeze(2) for fraction, power in pairs]
+
+    def wavelets(self, images: torch.Tensor, mean: torch.Tensor):
+        """Pairs of the wavelet coefficients of images and their widths, scale by scale."""
+        return zip(analyse(images, LEVELS), self.scales(mean), strict=True)
 
     def residual(self, y: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
         """Residual r of about unit variance of stretched targets."""
         with autocast(y.device, enabled=False):
-            pairs = zip(analyse(y - mean, LEVELS), self.scales(mean), strict=True)
-            return synthesise([c / s for c, s in pairs])
+            return synthesise([c / s for c, s in self.wavelets(y - mean, mean)])
 
     def image(self, mean: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
         """Undo `residual`."""
         with autocast(r.device, enabled=False):
-            pairs = zip(analyse(r, LEVELS), self.scales(mean), strict=True)
-            return mean + synthesise([c * s for c, s in pairs])
+            return mean + synthesise([c * s for c, s in self.wavelets(r, mean)])
 
     def mean_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Pixel loss of the mean, and a likelihood of the widths, mean over the scales.
@@ -234,8 +215,10 @@ class Diffusion(Translator):
         mean = self.network(batch.source)
         with autocast(mean.device, enabled=False):
             error = (batch.valid_target(mean) - mean).detach()
-            pairs = zip(analyse(error, LEVELS), self.scales(mean.detach()), strict=True)
-            nll = [(s.log() + math.sqrt(math.pi / 2) * (c / s).abs()).mean() for c, s in pairs]
+            nll = [
+                (s.log() + math.sqrt(math.pi / 2) * (c / s).abs()).mean()
+                for c, s in self.wavelets(error, mean.detach())
+            ]
         losses = {} if self.mean is None else pixel_loss(mean, batch)
         return losses | {"scale": torch.stack(nll).mean()}
 
@@ -245,12 +228,8 @@ class Diffusion(Translator):
             mean = self.network(batch.source)
             r = self.residual(batch.valid_target(mean), mean)
 
-        def normal(shape):
-            return torch.randn(shape, generator=batch.generator, device=r.device)
-
-        def each_level(images):
-            return images.repeat_interleave(self.levels, dim=0)
-
+        normal = partial(torch.randn, generator=batch.generator, device=r.device)
+        each_level = partial(torch.repeat_interleave, repeats=self.levels, dim=0)
         center, width = LOG_SIGMA
         shape = (len(r), self.levels, *r.shape[1:])
         sigma = (center + width * batch.random(normal, (*shape[:2], 1, 1, 1))).exp().flatten(0, 1)
@@ -276,8 +255,7 @@ class Diffusion(Translator):
                 return self.denoiser(u, known, c_noise)
 
         def sample(noise):
-            noise = pad_to_multiple(noise, self.multiple)
-            r = heun(velocity, noise, self.steps)
+            r = heun(velocity, pad_to_multiple(noise, self.multiple), self.steps)
             return self.image(mean, r)[..., :height, :width]
 
         return sample

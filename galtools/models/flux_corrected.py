@@ -7,7 +7,7 @@ becomes an asinh magnitude, in units of the noise of the source,
 
     a_kb = asinh(F_kb / 2 sigma_kb);
 
-those of the target are predicted from those of the source by least squares on the training pairs,
+those of the target are predicted from those of the source by ridge regression on training pairs,
 
     a* = A a_source + c;
 
@@ -20,7 +20,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from galtools.data.photometry import radius_map, soft_aperture_flux, soft_aperture_weights
@@ -35,7 +34,7 @@ MAX_GAIN = 1.5  # of a round; the smallest is its inverse
 ENOUGH = 5000  # galaxies that fix the regression
 CHUNK = 256  # galaxies measured at a time
 TINY = 1e-9  # nanomaggies: no flux at all
-RIDGE = 1.0  # of the least squares, in galaxies: it only matters where there are few
+RIDGE = 1.0  # of the regression, in galaxies: it only matters where there are few
 
 
 def hat_functions(nodes, side: int, like: torch.Tensor) -> torch.Tensor:
@@ -43,12 +42,9 @@ def hat_functions(nodes, side: int, like: torch.Tensor) -> torch.Tensor:
 
     They sum to 1 in every pixel: constant within the first node and beyond the last.
     """
-    edges, r = like.new_tensor(nodes), radius_map(side, like)
-    left = torch.searchsorted(edges, r, right=True) - 1
-    low, high = left.clamp(0), (left + 1).clamp(max=len(edges) - 1)
-    weight = ((r - edges[low]) / (edges[high] - edges[low]).clamp_min(1e-9)).clamp(0, 1)[..., None]
-    rows = torch.eye(len(edges)).to(like)
-    return (rows[low] * (1 - weight) + rows[high] * weight).movedim(2, 0)
+    r = radius_map(side, like).cpu()
+    hats = [np.interp(r, nodes, row) for row in np.eye(len(nodes))]
+    return torch.as_tensor(np.stack(hats)).to(like)
 
 
 def ring_radii(circles) -> list[float]:
@@ -61,14 +57,6 @@ def annulus_fluxes(within: torch.Tensor) -> torch.Tensor:
     return torch.diff(within, dim=1, prepend=torch.zeros_like(within[:, :1]))
 
 
-def least_squares(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Matrix (p, q) that minimises |x M - y|^2 + RIDGE |M|^2, without penalty on its last row."""
-    x, y = x.double(), y.double()
-    penalty = RIDGE * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-    penalty[-1, -1] = 0
-    return torch.linalg.solve(x.T @ x + penalty, x.T @ y).float()
-
-
 class ApertureFluxRegression(nn.Module):
     """Aperture fluxes of the target from those of the source; images in nanomaggies on one grid."""
 
@@ -77,12 +65,10 @@ class ApertureFluxRegression(nn.Module):
         super().__init__()
         self.circles = tuple(circles)
         inputs, outputs = (len(self.circles) * bands for bands in (bands_in, bands_out))
-        self.register_buffer("ready", torch.tensor(False))
         self.register_buffer("noise_in", torch.ones(bands_in))
         self.register_buffer("noise_out", torch.ones(bands_out))
-        self.register_buffer("mean", torch.zeros(inputs))
-        self.register_buffer("std", torch.ones(inputs))
-        self.register_buffer("matrix", torch.zeros(inputs + 1, outputs))
+        self.register_buffer("matrix", torch.zeros(inputs, outputs))
+        self.register_buffer("constant", torch.zeros(outputs))
 
     def unit(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Twice the noise in each circle, (circles, bands), of white noise per pixel."""
@@ -90,33 +76,35 @@ class ApertureFluxRegression(nn.Module):
         return 2 * area.sqrt()[:, None] * noise
 
     def magnitudes(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Asinh magnitudes (n, circles, bands), in natural units and brighter upwards."""
-        return torch.asinh(soft_aperture_flux(images, self.circles) / self.unit(images, noise))
-
-    def terms(self, magnitudes: torch.Tensor) -> torch.Tensor:
-        """Standardized magnitudes (n, p) and a constant 1: (n, p + 1)."""
-        return F.pad((magnitudes - self.mean) / self.std, (0, 1), value=1.0)
+        """Asinh magnitudes (n, circles x bands), in natural units and brighter upwards."""
+        fluxes = soft_aperture_flux(images, self.circles)
+        return torch.asinh(fluxes / self.unit(images, noise)).flatten(1)
 
     @torch.no_grad()
     def fit(self, parts, noise_in, noise_out) -> "ApertureFluxRegression":
-        """Fit to `parts`, pairs of source and target (n, bands, H, H); noise (bands,) per pixel."""
+        """Fit to `parts`, pairs of source and target (n, bands, H, H); noise (bands,) per pixel.
+
+        By ridge regression on standardised magnitudes of the source.
+        """
         self.noise_in.copy_(torch.as_tensor(noise_in))
         self.noise_out.copy_(torch.as_tensor(noise_out))
         measured = [
-            (self.magnitudes(x, self.noise_in).flatten(1), self.magnitudes(y, self.noise_out))
+            (self.magnitudes(x, self.noise_in), self.magnitudes(y, self.noise_out))
             for x, y in parts
         ]
-        x, y = (torch.cat(side) for side in zip(*measured, strict=True))
-        self.mean.copy_(x.mean(dim=0))
-        self.std.copy_(x.std(dim=0).clamp_min(1e-6))
-        self.matrix.copy_(least_squares(self.terms(x), y.flatten(1)))
-        self.ready.fill_(True)
+        x, y = (torch.cat(side).double() for side in zip(*measured, strict=True))
+        mean, std = x.mean(dim=0), x.std(dim=0).clamp_min(1e-6)
+        scaled = (x - mean) / std
+        normal = scaled.T @ scaled + RIDGE * torch.eye(len(std)).to(x)
+        matrix = torch.linalg.solve(normal, scaled.T @ (y - y.mean(dim=0))) / std[:, None]
+        self.matrix.copy_(matrix)
+        self.constant.copy_(y.mean(dim=0) - mean @ matrix)
         return self
 
     def predict(self, source: torch.Tensor) -> torch.Tensor:
         """Flux (n, circles, bands) of the target."""
-        magnitudes = self.magnitudes(source, self.noise_in).flatten(1)
-        predicted = (self.terms(magnitudes) @ self.matrix).view(len(source), len(self.circles), -1)
+        predicted = self.magnitudes(source, self.noise_in) @ self.matrix + self.constant
+        predicted = predicted.unflatten(1, (len(self.circles), -1))
         return torch.sinh(predicted) * self.unit(source, self.noise_out)
 
     def correct(self, images, within: torch.Tensor, rounds: int = ROUNDS) -> torch.Tensor:
@@ -175,7 +163,7 @@ class FluxCorrected(Residual):
         Crops have no centre for the circles: on them, in training, the network works alone.
         """
         translated = super().forward(x)
-        if x.shape[-2:] != (self.scaling.size,) * 2 or not self.rule.ready:
+        if x.shape[-2:] != (self.scaling.size,) * 2:
             return translated
         source, target = self.scaling.source, self.scaling.target
         within = self.rule.predict(source.inverse(x))

@@ -3,10 +3,11 @@
     <folder>/<task>/<model>/seed<k>/weights.safetensors, its manifest, history.csv
 
 Whether they still fit is judged by behaviour, not by a hash of code: the simulation has to give a
-few galaxies the same fluxes as when the weights were kept, and the network has to give one fixed
-galaxy the same translation.
+few galaxies the same fluxes as when the weights were kept, and the network has to give the same
+answer to one fixed galaxy: a translation, or a density of redshift (`galtools.redshift.kept`).
 """
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from galtools import artefacts, data, simulate
+from galtools import artefacts, data, models, simulate
 from galtools.errors import GaltoolsError
 from galtools.models import checkpoint, weights_folder
 from galtools.models.base import sample_images
@@ -31,8 +32,20 @@ def weights_file(name: str, task: str, seed: int = 0, folder=None) -> Path:
     return weights_folder(folder) / task / name / f"seed{seed}" / "weights.safetensors"
 
 
-def pretrained(name: str, task: str, seed: int = 0, folder=None):
-    """Network of a long training; see `galtools.models.pretrained`."""
+def translation(file: Path) -> np.ndarray:
+    """Mean pixels (bands, blocks, blocks) of the translation of the fixed galaxy."""
+    network = checkpoint.load_weights(file)
+    side = round(network.scaling.size * network.scaling.step)
+    galaxy = fixed_galaxy(network.recipe["bands"][0], side)
+    (samples,) = sample_images(network, network.scaling, galaxy)
+    return F.avg_pool2d(torch.as_tensor(samples[0, 0]), BLOCK).numpy()
+
+
+def pretrained(
+    name: str, task: str, seed: int = 0, folder=None, load=checkpoint.load_weights,
+    answer: Callable = translation,
+):  # fmt: skip
+    """Network of a long training, as ``load(file)`` reads it; see `galtools.models.pretrained`."""
     file = weights_file(name, task, seed, folder)
     if not file.exists():
         found = sorted(weights_folder(folder).glob("*/*/seed*/weights.safetensors"))
@@ -41,19 +54,19 @@ def pretrained(name: str, task: str, seed: int = 0, folder=None):
             f"no weights of {name} {task} seed{seed} in {weights_folder(folder)} (there: {there}); "
             "copy book/reference/weights of the repository, and name it in GALTOOLS_WEIGHTS"
         )
-    if reason := misfit(file, simulated=False):  # what images they are used on is up to the user
+    if reason := misfit(file, answer, simulated=False):  # it is up to the user what it is given
         raise GaltoolsError(f"{file} does not fit: {reason}")
-    return checkpoint.load_weights(file)
+    return load(file)
 
 
-def misfit(file: Path, simulated: bool = True) -> str:
+def misfit(file: Path, answer: Callable = translation, simulated: bool = True) -> str:
     """Say why kept weights do not fit, or no longer; nothing where they do."""
     try:
         known = artefacts.read_manifest(file)["extra"]["fingerprint"]
         if not artefacts.is_whole(file):
             return "the file is not the one that was kept"
-        if _differ(known["translation"], translation_fingerprint(checkpoint.load_weights(file))):
-            return "the network translates the fixed galaxy otherwise than when it was kept"
+        if _differ(known[answer.__name__], answer(file)):
+            return f"its {answer.__name__} of the fixed galaxy is not the one that was kept"
     except (GaltoolsError, KeyError) as error:
         return f"it cannot be read ({error})"
     if simulated and _differ(known["simulation"], simulation_fingerprint()):
@@ -76,14 +89,6 @@ def simulation_fingerprint() -> list:
     pairs = simulate.pairs(**PROBE)
     fluxes = np.stack([images.sum(axis=(2, 3)) for images in (pairs.source, pairs.target)])
     return _rounded(fluxes.transpose(2, 0, 1))
-
-
-def translation_fingerprint(network) -> list:
-    """Mean pixels (bands, blocks, blocks) of the translation of the fixed galaxy."""
-    side = round(network.scaling.size * network.scaling.step)
-    galaxy = fixed_galaxy(network.recipe["bands"][0], side)
-    (samples,) = sample_images(network, network.scaling, galaxy)
-    return _rounded(F.avg_pool2d(torch.as_tensor(samples[0, 0]), BLOCK).numpy())
 
 
 def _rounded(values: np.ndarray) -> list:
@@ -115,55 +120,65 @@ def check_simulation(file: Path) -> dict:
     return options
 
 
+def publish(file: Path, weights: Path, inputs: list[Path], copy: Callable, answer, modules) -> Path:
+    """Keep the weights of a finished training as `file`; its manifest says how they were trained.
+
+    ``copy(path)`` writes them and returns what else the manifest keeps; `inputs` are the files of
+    pairs of the training, the simulated one first.
+    """
+    trained = artefacts.read_manifest(artefacts.check_inputs(weights, *inputs))
+
+    def maker(new):
+        found = copy(new)
+        if (size := new.stat().st_size) > LARGEST:
+            raise GaltoolsError(f"{weights}: {size / 1e6:.1f} MB; at most 4 MB may be kept")
+        told = ("parameters", "device", "packages", "made", "key")
+        answers = {"simulation": simulation_fingerprint(), answer.__name__: _rounded(answer(new))}
+        return {
+            "simulation": check_simulation(inputs[0]),
+            "training": {name: trained[name] for name in told},
+            "fingerprint": answers,
+            **found,
+        }
+
+    artefacts.make(
+        file, maker, params={}, modules=modules, inputs=[weights], seed=trained["seed"],
+        ignore=["copy", "answer", "inputs"],
+    )  # fmt: skip
+    return file
+
+
 def keep(weights: Path, train_file: Path, valid_file: Path, folder=None) -> Path:
-    """Keep the weights of a finished training, in half precision where that costs nothing.
+    """Keep the weights of a translator, in half precision where that costs nothing.
 
     The cost is the root mean square change of the translations of a few validation galaxies, in
     units of the target's sky noise.
     """
-    trained = artefacts.read_manifest(artefacts.check_inputs(weights, train_file, valid_file))
-    network, seed = checkpoint.load_weights(weights), trained["seed"]
-    file = weights_file(network.recipe["model"], network.recipe["task"], seed, folder)
-    pairs = data.for_task(data.load(valid_file, slice(0, 32)), network.recipe["task"])
+    trained, recipe = artefacts.read_manifest(weights), checkpoint.load_weights(weights).recipe
+    file = weights_file(recipe["model"], recipe["task"], trained["seed"], folder)
+    pairs = data.for_task(data.load(valid_file, slice(0, 32)), recipe["task"])
 
-    def maker(new):
-        cost = _save_half(new, weights, network, pairs)
-        if (size := new.stat().st_size) > LARGEST:
-            raise GaltoolsError(f"{weights}: {size / 1e6:.1f} MB; at most 4 MB may be kept")
-        told = ("parameters", "device", "packages", "made", "key")
-        return {
-            "simulation": check_simulation(train_file),
-            "seconds": trained["extra"]["history"][-1]["seconds"],
-            "training": {name: trained[name] for name in told},
-            "half_cost": cost,
-            "fingerprint": {
-                "simulation": simulation_fingerprint(),
-                "translation": translation_fingerprint(checkpoint.load_weights(new)),
-            },
-        }
+    def copy(new):
+        tensors, about = checkpoint.load_finite(weights)
+        half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+        checkpoint.save(new, half, about)
+        if (cost := _change(weights, new, pairs)) > HALF_COST:
+            checkpoint.save(new, tensors, about)
+        return {"half_cost": cost, "seconds": trained["extra"]["history"][-1]["seconds"]}
 
-    modules = ["galtools.models.kept", type(network).__module__]
-    artefacts.make(file, maker, params={}, modules=modules, inputs=[weights], seed=seed)
-    return file
+    modules = ["galtools.models.kept", *models.modules(recipe["model"])]
+    return publish(file, weights, [train_file, valid_file], copy, translation, modules)
 
 
-def _save_half(new: Path, weights: Path, network, pairs) -> float:
-    """Save weights in half precision, in full where that is not enough; return the cost."""
-    tensors, about = checkpoint.load_finite(weights)
-    checkpoint.save(
-        new, {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}, about
-    )
+def _change(one: Path, two: Path, pairs) -> float:
+    """Root mean square difference of the translations by two files of weights, in sky noise."""
     try:
-        networks = network, checkpoint.load_weights(new)
+        networks = [checkpoint.load_weights(file) for file in (one, two)]
     except GaltoolsError:  # beyond the range of half precision
-        cost = np.inf
-    else:
-        full, half = (
-            np.concatenate([x[:, 0] for x in sample_images(one, one.scaling, pairs.source)])
-            for one in networks
-        )
-        chi = (half - full) / pairs.noise[:, 1, :, None, None]
-        cost = float(np.sqrt(np.mean(np.square(chi, dtype=np.float64))))
-    if cost > HALF_COST:
-        checkpoint.save(new, tensors, about)
-    return cost
+        return np.inf
+    a, b = (
+        np.concatenate([x[:, 0] for x in sample_images(n, n.scaling, pairs.source)])
+        for n in networks
+    )
+    chi = (b - a) / pairs.noise[:, 1, :, None, None]
+    return float(np.sqrt(np.mean(np.square(chi, dtype=np.float64))))

@@ -12,6 +12,7 @@ from galtools.redshift.density import (
     quantile,
 )
 from galtools.redshift.ensemble import Ensemble, densities_by_feature_group, train_ensemble
+from galtools.redshift.kept import pretrained
 from galtools.redshift.network import ORIENTATIONS, Features, RedshiftNetwork, orient
 from galtools.redshift.photometry_layer import GROUPS, PhotometryLayer
 
@@ -32,6 +33,7 @@ __all__ = [
     "orient",
     "point_estimate",
     "point_metrics",
+    "pretrained",
     "quantile",
     "train_ensemble",
 ]

@@ -88,12 +88,7 @@ class Ensemble:
             "stretch": vars(first.stretch),
             "members": len(self.networks),
         }
-        tensors = {
-            f"{k}/{name}": value
-            for k, network in enumerate(self.networks)
-            for name, value in network.state_dict().items()
-        }
-        checkpoint.save(path, tensors, about)
+        checkpoint.save(path, {k: n.state_dict() for k, n in enumerate(self.networks)}, about)
 
     @classmethod
     def load(cls, path) -> "Ensemble":
@@ -102,9 +97,8 @@ class Ensemble:
         networks = []
         with checkpoint.fitting(path):
             for k in range(about["members"]):
-                own, recipe = checkpoint.select(tensors, str(k)), about["recipe"]
-                grid = Grid(*about["grid"])
-                network = checkpoint.build_for(own, RedshiftNetwork, grid=grid, **recipe)
+                options = {"grid": Grid(*about["grid"]), **about["recipe"]}
+                network = checkpoint.build_for(tensors[str(k)], RedshiftNetwork, **options)
                 network.stretch = Stretch.from_dict(about["stretch"])
                 networks.append(network.to(loop.best_device()).eval())
             return cls(networks, float(about["temperature"]))

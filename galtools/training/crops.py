@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from galtools.data import Pairs
+from galtools import data
 from galtools.data.stretch import Normalization, fit_normalization
 from galtools.errors import GaltoolsError
 from galtools.models.base import Batch
@@ -37,13 +37,18 @@ def check_pairs(pairs, crop: int = 0) -> None:
         raise GaltoolsError("noise must be positive: it sets the stretch and the unit of residuals")
 
 
+def load_pairs(task: str, path) -> data.Pairs:
+    """Read the pairs of a task from a file."""
+    return data.for_task(data.load(path), task)
+
+
 def zero_masked(pairs):
     """Set masked pixels to zero, whatever they hold, NaN included."""
     sets = (
         s if s.mask is None else replace(s, images=np.where(s.bad, np.float32(0), s.images))
         for s in (pairs.source_set, pairs.target_set)
     )
-    return Pairs(*sets, pairs.redshift, pairs.catalogue)
+    return data.Pairs(*sets, pairs.redshift, pairs.catalogue)
 
 
 def normalization_of(pairs, kind: str = "sqrt") -> Normalization:

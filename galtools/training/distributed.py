@@ -1,21 +1,18 @@
-"""Several processes that train one network, started by torchrun: one per GPU or per node.
+"""Several processes of this machine that train one network, one per GPU.
 
 All processes draw the same batch from the same random numbers, each keeps every `world_size`-th
 galaxy of it, and gradients are averaged before each step. So the weights are those of one process
 with the same batch, up to rounding. In a single process these functions change nothing.
 """
 
-import json
 import os
-import shlex
-import subprocess
-import sys
-import tempfile
+from collections.abc import Callable
 from dataclasses import fields, replace
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from galtools.errors import GaltoolsError
 
@@ -33,15 +30,6 @@ def rank() -> int:
 def is_main() -> bool:
     """Whether this process writes and prints."""
     return rank() == 0
-
-
-def init() -> torch.device:
-    """Join the processes that torchrun started; return the device of this one."""
-    gpu, local = torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", 0))
-    if gpu:
-        torch.cuda.set_device(local)
-    dist.init_process_group("nccl" if gpu else "gloo")
-    return torch.device("cuda", local) if gpu else torch.device("cpu")
 
 
 def shard_batch(batch):
@@ -83,34 +71,30 @@ def requested_processes() -> int:
 
 def needs_launch() -> bool:
     """Whether a training that starts in this process is to run in several."""
-    several = "GALTOOLS_LAUNCH" in os.environ or requested_processes() > 1
-    return several and not dist.is_initialized()
+    return requested_processes() > 1 and not dist.is_initialized()
 
 
-def launcher() -> list[str]:
-    """Command that starts the processes; a module and its arguments follow."""
-    if given := os.environ.get("GALTOOLS_LAUNCH"):
-        return shlex.split(given)
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone")
-    return [*torchrun, f"--nproc-per-node={requested_processes()}"]
+def run(function: Callable, *args):
+    """Value of ``function(device, *args)`` in the first of several processes that torch starts."""
+    count = requested_processes()
+    start = LaunchConfig(
+        1, 1, count, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0
+    )
+    threads = max(1, torch.get_num_threads() // count)
+    try:
+        return elastic_launch(start, _join)(threads, function, *args)[0]
+    except ChildFailedError as error:
+        reason = error.get_first_failure()[1].message  # a dictionary where Python raised it
+        reason = reason["message"] if isinstance(reason, dict) else reason
+        raise GaltoolsError(f"training in {count} processes failed: {reason}") from None
 
 
-def launch(module: str, task: dict, folder: Path) -> dict:
-    """Run ``python -m module task.json`` in several processes; return the report that they leave.
-
-    On one machine torchrun starts them. For several, GALTOOLS_LAUNCH holds the whole launcher, as
-    in ``srun torchrun --nnodes 2 --nproc-per-node 4 ...``; `folder` has to be seen by all. The task
-    holds the path of the report: a JSON file, with the message of a failure as "error".
-    """
-    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count()) // requested_processes()
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".processes-") as shared:
-        file, report = Path(shared) / "task.json", Path(shared) / "report.json"
-        file.write_text(json.dumps({**task, "report": report}, default=os.fspath))
-        done = subprocess.run(
-            [*launcher(), "-m", module, str(file)], stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": str(max(1, threads))},
-        )  # fmt: skip
-        made = json.loads(report.read_text()) if report.exists() else {"error": done.stderr[-900:]}
-    if "error" in made:
-        raise GaltoolsError(f"training in several processes failed: {made['error']}")
-    return made
+def _join(threads: int, function: Callable, *args):
+    """Call a function as one of the processes, on a device of its own."""
+    torch.set_num_threads(threads)
+    gpu, local = torch.cuda.is_available(), int(os.environ["LOCAL_RANK"])
+    dist.init_process_group("nccl" if gpu else "gloo")
+    try:
+        return function(torch.device("cuda", local) if gpu else torch.device("cpu"), *args)
+    finally:
+        dist.destroy_process_group()

@@ -9,7 +9,7 @@ several processes share each batch (`galtools.training.distributed`).
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,6 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
 from tqdm import tqdm
 
 from galtools.errors import GaltoolsError, check_choice
@@ -25,9 +24,9 @@ from galtools.models import checkpoint
 from galtools.models.base import autocast, has_bfloat16
 from galtools.training import distributed
 
-DIVERGED = 1000.0  # a loss this many times its running mean
 SAVE_SECONDS = 15.0  # between two checkpoints
 READ_STEPS = 16  # steps whose losses are read from the device together
+PROGRESS = ("step", "seconds", "history", "losses")  # of a training, kept beside its weights
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -109,8 +108,8 @@ class Trainer:
         }
         self.ema = deepcopy(network).eval()
         self.history, self.step, self.seconds = [], 0, 0.0
-        self.losses, self.mean_loss = {}, {}  # since the last validation; of each group, running
-        self.unread = []  # (step, group, names of the terms, their values on the device)
+        self.losses = {}  # {term: values since the last validation}
+        self.unread = []  # (step, names of the terms, their values on the device)
 
     def update(self, name: str, batch) -> None:
         """Take one optimizer step of a group, if it is its time to train."""
@@ -121,7 +120,7 @@ class Trainer:
         with autocast(self.device, enabled=self.autocast):
             terms = group.losses(batch)
         values = torch.stack(distributed.all_reduce_mean(terms.values()))
-        self.unread.append((self.step, name, list(terms), values.detach()))
+        self.unread.append((self.step, [f"{name}_{term}" for term in terms], values.detach()))
         gradients = torch.autograd.grad(sum(terms.values()), group.parameters, allow_unused=True)
         gradients = distributed.all_reduce_mean(gradients)
         for parameter, gradient in zip(group.parameters, gradients, strict=True):
@@ -131,26 +130,20 @@ class Trainer:
         optimizer.step()
 
     def read_losses(self) -> None:
-        """Read the losses of the last steps from the device, all at once, and check them."""
+        """Read the losses of the last steps from the device, all at once; refuse what diverged."""
         if not self.unread:
             return
-        steps, names, terms, values = zip(*self.unread, strict=True)
-        self.unread, numbers = [], iter(torch.cat(values).tolist())
-        for step, name, own in zip(steps, names, terms, strict=True):
-            found = {term: next(numbers) for term in own}
-            self.check_divergence(name, sum(found.values()), step)
-            for term, value in found.items():
-                self.losses.setdefault(f"{name}_{term}", []).append(value)
-
-    def check_divergence(self, name: str, loss: float, step: int) -> None:
-        """Refuse to go on if a group's loss is far above its running mean."""
-        usual = self.mean_loss.get(name, abs(loss))
-        if not math.isfinite(loss) or abs(loss) > DIVERGED * max(usual, 1.0):
-            raise GaltoolsError(
-                f"training diverged at step {step + 1} (loss of the {name}: {loss:.3g}): "
-                "lower the learning rate; checkpoint.safetensors holds the last good weights"
-            )
-        self.mean_loss[name] = 0.98 * usual + 0.02 * abs(loss)
+        numbers = iter(torch.cat([values for *_, values in self.unread]).tolist())
+        for step, terms, _ in self.unread:
+            for term in terms:
+                value = next(numbers)
+                if not math.isfinite(value):
+                    raise GaltoolsError(
+                        f"training diverged at step {step + 1} ({term} {value}): lower the "
+                        "learning rate; checkpoint.safetensors holds the last good weights"
+                    )
+                self.losses.setdefault(term, []).append(value)
+        self.unread = []
 
     def training_step(self, make_batch: Callable) -> None:
         """Update every group once."""
@@ -180,28 +173,27 @@ class Trainer:
         self.read_losses()
         if not distributed.is_main():
             return
-        tensors = {f"network/{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"ema/{k}": v for k, v in self.ema.state_dict().items()}
-        for name, optimizer in self.optimizers.items():
-            tensors |= checkpoint.flatten_optimizer(f"optimizer/{name}", optimizer)
-        about = {"key": key, "step": self.step, "seconds": self.seconds, "history": self.history}
-        checkpoint.save(path, tensors, {**about, "losses": self.losses, "mean": self.mean_loss})
+        optimizers = {name: o.state_dict()["state"] for name, o in self.optimizers.items()}
+        tensors = {"network": self.network.state_dict(), "ema": self.ema.state_dict()}
+        about = {name: getattr(self, name) for name in PROGRESS}
+        checkpoint.save(path, {**tensors, "optimizers": optimizers}, {"key": key, **about})
 
-    def resume(self, path: Path, key: str) -> bool:
+    def resume(self, path: Path, key: str) -> None:
         """Go on from a checkpoint of the same training, if there is one."""
         try:
             tensors, about = checkpoint.load(path)
         except GaltoolsError:
-            return False
+            return
         if about.get("key") != key:
-            return False
-        self.network.load_state_dict(checkpoint.select(tensors, "network"))
-        self.ema.load_state_dict(checkpoint.select(tensors, "ema"))
+            return
+        self.network.load_state_dict(tensors["network"])
+        self.ema.load_state_dict(tensors["ema"])
         for name, optimizer in self.optimizers.items():
-            checkpoint.restore_optimizer(f"optimizer/{name}", optimizer, tensors)
-        self.step, self.seconds, self.history = about["step"], about["seconds"], about["history"]
-        self.losses, self.mean_loss = about["losses"], about["mean"]
-        return True
+            state = tensors.get("optimizers", {}).get(name, {})
+            state = {int(number): moments for number, moments in state.items()}
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+        for name in PROGRESS:
+            setattr(self, name, about[name])
 
 
 def report(label: str, numbers: dict, seconds: float) -> None:
@@ -244,23 +236,3 @@ def fit(
     network.load_state_dict(trainer.ema.state_dict())
     network.eval()
     return trainer.history
-
-
-def minimize(
-    network: nn.Module, losses: Iterable, rate: float, steps: int, *,
-    warmup: float = 0.3, clip: float = 0.0, weight_decay: float = 0.0,
-) -> None:  # fmt: skip
-    """Minimise a stream of losses of a small network, one per step, on the one-cycle schedule.
-
-    `rate` is the highest learning rate, reached after the fraction `warmup` of the steps (Smith &
-    Topin 2018).
-    """
-    optimizer = AdamW(network.parameters(), rate, weight_decay=weight_decay, fused=True)
-    schedule = OneCycleLR(optimizer, rate, max(steps, 4), pct_start=warmup)
-    for loss in losses:
-        optimizer.zero_grad()
-        loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(network.parameters(), clip)
-        optimizer.step()
-        schedule.step()

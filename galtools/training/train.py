@@ -1,20 +1,26 @@
 """Train a translator: random crops, physical validation, one file of weights."""
 
-import json
-import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
-from galtools import artefacts, data, models
+from galtools import artefacts, models
 from galtools.data.photometry import central_flux, robust_scatter
 from galtools.errors import GaltoolsError
 from galtools.models import checkpoint
 from galtools.models.base import count_parameters, sample_images
 from galtools.training import distributed, loop
-from galtools.training.crops import Crops, check_pairs, normalization_of, zero_masked
+from galtools.training.crops import (
+    Crops,
+    check_pairs,
+    load_pairs,
+    normalization_of,
+    zero_masked,
+)
 from galtools.training.loop import Settings
 
 VALID = 128  # galaxies of the validation split that are used during the training
@@ -78,11 +84,11 @@ def train(network, pairs, valid, settings: Settings, *, folder=None, key="", dev
     )  # fmt: skip
 
 
-def train_and_save(weights, build, settings, load, files, key, device=None) -> dict:
+def train_and_save(device, weights, build, settings, load, files, key) -> dict:
     """Train a new network on the first of two files, validate on the second, write its weights.
 
-    Several processes that torchrun started all do so together; the first one writes. Returns what
-    the manifest of the weights keeps.
+    Several processes do so together; the first one writes. Returns what the manifest of the weights
+    keeps.
     """
     torch.manual_seed(settings.seed)
     network = models.build(**build)
@@ -91,87 +97,42 @@ def train_and_save(weights, build, settings, load, files, key, device=None) -> d
     history = train(network, pairs, valid, settings, folder=folder, key=key, device=device)
     if distributed.is_main():
         checkpoint.save_weights(weights, network)
-    precision = loop.used_precision(settings.precision, device or loop.best_device())
+    precision = loop.used_precision(settings.precision, device)
     return {
         "history": history, "parameters": count_parameters(network), "precision": precision,
     }  # fmt: skip
 
 
 def train_cached(
-    folder: Path, build: dict, settings: Settings, load, train_file, valid_file
+    folder: Path, build: dict, settings: Settings, train_file: Path, valid_file: Path
 ) -> dict:
     """Train unless this very training has been done; return its manifest.
 
-    `build` holds the arguments of `models.build`, ``load(path)`` gives the pairs of the task. The
-    folder receives weights.safetensors, history.csv and metrics.json. A training is the same if
-    the settings, the data and the code of the model and of the training are the same; neither
-    prose nor figures count, nor does the number of processes.
+    `build` holds the arguments of `models.build`. The folder receives weights.safetensors,
+    history.csv and metrics.json. A training is the same if the settings, the data and the code of
+    the model and of the training are the same; neither prose nor figures count, nor does the number
+    of processes.
     """
     params = {"build": build, "settings": asdict(settings)}
-    folder, files = Path(folder), [train_file, valid_file]
+    folder, files, device = Path(folder), [train_file, valid_file], loop.best_device()
 
     def maker(new):
-        precision = loop.used_precision(settings.precision, loop.best_device())
+        precision = loop.used_precision(settings.precision, device)
         known = [params, precision, artefacts.sha256(train_file), artefacts.package_versions()]
-        key = artefacts.digest(known)
-        if not distributed.needs_launch():
-            return train_and_save(new, build, settings, load, files, key)
-        paths = {"weights": new.absolute(), "files": [Path(file).absolute() for file in files]}
-        return distributed.launch(__name__, {**params, **paths, "key": key}, folder)
+        what = (build, settings, partial(load_pairs, build["task"]), files, artefacts.digest(known))
+        if distributed.needs_launch():
+            return distributed.run(train_and_save, new, *what)
+        return train_and_save(device, new, *what)
 
-    weights = folder / "weights.safetensors"
     made = artefacts.make(
-        weights, maker,
+        folder / "weights.safetensors", maker,
         params=params, modules=models.modules(build["name"]), inputs=files,
-        seed=settings.seed, device=loop.best_device(), ignore=["folder"],
+        seed=settings.seed, device=device, ignore=["folder", "device"],
     )  # fmt: skip
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
-    write_reports(folder, weights, made)
-    return made
-
-
-def write_reports(folder: Path, weights: Path, made: dict) -> None:
-    """Write history.csv and metrics.json beside the weights, from the weights' manifest."""
-    history = made["extra"]["history"]
-    names = list(dict.fromkeys(name for row in history for name in row))
-    lines = [names, *([str(row.get(name, "")) for name in names] for row in history)]
+    history = pd.DataFrame(made["extra"]["history"])
+    with artefacts.atomic(folder / "history.csv") as new:
+        history.to_csv(new, index=False)
     about = {"seconds": made["seconds"], "parameters": made["extra"]["parameters"]}
-    texts = {
-        "history.csv": "\n".join(map(",".join, lines)) + "\n",
-        "metrics.json": json.dumps({**history[-1], **about}, indent=1) + "\n",
-    }
-    for name, text in texts.items():
-
-        def maker(new, text=text):
-            new.write_text(text)
-
-        artefacts.make(
-            folder / name, maker,
-            params={"key": made["key"]}, modules=["galtools.training.train"], inputs=[weights],
-        )  # fmt: skip
-
-
-def work(file: Path) -> None:
-    """Train as one of several processes, on the task in a file; leave a report."""
-    task = json.loads(Path(file).read_text())
-    report, device = Path(task["report"]), distributed.init()
-
-    def load(path):
-        return data.for_task(data.load(path), task["build"]["task"])
-
-    try:
-        made = train_and_save(
-            Path(task["weights"]), task["build"], Settings(**task["settings"]), load,
-            task["files"], task["key"], device,
-        )  # fmt: skip
-        if distributed.is_main():
-            report.write_text(json.dumps(made))
-    except GaltoolsError as error:
-        report.write_text(json.dumps({"error": str(error)}))
-        raise
-    finally:
-        torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    work(Path(sys.argv[1]))
+    artefacts.write_json(folder / "metrics.json", made["extra"]["history"][-1] | about)
+    return made

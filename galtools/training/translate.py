@@ -14,7 +14,7 @@ from galtools.errors import GaltoolsError
 from galtools.hdf5 import safe_open
 from galtools.models.base import sample_images
 from galtools.models.checkpoint import load_weights
-from galtools.training.crops import check_images, zero_masked
+from galtools.training.crops import check_images, load_pairs, zero_masked
 from galtools.training.loop import best_device
 
 FORMAT = "galtools translations 1"
@@ -90,23 +90,23 @@ def load_translations(path: Path, sample: int | None = 0) -> np.ndarray:
 
 
 def translate_cached(
-    path: Path, weights: Path, load, test_file: Path, samples: int = 1, seed: int = 0
+    path: Path, weights: Path, test_file: Path, samples: int = 1, seed: int = 0
 ) -> dict:
     """Translate the test galaxies unless this has been done; return the manifest.
 
-    Masked pixels of ``load(test_file)`` are set to zero.
+    Masked pixels are set to zero.
     """
     device = best_device()
     network = load_weights(weights).to(device)
-    name = network.recipe["model"]
+    about = {name: network.recipe[name] for name in ("model", "task")}
 
     def maker(new):
-        images = translate(network, zero_masked(load(test_file)).source, samples, seed)
-        save_translations(new, images, {"model": name, "task": network.recipe["task"]})
+        pairs = zero_masked(load_pairs(about["task"], test_file))
+        save_translations(new, translate(network, pairs.source, samples, seed), about)
 
-    module = type(network).__module__
     return artefacts.make(
         path, maker,
-        params={"samples": samples}, modules=["galtools.training.translate", module],
+        params={"samples": samples},
+        modules=["galtools.training.translate", type(network).__module__],
         inputs=[weights, test_file], seed=seed, device=device,
     )  # fmt: skip

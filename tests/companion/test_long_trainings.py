@@ -35,14 +35,14 @@ def made(tmp_path_factory):
         simulated(store, seed)
         files = store.data("train"), store.data("valid")
         settings = SETTINGS if name == "long" else Settings(steps=3, batch=4, checks=1)
-        train.train_cached(store.model("cross", "residual"), BUILD, settings, data.load, *files)
+        train.train_cached(store.model("cross", "residual"), BUILD, settings, *files)
         weights = store.weights("cross", "residual")
         if name == "long":
             kept.keep(weights, *files, top / "kept")
             history = long_trainings.learning_curve(weights, *files)
             history.to_csv(top / "kept/cross/residual/seed0/history.csv", index=False)
         path = store.translations("cross", "residual")
-        translate.translate_cached(path, weights, data.load, store.data("test"))
+        translate.translate_cached(path, weights, store.data("test"))
     return top
 
 

@@ -71,19 +71,20 @@ def test_an_error_under_the_mask_is_not_judged():
     assert train.validation_metrics(translated, target, sky)["chi"] > 1
 
 
-def test_what_is_masked_may_hold_nan_when_it_is_translated(tmp_path):
+def test_what_is_masked_may_hold_nan_when_it_is_translated(tmp_path, monkeypatch):
     network, pairs = models.build("residual", "intra", "tiny"), blobs(n=3)
     train.train(network, pairs, pairs, Settings(steps=1, batch=2, crop=8))
     weights, test_file = tmp_path / "weights.safetensors", tmp_path / "test.h5"
     checkpoint.save_weights(weights, network)
     test_file.write_bytes(b"galaxies")
     masked = holes(blobs(n=3), np.nan)
-    translate.translate_cached(tmp_path / "seed0.h5", weights, lambda path: masked, test_file)
+    monkeypatch.setattr(translate, "load_pairs", lambda task, path: masked)
+    translate.translate_cached(tmp_path / "seed0.h5", weights, test_file)
     known = translate.translate(network, np.where(masked.bad[0], np.float32(0), pairs.source))
     np.testing.assert_array_equal(translate.load_translations(tmp_path / "seed0.h5"), known)
     unmask(masked)
     with pytest.raises(GaltoolsError, match="NaN"):  # nobody says that these do not count
-        translate.translate_cached(tmp_path / "seed1.h5", weights, lambda path: masked, test_file)
+        translate.translate_cached(tmp_path / "seed1.h5", weights, test_file)
 
 
 def test_masks_come_with_the_pairs_of_a_file(tmp_path):

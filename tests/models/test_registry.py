@@ -53,7 +53,7 @@ def test_any_bands_and_any_grid(name):
     with torch.no_grad():
         assert network(torch.randn(2, 3, 26, 22)).shape == (2, 4, 26, 22)
         noise = torch.randn(1, 4, 16, 16)
-        assert network.sample(torch.randn(1, 3, 16, 16), noise).shape == noise.shape
+        assert network.sampler(torch.randn(1, 3, 16, 16))(noise).shape == noise.shape
 
 
 @pytest.mark.parametrize("name", models.names())

@@ -7,10 +7,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from astropy.table import Table
 from blobs import blobs
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,20 +25,12 @@ STEPS = 6
 SETTINGS = Settings(steps=STEPS, batch=4, crop=16, checks=2, precision="float32")
 
 
-def store(folder):
-    """Write galaxies to train and to validate with."""
-    pairs = blobs(n=12)
-    n = len(pairs)
-    stored = replace(pairs, redshift=np.full(n, 0.1, np.float32), catalogue=Table({"id": range(n)}))
-    paths = [folder / "train.h5", folder / "valid.h5"]
-    for path in paths:
-        data.save(stored, path)
-    return paths
-
-
 @pytest.fixture
 def files(tmp_path):
-    return store(tmp_path)
+    paths = [tmp_path / "train.h5", tmp_path / "valid.h5"]
+    for path in paths:
+        data.save(blobs(n=12), path)
+    return paths
 
 
 def assert_equal_weights(alone, together, start, most=1e-4):
@@ -59,10 +49,10 @@ def beginning(name):
     return train.models.build(name, "cross", "tiny").state_dict()
 
 
-def once(folder, files, name, settings=SETTINGS, new=True):
-    folder.mkdir(exist_ok=not new)
+def once(folder, files, name, settings=SETTINGS):
+    folder.mkdir()
     build = {"name": name, "task": "cross", "profile": "tiny"}
-    made = train.train_cached(folder, build, settings, lambda p: data.load(p), *files)
+    made = train.train_cached(folder, build, settings, *files)
     return made, checkpoint.load_weights(folder / "weights.safetensors")
 
 
@@ -90,20 +80,16 @@ def test_two_processes_give_the_weights_of_one(tmp_path, files, name, monkeypatc
 
 @pytest.mark.notebook
 def test_a_notebook_under_papermill_trains_in_two_processes(tiny, tmp_path):
-    """As a reader would start it; the log that torchrun keeps of each process is the witness."""
+    """As a reader would start it; the other order of sums is the witness of two processes."""
     there, here = tiny / "results" / "tiny", tmp_path / "results" / "tiny"
     shutil.copytree(there / "data", here / "data")
-    logs = tmp_path / "logs"
-    torchrun = f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node 2"
     command = [Path(sys.executable).with_name("papermill"), "notebooks/11_residual.py"]
     command += [tmp_path / "out.ipynb", "-p", "profile", "tiny", "-p", "results", here.parent]
     done = subprocess.run(
         [*map(str, command), "--no-progress-bar"], cwd=ROOT, capture_output=True, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1",
-             "GALTOOLS_LAUNCH": f"{torchrun} --log-dir '{logs}' --redirects 3"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "GALTOOLS_PROCESSES": "2"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert len(list(logs.rglob("stdout.log"))) == 2
     weights = "models/cross/residual/seed0/weights.safetensors"
     assert (
         artefacts.read_manifest(here / weights)["key"]
@@ -113,7 +99,7 @@ def test_a_notebook_under_papermill_trains_in_two_processes(tiny, tmp_path):
         artefacts.read_manifest(folder / weights)["extra"]["history"][-1]
         for folder in (there, here)
     )  # in bfloat16 the weights of one and of two processes differ by rounding
-    assert together["chi"] == pytest.approx(alone["chi"], rel=0.02)
+    assert together["chi"] == pytest.approx(alone["chi"], rel=0.02) != alone["chi"]
 
 
 def test_a_batch_that_cannot_be_shared_is_one_line(monkeypatch):
@@ -123,27 +109,13 @@ def test_a_batch_that_cannot_be_shared_is_one_line(monkeypatch):
         distributed.shard_batch(batch)
 
 
-def test_a_failure_is_reported_in_one_line(tmp_path, monkeypatch):
-    """By the record that the processes leave, or else by the end of what they printed."""
-    script = "import json, sys; task = json.load(open(sys.argv[-1])); {}"
-    for does, message in (
-        ("open(task['report'], 'w').write('{{\"error\": \"no sky\"}}'); sys.exit(1)", "no sky$"),
-        ("sys.exit('killed')", "killed"),
-    ):
-        command = [sys.executable, "-c", script.format(does.format())]
-        monkeypatch.setattr(distributed, "launcher", lambda command=command: command)
-        with pytest.raises(GaltoolsError, match=f"several processes failed: {message}"):
-            distributed.launch("galtools.training.train", {}, tmp_path)
-        assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.pipeline
 def test_a_batch_that_two_processes_cannot_share_is_refused_in_one_line(
     tmp_path, files, monkeypatch
 ):
     monkeypatch.setenv("GALTOOLS_PROCESSES", "2")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    with pytest.raises(GaltoolsError, match="failed: a batch of 5 cannot be shared by 2 processes"):
+    with pytest.raises(GaltoolsError, match=r"failed: .*a batch of 5 cannot be shared"):
         once(tmp_path / "two", files, "residual", replace(SETTINGS, batch=5))
 
 
@@ -179,10 +151,3 @@ def test_a_wrong_number_of_processes_is_refused(monkeypatch, text):
     monkeypatch.setenv("GALTOOLS_PROCESSES", text)
     with pytest.raises(GaltoolsError, match="must be a positive number"):
         distributed.requested_processes()
-
-
-def test_another_launcher_can_be_given(monkeypatch):
-    monkeypatch.setenv("GALTOOLS_LAUNCH", "srun torchrun --nnodes 2 '--rdzv-id=a b'")
-    assert distributed.launcher() == ["srun", "torchrun", "--nnodes", "2", "--rdzv-id=a b"]
-    assert distributed.needs_launch()
-    assert os.environ.get("WORLD_SIZE") is None

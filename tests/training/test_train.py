@@ -9,7 +9,7 @@ import pytest
 import torch
 from blobs import blobs
 
-from galtools import models
+from galtools import data, models
 from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.models import checkpoint
@@ -101,22 +101,7 @@ def test_divergence_is_caught_and_the_last_good_weights_are_kept(tmp_path, monke
         loop.fit(network, draw, SHORT, folder=tmp_path)
     tensors, about = checkpoint.load(tmp_path / "checkpoint.safetensors")
     assert about["step"] == 4
-    assert all(torch.isfinite(v).all() for v in tensors.values())
-
-
-def test_divergence_is_a_thousand_times_the_mean_of_late():
-    """The mean follows a fall of the loss, 2 % a step, and is taken for one at least."""
-    trainer = loop.Trainer(fresh(), SHORT)
-    for loss in [50.0] * 300 + [5.0] * 300:
-        trainer.check_divergence("a", loss, 0)
-    usual = 5 + 45 * 0.98**300
-    with pytest.raises(GaltoolsError, match="diverged"):
-        trainer.check_divergence("a", 1001 * usual, 0)
-    trainer.check_divergence("a", 999 * usual, 0)
-    trainer.check_divergence("b", 0.01, 0)
-    trainer.check_divergence("b", -999.0, 0)
-    with pytest.raises(GaltoolsError, match="diverged"):
-        trainer.check_divergence("b", float("nan"), 0)
+    assert all(torch.isfinite(v).all() for v in checkpoint.flatten(tensors).values())
 
 
 def test_learning_rate_rises_then_falls_to_zero():
@@ -314,24 +299,14 @@ def test_bad_data_are_refused_in_one_line():
     attempt("crop 8 is larger", small, small)
 
 
-LOADED = []  # files whose pairs were asked for
-
-
-def load_and_note(path):
-    LOADED.append(path)
-    return blobs()
-
-
 def test_once_trains_once_and_reports_beside_the_weights(tmp_path):
     files = [tmp_path / "train.h5", tmp_path / "valid.h5"]
     for file in files:
-        file.write_bytes(b"stands for blobs")
-    LOADED.clear()
+        data.save(blobs(), file)
     build = {"name": "residual", "task": "cross", "profile": "tiny"}
-    arguments = (tmp_path / "seed0", build, SHORT, load_and_note, *files)
+    arguments = (tmp_path / "seed0", build, SHORT, *files)
     made = train.train_cached(*arguments)
     assert train.train_cached(*arguments) == made
-    assert files == LOADED
     metrics = json.loads((tmp_path / "seed0" / "metrics.json").read_text())
     assert metrics["step"] == 6 and metrics["parameters"] > 1000
     assert made["extra"]["precision"] == loop.used_precision("auto", loop.best_device())
@@ -340,7 +315,7 @@ def test_once_trains_once_and_reports_beside_the_weights(tmp_path):
     assert not (tmp_path / "seed0" / "checkpoint.safetensors").exists()
     (tmp_path / "seed0" / "history.csv").unlink()
     train.train_cached(*arguments)
-    assert (tmp_path / "seed0" / "history.csv").exists() and files == LOADED
+    assert (tmp_path / "seed0" / "history.csv").exists()
 
 
 def test_only_the_code_of_the_training_and_of_the_model_counts():

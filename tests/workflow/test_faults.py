@@ -18,7 +18,7 @@ from blobs import blobs
 from test_grid import GridProject
 from test_pipeline import Project
 
-from galtools import artefacts, models
+from galtools import artefacts, data, models
 from galtools.errors import GaltoolsError
 from galtools.models import checkpoint
 from galtools.training import loop, train, translate
@@ -62,13 +62,13 @@ def test_the_long_soaks_that_are_kept_were_clean():
 def files(folder: Path) -> list[Path]:
     paths = [folder / "train.h5", folder / "valid.h5"]
     for path in paths:
-        path.write_bytes(b"stands for blobs")
+        data.save(blobs(), path)
     return paths
 
 
 def once(folder: Path) -> str:
     """Train in a folder; return the hash of the weights."""
-    train.train_cached(folder / "net", BUILD, SHORT, lambda _: blobs(), *files(folder))
+    train.train_cached(folder / "net", BUILD, SHORT, *files(folder))
     return artefacts.sha256(folder / "net" / "weights.safetensors")
 
 
@@ -161,7 +161,7 @@ def test_a_torn_file_of_translations_is_made_again(tmp_path):
     test_file = files(tmp_path)[0]
 
     def translated() -> str:
-        translate.translate_cached(path, weights, lambda _: blobs(), test_file)
+        translate.translate_cached(path, weights, test_file)
         return artefacts.sha256(path)
 
     whole = translated()

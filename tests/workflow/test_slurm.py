@@ -2,13 +2,11 @@
 
 import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 import slurm_cluster
-from test_distributed import assert_equal_weights, beginning, once, store
 from test_grid import GridProject
 
 WHY_NOT = slurm_cluster.missing()
@@ -74,45 +72,3 @@ def test_a_killed_job_and_a_killed_node_cost_nothing(tmp_path, cluster):
     lost = cluster.ask("scontrol", "show", "job", second)
     assert re.search(r"Restarts=[1-9]", lost), lost  # Slurm itself sent it to another node
     assert f"NodeList={node}\n" not in lost
-
-
-TRAINING = """
-import sys
-from test_distributed import Path, once
-folder, *files = map(Path, sys.argv[1:])
-once(folder, files, "residual")
-"""
-AGENT = """#!/bin/sh
-echo $SLURMD_NODENAME >> nodes.txt
-exec "$PYTHON" -m torch.distributed.run "$@"
-"""
-JOB = """#!/bin/bash
-#SBATCH --nodes 2 --ntasks-per-node 1
-export GALTOOLS_LAUNCH="srun ./agent.sh --nnodes 2 --nproc-per-node 1 --rdzv-backend c10d \\
-    --rdzv-endpoint 127.0.0.1:{port} --local-addr 127.0.0.1"
-"$PYTHON" training.py several train.h5 valid.h5
-"""
-
-
-def test_two_nodes_train_one_network(tmp_path, cluster):
-    """torchrun on each of two nodes; the job's script is the one of the chapter on clusters."""
-    files = store(tmp_path)
-    (port,) = slurm_cluster.free_ports(1)
-    scripts = {"training.py": TRAINING, "agent.sh": AGENT, "job.sh": JOB.format(port=port)}
-    for name, text in scripts.items():
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(0o755)
-    tests = Path(__file__).parents[1]
-    folders = f"{tests}:{tests / 'training'}"
-    own = {"PYTHON": sys.executable, "PYTHONPATH": folders, "OMP_NUM_THREADS": "1"}
-    job = subprocess.run(
-        ["sbatch", "--wait", "--output", "job.log", "job.sh"], cwd=tmp_path,
-        env={**cluster.environment, **own}, capture_output=True, text=True, timeout=1800,
-    )  # fmt: skip
-    assert job.returncode == 0, job.stderr + (tmp_path / "job.log").read_text()
-    nodes = (tmp_path / "nodes.txt").read_text().split()
-    assert len(nodes) == len(set(nodes)) == 2
-    told, alone = once(tmp_path / "one", files, "residual")
-    made, together = once(tmp_path / "several", files, "residual", new=False)
-    assert made["key"] == told["key"] and made["made"] <= told["made"]  # not made here
-    assert_equal_weights(alone, together, beginning("residual"))
