@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Two surveys, one galaxy
+# # Two surveys, the same galaxies
 #
 # How different does one and the same galaxy look in two surveys, and how much of that difference
 # could a translation ever undo?

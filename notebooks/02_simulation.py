@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # A galaxy from numbers
+# # Simulating pairs of galaxy images
 #
 # Where do the pictures of this book come from, and how far can they be trusted?
 #

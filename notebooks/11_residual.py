@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # A first translator: the residual network
+# # Residual network: the baseline translator
 #
 # How far does the plainest network come that can learn a translation at all?
 #

@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Swin Transformer: attention in windows that shift
+# # Swin Transformer: shifted-window attention
 #
 # Does a translator gain when each pixel chooses for itself which others to look at?
 #

@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # SRGAN: a translator with a critic
+# # SRGAN: adversarial training
 #
 # Can a second network teach the first to make images that do not only fit on average, but look like
 # the survey they claim to come from?

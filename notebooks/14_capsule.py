@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Capsules: parts that agree on a whole
+# # Capsule network: routing by agreement
 #
 # Can a network translate a galaxy through a handful of numbers that each *mean* something?
 #

@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Diffusion: samples from all images that fit
+# # Diffusion: sampling possible images
 #
 # If many true images fit one source, can a model *sample* from them instead of averaging over them?
 #

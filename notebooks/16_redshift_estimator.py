@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # What a galaxy image knows about its redshift
+# # Redshift information in galaxy images
 #
 # How well can the distance of a galaxy be read from its picture alone, and from what in it?
 #

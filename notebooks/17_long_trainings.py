@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # An hour instead of a minute
+# # Long trainings: an hour for each network
 #
 # What do the translators become when they may learn until they have learnt?
 #

@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Pixels: how close is a translated image?
+# # Pixels: how close is a translation?
 #
 # A translated galaxy may *look* right. Is it right where we can check every pixel, and how right
 # could it possibly be, given that nature itself never repeats an image?

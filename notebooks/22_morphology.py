@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Morphology: does a translated galaxy keep its shape?
+# # Morphology: are shapes preserved?
 #
 # Astronomers do not publish pixels. They publish concentrations, asymmetries, radii and Sersic
 # indices. Are those of a translated galaxy the galaxy's own, or only those of *some* galaxy?

@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Peak fluxes: the few pixels that know the redshift
+# # Peak fluxes: colours of the core and redshift
 #
 # The paper traces much of the redshift information in an image to the fluxes of the brightest
 # pixels in the five bands. How uncertain do they come out of a translation, and what does that

@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Redshift: how many bits survive the translation?
+# # Redshift: how much information survives?
 #
 # A translated image may look right, pixel by pixel, and still have forgotten how far away its
 # galaxy is. How much of what the source image knew about the redshift is left?

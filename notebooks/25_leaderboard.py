@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Leaderboard: who keeps what?
+# # Leaderboard: all metrics in one table
 #
 # A few numbers from every chapter on fidelity, each answering another question. Is there a
 # translator that is best in all of them, and how far is the best from what nature itself would

@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Touch: compare, draw, move
+# # Interactive: compare, sample, redshift a galaxy
 #
 # Numbers say how far a translation is off. What does it look like to be that far off?
 #

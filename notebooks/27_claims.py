@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # The claims of the paper, beside this run
+# # Claims of the paper, tested
 #
 # What does the paper say, and does this run agree?
 #

@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Would another training say the same?
+# # Scatter between trainings
 #
 # The chapters put translators in an order: this one keeps more of the redshift than that one. Each
 # of them was trained once. Is the order one of *kinds of models*, or of the five networks that

@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # One input, many answers: a toy
+# # Many-to-many mapping: a toy model
 #
 # One SDSS image can belong to many CFHTLS images. What does a model learn when there is no single
 # right answer?

@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Nature's spread: what an SDSS image leaves open
+# # How much does the source determine?
 #
 # One galaxy gives many images, and one image could come from many galaxies. The paper suspects that
 # much of what translators lose is lost by this many-to-many mapping, whatever the model. How much

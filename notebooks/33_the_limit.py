@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # The limit: how well could anyone know the redshift?
+# # Information bound: the best possible redshift
 #
 # A translator that keeps half of the redshift information has lost half of what? Of what some
 # network found in the source, or of what there is to be found? How well could *anyone* know the

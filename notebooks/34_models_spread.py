@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # The models' spread: are the draws to be believed?
+# # Calibration: are samples as diverse as the truth?
 #
 # A model that draws says two things at once: what the CFHTLS image may look like, and how sure it is of
 # that. The first can be looked at. Is the second true?

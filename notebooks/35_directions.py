@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # There and back again: where does the information go?
+# # Both directions: where is information lost?
 #
 # From SDSS to the deeper CFHTLS a translator has to invent what its source never saw. The way back
 # should be easy: a deep image contains the shallow one. And from SDSS to *another* SDSS image of the

@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # A translator that keeps the redshift
+# # A flux-corrected translator
 #
 # Every translator so far lost some of what the source knew about the redshift. Did it have to?
 #

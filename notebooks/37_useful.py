@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Useful all the same
+# # What translations are good for
 #
 # Every translator loses information, and the paper holds that its images are useful nevertheless.
 # For what, how much, and when would one be better off without? Three jobs that somebody with a new

@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # What would half a million galaxies cost?
+# # Half a million galaxies: time and cost
 #
 # A few hundred galaxies are translated and measured while you fetch a coffee. What does it take to do
 # the same to a whole survey, and how is it done on more than one machine?

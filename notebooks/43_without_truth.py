@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # A card without a true image
+# # Fidelity without a target image
 #
 # On real data there is mostly no target image: it is what the translator was to replace. Its source
 # is there, though, and a faithful translation has to explain it.

@@ -6,7 +6,7 @@
 # ---
 
 # %% [markdown]
-# # Bring your own: the card of any translator
+# # Bring your own translator: the fidelity card
 #
 # You have a translator of your own, in whatever framework. How faithful are its images, measured in
 # the same way as every model of this book?
