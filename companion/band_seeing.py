@@ -16,10 +16,10 @@ FOLDS = 5
 
 
 def scattered(survey: Survey) -> dict[str, Survey]:
-    """A survey whose seeing scatters from band to band by 0, by 2 %, as published, and twice so."""
-    published = np.array(survey.band_seeing)
-    cases = {"0 %": 0 * published, "2 %": 0.02 + 0 * published, "published": published}
-    cases["twice"] = 2 * published
+    """A survey whose seeing scatters from band to band by 0, by 2 %, as assumed, and twice so."""
+    assumed = np.array(survey.band_seeing)
+    cases = {"0 %": 0 * assumed, "2 %": 0.02 + 0 * assumed, "assumed": assumed}
+    cases["twice"] = 2 * assumed
     return {name: replace(survey, band_seeing=tuple(x)) for name, x in cases.items()}
 
 

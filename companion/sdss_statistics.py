@@ -68,8 +68,8 @@ ERROR_AT = np.array([19.81, 18.14, 17.27, 16.85, 16.56])  # ugriz magnitude ...
 ERROR = np.array([0.096, 0.0111, 0.0077, 0.0078, 0.0191])  # ... and its median quoted error there
 ERROR_GROWTH = np.array([0.24, 0.21, 0.18, 0.20, 0.24])  # decades of error per magnitude
 
-# What adds to the quoted errors of the catalogue: its zero points (Ivezic et al. 2004), and the
-# scatter of galaxies' model magnitudes, an assumption fitted together with the spectra.
+# What adds to the quoted errors of the catalogue: its zero points (assumed), and the scatter of
+# galaxies' model magnitudes, an assumption fitted together with the spectra.
 CATALOGUE_ZERO_POINTS = np.array([0.03, 0.01, 0.01, 0.01, 0.02])
 MODEL_MAGNITUDES = 0.010
 

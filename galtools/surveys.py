@@ -76,16 +76,16 @@ SDSS = Survey(
     electrons_per_nanomaggy=(172, 874, 942, 782, 145),  # gain / (nanomaggies per count)
     filters=("sdss_u0", "sdss_g0", "sdss_r0", "sdss_i0", "sdss_z0"),
     # The bands are exposed within five minutes. Quartiles of the r width, 1.30 and 1.58 arcsec
-    # (Abazajian et al. 2009), give the common scatter. That from band to band follows from the
-    # exponent of FWHM ~ wavelength^(-.3), which varies by .1 (Xin et al. 2018), and is the one
-    # found in a field at hand (run 5754, camcol 3, field 280: .048).
+    # (documentation of data release 8), give the common scatter. That from band to band is assumed:
+    # it would follow if the exponent of FWHM ~ wavelength^(-.3) (Xin et al. 2018) varied by .1, and
+    # is the one found in a field at hand (run 5754, camcol 3, field 280: .048).
     common_seeing=0.14,
     band_seeing=(0.04, 0.04, 0.04, 0.04, 0.04),
     calibration_error=(0.02, 0.01, 0.01, 0.01, 0.01),  # Padmanabhan et al. 2008
     galaxies_per_field=3,  # 90 per square degree (Strauss et al. 2002) on .034
     cosmic_rays=0.24,  # about 2 per square cm and minute, in 54 s
     field_width=811,  # of a column of the camera
-    saturation=(1005, 162, 188, 273, 1046),  # stars of 12.0 14.1 14.1 13.8 12.3 mag (Gunn 1998)
+    saturation=(1005, 162, 188, 273, 1046),  # assumed: stars of 12.0 14.1 14.1 13.8 12.3 mag
 )
 
 CFHTLS = Survey(
@@ -103,8 +103,8 @@ CFHTLS = Survey(
         "cfht_megacam_is_9701",
         "cfht_megacam_zs_9801",
     ),
-    # Bands were observed in different nights: all scatter is their own. Scatter over the fields of
-    # the Wide survey, relative to the mean seeing (Erben et al. 2013, table 1).
+    # Bands were observed in different nights: all scatter is their own. Its size is assumed; Erben
+    # et al. (2013) list the seeing of the fields, with which it was not compared.
     common_seeing=0.0,
     band_seeing=(0.125, 0.12, 0.125, 0.16, 0.17),
     calibration_error=(0.02, 0.01, 0.01, 0.01, 0.015),  # release T0007 (Hudelot et al. 2012)

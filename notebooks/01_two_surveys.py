@@ -172,12 +172,13 @@ per_band({"SDSS": source_seeing, "CFHTLS": target_seeing}, 90, "seeing FWHM [arc
 plt.show()
 
 # %% [markdown]
-# The five bands of SDSS are exposed within five minutes, so they share most of the seeing: beyond a
-# common scatter of 14 % {cite}`abazajian2009` each band has about 4 % of its own {cite}`xin2018`. CFHTLS
-# took its bands in different nights: all the scatter, 12 to 17 % {cite}`erben2013`, is each band's own.
+# The five bands of SDSS are exposed within five minutes, so they share most of the seeing: a scatter of
+# 14 %, from the quartiles of its fields. The width falls with wavelength as $\lambda^{-0.3}$
+# {cite}`xin2018`; as the exponent varies, each band is assumed to have 4 % of its own. CFHTLS took its
+# bands in different nights: all of its scatter, assumed to be 12 to 17 %, is each band's own.
 # A sharper band has a higher peak, so that seeing changes the *colour* of a peak, and with it the
 # redshift that it suggests. {numref}`fig-band-seeing` observes {glue:text}`n_seeing` galaxies twice,
-# with no scatter from band to band, with 2 %, with the published scatter, and with twice that.
+# with no scatter from band to band, with 2 %, with the assumed scatter, and with twice that.
 
 
 # %%
@@ -191,7 +192,7 @@ artefacts.make(
 )
 effect = pd.read_csv(seeing_file).set_index(["survey", "quantity", "scatter"])["value"]
 glue("n_seeing", n_seeing, display=False)
-for case in ("2 %", "published"):
+for case in ("2 %", "assumed"):
     for key, quantity in (("colour", "peak g - r"), ("redshift", "redshift")):
         value = float(effect["CFHTLS", quantity, case])
         glue(f"seeing_{key}_{case.split()[0]}", value, display=False)
@@ -201,9 +202,9 @@ survey_panels.band_seeing(pd.read_csv(seeing_file), n_seeing)
 plt.show()
 
 # %% [markdown]
-# With the published scatter the peak g − r of CFHTLS changes by {glue:text}`seeing_colour_published:.3f`
+# With the assumed scatter the peak g − r of CFHTLS changes by {glue:text}`seeing_colour_assumed:.3f`
 # mag from one observation to the next, against {glue:text}`seeing_colour_2:.3f` mag at 2 %; redshifts
-# of its peaks scatter by {glue:text}`seeing_redshift_published:.4f`, against
+# of its peaks scatter by {glue:text}`seeing_redshift_assumed:.4f`, against
 # {glue:text}`seeing_redshift_2:.4f`.
 #
 # SDSS is typically {glue:text}`seeing_ratio:.1f` times more blurred. In frequency, blur is a

@@ -34,10 +34,8 @@ def add_cosmic_rays(image, bits, survey: Survey, rng: np.random.Generator) -> No
     for band in np.repeat(np.arange(bands), rng.poisson(survey.cosmic_rays * area, bands)):
         y, x, angle = rng.random(3) * [height, width, np.pi]
         along = np.arange(0, 1 + rng.exponential(TRACK), 0.5)
-        rows, columns = (
-            (y + along * np.sin(angle)).astype(int),
-            (x + along * np.cos(angle)).astype(int),
-        )
+        rows = (y + along * np.sin(angle)).astype(int)
+        columns = (x + along * np.cos(angle)).astype(int)
         inside = (rows < height) & (columns >= 0) & (columns < width)
         hit = band, rows[inside], columns[inside]
         image[hit] += 10 ** rng.uniform(*CHARGE) / survey.electrons_per_nanomaggy[band]

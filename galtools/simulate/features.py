@@ -1,9 +1,9 @@
 """Surface brightness of what makes a disc more than smooth: arms, rings, bars, tails, dust lanes.
 
 Positions are in the plane of the disc, in units of its half-light radius. Young stars follow arms,
-a ring or nothing, times a log-normal random field whose power falls as a power of frequency, so
-that they have structure on all scales; unresolved H II regions lie on top of it. Every parameter
-is that of one galaxy per row, so that a galaxy depends on no other.
+a ring or nothing, times a log-normal random field with a power-law spectrum, and H II regions on
+top. Their residuals from smooth isophotes were tuned on KiDS: they agree within 10 %, but are 1.45
+times too strong at periods of 1.5 to 2.25 arcsec. A row of a parameter is one galaxy's.
 """
 
 from functools import cache
@@ -68,9 +68,8 @@ def _amplitude() -> np.ndarray:
 
 def random_field(white: np.ndarray) -> torch.Tensor:
     """Gaussian random field (n, GRID, GRID) of unit variance from white noise of that shape."""
-    return torch.fft.irfft2(
-        torch.fft.rfft2(torch.from_numpy(white)) * torch.from_numpy(_amplitude())
-    )
+    spectrum = torch.fft.rfft2(torch.from_numpy(white))
+    return torch.fft.irfft2(spectrum * torch.from_numpy(_amplitude()))
 
 
 def wound(field: torch.Tensor, along, across, radius, winding) -> np.ndarray:
@@ -103,16 +102,14 @@ def young_stars(along, across, white, uniform, shape) -> np.ndarray:
     off = _column(shape["offset"]) * irregular
     along, across = along - off, across - 0.5 * off
     radius = np.sqrt(along**2 + across**2) + np.float32(1e-3)
-    arms = spiral_arms(
-        along, across, radius, *(shape[k] for k in ("arms", "winding", "arm_start", "arm_width"))
-    )
+    how = (shape[k] for k in ("arms", "winding", "arm_start", "arm_width"))
+    arms = spiral_arms(along, across, radius, *how)
     contrast = _column(shape["contrast"]) * (1 - irregular) * radius**2 / (radius**2 + CORE**2)
     pattern = 1 + contrast * (arms - 1)
     around = _column(shape["ring"]) * 5 * ring(radius, shape["ring_radius"])
     decline = np.exp(-radius / YOUNG_SCALE) * expit((TRUNCATION - radius) / 0.2)
-    field = wound(
-        random_field(white), along, across, radius, shape["winding"] * ~shape["irregular"]
-    )
+    winding = shape["winding"] * ~shape["irregular"]
+    field = wound(random_field(white), along, across, radius, winding)
     image = decline * (pattern + around) * np.exp(_column(shape["clumpiness"]) * field)
     return with_knots(unit_flux(image), uniform, shape["knot_share"])
 
@@ -139,10 +136,7 @@ def bar(along, across, length, turn) -> np.ndarray:
 
 
 def tails(along, across, start, bend, reach) -> np.ndarray:
-    """Two tidal tails, which leave the disc on opposite sides and fade; the second is fainter.
-
-    They turn by `bend` radian per half-light radius and end at `reach`.
-    """
+    """Two tidal tails that turn by `bend` radian per half-light radius and end at `reach`."""
     radius, end = np.hypot(along, across), _column(reach)
     angle = np.arctan2(across, along) - _column(start) - _column(bend) * (radius - 1)
     fading = np.exp(-(radius - 1) / (0.45 * end))
@@ -153,8 +147,5 @@ def tails(along, across, start, bend, reach) -> np.ndarray:
 
 
 def lane_flux(depth: np.ndarray) -> np.ndarray:
-    """Share of the disc's flux that a lane takes which is `depth` deep on the major axis.
-
-    Both are exponential and equally long, so that fluxes over peaks are as axis ratios.
-    """
+    """Share of the disc's flux in a lane, equally long and `depth` deep on the major axis."""
     return LANE * depth

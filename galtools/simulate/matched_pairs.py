@@ -1,7 +1,7 @@
 """Pairs of images from galaxy numbers, block by block, on as many processes as one likes.
 
-Galaxies are simulated in blocks of `BLOCK` whose borders are multiples of `BLOCK`: a galaxy is
-always computed in the same company, so that even its last bit is the same whatever was asked for.
+Blocks begin at multiples of `BLOCK`: a galaxy is always computed in the same company, so that even
+its last bit is the same whatever was asked for.
 """
 
 import os
@@ -95,8 +95,7 @@ def in_order(work: Callable, jobs: Sequence, workers: int) -> Iterator:
         yield from loader
     except RuntimeError as error:
         raise GaltoolsError(
-            "a process died while it simulated galaxies, most often for want of memory: "
-            "use fewer workers"
+            "a process that simulated galaxies died, most often of full memory: use fewer workers"
         ) from error
 
 
@@ -144,9 +143,8 @@ def _simulate_block(block: int, wanted: range, options: tuple, then: Callable | 
 
 def _catalogue(seed, galaxies, physics, truth, conditions) -> Table:
     """Truth about a block of galaxies: physics, morphology, observing conditions."""
-    known = ("morphology", "bar", "ring", "dust_lane", "bulge_to_total_r", "neighbours")
     table = Table({"seed": np.full(len(galaxies), seed), "galaxy": galaxies, **physics})
-    for name in known:
+    for name in ("morphology", "bar", "ring", "dust_lane", "bulge_to_total_r", "neighbours"):
         table[name] = truth[name]
     table["morphology"] = table["morphology"].astype("U10")
     for index, (side, seen) in enumerate(zip(("source", "target"), conditions, strict=True)):

@@ -1,8 +1,7 @@
 """What else is on the sky near a galaxy: other galaxies and stars, at random (not clustered).
 
-Numbers, colours and sizes follow published counts; positions are even over a square somewhat larger
-than a stamp. The brightest galaxies are exponential ellipses, the others, which the seeing hides
-the shape of, round Gaussians; stars are points.
+Positions are even over a square somewhat larger than a stamp. The brightest galaxies are
+exponential ellipses, the others, whose shape the seeing hides, round Gaussians; stars are points.
 """
 
 from functools import cache
@@ -20,7 +19,7 @@ REACH = 14.5  # arcsec from the centre in x and y: light from beyond the stamp's
 # end the 90 main-sample galaxies per square degree (Strauss et al. 2002).
 GALAXIES = {"density": 2.65, "bend": 21.0, "bright": 0.55, "faint": 0.31, "limit": 24.0,
             "brightest": 15.0}  # fmt: skip
-# Stars in r: 48 million to r = 21.5 on 6500 square degrees (Juric et al. 2008); slopes are assumed.
+# Stars in r: 48 million to r = 21.5 on 6500 square degrees (Juric et al. 2008); slopes assumed.
 # Brighter than r = 18 they saturate CFHTLS, and samples leave out the stamps that they fall into.
 STARS = {"density": 2.05, "bend": 21.5, "bright": 0.2, "faint": 0.1, "limit": 24.0,
          "brightest": 18.0}  # fmt: skip
@@ -87,7 +86,7 @@ def within_stamp(field: dict, faintest: float = 22.5, side: float = 25.4) -> np.
 
 
 def half_light_radii(i) -> np.ndarray:
-    """Median half-light radius in arcsec at i: ln scale length, Miller et al. (2013), appendix."""
+    """Median half-light radius in arcsec at i: ln scale length, Miller et al. (2013), eq. B1."""
     return 1.678 * np.exp(-1.145 - 0.269 * (np.minimum(i, 30) - 23))
 
 
@@ -128,7 +127,7 @@ def stellar_locus(r_i) -> np.ndarray:
     """Colours u - g, g - r, r - i, i - z (4, ...) of main-sequence stars in SDSS.
 
     g - r is that of Juric et al. (2008), eq. 4; u - g is where the principal colour s of Ivezic et
-    al. (2004) is 0 (at r = 18), and 2.6 for M dwarfs.
+    al. (2004) is 0 (at g = 18), at most 2.6 (assumed, as is i - z).
     """
     g_r = 1.39 * (1 - np.exp(-4.9 * r_i**3 - 2.45 * r_i**2 - 1.68 * r_i - 0.05))
     u_g = np.minimum(0.22 + 2.23 * g_r, 2.6)

@@ -67,11 +67,7 @@ def observe(
 
 
 def add_noise(images: np.ndarray, conditions: ObservingConditions, survey: Survey):
-    """Add Gaussian noise of variance sky^2 + flux / (electrons per nanomaggy), in place.
-
-    The sky alone gives hundreds of electrons per pixel, where Poisson and Gauss agree. Where a
-    survey resampled its images, the noise is correlated between pixels.
-    """
+    """Add Gaussian noise of variance sky^2 + flux / (electrons per nanomaggy), in place."""
     gain = np.asarray(survey.electrons_per_nanomaggy, np.float32)[:, None, None]
     for image, sigma, stream in zip(images, conditions.sky_noise, conditions.streams, strict=True):
         scatter = np.maximum(image, 0)
@@ -84,14 +80,11 @@ def add_noise(images: np.ndarray, conditions: ObservingConditions, survey: Surve
 
 
 def unit_noise(stream: np.random.Generator, shape: tuple, kernel: tuple) -> np.ndarray:
-    """Gaussian noise (m, H, W) of variance 1: white noise, smoothed by `kernel` in y and in x.
-
-    Torch's generator, seeded by the stream, is more than twice as fast as numpy's.
-    """
+    """Gaussian noise (m, H, W) of variance 1: white noise, smoothed by `kernel` in y and in x."""
     m, height, width = shape
     reach = len(kernel) - 1
     white = torch.empty(m, height + 2 * reach, width + 2 * reach)
-    seeded = torch.Generator().manual_seed(int(stream.integers(2**63)))
+    seeded = torch.Generator().manual_seed(int(stream.integers(2**63)))  # twice numpy's speed
     noise = white.normal_(generator=seeded).numpy()
     if reach == 0:
         return noise

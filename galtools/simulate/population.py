@@ -7,8 +7,8 @@ r magnitude follow from the two luminosity functions
 
 with L = 10^(-0.4 (M - M*)), and everything else is drawn given these three. The parameters were
 tuned until colours, redshifts and magnitudes of the r < 17.8 sample agree with the SDSS main galaxy
-sample. Magnitudes are attenuated ones, and inclination does not depend on them: that a sample
-limited in flux has fewer edge-on discs is left out.
+sample. Magnitudes are attenuated ones and inclinations isotropic: that dust dims edge-on discs, so
+that a sample limited in flux has fewer of them, is left out.
 """
 
 import zlib
@@ -38,11 +38,7 @@ SIZE_BREAK = -20.52  # ... about this absolute magnitude
 
 
 def galaxy_rng(seed: int, galaxy: int, *purpose) -> np.random.Generator:
-    """Random stream of one galaxy for one purpose, e.g. ("observation", "SDSS", 0).
-
-    Streams of different seeds, galaxies or purposes are independent; none depends on how many
-    galaxies are simulated, in which order or by which worker.
-    """
+    """Random stream of one galaxy for one purpose, e.g. ("observation", "SDSS", 0)."""
     words = [w if isinstance(w, int) else zlib.crc32(w.encode()) for w in purpose]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, galaxy, *words])))
 
@@ -72,7 +68,6 @@ class LuminosityFunction:
 
 RED = LuminosityFunction(density=1.0, magnitude=-21.14, slope=-0.57, correction=-0.15)
 BLUE = LuminosityFunction(density=0.97, magnitude=-21.28, slope=-1.22, correction=0.5)
-
 
 SPECTRA = {  # mean spectrum and its scatter, of red and of blue galaxies: see `spectra.band_fluxes`
     "kind": (0.212, 1.25),
@@ -114,9 +109,10 @@ def by_type(red, name: str) -> np.ndarray:
 @cache
 def distances() -> tuple[np.ndarray, np.ndarray]:
     """Distance modulus and volume per redshift at `REDSHIFT`."""
-    modulus = COSMOLOGY.distmod(REDSHIFT).value
-    volume = COSMOLOGY.differential_comoving_volume(REDSHIFT).value
-    return modulus, volume
+    return (
+        COSMOLOGY.distmod(REDSHIFT).value,
+        COSMOLOGY.differential_comoving_volume(REDSHIFT).value,
+    )
 
 
 def distance_modulus(redshift) -> np.ndarray:
@@ -141,11 +137,7 @@ def log_abundance(red, absolute, redshift) -> np.ndarray:
 
 @cache
 def _cumulative(limit: float):
-    """Cumulative numbers on (type, redshift, magnitude) for inverse sampling.
-
-    Returns the magnitudes, the cumulative over type and redshift (flat), and that over magnitude
-    at each type and redshift.
-    """
+    """Magnitudes, cumulative numbers over (type, redshift), and over magnitude at each of these."""
     magnitude = np.linspace(BRIGHT_LIMIT, limit, 400)
     modulus, volume = distances()
     density = []
@@ -171,12 +163,6 @@ def sample_redshifts(limit: float, uniform: np.ndarray):
     return kind == 0, REDSHIFT[cell] + step * (within - 0.5), np.array(apparent)
 
 
-def mean_kind(red, absolute) -> np.ndarray:
-    """Mean spectral type at M = r - DM(z): fainter galaxies are bluer, on the red sequence too."""
-    faint = np.clip(absolute + 21.5, -2.5, 4.0)
-    return by_type(red, "kind") + by_type(red, "kind_slope") * faint
-
-
 def inclination_dust(axis_ratio) -> np.ndarray:
     """A_V of a disc relative to its mean over all inclinations: linear in log(a/b).
 
@@ -190,9 +176,11 @@ def inclination_dust(axis_ratio) -> np.ndarray:
 def spectrum_parameters(red, absolute, axis_ratio, normal) -> dict[str, np.ndarray]:
     """Spectrum of each galaxy, as `spectra.band_fluxes` takes it, from normal numbers (n, 7).
 
-    Blue discs hold more dust in the line of sight the more they are inclined.
+    Faint galaxies are bluer at M = r - DM(z); blue discs are dustier the more they are inclined.
     """
-    kind = mean_kind(red, absolute) + by_type(red, "kind_scatter") * normal[:, 0]
+    faint = np.clip(absolute + 21.5, -2.5, 4.0)
+    kind = by_type(red, "kind") + by_type(red, "kind_slope") * faint
+    kind = kind + by_type(red, "kind_scatter") * normal[:, 0]
     tilt = by_type(red, "tilt") + by_type(red, "tilt_scatter") * normal[:, 2]
     dust = by_type(red, "dust") * np.exp(DUST_SCATTER * normal[:, 1])
     dust = dust * np.where(red, 1.0, inclination_dust(axis_ratio))
@@ -209,10 +197,8 @@ def spectrum_parameters(red, absolute, axis_ratio, normal) -> dict[str, np.ndarr
 
 def component_spectra(early, normal) -> dict[str, np.ndarray]:
     """Old and young stars relative to the whole galaxy, from normal numbers (n, 7)."""
-    found = {
-        name: mean + scatter * normal[:, k]
-        for k, (name, (mean, scatter)) in enumerate(COMPONENT_SPECTRA.items())
-    }
+    table = enumerate(COMPONENT_SPECTRA.items())
+    found = {name: mean + scatter * normal[:, k] for k, (name, (mean, scatter)) in table}
     bluer = EARLY_OUTSKIRTS - COMPONENT_SPECTRA["young_kind"][0]
     return {**found, "young_kind": found["young_kind"] + np.where(early, bluer, 0.0)}
 
@@ -224,16 +210,6 @@ def galaxy_spectra(physics: dict, absolute, normal) -> dict[str, np.ndarray]:
     return {**whole, **component_spectra(physics["early"], normal[:, 9:])}
 
 
-def log_size(early, absolute) -> np.ndarray:
-    """Mean log10 of the half-light radius in kpc at M = r - DM(z).
-
-    Early types follow R ~ L^0.60; late types bend from L^0.26 to L^0.5 about M = -21.
-    """
-    at, slope, bend = (np.where(early, *SIZES[name]) for name in ("log_kpc", "slope", "bend"))
-    brightness = -0.4 * (absolute + 21.0)
-    return at + slope * brightness + bend * np.log10((1 + 10**brightness) / 2)
-
-
 def size_scatter(absolute) -> np.ndarray:
     """Scatter of the natural logarithm of the half-light radius."""
     faint, bright = SIZE_SCATTER
@@ -241,8 +217,11 @@ def size_scatter(absolute) -> np.ndarray:
 
 
 def half_light_radius(early, absolute, redshift, normal) -> np.ndarray:
-    """Half-light radius in arcsec, log-normal about the size-luminosity relation."""
-    kpc = 10 ** log_size(early, absolute) * np.exp(size_scatter(absolute) * normal)
+    """Half-light radius in arcsec, log-normal about the size-luminosity relation of `SIZES`."""
+    at, slope, bend = (np.where(early, *SIZES[name]) for name in ("log_kpc", "slope", "bend"))
+    brightness = -0.4 * (absolute + 21.0)
+    log_kpc = at + slope * brightness + bend * np.log10((1 + 10**brightness) / 2)
+    kpc = 10**log_kpc * np.exp(size_scatter(absolute) * normal)
     return np.clip(kpc / kpc_per_arcsec(redshift), 0.3, 12.0)
 
 
@@ -288,9 +267,8 @@ def log_axis_ratio_density(early, q) -> np.ndarray:
     disc = np.log(q) - 0.5 * np.log(above * (1 - DISC_THICKNESS**2))
     mean, scatter = ROUNDNESS
     low, high = _roundness_limits()
-    normal = -0.5 * ((q - mean) / scatter) ** 2 - np.log(
-        np.sqrt(2 * np.pi) * scatter * (high - low)
-    )
+    total = np.sqrt(2 * np.pi) * scatter * (high - low)
+    normal = -0.5 * ((q - mean) / scatter) ** 2 - np.log(total)
     return np.where(early, np.where(q >= FLATTEST, normal, -np.inf), disc)
 
 

@@ -6,11 +6,9 @@ A pixel's value is the sky, blurred by the seeing and by the square pixel, at th
 
 with F the Fourier transform of the galaxy, T that of the seeing and S that of the pixel of side p.
 The integral is a weighted sum over a fixed set of frequencies, evaluated as two matrix products
-per band. That has three advantages over the usual FFT. The frequencies reach as far as the seeing
-lets anything pass, so that coarse pixels do not alias. They are not evenly spaced: their spacing
-d(k) shrinks towards k = 0, and as a sum of spacing d repeats the picture with a period 2 pi / d,
-the faint wide wings of a galaxy repeat with a period of many stamps, and do not wrap around.
-Third, positions are exact, pixels can be placed anywhere.
+per band. Unlike those of an FFT, the frequencies reach as far as the seeing lets anything pass, so
+that coarse pixels do not alias, and their spacing d(k) shrinks towards k = 0: as a sum of spacing d
+repeats the picture with a period 2 pi / d, the wide wings of a galaxy do not wrap around.
 """
 
 from functools import cache

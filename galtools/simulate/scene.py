@@ -1,10 +1,9 @@
 """Scenes: what is on the sky in n stamps, before any telescope observes it.
 
-All positions are in arcsec from the centre of the galaxy, x to the right and y up; all fluxes in
+Positions are in arcsec from the centre of the galaxy, x to the right and y up; fluxes in
 nanomaggies. A scene is made of de Vaucouleurs ellipses (bulges, ellipticals), exponential ellipses
-(discs, bright neighbours; with negative flux: dust lanes), images on a fine grid (young stars in
-arms, rings and irregular galaxies; bars and tidal tails) and sources of spectra of their own (faint
-neighbours, stars).
+(discs, bright neighbours; of negative flux: dust lanes), images on a grid (young stars, bars,
+tidal tails) and Gaussians (faint neighbours, stars).
 """
 
 from dataclasses import dataclass, fields
@@ -20,13 +19,8 @@ GENERAL = 24  # random numbers of the galaxy as a whole
 FARTHEST = 17.0  # arcsec: images of features end there, far outside the stamp
 LONGEST_TAIL = 11.0  # arcsec from the centre
 LARGEST_MERGER = 3.2  # arcsec: half-light radius that sets the distance and size of a companion
-ELLIPTICAL, LENTICULAR, SPIRAL, IRREGULAR, _ = MORPHOLOGIES = (
-    "elliptical",
-    "lenticular",
-    "spiral",
-    "irregular",
-    MERGER,
-)
+MORPHOLOGIES = ("elliptical", "lenticular", "spiral", "irregular", MERGER)
+ELLIPTICAL, LENTICULAR, SPIRAL, IRREGULAR, _ = MORPHOLOGIES
 
 
 @dataclass

@@ -1,12 +1,10 @@
 """Spectra of galaxies and what five filters see of them.
 
-Four observed spectra (Coleman, Wu and Weedman 1980; E, Sbc, Scd, Im, as extended to the far
-ultraviolet and infrared by the files that GalSim ships) are mixed between neighbours, tilted,
-given a deeper or shallower 4000 Å break, weaker or stronger molecular bands in the red, emission
-lines and dust (Calzetti et al. 2000), redshifted and seen through the filter curves of astro-sedpy.
-Band fluxes are linear in the light far below the break, below it, above it, in the bands and in
-the lines: these five parts are tabulated once on template, redshift, A_V and tilt, and then
-interpolated.
+Four observed spectra (Coleman, Wu and Weedman 1980; E, Sbc, Scd, Im, as extended by the files that
+GalSim ships) are mixed between neighbours and changed in their tilt, 4000 Å break, molecular bands,
+emission lines and dust (Calzetti et al. 2000). Band fluxes are linear in the light far below the
+break, below it, above it, in the bands and in the lines: these five parts are tabulated once on
+template, redshift, A_V and tilt, and then interpolated.
 """
 
 import importlib.util
@@ -59,10 +57,9 @@ def _parts() -> np.ndarray:
     """Factors on a spectrum (5, wavelengths): far below the break, below, above, bands, lines."""
     first, last = MOLECULES
     ramp = np.clip((WAVELENGTH - first) / (last - first), 0, 1)
-    lines = sum(
-        strength * np.exp(-0.5 * ((WAVELENGTH - line) / LINE_WIDTH) ** 2)
-        for line, strength in LINES.items()
-    ) / (np.sqrt(2 * np.pi) * LINE_WIDTH)
+    profiles = {line: np.exp(-0.5 * ((WAVELENGTH - line) / LINE_WIDTH) ** 2) for line in LINES}
+    lines = sum(LINES[line] * profile for line, profile in profiles.items())
+    lines = lines / (np.sqrt(2 * np.pi) * LINE_WIDTH)
     blanketed, above = WAVELENGTH < BLANKETING, WAVELENGTH >= BREAK
     return np.stack([blanketed, ~blanketed & ~above, above, ramp, lines])
 

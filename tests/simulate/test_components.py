@@ -100,9 +100,9 @@ def gradients(physics, shape, components_):
 
 
 def test_colour_gradients_are_those_of_real_galaxies(galaxies):
-    """Early types redden inwards by some 0.07 mag a dex in g - r (La Barbera and de Carvalho 2009).
+    """Early types redden inwards, by an assumed 0.07 mag a dex in g - r, spirals by more.
 
-    Spirals do by more (Gonzalez-Perez et al. 2011).
+    The signs are those of La Barbera and de Carvalho (2009) and Gonzalez-Perez et al. (2011).
     """
     physics, shape, flux = galaxies
     slope = gradients(physics, shape, flux["components"][:, 0])

@@ -41,7 +41,7 @@ def test_seeing_and_pointing_scatter_as_the_survey_says(survey):
 
 @SURVEYS
 def test_galaxies_of_a_field_share_the_zero_point(survey):
-    """Across fields it scatters as published; a second observation has a new one."""
+    """Across fields it scatters as the survey says; a second observation has a new one."""
     n, per_field = 900, survey.galaxies_per_field
     zero = observation.calibration(3, range(n), survey)
     for field in range(0, n, per_field):
