@@ -2,9 +2,11 @@
 
 import galsim
 import numpy as np
+import pandas as pd
 
+from galtools import simulate
 from galtools.simulate.scene import Scene
-from galtools.surveys import Survey
+from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
 
 TIGHT = galsim.GSParams(
     folding_threshold=1e-3,
@@ -73,3 +75,18 @@ def galsim_image(
     objects = galsim_sky(scene, galaxy, survey_index, band).shift(float(shift[0]), float(shift[1]))
     seen = galsim.Convolve(objects, galsim.Kolmogorov(fwhm=float(fwhm)), gsparams=params)
     return seen.drawImage(nx=survey.stamp, ny=survey.stamp, scale=survey.pixel_scale).array
+
+
+def agreement(survey: Survey, n: int, params: galsim.GSParams | None = None) -> pd.DataFrame:
+    """Worst pixel over peak, and error of the summed flux, of n galaxies x 5 bands."""
+    galaxies, index = range(n), (SDSS.name, CFHTLS.name).index(survey.name)
+    _, sky, _ = simulate.sample_scene(0, galaxies, (SDSS, CFHTLS))
+    seen = simulate.observing_conditions(0, galaxies, survey)
+    _, images = simulate.observe(sky, survey, index, seen)
+    rows = []
+    for galaxy, band in np.ndindex(n, len(BANDS)):
+        here = galaxy, band, seen.fwhm[galaxy, band], seen.shift[galaxy]
+        theirs, ours = galsim_image(sky, survey, index, *here, params), images[galaxy, band]
+        worst = np.abs(ours - theirs).max() / theirs.max()
+        rows.append((survey.name, BANDS[band], worst, abs(ours.sum() / theirs.sum() - 1)))
+    return pd.DataFrame(rows, columns=["survey", "band", "worst pixel / peak", "flux error"])

@@ -186,8 +186,8 @@ def moved_conclusions(changes):
     Filled where the interval leaves out zero.
     """
     names = list(dict.fromkeys(changes.assumption))[::-1]
-    size = (plotting.WIDTH, 0.66 * len(names) + 2.4)
-    fig, axes = plt.subplots(3, 2, figsize=size, sharey=True)
+    size = (plotting.WIDTH, 0.42 * len(names) + 2)
+    fig, axes = plt.subplots(2, 3, figsize=size, sharey=True)
     for ax, (name, unit) in zip(axes.flat, CONCLUSIONS.items(), strict=True):
         for row in changes[changes.conclusion == name].itertuples():
             marker, colour, step = STYLES[row.factor]
@@ -197,7 +197,8 @@ def moved_conclusions(changes):
                         markerfacecolor=face, capsize=0, linewidth=1.2)  # fmt: skip
         ax.axvline(0, color="black", linewidth=0.8)
         ax.set_yticks(range(len(names)), names)
-        ax.set_title(name.replace(", ", "\n"))
+        ax.set_title(name.replace(", ", "\n"), fontsize=8)
+        ax.tick_params(labelsize=8)
         ax.set_xlabel(f"change [{unit}]" if unit else "change")
-        ax.locator_params(axis="x", nbins=4)
+        ax.locator_params(axis="x", nbins=2)
     return fig

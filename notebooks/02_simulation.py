@@ -25,7 +25,6 @@
 # **Prerequisites:** [the two surveys](01_two_surveys.py). About 15 minutes.
 
 # %% tags=["hide-input"]
-import galsim
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -245,32 +244,15 @@ shares.round(3).to_frame()
 
 
 # %%
-def compare(survey, index: int, n: int) -> list[tuple]:
-    """Worst pixel over peak, and error of the summed flux, of n galaxies x 5 bands."""
-    _, sky, _ = simulate.sample_scene(seed, range(n), (SDSS, CFHTLS))
-    seen = simulate.observing_conditions(seed, range(n), survey)
-    _, images = simulate.observe(sky, survey, index, seen)
-    found = []
-    for galaxy, band in np.ndindex(n, 5):
-        here = (galaxy, band, seen.fwhm[galaxy, band], seen.shift[galaxy])
-        theirs = galsim_reference.galsim_image(sky, survey, index, *here, galsim.GSParams())
-        ours = images[galaxy, band]
-        worst = np.abs(ours - theirs).max() / theirs.max()
-        found.append((survey.name, BANDS[band], worst, abs(ours.sum() / theirs.sum() - 1)))
-    return found
-
-
-# %%
 def write_agreement(path):
     """Compare both surveys with GalSim, and write the table."""
-    found = compare(SDSS, 0, n_oracle) + compare(CFHTLS, 1, n_oracle)
-    columns = ["survey", "band", "worst pixel / peak", "flux error"]
-    pd.DataFrame(found, columns=columns).to_csv(path, index=False)
+    found = [galsim_reference.agreement(survey, n_oracle) for survey in (SDSS, CFHTLS)]
+    pd.concat(found).to_csv(path, index=False)
 
 
 file = paths.Results(results, profile).table("renderer_against_galsim")
 modules = ["galtools.simulate", "companion.galsim_reference"]
-artefacts.make(file, write_agreement, params={"galaxies": n_oracle}, seed=seed, modules=modules)
+artefacts.make(file, write_agreement, params={"galaxies": n_oracle}, modules=modules)
 agreement = pd.read_csv(file)
 glue("oracle_images", len(agreement), display=False)
 glue("oracle_pixel", float(agreement["worst pixel / peak"].max()), display=False)
@@ -279,8 +261,9 @@ worst = agreement.groupby("survey", sort=False)[["worst pixel / peak", "flux err
 worst.max().rename_axis(None).map("{:.1e}".format)
 
 # %%
-coarse = compare(CFHTLS.on_grid_of(SDSS), 1, max(n_oracle // 2, 1))
-glue("alias", float(100 * max(row[2] for row in coarse)), display=False)
+grid = CFHTLS.on_grid_of(SDSS)
+coarse = galsim_reference.agreement(grid, max(n_oracle // 2, 1))
+glue("alias", float(100 * coarse["worst pixel / peak"].max()), display=False)
 
 # %% [markdown]
 # Over {glue:text}`oracle_images` images the worst pixel is off by {glue:text}`oracle_pixel:.1e` of
