@@ -13,7 +13,7 @@ from galtools import artefacts, redshift, simulate
 from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.redshift import Ensemble
-from galtools.surveys import SURVEYS
+from galtools.surveys import CFHTLS, SDSS
 
 MEASURES = (
     "total flux, r",
@@ -82,7 +82,7 @@ def make_cached(path, weights: dict, member: int, **options) -> dict:
     `weights` {"SDSS": file, "CFHTLS": file} are the ensembles of the redshift chapter, of which
     network `member` is used.
     """
-    files = [weights[survey] for survey in SURVEYS]
+    files = [weights[survey.name] for survey in (SDSS, CFHTLS)]
 
     def compute():
         ensembles = [Ensemble.load(file) for file in files]
