@@ -99,7 +99,7 @@ with shards.workers(scheduler, jobs):
 # ```
 #
 # is a thousand jobs, each idempotent, retried when it is killed, with a table at the end.
-# [On a cluster](../cluster.md) has the rest.
+# [At scale](../scale.md) has the rest.
 #
 # ## What it costs
 #
@@ -204,4 +204,4 @@ glue("cost_gpu", gpu, display=False)
 #    a killed job then loses twenty minutes, and starting a job (some seconds) still costs nothing.
 # ```
 #
-# **What's next:** The same through Slurm: [on a cluster](../cluster.md).
+# **What's next:** The same through Slurm: [at scale](../scale.md).

@@ -249,6 +249,6 @@ glue("own_chi", told[f"{model}_chi"], display=False)
 #    swin], sdss: [[...]], cfhtls: [[...]], catalogue: ...}`, and `make grid GRID=that_file.yaml`.
 # ```
 #
-# **What's next:** [Run in batches](../batches.md) says more about grids,
+# **What's next:** [At scale](../scale.md) says more about grids,
 # [what would half a million galaxies cost?](41_survey_size.py) about samples that are larger than the
 # memory.
