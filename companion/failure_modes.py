@@ -12,11 +12,10 @@ from scipy.ndimage import gaussian_filter
 
 from galtools import simulate
 from galtools.data import Pairs
-from galtools.fidelity import consistency, metrics, peaks, pixels, sources, structure
+from galtools.fidelity import scorecard
 from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
 
-FULL = {"pixels": pixels, "structure": structure, "peaks": peaks, "sources": sources}
-R = BANDS.index("r")
+N_BOOT = 200
 
 
 def _blur(images, pixel_scale, fwhm):
@@ -76,24 +75,6 @@ def _deviation(table: pd.DataFrame, control: pd.DataFrame) -> tuple[float, str]:
     return float(shift.max()), f"{best.metric}, {best.band}"
 
 
-def full_table(truth, images, sigma, pixel_scale, n_boot=200) -> pd.DataFrame:
-    """Metrics of the card with a true image, morphology and redshift left out."""
-    measured = metrics.measure_images(
-        [module.measure for module in FULL.values()], truth, images, sigma, pixel_scale
-    )
-    parts = [
-        metrics.tabulate(measured, module.METRICS, BANDS, level, n_boot)
-        for level, module in FULL.items()
-    ]
-    return pd.concat(parts, ignore_index=True)
-
-
-def source_table(pairs: Pairs, images, survey: Survey, n_boot=200) -> pd.DataFrame:
-    """Metrics of the card without a true image."""
-    measured = consistency.measure(pairs.source_set, images, survey)
-    return metrics.tabulate(measured, consistency.METRICS, BANDS, "source", n_boot)
-
-
 def noticed(pairs: Pairs, again: np.ndarray, third: np.ndarray, survey: Survey) -> pd.DataFrame:
     """Shift of the most telling metric of both cards for every fault, one line per fault.
 
@@ -103,10 +84,11 @@ def noticed(pairs: Pairs, again: np.ndarray, third: np.ndarray, survey: Survey) 
     sigma, scale = pairs.target_set.noise.astype(float), survey.pixel_scale
 
     def tables(images):
-        return (
-            full_table(pairs.target, images, sigma, scale),
-            source_table(pairs, images, survey),
+        full = scorecard.card(pairs.target_set, images, morphology=0, n_boot=N_BOOT)
+        alone = scorecard.card_without_truth(
+            pairs.source_set, images, survey=survey, pixel_scale=scale, n_boot=N_BOOT
         )
+        return full.table, alone.table
 
     control, rows = tables(again), []
     for fault, change in FAULTS.items():

@@ -7,6 +7,7 @@ import jinja2
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.colors import AsinhNorm
 
 from companion import panels, plotting
 from galtools.data.photometry import magnitude
@@ -98,9 +99,10 @@ def examples(card, truth, translated, source=None):
     fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
     for (one, word), column in zip(shown.items(), axes.T, strict=True):
         stamps = {name: np.asarray(images[one : one + 1])[0, k] for name, images in rows.items()}
-        top = np.arcsinh(np.nanmax(stamps["truth"]) / sigma[one])
+        top = np.nan_to_num(stamps["truth"] / sigma[one]).max()
         for ax, stamp in zip(column, stamps.values(), strict=False):
-            ax.imshow(np.arcsinh(stamp / sigma[one]), cmap="gray", vmin=-1.5, vmax=top)
+            norm = AsinhNorm(vmin=-2, vmax=max(top, 1))
+            ax.imshow(stamp / sigma[one], cmap="gray", norm=norm)
             plotting.clean(ax)
         made = stamps["translation"], stamps["truth"], sigma[one]
         picture = plotting.residual_map(*made, ax=column[-1])

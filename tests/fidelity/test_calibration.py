@@ -7,7 +7,7 @@ W = S / sqrt(1 + S^2). Draws from it are calibrated by construction.
 import numpy as np
 import pytest
 from scipy.special import gamma
-from scipy.stats import chisquare, kstest, norm
+from scipy.stats import chisquare, norm
 
 from galtools.errors import GaltoolsError
 from galtools.fidelity import calibration, intervals
@@ -98,12 +98,6 @@ def test_energy_score_of_one_quantity_is_the_crps():
     np.testing.assert_allclose(found, calibration.crps(ONE, TRUE))
 
 
-def test_energy_score_of_a_normal_law():
-    """In three dimensions E||X - y|| = 2 W Gamma(2) / Gamma(3/2), and the score half of it."""
-    found = calibration.energy_score(DRAWS, TRUTH)
-    assert found.mean() == pytest.approx(W * 2 / np.sqrt(np.pi), rel=0.02)
-
-
 @pytest.mark.parametrize("n", [0, 1])
 def test_tarp_places_nothing_where_there_is_no_other_galaxy(n, recwarn):
     assert calibration.tarp(DRAWS[:, :n], TRUTH[:n]).shape == (0,)
@@ -132,13 +126,3 @@ def test_shapes_that_do_not_fit_are_refused():
     for score in (calibration.energy_score, calibration.tarp):
         with pytest.raises(GaltoolsError, match="do not belong"):
             score(DRAWS, TRUTH[:1])
-
-
-@pytest.mark.parametrize("n", [30, 300])
-def test_the_test_of_ranks_is_that_of_kolmogorov_and_smirnov(n):
-    """The asymptotic law, corrected, against the exact one of scipy, far into the tail."""
-    for power in (0.9, 1.0, 1.2, 1.5):
-        places = np.random.default_rng(n).random(n) ** power
-        exact = kstest(places, "uniform").pvalue
-        assert calibration.pvalue(places) == pytest.approx(exact, rel=0.06, abs=1e-6)
-    assert np.isnan(calibration.pvalue([]))

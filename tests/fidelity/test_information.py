@@ -60,18 +60,6 @@ def test_an_overconfident_estimator_misleads():
     assert information.information_bits(density, z, EDGES, normal_prior()).mean() < 0
 
 
-def test_decomposition_of_known_sources():
-    """A copy adds nothing; two noisy looks at an independent half each add their own."""
-    n = 2000
-    a, zero = np.full(n, 1.5), np.zeros(n)
-    value = information.decompose(a, a, a, 20).set_index("metric").value
-    assert (value["redundant"], value["synergy"], value["unique_first"]) == (1.5, 0, 0)
-    value = information.decompose(zero, zero, np.ones(n), 20).set_index("metric").value
-    assert (value["redundant"], value["synergy"]) == (0, 1)  # exclusive or
-    value = information.decompose(a, zero, a, 20).set_index("metric").value
-    assert (value["unique_first"], value["unique_second"]) == (1.5, 0)
-
-
 def test_parts_add_up_to_the_whole():
     first, second, both = RNG.uniform(0.2, 1, (3, 500))
     table = information.decompose(first, second, both, 50)

@@ -12,16 +12,6 @@ from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Estimate, bootstrap
 
 
-def test_robust_scatter_of_a_normal_law_is_its_standard_deviation():
-    x = np.random.default_rng(1).normal(3, 0.7, 200_000)
-    assert intervals.robust_scatter(x) == pytest.approx(0.7, rel=0.01)
-
-
-def test_robust_scatter_ignores_a_few_catastrophes():
-    x = np.r_[np.random.default_rng(1).normal(0, 1, 10_000), np.full(200, 1e9)]
-    assert intervals.robust_scatter(x) == pytest.approx(1, rel=0.05)
-
-
 def test_interval_of_a_mean_has_the_width_of_the_standard_error():
     x = np.random.default_rng(2).normal(5, 2, 900)
     found = bootstrap(intervals.mean, x, n_boot=4000)

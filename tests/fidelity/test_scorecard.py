@@ -2,13 +2,10 @@
 
 import warnings
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from astropy.io import fits
 from astropy.table import Table
-from blobs import blobs
 
 import galtools
 from galtools import artefacts, data, fidelity
@@ -249,17 +246,6 @@ def test_what_the_file_states_is_used(sample, tmp_path):
         short(stated, coarse, pixel_scale=None)
 
 
-def test_what_a_file_of_pairs_states_is_used(tmp_path):
-    pairs = blobs(n=3)
-    data.save(pairs, tmp_path / "test.h5")
-    for name, side in (("source", pairs.source_set), ("target", pairs.target_set)):
-        facts = image_files.open_images(tmp_path / "test.h5", name).facts
-        assert facts["pixel_scale"] == side.pixel_scale
-        np.testing.assert_array_equal(facts["noise"], side.noise)
-        np.testing.assert_array_equal(facts["psf_fwhm"], side.psf_fwhm)
-        assert ("weights" in facts) == (side.mask is not None)
-
-
 def test_an_image_set_states_what_it_knows(sample):
     truth, translated, _ = sample
     facts = {"noise": np.full((N, 5), 0.03), "psf_fwhm": np.full((N, 5), 0.7)}
@@ -331,15 +317,6 @@ def test_another_order_is_noticed(sample):
     assert not any("another order" in note for note in short(truth, translated).notes)
 
 
-def test_pixels_of_weight_zero_do_not_count(sample):
-    truth = sample[0]
-    spoilt, weights = truth.copy(), np.ones(truth.shape)
-    spoilt[..., :3] = np.nan
-    weights[..., :3] = 0
-    card = short(truth, spoilt, weights=weights)
-    assert card.get("rmse", "r").value == 0 and card.get("rmse", "r").n == N
-
-
 def test_saving_loading_and_merging(sample, tmp_path):
     truth, translated, _ = sample
     card = short(truth, truth, name="copy")
@@ -404,67 +381,7 @@ def test_a_source_on_another_grid_is_resampled(sample, tmp_path):
     assert card.get("psnr_gain", "r") == told.get("psnr_gain", "r")
 
 
-def test_images_from_every_kind_of_file(sample, tmp_path):
-    images = sample[0].astype(np.float32)
-    np.savez(tmp_path / "a.npz", images=images, redshift=sample[2])
-    np.save(tmp_path / "a.npy", images)
-    fits.PrimaryHDU(images).writeto(tmp_path / "a.fits")
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["images"] = images[:, None]
-    for name in ("a.npz", "a.npy", "a.fits", "a.h5"):
-        stack = image_files.open_images(tmp_path / name)
-        assert stack.shape == images.shape
-        np.testing.assert_array_equal(stack[3:7], images[3:7])
-    assert image_files.read_column(tmp_path / "a.npz", "redshift").shape == (N,)
-    assert image_files.read_column(tmp_path / "a.h5", "redshift") is None
-    lazy = image_files.open_images(tmp_path / "a.h5")
-    assert short(lazy, lazy).get("rmse", "r").value == 0
-
-
-def test_one_file_may_hold_truth_translation_and_source(sample, tmp_path):
+def test_one_file_for_truth_and_translation_is_noticed(sample):
     truth, translated, _ = sample
-    np.savez(tmp_path / "all.npz", translated=translated, truth=truth, source=-truth)
-    for names, images in (
-        (image_files.TRUTH, truth),
-        (image_files.TRANSLATED, translated),
-        (image_files.SOURCE, -truth),
-    ):  # fmt: skip
-        found = image_files.open_images(tmp_path / "all.npz", names=names)
-        np.testing.assert_array_equal(found[:2], images[:2])
-    picked = image_files.open_images(tmp_path / "all.npz", "source", image_files.TRUTH)
-    np.testing.assert_array_equal(picked[:2], -truth[:2])
     assert any("one file twice" in note for note in short(truth, truth).notes)
     assert not any("one file twice" in note for note in short(truth, translated).notes)
-
-
-def test_the_source_of_a_file_of_pairs_is_not_its_target(tmp_path):
-    pairs = blobs(n=3)
-    data.save(pairs, tmp_path / "test.h5")
-    for names, images in ((image_files.TRUTH, pairs.target), (image_files.SOURCE, pairs.source)):
-        found = image_files.open_images(tmp_path / "test.h5", names=names)[:]
-        np.testing.assert_allclose(found, images, atol=0.5 * np.abs(pairs.noise).max())
-    assert np.abs(pairs.target - pairs.source).max() > 2 * np.abs(pairs.noise).max()
-
-
-def test_redshifts_from_a_text_file(tmp_path):
-    (tmp_path / "z.txt").write_text("0.1\n0.2\n")
-    assert image_files.read_numbers(tmp_path / "z.txt").tolist() == [0.1, 0.2]
-    (tmp_path / "words.txt").write_text("z\n0.2\n")
-    with pytest.raises(GaltoolsError, match="one number a line"):
-        image_files.read_numbers(tmp_path / "words.txt")
-    with pytest.raises(GaltoolsError, match="is missing"):
-        image_files.read_numbers(tmp_path / "none.txt")
-
-
-def test_files_that_hold_no_images(tmp_path):
-    np.savez(tmp_path / "a.npz", flux=np.ones(3))
-    (tmp_path / "b.npz").write_text("nonsense")
-    (tmp_path / "c.fits").write_text("nonsense")
-    for name, message in (
-        ("a.npz", "holds flux"),
-        ("b.npz", "cannot read"),
-        ("c.fits", "cannot read"),
-        ("d.h5", "is missing"),
-    ):
-        with pytest.raises(GaltoolsError, match=message):
-            image_files.open_images(tmp_path / name)

@@ -75,11 +75,6 @@ def test_sources_kept_lost_and_invented():
     assert dict(zip(table.metric, table.value, strict=True)) == {"completeness": 0.5, "purity": 0.5}
 
 
-def test_a_source_farther_than_an_arcsecond_is_another_one():
-    truth, made = (NOISE + stars((x, 0)) for x in (6.0, 6.0 + 2 * sources.NEAR))
-    assert found(truth, made) == [20, 0, 20, 0]
-
-
 def test_a_smooth_galaxy_has_no_small_sources():
     y, x = np.indices((64, 64)) - 31.5
     disc = 100 * np.exp(-np.hypot(x, 2 * y) / 6)
