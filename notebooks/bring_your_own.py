@@ -120,7 +120,9 @@ maps = image_files.open_images(weights, names=("weights", *image_files.NAMES)) i
 # ## The card
 #
 # One call measures everything: pixels and structure, peak fluxes, small sources lost and invented, the
-# shapes of the first galaxies, and how well the peaks still predict the redshift.
+# shapes of the first galaxies, and how well the peaks still predict the redshift. The source, resampled
+# to the grid of the truth, and a repeat observation of the truth are measured likewise, if given: they
+# are the floor and the ceiling beside every point.
 
 # %% tags=["remove-stderr"]
 card = scorecard.card(

@@ -110,10 +110,9 @@ def measure_one(image, own, others, sigma: float, psf, pixel_scale: float) -> di
             np.asarray(image, float), own.astype(int), 1, mask=others, weightmap=weight, psf=psf
         )
     values = {name: float(getattr(found, key)) for name, key in QUANTITIES.items()}
-    for name in RADII:
-        values[name] *= pixel_scale
-    values |= {"flag": int(found.flag), "flag_sersic": int(found.flag_sersic)}
-    return _hide_failures(values)
+    flags = {"flag": int(found.flag), "flag_sersic": int(found.flag_sersic)}
+    values = _hide_failures(values | flags)
+    return values | {name: values[name] * pixel_scale for name in RADII}
 
 
 def _hide_failures(values: dict) -> dict:
