@@ -34,10 +34,10 @@ def test_without_a_repository_there_are_no_buttons(monkeypatch, tmp_path):
 def test_with_a_repository_pages_launch_on_binder_and_colab(monkeypatch, tmp_path):
     monkeypatch.setattr(launch, "repository", lambda: ADDRESS)
     made = yaml.safe_load(launch.configure(ROOT / "_config.yml", tmp_path).read_text())
-    assert made["sphinx"]["local_extensions"] == {"image_sizes": str(ROOT / "workflow")}
     assert made["repository"] == {"url": ADDRESS, "path_to_book": "", "branch": "launch"}
     assert {"binderhub_url", "colab_url"} <= made["launch_buttons"].keys()
     kept = yaml.safe_load((ROOT / "_config.yml").read_text())
+    kept["sphinx"]["local_extensions"] = {"image_sizes": str(ROOT / "workflow")}  # from anywhere
     assert made["sphinx"] == kept["sphinx"]
     assert "HEAD:refs/heads/launch" in (ROOT / ".github/workflows/book.yml").read_text()
 
