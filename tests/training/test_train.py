@@ -40,10 +40,13 @@ def test_same_seed_same_bits_and_other_seed_other_bits():
     assert not same(networks[0], networks[2])
 
 
-@pytest.mark.parametrize("stop", [2, 3, 5])
-def test_resume_equals_uninterrupted(tmp_path, stop, monkeypatch):
+STOPS = [("residual", 2), ("residual", 3), *((name, 5) for name in models.names())]
+
+
+@pytest.mark.parametrize(("name", "stop"), STOPS)
+def test_resume_equals_uninterrupted(tmp_path, name, stop, monkeypatch):
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
-    pairs, straight = blobs(), fresh()
+    pairs, straight = blobs(), fresh(name)
     history = train.train(straight, pairs, pairs, SHORT)
     training_step = loop.Trainer.training_step
 
@@ -54,11 +57,11 @@ def test_resume_equals_uninterrupted(tmp_path, stop, monkeypatch):
 
     monkeypatch.setattr(loop.Trainer, "training_step", killed)
     with pytest.raises(KeyboardInterrupt):
-        train.train(fresh(), pairs, pairs, SHORT, folder=tmp_path, key="a")
+        train.train(fresh(name), pairs, pairs, SHORT, folder=tmp_path, key="a")
     monkeypatch.setattr(loop.Trainer, "training_step", training_step)
     about = checkpoint.load(tmp_path / "checkpoint.safetensors")[1]
     assert about["step"] == stop
-    again = fresh(seed=99)  # its own weights must not matter
+    again = fresh(name, seed=99)  # its own weights must not matter
     resumed = train.train(again, pairs, pairs, SHORT, folder=tmp_path, key="a")
     assert same(straight, again)
     clock = {"seconds": 0}
