@@ -278,6 +278,8 @@ def training_curve(study: Study):
     left.set(xlabel="step", ylabel="loss since last point")
     negative = (history[terms] < -0.01).any().any()  # likelihoods: fewer, wider ticks
     low, ticks = (0.1, (1, 3)) if negative else (0.01, (1, 2, 5))
+    if history[terms].max().max() < 8 * history[terms].min().min():  # less than a decade
+        ticks = (1, 2, 3, 4, 5, 7)
     left.set_yscale("symlog", linthresh=low)
     left.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=low, subs=ticks))
     left.yaxis.set_major_formatter("{x:g}")

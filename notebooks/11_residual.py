@@ -67,7 +67,7 @@ print(f"largest error of the way back: {error:.0e} nanomaggies")
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
 ax.plot(x.flatten() / 0.057, stretch.forward(x).flatten())
 ax.axvspan(-1, 1, color="0.9")
-ax.set(xlim=(-12, 40), ylim=(-4, 6), xlabel="flux of a pixel / b", ylabel="f")
+ax.set(xlim=(-12, 40), ylim=(-4, 6), xlabel="flux of a pixel / b", ylabel="stretched flux f")
 plt.show()
 
 # %% [markdown]
@@ -114,13 +114,13 @@ ablation.recipe_table("residual")
 # the mean ({numref}`fig-residual-median`): pixel by pixel the guess is good, and summed up the galaxy
 # is too faint.
 
-# %% mystnb={"figure": {"caption": "What a pixel could be, a skewed law as an example. The absolute error asks for the median; a sum over many pixels keeps the light only if each holds the mean.", "name": "fig-residual-median"}, "image": {"alt": "A density with a long tail to the right; the line of the mean lies to the right of the line of the median."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "What a pixel could be, a skewed law as an example. The absolute error asks for the median; a sum over many pixels conserves the flux only if each holds the mean.", "name": "fig-residual-median"}, "image": {"alt": "A density with a long tail to the right; the line of the mean lies to the right of the line of the median."}} tags=["hide-input"]
 flux = np.linspace(0.01, 4, 400)
 law = np.exp(-0.5 * (np.log(flux) / 0.7) ** 2) / (flux * 0.7 * np.sqrt(2 * np.pi))  # log-normal
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.2))
 ax.fill_between(flux, law, alpha=0.3)
-ax.axvline(1, label="median, the best guess under |y′ − y|")
-ax.axvline(np.exp(0.7**2 / 2), color="black", linestyle="--", label="mean, which keeps the light")
+ax.axvline(1, label="median, least |y′ − y|")
+ax.axvline(np.exp(0.7**2 / 2), color="black", linestyle="--", label="mean, conserves flux")
 ax.set(xlabel="flux of a pixel / its median", ylabel="density", xlim=(0, 4), ylim=(0, None))
 ax.legend()
 plt.show()

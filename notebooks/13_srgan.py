@@ -55,15 +55,15 @@ rate: float = 0.002  # highest learning rate
 # ## The idea in a picture
 #
 # The critic $D$ sees a source and either its true target or a translation. It is done with a patch
-# once its verdict is above one for the true one and below minus one for the other; until then it
-# pays in proportion. The generator wants the verdict on its translations to rise.
+# once its score is above one for the true one and below minus one for the other; until then it
+# pays in proportion. The generator wants the score of its translations to rise.
 
-# %% mystnb={"figure": {"caption": "The hinge: what the critic pays for its verdict on a true image and on a translation.", "name": "fig-srgan-hinge"}, "image": {"alt": "Two ramps that cross at verdict zero: one falls to zero at verdict one, the other rises from zero at minus one."}} tags=["hide-input"]
-verdict = torch.linspace(-2.5, 2.5, 200)
+# %% mystnb={"figure": {"caption": "The hinge loss of the critic against its score of a true image and of a translation.", "name": "fig-srgan-hinge"}, "image": {"alt": "Two ramps that cross at score zero: one falls to zero at score one, the other rises from zero at minus one."}} tags=["hide-input"]
+score = torch.linspace(-2.5, 2.5, 200)
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.5))
-ax.plot(verdict, torch.relu(1 - verdict), color=plotting.MODEL_COLOUR["truth"], label="true")
-ax.plot(verdict, torch.relu(1 + verdict), color=plotting.MODEL_COLOUR["srgan"], label="translated")
-ax.set(xlabel="verdict D", ylabel="paid by the critic")
+ax.plot(score, torch.relu(1 - score), color=plotting.MODEL_COLOUR["truth"], label="true")
+ax.plot(score, torch.relu(1 + score), color=plotting.MODEL_COLOUR["srgan"], label="translated")
+ax.set(xlabel="score D", ylabel="loss of the critic")
 ax.legend()
 plt.show()
 
@@ -80,7 +80,7 @@ plt.show()
 #
 # ```python
 # losses["content"] = self.content * content            # c <|phi(y) - phi(G(x))|>
-# losses["adversarial"] = -self.adversarial * verdict.mean()   # - a <D(x, G(x))>
+# losses["adversarial"] = -self.adversarial * score.mean()   # - a <D(x, G(x))>
 # ```
 #
 # The *content* loss compares features $\varphi$. They are usually taken from a network trained on
@@ -165,10 +165,10 @@ study.noise_histogram(result)
 plt.show()
 
 
-# %% mystnb={"figure": {"caption": "Verdict of the critic on test galaxies, mean over the patches of each: how well it still tells truth from translation at the end of the training.", "name": "fig-srgan-verdict"}, "image": {"alt": "Two overlapping histograms of verdicts."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Score of the critic on test galaxies, mean over the patches of each: how well it still tells truth from translation at the end of the training.", "name": "fig-srgan-score"}, "image": {"alt": "Two overlapping histograms of scores."}} tags=["hide-input"]
 @torch.no_grad()
-def verdicts(result, images):
-    """Mean verdict on each image, a few galaxies at a time."""
+def mean_scores(result, images):
+    """Mean score of each image, a few galaxies at a time."""
     scaling, parts = result.network.scaling, []
     for k in range(0, len(images), study.PART):
         some = slice(k, k + study.PART)
@@ -179,13 +179,14 @@ def verdicts(result, images):
 
 
 scores = {"truth": result.pairs.target, "srgan": result.translated}
-scores = {name: verdicts(result, images) for name, images in scores.items()}
+scores = {name: mean_scores(result, images) for name, images in scores.items()}
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
-for name, verdict in scores.items():
-    label = plotting.with_n(plotting.MODEL_NAME[name], len(verdict))
+bins = np.histogram_bin_edges(np.concatenate(list(scores.values())), 40)
+for name, score in scores.items():
+    label = plotting.with_n(plotting.MODEL_NAME[name], len(score))
     colour = plotting.MODEL_COLOUR[name]
-    ax.hist(verdict, 30, label=label, histtype="step", linewidth=2, color=colour)
-ax.set(xlabel="mean verdict D", ylabel="galaxies")
+    ax.hist(score, bins, label=label, histtype="step", linewidth=2, color=colour)
+ax.set(xlabel="mean score D", ylabel="galaxies")
 ax.legend()
 plt.show()
 
@@ -307,8 +308,8 @@ pd.DataFrame(cells, index=list(seeds.index)).T
 #    critic that is blind?
 #
 # ```{dropdown} Solution
-# Two, both. Where true images and translations look alike, a verdict $D$ between minus one and one costs
-# $(1 - D) + (1 + D) = 2$ on the pair, and one beyond costs more. A blind critic gives one verdict to all, and
+# Two, both. Where true images and translations look alike, a score $D$ between minus one and one costs
+# $(1 - D) + (1 + D) = 2$ on the pair, and one beyond costs more. A blind critic gives one score to all, and
 # pays the same. So the hinge of a game that stands still does not say who of the two is good.
 # ```
 #
