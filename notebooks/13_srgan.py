@@ -184,8 +184,8 @@ fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
 bins = np.histogram_bin_edges(np.concatenate(list(scores.values())), 40)
 for name, score in scores.items():
     label = plotting.with_n(plotting.MODEL_NAME[name], len(score))
-    colour = plotting.MODEL_COLOUR[name]
-    ax.hist(score, bins, label=label, histtype="step", linewidth=2, color=colour)
+    style = {"histtype": "step", "linewidth": 2, "color": plotting.MODEL_COLOUR[name]}
+    ax.hist(score, bins, label=label, **style)
 ax.set(xlabel="mean score D", ylabel="galaxies")
 ax.legend()
 plt.show()

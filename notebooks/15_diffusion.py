@@ -212,7 +212,7 @@ ranks = len(sampled) + 1
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
 ax.hist(rank, np.arange(ranks + 1) - 0.5, color=plotting.MODEL_COLOUR["diffusion"])
 ax.axhline(len(rank) / ranks, color="black", linestyle="--")
-ax.set(xlabel="rank of the truth", ylabel="galaxies × bands")
+ax.set(xlabel="rank of the truth", ylabel="galaxies × bands", xticks=range(ranks))
 ax.set_title(f"n = {len(result.pairs)} galaxies", fontsize=10, fontweight="normal")
 plt.show()
 glue("diffusion_ends", 100 * float(np.isin(rank, (0, ranks - 1)).mean()), display=False)
