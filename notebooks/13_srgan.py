@@ -165,7 +165,7 @@ study.noise_histogram(result)
 plt.show()
 
 
-# %% mystnb={"figure": {"caption": "Score of the critic on test galaxies, mean over the patches of each: how well it still tells truth from translation at the end of the training.", "name": "fig-srgan-score"}, "image": {"alt": "Two overlapping histograms of scores."}} tags=["hide-input"]
+# %% tags=["hide-input"]
 @torch.no_grad()
 def mean_scores(result, images):
     """Mean score of each image, a few galaxies at a time."""
@@ -178,8 +178,9 @@ def mean_scores(result, images):
     return torch.cat(parts).numpy()
 
 
-scores = {"truth": result.pairs.target, "srgan": result.translated}
-scores = {name: mean_scores(result, images) for name, images in scores.items()}
+# %% mystnb={"figure": {"caption": "Score of the critic on test galaxies, mean over the patches of each: how well it still tells truth from translation at the end of the training.", "name": "fig-srgan-score"}, "image": {"alt": "Two overlapping histograms of scores."}} tags=["hide-input"]
+images = {"truth": result.pairs.target, "srgan": result.translated}
+scores = {name: mean_scores(result, shown) for name, shown in images.items()}
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
 bins = np.histogram_bin_edges(np.concatenate(list(scores.values())), 40)
 for name, score in scores.items():
