@@ -39,7 +39,7 @@ def seconds(function, *args) -> float:
 def pairs_and_rate():
     """Simulated pairs, and CPU seconds of one, written to a file as the chapter does."""
     file = ROOT / "_build" / "bench_long.h5"
-    options = {"n": GALAXIES, "grid": "sdss", "seed": 1, "then": data.compress}
+    options = {"n": GALAXIES, "grid": "sdss", "seed": 1}
     simulate.pairs(2, grid="sdss")
     taken = seconds(lambda: data.save(simulate.stream(**options), file))
     return data.load(file), taken / GALAXIES

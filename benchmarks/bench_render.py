@@ -42,9 +42,9 @@ def make(n: int, **options) -> None:
 
 
 def into_a_file(n: int, **options) -> None:
-    """Simulate n pairs into a file, each batch compressed where it was made."""
+    """Simulate n pairs into a file."""
     with tempfile.TemporaryDirectory() as folder:
-        data.save(simulate.stream(n, then=data.compress, **options), Path(folder, "pairs.h5"))
+        data.save(simulate.stream(n, **options), Path(folder, "pairs.h5"))
 
 
 def rate(n: int, **options) -> float:

@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 from galtools.artefacts import atomic
 from galtools.data import Pairs
 from galtools.ingest.cutouts import nearest_corner, quarter_turns, turned, upright_wcs
-from galtools.ingest.units import nanomaggies_to_counts
+from galtools.ingest.units import counts_to_nanomaggies
 from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
 
 CENTRE = 150.0, 2.2  # degrees: ra and dec of the centre of the field
@@ -69,7 +69,7 @@ def write_field(folder: Path, survey: Survey, images, noise, ra, dec, seed=0) ->
             facts = {"MZP_AB": survey.zero_point, "IQIMAGE": survey.psf_fwhm[k], "SATURATE": 6e4}
             header.update({"FILTER": f"{band}.MP{FILTER_NAMES[band]}"} | facts)
         image = draw_field(images[:, k], positions, wcs, size, np.median(noise[:, k]), rng)
-        counts = nanomaggies_to_counts(image, survey.zero_point)
+        counts = image / counts_to_nanomaggies(1, survey.zero_point).astype(np.float32)
         paths.append(Path(folder) / f"{survey.name.lower()}_{band}.fits")
         with atomic(paths[-1]) as new:
             fits.PrimaryHDU(counts, header).writeto(new)

@@ -95,19 +95,20 @@ def use_style() -> None:
 
 
 def lupton(images, pixel_scale=None):
-    """Colour pictures of five-band images by the asinh scaling of Lupton et al. (2004).
+    """Colour pictures by the asinh scaling of Lupton et al. (2004).
 
-    `images` (n, 5, H, W) or (5, H, W) in nanomaggies per pixel become (n, H, W, 3) or (H, W, 3),
-    8 bits, with i, r, g (times `WEIGHTS`) shown as red, green, blue. The scaling depends on
-    surface brightness alone (`STRETCH`), never on the picture: any two stamps can be compared, also
-    across surveys and grids. Without a `pixel_scale` a
-    picture is taken to be a whole stamp, `FIELD` arcsec wide.
+    `images` (n, bands, H, W) or (bands, H, W) in nanomaggies per pixel become (n, H, W, 3) or
+    (H, W, 3), 8 bits. Red, green and blue are i, r, g of ugriz (times `WEIGHTS`), else the last
+    three bands or what there is. The scaling depends on surface brightness alone (`STRETCH`), never
+    on the picture: any two stamps can be compared, also across surveys and grids. Without a
+    `pixel_scale` a picture is taken to be a whole stamp, `FIELD` arcsec wide.
     """
     images = np.nan_to_num(np.asarray(images, dtype=float))
-    if images.ndim not in (3, 4) or images.shape[-3] != len(BANDS):
-        raise GaltoolsError(f"images must be (n, 5, H, W) in bands ugriz, not {images.shape}")
+    if images.ndim not in (3, 4):
+        raise GaltoolsError(f"images must be (n, bands, H, W), not {images.shape}")
     scale = pixel_scale or FIELD / images.shape[-1]
-    planes = np.stack([images[..., BANDS.index(band), :, :] for band in "irg"])
+    last = min(3, images.shape[-3] - 1)
+    planes = np.stack([images[..., max(0, last - k), :, :] for k in range(3)])
     planes = planes * np.reshape(WEIGHTS, (3,) + (1,) * (planes.ndim - 1)) / scale**2
     rows = planes.reshape(3, -1, images.shape[-1])  # astropy draws one picture: pile them up
     with np.errstate(divide="ignore", invalid="ignore"):  # astropy divides first, masks after

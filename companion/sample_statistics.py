@@ -70,7 +70,7 @@ def summarize_cached(path, images, pairs_file, n=None, params=None, modules=(), 
     `pairs_file` holds the target images whose pixel scale and noise the samples have.
     """
     scale = data.pixel_scales(pairs_file)["target"]
-    sigma = read_column(pairs_file, "noise")[:n, 1, BANDS.index("r")]
+    sigma = read_column(pairs_file, "target/noise")[:n, BANDS.index("r")]
 
     def compute():
         batches = (slice(k, min(k + BATCH, len(sigma))) for k in range(0, len(sigma), BATCH))

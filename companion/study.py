@@ -21,7 +21,7 @@ from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Verdict
 from galtools.models import checkpoint
 from galtools.models.psf_matching import match_psf, wiener_deconvolve
-from galtools.surveys import BANDS, SURVEYS
+from galtools.surveys import BANDS, reference_band
 from galtools.training import train, translate
 
 SHOWN = 4  # galaxies in a figure of examples
@@ -61,6 +61,12 @@ class Study:
         return self.samples[:, 0]
 
     @property
+    def band(self) -> int:
+        """Place of the band that is shown alone: r, or else the middle one."""
+        bands = self.pairs.target_set.bands
+        return bands.index(reference_band(bands))
+
+    @property
     def floor(self) -> np.ndarray:
         """Translation without learning: the source on the target's grid."""
         scaling = self.network.scaling
@@ -94,11 +100,14 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
 
     if profile == "long":  # for curves of what the time brought
         settings = replace(settings, checks=12, snapshots=True)
+    test_pairs = data.for_task(data.load(test), task)
     build = {"name": model, "task": task, "profile": profile}
+    bands = tuple(len(s.bands) for s in (test_pairs.source_set, test_pairs.target_set))
+    if bands != (len(BANDS),) * 2:
+        build["bands"] = bands
     made = train.train_cached(store.model(task, model, seed), build, settings, learn, valid)
     weights, translations = store.weights(task, model, seed), store.translations(task, model, seed)
     translate.translate_cached(translations, weights, test, samples, seed)
-    test_pairs = data.for_task(data.load(test), task)
     return Study(
         model,
         task,
@@ -116,7 +125,7 @@ def psf_matched(study: Study) -> np.ndarray:
     if study.task == "intra":
         return study.floor
     sets = (study.pairs.source_set, study.pairs.target_set)
-    seeings, scale = [SURVEYS[s.survey].psf_fwhm for s in sets], sets[1].pixel_scale
+    seeings, scale = [s.instrument.psf_fwhm for s in sets], sets[1].pixel_scale
     parts = torch.as_tensor(study.floor).split(PART)
     return torch.cat([match_psf(part, scale, *seeings) for part in parts]).numpy()
 
@@ -127,7 +136,7 @@ def deconvolved(study: Study) -> np.ndarray:
         return study.floor
     pairs, scaling = study.pairs, study.network.scaling
     sets = (pairs.source_set, pairs.target_set)
-    known = (sets[0].pixel_scale, *(SURVEYS[s.survey].psf_fwhm for s in sets))
+    known = (sets[0].pixel_scale, *(s.instrument.psf_fwhm for s in sets))
     images, noise = (torch.as_tensor(x).split(PART) for x in (sets[0].images, sets[0].noise))
     sharp = [wiener_deconvolve(part, own, *known) for part, own in zip(images, noise, strict=True)]
     return lanczos_resample(torch.cat(sharp), scaling.size, scaling.step).numpy()
@@ -249,7 +258,7 @@ def quoted_numbers(study: Study) -> dict:
         "chi_matched": table["PSF matching"]["chi"].value,
         "chi_again": table["Seen again"]["chi"].value if "Seen again" in table else np.nan,
         "scatter_floor": table["Resampling"]["scatter"].value,
-        "noise": noise_ratio(study.translated, study.pairs.target)[R_BAND],
+        "noise": noise_ratio(study.translated, study.pairs.target)[study.band],
         "seconds": study.seconds,
     }
     words = {f"{name}_interval": str(found) for name, found in ours.items()}
@@ -296,7 +305,7 @@ def training_curve(study: Study):
 
 def examples(study: Study):
     """Draw source, translation, target and the r-band residual of galaxies, bright to faint."""
-    order = np.argsort(-study.pairs.target[:, R_BAND].sum(axis=(1, 2)))
+    order = np.argsort(-study.pairs.target[:, study.band].sum(axis=(1, 2)))
     chosen = order[np.linspace(0, len(order) - 1, min(SHOWN, len(order))).astype(int)]
     rows = {"source": study.floor, "translated": study.translated, "target": study.pairs.target}
     side = plotting.WIDTH / (len(chosen) + 0.2)
@@ -309,9 +318,9 @@ def examples(study: Study):
             plotting.clean(ax)
         line[0].set_ylabel(label)
     for ax, k in zip(axes[3], chosen, strict=True):
-        images = (study.translated[k, R_BAND], study.pairs.target[k, R_BAND])
-        picture = plotting.residual_map(*images, study.pairs.noise[k, 1, R_BAND], ax)
-    axes[3, 0].set_ylabel("residual, r")
+        images = (study.translated[k, study.band], study.pairs.target[k, study.band])
+        picture = plotting.residual_map(*images, study.pairs.noise[k, 1, study.band], ax)
+    axes[3, 0].set_ylabel(f"residual, {study.pairs.target_set.bands[study.band]}")
     plotting.residual_bar(picture, axes)
     return fig
 
@@ -320,7 +329,7 @@ def noise_histogram(study: Study):
     """Draw histograms of the noise in the corner of each stamp, r band, in units of the sky's."""
     fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.8))
     for name, images in (("target", study.pairs.target), (study.model, study.translated)):
-        noise = corner_noise(images[:, R_BAND]) / study.pairs.noise[:, 1, R_BAND]
+        noise = corner_noise(images[:, study.band]) / study.pairs.noise[:, 1, study.band]
         style = plotting.model_style(name, n=len(noise))
         style = {"color": style["color"], "label": style["label"], "linewidth": 2}
         ax.hist(np.clip(noise, 0, 2), np.linspace(0, 2, 41), histtype="step", **style)

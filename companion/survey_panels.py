@@ -9,9 +9,11 @@ from sedpy.observate import load_filters
 
 from companion import plotting
 from galtools import data
-from galtools.ingest.folder import read_folder, survey_of
+from galtools.errors import GaltoolsError
+from galtools.ingest.fits_images import SAME_SCALE, pixel_scale_of, read_fits, read_wcs
+from galtools.ingest.folder import list_objects, read_folder
 from galtools.simulate import spectra
-from galtools.surveys import BANDS, SDSS, Survey
+from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
 
 R = BANDS.index("r")
 SHOWN = 6  # galaxies beside one another
@@ -48,6 +50,16 @@ def redshifted(name: str, redshifts):
     return fig
 
 
+def survey_of(folder: Path) -> Survey:
+    """Tell whose pixels a folder of cutouts has, by the scale of its first file."""
+    path = next(iter(next(iter(list_objects(folder, SDSS).values())).values()))
+    scale = pixel_scale_of(read_wcs(read_fits(path, ndim=(2, 3))[1], path))
+    for survey in (SDSS, CFHTLS):
+        if abs(scale / survey.pixel_scale - 1) <= SAME_SCALE:
+            return survey
+    raise GaltoolsError(f"{path} has pixels of {scale:.3f} arcsec: need 0.396 (SDSS) or 0.187")
+
+
 def read_stamps(path: str) -> dict[str, tuple[np.ndarray, float]]:
     """Images (n, 5, H, W) and pixels in arcsec, by survey, of a galtools file or a folder of FITS.
 
@@ -56,8 +68,8 @@ def read_stamps(path: str) -> dict[str, tuple[np.ndarray, float]]:
     if not path:
         return {}
     if Path(path).is_dir():
-        survey, size = survey_of(path)
-        return {survey.name: (read_folder(path, survey, size=size).images, survey.pixel_scale)}
+        found = read_folder(path, survey_of(path))
+        return {found.survey: (found.images, found.pixel_scale)}
     pairs = data.load(path)
     sets = (pairs.source_set, pairs.target_set)
     return {one.survey: (one.images, one.pixel_scale) for one in sets}

@@ -14,6 +14,7 @@ import os
 import platform
 import stat
 import sys
+import tomllib
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -108,6 +109,8 @@ def module_digests(modules) -> dict[str, str]:
             raise GaltoolsError(f"{name} is not a module of galtools or companion")
         source, package = path.read_text(), name.rpartition(".")[0]
         digests[name] = code_digest(source)
+        if (facts := path.with_suffix(".toml")).is_file():  # that the module reads
+            digests[name] = digest([digests[name], tomllib.loads(facts.read_text())])
         queue |= (imported_modules(source) | {package or name}) - digests.keys()
     return {name: digests[name] for name in sorted(digests.keys() - PLUMBING)}
 

@@ -1,43 +1,66 @@
-"""Frozen facts of the two surveys. No other module holds a pixel scale, a seeing or a noise.
+"""Surveys: the facts in `surveys.toml`, and those that a reader adds.
 
-Sources are named beside the numbers; the references are in book/references.bib.
+No other module holds a pixel scale, a seeing or a noise. A further survey is a table of such a
+file, `load_surveys("mine.toml")`, or a few lines of Python, `add_survey(Survey("Mine", ...))`.
 """
 
-from dataclasses import dataclass, replace
+import tomllib
+from dataclasses import dataclass, fields, replace
+from math import inf
+from pathlib import Path
 
 import numpy as np
 
-from galtools.errors import check_choice
+from galtools.errors import GaltoolsError, check_choice, reading
 
-BANDS = ("u", "g", "r", "i", "z")
+BANDS = ("u", "g", "r", "i", "z")  # of the two surveys that this package simulates by default
 TASKS = ("intra", "cross")  # SDSS to the same SDSS image; SDSS to CFHTLS
+IDEAL = {  # what the simulation takes where a survey says nothing
+    "electrons_per_nanomaggy": inf, "band_seeing": 0.0, "calibration_error": 0.0, "saturation": inf
+}  # fmt: skip
+PER_BAND = ("psf_fwhm", "sky_noise", "filters", *IDEAL)
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a survey does to a galaxy; five numbers are in the order of `bands`.
+    """What a survey does to a galaxy; tuples are in the order of `bands`.
 
     Images everywhere in galtools are in nanomaggies per pixel, that is an AB zero point of 22.5:
-    m = 22.5 - 2.5 log10(f / nanomaggy).
+    m = 22.5 - 2.5 log10(f / nanomaggy). The fields after `stamp` are for the simulation alone.
     """
 
     name: str
+    bands: tuple[str, ...]
     pixel_scale: float  # arcsec per pixel
-    stamp: int  # pixels along a side of the native stamp
+    zero_point: float | str  # AB magnitude of one count of published images, or its FITS keyword
     psf_fwhm: tuple[float, ...]  # arcsec, median seeing per band
     sky_noise: tuple[float, ...]  # nanomaggies per pixel, standard deviation of the blank sky
-    zero_point: float  # AB magnitude of one count in the survey's published images
-    electrons_per_nanomaggy: tuple[float, ...]  # detected in the whole exposure: Poisson noise
-    filters: tuple[str, ...]  # names of the filter curves in astro-sedpy
-    common_seeing: float  # scatter of ln FWHM that all bands of an observation share
-    band_seeing: tuple[float, ...]  # scatter of ln FWHM that each band has for itself
-    calibration_error: tuple[float, ...]  # scatter of the zero point from field to field, relative
-    galaxies_per_field: int  # main-sample galaxies that share one zero point
-    saturation: tuple[float, ...]  # nanomaggies per pixel, where detectors are full
-    cosmic_rays: float  # hits per square arcmin in one band
-    field_width: float  # arcsec
+    filters: tuple[str, ...] = ()  # names of the filter curves in astro-sedpy
+    stamp: int = 64  # pixels along a side of the native stamp
+    electrons_per_nanomaggy: tuple[float, ...] = ()  # detected in the whole exposure
+    common_seeing: float = 0.0  # scatter of ln FWHM that all bands of an observation share
+    band_seeing: tuple[float, ...] = ()  # scatter of ln FWHM that each band has for itself
+    calibration_error: tuple[float, ...] = ()  # scatter of the zero point between fields, relative
+    galaxies_per_field: int = 1  # main-sample galaxies that share one zero point
+    saturation: tuple[float, ...] = ()  # nanomaggies per pixel, where detectors are full
+    cosmic_rays: float = 0.0  # hits per square arcmin in one band
+    field_width: float = 3600.0  # arcsec
     noise_kernel: tuple[float, ...] = (1.0,)  # from the centre outwards: white noise is smoothed
-    bands: tuple[str, ...] = BANDS
+
+    def __post_init__(self):
+        """Refuse what describes no survey."""
+        for name in ("bands", "noise_kernel", *PER_BAND):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in PER_BAND:
+            if not getattr(self, name) and name in IDEAL:
+                object.__setattr__(self, name, (IDEAL[name],) * len(self.bands))
+            count = len(getattr(self, name))
+            if count != len(self.bands) and (count or name != "filters"):
+                raise GaltoolsError(
+                    f"{self.name}: {name} has {count} values for {len(self.bands)} bands"
+                )
+        if not self.bands or not 0.01 < self.pixel_scale < 10 or min(self.sky_noise) <= 0:
+            raise GaltoolsError(f"{self.name}: give bands, arcsec per pixel, and positive noise")
 
     @property
     def noise_correlation(self) -> np.ndarray:
@@ -45,6 +68,13 @@ class Survey:
         taps = np.array([*self.noise_kernel[:0:-1], *self.noise_kernel])
         lags = np.correlate(taps, taps, "full")[len(taps) - 1 :]
         return lags / lags[0]
+
+    def in_bands(self, bands) -> "Survey":
+        """Return this survey with some of its bands, in this order."""
+        k = find_bands(self.bands, bands)
+        parts = {name: getattr(self, name) for name in PER_BAND}
+        chosen = {name: tuple(part[j] for j in k) for name, part in parts.items() if part}
+        return replace(self, bands=tuple(bands), **chosen)
 
     def on_grid_of(self, other: "Survey") -> "Survey":
         """Return this survey drawn on the pixels of another, where each holds more blank sky.
@@ -66,60 +96,53 @@ class Survey:
         )
 
 
-SDSS = Survey(
-    name="SDSS",
-    pixel_scale=0.396,
-    stamp=64,
-    psf_fwhm=(1.48, 1.40, 1.30, 1.24, 1.26),
-    sky_noise=(0.048, 0.021, 0.0285, 0.046, 0.176),
-    zero_point=22.5,
-    electrons_per_nanomaggy=(172, 874, 942, 782, 145),  # gain / (nanomaggies per count)
-    filters=("sdss_u0", "sdss_g0", "sdss_r0", "sdss_i0", "sdss_z0"),
-    # The bands are exposed within five minutes. Quartiles of the r width, 1.30 and 1.58 arcsec
-    # (documentation of data release 8), give the common scatter. That from band to band is assumed:
-    # it would follow if the exponent of FWHM ~ wavelength^(-.3) (Xin et al. 2018) varied by .1, and
-    # is the one found in a field at hand (run 5754, camcol 3, field 280: .048).
-    common_seeing=0.14,
-    band_seeing=(0.04, 0.04, 0.04, 0.04, 0.04),
-    calibration_error=(0.02, 0.01, 0.01, 0.01, 0.01),  # Padmanabhan et al. 2008
-    galaxies_per_field=3,  # 90 per square degree (Strauss et al. 2002) on .034
-    cosmic_rays=0.24,  # about 2 per square cm and minute, in 54 s
-    field_width=811,  # of a column of the camera
-    saturation=(1005, 162, 188, 273, 1046),  # assumed: stars of 12.0 14.1 14.1 13.8 12.3 mag
-)
+SURVEYS: dict[str, Survey] = {}
 
-CFHTLS = Survey(
-    name="CFHTLS",
-    pixel_scale=0.187,
-    stamp=136,
-    psf_fwhm=(0.87, 0.82, 0.74, 0.67, 0.70),
-    sky_noise=(0.0016, 0.0007, 0.0015, 0.0020, 0.0058),
-    zero_point=30.0,
-    electrons_per_nanomaggy=(40e3, 100e3, 66e3, 108e3, 27e3),  # of the Wide survey's hour or so
-    filters=(
-        "cfht_megacam_us_9301",
-        "cfht_megacam_gs_9401",
-        "cfht_megacam_rs_9601",
-        "cfht_megacam_is_9701",
-        "cfht_megacam_zs_9801",
-    ),
-    # Bands were observed in different nights: all scatter is their own. Its size is assumed; Erben
-    # et al. (2013) list the seeing of the fields, with which it was not compared.
-    common_seeing=0.0,
-    band_seeing=(0.125, 0.12, 0.125, 0.16, 0.17),
-    calibration_error=(0.02, 0.01, 0.01, 0.01, 0.015),  # release T0007 (Hudelot et al. 2012)
-    galaxies_per_field=90,  # a MegaCam field is a square degree
-    cosmic_rays=0.02,  # what the median of a stack leaves: assumed
-    field_width=3600,
-    saturation=(5.0, 2.86, 5.27, 6.27, 9.0),  # headers of T0007 in field W3; u and z are assumed
-    # Stacks are resampled with Lanczos windows: correlations .096, -.053, .024 at lags 1, 2, 3,
-    # measured in gri on blank sky of field W3.
-    noise_kernel=(1.0, 0.0499, -0.0288, 0.0137),
-)
 
-SURVEYS = {survey.name: survey for survey in (SDSS, CFHTLS)}
+def add_survey(survey: Survey) -> Survey:
+    """Let a survey be found by its name."""
+    SURVEYS[survey.name] = survey
+    return survey
+
+
+def load_surveys(path) -> list[Survey]:
+    """Add the surveys of a TOML file, one table each, as in `surveys.toml`."""
+    with reading(path, "give one table of facts per survey, as galtools/surveys.toml does"):
+        tables = tomllib.loads(Path(path).read_text())
+        known = {field.name for field in fields(Survey)}
+        if odd := {key for facts in tables.values() for key in facts} - known:
+            raise GaltoolsError(f"{path}: no survey has {min(odd)!r}; known are {sorted(known)}")
+        return [add_survey(Survey(name=name, **facts)) for name, facts in tables.items()]
+
+
+def find_survey(name: str) -> Survey:
+    """Return the survey of a name, or refuse with the list of those there are."""
+    return SURVEYS[check_choice("survey", name, SURVEYS)]
+
+
+def find_bands(there, wanted) -> list[int]:
+    """Places of the bands `wanted` among those that are there."""
+    if missing := [band for band in wanted if band not in there]:
+        raise GaltoolsError(f"no band {', '.join(missing)} among {', '.join(there)}")
+    return [there.index(band) for band in wanted]
+
+
+def band_names(text) -> tuple[str, ...]:
+    """Names of bands, written as "gri", "VIS", "g r i", "g,r,i" or one by one."""
+    words = [word for part in np.atleast_1d(text) for word in str(part).replace(",", " ").split()]
+    whole = len(words) > 1 or words[0] in {band for s in SURVEYS.values() for band in s.bands}
+    return tuple(words if whole else words[0])
+
+
+def reference_band(bands) -> str:
+    """The band that stands for all in a flag or a headline: r, or else the middle one."""
+    return "r" if "r" in bands else bands[len(bands) // 2]
 
 
 def check_task(task: str) -> str:
     """Return the name of a known task, or refuse with the list of them."""
     return check_choice("task", task, TASKS)
+
+
+load_surveys(Path(__file__).with_suffix(".toml"))
+SDSS, CFHTLS = SURVEYS["SDSS"], SURVEYS["CFHTLS"]

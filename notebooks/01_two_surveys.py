@@ -76,8 +76,7 @@ splits = {
 
 # %% [markdown]
 # Each file is made once, and made anew only if its parameters or the code behind it change. The
-# pairs stream through the memory in small batches, so that a sample may be larger than it, and
-# each batch is compressed by the process that made it (`then`).
+# pairs stream through the memory in small batches, so that a sample may be larger than it.
 
 
 # %%
@@ -87,7 +86,7 @@ def make_split(name: str, options: dict) -> dict:
     return artefacts.make(
         paths.keep_seed(files.data(name), seed),
         lambda path: data.save(
-            simulate.stream(**options, grid=grid, seed=seed, workers=workers, then=data.compress),
+            simulate.stream(**options, grid=grid, seed=seed, workers=workers),
             path,
             split=split,
             provenance={"simulation": {**options, "grid": grid}, "seed": seed},

@@ -46,7 +46,7 @@ from galtools.ingest.crossmatch import match
 from galtools.ingest.cutouts import cut
 from galtools.ingest.fits_images import read_fits, read_plane
 from galtools.ingest.units import extinction_per_ebv
-from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
+from galtools.surveys import BANDS, CFHTLS, SDSS
 
 plotting.use_style()
 
@@ -74,18 +74,19 @@ for name, written in published.items():
     print(f"{name}:", *(path.name for path in written))
 
 # %% [markdown]
-# `read_plane` tells the kind of a file from its header, converts the unit, reads the coordinates,
+# `read_plane` finds unit and zero point in the header, converts to nanomaggies, reads the coordinates,
 # and marks saturated pixels and those without data. What a header claims is compared with what the
 # pixels say: the sky noise below, in nanomaggies per pixel, is measured, and stands beside the
 # survey's usual value. It comes out high, at worst {glue:text}`real_noise_worst:.2f` times, as it must
 # where galaxies cover much of a small field.
 
 # %%
-planes = {name: [read_plane(path) for path in published[name]] for name in SURVEYS}
+both = {survey.name: survey for survey in (SDSS, CFHTLS)}
+planes = {name: [read_plane(path, s) for path in published[name]] for name, s in both.items()}
 facts = Table(
     rows=[
-        (name, plane.band, plane.pixel_scale, plane.noise, SURVEYS[name].sky_noise[k])
-        for name in SURVEYS
+        (name, plane.band, plane.pixel_scale, plane.noise, both[name].sky_noise[k])
+        for name in both
         for k, plane in enumerate(planes[name])
     ],
     names=("survey", "band", "arcsec/pixel", "noise measured", "noise expected"),
@@ -134,7 +135,7 @@ for row in objects[-4:]:
 # pixel blends its neighbours: noise is smoothed and becomes correlated.
 
 # %%
-nearest = {s.name: cut(planes[s.name], objects, s, align=False) for s in SURVEYS.values()}
+nearest = {s.name: cut(planes[s.name], objects, s, align=False) for s in both.values()}
 aligned = cut(planes["SDSS"], objects[:n_galaxies], SDSS)
 error = np.abs(nearest["SDSS"].images[:n_galaxies] - truth.source).max()
 smoothing = np.nanmedian(aligned.noise / nearest["SDSS"].noise[:n_galaxies])
@@ -195,12 +196,12 @@ glue("real_usable", int(usable.sum()), display=False)
 # The Milky Way reddens every galaxy behind it. The extinction in a band, in magnitudes, is
 # $A = R\,E(B-V)$, with $E(B-V)$ from the map of {cite:t}`schlegel1998` and $R$ per band below: for
 # SDSS that of {cite:t}`schlafly2011`, for CFHTLS interpolated to its filters. `deredden`
-# undoes it, in images and noise, if the catalogue has a column `ebv`; `redden` is its
-# inverse. Do it for both surveys or for neither: their filters differ, so the dimming does too.
+# undoes it, in images and noise, if the catalogue has a column `ebv`. Do it for both surveys or for
+# neither: their filters differ, so the dimming does too.
 
 # %%
 dust = Table([BANDS], names=["band"])
-for survey in SURVEYS.values():
+for survey in both.values():
     dust[survey.name] = extinction_per_ebv(survey)
 dust.to_pandas().style.format(precision=3).hide()
 
@@ -233,8 +234,8 @@ data.validate(files.data("real"))
 data.describe(files.data("real"))
 
 # %% [markdown]
-# Images are kept as integers in steps of an eighth of the sky noise. The rounding error is uniform,
-# so its rms should be $\sigma/(8\sqrt{12}) = 0.036\,\sigma$.
+# Images are rounded to a power of two between a sixteenth and an eighth of the sky noise. The
+# rounding error is uniform, so its rms should be at most $\sigma/(8\sqrt{12}) = 0.036\,\sigma$.
 
 # %%
 stored = data.load(files.data("real"))
@@ -252,12 +253,12 @@ print(
 # %% [markdown]
 # Measured: {glue:text}`real_rounding:.4f`, in a file {glue:text}`real_ratio:.1f` times smaller than
 # plain numbers. `data.load(path, rows)` reads the rows that are asked for and no others, so a sample may
-# be far larger than the memory. Without galtools, three lines of h5py read the images:
+# be far larger than the memory. Without galtools, h5py alone reads the images:
 #
 # ```python
 # with h5py.File("real.h5") as file:
-#     counts, step = file["target/images"], file["target/step"][:]
-#     images = step[:, :, None, None] * (counts[:] - counts.attrs["zero"])  # nanomaggies per pixel
+#     images = file["target/images"][:]  # nanomaggies per pixel
+#     noise, scale = file["target/noise"][:], file["target"].attrs["pixel_scale"]
 # ```
 #
 # ## What a broken file does
@@ -372,26 +373,32 @@ plt.show()
 #
 # ## Your own data, and the archives'
 #
-# The same functions read SDSS frames, older *fpC* images (with their *tsField*), CFHTLS tiles,
-# folders of cutouts and arrays of other projects. For a sample of your own, the shortest way is
+# The same functions read frames, tiles, coadds, folders of cutouts and arrays of other projects and
+# surveys, and older *fpC* images of SDSS (with their *tsField*). The package knows the facts of SDSS,
+# CFHTLS, KiDS, DES, Pan-STARRS1, HSC, the Legacy Surveys and Euclid VIS. Another survey is a table of
+# numbers in a TOML file (`load_surveys`), or a few lines:
 #
 # ```python
-# from galtools.ingest.arrays import read_arrays  # .npz or .npy
+# from galtools.ingest.arrays import read_arrays  # .npz, .npy, .h5 or .fits
 # from galtools.ingest.folder import read_folder  # <id>_<band>.fits
+# from galtools.surveys import Survey, add_survey
 #
-# sdss = read_arrays("sdss.npz", SDSS)
-# cfht = read_arrays("cfhtls.npz", CFHTLS, unit="counts")
+# mine = add_survey(Survey(
+#     "Mine", bands=("g", "r", "i"), pixel_scale=0.55, zero_point="MAGZP",
+#     psf_fwhm=(1.5, 1.5, 1.4), sky_noise=(0.03, 0.03, 0.04),
+# ))
+# images = read_folder("cutouts", mine)
+# images = read_arrays("cubes.h5", mine, key="img", axes="nyxb", bands="irg")
 # ```
 #
-# Where there is a network, one command per survey fetches the real thing. Transfers are resumed
-# where they broke, throttled, checked, and never seen half done:
+# Where there is a network, one command per survey fetches the real thing. Transfers are throttled,
+# tried again where they broke, checked, and never seen half done:
 #
 # ```bash
 # pip install '.[download]'
 # galtools download sdss-catalogue my_data -n 200 --ra 214 216 --dec 52 54
 # galtools download sdss my_data      # frames, about 15 MB per field in five bands
 # galtools download cfhtls my_data    # cutouts of CFHTLS-Wide from the CADC
-# galtools download hips my_data      # light: stamps of both surveys out of HiPS
 # ```
 #
 # From there to one file is what this chapter did. Planes are read one at a time while stamps are
@@ -400,14 +407,13 @@ plt.show()
 # ```python
 # objects = read_catalogue("my_data/catalogue.ecsv")
 # frames, tiles = Path("my_data/sdss").glob("frame-*.bz2"), Path("my_data/cfhtls").glob("[!.]*.fits")
-# sdss = cut(map(read_plane, sorted(frames)), objects, SDSS)
-# cfht = cut(map(read_plane, sorted(tiles)), objects, CFHTLS)
+# sdss = cut((read_plane(file, SDSS) for file in sorted(frames)), objects, SDSS)
+# cfht = cut((read_plane(file, CFHTLS) for file in sorted(tiles)), objects, CFHTLS)
 # pairs, outcomes = match(sdss, cfht)
 # data.save(pairs, "real.h5")
 # ```
 #
-# HiPS are maps of the sky in tiles, made for browsing; their images have been resampled at least once.
-# Use them to look, not to measure. These commands have been tested against a server on one machine that
+# These commands have been tested against a server on one machine that
 # breaks, truncates and lies; which archive addresses answer today, only the network can tell.
 #
 # ## What we found
@@ -417,7 +423,7 @@ plt.show()
 # - Cutting at the nearest pixel is exact; aligning keeps the light but only
 #   {glue:text}`real_smoothing:.2f` of the noise.
 # - Stretches and units invert to rounding. Regridding keeps the light, not the detail.
-# - Storing integers adds a rounding of {glue:text}`real_rounding:.3f` of the noise, and makes files
+# - Rounding adds {glue:text}`real_rounding:.3f` of the noise, and makes files
 #   {glue:text}`real_ratio:.1f` times smaller.
 #
 # ## Exercises

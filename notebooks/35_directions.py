@@ -194,7 +194,10 @@ def residual(shown, second, band: int = 2) -> np.ndarray:
 
 # %%
 scale = list(data.pixel_scales(first["test"]).values())
-noise = np.median(image_files.read_column(files["learn"], "noise"), axis=0)
+noise = [
+    np.median(image_files.read_column(files["learn"], f"{side}/noise"), axis=0)
+    for side in ("source", "target")
+]
 
 
 def measure(way: str, shown, pairs, second=None) -> dict:

@@ -78,7 +78,7 @@ if not labels or max(labels) > most:
 weights = [folder.weights("forward", "residual", seed + k) for k in range(seeds)]
 networks = [load_weights(paths.need(w, "35_directions", split["train"])) for w in weights]
 scale = data.pixel_scales(split["test"])
-noise = np.median(image_files.read_column(split["train"], "noise")[:, 1], axis=0)  # of CFHTLS
+noise = np.median(image_files.read_column(split["train"], "target/noise"), axis=0)  # of CFHTLS
 
 
 def translated(pairs, numbers) -> dict:

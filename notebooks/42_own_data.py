@@ -22,8 +22,11 @@
 #
 # ```bash
 # papermill notebooks/42_own_data.py mine.ipynb -p results my_results -p name "My field" \
-#     -y "{sdss: [u.fits, g.fits, ...], cfhtls: [...], catalogue: mine.csv}"
+#     -p survey_to KiDS -y "{source: [u.fits, g.fits, ...], target: [...], catalogue: mine.csv}"
 # ```
+#
+# The surveys are any two that the package knows, or that a TOML file of yours describes
+# (`-p surveys my_surveys.toml`, see the chapter before); the bands are those that both have.
 #
 # Without files the notebook first publishes a small survey of its own, simulated, in the formats of
 # SDSS and CFHTLS, and then treats it as it would treat yours.
@@ -46,7 +49,7 @@ from galtools.ingest.catalogue import read_catalogue
 from galtools.ingest.crossmatch import match
 from galtools.ingest.cutouts import cut
 from galtools.ingest.fits_images import read_plane
-from galtools.surveys import CFHTLS, SDSS
+from galtools.surveys import CFHTLS, SDSS, find_survey, load_surveys, reference_band
 from galtools.training.loop import Settings
 
 plotting.use_style()
@@ -55,8 +58,11 @@ plotting.use_style()
 profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
 results: str = ""  # folder of artefacts; empty: the repository's
-sdss: list[str] = []  # FITS files of SDSS, one per band; empty: a simulated survey
-cfhtls: list[str] = []  # FITS files of CFHTLS, one per band
+survey_from: str = "SDSS"  # survey that is translated
+survey_to: str = "CFHTLS"  # survey into which it is translated
+surveys: str = ""  # TOML file that describes further surveys
+source: list[str] = []  # FITS files of the first survey, one per band; empty: a simulated survey
+target: list[str] = []  # FITS files of the second survey, one per band
 catalogue: str = ""  # positions, redshifts and names of the galaxies
 name: str = "My field"  # name of the row on the leaderboard
 n_galaxies: int = 100  # galaxies of the simulated survey
@@ -70,9 +76,8 @@ morphology: int = 10  # galaxies that statmorph measures; 0 for none
 # %% [markdown]
 # ## 1. The files
 #
-# One image per band and survey, each with its coordinates in the header. The kind of a file, its band,
-# its unit and its zero point are read from the header too; a file whose pixels contradict its header
-# is refused, with the reason. The catalogue, in any format that astropy reads, holds positions in
+# One image per band and survey, each with its coordinates in the header. Band, unit and zero point are
+# read from the header too; a file whose pixels contradict its header is refused, with the reason. The catalogue, in any format that astropy reads, holds positions in
 # degrees and redshifts; the usual names of the columns are understood. A galaxy without a redshift can
 # be translated, but says nothing about the information that survives.
 #
@@ -84,15 +89,22 @@ learn = [name for name in models.names() if name in plotting.MODEL_NAME]
 check_choice("model", model, learn)  # now, not after the stamps are cut
 own = paths.Results(str(paths.Results(results, profile).folder / "own"), profile)
 published = own.data("x").with_name("published")
-if not (sdss and cfhtls and catalogue):
-    if sdss or cfhtls or catalogue:
-        raise GaltoolsError("give all three: sdss, cfhtls and catalogue, or none of them")
+load_surveys(surveys) if surveys else None
+sides = [find_survey(survey_from), find_survey(survey_to)]
+if not (source and target and catalogue):
+    if source or target or catalogue or sides != [SDSS, CFHTLS]:
+        raise GaltoolsError("give all three: source, target and catalogue, or none of them")
     written = write_mock(published, simulate.pairs(n_galaxies, seed=seed), seed=seed)
-    sdss, cfhtls = (list(map(str, written[survey.name])) for survey in (SDSS, CFHTLS))
+    source, target = (list(map(str, written[survey.name])) for survey in sides)
     catalogue = str(published / "catalogue.csv")
-planes = {SDSS: [read_plane(file) for file in sdss], CFHTLS: [read_plane(f) for f in cfhtls]}
+
+# %%
+common = [band for band in sides[0].bands if band in sides[1].bands]
+sides = [survey.in_bands(common) for survey in sides]
+files = zip(sides, (source, target), strict=True)
+planes = [[read_plane(file, survey) for file in some] for survey, some in files]
 objects = read_catalogue(Path(catalogue))
-print(f"{len(objects)} objects; bands", *("".join(p.band for p in ps) for ps in planes.values()))
+print(f"{len(objects)} objects; bands", *("".join(p.band for p in some) for some in planes))
 
 # %% [markdown]
 # ## 2. Stamps, matched
@@ -107,8 +119,8 @@ print(f"{len(objects)} objects; bands", *("".join(p.band for p in ps) for ps in 
 # they were, and galaxies up to half a pixel off the middle.
 
 # %%
-stamps = {survey: cut(layers, objects, survey) for survey, layers in planes.items()}
-matched, outcomes = match(stamps[SDSS], stamps[CFHTLS])
+stamps = [cut(layers, objects, survey) for survey, layers in zip(sides, planes, strict=True)]
+matched, outcomes = match(*stamps)
 usable = flags.good(matched.catalogue)
 if not usable.any():
     met = flags.count(matched.catalogue)
@@ -117,11 +129,13 @@ if not usable.any():
 print(f"{usable.sum()} of {len(usable)} rows carry no flag")
 outcomes.to_pandas().style.hide()
 
-# %% mystnb={"figure": {"caption": "Galaxies of the sample, from SDSS (top) and from CFHTLS (bottom). Check that they are the same objects, upright, and in the middle.", "name": "fig-own-stamps"}, "image": {"alt": "Two rows of colour stamps of the same galaxies."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Galaxies of the sample in the survey translated from (top) and to (bottom). Check that they are the same objects, upright, and in the middle.", "name": "fig-own-stamps"}, "image": {"alt": "Two rows of colour stamps of the same galaxies."}} tags=["hide-input"]
 pairs = matched[usable]
-shown = np.argsort(-pairs.target[:, 2].sum((1, 2)))[: min(5, len(pairs))]
+band = reference_band(common)
+light = pairs.target[:, common.index(band)].sum((1, 2))
+shown = np.argsort(-light)[: min(5, len(pairs))]
 fig = plotting.stamps(
-    [pairs.source[shown], pairs.target[shown]], ["SDSS", "CFHTLS"],
+    [pairs.source[shown], pairs.target[shown]], [survey.name for survey in sides],
     [f"z = {z:.2f}" for z in pairs.redshift[shown]],
 )  # fmt: skip
 plt.show()
@@ -139,7 +153,7 @@ plt.show()
 # %%
 place = (pairs.catalogue["ra"], pairs.catalogue["dec"])
 split = splits.by_sky(*place, (0.6, 0.2, 0.2), link=26, nside=nside, seed=seed)
-inputs = [Path(file) for file in (*sdss, *cfhtls, catalogue)]
+inputs = [Path(file) for file in (*source, *target, catalogue, surveys) if file]
 for part in splits.NAMES:
     chosen = split == part
     if not chosen.any():
@@ -147,7 +161,7 @@ for part in splits.NAMES:
     artefacts.make(
         own.data(part),
         lambda path, chosen=chosen: data.save(pairs[chosen], path, split=split[chosen]),
-        params={"part": part, "nside": nside},
+        params={"part": part, "nside": nside, "surveys": [survey_from, survey_to]},
         modules=["galtools.ingest.cutouts", "galtools.data.splits"], inputs=inputs, seed=seed,
     )  # fmt: skip
     print(part, data.describe(own.data(part))["galaxies"])
@@ -184,8 +198,8 @@ plt.show()
 # %% tags=["remove-stderr"]
 test = result.pairs
 card = scorecard.card(
-    test.target, result.translated, result.floor, test.redshift, name=name,
-    pixel_scale=test.target_set.pixel_scale, morphology=morphology, n_boot=n_boot, seed=seed,
+    test.target_set, result.translated, result.floor, test.redshift, name=name,
+    morphology=morphology, n_boot=n_boot, seed=seed,
 )  # fmt: skip
 saved = own.table("card").with_suffix(".json")
 made = artefacts.make(
@@ -197,7 +211,7 @@ made = artefacts.make(
 # %%
 numbers = {"psnr": "PSNR (dB)", "correlation": "pixel correlation",
            "aperture_scatter": "scatter of light", "box_scatter": "scatter of peak"}  # fmt: skip
-board = scorecard.merge([scorecard.load(saved)]).query("band == 'r'").set_index("metric")
+board = scorecard.merge([scorecard.load(saved)]).query("band == @band").set_index("metric")
 row = {
     label: intervals.format_interval(*board.loc[metric, ["value", "low", "high"]])
     for metric, label in numbers.items()
@@ -224,6 +238,7 @@ glue("own_test", sizes["test"], display=False)
 glue("own_model", plotting.MODEL_NAME[model], display=False)
 glue("own_psnr", float(board.loc["psnr", "value"]), display=False)
 told = study.quoted_numbers(result)
+glue("own_band", band, display=False)
 glue("own_floor", told[f"{model}_chi_floor"], display=False)
 glue("own_chi", told[f"{model}_chi"], display=False)
 
@@ -232,7 +247,7 @@ glue("own_chi", told[f"{model}_chi"], display=False)
 #
 # Of {glue:text}`own_rows` objects {glue:text}`own_usable` came through without a flag;
 # {glue:text}`own_train` were trained on and {glue:text}`own_test` judged. {glue:text}`own_model`
-# reaches a PSNR of {glue:text}`own_psnr:.1f` dB in r, and leaves a residual of
+# reaches a PSNR of {glue:text}`own_psnr:.1f` dB in {glue:text}`own_band`, and leaves a residual of
 # {glue:text}`own_chi:.0f` times the sky noise, where resampling leaves {glue:text}`own_floor:.0f`.
 # With so few galaxies and steps that says little about the model. It says that the way is open from
 # files to a row.
@@ -246,7 +261,7 @@ glue("own_chi", told[f"{model}_chi"], display=False)
 # 1. None of the first ones: stamps are cut where the catalogue says, in both surveys alike, and
 #    match each other perfectly. The *figure* of stamps shows it at once: no galaxy is in the middle.
 # 2. A grid file with `notebook: 42_own_data` and `parameters: {seed: {range: 3}, model: [residual,
-#    swin], sdss: [[...]], cfhtls: [[...]], catalogue: ...}`, and `make grid GRID=that_file.yaml`.
+#    swin], source: [[...]], target: [[...]], catalogue: ...}`, and `make grid GRID=that_file.yaml`.
 # ```
 #
 # **What's next:** [At scale](../scale.md) says more about grids,

@@ -12,9 +12,7 @@ def make_pairs(source, target, redshift, catalogue, noise, masks=(None, None)) -
     deep = CFHTLS.on_grid_of(SDSS) if source.shape == target.shape else CFHTLS
     shown = zip((SDSS, deep), (source, target), np.swapaxes(noise, 0, 1), masks, strict=True)
     sets = (
-        ImageSet.of(
-            survey, images, sky, np.zeros(sky.shape) + survey.psf_fwhm[: sky.shape[1]], mask
-        )
+        ImageSet.of(survey.in_bands(survey.bands[: sky.shape[1]]), images, sky, None, mask)
         for survey, images, sky, mask in shown
     )
     return Pairs(*sets, np.asarray(redshift, np.float32), catalogue)

@@ -133,7 +133,7 @@ def read_pairs(path):
     data.validate(path)
     data.load(path, slice(2))
     data.describe(path)
-    image_files.read_column(path, "noise")
+    image_files.read_column(path, "target/noise")
     image_files.open_images(path)[:1]
 
 

@@ -82,9 +82,9 @@ def test_many_rows_at_one_place_are_refused_and_a_few_are_flagged():
 
 
 def test_more_stamps_than_the_memory_holds_are_refused():
-    cutouts.check_memory(100, 64)
+    cutouts.check_memory((100, 5, 64, 64))
     with pytest.raises(GaltoolsError, match=r"10000000 stamps of 64 pixels need 1024 GB .* parts"):
-        cutouts.check_memory(10**7, 64)
+        cutouts.check_memory((10**7, 5, 64, 64))
 
 
 @pytest.mark.parametrize("change", [{"blocks": 10**9}, {"width": 10**6}, {"blocks": "many"}, {}])

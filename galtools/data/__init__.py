@@ -1,6 +1,5 @@
 """Samples of matched galaxies: the container, the file format, splits, stretches and grids."""
 
-from galtools.data.compression import compress
 from galtools.data.files import (
     describe,
     load,
@@ -14,7 +13,6 @@ from galtools.data.pairs import ImageSet, Pairs, for_task, join
 __all__ = [
     "ImageSet",
     "Pairs",
-    "compress",
     "describe",
     "for_task",
     "join",

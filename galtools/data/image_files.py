@@ -6,22 +6,23 @@ which only slices are ever read, so that a sample larger than the memory can be 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
-from galtools.data.compression import dequantize
 from galtools.errors import GaltoolsError, reading
 from galtools.hdf5 import safe_open
+from galtools.surveys import band_names
 
 TRUTH = ("truth", "target", "images", "data")  # names to look for, in this order
 TRANSLATED = ("translated", "translations", "images", "data")
 SOURCE = ("source", "images", "data")
 NAMES = ("images", "translated", "truth", "target", "data")
-FACTS = ("pixel_scale", "noise", "psf_fwhm", "weights")  # what a file may state beside its images
+STATED = ("pixel_scale", "bands")  # as attributes, or in FITS as PIXSCALE and BANDS
+FACTS = (*STATED, "noise", "psf_fwhm", "weights")  # what a file may state beside its images
 SIDES = ("source", "target")
 FITS = (".fits", ".fit")
 
@@ -51,12 +52,10 @@ def open_images(path, name: str | None = None, names=NAMES) -> Stack:
     of `names` that there is: a file may hold the truth and its translation. Of several samples per
     galaxy, (n, K, bands, H, W), the first counts.
 
-    Arrays, or FITS extensions, named as in `FACTS` are kept as facts of the images, and so are the
-    attribute and the FITS keyword pixel_scale (PIXSCALE).
+    Arrays, or FITS extensions, named as in `FACTS` are kept as facts of the images, and so are
+    attributes and FITS keywords of `STATED`.
     """
-    readers = {".npz": _numpy, ".npy": _numpy} | dict.fromkeys(FITS, _fits)
-    with reading(path, "give images as npz, npy, HDF5 or FITS"):
-        found = readers.get(Path(path).suffix.lower(), _hdf5)(path)
+    found = read_stacks(path)
     stacks = {key: stack for key, stack in found.items() if len(stack.shape) in (4, 5)}
     if name:
         wanted = [name if name in stacks else name.lower()]  # FITS has names in capitals
@@ -79,10 +78,20 @@ def open_images(path, name: str | None = None, names=NAMES) -> Stack:
     return Stack(shape, lambda rows: stack.read((rows, 0)), facts, Path(path))
 
 
+def read_stacks(path) -> dict[str, Stack]:
+    """Arrays of an npz, npy, HDF5 or FITS file by name, not yet read."""
+    readers = {".npz": _numpy, ".npy": _numpy} | dict.fromkeys(FITS, _fits)
+    with reading(path, "give images as npz, npy, HDF5 or FITS"):
+        return readers.get(Path(path).suffix.lower(), _hdf5)(path)
+
+
 def _facts(found: dict[str, Stack]) -> dict:
     """What a file states beside its images: numbers as arrays, maps as stacks."""
     there = {name: found[name] for name in FACTS if name in found}
-    return {name: x if len(x.shape) == 4 else x.read(()) for name, x in there.items()}
+    facts = {name: x if len(x.shape) == 4 else x.read(()) for name, x in there.items()}
+    if "bands" in facts:
+        facts["bands"] = band_names(facts["bands"])
+    return facts
 
 
 def load_arrays(path) -> dict[str, np.ndarray]:
@@ -103,44 +112,40 @@ def _fits(path) -> dict[str, Stack]:
     with fits.open(path) as hdus:
         images = {h.name.lower() or f"extension {k}": h for k, h in enumerate(hdus) if h.is_image}
         arrays = {key: np.asarray(h.data) for key, h in images.items() if h.header["NAXIS"]}
-        scales = [h.header["PIXSCALE"] for h in hdus if "PIXSCALE" in h.header]
-    if scales:
-        arrays["pixel_scale"] = np.asarray(scales[0])
-    return {key: Stack(x.shape, x.__getitem__) for key, x in arrays.items()}
+        keys = {"pixel_scale": "PIXSCALE", "bands": "BANDS"}
+        stated = {k: h.header[key] for k, key in keys.items() for h in hdus if key in h.header}
+    return {key: Stack(x.shape, x.__getitem__) for key, x in arrays.items()} | _constants(stated)
 
 
 def _hdf5(path) -> dict[str, Stack]:
-    shapes = {}
+    shapes, about = {}, {}
     with safe_open(path) as file:
         file.visititems(lambda key, item: shapes.update({key: getattr(item, "shape", ())}))
-        scale = file.attrs.get("pixel_scale")
-        pairs = str(file.attrs.get("format")).startswith("galtools pairs")
-        sides = {k: _facts_of_side(file, k, path) for k in range(2) if pairs}
+        for group in ("/", *SIDES):
+            attributes = getattr(file.get(group), "attrs", {})
+            about[group] = {key: attributes[key] for key in STATED if key in attributes}
     stacks = {key: Stack(shape, partial(_read_hdf5, path, key)) for key, shape in shapes.items()}
-    if scale is not None:
-        stacks["pixel_scale"] = Stack((), lambda rows: np.asarray(scale))
-    for k, facts in sides.items():
-        shape = shapes[f"{SIDES[k]}/images"]
-        stacks[SIDES[k]] = Stack(shape, partial(_read_hdf5, path, f"{SIDES[k]}/images"), facts)
+    stacks |= _constants(about["/"])
+    for side in SIDES:  # of files of pairs
+        own = {key.removeprefix(f"{side}/"): x for key, x in stacks.items() if f"{side}/" in key}
+        if "images" not in own:
+            continue
+        if mask := own.get("mask"):
+            own["weights"] = Stack(mask.shape, lambda rows, read=mask.read: read(rows) == 0)
+        facts = _facts(own | _constants(about[side]))
+        if not np.isfinite(facts.get("noise", 0)).all():
+            del facts["noise"]  # unknown: it is estimated
+        stacks[side] = replace(own["images"], facts=facts)
     return stacks
 
 
-def _facts_of_side(file, k: int, path) -> dict:
-    """What a file of pairs states of its source (0) or target (1)."""
-    side = file[SIDES[k]]
-    facts = {"pixel_scale": side.attrs["pixel_scale"], "psf_fwhm": side["psf_fwhm"][:]}
-    if np.isfinite(noise := file["noise"][:, k]).all():
-        facts["noise"] = noise
-    if "mask" in side:
-        read = partial(_read_hdf5, path, f"{SIDES[k]}/mask")
-        facts["weights"] = Stack(side["mask"].shape, lambda rows: read(rows) == 0)
-    return facts
+def _constants(values: dict) -> dict[str, Stack]:
+    return {key: Stack((), lambda rows, x=x: np.asarray(x)) for key, x in values.items()}
 
 
 def _read_hdf5(path, key: str, rows) -> np.ndarray:
     with reading(path, "make or fetch it again"), safe_open(path) as file:
-        steps = file.get(key.removesuffix("images") + "step")  # in files of pairs
-        return file[key][rows] if steps is None else dequantize(file[key][rows], steps[rows])
+        return file[key][rows]
 
 
 def read_column(path, name: str) -> np.ndarray | None:

@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from galtools.errors import GaltoolsError
-from galtools.surveys import SURVEYS, Survey, check_task
+from galtools.surveys import Survey, check_task, find_bands, find_survey
 
 NO_DATA, SATURATED = 1, 2  # bits of a mask; a pixel with any bit set does not count
 
@@ -18,6 +18,7 @@ class ImageSet:
     images: np.ndarray  # (n, bands, H, W) float32, nanomaggies per pixel
     noise: np.ndarray  # (n, bands) float32, sky sigma per pixel, NaN where unknown
     survey: str
+    bands: tuple[str, ...]
     pixel_scale: float  # arcsec per pixel
     psf_fwhm: np.ndarray  # (n, bands) float32, arcsec
     mask: np.ndarray | None = None  # (n, bands, H, W) uint8 bits, None where every pixel counts
@@ -35,8 +36,10 @@ class ImageSet:
             raise GaltoolsError(f"the mask is {np.shape(self.mask)}, its images are {shape}")
         if self.catalogue is not None and len(self.catalogue) != shape[0]:
             raise GaltoolsError(f"{shape[0]} images, but {len(self.catalogue)} rows of a catalogue")
-        if self.survey not in SURVEYS:
-            raise GaltoolsError(f"unknown survey {self.survey!r}: choose {' or '.join(SURVEYS)}")
+        if len(self.bands) != shape[1] or len({*self.bands}) != shape[1]:
+            raise GaltoolsError(
+                f"bands {self.bands} do not name the {shape[1]} bands of the images"
+            )
         if not 0.01 < self.pixel_scale < 10:
             raise GaltoolsError(f"a pixel of {self.pixel_scale} arcsec: give arcsec per pixel")
 
@@ -49,7 +52,20 @@ class ImageSet:
         images, noise, psf_fwhm = numbers
         if mask is not None and not mask.any():
             mask = None
-        return cls(images, noise, survey.name, survey.pixel_scale, psf_fwhm, mask, catalogue)
+        about = survey.name, survey.bands, survey.pixel_scale
+        return cls(images, noise, *about, psf_fwhm, mask, catalogue)
+
+    @property
+    def instrument(self) -> Survey:
+        """What is known of the survey, in the bands of these images."""
+        return find_survey(self.survey).in_bands(self.bands)
+
+    def in_bands(self, bands) -> "ImageSet":
+        """Images in some of the bands, in this order."""
+        k = find_bands(self.bands, bands)
+        parts = {name: getattr(self, name) for name in ("images", "noise", "psf_fwhm", "mask")}
+        chosen = {name: part if part is None else part[:, k] for name, part in parts.items()}
+        return replace(self, bands=tuple(bands), **chosen)
 
     def __len__(self):
         """Count the objects."""
@@ -65,7 +81,9 @@ class ImageSet:
     @property
     def facts(self) -> dict:
         """What is known about the images, as a file states it (`image_files.FACTS`)."""
-        facts = {"pixel_scale": self.pixel_scale, "psf_fwhm": self.psf_fwhm}
+        facts = {
+            "pixel_scale": self.pixel_scale, "bands": self.bands, "psf_fwhm": self.psf_fwhm
+        }  # fmt: skip
         facts |= {"noise": self.noise} if np.isfinite(self.noise).all() else {}
         return facts if self.mask is None else facts | {"weights": self.mask == 0}
 
@@ -148,8 +166,8 @@ def join(parts: list[Pairs]) -> Pairs:
 
 def _join(sets: list[ImageSet]) -> ImageSet:
     """Join images of one survey; where a part has no mask, every pixel counts."""
-    if len({(one.survey, one.pixel_scale) for one in sets}) > 1:
-        raise GaltoolsError("samples of several surveys or pixel scales cannot be joined")
+    if len({(one.survey, one.bands, one.pixel_scale) for one in sets}) > 1:
+        raise GaltoolsError("samples of several surveys, bands or pixel scales cannot be joined")
     names = ("images", "noise", "psf_fwhm")
     arrays = {name: np.concatenate([getattr(one, name) for one in sets]) for name in names}
     masks = [one.mask for one in sets]

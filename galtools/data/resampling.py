@@ -1,9 +1,10 @@
 """Change of pixel grid: flux shared out by overlap in area, or interpolated.
 
-Grids are square and have a common centre, so both ways are a small matrix W on each side of an
-image, new = W image W^T. Overlap in area conserves flux exactly; on the way to coarser pixels it
-loses detail, and the pseudo-inverse of W returns the image of least power that has the same coarse
-one. Interpolation suits finer pixels, without blocks; it conserves the flux of a smooth sky.
+Grids have parallel axes and a common centre, so both ways are a small matrix on each side of an
+image, new = W image W^T on square grids. Overlap in area conserves flux exactly; on the way to
+coarser pixels it loses detail, and the pseudo-inverse of W returns the image of least power that
+has the same coarse one. Interpolation suits finer pixels, without blocks; it conserves the flux of
+a smooth sky.
 """
 
 import math
@@ -54,19 +55,20 @@ def lanczos_tensor(size: int, old: int, step: float, dtype, device) -> torch.Ten
     return torch.from_numpy(lanczos_matrix(size, old, step)).to(device, dtype)
 
 
-def lanczos_resample(images, size: int, step: float):
-    """Bring images (..., H, H) of flux per pixel to `size` pixels, each `step` old pixels wide.
+def lanczos_resample(images, size: int | tuple[int, int], step: float):
+    """Bring images (..., H, W) of flux per pixel to `size` pixels, each `step` old pixels wide.
 
     Surface brightness is interpolated, and multiplied by step^2, the ratio of the pixel areas.
-    `images` are an array, or a tensor on any device.
+    `size` is (H', W'), or one number for both. `images` are an array, or a tensor on any device.
     """
-    old = images.shape[-1]
-    if images.shape[-2] != old:
-        raise GaltoolsError(f"images are {tuple(images.shape)}: need square ones, (..., H, H)")
-    if size == old and step == 1:
+    new, old = (size, size) if isinstance(size, int) else tuple(size), tuple(images.shape[-2:])
+    if new == old and step == 1:
         return images
     if isinstance(images, torch.Tensor):
-        weights = lanczos_tensor(size, old, step, images.dtype, images.device)
+        like = step, images.dtype, images.device
+        rows, columns = (lanczos_tensor(n, o, *like) for n, o in zip(new, old, strict=True))
     else:
-        weights = lanczos_matrix(size, old, step).astype(images.dtype)
-    return step**2 * (weights @ images @ weights.T)
+        rows, columns = (
+            lanczos_matrix(n, o, step).astype(images.dtype) for n, o in zip(new, old, strict=True)
+        )
+    return step**2 * (rows @ images @ columns.T)

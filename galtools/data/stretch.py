@@ -92,7 +92,7 @@ class Normalization:
 
     source: Stretch
     target: Stretch
-    size: int  # pixels along a side of the target's stamp
+    size: int | tuple[int, int]  # pixels of the target's stamp: along a side, or (H, W)
     step: float  # side of a target pixel in source pixels
 
     def normalize(self, source: torch.Tensor) -> torch.Tensor:
@@ -107,7 +107,13 @@ class Normalization:
     def from_dict(cls, values: dict) -> "Normalization":
         """Read what JSON has made of `asdict`."""
         stretches = {side: Stretch.from_dict(values[side]) for side in ("source", "target")}
-        return cls(**(values | stretches))
+        size = values["size"]
+        return cls(**values | stretches | {"size": size if isinstance(size, int) else tuple(size)})
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Pixels (H, W) of the target's stamp."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
 
 
 def fit_normalization(
@@ -119,9 +125,8 @@ def fit_normalization(
     brightness is stretched alike on both sides. The scales follow from `ENOUGH` galaxies, evenly
     chosen: they only bring the numbers to order one.
     """
-    size = target.shape[-1]
-    if target.shape[-2] != size:
-        raise GaltoolsError(f"stamps must be square, the targets are {target.shape[-2:]}")
+    height, width = target.shape[-2:]
+    size = width if height == width else (height, width)
     few = slice(None, None, -(-len(source) // ENOUGH))
     stretches = (fit_stretch(images[few], softening, kind) for images in (source, target))
     return Normalization(*stretches, size, float(step))

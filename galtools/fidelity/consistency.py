@@ -20,12 +20,13 @@ from scipy.stats import chi2
 from galtools.data import ImageSet
 from galtools.data.photometry import aperture_flux, aperture_weights
 from galtools.data.resampling import lanczos_resample
+from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 from galtools.fidelity.metrics import Metric
 from galtools.fidelity.structure import neighbour_correlation
 from galtools.models.psf_matching import match_psf
 from galtools.simulate import population, spectra
-from galtools.surveys import SURVEYS, Survey
+from galtools.surveys import Survey
 
 RADIUS = 4.0  # arcsec about the centre in which the residual is tested
 CHUNK = 32  # galaxies at a time
@@ -48,22 +49,31 @@ METRICS = {
 @lru_cache(maxsize=8)
 def colour_terms(filters: tuple[str, ...], others: tuple[str, ...]) -> np.ndarray:
     """Rows (a, b) of m_other - m = a + b (m - m_next) in each filter, of simulated galaxies."""
+    if not (filters and others):
+        raise GaltoolsError("a survey without filter curves cannot be compared with another")
     galaxies = population.sample_galaxies(0, range(GALAXIES), population.MAIN_SAMPLE_LIMIT)
     flux = spectra.band_fluxes((*filters, *others), galaxies, galaxies["redshift"])
     own, other = np.split(-2.5 * np.log10(flux), 2, axis=1)
+    if len(filters) == 1:  # without a colour: the mean difference
+        return np.array([[np.mean(other - own), 0.0]])
     pairs = zip(next_colours(own).T, (other - own).T, strict=True)
     return np.array([np.polyfit(x, difference, 1)[::-1] for x, difference in pairs])
 
 
 def next_colours(magnitude: np.ndarray) -> np.ndarray:
-    """Colour of every band with the next one (n, bands); of the last with the one before."""
+    """Colour of every band with the next one (n, bands); of the last with the one before.
+
+    A single band has none: zero.
+    """
+    if magnitude.shape[1] == 1:
+        return np.zeros(magnitude.shape)
     colour = magnitude[:, :-1] - magnitude[:, 1:]
     return np.column_stack([colour, colour[:, -1]])
 
 
 def carry_back(translated, psf_fwhm, survey: Survey, source: ImageSet) -> np.ndarray:
     """Translations (n, bands, H, H) of seeing `psf_fwhm` (n, bands) as the source's survey sees."""
-    terms = colour_terms(survey.filters, SURVEYS[source.survey].filters)
+    terms = colour_terms(survey.filters, source.instrument.filters)
     flux = np.maximum(aperture_flux(translated, survey.pixel_scale), 1e-3)
     colour = np.clip(next_colours(-2.5 * np.log10(flux)), -1, 4)
     factor = 10 ** (-0.4 * (terms[:, 0] + terms[:, 1] * colour))
@@ -91,7 +101,7 @@ def measure(source: ImageSet, translated, survey: Survey, psf_fwhm=None) -> dict
     """Quantities of METRICS (n, bands) of translations into `survey`, at its median seeing."""
     if psf_fwhm is None:
         psf_fwhm = np.tile(np.float32(survey.psf_fwhm), (len(source), 1))
-    gain = np.array(SURVEYS[source.survey].electrons_per_nanomaggy)
+    gain = np.array(source.instrument.electrons_per_nanomaggy)
     near = aperture_weights(source.images.shape[-2:], source.pixel_scale, RADIUS) > 0.5
     parts = []
     for start in range(0, len(source), CHUNK):

@@ -63,10 +63,10 @@ def check_inputs(
     stated = getattr(truth, "facts", {})
     truth = truth.images if isinstance(truth, ImageSet) else truth
     truth, translated = check_real(truth, "truth"), check_real(translated, "translated")
-    weights, noise, psf_fwhm, pixel_scale = (
+    weights, noise, psf_fwhm, pixel_scale, bands = (
         stated.get(name) if value is None else value
         for name, value in (("weights", weights), ("noise", noise), ("psf_fwhm", psf_fwhm),
-                            ("pixel_scale", pixel_scale))
+                            ("pixel_scale", pixel_scale), ("bands", bands))
     )  # fmt: skip
     _check_layout(truth, translated, weights)
     bands = BANDS if bands is None and truth.shape[1] == len(BANDS) else tuple(bands or ())

@@ -1,13 +1,11 @@
 """Real data from the archives: one command per survey. Needs the extra `download` (astroquery).
 
 astroquery knows the archives and answers where things are; the files themselves come through
-`galtools.ingest.download.fetch`, resumable, throttled, and checked. From a shell:
+`galtools.ingest.download.fetch`, throttled and checked. From a shell:
 
     galtools download sdss-catalogue FOLDER -n 1000 --ra 212 218 --dec 52 56
     galtools download sdss FOLDER          frames of every galaxy of the catalogue
     galtools download cfhtls FOLDER        cutouts around every galaxy
-    galtools download hips FOLDER          cutouts of both surveys out of HiPS:
-                                            small, but resampled, not for photometry
 """
 
 import re
@@ -16,25 +14,23 @@ from functools import partial
 from importlib import import_module
 from itertools import product
 from pathlib import Path
-from urllib.parse import urlencode
 
 from astropy import units as u
-from astropy.coordinates import Angle, Latitude, Longitude, SkyCoord
+from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from galtools.artefacts import atomic
-from galtools.errors import GaltoolsError
+from galtools.errors import GaltoolsError, check_choice
 from galtools.ingest.catalogue import has_position, read_catalogue
 from galtools.ingest.download import POLITE, fetch
 from galtools.ingest.fits_images import read_fits
-from galtools.surveys import BANDS, SURVEYS, Survey
+from galtools.surveys import BANDS
 
 DATA_RELEASE = 17
 MAIN_SAMPLE = 17.8  # r magnitude, free of reddening, that the main galaxy sample reaches
 CUTOUT = 40.0  # arcsec along a side of what is fetched around a galaxy
 SFD_R = 2.751  # A_r / E(B-V) by which SDSS tabulates Schlegel's reddening
 WIDE_W3 = (208.0, 221.0), (51.0, 58.0)  # degrees: the CFHTLS-Wide field that SDSS covers best
-HIPS = {"SDSS": "CDS/P/SDSS9/{band}", "CFHTLS": "CDS/P/CFHTLS/W/{band}"}
 HOPELESS = 10  # failures in a row after which the archive is left alone
 COLUMNS = "p.objID AS id, p.ra, p.dec, s.z AS redshift, p.run, p.rerun, p.camcol, p.field"
 
@@ -129,84 +125,55 @@ def fetch_all(urls: dict, folder: Path, polite=POLITE) -> tuple[list[Path], Tabl
     )
 
 
-def _urls_around(catalogue: Table, around) -> dict:
-    """Addresses by file name, from ``around(row)`` by band, or the GaltoolsError in its stead."""
+def cfhtls_urls(catalogue: Table, cadc=None, polite=POLITE) -> dict:
+    """Addresses of CFHTLS-Wide cutouts around every galaxy from the CADC, or why there is none.
+
+    From the final (T0007) median stacks of the Wide survey. Where there is none, the value is a
+    GaltoolsError.
+    """
+    if cadc is None:
+        with answer_of("CADC"):
+            cadc = astroquery("cadc").Cadc()
     urls = {}
     for row, placed in zip(catalogue, has_position(catalogue), strict=True):
         try:
             if not placed:
                 raise GaltoolsError("the object has no position: correct its ra and dec")
-            found = around(row)
+            polite.wait()
+            found = _stacks_around(row, cadc)
         except GaltoolsError as error:
             found = dict.fromkeys(BANDS, error)
         urls |= {f"{row['id']}_{band}.fits": found[band] for band in BANDS}
     return urls
 
 
-def cfhtls_urls(catalogue: Table, cadc=None, polite=POLITE) -> dict:
-    """Addresses of CFHTLS-Wide cutouts around every galaxy from the CADC, or why there is none.
-
-    From the final (T0007) median stacks of the Wide survey.
-    """
-    if cadc is None:
-        with answer_of("CADC"):
-            cadc = astroquery("cadc").Cadc()
-
-    def around(row):
-        polite.wait()
-        place = SkyCoord(row["ra"], row["dec"], unit="deg"), CUTOUT / 2 * u.arcsec
-        found = {}
-        with answer_of("CADC"):
-            planes = cadc.query_region(*place, collection="CFHTTERAPIX")
-            for band in BANDS:
-                stack = re.compile(rf"CFHTLS_W_{band}_.*T0007_MEDIAN$")
-                rows = [k for k, name in enumerate(planes["productID"]) if stack.match(str(name))]
-                found[band] = GaltoolsError(f"CFHTLS-Wide has no stack in {band} there")
-                if rows:
-                    url = cadc.get_image_list(planes[rows], *place)[0]
-                    # without the identifier of the request, or a file would always look new
-                    found[band] = re.sub(r"RUNID=[^&]*&?", "", url).rstrip("&")
-        return found
-
-    return _urls_around(catalogue, around)
+def _stacks_around(row, cadc) -> dict:
+    place = SkyCoord(row["ra"], row["dec"], unit="deg"), CUTOUT / 2 * u.arcsec
+    found = {}
+    with answer_of("CADC"):
+        planes = cadc.query_region(*place, collection="CFHTTERAPIX")
+        for band in BANDS:
+            stack = re.compile(rf"CFHTLS_W_{band}_.*T0007_MEDIAN$")
+            rows = [k for k, name in enumerate(planes["productID"]) if stack.match(str(name))]
+            found[band] = GaltoolsError(f"CFHTLS-Wide has no stack in {band} there")
+            if rows:
+                url = cadc.get_image_list(planes[rows], *place)[0]
+                # without the identifier of the request, or a file would always look new
+                found[band] = re.sub(r"RUNID=[^&]*&?", "", url).rstrip("&")
+    return found
 
 
-def hips_urls(catalogue: Table, survey: Survey) -> dict:
-    """Addresses of stamps out of the HiPS of a survey, on its own pixel grid, north up."""
-    hips2fits = astroquery("hips2fits")
-
-    def address(row, band):
-        payload = hips2fits.hips2fits.query(
-            hips=HIPS[survey.name].format(band=band),
-            width=survey.stamp,
-            height=survey.stamp,
-            projection="TAN",
-            ra=Longitude(row["ra"] * u.deg),
-            dec=Latitude(row["dec"] * u.deg),
-            fov=Angle(survey.stamp * survey.pixel_scale * u.arcsec),
-            get_query_payload=True,
-        )
-        return f"{hips2fits.conf.server}?{urlencode(payload)}"
-
-    return _urls_around(catalogue, lambda row: {band: address(row, band) for band in BANDS})
-
-
-def download(options) -> None:
+def download(what: str, folder: Path, n: int, ra: tuple, dec: tuple) -> None:
     """Fetch real data from the archives; what failed is listed at the end."""
-    path = options.folder / "catalogue.ecsv"
-    if options.what == "sdss-catalogue":
-        table = sdss_catalogue(path, options.n, tuple(options.ra), tuple(options.dec))
+    path = folder / "catalogue.ecsv"
+    if check_choice("data", what, ("sdss-catalogue", "sdss", "cfhtls")) == "sdss-catalogue":
+        table = sdss_catalogue(path, n, ra, dec)
         print(f"{len(table)} galaxies in {path}")
         return
     catalogue = read_catalogue(path)
-    if options.what == "hips":
-        wanted = {f"hips_{name.lower()}": hips_urls(catalogue, s) for name, s in SURVEYS.items()}
-    else:
-        urls = {"sdss": frame_urls, "cfhtls": cfhtls_urls}[options.what]
-        wanted = {options.what: urls(catalogue)}
-    for folder, urls in wanted.items():
-        outcome = fetch_all(urls, options.folder / folder)[1]
-        failed = outcome[outcome["outcome"] == "failed"]
-        print(f"{len(outcome) - len(failed)} files fetched, {len(failed)} failed")
-        for row in failed:
-            print(f"  {row['file']}: {row['reason']}")
+    urls = {"sdss": frame_urls, "cfhtls": cfhtls_urls}[what](catalogue)
+    outcome = fetch_all(urls, folder / what)[1]
+    failed = outcome[outcome["outcome"] == "failed"]
+    print(f"{len(outcome) - len(failed)} files fetched, {len(failed)} failed")
+    for row in failed:
+        print(f"  {row['file']}: {row['reason']}")

@@ -10,6 +10,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.utils.data import get_readable_fileobj
+from scipy.spatial import KDTree
 
 from galtools.errors import GaltoolsError, reading
 from galtools.flags import FLAG, MAX_REDSHIFT, MEANING, Flag, raise_flag
@@ -23,7 +24,7 @@ ALIASES = {
     "ebv": ("ebv", "e(b-v)", "e_bv", "sfd_ebv"),
 }
 SAME_PLACE = 0.5  # arcsec; nearer rows are the same object
-MOST_NEIGHBOURS = 1e8  # rows times those around them
+MOST_NEIGHBOURS = 1e7  # rows times those around them
 
 
 def read_catalogue(path: Path) -> Table:
@@ -134,19 +135,14 @@ def flag_rows(table: Table) -> None:
         raise_flag(table, ~has_position(table), Flag.NO_POSITION)
         rows, sky = positions_of(table)
         if len(rows):
-            _check_crowding(sky)
-            first, second, _, _ = sky.search_around_sky(sky, SAME_PLACE * u.arcsec)
-            raise_flag(table, rows[np.unique(first[first > second])], Flag.DUPLICATE)
-
-
-def _check_crowding(sky: SkyCoord) -> None:
-    """Refuse so many rows at the same places that the list of neighbours would fill the memory."""
-    cells = np.floor(sky.cartesian.xyz.value.T / np.radians(SAME_PLACE / 3600))
-    _, counts = np.unique(cells, axis=0, return_counts=True)
-    if 27 * (counts.astype(float) ** 2).sum() > MOST_NEIGHBOURS:
-        raise GaltoolsError(
-            f"{counts.max()} rows of the catalogue lie at one place: correct their positions"
-        )
+            tree, reach = KDTree(sky.cartesian.xyz.value.T), np.radians(SAME_PLACE / 3600)
+            neighbours = tree.query_ball_point(tree.data, reach, return_length=True)
+            if neighbours.sum() > MOST_NEIGHBOURS:
+                raise GaltoolsError(
+                    f"{neighbours.max()} rows of the catalogue lie at one place: correct them"
+                )
+            later = tree.query_pairs(reach, output_type="ndarray")[:, 1]
+            raise_flag(table, rows[np.unique(later)], Flag.DUPLICATE)
 
 
 def has_position(table: Table) -> np.ndarray:

@@ -8,9 +8,10 @@ flux is conserved, but the noise is smoothed and neighbouring pixels are correla
 
 Without it, stamps are cut at the nearest pixel, turned by quarter turns and mirrored. Every pixel
 stays as it was, up to .71 pixel off the object (each band on its own) and up to 45 degrees off
-north. The columns `offset` and `rotation`, five numbers per object, say how much.
+north. The columns `offset` and `rotation`, one number per object and band, say how much.
 """
 
+import math
 import os
 from collections.abc import Iterable
 
@@ -29,7 +30,7 @@ from galtools.flags import Flag, raise_flag
 from galtools.ingest.catalogue import has_position, tidy
 from galtools.ingest.fits_images import Plane, check_scale
 from galtools.ingest.units import calibrated
-from galtools.surveys import BANDS, Survey
+from galtools.surveys import Survey
 
 
 def upright_wcs(ra: float, dec: float, scale: float, size: int) -> WCS:
@@ -107,14 +108,14 @@ def cut_aligned(plane: Plane, position, size: int, wcs: WCS, scale: float):
     return image, bits, 0.0, 0.0
 
 
-def check_memory(rows: int, size: int) -> None:
-    """Refuse more stamps, each float32 with a mask, than half of this machine's memory holds."""
-    wanted, memory = 5.0 * rows * len(BANDS) * size**2, os.sysconf("SC_PAGE_SIZE")
-    memory *= os.sysconf("SC_PHYS_PAGES")
+def check_memory(shape: tuple) -> None:
+    """Refuse more images, each float32 with a mask, than half of this machine's memory holds."""
+    wanted = 5.0 * math.prod(shape)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if wanted > memory / 2:
         raise GaltoolsError(
-            f"{rows} stamps of {size} pixels need {wanted / 1e9:.0f} GB of {memory / 1e9:.0f}: "
-            "cut the catalogue into parts"
+            f"{shape[0]} stamps of {shape[-1]} pixels need {wanted / 1e9:.0f} GB of "
+            f"{memory / 1e9:.0f}: cut the catalogue into parts"
         )
 
 
@@ -127,15 +128,16 @@ def cut(
     size: int | None = None,
     check: bool = True,
 ) -> ImageSet:
-    """Cut a stamp in five bands for every row; what is not on any plane is NaN and flagged.
+    """Cut a stamp in every band for every row; what is not on any plane is NaN and flagged.
 
-    Planes are taken one by one, so `map(read_plane, paths)` holds a single one in memory. Where
+    Planes are taken one by one, so a generator of them holds a single one in memory. Where
     several of a band hold an object, the one with the most room around it is taken. `check`
     compares the sky noise with the survey's, which reveals a wrong zero point.
     """
     table, size, scale = tidy(catalogue), size or survey.stamp, survey.pixel_scale
-    check_memory(len(table), size)
-    images = np.full((len(table), len(BANDS), size, size), np.nan, np.float32)
+    shape = (len(table), len(survey.bands), size, size)
+    check_memory(shape)
+    images = np.full(shape, np.nan, np.float32)
     mask = np.full(images.shape, NO_DATA, np.uint8)
     psf_fwhm = np.tile(np.float32(survey.psf_fwhm), (len(table), 1))
     room = np.zeros(psf_fwhm.shape)  # pixels from the object to the edge of its plane
@@ -145,7 +147,7 @@ def cut(
     for plane in planes:
         check_scale(plane.pixel_scale, survey, plane.path)
         bands.add(plane.band)
-        k = BANDS.index(plane.band)
+        k = survey.bands.index(plane.band)
         positions, edge = _positions(plane, sky)
         for j in np.flatnonzero(placed & (edge > room[:, k])):
             if align:
@@ -159,8 +161,8 @@ def cut(
     if not bands:
         raise GaltoolsError("no images to cut from: give at least one plane")
     table["offset"], table["rotation"] = Column(offset, unit="arcsec"), Column(rotation, unit="deg")
-    if set(BANDS) - bands:
+    if set(survey.bands) - bands:
         raise_flag(table, slice(None), Flag.MISSING_BAND)
     raise_flag(table, placed & ~room.any(axis=1), Flag.OFF_IMAGE)
     origin = f"the images of {survey.name}"
-    return calibrated(survey, images, table, mask, origin, psf_fwhm, check)
+    return calibrated(survey, images, table, mask, origin, psf_fwhm, check=check)

@@ -1,4 +1,4 @@
-"""Images of the sky in FITS: SDSS frame and fpC, CFHTLS (Terapix) tiles, and single cutouts.
+"""Images of the sky in FITS: frames, coadds, tiles and cutouts of any survey, and SDSS fpC.
 
 Each becomes a `Plane`: one band in nanomaggies per pixel, free of sky, with its coordinates. Units
 and zero points are read in `galtools.ingest.pixel_units`.
@@ -17,10 +17,10 @@ from astropy.wcs.utils import proj_plane_pixel_area
 from photutils.background import Background2D, SExtractorBackground
 
 from galtools.data.pairs import NO_DATA, SATURATED
-from galtools.errors import GaltoolsError, check_choice, reading
-from galtools.ingest.pixel_units import Calibration, calibration_of, linear, number_in
+from galtools.errors import GaltoolsError, reading
+from galtools.ingest.pixel_units import linear, number_in, zero_point_of
 from galtools.ingest.units import ABSURD, counts_to_nanomaggies
-from galtools.surveys import BANDS, SURVEYS, Survey
+from galtools.surveys import BANDS, Survey
 
 FULL_WELL = 65535  # largest count of an SDSS fpC pixel
 WORST_SEEING = 10.0  # arcsec; beyond it a header cannot be believed
@@ -46,7 +46,6 @@ class Plane:
     mask: np.ndarray  # (H, W) uint8 bits of galtools.data.pairs
     wcs: WCS
     path: Path
-    survey: Survey
     psf_fwhm: float | None = None  # arcsec, where the header gives it
 
     @property
@@ -84,18 +83,15 @@ def _science_image(hdus: fits.HDUList, path: Path):
     images = [hdu for hdu in hdus if hdu.is_image and hdu.header["NAXIS"]]
     if not images:
         raise GaltoolsError(f"{path} holds no image: give a FITS image")
-    words = [
-        {
-            word
-            for key in ("EXTNAME", "EXTTYPE", "IMAGETYP")
-            for word in re.split("[^A-Z]+", str(hdu.header.get(key, "")).upper())
-        }
-        for hdu in images
-    ]
-    sky = [hdu for hdu, own in zip(images, words, strict=True) if not own & NOT_SKY]
+
+    def words(hdu) -> set[str]:
+        named = (str(hdu.header.get(key, "")) for key in ("EXTNAME", "EXTTYPE", "IMAGETYP"))
+        return {*re.split("[^A-Z]+", " ".join(named).upper())}
+
+    sky = [hdu for hdu in images if not words(hdu) & NOT_SKY]
     planes = [hdu for hdu in sky if hdu.header["NAXIS"] > 1] or sky
-    named = [hdu for hdu in planes if hdu.name.upper() in ("SCI", "IMAGE", "SCIENCE")]
-    if len(chosen := named or planes) == 1:
+    chosen = [hdu for hdu in planes if hdu.name.upper() in ("SCI", "IMAGE", "SCIENCE")] or planes
+    if len(chosen) == 1:
         return chosen[0]
     names = ", ".join(hdu.name or "without a name" for hdu in chosen or images)
     what = "several images" if chosen else "no image of the sky"
@@ -110,10 +106,9 @@ def _header_of(image, primary) -> fits.Header:
     cards = list(image.header.cards)
     if image is not primary:
         taken = set(image.header)
-        other = primary.header.copy(strip=True).cards
         cards += [
             card
-            for card in other
+            for card in primary.header.copy(strip=True).cards
             if card.keyword not in taken
             and not ("CTYPE1" in taken and WCS_CARD.match(card.keyword))
         ]
@@ -133,7 +128,7 @@ def read_wcs(header: fits.Header, path: Path) -> WCS:
         warnings.simplefilter("ignore", FITSFixedWarning)
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
         for key in header:  # the WCS library takes what it cannot read for zero
-            if WCS_NUMBER.fullmatch(key) and number_in(header, key) is None:
+            if WCS_NUMBER.fullmatch(key) and np.isnan(number_in(header, key)):
                 raise GaltoolsError(f"{path}: {key} is no number: correct its coordinates")
         wcs = WCS(header).celestial
         if not wcs.has_celestial or not np.abs(np.linalg.det(wcs.pixel_scale_matrix)) > 0:
@@ -155,99 +150,72 @@ def check_scale(scale: float, survey: Survey, path: Path) -> None:
         )
 
 
-def band_of(header: fits.Header, path: Path) -> str:
+def band_of(header: fits.Header, survey: Survey, path: Path) -> str:
     """Read the band from FILTER or its like: 'r', 'r.MP9601', 'HSC-R' and 'SDSS r' are all r."""
     text = next((str(header[key]).strip() for key in FILTER_KEYS if header.get(key)), "")
+    known = {band.lower(): band for band in survey.bands}
     for word in re.split(r"[ ._-]+", text.lower()):
-        if (band := word.rstrip("'*s12")) in BANDS:
-            return band
-    raise GaltoolsError(f"{path}: FILTER is {text!r}; set it to one of u, g, r, i, z")
+        for name in (word, word.rstrip("'*s12")):
+            if name in known:
+                return known[name]
+    raise GaltoolsError(f"{path}: FILTER is {text!r}; set it to one of {', '.join(survey.bands)}")
 
 
-def survey_by_scale(scale: float) -> Survey | None:
-    """The survey whose pixels have a side of `scale` arcsec, None if none has."""
-    near = (s for s in SURVEYS.values() if abs(scale / s.pixel_scale - 1) <= SAME_SCALE)
-    return next(near, None)
+def calibrate(pixels, header: fits.Header, path, survey: Survey, unit=None, silent=None):
+    """Image in nanomaggies per pixel, and its mask, by what the header says."""
+    zero_point = zero_point_of(header, path, survey, unit, silent)
+    counts = linear(pixels, header)
+    mask = np.where(np.isfinite(counts), 0, NO_DATA).astype(np.uint8)
+    limit = number_in(header, "SATURATE")
+    mask[counts >= (limit if limit > 0 else np.inf)] |= SATURATED
+    return np.float32(counts_to_nanomaggies(counts, zero_point)), mask
 
 
-def _survey_of(calibration: Calibration, wcs: WCS, path: Path) -> Survey:
-    """The survey of an image, by its header or else by its pixel scale."""
-    if calibration.survey is not None:
-        check_choice(f"survey of {path}, a {calibration.kind}:", calibration.survey, SURVEYS)
-        return SURVEYS[calibration.survey]
-    if survey := survey_by_scale(scale := pixel_scale_of(wcs)):
-        return survey
-    known = ", ".join(f"{s.pixel_scale} ({s.name})" for s in SURVEYS.values())
-    raise GaltoolsError(
-        f"{path} has pixels of {scale:.3f} arcsec, of no known survey: need {known}"
-    )
+def read_plane(
+    path: Path, survey: Survey, unit: str | None = None, ts_field=None, ps_field=None
+) -> Plane:
+    """Read an image of one band with its coordinates; an SDSS fpC needs its tsField file.
 
-
-def read_plane(path: Path, ts_field: Path | None = None, ps_field: Path | None = None) -> Plane:
-    """Read an SDSS frame, an SDSS fpC (with its tsField) or a coadd, by what its header says.
-
-    Pixels brighter than any detector can record lose their data.
-    The seeing is that of the header, or of the psField file of an SDSS field.
+    Pixels brighter than any detector can record lose their data. The seeing is that of the header
+    (IQIMAGE), or of the psField file of an SDSS field. For `unit` see `zero_point_of`.
     """
     path = Path(path)
     pixels, header = read_fits(path)
-    wcs, band = read_wcs(header, path), band_of(header, path)
-    calibration = calibration_of(header, path)
-    survey = _survey_of(calibration, wcs, path)
-    mask = np.where(np.isfinite(pixels), 0, NO_DATA).astype(np.uint8)
+    wcs, band = read_wcs(header, path), band_of(header, survey, path)
+    if ts_field is None:
+        image, mask = calibrate(pixels, header, path, survey, unit)
+    else:
+        image, mask = _calibrate_fpc(pixels, header, path, band, ts_field)
+    absurd = np.abs(image) > ABSURD * survey.sky_noise[survey.bands.index(band)]
+    image, mask = np.where(absurd, np.nan, image), np.where(absurd, NO_DATA, mask)
     seeing = number_in(header, "IQIMAGE")
     if ps_field is not None:
         seeing = float(read_psf_fwhm(ps_field)[BANDS.index(band)])
-    if seeing is not None and not 0 < seeing < WORST_SEEING:
-        seeing = None
-    if calibration.kind == "SDSS fpC":
-        if ts_field is None:
-            raise GaltoolsError(f"{path} is an fpC image: give its tsField file for the zero point")
-        mask[pixels >= FULL_WELL] |= SATURATED
-        counts = subtract_sky(pixels - (number_in(header, "SOFTBIAS") or 0.0))
-        image = counts * fpc_calibration(ts_field, band, header, path)
-    elif calibration.zero_point is None:
-        raise GaltoolsError(f"{path}: no zero point (MZP_AB or MAGZP) nor BUNIT nanomaggy; add one")
-    else:
-        counts = linear(pixels, header)
-        mask[saturated(counts, header)] |= SATURATED
-        image = counts_to_nanomaggies(counts, calibration.zero_point)
-    absurd = np.abs(image) > ABSURD * survey.sky_noise[BANDS.index(band)]
-    image, mask = np.where(absurd, np.nan, image), np.where(absurd, NO_DATA, mask)
-    return Plane(band, np.float32(image), mask, wcs, path, survey, seeing)
+    return Plane(band, image, mask, wcs, path, seeing if 0 < seeing < WORST_SEEING else None)
 
 
-def saturated(pixels: np.ndarray, header: fits.Header) -> np.ndarray:
-    """Mask of the pixels at or above the limit SATURATE of the header, if it has one."""
-    limit = number_in(header, "SATURATE")
-    return pixels >= (limit if limit and limit > 0 else np.inf)
+def _calibrate_fpc(pixels, header: fits.Header, path, band: str, ts_field):
+    """Image and mask of an SDSS fpC, whose smooth sky is taken away.
 
-
-def subtract_sky(counts: np.ndarray) -> np.ndarray:
-    """Take away a smooth sky, measured in boxes from which objects are clipped."""
+    One count is 10^9 x 10^(0.4 (aa + kk x airmass)) / exposure time nanomaggies, with zero point
+    aa, extinction kk and airmass of the field from its tsField file.
+    """
+    row, k = _field_row(ts_field, 1), BANDS.index(band)
+    with reading(path, f"it lacks EXPTIME, or {ts_field} aa, kk or airmass: download them again"):
+        magnitude = float(row["aa"][k] + row["kk"][k] * row["airmass"][k])
+        nanomaggies = 1e9 * 10 ** (0.4 * magnitude) / float(header["EXPTIME"])
+    counts = pixels - np.nan_to_num(number_in(header, "SOFTBIAS"))
     box = tuple(min(SKY_BOX, side) for side in counts.shape)
     options = {"sigma_clip": SigmaClip(3.0), "bkg_estimator": SExtractorBackground()}
-    return (
-        counts - Background2D(counts, box, coverage_mask=~np.isfinite(counts), **options).background
-    )
+    sky = Background2D(counts, box, coverage_mask=~np.isfinite(counts), **options).background
+    mask = np.where(np.isfinite(pixels), 0, NO_DATA) | np.where(pixels >= FULL_WELL, SATURATED, 0)
+    return np.float32((counts - sky) * nanomaggies), mask.astype(np.uint8)
 
 
 def _field_row(path: Path, extension: int) -> fits.FITS_record:
     """Read the first row of a table of field parameters."""
     with reading(path, DAMAGED), fits.open(path, memmap=False) as hdus:
         return hdus[extension].data[0]
-
-
-def fpc_calibration(ts_field: Path, band: str, header: fits.Header, path: Path) -> float:
-    """Nanomaggies per count of an fpC image.
-
-    f = 10^9 x 10^(0.4 (aa + kk x airmass)) / exposure time, with zero point aa, extinction kk and
-    airmass of the field from its tsField file.
-    """
-    row, k = _field_row(ts_field, 1), BANDS.index(band)
-    with reading(path, f"it lacks EXPTIME, or {ts_field} aa, kk or airmass: download them again"):
-        magnitude = float(row["aa"][k] + row["kk"][k] * row["airmass"][k])
-        return 1e9 * 10 ** (0.4 * magnitude) / float(header["EXPTIME"])
 
 
 def read_psf_fwhm(ps_field: Path) -> np.ndarray:

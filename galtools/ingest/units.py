@@ -7,18 +7,18 @@ import numpy as np
 from astropy.stats import mad_std, sigma_clip
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
+from scipy.interpolate import make_interp_spline
 from sedpy.observate import load_filters
 
 from galtools.data import ImageSet
 from galtools.data.pairs import NO_DATA, SATURATED
-from galtools.data.photometry import asinh_magnitude, central_flux
+from galtools.data.photometry import central_flux
 from galtools.errors import GaltoolsError, check_choice
 from galtools.flags import Flag, raise_flag
-from galtools.surveys import BANDS, SDSS, SURVEYS, Survey
+from galtools.surveys import BANDS, SDSS, Survey, find_bands, reference_band
 
 UNITS = ("nanomaggies", "counts", "luptitudes")
-# SDSS softening b of u g r i z, as (5, 1, 1)
-SOFTENING = np.array([1.4e-10, 0.9e-10, 1.2e-10, 1.8e-10, 7.4e-10])[:, None, None]
+SOFTENING = np.array([1.4e-10, 0.9e-10, 1.2e-10, 1.8e-10, 7.4e-10])  # SDSS's b of u g r i z
 POGSON = 2.5 / np.log(10)
 # A_band / E(B-V), for E(B-V) of Schlegel, Finkbeiner & Davis (1998), R_V = 3.1:
 # Schlafly & Finkbeiner (2011), table 6, SDSS ugriz.
@@ -34,88 +34,67 @@ def counts_to_nanomaggies(counts, zero_point):
     return np.asarray(counts) * 10 ** (0.4 * (22.5 - zero_point))
 
 
-def nanomaggies_to_counts(flux, zero_point):
-    """Invert `counts_to_nanomaggies`."""
-    return np.asarray(flux) * 10 ** (0.4 * (zero_point - 22.5))
+def luptitudes_to_nanomaggies(magnitude, bands=BANDS):
+    """f = 10^9 x 2 b sinh(-m ln(10) / 2.5 - ln b): SDSS's asinh magnitudes (..., bands, H, W)."""
+    b = SOFTENING[find_bands(BANDS, bands)][:, None, None]
+    return 2e9 * b * np.sinh(-np.asarray(magnitude, float) / POGSON - np.log(b))
 
 
-def luptitudes_to_nanomaggies(magnitude):
-    """f = 10^9 x 2 b sinh(-m ln(10) / 2.5 - ln b): asinh magnitudes of (..., 5, H, W)."""
-    return 2e9 * SOFTENING * np.sinh(-np.asarray(magnitude, float) / POGSON - np.log(SOFTENING))
-
-
-def nanomaggies_to_luptitudes(flux):
-    """m = -2.5 log10(e) (asinh(f / 2b) + ln b), f in maggies."""
-    return asinh_magnitude(np.asarray(flux, float), 1e9 * SOFTENING) - POGSON * np.log(SOFTENING)
-
-
-def to_nanomaggies(images: np.ndarray, unit: str, zero_point: float) -> np.ndarray:
-    """Convert images (..., 5, H, W) from nanomaggies, counts at a zero point, or luptitudes."""
-    if check_choice("unit", unit, UNITS) == "counts":
-        return counts_to_nanomaggies(images, zero_point)
-    return luptitudes_to_nanomaggies(images) if unit == "luptitudes" else images
+def to_nanomaggies(images: np.ndarray, unit: str, survey: Survey) -> np.ndarray:
+    """Convert images (..., bands, H, W) from nanomaggies, a survey's counts, or luptitudes."""
+    if check_choice("unit", unit, UNITS) == "luptitudes":
+        return luptitudes_to_nanomaggies(images, survey.bands)
+    if unit == "nanomaggies":
+        return images
+    if isinstance(survey.zero_point, str):
+        raise GaltoolsError(f"counts of {survey.name} have their zero point in {survey.zero_point}")
+    return counts_to_nanomaggies(images, survey.zero_point)
 
 
 def extinction_per_ebv(survey: Survey) -> np.ndarray:
-    """A_band / E(B-V) of a survey's five filters.
+    """A_band / E(B-V) of a survey's filters.
 
-    For filters other than those of SDSS, the SDSS values are interpolated in log A against the
-    log of the pivot wavelength, good to about 3 %.
+    For filters other than those of SDSS, the SDSS values are interpolated, and beyond z
+    extrapolated, in log A against the log of the pivot wavelength, good to about 3 %.
     """
-    if survey.filters == SDSS.filters:
-        return SDSS_EXTINCTION
-    pivot = [[f.wave_pivot for f in load_filters(list(s.filters))] for s in (SDSS, survey)]
-    return np.exp(np.interp(np.log(pivot[1]), np.log(pivot[0]), np.log(SDSS_EXTINCTION)))
-
-
-def _ebv(stamps: ImageSet) -> np.ndarray:
-    """E(B-V) of each object, NaN where it is unknown."""
-    if "ebv" not in stamps.catalogue.colnames:
-        raise GaltoolsError("no column 'ebv': add Schlegel's E(B-V), or do not correct for dust")
-    ebv = np.ma.filled(np.ma.asarray(stamps.catalogue["ebv"], float), np.nan)
-    if (wrong := (ebv < 0) | (ebv > 10)).any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise GaltoolsError(f"E(B-V) = {ebv[row]:g} in row {row}: give magnitudes from 0 to 10")
-    return ebv
+    if not survey.filters:
+        raise GaltoolsError(f"{survey.name} names no filter curves: its extinction is unknown")
+    sdss, own = (
+        np.log([curve.wave_pivot for curve in load_filters(list(s.filters))])
+        for s in (SDSS, survey)
+    )
+    return np.exp(make_interp_spline(sdss, np.log(SDSS_EXTINCTION), k=1)(own))
 
 
 def deredden(stamps: ImageSet) -> ImageSet:
-    """Correct images and noise for extinction by Galactic dust, once.
+    """Correct images and noise for extinction by Galactic dust, once: times 10^(0.4 A).
 
     Where E(B-V) is unknown the fluxes stay as they are, and the row gets the flag NO_REDDENING.
     """
-    if stamps.catalogue.meta.get("dereddened"):
-        raise GaltoolsError("these stamps are dereddened already: use them as they are")
-    clean = _scale_by_dust(stamps, -1)
-    raise_flag(clean.catalogue, ~np.isfinite(_ebv(stamps)), Flag.NO_REDDENING)
-    return clean
-
-
-def redden(stamps: ImageSet) -> ImageSet:
-    """Invert `deredden`."""
-    if not stamps.catalogue.meta.get("dereddened"):
-        raise GaltoolsError("these stamps are not dereddened: use them as they are")
-    return _scale_by_dust(stamps, 1)
-
-
-def _scale_by_dust(stamps: ImageSet, sign: int) -> ImageSet:
-    """Multiply by the transmission of the dust, 10^(-0.4 A), to the power `sign`."""
-    extinction = np.nan_to_num(_ebv(stamps))[:, None] * extinction_per_ebv(SURVEYS[stamps.survey])
-    factor = np.float32(10 ** (-0.4 * sign * extinction))
     catalogue = stamps.catalogue.copy()
-    catalogue.meta["dereddened"] = sign < 0
+    if catalogue.meta.get("dereddened"):
+        raise GaltoolsError("these stamps are dereddened already: use them as they are")
+    if "ebv" not in catalogue.colnames:
+        raise GaltoolsError("no column 'ebv': add Schlegel's E(B-V), or do not correct for dust")
+    ebv = np.ma.filled(np.ma.asarray(catalogue["ebv"], float), np.nan)
+    if (wrong := (ebv < 0) | (ebv > 10)).any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise GaltoolsError(f"E(B-V) = {ebv[row]:g} in row {row}: give magnitudes from 0 to 10")
+    extinction = np.nan_to_num(ebv)[:, None] * extinction_per_ebv(stamps.instrument)
+    factor = np.float32(10 ** (0.4 * extinction))
+    catalogue.meta["dereddened"] = True
+    raise_flag(catalogue, ~np.isfinite(ebv), Flag.NO_REDDENING)
     images, noise = stamps.images * factor[:, :, None, None], stamps.noise * factor
     return replace(stamps, images=images, noise=noise, catalogue=catalogue)
 
 
 def sky_noise(images: np.ndarray) -> np.ndarray:
-    """Sky sigma per pixel (n, 5): clipped median deviation in the border of each stamp.
+    """Sky sigma per pixel (n, bands): clipped median deviation in the border of each stamp.
 
     NaN where fewer than 50 border pixels are finite.
     """
-    width = max(1, int(BORDER * images.shape[-1]))
     border = np.ones(images.shape[-2:], bool)
-    border[width:-width, width:-width] = False
+    border[tuple(slice(w, -w) for w in (max(1, int(BORDER * s)) for s in border.shape))] = False
     pixels = images[:, :, border].astype(np.float64)
     finite = np.isfinite(pixels)
     with warnings.catch_warnings():
@@ -131,17 +110,18 @@ def sky_noise(images: np.ndarray) -> np.ndarray:
 
 
 def calibrated(
-    survey: Survey, images, catalogue: Table, mask, origin, psf_fwhm=None, check: bool = True
-) -> ImageSet:
-    """Images with their noise measured and their rows flagged; `origin` is named in errors.
+    survey: Survey, images, catalogue: Table, mask, origin, psf_fwhm=None,
+    noise=None, pixel_scale: float | None = None, check: bool = True,
+) -> ImageSet:  # fmt: skip
+    """Images with their noise measured, if it is not given, and their rows flagged.
 
-    Pixels that no sky can have, such as 1e38, are flagged and lose their data, lest they widen the
-    steps in which the stamp is kept. `check` compares the sky noise with the survey's, which
-    reveals wrong units: of all rows (refused) or of some (flagged).
+    Pixels that no sky can have, such as 1e38, are flagged and lose their data. `check` compares
+    the sky noise with the survey's, which reveals wrong units: of all rows (refused, with `origin`
+    named) or of some (flagged).
     """
     images = np.asarray(images)
-    noise = sky_noise(images)
-    sigma = np.fmax(noise, np.float32(survey.sky_noise))[:, :, None, None]
+    measured = sky_noise(images) if noise is None else np.asarray(noise)
+    sigma = np.fmax(measured, np.float32(survey.sky_noise))[:, :, None, None]
     with np.errstate(invalid="ignore"):
         absurd = np.abs(images) > ABSURD * np.float64(sigma)
     finite = np.isfinite(images)
@@ -150,11 +130,12 @@ def calibrated(
     if absurd.any():
         images = np.where(absurd, np.float32(np.nan), images)
         mask = np.where(absurd, NO_DATA, 0 if mask is None else mask).astype(np.uint8)
-        noise = sky_noise(images)
-    stamps = ImageSet.of(survey, images, noise, psf_fwhm, mask, catalogue)
+        measured = sky_noise(images) if noise is None else measured
+    grid = replace(survey, pixel_scale=pixel_scale or survey.pixel_scale)
+    stamps = ImageSet.of(grid, images, measured, psf_fwhm, mask, catalogue)
     flag_images(stamps)
     if check:
-        check_units(stamps, origin)
+        check_units(stamps, survey, origin)
     return stamps
 
 
@@ -170,13 +151,13 @@ def flag_images(stamps: ImageSet) -> None:
     low = np.where(finite, images, np.inf).min(axis=(2, 3))
     high = np.where(finite, images, -np.inf).max(axis=(2, 3))
     raise_flag(table, (low == high).any(axis=1), Flag.BLANK)
-    r = BANDS.index("r")
-    seen = finite[:, r].any(axis=(1, 2))
-    core = central_flux(np.where(finite, images, 0)[:, r], 1 / 3)
+    b = stamps.bands.index(reference_band(stamps.bands))
+    seen = finite[:, b].any(axis=(1, 2))
+    core = central_flux(np.where(finite, images, 0)[:, b], 1 / 3)
     raise_flag(table, seen & (core <= 0), Flag.NEGATIVE)
 
 
-def check_units(stamps: ImageSet, origin) -> None:
+def check_units(stamps: ImageSet, survey: Survey, origin) -> None:
     """Refuse images whose sky noise is impossible for their survey: wrong unit, or order of bands.
 
     Refused are a factor of `NOISE_RANGE` off the survey, and as large a factor between two bands,
@@ -184,7 +165,6 @@ def check_units(stamps: ImageSet, origin) -> None:
     The noise is per pixel; in coarser pixels of side s it grows as s, so it is scaled to the
     survey's own pixel before it is compared.
     """
-    survey = SURVEYS[stamps.survey]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a band may have no noise at all
         noise = np.where(stamps.noise > 0, stamps.noise, np.nan)
@@ -197,6 +177,6 @@ def check_units(stamps: ImageSet, origin) -> None:
         return
     band = int(np.nanargmax(np.abs(np.log(ratio))))
     raise GaltoolsError(
-        f"{origin}: the sky noise in {BANDS[band]} is {ratio[band]:.2g} times that of "
+        f"{origin}: the sky noise in {survey.bands[band]} is {ratio[band]:.2g} times that of "
         f"{survey.name}; check unit, zero point and order of the bands, or pass check=False"
     )

@@ -110,7 +110,7 @@ def check_simulation(file: Path) -> dict:
     about, stored = data.describe(file)["provenance"], data.load(file, slice(0, PROBE["n"]))
     options = {**about["simulation"], "seed": about["seed"]}
     again = simulate.pairs(**{**options, "n": len(stored)})
-    step = stored.noise[..., None, None] / 8  # files hold integers
+    step = stored.noise[..., None, None] / 8  # files hold rounded images
     for k, side in enumerate(("source", "target")):
         old, new = (getattr(pairs, side) for pairs in (stored, again))
         if old.shape != new.shape or (np.abs(old - new) > step[:, k]).any():

@@ -15,9 +15,9 @@ SOFTENING = 2.0  # softening of the stretch in units of the source's sky noise p
 
 
 def check_images(images, name: str) -> None:
-    """Refuse what is not a stack of finite float images (n, bands, H, H)."""
-    if getattr(images, "ndim", 0) != 4 or images.shape[-1] != images.shape[-2]:
-        raise GaltoolsError(f"{name} must have shape (n, bands, H, H), not {np.shape(images)}")
+    """Refuse what is not a stack of finite float images (n, bands, H, W)."""
+    if getattr(images, "ndim", 0) != 4:
+        raise GaltoolsError(f"{name} must have shape (n, bands, H, W), not {np.shape(images)}")
     if images.dtype != np.float32:
         raise GaltoolsError(f"{name} must be float32 nanomaggies per pixel, not {images.dtype}")
     if not np.isfinite(images).all():
@@ -31,8 +31,8 @@ def check_pairs(pairs, crop: int = 0) -> None:
     check_images(pairs.target, "target")
     if len(pairs.source) != len(pairs.target) or len(pairs.source) == 0:
         raise GaltoolsError("source and target must hold the same galaxies, at least one")
-    if crop > pairs.target.shape[-1]:
-        raise GaltoolsError(f"crop {crop} is larger than the stamps of {pairs.target.shape[-1]}")
+    if crop > min(pairs.target.shape[-2:]):
+        raise GaltoolsError(f"crop {crop} is larger than the stamps of {pairs.target.shape[-2:]}")
     if not (np.isfinite(pairs.noise).all() and (pairs.noise > 0).all()):
         raise GaltoolsError("noise must be positive: it sets the stretch and the unit of residuals")
 
@@ -60,7 +60,7 @@ def normalization_of(pairs, kind: str = "sqrt") -> Normalization:
 class Crops:
     """Random crops of matched stamps, in one of eight orientations, stretched, with replacement.
 
-    `crop` is their side in pixels (0: whole stamps).
+    `crop` is their side in pixels (0: the shorter side of the stamps).
     """
 
     def __init__(self, pairs, scaling, batch: int, crop=0, device=None):
@@ -70,7 +70,7 @@ class Crops:
         bad = pairs.bad[1]
         self.good = None if bad is None else torch.as_tensor(~bad).to(device)
         self.scaling, self.device, self.batch = scaling, self.source.device, batch
-        self.side = crop or scaling.size
+        self.side = crop or min(scaling.shape)
 
     def __call__(self, generator: torch.Generator, progress: float) -> Batch:
         """Make a batch: galaxies, corners, flips and transpositions follow from the generator."""
@@ -79,7 +79,7 @@ class Crops:
             return torch.randint(high, (self.batch,), generator=generator, device=self.device)
 
         galaxies, flips = integers(len(self.source)), [integers(2), integers(2)]
-        starts = [integers(self.scaling.size - self.side + 1) for _ in flips]
+        starts = [integers(size - self.side + 1) for size in self.scaling.shape]
         rows, columns = map(self._pixels, starts, flips)
         transposed = integers(2).bool()[:, None, None, None]
 
@@ -89,7 +89,7 @@ class Crops:
             crops = torch.where(transposed, crops.mT, crops)
             return crops.contiguous(memory_format=torch.channels_last)
 
-        if self.scaling.step == 1 and self.scaling.size == self.source.shape[-1]:
+        if self.scaling.step == 1 and self.scaling.shape == self.source.shape[-2:]:
             source = self.scaling.source.forward(cut(self.source, galaxies))
         else:
             every = torch.arange(self.batch, device=self.device)

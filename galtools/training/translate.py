@@ -40,9 +40,9 @@ def translate(weights_or_model, images, samples: int = 1, seed: int = 0, start: 
         raise GaltoolsError(
             f"the images have {images.shape[1]} bands, the model takes {network.recipe['bands'][0]}"
         )
-    if scaling.step == 1 and images.shape[-1] != scaling.size:
+    if scaling.step == 1 and images.shape[-2:] != scaling.shape:
         raise GaltoolsError(
-            f"the images have {images.shape[-1]} pixels a side, the model takes {scaling.size}"
+            f"the images have {images.shape[-2:]} pixels, the model takes {scaling.shape}"
         )
     network.eval()
     seeds = range(seed * 1009, seed * 1009 + samples)

@@ -21,7 +21,7 @@ def simulated(store: paths.Results, seed: int):
     sizes = {"train": (6, 0, 0), "valid": (4, 6, 0), "test": (5, 10, 0), "again": (5, 10, 1)}
     for name, (n, start, observation) in sizes.items():
         options = {"n": n, "start": start, "grid": "sdss"}
-        images = simulate.stream(**options, observation=observation, seed=seed, then=data.compress)
+        images = simulate.stream(**options, observation=observation, seed=seed)
         provenance = {"simulation": options, "seed": seed}
         data.save(images, store.data(name), provenance=provenance)
 

@@ -13,6 +13,7 @@ from galtools.data import image_files
 from galtools.data.resampling import lanczos_resample
 from galtools.errors import GaltoolsError
 from galtools.fidelity import inputs, scorecard
+from galtools.surveys import BANDS
 
 N = 60
 
@@ -251,7 +252,7 @@ def test_an_image_set_states_what_it_knows(sample):
     facts = {"noise": np.full((N, 5), 0.03), "psf_fwhm": np.full((N, 5), 0.7)}
     mask = np.zeros(truth.shape, np.uint8)
     mask[..., :3] = 1
-    images = data.ImageSet(truth, facts["noise"], "SDSS", 0.396, facts["psf_fwhm"], mask)
+    images = data.ImageSet(truth, facts["noise"], "SDSS", BANDS, 0.396, facts["psf_fwhm"], mask)
     card = short(images, translated, pixel_scale=None)
     told = short(truth, translated, weights=mask == 0, **facts)
     assert card.table.equals(told.table) and card.notes == told.notes

@@ -18,7 +18,7 @@ from galtools.ingest.catalogue import read_catalogue, tidy
 from galtools.ingest.crossmatch import match
 from galtools.ingest.cutouts import cut
 from galtools.ingest.fits_images import Plane, read_plane
-from galtools.surveys import BANDS, CFHTLS, SDSS
+from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
 
 
 def blobs(n=4, seed=0):
@@ -45,7 +45,7 @@ def mock(tmp_path_factory):
     """Files of both surveys, as planes and a catalogue, and the truth."""
     folder, pairs = tmp_path_factory.mktemp("mock"), blobs()
     paths = write_mock(folder, pairs)
-    planes = {name: [read_plane(path) for path in files] for name, files in paths.items()}
+    planes = {k: [read_plane(path, SURVEYS[k]) for path in files] for k, files in paths.items()}
     return pairs, planes, read_catalogue(folder / "catalogue.csv")
 
 
@@ -87,8 +87,8 @@ def test_whole_way_from_files_to_file(mock, tmp_path):
     assert error.max() < 1 / 16 + 1e-3
 
 
-def plane_of(image, wcs, survey=SDSS, band="r"):
-    return Plane(band, np.float32(image), np.zeros(image.shape, np.uint8), wcs, "memory", survey)
+def plane_of(image, wcs, band="r"):
+    return Plane(band, np.float32(image), np.zeros(image.shape, np.uint8), wcs, "memory")
 
 
 def rotated_wcs(angle, scale, size, mirror=False):
@@ -139,7 +139,7 @@ def test_aligned_scale_change_conserves_flux():
     y, x = np.indices((size, size)) - 149.5
     image = np.exp(-0.5 * (np.hypot(x, y) / 10) ** 2)
     table = tidy(Table({"ra": [150.0], "dec": [2.0], "z": [0.1]}))
-    stamps = cut([plane_of(image, wcs, CFHTLS)], table, CFHTLS, check=False)
+    stamps = cut([plane_of(image, wcs)], table, CFHTLS, check=False)
     assert stamps.images[0, 2].sum() == pytest.approx(image.sum(), rel=1e-4)
 
 

@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 
 from galtools.errors import GaltoolsError
-from galtools.ingest.download import CHUNK, Politeness, check_url, fetch, origin_path
+from galtools.ingest.download import Politeness, check_url, fetch, origin_path
 from galtools.ingest.fits_images import read_fits
 
 
@@ -25,14 +25,13 @@ def fits_bytes():
 BODY = fits_bytes()
 HALF = len(BODY) // 2
 SHA = hashlib.sha256(BODY).hexdigest()
-TAG = '"v1"'
 
 
 class Server:
     """A loopback server; `script` lists what it does to each request, good manners after that."""
 
     def __init__(self):
-        self.script, self.requests, self.body, self.tag = [], [], BODY, TAG
+        self.script, self.requests, self.body = [], [], BODY
         self.stalled = threading.Event()
         server = self
 
@@ -71,33 +70,22 @@ def respond(handler, status, body, length=None, **headers):
 
 
 def well(handler, server):
-    """Serve as the standard says, ranges included."""
-    body, start = server.body, handler.headers.get("Range")
-    if start and handler.headers.get("If-Range") == server.tag:
-        first = int(start.removeprefix("bytes=").rstrip("-"))
-        span = f"bytes {first}-{len(body) - 1}/{len(body)}"
-        respond(handler, 206, body[first:], ETag=server.tag, Content_Range=span)
-    else:
-        respond(handler, 200, body, ETag=server.tag)
+    respond(handler, 200, server.body)
 
 
 def breaks(handler, server):
     """Promise the whole and hang up in the middle."""
-    respond(handler, 200, server.body[:HALF], length=len(server.body), ETag=server.tag)
-
-
-def breaks_without_tag(handler, server):
     respond(handler, 200, server.body[:HALF], length=len(server.body))
 
 
 def truncates(handler, server):
     """Serve half of it as if it were all."""
-    respond(handler, 200, server.body[:HALF], ETag=server.tag)
+    respond(handler, 200, server.body[:HALF])
 
 
 def understates(handler, server):
     """Announce fewer bytes than are sent."""
-    respond(handler, 200, server.body, length=HALF, ETag=server.tag)
+    respond(handler, 200, server.body, length=HALF)
 
 
 def says_no_length(handler, server):
@@ -109,11 +97,8 @@ def cuts_without_length(handler, server):
 
 
 def stalls(handler, server):
-    """Send half of it and then nothing, until somebody asks for the other half."""
-    if handler.headers.get("Range"):
-        return well(handler, server)
-    server.script.append(stalls)
-    respond(handler, 200, server.body[:HALF], length=len(server.body), ETag=server.tag)
+    """Send half of it and then nothing."""
+    respond(handler, 200, server.body[:HALF], length=len(server.body))
     handler.wfile.flush()
     server.stalled.wait()
 
@@ -137,19 +122,6 @@ def apologises(handler, server):
 
 def empty(handler, server):
     respond(handler, 200, b"")
-
-
-def continues_elsewhere(handler, server):
-    span = f"bytes 10-{len(BODY) - 1}/{len(BODY)}"
-    respond(handler, 206, BODY[10:], ETag=TAG, Content_Range=span)
-
-
-def ignores_range(handler, server):
-    respond(handler, 200, server.body, ETag=server.tag)
-
-
-def not_satisfiable(handler, server):
-    respond(handler, 416, b"")
 
 
 def missing(handler, server):
@@ -180,10 +152,9 @@ def get(server, folder, polite, **options):
 
 
 TROUBLES = [
-    [], [breaks], [breaks, breaks], [breaks_without_tag], [truncates], [understates],
+    [], [breaks], [breaks, breaks], [truncates], [understates],
     [says_no_length], [cuts_without_length], [hangs_up], [throttles], [overloaded, overloaded],
-    [apologises], [empty], [breaks, continues_elsewhere], [breaks, ignores_range],
-    [breaks, not_satisfiable], [breaks, hangs_up, throttles, truncates],
+    [apologises], [empty], [breaks, hangs_up, throttles, truncates],
 ]  # fmt: skip
 
 
@@ -199,11 +170,10 @@ def test_file_arrives_whole_whatever_the_server_does(server, tmp_path, polite, s
     assert SHA in origin_path(path).read_text()
 
 
-def test_a_stalled_transfer_is_given_up_and_resumed(server, tmp_path, polite):
+def test_a_stalled_transfer_is_given_up_and_tried_again(server, tmp_path, polite):
     server.script = [stalls]
     path = get(server, tmp_path, polite, timeout=0.5, attempts=99)  # a busy machine stalls, too
     assert path.read_bytes() == BODY
-    assert any("Range" in request for request in server.requests)
 
 
 def test_second_call_asks_nothing(server, tmp_path, polite):
@@ -214,26 +184,6 @@ def test_second_call_asks_nothing(server, tmp_path, polite):
     (tmp_path / "frame.fits").write_bytes(b"changed since")
     assert get(server, tmp_path, polite).read_bytes() == BODY
     assert len(server.requests) == 2
-
-
-def test_broken_transfer_is_resumed_by_the_next_call(server, tmp_path, polite):
-    server.script = [breaks]
-    with pytest.raises(GaltoolsError, match="after 1 attempts; try again later to resume"):
-        get(server, tmp_path, polite, attempts=1)
-    assert not (tmp_path / "frame.fits").exists()
-    get(server, tmp_path, polite)
-    start = int(server.requests[1]["Range"].removeprefix("bytes=").rstrip("-"))
-    assert HALF - CHUNK < start <= HALF
-    assert server.requests[1]["If-Range"] == TAG
-
-
-def test_file_that_changed_in_between_is_fetched_anew(server, tmp_path, polite):
-    server.script = [breaks]
-    with pytest.raises(GaltoolsError):
-        get(server, tmp_path, polite, attempts=1)
-    server.body, server.tag = fits_bytes()[:2880] + BODY[2880:][::-1], '"v2"'
-    path = fetch(server.url, tmp_path / "frame.fits", polite=polite)
-    assert path.read_bytes() == server.body
 
 
 def test_checksum_is_held_to(server, tmp_path, polite):
@@ -309,12 +259,11 @@ def test_unwritable_folder(server, tmp_path, polite):
 
 def compressed(handler, server):
     body = gzip.compress(server.body)
-    respond(handler, 200, body, ETag=server.tag, Content_Encoding="gzip")
+    respond(handler, 200, body, Content_Encoding="gzip")
 
 
-@pytest.mark.parametrize("script", [[compressed], [breaks, compressed]], ids=["whole", "resumed"])
-def test_what_the_server_encodes_is_decoded(server, tmp_path, polite, script):
-    server.script = list(script)
+def test_what_the_server_encodes_is_decoded(server, tmp_path, polite):
+    server.script = [compressed]
     assert get(server, tmp_path, polite).read_bytes() == BODY
 
 
@@ -322,16 +271,6 @@ def test_a_compressed_file_stays_compressed(server, tmp_path, polite):
     server.script = [compressed]
     path = fetch(server.url, tmp_path / "frame.fits.gz", polite=polite)
     assert gzip.decompress(path.read_bytes()) == BODY
-
-
-def test_the_rest_of_another_version_is_not_appended(server, tmp_path, polite):
-    def continues_another(handler, server):
-        span = f"bytes {HALF}-{len(BODY) - 1}/{len(BODY)}"
-        respond(handler, 206, bytes(len(BODY) - HALF), ETag='"v2"', Content_Range=span)
-
-    server.script = [breaks, continues_another]
-    assert fetch(server.url, tmp_path / "a", polite=polite).read_bytes() == BODY
-    assert [("Range" in request) for request in server.requests] == [False, True, False]
 
 
 def test_too_large_a_file_is_given_up(server, tmp_path, polite, monkeypatch):

@@ -7,8 +7,8 @@ from astropy.io import fits
 from companion.mock_surveys import field_wcs
 from galtools.errors import GaltoolsError
 from galtools.ingest.fits_images import band_of, read_fits, read_plane
-from galtools.ingest.pixel_units import calibration_of, linear
-from galtools.surveys import SDSS
+from galtools.ingest.pixel_units import linear, zero_point_of
+from galtools.surveys import CFHTLS, SDSS, SURVEYS
 
 SDSS_CARDS = {
     "ORIGIN": "SDSS", "RUN": 5754, "FRAME": 280, "STRIPE": 82, "FLAVOR": "science",
@@ -20,31 +20,41 @@ HSC = {"FILTER": "HSC-R", "FLUXMAG0": 63095734448.0194}
 KIDS = {"TELESCOP": "ESO-VLT-U1", "INSTRUME": "OMEGACAM", "FILTER": "OCAM_r_SDSS"}
 DES = {"INSTRUME": "DECam", "FILTER": "r DECam SDSS c0002 6415.0 1480.0", "BAND": "r"}
 
-# kind, cards of its header, survey, AB magnitude of one unit (None: not in the file)
-KINDS = [
-    ("SDSS frame", {**SDSS_CARDS, "BUNIT": "nanomaggy", "NMGY": 0.005}, "SDSS", 22.5),
-    ("SDSS frame", {**SDSS_CARDS, "NMGY": 0.00501, "NMGYIVAR": 1e9}, "SDSS", 22.5),  # DR8
-    ("SDSS fpC", {**SDSS_CARDS, "BUNITS": "ADUs", "BUNIT": "DNs"}, "SDSS", None),
-    ("CFHT stack", {**TERAPIX, "MZP_VEGA": 30.098, "MZP_AB": 30.0}, "CFHTLS", 30.0),
-    ("CFHT stack", {**TERAPIX, "PHOTZP": 30.0, "BUNIT": "ADU"}, "CFHTLS", 30.0),  # MegaPipe
-    ("DECam coadd", {**DES, "MAGZERO": 30.0, "BUNIT": "electrons"}, "DES", 30.0),
-    ("PS1 stack", PS1, "PS1", 25 + 2.5 * np.log10(600)),
-    ("KiDS coadd", {**KIDS, "PHOTZP": 0.0}, "KiDS", 0.0),
-    ("HSC coadd", HSC, "HSC", 27.0),
-    ("nanomaggies", {"FILTER": "r", "BUNIT": "nanomaggy", "MAGZERO": 22.5}, None, 22.5),  # Legacy
-    ("nanomaggies", {"FILTER": "r", "BUNIT": "nMgy"}, None, 22.5),
-    ("flux densities", {"FILTER": "r", "BUNIT": "mJy"}, None, 16.4),
-    ("flux densities", {"FILTER": "r", "BUNIT": "nJy"}, None, 31.4),
+KINDS = [  # survey, cards of the header of one of its files, AB magnitude of one unit
+    ("SDSS", {**SDSS_CARDS, "BUNIT": "nanomaggy", "NMGY": 0.005}, 22.5),
+    ("SDSS", {**SDSS_CARDS, "NMGY": 0.00501, "NMGYIVAR": 1e9}, 22.5),  # DR8
+    ("CFHTLS", {**TERAPIX, "MZP_VEGA": 30.098, "MZP_AB": 30.0}, 30.0),
+    ("CFHTLS", {**TERAPIX, "PHOTZP": 30.0, "BUNIT": "ADU"}, 30.0),  # MegaPipe
+    ("DES", {**DES, "MAGZERO": 30.0, "BUNIT": "electrons"}, 30.0),
+    ("PS1", PS1, 25 + 2.5 * np.log10(600)),
+    ("KiDS", {**KIDS, "PHOTZP": 0.0}, 0.0),
+    ("HSC", HSC, 27.0),
+    ("Legacy", {"FILTER": "r", "BUNIT": "nanomaggy", "MAGZERO": 22.5}, 22.5),
+    ("Euclid VIS", {"FILTER": "VIS", "MAGZERO": 24.6, "BUNIT": "ADU"}, 24.6),
+    ("SDSS", {"FILTER": "r", "BUNIT": "nMgy"}, 22.5),
+    ("SDSS", {"FILTER": "r", "BUNIT": "mJy"}, 16.4),
+    ("SDSS", {"FILTER": "r", "BUNIT": "nJy"}, 31.4),
+    ("SDSS", {"FILTER": "r", "BUNIT": "e-/s", "MAGZP": 25.0}, 25.0),
 ]
 
 
-@pytest.mark.parametrize(("kind", "cards", "survey", "zero_point"), KINDS)
-def test_every_kind_of_file_says_what_its_pixels_are_worth(kind, cards, survey, zero_point):
+@pytest.mark.parametrize(("survey", "cards", "zero_point"), KINDS)
+def test_every_kind_of_file_says_what_its_pixels_are_worth(survey, cards, zero_point):
     header = fits.Header(cards.items())
-    found = calibration_of(header, "x.fits")
-    assert (found.kind, found.survey) == (kind, survey)
-    assert found.zero_point == (zero_point and pytest.approx(zero_point, abs=1e-3))
-    assert band_of(header, "x.fits") == "r"
+    found = zero_point_of(header, "x.fits", SURVEYS[survey])
+    assert found == pytest.approx(zero_point, abs=1e-3)
+    assert band_of(header, SURVEYS[survey], "x.fits") == ("VIS" if survey == "Euclid VIS" else "r")
+
+
+def test_the_zero_point_of_a_survey_holds_only_for_counts_of_silent_headers():
+    silent, adu = fits.Header(), fits.Header({"BUNIT": "adu"}.items())
+    assert zero_point_of(silent, "x", CFHTLS, silent=22.5) == 22.5
+    assert zero_point_of(adu, "x", CFHTLS, unit="counts") == 30.0
+    assert zero_point_of(adu, "x", CFHTLS, unit="nanomaggies") == 22.5
+    assert zero_point_of(fits.Header({"MAGZP": 27.0}.items()), "x", CFHTLS, unit="counts") == 27.0
+    for header, survey, unit in ((silent, CFHTLS, None), (adu, SURVEYS["DES"], "counts")):
+        with pytest.raises(GaltoolsError, match="no zero point"):
+            zero_point_of(header, "x", survey, unit)
 
 
 @pytest.mark.parametrize(
@@ -55,17 +65,19 @@ def test_every_kind_of_file_says_what_its_pixels_are_worth(kind, cards, survey, 
         ({"MAGZP": True}, "MAGZP"),
         ({"MAGZP": "thirty"}, "MAGZP"),
         ({**TERAPIX, "MZP_AB": 300.0}, "MZP_AB"),
-        ({**PS1, "EXPTIME": 0.0}, "FPA.ZP or EXPTIME"),
+        ({**PS1, "EXPTIME": 0.0}, r"FPA.ZP \(or EXPTIME\)"),
         ({**HSC, "FLUXMAG0": -1.0}, "FLUXMAG0"),
         ({**DES, "MAGZERO": 0.0}, "MAGZERO"),
         ({"BUNIT": "MJy/sr"}, "MJy/sr"),
         ({"BUNIT": "maggies"}, "maggies"),
         ({"BUNIT": "nanomaggy", "MAGZP": 30.0}, "correct one"),
+        ({**KIDS, "PHOTZP": 0.0}, "PHOTZP"),  # that is right for KiDS alone
+        ({**SDSS_CARDS, "BUNITS": "ADUs", "BUNIT": "DNs"}, "an fpC image needs its tsField"),
     ],
 )
 def test_impossible_units_and_zero_points_are_refused_by_name(cards, message):
     with pytest.raises(GaltoolsError, match=message) as caught:
-        calibration_of(fits.Header(cards.items()), "x.fits")
+        zero_point_of(fits.Header(cards.items()), "x.fits", SDSS)
     assert str(caught.value).startswith("x.fits: ")
 
 
@@ -88,16 +100,9 @@ def test_a_genuine_frame_is_read_with_its_further_extensions(tmp_path, unit):
     image = image_of(SDSS_CARDS | unit)
     hdus = [fits.PrimaryHDU(image.data, image.header), fits.ImageHDU(np.full(40, 0.005))]
     fits.HDUList(hdus).writeto(tmp_path / "frame.fits")
-    plane = read_plane(tmp_path / "frame.fits")
-    assert (plane.survey, plane.band) == (SDSS, "r")
+    plane = read_plane(tmp_path / "frame.fits", SDSS)
+    assert plane.band == "r"
     np.testing.assert_array_equal(plane.image, image.data)
-
-
-@pytest.mark.parametrize("cards", [PS1, HSC, {**KIDS, "PHOTZP": 0.0}, {**DES, "MAGZERO": 30.0}])
-def test_files_of_surveys_that_are_not_known_are_refused_by_name(tmp_path, cards):
-    path = write(tmp_path / "a.fits", image_of(cards))
-    with pytest.raises(GaltoolsError, match=r"a\.fits.*(PS1|HSC|KiDS|DES)"):
-        read_plane(path)
 
 
 def test_asinh_of_ps1_is_undone():
@@ -161,7 +166,7 @@ def test_cards_that_are_no_numbers_are_refused(tmp_path, key, value):
     card = f"{key:8}= {value:>20}".ljust(80).encode()
     path.write_bytes(content[:at] + card + content[at + 80 :])
     with pytest.raises(GaltoolsError, match=rf"a\.fits: {key}"):
-        read_plane(path)
+        read_plane(path, SDSS)
 
 
 def test_the_primary_header_adds_nothing_to_coordinates(tmp_path):
@@ -169,7 +174,7 @@ def test_the_primary_header_adds_nothing_to_coordinates(tmp_path):
     hdus = fits.HDUList([fits.PrimaryHDU(), image_of({"FILTER": "r", "BUNIT": "nanomaggy"})])
     hdus[0].header.update({"CTYPE1": "RA---TAN", "CD1_1": 1.0, "CROTA2": 30.0, "A_ORDER": 2})
     hdus.writeto(tmp_path / "a.fits")
-    plane = read_plane(tmp_path / "a.fits")
+    plane = read_plane(tmp_path / "a.fits", SDSS)
     np.testing.assert_allclose(
         plane.wcs.pixel_scale_matrix, field_wcs(SDSS, 150.0, 2.0, 40).pixel_scale_matrix
     )
@@ -179,6 +184,6 @@ def test_the_primary_header_adds_nothing_to_coordinates(tmp_path):
 def test_absurd_pixels_of_a_plane_lose_their_data(tmp_path, value):
     image = image_of({"FILTER": "r", "BUNIT": "nanomaggy"})
     image.data[3, 4] = value
-    plane = read_plane(write(tmp_path / "a.fits", image))
+    plane = read_plane(write(tmp_path / "a.fits", image), SDSS)
     assert np.argwhere(np.isnan(plane.image)).tolist() == [[3, 4]]
     assert np.argwhere(plane.mask).tolist() == [[3, 4]]

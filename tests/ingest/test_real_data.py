@@ -24,6 +24,7 @@ def field():
     folder = REAL / "sdss_field"
     return read_plane(
         folder / "fpC-005754-r3-0280.fit.gz",
+        SDSS,
         ts_field=folder / "tsField-005754-3-40-0280.fit",
         ps_field=folder / "psField-005754-3-0280.fit",
     )
@@ -31,7 +32,7 @@ def field():
 
 @pytest.fixture(scope="module")
 def tiles():
-    return [read_plane(REAL / "cfhtls_w3" / f"CFHTLS-test_{band}.fits") for band in "gri"]
+    return [read_plane(REAL / "cfhtls_w3" / f"CFHTLS-test_{band}.fits", CFHTLS) for band in "gri"]
 
 
 def test_sdss_field(field):

@@ -42,7 +42,7 @@ def trained(tmp_path_factory):
     folder, files = tmp_path_factory.mktemp("trained"), []
     for name, options in {"train": {"n": 6, "start": 0}, "valid": {"n": 4, "start": 6}}.items():
         about = {"simulation": {**options, "grid": "sdss"}, "seed": 5}
-        stream = simulate.stream(**options, grid="sdss", seed=5, then=data.compress)
+        stream = simulate.stream(**options, grid="sdss", seed=5)
         data.save(stream, folder / f"{name}.h5", split=name, provenance=about)
         files.append(folder / f"{name}.h5")
     settings = Settings(steps=6, batch=4, checks=2, seed=1)

@@ -108,7 +108,7 @@ def test_bad_input_is_refused(network):
         (images[:, :3], "have 3 bands, the model takes 5"),
         (images.astype(float), "must be float32"),
         (images[0], "must have shape"),
-        (images[..., :8, :8], "8 pixels a side, the model takes 16"),
+        (images[..., :8, :8], r"\(8, 8\) pixels, the model takes \(16, 16\)"),
         (images * np.float32(np.nan), "NaN"),
     ):
         with pytest.raises(GaltoolsError, match=message):
