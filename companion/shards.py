@@ -19,7 +19,7 @@ from galtools.errors import GaltoolsError
 from galtools.fidelity import morphology
 from galtools.hdf5 import safe_open
 from galtools.models import checkpoint
-from galtools.surveys import BANDS, SURVEYS
+from galtools.surveys import BANDS, find_survey
 from galtools.training import loop, translate
 from galtools.training.crops import zero_masked
 
@@ -128,7 +128,7 @@ def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
     """
     (first, rows), start = shard.pieces()[0], shard.bounds()[0]
     target, b = data.load(first, rows).target_set, BANDS.index("r")
-    survey, fwhm = SURVEYS[target.survey], float(np.median(target.psf_fwhm[:, b]))
+    survey, fwhm = find_survey(target.survey), float(np.median(target.psf_fwhm[:, b]))
 
     def maker(new):
         with safe_open(images) as file:

@@ -43,7 +43,7 @@ from companion import (
 )  # fmt: skip
 from galtools import artefacts, simulate
 from galtools.simulate import population, scene, spectra
-from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS
+from galtools.surveys import BANDS, CFHTLS, SDSS, find_survey
 
 # %% tags=["remove-cell"]
 plotting.use_style()
@@ -342,7 +342,7 @@ glue("real_at_hand", f"with {' and '.join(at_hand)}" if at_hand else "without an
 
 # %% mystnb={"figure": {"caption": "Real galaxies, bright to faint, above simulated ones of the sheet above with the most similar brightness in r, on one scale.", "name": "fig-beside-real"}, "image": {"alt": "Rows of colour stamps, real galaxies above simulated ones."}} tags=["remove-input"]
 for name, (images, scale) in at_hand.items():
-    survey, simulated = SURVEYS[name], {"SDSS": sheet.source, "CFHTLS": sheet.target}[name]
+    survey, simulated = find_survey(name), {"SDSS": sheet.source, "CFHTLS": sheet.target}[name]
     pictures = survey_panels.real_and_simulated(images, scale, simulated, survey)
     labels = [f"real\n{name}", f"simulated\n{name}"]
     plotting.stamps(pictures, labels, pixel_scale=survey.pixel_scale)
