@@ -41,7 +41,7 @@ from galtools import artefacts
 from galtools.data import image_files
 from galtools.errors import GaltoolsError
 from galtools.fidelity import scorecard
-from galtools.surveys import SDSS
+from galtools.surveys import SDSS, band_names, reference_band
 
 plotting.use_style()
 
@@ -55,7 +55,7 @@ translations: str = ""  # file of translated images, same galaxies, same order
 source: str = ""  # file of the images that were translated; may stay empty
 redshifts: str = ""  # file with one redshift a line; else looked for beside the truth
 name: str = "My translator"  # what to call it
-bands: str = "ugriz"  # the bands of the images, in their order
+bands: str = ""  # the bands of the images in their order, as gri; empty: as the truth's file states
 pixel_scale: float = 0.0  # arcsec per pixel; 0: as the file of the truth states it
 psf_fwhm: float = 0.0  # seeing of the truth in arcsec; 0: as its file states it
 noise: list[float] = []  # sky noise of the truth per pixel, one number or one per band; [] likewise
@@ -75,8 +75,8 @@ n_demo: int = 300  # galaxies of the demonstration
 # order in both files. Pixels that are no numbers cost the galaxy its place in that band, and are
 # counted. Only the truth and the translations are needed: whatever else is missing is listed.
 #
-# The file of the truth may state `pixel_scale`, `noise`, `psf_fwhm` and `weights`, as arrays of these
-# names (the files of this book do); the parameters above override it. The pixel scale has to be
+# The file of the truth may state `bands`, `pixel_scale`, `noise`, `psf_fwhm` and `weights`, as arrays of
+# these names (the files of this book do); the parameters above override it. The pixel scale has to be
 # known.
 #
 # One file may hold both: in an npz with the arrays `truth`, `translated` and `redshift`, give its
@@ -126,7 +126,7 @@ maps = image_files.open_images(weights, names=("weights", *image_files.NAMES)) i
 
 # %% tags=["remove-stderr"]
 card = scorecard.card(
-    true_images, made_images, before, z, name=name, bands=tuple(bands),
+    true_images, made_images, before, z, name=name, bands=band_names(bands) if bands else None,
     pixel_scale=(pixel_scale or None) if truth else SDSS.pixel_scale, noise=noise or None,
     psf_fwhm=psf_fwhm or None, weights=maps, morphology=morphology, repeat=again,
     morphology_bands=morphology_bands, n_boot=n_boot, seed=seed,
@@ -194,7 +194,7 @@ with artefacts.atomic(saved.with_suffix(".html")) as page:
 print("the card lies in", ", ".join(saved.with_suffix(e).name for e in (".json", ".html", ".csv")))
 
 # %% tags=["remove-cell"]
-middle = "r" if "r" in bands else bands[len(bands) // 2]
+middle = reference_band(list(measured.query("metric == 'mae'").band))
 numbers = {"own_psnr": "psnr", "own_blur": "blur", "own_noise": "noise_ratio"}
 for key, metric in numbers.items():
     glue(key, float(card.get(metric, middle).value), display=False)
