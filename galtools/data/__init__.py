@@ -1,13 +1,6 @@
 """Samples of matched galaxies: the container, the file format, splits, stretches and grids."""
 
-from galtools.data.files import (
-    describe,
-    load,
-    pixel_scales,
-    read_splits,
-    save,
-    validate,
-)
+from galtools.data.files import describe, load, pixel_scales, save, validate
 from galtools.data.pairs import ImageSet, Pairs, for_task, join
 
 __all__ = [
@@ -18,7 +11,6 @@ __all__ = [
     "join",
     "load",
     "pixel_scales",
-    "read_splits",
     "save",
     "validate",
 ]

@@ -179,12 +179,6 @@ def pixel_scales(path: Path) -> dict[str, float]:
         return {name: float(file[name].attrs["pixel_scale"]) for name in SIDES}
 
 
-def read_splits(path: Path) -> np.ndarray:
-    """Read the split of every galaxy: 'train', 'valid', 'test' or ''."""
-    with open_pairs(path) as file:
-        return file["split"][:].astype(str)
-
-
 def describe(path: Path) -> dict:
     """Read what the file says about itself, without the images."""
     with open_pairs(path) as file:

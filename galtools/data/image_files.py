@@ -94,18 +94,16 @@ def _facts(found: dict[str, Stack]) -> dict:
     return facts
 
 
-def load_arrays(path) -> dict[str, np.ndarray]:
-    """Read the arrays of an npz file, or the one array `data` of an npy file, without pickles."""
+def _numpy(path) -> dict[str, Stack]:
+    """Arrays of an npz file, or the one array `data` of an npy file, without pickles."""
     with reading(path, "save plain arrays with np.savez; a pickle can run code"):
         content = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(content, np.ndarray):
-            return {"data": content}
-        with content:
-            return {key: content[key] for key in content.files}
-
-
-def _numpy(path) -> dict[str, Stack]:
-    return {key: Stack(x.shape, x.__getitem__) for key, x in load_arrays(path).items()}
+            arrays = {"data": content}
+        else:
+            with content:
+                arrays = {key: content[key] for key in content.files}
+    return {key: Stack(x.shape, x.__getitem__) for key, x in arrays.items()}
 
 
 def _fits(path) -> dict[str, Stack]:

@@ -92,14 +92,6 @@ class ImageSet:
         """True (n, bands, H, W) where a pixel does not count; None if every pixel does."""
         return None if self.mask is None else self.mask > 0
 
-    @property
-    def inverse_variance(self) -> np.ndarray:
-        """Weight of every pixel, 1 / sigma_sky^2; 0 where it is masked or the noise is unknown."""
-        known = np.isfinite(self.noise) & (self.noise > 0)
-        weight = np.where(known, 1 / np.where(known, self.noise, 1) ** 2, 0).astype(np.float32)
-        counts = np.ones(self.images.shape, bool) if self.mask is None else self.mask == 0
-        return weight[:, :, None, None] * counts
-
 
 @dataclass
 class Pairs:

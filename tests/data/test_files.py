@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from galtools import data, flags
 from galtools.data import ImageSet, image_files, join
 from galtools.data.files import quantize
-from galtools.data.pairs import NO_DATA, SATURATED
+from galtools.data.pairs import SATURATED
 from galtools.errors import GaltoolsError
 from galtools.surveys import BANDS, SDSS
 
@@ -203,7 +203,8 @@ def test_a_file_holds_all_that_describes_its_images(path):
     assert facts["galaxies"] == 5
     assert facts["target"] == "CFHTLS, u g r i z, 12 x 12 pixels of 0.186 arcsec"
     assert facts["provenance"] == {"made by": "a test"}
-    assert data.read_splits(path).tolist() == split
+    with h5py.File(path) as file:
+        assert file["split"].asstr()[:].tolist() == split
     assert data.pixel_scales(path) == {"source": 0.396, "target": 0.186}
     found = data.load(path, [2, 0])
     assert (found.source_set.survey, found.target_set.survey) == ("SDSS", "CFHTLS")
@@ -236,18 +237,6 @@ def test_a_mask_may_come_with_any_batch(path):
     assert masked.tolist() == [False, False, True, True, False]
     assert found.target_set.mask is None
     data.validate(path)
-
-
-def test_weights_are_the_inverse_variance_and_zero_where_masked():
-    images = sample().target_set
-    images.noise[3, 4] = np.nan
-    images.mask = np.zeros(images.images.shape, np.uint8)
-    images.mask[2, 1, 0, 0] = NO_DATA
-    found = images.inverse_variance
-    assert found[2, 1, 0, 0] == 0
-    assert (found[3, 4] == 0).all()
-    assert found[2, 1, 0, 1] == pytest.approx(1 / images.noise[2, 1] ** 2)
-    assert sample().source_set[[4]].inverse_variance.shape == (1, 5, 8, 8)
 
 
 def test_batches_make_the_same_file_as_the_whole(path, tmp_path):
