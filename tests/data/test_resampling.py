@@ -83,8 +83,13 @@ def test_bad_grids_are_refused():
     ):
         with pytest.raises(GaltoolsError, match="positive"):
             overlap_matrix(*wrong)
-    with pytest.raises(GaltoolsError, match="square"):
-        lanczos_resample(np.zeros((3, 4)), 4, 0.5)
+
+
+def test_an_image_that_is_not_square_is_the_middle_of_one_with_zeros_around():
+    image = np.random.default_rng(0).normal(size=(2, 20, 12))
+    whole = lanczos_resample(np.pad(image, ((0, 0), (0, 0), (4, 4))), 10, 2.0)
+    np.testing.assert_allclose(lanczos_resample(image, (10, 6), 2.0), whole[..., 2:8], atol=1e-12)
+    assert lanczos_resample(image, (20, 12), 1.0) is image
 
 
 def test_interpolation_is_that_of_lanczos_also_at_the_edges():

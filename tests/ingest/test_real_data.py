@@ -12,7 +12,7 @@ from galtools.flags import Flag
 from galtools.ingest.arrays import read_arrays
 from galtools.ingest.catalogue import tidy
 from galtools.ingest.cutouts import cut
-from galtools.ingest.fits_images import read_plane, read_psf_fwhm
+from galtools.ingest.fits_images import read_fits, read_plane, read_psf_fwhm
 from galtools.surveys import CFHTLS, SDSS
 
 REAL = Path(os.environ.get("GALTOOLS_REAL_DATA", "unset"))
@@ -96,3 +96,20 @@ def test_real_luptitudes():
     assert len(stamps) == 20
     assert np.median(stamps.noise[:, 2]) == pytest.approx(0.030, rel=0.05)
     assert ((stamps.catalogue["flag"] & ~int(Flag.NO_REDSHIFT)) == 0).all()
+
+
+@pytest.mark.parametrize("survey", ["SDSS", "KiDS"])
+def test_images_of_pairs_are_read_with_their_maps(survey):
+    """GAMA's cutouts: no coordinates, no extension names; maps lie in files of their own."""
+    images = sorted((REAL / "sdss_kids_pairs" / survey).glob("*fitim.fits"))
+    assert len(images) == 10
+    for path in images:
+        image = read_fits(path)[0]
+
+        def beside(kind, path=path):
+            return read_fits(path.with_name(path.name.replace("fitim", kind)))[0]
+
+        assert {beside(kind).shape for kind in ("sigma", "mskim", "segim")} == {image.shape}
+        psf = beside("psfim")
+        middle = np.unravel_index(psf.argmax(), psf.shape) - np.array(psf.shape) / 2
+        assert (np.abs(middle) < 2).all()
