@@ -14,7 +14,7 @@ def trained(tmp_path):
     files = []
     for name, options in {"train": {"n": 6, "start": 0}, "valid": {"n": 4, "start": 6}}.items():
         about = {"simulation": {**options, "grid": "sdss"}, "seed": 5}
-        stream = simulate.stream(**options, grid="sdss", seed=5, then=data.compress)
+        stream = simulate.stream(**options, grid="sdss", seed=5)
         data.save(stream, tmp_path / f"{name}.h5", split=name, provenance=about)
         files.append(tmp_path / f"{name}.h5")
     weights = tmp_path / "models" / "redshift" / "SDSS" / "seed1" / "weights.safetensors"
