@@ -1,6 +1,8 @@
 """Surveys are data: what ships is consistent, and a reader's own is used like any other."""
 
+import tomllib
 from dataclasses import asdict
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from galtools import data, models
+from galtools import data, models, provenance, surveys
 from galtools.data.image_files import open_images
 from galtools.errors import GaltoolsError
 from galtools.ingest.arrays import read_arrays
@@ -163,3 +165,11 @@ def test_the_same_images_in_npz_fits_and_hdf5_are_one_sample(tmp_path):
 def test_the_default_pair_is_the_one_of_the_book():
     assert (SDSS.name, CFHTLS.name) == ("SDSS", "CFHTLS")
     assert SDSS.on_grid_of(CFHTLS).stamp == CFHTLS.stamp
+
+
+def test_an_edit_of_the_facts_makes_artefacts_anew(monkeypatch):
+    before = provenance.module_digests(["galtools.simulate"])["galtools.surveys"]
+    facts = tomllib.loads(Path(surveys.__file__).with_suffix(".toml").read_text())
+    facts["SDSS"]["pixel_scale"] = 0.4
+    monkeypatch.setattr("galtools.provenance.tomllib.loads", lambda text: facts)
+    assert provenance.module_digests(["galtools.simulate"])["galtools.surveys"] != before
