@@ -100,9 +100,9 @@ def frame_urls(catalogue: Table) -> dict[str, str]:
     return urls
 
 
-def fetch_all(urls: dict, folder: Path, polite=POLITE) -> tuple[list[Path], Table]:
-    """Fetch files by name: the paths of those that came, and the outcome of every file."""
-    rows, paths, in_a_row = [], [], 0
+def fetch_all(urls: dict, folder: Path, polite=POLITE) -> dict[str, str]:
+    """Fetch files by name; return of every file why it did not come, or nothing if it did."""
+    reasons, in_a_row = {}, 0
     for name, url in urls.items():
         try:
             if isinstance(url, GaltoolsError):
@@ -111,18 +111,15 @@ def fetch_all(urls: dict, folder: Path, polite=POLITE) -> tuple[list[Path], Tabl
                 raise GaltoolsError(f"{name!r} would lie outside the folder: rename the object")
             if in_a_row >= HOPELESS:
                 raise GaltoolsError(f"not tried, as the {HOPELESS} before it failed")
-            path = Path(folder) / name
-            paths.append(fetch(url, path, check=partial(read_fits, ndim=(2, 3)), polite=polite))
-            rows.append((name, "fetched", ""))
-            in_a_row = 0
+            fetch(url, folder / name, check=partial(read_fits, ndim=(2, 3)), polite=polite)
+            reasons[name], in_a_row = "", 0
         except GaltoolsError as error:
-            rows.append((name, "failed", str(error)))
+            reasons[name] = str(error)
             in_a_row += url is not error
-    if rows and not paths:
-        raise GaltoolsError(f"none of {len(rows)} files came; the first: {rows[0][2]}")
-    return paths, Table(
-        rows=rows, names=("file", "outcome", "reason"), dtype=("U200", "U7", "U300")
-    )
+    if reasons and all(reasons.values()):
+        first = next(iter(reasons.values()))
+        raise GaltoolsError(f"none of {len(reasons)} files came; the first: {first}")
+    return reasons
 
 
 def cfhtls_urls(catalogue: Table, cadc=None, polite=POLITE) -> dict:
@@ -172,8 +169,6 @@ def download(what: str, folder: Path, n: int, ra: tuple, dec: tuple) -> None:
         return
     catalogue = read_catalogue(path)
     urls = {"sdss": frame_urls, "cfhtls": cfhtls_urls}[what](catalogue)
-    outcome = fetch_all(urls, folder / what)[1]
-    failed = outcome[outcome["outcome"] == "failed"]
-    print(f"{len(outcome) - len(failed)} files fetched, {len(failed)} failed")
-    for row in failed:
-        print(f"  {row['file']}: {row['reason']}")
+    reasons = fetch_all(urls, folder / what)
+    failed = [f"  {name}: {reason}" for name, reason in reasons.items() if reason]
+    print(f"{len(reasons) - len(failed)} files fetched, {len(failed)} failed", *failed, sep="\n")
