@@ -129,7 +129,10 @@ def find_bands(there, wanted) -> list[int]:
 
 def band_names(text) -> tuple[str, ...]:
     """Names of bands, written as "gri", "VIS", "g r i", "g,r,i" or one by one."""
-    words = [word for part in np.atleast_1d(text) for word in str(part).replace(",", " ").split()]
+    parts = [p.decode(errors="replace") if isinstance(p, bytes) else str(p) for p in np.ravel(text)]
+    words = " ".join(parts).replace(",", " ").split()
+    if not words:
+        raise GaltoolsError("no band is named: give their names, as gri")
     whole = len(words) > 1 or words[0] in {band for s in SURVEYS.values() for band in s.bands}
     return tuple(words if whole else words[0])
 

@@ -104,6 +104,9 @@ def test_names_of_bands_are_read_however_they_are_written():
     for text in ("gri", "g r i", "g,r,i", ["g", "r", "i"], np.array(["g", "r", "i"])):
         assert band_names(text) == ("g", "r", "i")
     assert band_names("VIS") == ("VIS",) and band_names("r") == ("r",)
+    assert band_names(np.array([b"g", b"VIS"])) == ("g", "VIS")
+    with pytest.raises(GaltoolsError, match="no band is named"):
+        band_names(" ")
 
 
 def galaxies(survey, n, shape, seed=0):

@@ -69,7 +69,8 @@ def open_images(path, name: str | None = None, names=NAMES) -> Stack:
             f"it holds {', '.join(found) or 'nothing'}"
         )
     stack = stacks[wanted[0]]
-    facts = stack.facts or _facts(found)
+    with reading(path, "state plain numbers beside the images"):
+        facts = stack.facts or _facts(found)
     if (kind := stack.read(slice(0, 0)).dtype).kind not in "biuf":
         raise GaltoolsError(f"{path} holds {kind} images: save one real number per pixel")
     if len(stack.shape) == 4:
