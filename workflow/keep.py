@@ -15,9 +15,10 @@ import pipeline
 
 from companion import long_trainings, paths
 from companion.redshift_evaluation import SURVEY
-from galtools import artefacts, redshift
+from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.models import kept
+from galtools.redshift import kept as kept_estimators
 
 PLAN = Path("grids", "trainings", "plan.json")
 
@@ -37,7 +38,7 @@ def keep(run: pipeline.Run, out: Path | None, judges: dict[str, Path]) -> int:
     store, count = paths.Results(str(run.folder.parent), run.profile), 0
     for weights in sorted(store.folder.glob("models/*/*/seed*/weights.safetensors")):
         task, train, valid = weights.parts[-4], store.data("train"), store.data("valid")
-        keeper = redshift.kept if task == "redshift" else kept
+        keeper = kept_estimators if task == "redshift" else kept
         try:
             file = keeper.keep(weights, train, valid, out)
         except GaltoolsError as error:

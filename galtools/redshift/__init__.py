@@ -1,5 +1,7 @@
 """Redshift estimators that turn images into densities p(z), and the metrics of photo-z."""
 
+from importlib import import_module
+
 from galtools.redshift.density import (
     OUTLIER,
     Grid,
@@ -12,7 +14,6 @@ from galtools.redshift.density import (
     quantile,
 )
 from galtools.redshift.ensemble import Ensemble, densities_by_feature_group, train_ensemble
-from galtools.redshift.kept import pretrained
 from galtools.redshift.network import ORIENTATIONS, Features, RedshiftNetwork, orient
 from galtools.redshift.photometry_layer import GROUPS, PhotometryLayer
 
@@ -37,3 +38,14 @@ __all__ = [
     "quantile",
     "train_ensemble",
 ]
+
+
+def pretrained(survey: str, seed: int = 0, folder=None) -> Ensemble:
+    """Estimator of a long training, ready to `predict`; refused where it no longer fits.
+
+    It reads images of `survey`, "SDSS" or "CFHTLS". Where the weights are looked for: see
+    `galtools.models.pretrained`.
+    """
+    kept = import_module("galtools.models.kept")  # no key follows from it
+    density = import_module("galtools.redshift.kept").density
+    return kept.pretrained(survey, "redshift", seed, folder, Ensemble.load, density)

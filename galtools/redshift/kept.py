@@ -19,15 +19,6 @@ def density(file: Path) -> np.ndarray:
     return ensemble.predict(kept.fixed_galaxy(ensemble.networks[0].recipe["bands"], 64))
 
 
-def pretrained(survey: str, seed: int = 0, folder=None) -> Ensemble:
-    """Estimator of a long training, ready to `predict`; refused where it no longer fits.
-
-    It reads images of `survey`, "SDSS" or "CFHTLS". Where the weights are looked for: see
-    `galtools.models.pretrained`.
-    """
-    return kept.pretrained(survey, "redshift", seed, folder, Ensemble.load, density)
-
-
 def keep(weights: Path, train_file: Path, valid_file: Path, folder=None) -> Path:
     """Keep an estimator, trained as .../<survey>/seed<k>/weights.safetensors."""
     trained = artefacts.read_manifest(weights)

@@ -5,6 +5,7 @@ import pytest
 
 from galtools import artefacts, data, redshift, simulate
 from galtools.errors import GaltoolsError
+from galtools.redshift import kept
 from galtools.training.loop import Settings
 
 
@@ -31,7 +32,7 @@ def trained(tmp_path):
 
 def test_a_kept_estimator_predicts_as_the_trained_one(trained, tmp_path, monkeypatch):
     weights, *files = trained
-    file = redshift.kept.keep(*trained, tmp_path / "kept")
+    file = kept.keep(*trained, tmp_path / "kept")
     assert file == tmp_path / "kept" / "redshift" / "SDSS" / "seed1" / "weights.safetensors"
     images = data.load(files[1]).source
     found = redshift.pretrained("SDSS", 1, tmp_path / "kept").predict(images)
