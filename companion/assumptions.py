@@ -1,50 +1,55 @@
 """Which conclusions move if an assumption of the simulation is wrong by a factor of two.
 
 Every assumption is a constant of a module of the simulation, or of the two surveys. It is halved
-and doubled, the same galaxies are simulated again, and a few conclusions are measured anew. They
-are measured on several independent sets of galaxies; the scatter of the change from set to set is
-its sampling error. The table is kept; this makes it again (5 minutes of one core):
+and doubled, the same galaxies are simulated again, and a few conclusions are measured anew; the
+change has an interval by resampling the galaxies. The table is kept; this makes it again (40
+minutes of one core):
 
     python -m companion.assumptions
 """
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass, replace
 from importlib import import_module
 from unittest import mock
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 from sklearn.kernel_approximation import Nystroem
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from companion import flux_redshift, paths, validation
-from galtools import artefacts, provenance
+from galtools import artefacts
 from galtools.data import photometry
-from galtools.fidelity import peaks, pixels
+from galtools.fidelity import intervals, peaks, pixels
 from galtools.simulate import observe, observing_conditions, population, scene
 from galtools.simulate.matched_pairs import BLOCK, one_thread
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 KEPT = paths.REFERENCE / "02_assumptions.csv"
-GALAXIES, SEEDS = 80, (201, 202, 203, 204, 205)  # of a set; sets
-CATALOGUE = 8  # times as many galaxies in the catalogue
+GALAXIES, CATALOGUE, SEED = 240, 5000, 201  # in images; in the catalogue
+CHECKED = 16  # galaxies that show whether the table is that of this simulation
 FACTORS = (0.5, 2.0)
 CENTRES = 80  # radial basis functions of the regression
-LEVEL = 0.99  # of the interval of a change: two of some two hundred leave out zero by chance
+SURE = 3.0  # standard errors beyond which a change counts: of some 200, one may be chance
 MODULES = ["companion.assumptions"]
 SURVEYS = "galtools.surveys"
 G, R = BANDS.index("g"), BANDS.index("r")
 
-CONCLUSIONS = {  # and their units
-    "repeat of peak g − r, SDSS": "mag",
-    "repeat of peak g − r, CFHTLS": "mag",
-    "repeat PSNR, CFHTLS r": "dB",
-    "σ of z, catalogue colours": "",
-    "σ of z, SDSS peaks": "",
-    "CFHTLS − SDSS, information in peaks": "bit",
+
+def information_gain(errors):
+    """Bits by which the second of two errors (2, ..., n) is smaller."""
+    return np.log2(photometry.robust_scatter(errors[0]) / photometry.robust_scatter(errors[1]))
+
+
+CONCLUSIONS = {  # their units, and the statistic of what `measured` says of each galaxy
+    "repeat of peak g − r, SDSS": ("mag", intervals.robust_scatter),
+    "repeat of peak g − r, CFHTLS": ("mag", intervals.robust_scatter),
+    "repeat PSNR, CFHTLS r": ("dB", intervals.mean),
+    "σ of z, catalogue colours": ("", intervals.robust_scatter),
+    "σ of z, SDSS peaks": ("", intervals.robust_scatter),
+    "CFHTLS − SDSS, information in peaks": ("bit", information_gain),
 }
 
 
@@ -100,103 +105,92 @@ def clear_caches() -> None:
             function.cache_clear()
 
 
-def redshift_from_peaks(fluxes, sigma, redshift) -> tuple[float, float]:
-    """sigma_MAD, and information in bits, of redshifts estimated from peak fluxes (n, 5).
+def errors_from_peaks(fluxes, sigma, redshift) -> np.ndarray:
+    """Errors (n,) of ln(1 + z) estimated from peak fluxes (n, 5), each galaxy left out in turn.
 
-    Errors e of ln(1 + z) are those of a ridge regression on radial basis functions when a galaxy
-    is left out; the information is log2 of the scatter of ln(1 + z) over that of e.
+    By a ridge regression on radial basis functions.
     """
     kernel = Nystroem(gamma=0.05, n_components=min(CENTRES, len(redshift)), random_state=0)
     basis = make_pipeline(StandardScaler(), make_union(FunctionTransformer(), kernel))
-    log_z = np.log1p(redshift)
-    _, error = flux_redshift.ridge(basis.fit_transform(peaks.flux_features(fluxes, sigma)), log_z)
-    scatter = photometry.robust_scatter(error)
-    return scatter, np.log2(photometry.robust_scatter(log_z) / scatter)
+    features = basis.fit_transform(peaks.flux_features(fluxes, sigma))
+    return flux_redshift.ridge(features, np.log1p(redshift))[1]
 
 
-def observed(seed: int, n: int, surveys):
-    """Redshifts (n,), noise (2, 5), and images of two observations by two surveys: 2 x 2 arrays."""
-    images, redshift, noise = [], [], []
-    for start in range(0, n, BLOCK):
-        galaxies = np.arange(start, min(start + BLOCK, n))
-        physics, sky, _ = scene.sample_scene(seed, galaxies, surveys)
-        seen = [[observing_conditions(seed, galaxies, s, k) for s in surveys] for k in (0, 1)]
-        with one_thread():
-            images.append(
-                [[observe(sky, s, i, seen[k][i])[0] for i, s in enumerate(surveys)] for k in (0, 1)]
-            )
-        redshift.append(physics["redshift"])
-        noise.append([seen[0][i].sky_noise for i in (0, 1)])
-    return (
-        np.concatenate(redshift),
-        np.median(np.concatenate(noise, axis=1), axis=1),
-        [[np.concatenate([block[k][i] for block in images]) for i in (0, 1)] for k in (0, 1)],
-    )
+def observed_twice(start: int, surveys) -> dict[str, np.ndarray]:
+    """Redshifts of a block, central fluxes (n, observation, survey, band), noise and PSNR."""
+    galaxies = np.arange(start, start + BLOCK)
+    physics, sky, _ = scene.sample_scene(SEED, galaxies, surveys)
+    seen = [[observing_conditions(SEED, galaxies, s, k) for s in surveys] for k in (0, 1)]
+    with one_thread():
+        images = [
+            [observe(sky, s, i, seen[k][i])[0] for i, s in enumerate(surveys)] for k in (0, 1)
+        ]
+    fluxes = [[photometry.box_flux(x) for x in pair] for pair in images]
+    found = pixels.measure(images[0][1], images[1][1], 1.0, SDSS.pixel_scale)
+    return {
+        "redshift": physics["redshift"],
+        "fluxes": np.moveaxis(fluxes, 2, 0),
+        "noise": np.stack([conditions.sky_noise for conditions in seen[0]], axis=1),
+        "psnr": found["psnr"][:, R],
+    }
 
 
-def conclusions(seed: int, n: int, surveys=(SDSS, CFHTLS)) -> dict[str, float]:
-    """`CONCLUSIONS` on n galaxies, all on the pixels of SDSS."""
+def measured(n: int, surveys=(SDSS, CFHTLS)) -> dict[str, np.ndarray]:
+    """What `CONCLUSIONS` are statistics of, for n galaxies on the pixels of SDSS."""
     surveys = [survey.on_grid_of(SDSS) for survey in surveys]
-    z, noise, images = observed(seed, n, surveys)
-    boxes = np.array([[photometry.box_flux(x) for x in pair] for pair in images])
-    colour = photometry.magnitude(boxes[..., G]) - photometry.magnitude(boxes[..., R])
-    sdss, cfhtls = photometry.robust_scatter(colour[1] - colour[0], nan_policy="omit")
-    (sigma, bits), (_, most) = (redshift_from_peaks(boxes[0, k], noise[k], z) for k in (0, 1))
-    first, again = images[0][1], images[1][1]
-    psnr = pixels.measure(first, again, noise[1], SDSS.pixel_scale)["psnr"][:, R].mean()
-    physics, magnitudes = validation.catalogue(seed, CATALOGUE * n)
-    dz = validation.nearest_neighbour_errors(magnitudes, physics["redshift"])
-    values = (sdss, cfhtls, psnr, photometry.robust_scatter(dz), sigma, most - bits)
-    return dict(zip(CONCLUSIONS, map(float, values), strict=True))
+    parts = [observed_twice(start, surveys) for start in range(0, n, BLOCK)]
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    physics, magnitudes = validation.catalogue(SEED, CATALOGUE)
+    return summarize(found, validation.nearest_neighbour_errors(magnitudes, physics["redshift"]))
 
 
-def measure(assumptions: dict[str, Assumption], n: int, seeds) -> pd.DataFrame:
-    """Conclusions for every assumption, factor and set of galaxies; factor 1 comes first."""
-    settings = [("none", 1.0, nullcontext((SDSS, CFHTLS)))]
-    settings += [(k, f, changed(a, f)) for k, a in assumptions.items() for f in FACTORS]
+def summarize(found: dict, catalogue_errors) -> dict[str, np.ndarray]:
+    """Rows of `CONCLUSIONS`, each with galaxies along the last axis."""
+    fluxes, z, noise = found["fluxes"], found["redshift"], np.median(found["noise"], axis=0)
+    colour = photometry.magnitude(fluxes[..., G]) - photometry.magnitude(fluxes[..., R])
+    sdss, cfhtls = (colour[:, 1] - colour[:, 0]).T
+    errors = np.stack([errors_from_peaks(fluxes[:, 0, k], noise[k], z) for k in (0, 1)])
+    rows = (sdss, cfhtls, found["psnr"], catalogue_errors, errors[0], errors)
+    return dict(zip(CONCLUSIONS, rows, strict=True))
+
+
+def changes(today: dict, after: dict, **setting) -> list[dict]:
+    """Rows of the kept table: the change of every conclusion on the same galaxies.
+
+    `moves` is true where it is more than `SURE` standard errors.
+    """
     rows = []
-    for name, factor, context in settings:
-        with context as surveys:
-            for seed in seeds:
-                found = conclusions(seed, n, surveys)
-                rows.append({"assumption": name, "factor": factor, "seed": seed, **found})
+    for name, (_, statistic) in CONCLUSIONS.items():
+        base = intervals.bootstrap(statistic, today[name])
+        e = intervals.paired_difference(statistic, after[name], today[name])
+        moves = abs(e.value) > SURE * (e.high - e.low) / (2 * intervals.Z)
+        row = {**setting, "conclusion": name, "today": base.value}
+        rows.append(row | {"change": e.value, "low": e.low, "high": e.high, "moves": moves})
+    return rows
+
+
+def measure(assumptions: dict[str, Assumption], n: int) -> pd.DataFrame:
+    """`changes` for every assumption and factor."""
+    today, rows = measured(n), []
+    for name, assumption in assumptions.items():
+        for factor in FACTORS:
+            with changed(assumption, factor) as surveys:
+                rows += changes(today, measured(n, surveys), assumption=name, factor=factor)
     return pd.DataFrame(rows)
 
 
-def changes(table: pd.DataFrame) -> pd.DataFrame:
-    """Change of every conclusion against factor 1 on the same galaxies, with its interval.
-
-    `moves` is true where the interval, by Student's t over the sets of galaxies, leaves out zero.
-    """
-    as_it_is = table[table.factor == 1].set_index("seed")[list(CONCLUSIONS)]
-    rows = []
-    for (name, factor), group in table[table.factor != 1].groupby(
-        ["assumption", "factor"], sort=False
-    ):
-        difference = group.set_index("seed")[list(CONCLUSIONS)] - as_it_is
-        reach = student.ppf((1 + LEVEL) / 2, len(difference) - 1) * difference.sem()
-        for conclusion, value in difference.mean().items():
-            row = {"assumption": name, "factor": factor, "conclusion": conclusion}
-            base = as_it_is[conclusion].mean()
-            low, high = value - reach[conclusion], value + reach[conclusion]
-            rows.append(row | {"today": base, "change": value, "low": low, "high": high})
-    found = pd.DataFrame(rows)
-    return found.assign(moves=(found.low > 0) | (found.high < 0))
-
-
 OBSERVATION, POPULATION = "galtools.simulate.observation", "galtools.simulate.population"
+NEIGHBOURS, FEATURES = "galtools.simulate.neighbours", "galtools.simulate.features"
 ASSUMPTIONS = {
-    "seeing, common to the bands": Assumption(SURVEYS, "common_seeing", "Abazajian et al. 2009"),
-    "seeing, from band to band": Assumption(
-        SURVEYS, "band_seeing", "Xin et al. 2018; Erben et al. 2013"
-    ),
+    "seeing, common to the bands": Assumption(SURVEYS, "common_seeing", "SDSS fields"),
+    "seeing, from band to band": Assumption(SURVEYS, "band_seeing", "assumed"),
     "zero points": Assumption(
         SURVEYS, "calibration_error", "Padmanabhan et al. 2008; Hudelot et al. 2012"
     ),
     "galaxies per field": Assumption(SURVEYS, "galaxies_per_field", "Strauss et al. 2002"),
     "sky noise": Assumption(SURVEYS, "sky_noise", "SDSS cutouts; CFHTLS field W3"),
     "sky noise, scatter": Assumption(OBSERVATION, "SKY", "assumed"),
-    "electrons per nanomaggy": Assumption(SURVEYS, "electrons_per_nanomaggy", "SDSS; CFHT"),
+    "electrons per nanomaggy": Assumption(SURVEYS, "electrons_per_nanomaggy", "assumed"),
     "spectral type, scatter": Assumption(POPULATION, "SPECTRA", "tuned", "kind_scatter"),
     "4000 Å break, scatter": Assumption(POPULATION, "SPECTRA", "tuned", "break_scatter"),
     "tilt of spectra, scatter": Assumption(POPULATION, "SPECTRA", "tuned", "tilt_scatter"),
@@ -204,37 +198,44 @@ ASSUMPTIONS = {
     "dust, median": Assumption(POPULATION, "SPECTRA", "tuned", "dust"),
     "dust, scatter": Assumption(POPULATION, "DUST_SCATTER", "tuned"),
     "dust, growth with inclination": Assumption(
-        POPULATION, "INCLINATION_DUST", "Masters et al. 2010"
+        POPULATION, "INCLINATION_DUST", "tuned on Masters et al. 2010"
     ),
     "sizes, scatter": Assumption(POPULATION, "SIZE_SCATTER", "Shen et al. 2003"),
     "blue galaxies, number": Assumption(POPULATION, "BLUE", "tuned", "density"),
     "galaxies near by, number": Assumption(
-        "galtools.simulate.neighbours", "GALAXIES", "LSST Science Book 2009", "density"
+        NEIGHBOURS, "GALAXIES", "LSST Science Book 2009", "density"
     ),
-    "stars near by, number": Assumption(
-        "galtools.simulate.neighbours", "STARS", "Juric et al. 2008", "density"
-    ),
-    "H II regions, flux": Assumption("galtools.simulate.features", "KNOT_SHARE", "assumed"),
+    "stars near by, number": Assumption(NEIGHBOURS, "STARS", "Juric et al. 2008", "density"),
+    "H II regions, flux": Assumption(FEATURES, "KNOT_SHARE", "assumed"),
+}
+
+UNTESTED = {  # value and source of what no constant scales
+    "inclinations": ("isotropic at any flux: too many edge-on discs", "assumed"),
+    "texture at 1.5 to 2.25 arcsec": ("stronger than in KiDS", "tuned"),
 }
 
 
-def simulation_digest() -> str:
-    """Hash of the code of the simulation, as it is now."""
-    code = provenance.module_digests(["galtools.simulate"])
-    parts = ("galtools.simulate", "galtools.surveys")
-    return provenance.digest({name: code[name] for name in code if name.startswith(parts)})
+def fingerprint() -> dict[str, float]:
+    """Conclusions of a few galaxies: equal for two tables of the same simulation."""
+    found = measured(CHECKED)
+    return {name: float(statistic(found[name])) for name, (_, statistic) in CONCLUSIONS.items()}
+
+
+def is_current(manifest: dict) -> bool:
+    """Whether the kept table is that of the simulation as it is now."""
+    kept, now = manifest["extra"]["fingerprint"], fingerprint()
+    return kept.keys() == now.keys() and np.allclose([*kept.values()], [*now.values()], rtol=1e-3)
 
 
 def value(assumption: Assumption) -> str:
     """Write the constant as it is today; of the surveys, those of SDSS and CFHTLS."""
     if assumption.module == SURVEYS:
-        return "; ".join(_written(getattr(survey, assumption.name)) for survey in (SDSS, CFHTLS))
-    constant = getattr(import_module(assumption.module), assumption.name)
-    if assumption.part:
-        constant = constant[assumption.part] if isinstance(constant, dict) else getattr(
-            constant, assumption.part
-        )  # fmt: skip
-    return _written(constant)
+        constants = [getattr(survey, assumption.name) for survey in (SDSS, CFHTLS)]
+    else:
+        constants = [getattr(import_module(assumption.module), assumption.name)]
+    if part := assumption.part:
+        constants = [c[part] if isinstance(c, dict) else getattr(c, part) for c in constants]
+    return "; ".join(map(_written, constants))
 
 
 def _written(constant) -> str:
@@ -244,39 +245,34 @@ def _written(constant) -> str:
 
 
 def strongest(found: pd.DataFrame, conclusion: str):
-    """Row of `changes` of the assumption that, doubled, changes a conclusion most."""
+    """Row of the kept table of the assumption that, doubled, changes a conclusion most."""
     rows = found[(found.conclusion == conclusion) & (found.factor == FACTORS[1])]
     return rows.loc[rows.change.abs().idxmax()]
 
 
 def table(found: pd.DataFrame) -> pd.DataFrame:
     """Every assumption: its value, its source, and which conclusions move if it is off by two."""
-
-    def moved(name, factor):
-        rows = found[(found.assumption == name) & (found.factor == factor) & found.moves]
-        return "; ".join(rows.conclusion) or "none"
-
-    names = [name for name in dict.fromkeys(found.assumption) if name in ASSUMPTIONS]
-    columns = {
-        "value": [value(ASSUMPTIONS[name]) for name in names],
-        "source": [ASSUMPTIONS[name].source for name in names],
-        "halved, it moves": [moved(name, FACTORS[0]) for name in names],
-        "doubled, it moves": [moved(name, FACTORS[1]) for name in names],
-    }
-    return pd.DataFrame(columns, index=pd.Index(names, name="assumption"))
+    known = {name: a for name, a in ASSUMPTIONS.items() if name in set(found.assumption)}
+    columns = {"value": map(value, known.values()), "source": (a.source for a in known.values())}
+    rows = pd.DataFrame(columns, index=pd.Index(known, name="assumption"))
+    moved = found[found.moves].groupby(["factor", "assumption"]).conclusion.agg("; ".join)
+    for factor, word in zip(FACTORS, ("halved", "doubled"), strict=True):
+        rows[f"{word}, it moves"] = [moved.get((factor, name), "none") for name in known]
+    for name, about in UNTESTED.items():
+        rows.loc[name] = [*about, "not tested", "not tested"]
+    return rows
 
 
 def write_table(path) -> dict:
     """Make the kept table; what is returned goes into its manifest."""
-    made_by = simulation_digest()
-    measure(ASSUMPTIONS, GALAXIES, SEEDS).to_csv(path, index=False)
-    return {"simulation": made_by}
+    measure(ASSUMPTIONS, GALAXIES).to_csv(path, index=False)
+    return {"fingerprint": fingerprint()}
 
 
 def remake() -> None:
-    """Make the kept table, unless the one at hand is that of this simulation."""
-    recipe = {"galaxies": GALAXIES, "seeds": list(SEEDS)}
-    artefacts.make(KEPT, write_table, params=recipe, modules=MODULES)
+    """Make the kept table, unless the one at hand is that of this code."""
+    recipe = {"galaxies": GALAXIES, "catalogue": CATALOGUE}
+    artefacts.make(KEPT, write_table, params=recipe, modules=MODULES, seed=SEED)
 
 
 if __name__ == "__main__":

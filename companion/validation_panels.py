@@ -188,7 +188,7 @@ def moved_conclusions(changes):
     names = list(dict.fromkeys(changes.assumption))[::-1]
     size = (plotting.WIDTH, 0.42 * len(names) + 2)
     fig, axes = plt.subplots(2, 3, figsize=size, sharey=True)
-    for ax, (name, unit) in zip(axes.flat, CONCLUSIONS.items(), strict=True):
+    for ax, (name, (unit, _)) in zip(axes.flat, CONCLUSIONS.items(), strict=True):
         for row in changes[changes.conclusion == name].itertuples():
             marker, colour, step = STYLES[row.factor]
             y, face = names.index(row.assumption) + step, colour if row.moves else "white"

@@ -164,14 +164,21 @@ def test_an_assumption_changes_what_is_simulated_and_comes_back(name):
 
 
 def test_a_change_is_that_on_the_same_galaxies():
-    """A shift of 1 that differs by set only by rounding moves; one that scatters does not."""
-    base = {name: [1.0, 2.0, 3.0] for name in assumptions.CONCLUSIONS}
-    sure = {name: [2.0, 3.01, 3.99] for name in assumptions.CONCLUSIONS}
-    table = pd.concat(
-        pd.DataFrame({"assumption": name, "factor": factor, "seed": range(3), **values})
-        for name, factor, values in (("none", 1.0, base), ("x", 2.0, sure), ("y", 2.0, base))
-    )
-    table.loc[table.assumption == "y", list(base)] += np.array([[1.0], [-1.0], [0.5]])
-    found = assumptions.changes(table).set_index("assumption")
-    assert found.loc["x", "change"].to_numpy() == pytest.approx(1, abs=0.01)
-    assert found.loc["x", "moves"].all() and not found.loc["y", "moves"].any()
+    """Errors twice as large, a PSNR 1 dB higher; two errors that grow alike gain no information."""
+    rng = np.random.default_rng(0)
+    of_two = {name: 2 if "information" in name else 1 for name in assumptions.CONCLUSIONS}
+    today = {name: rng.normal(size=(k, 300)).squeeze() for name, k in of_two.items()}
+    psnr = "repeat PSNR, CFHTLS r"
+    after = {name: x + 1 if name == psnr else 2 * x for name, x in today.items()}
+    found = assumptions.changes(today, after, assumption="x", factor=2.0)
+    for row in found:
+        scatter = photometry.robust_scatter(today[row["conclusion"]])
+        expected = {psnr: 1.0}.get(row["conclusion"], scatter if np.ndim(scatter) == 0 else 0.0)
+        assert row["change"] == pytest.approx(expected, abs=1e-9)
+        assert row["moves"] == (np.ndim(scatter) == 0)
+    assert not any(row["moves"] for row in assumptions.changes(today, today))
+
+
+def test_information_is_the_ratio_of_two_scatters():
+    errors = np.array([4.0, 1.0])[:, None] * np.random.default_rng(0).normal(size=100)
+    assert assumptions.information_gain(errors) == pytest.approx(2)
