@@ -201,4 +201,5 @@ def moved_conclusions(changes):
         ax.tick_params(labelsize=8)
         ax.set_xlabel(f"change [{unit}]" if unit else "change")
         ax.locator_params(axis="x", nbins=2)
+        ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}".replace("-", "−"))
     return fig
