@@ -53,23 +53,34 @@ def kept_files(task: str) -> dict[tuple[str, int], Path]:
     return {(file.parts[-3], int(file.parts[-2].removeprefix("seed"))): file for file in found}
 
 
-def bring_in(store: paths.Results, task: str, draws: int) -> pd.DataFrame:
-    """Translate the test galaxies by every kept network of a task that fits; a row for each.
+def bring_in(store: paths.Results, task: str, models, draws: int, seed: int = 0) -> pd.DataFrame:
+    """Translate the test galaxies by the kept networks of a task; a row for each network.
 
-    From then on `store` gives these weights and translations, and every chapter judges them. What
-    does not fit is taken away again: the networks that were trained here stand in for it.
+    From then on `store` gives these weights and translations, and every chapter judges them. They
+    come in together: an hour's training is not to be judged beside one of 40 seconds. While one of
+    the `models` has none that fits (see `waits_for`), all are taken away again, as is what does not
+    fit, and the networks that were trained here stand in.
     """
-    rows = []
-    for (model, seed), file in kept_files(task).items():
+    files, rows = kept_files(task), []
+    for (model, number), file in files.items():
         told, reason = artefacts.read_manifest(file), unfit(file, store.data("test"))
-        if reason:
-            _remove(store, task, model, seed)
-        else:
-            _translate(store, file, task, model, seed, draws)
-        row = {"model": model, "seed": seed, "hours": told["extra"]["seconds"] / 3600}
+        row = {"model": model, "seed": number, "hours": told["extra"]["seconds"] / 3600}
         row |= {"MB": told["bytes"] / 1e6, "half precision / σ": told["extra"]["half_cost"]}
         rows.append(row | {"fits": reason or "yes"})
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    complete = not waits_for(table, models, seed)
+    for (key, file), fits in zip(files.items(), table.fits, strict=True):
+        if complete and fits == "yes":
+            _translate(store, file, task, *key, draws)
+        else:
+            _remove(store, task, *key)
+    return table
+
+
+def waits_for(table: pd.DataFrame, models, seed: int = 0) -> list[str]:
+    """Models of which no kept network of this seed fits, by the table of `bring_in`."""
+    fit = set(table.model[(table.fits == "yes") & (table.seed == seed)])
+    return [model for model in models if model not in fit]
 
 
 def unfit(file: Path, test_file: Path) -> str:
@@ -87,10 +98,8 @@ def unfit(file: Path, test_file: Path) -> str:
 
 def _remove(store, task: str, model: str, seed: int) -> None:
     """Remove what was brought in before, translations and then weights."""
-    folder, translations = (
-        store.kept_model(task, model, seed),
-        store.translations(task, model, seed),
-    )
+    folder = store.kept_model(task, model, seed)
+    translations = store.translations(task, model, seed)
     if translations.stem == folder.name:
         translations.unlink(missing_ok=True)
         artefacts.manifest_path(translations).unlink(missing_ok=True)
@@ -108,8 +117,7 @@ def _translate(store, file: Path, task: str, model: str, seed: int, draws: int) 
     weights = store.weights(task, model, seed)
     draws_noise = type(checkpoint.load_weights(weights)).sampler is not Translator.sampler
     translate.translate_cached(
-        store.translations(task, model, seed), weights,
-        test_file,
+        store.translations(task, model, seed), weights, test_file,
         draws if draws_noise else 1, seed,
     )  # fmt: skip
 

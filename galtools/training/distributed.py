@@ -7,7 +7,7 @@ with the same batch, up to rounding. In a single process these functions change 
 
 import os
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 import torch.distributed as dist
@@ -41,12 +41,8 @@ def shard_batch(batch):
         raise GaltoolsError(
             f"a batch of {size} cannot be shared by {world_size()} processes equally"
         )
-    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
-    shards = {
-        name: value[rank() :: world_size()]
-        for name, value in values.items()
-        if isinstance(value, torch.Tensor)
-    }
+    tensors = {name: x for name, x in vars(batch).items() if isinstance(x, torch.Tensor)}
+    shards = {name: x[rank() :: world_size()] for name, x in tensors.items()}
     return replace(batch, **shards, shard=(rank(), world_size()))
 
 

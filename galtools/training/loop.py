@@ -157,14 +157,14 @@ class Trainer:
         if self.step % READ_STEPS == 0:
             self.read_losses()
 
-    def validate(self, check: Callable | None, seconds: float) -> dict:
+    def validate(self, check: Callable | None) -> dict:
         """Evaluate the averaged weights and add a row to the history; return what is new in it."""
         self.read_losses()
         with torch.no_grad():
             numbers = check(self.ema) if check else {}
         means = {term: sum(values) / len(values) for term, values in self.losses.items()}
         self.losses = {}
-        row = {"step": self.step, "seconds": round(seconds, 2), **means, **numbers}
+        row = {"step": self.step, "seconds": round(self.seconds, 2), **means, **numbers}
         self.history.append(row)
         return numbers or means
 
@@ -225,7 +225,7 @@ def fit(
         trainer.training_step(make_batch)
         trainer.seconds = time.perf_counter() - start
         if check_now := settings.is_check(step):
-            numbers = trainer.validate(check, trainer.seconds)
+            numbers = trainer.validate(check)
             report(f"{label} step {step + 1}/{settings.steps}", numbers, trainer.seconds)
             if state and settings.snapshots and distributed.is_main():
                 snapshot = state.with_name(f"snapshot{step + 1}.safetensors")

@@ -61,7 +61,7 @@ def judged(store) -> np.ndarray:
 def test_readers_find_the_kept_network_once_it_is_brought_in(store, capsys):
     own = judged(store)
     assert "kept weights" not in capsys.readouterr().out
-    table = long_trainings.bring_in(store, "cross", 3)
+    table = long_trainings.bring_in(store, "cross", ["residual"], 3)
     assert list(table.fits) == ["yes"]
     assert store.weights("cross", "residual").parent.name == "kept0"
     network = models.pretrained("residual", "cross")
@@ -78,11 +78,24 @@ def test_readers_find_the_kept_network_once_it_is_brought_in(store, capsys):
         assert row[2] == pytest.approx(np.sqrt(np.mean(chi**2)), rel=1e-4)
 
 
+def test_kept_networks_wait_until_every_model_has_one(store):
+    own = judged(store)
+    for models_asked, waiting in ((["residual"], []), (["residual", "swin"], ["swin"])):
+        table = long_trainings.bring_in(store, "cross", models_asked, 1)
+        assert list(table.fits) == ["yes"]
+        assert long_trainings.waits_for(table, models_asked) == waiting
+        assert np.array_equal(judged(store), own) == bool(waiting)
+    assert not list(store.folder.rglob("kept*"))
+    rows = long_trainings.compare(store, "cross", ["residual"])
+    assert list(rows.weights) == ["trained here"]
+    assert long_trainings.waits_for(table, ["residual"], seed=1) == ["residual"]
+
+
 def test_what_no_longer_fits_is_taken_away_and_said(store, monkeypatch):
     own = judged(store)
-    long_trainings.bring_in(store, "cross", 1)
+    long_trainings.bring_in(store, "cross", ["residual"], 1)
     monkeypatch.setattr(kept, "simulation_fingerprint", lambda: [[[0.0] * 3] * 2] * 5)
-    (reason,) = long_trainings.bring_in(store, "cross", 1).fits
+    (reason,) = long_trainings.bring_in(store, "cross", ["residual"], 1).fits
     assert "simulation has changed" in reason
     assert np.array_equal(judged(store), own)
     assert not list(store.folder.rglob("kept*"))
@@ -90,12 +103,13 @@ def test_what_no_longer_fits_is_taken_away_and_said(store, monkeypatch):
 
 def test_weights_are_not_judged_by_galaxies_that_they_were_trained_on(made, monkeypatch):
     monkeypatch.setenv("GALTOOLS_WEIGHTS", str(made / "kept"))
-    (reason,) = long_trainings.bring_in(paths.Results(str(made / "long"), "tiny"), "cross", 1).fits
+    store = paths.Results(str(made / "long"), "tiny")
+    (reason,) = long_trainings.bring_in(store, "cross", ["residual"], 1).fits
     assert "trained on galaxies of seed 5" in reason
 
 
 def test_an_old_translation_by_kept_weights_is_refused(store):
-    long_trainings.bring_in(store, "cross", 1)
+    long_trainings.bring_in(store, "cross", ["residual"], 1)
     path = store.translations("cross", "residual")
     shutil.copy(store.data("train"), store.data("test"))
     with pytest.raises(GaltoolsError, match=r"run notebooks/17_long_trainings\.py again"):
