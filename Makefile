@@ -17,8 +17,24 @@ help: ## list the targets
 	@echo
 	@echo "PROFILE=tiny|quick|long|paper (now $(PROFILE)), RESULTS=folder (now $(RESULTS)), PYTHON=$(PYTHON)"
 
-.venv/.ready: pyproject.toml constraints.txt workflow/install.py
-	@$(PYTHON) workflow/install.py
+PINS := $(if $(UNPINNED),,-c constraints.txt)
+TORCH := $(if $(UNPINNED),torch,$(shell grep '^torch==' constraints.txt))
+PIP := $(VENV_PYTHON) -m pip install -qq $(PINS)
+UV := $(VENV_PYTHON) -m uv pip install --quiet --python $(VENV_PYTHON) --compile-bytecode $(PINS)
+OLD := Python 3.11 or later is needed: name another, as in make book PYTHON=python3.12
+
+# Where there is no NVIDIA GPU, the CPU build of torch, from wherever it is on offer.
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and '$(OLD)')"
+	@echo "environment: installing into .venv ..."
+	@$(VENV_PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(PIP) uv
+	@command -v nvidia-smi >/dev/null || $(VENV_PYTHON) -c "import torch" 2>/dev/null \
+		|| $(PIP) --no-deps --only-binary :all: "$(TORCH)+cpu" 2>/dev/null \
+		|| $(UV) --torch-backend cpu $(TORCH) 2>/dev/null \
+		|| echo "no CPU build of torch is on offer here: taking the default one (larger)"
+	@$(UV) -e ".[book,cluster,download,test]"
+	@touch $@
 
 book: .venv/.ready ## run what changed and render the book into _build/html
 	@$(VENV_PYTHON) workflow/build.py --profile "$(PROFILE)" --results "$(RESULTS)"

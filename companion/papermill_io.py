@@ -42,9 +42,8 @@ from galtools.errors import GaltoolsError
 from galtools.surveys import BANDS, TASKS
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-ZERO = ("seed", "width", "shapes", "morphology", "pixel_scale", "psf_fwhm")
 LEAST = {  # of numbers for which "positive" is too little or too much
-    **dict.fromkeys(ZERO, 0),
+    **dict.fromkeys(("seed", "width", "shapes", "morphology", "pixel_scale", "psf_fwhm"), 0),
     "only": -1,  # all shards
     "n_boot": 40,  # of fewer resamples, 95 % leave none out
     "n_test": 6,  # shown side by side
@@ -59,9 +58,9 @@ MOST_VALUES = 10_000  # of one parameter
 LARGEST_SEED = 4_000_000_000  # scikit-learn takes 32 bits
 CHOICES = {"task": TASKS, "band": BANDS}  # of names that say which
 PAPERMILLS = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")  # of papermill --inject-paths
-PLAIN = ("GaltoolsError", "MissingArtefact")  # errors that tell the user what to do
 LONGEST_FOLDER = 60  # bytes; sockets have paths of about 100
-TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,)}
+TYPES = {"int": int, "float": int | float, "str": str, "bool": bool, "list": list}
+FLAGS = "-p passes a number, -r text, -y what YAML reads: -y 'sizes: [1, 2]'"
 
 # papermill expects .ipynb or .json and would warn at every notebook of the book
 warnings.filterwarnings("ignore", message=r"The specified file \(.*\.py\) does not end in one of")
@@ -69,10 +68,6 @@ warnings.filterwarnings("ignore", message=r"The specified file \(.*\.py\) does n
 
 class NotebookError(click.ClickException, GaltoolsError):
     """A notebook that cannot be run; on the command line it prints its message, exit status 1."""
-
-
-class ParameterError(NotebookError):
-    """Parameters that a notebook does not know or whose values have the wrong type."""
 
 
 class Parameter(NamedTuple):
@@ -118,48 +113,38 @@ def parse_parameters(source: str) -> list[Parameter]:
 
 
 def _parameter(statement: ast.stmt, comments: dict[int, str]) -> Parameter:
-    line = ast.unparse(statement)
-    if not (isinstance(statement, ast.AnnAssign) and statement.value):
-        raise NotebookError(f"parameters cell: write `name: type = default  # help`, not `{line}`")
-    name, kind, default = (
-        ast.unparse(part) for part in (statement.target, statement.annotation, statement.value)
-    )
-    if not _plain_value(statement.value, kind):
-        raise NotebookError(f"parameters cell: the default of `{line}` is not a plain {kind}")
-    lines = range(statement.lineno, statement.end_lineno + 1)
-    return Parameter(name, kind, default, " ".join(comments[k] for k in lines if k in comments))
-
-
-def _plain_value(expression: ast.expr, kind: str) -> bool:
-    """Tell whether an expression is a literal of the type `kind`."""
     try:
-        value = ast.literal_eval(expression)
-    except (TypeError, ValueError):
-        return False
-    return fits(value, kind)
+        name, kind = ast.unparse(statement.target), ast.unparse(statement.annotation)
+        good = fits(ast.literal_eval(statement.value), kind)
+    except (AttributeError, TypeError, ValueError) as error:
+        if isinstance(error, NotebookError):
+            raise
+        good = False
+    if not good:
+        line = ast.unparse(statement)
+        raise NotebookError(f"parameters cell: write `name: type = value  # help`, not `{line}`")
+    lines = range(statement.lineno, statement.end_lineno + 1)
+    text = " ".join(comments[k] for k in lines if k in comments)
+    return Parameter(name, kind, ast.unparse(statement.value), text)
 
 
-def fits(value, kind: str) -> bool:
+def fits(value, kind: str | ast.expr) -> bool:
     """Tell whether a value has the type `kind`: int, float, str, bool, list[...], or `X | None`.
 
     An int is a float, too; a bool is neither.
     """
-    return _fits(value, ast.parse(kind, mode="eval").body)
-
-
-def _fits(value, kind: ast.expr) -> bool:
-    match kind:
+    match ast.parse(kind, mode="eval").body if isinstance(kind, str) else kind:
         case ast.BinOp(left, ast.BitOr(), right):
-            return _fits(value, left) | _fits(value, right)
+            return fits(value, left) | fits(value, right)
         case ast.Constant(None):
             return value is None
         case ast.Subscript(ast.Name("list"), item):
-            return isinstance(value, list) and all(_fits(one, item) for one in value)
+            return isinstance(value, list) and all(fits(one, item) for one in value)
         case ast.Name(name) if name in TYPES:
             return isinstance(value, TYPES[name]) and (name == "bool") >= isinstance(value, bool)
     raise NotebookError(
-        f"parameters cell: {ast.unparse(kind)} is no parameter type; "
-        f"use {', '.join(TYPES)}, list[...] or one of them `| None`"
+        f"parameters cell: {kind if isinstance(kind, str) else ast.unparse(kind)} is no parameter "
+        f"type; use {', '.join(TYPES)}, list[...] or one of them `| None`"
     )
 
 
@@ -170,14 +155,14 @@ def complete(notebook: nbformat.NotebookNode, given: dict) -> dict:
     try:
         values = profile_values(profile, name) if isinstance(profile, str) else {}
     except GaltoolsError as error:
-        raise ParameterError(str(error)) from error
+        raise NotebookError(str(error)) from error
     known = known_parameters(notebook)
     wrong = complaints({k: v for k, v in given.items() if k not in PAPERMILLS}, known)
     wrong += [f"{line} (from workflow/{profile}.yaml)" for line in complaints(values, known)]
     if wrong:
         listing = [str(parameter) for parameter in known] or ["none: it has no parameters cell"]
         lines = [*wrong, f"The parameters of notebook {name}:", *(f"  {line}" for line in listing)]
-        raise ParameterError("\n".join(lines))
+        raise NotebookError("\n".join(lines))
     return {**values, **given}
 
 
@@ -196,22 +181,23 @@ def complaints(given: dict, known: list[Parameter]) -> list[str]:
 
 def _complaint(value, name: str, kind: str, default: str) -> str | None:
     """Say what is wrong with one value; where the default is positive, so is every other value."""
+    shown, values = SHORT.repr(value), value if isinstance(value, list) else [value]
     if not fits(value, kind):
-        return f"{name} must be {kind}, not {SHORT.repr(value)}{_hint(value, kind)}"
+        return f"{name} must be {kind}, not {shown} ({FLAGS})"
     if name in CHOICES and value not in CHOICES[name]:
-        return f"unknown {name} {SHORT.repr(value)}: choose one of {', '.join(CHOICES[name])}"
-    if isinstance(value, list) and len(value) > MOST_VALUES:
-        return f"{name} must hold at most {MOST_VALUES:,} values, not {len(value):,}"
-    if isinstance(value, list) and any(one in value[:k] for k, one in enumerate(value)):
-        return f"{name} must not hold the same twice, as {SHORT.repr(value)} does"
-    numbers, usual = _numbers(value), ast.literal_eval(default)
+        return f"unknown {name} {shown}: choose one of {', '.join(CHOICES[name])}"
+    if len(values) > MOST_VALUES:
+        return f"{name} must hold at most {MOST_VALUES:,} values, not {len(values):,}"
+    if any(one in values[:k] for k, one in enumerate(values)):
+        return f"{name} must not hold the same twice, as {shown} does"
+    usual = _numbers(ast.literal_eval(default))
     least, wanted = -sys.float_info.max, "finite"
     if name in LEAST:
         least, wanted = LEAST[name], f"at least {LEAST[name]}"
-    elif _numbers(usual) and min(_numbers(usual)) > 0:
+    elif usual and min(usual) > 0:
         least, wanted = math.ulp(0), "positive"
-    if not all(least <= number < math.inf for number in numbers):
-        return f"{name} must be {wanted}, not {SHORT.repr(value)}"
+    if not all(least <= number < math.inf for number in _numbers(value)):
+        return f"{name} must be {wanted}, not {shown}"
     if name == "seed" and value > LARGEST_SEED:
         return f"seed must be at most {LARGEST_SEED}, not {value}"
     return None
@@ -222,22 +208,16 @@ def _numbers(value) -> list:
     return [x for x in items if isinstance(x, int | float) and not isinstance(x, bool)]
 
 
-def _hint(value, kind: str) -> str:
-    if "str" in kind and not isinstance(value, list):
-        return " (-r passes a value as text)"
-    if "list" in kind:
-        return " (-y passes a list: -y 'name: [1, 2]')"
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", value):
-        return " (-p passes a number; in YAML, write 1.0e-3 instead of 1e-3)"
-    return ""
-
-
 @cache
 def _hook_papermill() -> None:
     """Replace, once, the functions of papermill that read and inject parameters and that fail."""
-    from papermill import execute, inspection
+    from papermill import clientwrap, execute, inspection
+    from papermill.exceptions import PapermillExecutionError
 
     infer, inject = inspection._infer_parameters, execute.parameterize_notebook
+    client, fail = clientwrap.PapermillNotebookClient, execute.raise_for_execution_errors
+    create, folder = client.create_kernel_manager, Path(tempfile.mkdtemp(prefix="kernels-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
     @wraps(infer)
     def infer_parameters(nb, *args, **kwargs):
@@ -249,46 +229,17 @@ def _hook_papermill() -> None:
         ours = "galtools" in nb.metadata
         return inject(nb, complete(nb, parameters) if ours else parameters, *args, **kwargs)
 
-    inspection._infer_parameters = execute._infer_parameters = infer_parameters
-    execute.parameterize_notebook = parameterize_notebook
-    execute.raise_for_execution_errors = _plainly(execute.raise_for_execution_errors)
-    _hook_kernels()
-
-
-def _hook_kernels() -> None:
-    """Let papermill talk to its kernels over sockets in a private folder, not over the network.
-
-    On TCP other users of the machine can listen in, and two kernels can be given one port. Where
-    the folder's path is too long for sockets it stays with TCP.
-    """
-    from jupyter_client import AsyncKernelManager
-    from papermill.clientwrap import PapermillNotebookClient
-
-    folder = Path(tempfile.mkdtemp(prefix="kernels-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    if len(bytes(folder)) > LONGEST_FOLDER:
-        return
-
-    class SocketKernelManager(AsyncKernelManager):
-        """A kernel reached by sockets."""
-
-        def __init__(self, **kwargs):
-            files = {"connection_file": str(folder / f"{uuid.uuid4().hex}.json")}
-            super().__init__(**{"transport": "ipc", **files, **kwargs})
-
-    create = PapermillNotebookClient.create_kernel_manager
-
     @wraps(create)
     def create_kernel_manager(self):
-        self.kernel_manager_class = SocketKernelManager
+        """Reach kernels over sockets in a private folder: on TCP others can listen in.
+
+        What a cell prints bit by bit is joined; of a progress bar only its last state stays.
+        """
+        self.coalesce_streams = True
+        if len(bytes(folder)) <= LONGEST_FOLDER:
+            file = str(folder / f"{uuid.uuid4().hex}.json")
+            self.config.merge({"KernelManager": {"transport": "ipc", "connection_file": file}})
         return create(self)
-
-    PapermillNotebookClient.create_kernel_manager = create_kernel_manager
-
-
-def _plainly(fail):
-    """Wrap the function by which papermill raises the error of a cell."""
-    from papermill.exceptions import PapermillExecutionError
 
     class CellError(click.ClickException, PapermillExecutionError):
         """A GaltoolsError that stopped a notebook: papermill's own error, which click can show."""
@@ -302,11 +253,14 @@ def _plainly(fail):
         try:
             fail(nb, output_path)
         except PapermillExecutionError as error:
-            if error.ename not in PLAIN:
-                raise
-            raise CellError(error, output_path) from None
+            if error.ename == "GaltoolsError":
+                raise CellError(error, output_path) from None
+            raise
 
-    return raise_for_execution_errors
+    inspection._infer_parameters = execute._infer_parameters = infer_parameters
+    execute.parameterize_notebook = parameterize_notebook
+    execute.raise_for_execution_errors = raise_for_execution_errors
+    client.create_kernel_manager = create_kernel_manager
 
 
 def _handler(local_handler: type):

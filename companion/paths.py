@@ -1,7 +1,5 @@
 """Where every artefact lives. No other module joins a folder name."""
 
-import json
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -96,38 +94,20 @@ class Results:
         return self.folder / "notebooks" / f"{run}.ipynb"
 
 
-class MissingArtefact(GaltoolsError):
-    """Says which notebook, or run of one, makes what is missing."""
-
-    def __init__(self, path: Path, notebook: str):
-        """`notebook` is a chapter, or with the ending _intra its run for that task."""
-        chapter, intra, _ = notebook.partition("_intra")
-        self.needs = {"notebook": chapter, **({"task": "intra"} if intra else {})}
-        task = " with -p task intra" if intra else ""
-        super().__init__(
-            f"{path} is missing: run notebooks/{chapter}.py{task} first, with the same profile, "
-            "results folder, task and seed (those that it has), or `make book`"
-        )
-
-    def _render_traceback_(self) -> list[str]:
-        """Show the message in a notebook; the pipeline, if it asked, is told what is missing."""
-        if file := os.environ.get("GALTOOLS_MISSING"):
-            Path(file).write_text(json.dumps(self.needs))
-        return super()._render_traceback_()
-
-
 def need(path: Path, notebook: str, *inputs: Path) -> Path:
-    """Return `path` if it is there; else say which notebook, or run of one, makes it.
+    """Return `path` if it is there; else say which notebook makes it, with _intra for that task.
 
     With `inputs`, it has to be made from these very files (see `artefacts.check_inputs`).
     """
+    chapter, intra, _ = notebook.partition("_intra")
+    run = f"run notebooks/{chapter}.py{' with -p task intra' if intra else ''}"
     if not Path(path).exists():
-        raise MissingArtefact(path, notebook)
+        raise GaltoolsError(
+            f"{path} is missing: {run} first, with the same profile, results folder, task and seed "
+            "(those that it has), or `make book`; in a grid, list it above, under `needs` here"
+        )
     if inputs:
-        chapter, intra, _ = notebook.partition("_intra")
-        task = " with -p task intra" if intra else ""
-        advice = f"run notebooks/{chapter}.py{task} again"
-        artefacts.check_inputs(path, *inputs, advice=advice)
+        artefacts.check_inputs(path, *inputs, advice=f"{run} again")
     return Path(path)
 
 

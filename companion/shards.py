@@ -1,8 +1,8 @@
 """A survey, shard by shard: translated, measured and given redshifts, never all in memory.
 
 The galaxies of one or many files are numbered through; shard k of K holds those from k N / K to
-(k + 1) N / K. Each shard is three artefacts of its own, made once (`galtools.artefacts`): whatever
-is interrupted goes on, and the shards can be the runs of a grid, on as many machines as there are.
+(k + 1) N / K. Each shard is three artefacts of its own, made once (`galtools.artefacts`), so shards
+can be the runs of a grid, on as many machines as there are.
 """
 
 from contextlib import contextmanager
@@ -17,7 +17,6 @@ from galtools import artefacts, data, redshift
 from galtools.data import Pairs, join
 from galtools.errors import GaltoolsError
 from galtools.fidelity import morphology
-from galtools.hdf5 import safe_open
 from galtools.models import checkpoint
 from galtools.surveys import BANDS, find_survey
 from galtools.training import loop, translate
@@ -32,13 +31,6 @@ class Shard:
     number: int
     count: int
 
-    def __post_init__(self):
-        """Refuse a part that does not exist."""
-        if not self.files:
-            raise GaltoolsError("a survey needs at least one file of pairs")
-        if not 0 <= self.number < self.count:
-            raise GaltoolsError(f"shard {self.number} of {self.count}: count from 0")
-
     def bounds(self) -> tuple[int, int]:
         """Numbers of the first galaxy and of the one behind the last."""
         total = sum(data.describe(file)["galaxies"] for file in self.files)
@@ -49,8 +41,7 @@ class Shard:
         (first, last), found = self.bounds(), []
         for file in self.files:
             length = data.describe(file)["galaxies"]
-            low, high = max(first, 0), min(last, length)
-            if low < high:
+            if (low := max(first, 0)) < (high := min(last, length)):
                 found.append((file, slice(low, high)))
             first, last = first - length, last - length
         return found
@@ -58,9 +49,15 @@ class Shard:
     def load(self) -> Pairs:
         """Read the galaxies of this shard, and no others."""
         parts = [data.load(file, rows) for file, rows in self.pieces()]
-        if not parts:
-            raise GaltoolsError(f"there are fewer galaxies than {self.count} shards: take fewer")
+        if not 0 <= self.number < self.count or not parts:
+            raise GaltoolsError(f"shard {self.number} of {self.count} is empty: count from 0")
         return parts[0] if len(parts) == 1 else join(parts)
+
+    def make(self, path: Path, maker, modules: list[str], inputs: list[Path], **options) -> dict:
+        """Make an artefact of this shard once; return its manifest."""
+        params = {"shard": self.number, "shards": self.count, **options.pop("params", {})}
+        options |= {"modules": ["companion.shards", *modules], "inputs": inputs, "params": params}
+        return artefacts.make(path, maker, **options)
 
 
 @contextmanager
@@ -72,10 +69,10 @@ def workers(scheduler: str = "", jobs: int = 1):
         return
     try:
         from distributed import Client
+
+        client = Client(scheduler, timeout="20s")
     except ImportError:
         raise GaltoolsError("Dask needs `pip install 'galtools[cluster]'`") from None
-    try:
-        client = Client(scheduler, timeout="20s")
     except (OSError, ValueError) as error:
         raise GaltoolsError(f"no Dask scheduler answers at {scheduler}: {error}") from None
     with client, joblib.parallel_config("dask"):
@@ -87,18 +84,14 @@ def translations(path: Path, shard: Shard, weights: Path, seed: int = 0) -> dict
     first = shard.bounds()[0]
 
     def maker(new):
-        network = checkpoint.load_weights(weights).to(loop.best_device())
-        source = zero_masked(shard.load()).source
-        images = translate.translate(network, source, 1, seed, first)
+        network, pairs = checkpoint.load_weights(weights), zero_masked(shard.load())
+        network.to(loop.best_device())
+        images = translate.translate(network, pairs.source, 1, seed, first)
         translate.save_translations(new, images, {"first": first})
         return {"galaxies": len(images)}
 
-    modules = ["companion.shards", "galtools.training.translate"]
-    return artefacts.make(
-        path, maker,
-        params=_numbers(shard), modules=modules, inputs=[weights, *shard.files], seed=seed,
-        device=loop.best_device(),
-    )  # fmt: skip
+    inputs, own = [weights, *shard.files], {"seed": seed, "device": loop.best_device()}
+    return shard.make(path, maker, ["galtools.training.translate"], inputs, **own)
 
 
 def redshifts(path: Path, shard: Shard, images: Path, networks: Path) -> dict:
@@ -108,17 +101,13 @@ def redshifts(path: Path, shard: Shard, images: Path, networks: Path) -> dict:
     def maker(new):
         estimator = redshift.Ensemble.load(networks)
         density = estimator.predict(translate.load_translations(images))
-        columns = {
-            name: redshift.quantile(density, share, estimator.grid)
-            for name, share in {"z_low": 0.16, "z": 0.5, "z_high": 0.84}.items()
-        }
-        numbers = start + np.arange(len(density))
-        pd.DataFrame({"galaxy": numbers, **columns}).to_csv(new, index=False)
+        table = pd.DataFrame({"galaxy": start + np.arange(len(density))})
+        for name, share in {"z_low": 0.16, "z": 0.5, "z_high": 0.84}.items():
+            table[name] = redshift.quantile(density, share, estimator.grid)
+        table.to_csv(new, index=False)
         return {"galaxies": len(density)}
 
-    modules = ["companion.shards", "galtools.redshift"]
-    inputs = [images, networks]
-    return artefacts.make(path, maker, params=_numbers(shard), modules=modules, inputs=inputs)
+    return shard.make(path, maker, ["galtools.redshift"], [images, networks])
 
 
 def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
@@ -126,13 +115,12 @@ def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
 
     Where it is done is for `workers` to say: in this process, in several, or on a Dask cluster.
     """
-    (first, rows), start = shard.pieces()[0], shard.bounds()[0]
-    target, b = data.load(first, rows).target_set, BANDS.index("r")
+    (first, rows), start, b = shard.pieces()[0], shard.bounds()[0], BANDS.index("r")
+    target = data.load(first, rows).target_set
     survey, fwhm = find_survey(target.survey), float(np.median(target.psf_fwhm[:, b]))
 
     def maker(new):
-        with safe_open(images) as file:
-            stamps = file["images"][: most or None, 0, b]
+        stamps = translate.load_translations(images)[: most or None, b]
         growth = target.pixel_scale / survey.pixel_scale  # sky per pixel, on coarser pixels
         sky = np.full(len(stamps), growth * survey.sky_noise[b])
         seeing = {"translated": np.full(len(stamps), fwhm)}
@@ -143,11 +131,5 @@ def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
         found.drop(columns="row").to_csv(new, index=False)
         return {"galaxies": len(stamps)}
 
-    modules = ["companion.shards", "galtools.fidelity.morphology"]
-    seen = {"survey": survey.name, "pixel_scale": target.pixel_scale, "fwhm": fwhm}
-    params = {**_numbers(shard), **seen, "most": most}
-    return artefacts.make(path, maker, params=params, modules=modules, inputs=[images])
-
-
-def _numbers(shard: Shard) -> dict:
-    return {"shard": shard.number, "shards": shard.count}
+    seen = {"survey": survey.name, "pixel_scale": target.pixel_scale, "fwhm": fwhm, "most": most}
+    return shard.make(path, maker, ["galtools.fidelity.morphology"], [images], params=seen)

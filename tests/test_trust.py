@@ -83,7 +83,6 @@ def test_addresses_of_downloads_are_https():
 
 
 def test_every_package_is_listed_with_its_licence():
-    """LICENCES.md is written by workflow/licences.py."""
     listed = dict(re.findall(r"(?m)^\| ([\w.-]+) \| (.+) \|$", (ROOT / "LICENCES.md").read_text()))
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = {canonicalize_name(line.split("==")[0]) for line in lines if "==" in line}

@@ -5,7 +5,6 @@
 Leaves OUT/_build/html/index.html. Everything is resumable: start it again after any interruption.
 """
 
-import argparse
 import re
 import shutil
 import subprocess
@@ -13,65 +12,39 @@ import sys
 import time
 from pathlib import Path
 
-import icons
 import launch
 import pipeline
 import snake
 import stage
 
 from companion import paths
+from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.models import check_profile
 
+SOURCES = ("book", "notebooks", "workflow", "galtools", "companion")  # what pages are made of
 
-def execute(profile: str, results: Path, cores: int, lock: int) -> str:
-    """Let Snakemake run every notebook that is not current; return what went wrong, or nothing.
 
-    The first failure comes last, so that it is read first.
+def followed(runs: dict[str, pipeline.Run], missing: dict[str, str]) -> str:
+    """Hash everything that the pages follow from: texts, code, and the records of runs.
+
+    A record holds the checksum of its executed notebook, so the many megabytes of outputs need
+    not be read again to know that nothing has changed.
     """
-    runs = pipeline.load(profile, results)
-    current = pipeline.drop_stale(runs)
-    if len(current) == len(runs):
-        print(f"notebooks: all {len(runs)} are current")
-        return ""
-    print(f"notebooks: {len(runs) - len(current)} of {len(runs)} to run (profile {profile})")
-    config = {"profile": profile, "results": results}
-    status, log = snake.run(results / profile, config, ["--cores", str(cores)], lock=lock)
-    failed = [run for run in runs.values() if run.failure.exists() and not run.stamp.exists()]
-    if status and not failed:
-        raise GaltoolsError(f"{log.read_text()[-2000:]}\nthe pipeline stopped; whole log: {log}")
-    return "\n".join(["", *map(pipeline.failure_text, reversed(failed))] if status else [])
-
-
-def reasons(runs: dict[str, pipeline.Run]) -> dict[str, str]:
-    """Say of every run that is not done why, in one or two lines without a path."""
-    why: dict[str, str] = {}
-    for name, run in runs.items():
-        if run.stamp.exists():
-            continue
-        lost = [need for need in run.needs if need in why]
-        if run.failure.exists():
-            why[name] = "\n".join(pipeline.failure_text(run).splitlines()[:2])
-        else:
-            why[name] = f"it needs {lost[0]}, which has not been run" if lost else "it was not run"
-    return why
+    files = [file for folder in SOURCES for file in sorted((paths.ROOT / folder).rglob("*.*"))]
+    files = [file for file in [*files, *sorted(paths.ROOT.glob("*.*"))] if file.is_file()]
+    sources = [[str(file), artefacts.sha256(file)] for file in files if file.suffix != ".pyc"]
+    records = {name: pipeline.record(run) for name, run in runs.items() if name not in missing}
+    return artefacts.digest([sources, records, missing])
 
 
 def render(source: Path, out: Path, whole: bool = True) -> Path:
-    """Let Jupyter Book render the staged tree, unless nothing changed.
+    """Let Jupyter Book render the staged tree.
 
     Warnings are errors where the book is `whole`; references to what is missing cannot resolve.
     """
     config, html = launch.configure(paths.ROOT / "_config.yml", out / "_build"), out / "_build/html"
-    index, seal, log = html / "index.html", out / "_build/.rendered", out / "_build/render.log"
-    library = sorted((paths.ROOT / "galtools").rglob("*.py"))  # whose docstrings are a page
-    extension = paths.ROOT / "workflow" / "image_sizes.py"
-    digest = stage.tree_digest(source, config, extension, *library)
-    if index.exists() and seal.exists() and seal.read_text() == digest:
-        print("pages: all are current")
-        return index
-    seal.unlink(missing_ok=True)
-    started = time.perf_counter()
+    index, log = html / "index.html", out / "_build/render.log"
     print("pages: rendering ...", flush=True)
     command = [
         *(str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)),
@@ -86,46 +59,47 @@ def render(source: Path, out: Path, whole: bool = True) -> Path:
         plain = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text())
         lines = re.findall(r"(?m)^.*(?:WARNING|ERROR|Error).*$", plain)
         raise GaltoolsError("\n".join([*lines[:20], f"rendering failed; whole log: {log}"]))
-    icons.prune(html)
-    print(f"pages: rendered in {time.perf_counter() - started:.0f} s")
-    seal.write_text(digest)
     return index
 
 
 def build(profile: str, results: Path, out: Path, cores: int, pages: bool = True) -> Path:
     """Run, stage and render; return the first page (or the staged pages)."""
-    folder = results / check_profile(profile)
-    with snake.only_one(folder) as lock, snake.only_one(out / "_build"):
-        failed = execute(profile, results, cores, lock)
-        staged, runs = out / "_build" / "stage", pipeline.load(profile, results)
-        stage.stage(runs, staged, reasons(runs) if failed else {})
-        made = render(staged, out, whole=not failed) if pages else staged
-    if failed:
-        print(f"the book without the pages that failed is at {made}")
-        raise GaltoolsError(failed)
-    return made
+    folder, made = results / check_profile(profile), out / "_build"
+    with snake.only_one(folder), snake.only_one(made):
+        runs, config = pipeline.load(profile, results), {"profile": profile, "results": results}
+        said = snake.perform(runs, config, folder, ["--cores", str(cores)])
+        lost = {name: run for name, run in runs.items() if not run.stamp.exists()}
+        missing = {name: pipeline.reason(run, runs) for name, run in lost.items()}
+        seal = made / ".rendered"
+        digest, index = followed(runs, missing), made / "html" / "index.html"
+        current = pages and index.exists() and seal.exists() and seal.read_text() == digest
+        if not current:
+            seal.unlink(missing_ok=True)
+            stage.stage(runs, made / "stage", missing)
+            if pages:
+                render(made / "stage", out, whole=not missing)
+                seal.write_text(digest)
+    if missing:
+        print(f"the book without the pages that failed is at {index}")
+        failed = [pipeline.failure_text(run) for run in runs.values() if run.failure.exists()]
+        # the first failure comes last, so that it is read first
+        raise GaltoolsError("\n".join(["", *reversed(failed or [said])]))
+    return index if pages else made / "stage"
 
 
-def main() -> None:
+def main() -> bool:
     """Read the command line and build."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = pipeline.parser(__doc__)
     parser.add_argument("--profile", default="quick")
-    parser.add_argument("--results", type=Path, default=pipeline.RESULTS)
-    parser.add_argument("--out", type=Path, default=paths.ROOT)
-    parser.add_argument("--cores", type=pipeline.core_count, default=pipeline.cores())
+    parser.add_argument("--out", type=pipeline.absolute, default=paths.ROOT)
     parser.add_argument("--no-pages", action="store_true", help="run and stage, do not render")
     args = parser.parse_args()
     started = time.perf_counter()
-    results, out = args.results.absolute(), args.out.absolute()
-    made = build(args.profile, results, out, args.cores, not args.no_pages)
+    made = build(args.profile, args.results, args.out, args.cores, not args.no_pages)
     what = "pages are staged in" if args.no_pages else "book is at"
     print(f"the {what} {made}  ({time.perf_counter() - started:.0f} s)")
+    return True
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except GaltoolsError as error:
-        sys.exit(f"{error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from here")
+    pipeline.start(main)

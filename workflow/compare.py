@@ -12,7 +12,6 @@ import os
 from pathlib import Path
 
 import grid
-import matplotlib.pyplot as plt
 import pandas as pd
 import pipeline
 
@@ -70,58 +69,45 @@ def table(runs: dict[str, pipeline.Run]) -> pd.DataFrame:
 
 def summary(runs: dict[str, pipeline.Run], folder: Path) -> str:
     """Name the failures first, each with its last error; then what was not run, and the count."""
-    lines = []
-    for run in runs.values():
-        if not run.stamp.exists():
-            varied = [name for name in grid.varied(runs) if name in run.parameters]
-            told = ", ".join(f"{name}={run.parameters[name]}" for name in varied)
-            title = f"{run.name} ({told})" if told else run.name
-            lines.append(f"{title}: {' '.join(pipeline.reason(run, runs).split())}")
-    done = len(runs) - len(lines)
-    lines.append(f"{done} of {len(runs)} runs are done; compare them in {folder / 'index.html'}")
-    return "\n".join(lines)
+    lost = [run for run in runs.values() if not run.stamp.exists()]
+    lines = [f"{run.label or run.name}: {pipeline.reason(run, runs)}" for run in lost]
+    lines = [" ".join(line.split()) for line in lines]
+    done = f"{len(runs) - len(lost)} of {len(runs)} runs are done"
+    return "\n".join([*lines, f"{done}; compare them in {folder / 'index.html'}"])
 
 
 def labels(rows: pd.DataFrame, parameters: list[str]) -> list[str]:
     """Name every configuration by what varies, the seed left out: seeds make its points."""
-    told = [name for name in parameters if name != "seed" and len(set(map(str, rows[name]))) > 1]
-    return [
-        ", ".join([notebook, *(f"{k}={_plain(v)}" for k, v in zip(told, values, strict=True)
-                               if pd.notna(v))])
-        for notebook, *values in rows[["notebook", *told]].itertuples(index=False)
-    ]  # fmt: skip
-
-
-def _plain(value):
-    """Show an integer that pandas has made a float, because others have none, as an integer."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    told = [name for name in parameters if name != "seed" and len(set(rows[name].map(str))) > 1]
+    found = []
+    for notebook, *values in rows[["notebook", *told]].itertuples(index=False):
+        known = [(k, v) for k, v in zip(told, values, strict=True) if v is not None and v == v]
+        shown = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in known]
+        found.append(", ".join([notebook, *shown]))
+    return found
 
 
 def figure(rows: pd.DataFrame, parameters: list[str]):
     """Draw every shared number against the configurations; one point a seed, a bar for the mean."""
+    import seaborn as sns  # half a second
+
     rows = rows.assign(label=labels(rows, parameters))
     by_name = rows.groupby("name", sort=False)
-    shared = by_name.label.nunique().gt(1)
-    varies = by_name.value.max() > by_name.value.min()
-    names = [name for name in shared.index[shared & varies] if name != SECONDS][: SHOWN - 1]
-    names += [SECONDS] if shared.get(SECONDS, False) else []
+    good = by_name.label.nunique().gt(1) & (by_name.value.max() > by_name.value.min())
+    names = [name for name in good.index[good] if name != SECONDS][: SHOWN - 1]
+    names += [SECONDS] if good.get(SECONDS, False) else []
     if not names:
         return None
     plotting.use_style()
-    order = list(rows.label.unique())
-    columns, lines = min(3, len(names)), -(-len(names) // min(3, len(names)))
-    size = (9, (0.7 + 0.24 * len(order)) * lines)
-    fig, axes = plt.subplots(lines, columns, sharey=True, squeeze=False, figsize=size)
-    for ax, name in zip(axes.flat, names, strict=False):
-        part = rows[rows.name == name]
-        ax.plot(part.value, part.label.map(order.index), "o", ms=4, alpha=0.7, color="tab:blue")
-        means = part.groupby("label").value.mean()
-        ax.plot(means, [order.index(k) for k in means.index], "|", ms=12, mew=2, color="k")
-        ax.set(xlabel=name, yticks=range(len(order)), yticklabels=order)
-        ax.set_ylim(len(order) - 0.5, -1)
-    for ax in axes.flat[len(names) :]:
-        ax.set_axis_off()
-    return fig
+    shared = {"x": "value", "y": "label", "order": list(rows.label.unique())}
+    panels = sns.catplot(
+        rows[rows.name.isin(names)], kind="strip", jitter=False, alpha=0.7, **shared, sharex=False,
+        col="name", col_order=names, col_wrap=min(3, len(names)),
+        height=1 + 0.24 * rows.label.nunique(), aspect=3 / (1 + 0.24 * rows.label.nunique()),
+    )  # fmt: skip
+    means = {"errorbar": None, "linestyle": "none", "marker": "|", "color": "black"}
+    panels.map_dataframe(sns.pointplot, **shared, **means)
+    return panels.set_titles("{col_name}").set_axis_labels("", "").figure
 
 
 def page(found: pd.DataFrame, parameters: list[str], name: str, links: dict[str, str]) -> str:
@@ -133,8 +119,7 @@ def page(found: pd.DataFrame, parameters: list[str], name: str, links: dict[str,
     good, done = found[found.status == "done"], each.status == "done"
     fig = figure(good, parameters) if len(good) else None
     alt = "One panel per number, one line per configuration, one point per seed."
-    about = each.set_index("run")[parameters]
-    tables = []
+    about, tables = each.set_index("run")[parameters], []
     for notebook, rows in good.groupby("notebook", sort=False):
         wide = rows.pivot_table("value", "run", "name", sort=False)
         tables.append((notebook, about.join(wide, how="right")))

@@ -12,10 +12,8 @@ and is computed once. Each has a results folder of its own, so that no two can o
 import itertools
 import json
 import math
-import os
 import re
-import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pipeline
@@ -25,24 +23,29 @@ from galtools import artefacts
 from galtools.errors import GaltoolsError, reading
 from galtools.models import check_profile
 
-GROUP = {"notebook", "parameters", "needs", "cores"}  # what may be said of a group of runs
-LARGEST = 1_000_000  # bytes of a grid, and values in it
+GRID = {"profile": str, "runs": dict}  # what may be said of a grid, and of a group of its runs
+GROUP = {"notebook": str | list, "parameters": dict | None, "needs": str | list, "cores": int}
+LARGEST = 1_000_000  # bytes of a grid
 MOST_RUNS = 10_000  # of a group
 OWN = {"profile", "results"}  # parameters that the grid itself takes care of
 LONGEST = 80  # characters of a label
 
 
 @dataclass(frozen=True)
-class Variant:
-    """One run of a group, before it is given its folder."""
+class Variant(pipeline.Run):
+    """One run of a group; it has no folder yet."""
 
-    name: str
-    group: str
-    notebook: str
-    parameters: dict  # of every parameter, whether the grid sets it or not
-    needs: tuple[str, ...] = ()
     lineage: dict = field(default_factory=dict)  # the variant of each group that this one is from
-    cores: int = 1
+
+
+class Loader(yaml.SafeLoader):
+    """Reader of grids; a few aliases of aliases could stand for billions of values."""
+
+    def compose_node(self, parent, index):
+        """Refuse an alias."""
+        if self.check_event(yaml.AliasEvent):
+            raise GaltoolsError("a grid has no aliases: write its values out")
+        return super().compose_node(parent, index)
 
 
 def read(file: Path) -> dict:
@@ -50,45 +53,32 @@ def read(file: Path) -> dict:
     with reading(file, "write it in YAML, as workflow/grid.example.yaml is"):
         if Path(file).stat().st_size > LARGEST:
             raise GaltoolsError(f"{file} is larger than any grid: at most {LARGEST:,} bytes")
-        grid = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    if _count_values(grid, {}) > LARGEST:
-        raise GaltoolsError(f"{file} comes to more than {LARGEST:,} values: write fewer aliases")
-    if not isinstance(grid, dict) or not isinstance(grid.get("runs"), dict):
-        raise GaltoolsError(f"{file} has no `runs:`; copy workflow/grid.example.yaml")
-    if not grid["runs"]:
+        grid = Loader(Path(file).read_text(encoding="utf-8")).get_single_data()
+    if not isinstance(grid, dict) or not grid.get("runs"):
         raise GaltoolsError(f"{file} lists nothing under `runs:`; copy workflow/grid.example.yaml")
-    if extra := grid.keys() - {"profile", "runs"}:
-        raise GaltoolsError(f"{file}: unknown entry {_first(extra)}; known are profile and runs")
-    for place, (group, entry) in enumerate(grid["runs"].items()):
+    _check_entries(grid, f"{file}:", GRID)
+    above: list[str] = []
+    for group, entry in grid["runs"].items():
+        place = f"{file}: {group}"
         if not isinstance(entry, dict) or "notebook" not in entry:
-            raise GaltoolsError(f"{file}: {group} needs at least `notebook:`")
-        if extra := entry.keys() - GROUP:
-            raise GaltoolsError(
-                f"{file}: {group} has an unknown entry {_first(extra)}; known are {sorted(GROUP)}"
-            )
-        if not isinstance(entry.get("parameters") or {}, dict):
-            raise GaltoolsError(f"{file}: `parameters` of {group} need a name for each value")
-        if type(count := entry.get("cores", 1)) is not int or not 0 < count < 1000:
-            raise GaltoolsError(f"{file}: `cores` of {group} is a whole number from 1 on")
-        above = list(grid["runs"])[:place]
+            raise GaltoolsError(f"{place} needs at least `notebook:`")
+        _check_entries(entry, place, GROUP)
+        if not 0 < entry.get("cores", 1) < 1000:
+            raise GaltoolsError(f"{place} keeps a whole number of `cores` busy, from 1 on")
         if lost := [need for need in listed(entry.get("needs", ())) if need not in above]:
-            raise GaltoolsError(f"{file}: {group} needs {lost[0]!r}, which is not listed above it")
+            raise GaltoolsError(f"{place} needs {lost[0]!r}, which is not listed above it")
+        above.append(group)
     return grid
 
 
-def _first(names) -> str:
-    return repr(min(names, key=str))[:80]
-
-
-def _count_values(value, known: dict) -> float:
-    """Count the values in a tree in which aliases share branches; infinite if one holds itself."""
-    if not isinstance(value, dict | list):
-        return 1
-    if id(value) not in known:
-        known[id(value)] = math.inf
-        inner = value.values() if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_count_values(one, known) for one in inner)
-    return known[id(value)]
+def _check_entries(found: dict, place: str, known: dict) -> None:
+    if extra := found.keys() - known:
+        first = repr(min(extra, key=str))[:80]
+        raise GaltoolsError(f"{place} has an unknown entry {first}; known are {', '.join(known)}")
+    for name, value in found.items():
+        if not isinstance(value, known[name]):
+            kind = getattr(known[name], "__name__", known[name])
+            raise GaltoolsError(f"{place}: `{name}` must be {kind}, not {repr(value)[:80]}")
 
 
 def listed(thing) -> list:
@@ -133,43 +123,41 @@ def expand(grid: dict) -> dict[str, Variant]:
 def _variants(group: str, entry: dict, groups: dict, profile: str):
     """Yield the runs of one group: notebooks x needed runs x parameters."""
     needed = [groups[name] for name in listed(entry.get("needs", ()))]
-    given = entry.get("parameters") or {}
-    _check_count(group, [listed(entry["notebook"]), *needed])
-    for notebook, *chosen in itertools.product(listed(entry["notebook"]), *needed):
-        if own := given.keys() & OWN:
-            raise GaltoolsError(f"{notebook}: {_first(own)} is not a parameter that a grid varies")
-        if (lineage := joined_lineages(tuple(chosen))) is None:
+    given, cores = entry.get("parameters") or {}, entry.get("cores", 1)
+    if own := given.keys() & OWN:
+        raise GaltoolsError(f"{group}: {min(own)!r} is not a parameter that a grid varies")
+    for notebook, *chosen in _product(group, [listed(entry["notebook"]), *needed]):
+        if (lineage := joined_lineages(chosen)) is None:
             continue
         needs = {variant.group: variant for variant in chosen}
-        varied = [alternatives(value, needs, name) for name, value in given.items()]
-        _check_count(group, varied)
         names = tuple(variant.name for variant in chosen)
-        for combination in itertools.product(*varied):
+        varied = [alternatives(value, needs, name) for name, value in given.items()]
+        for combination in _product(group, varied):
             values = dict(zip(given, combination, strict=True))
-            plain = pipeline.Run("", Path(), profile, pipeline.check_notebook(notebook), (), values)
-            values = pipeline.full_values(plain)
+            run = Variant("", Path(), profile, notebook, names, values, cores, group)
+            values = pipeline.full_values(run)
             name = f"{notebook}-{artefacts.digest([notebook, profile, values, names])[:10]}"
-            own = {**lineage, group: name}
-            yield Variant(name, group, notebook, values, names, own, entry.get("cores", 1))
+            yield replace(run, name=name, parameters=values, lineage={**lineage, group: name})
 
 
-def _check_count(group: str, varied: list[list]) -> None:
-    """Refuse more combinations than anybody would run."""
+def _product(group: str, varied: list[list]):
+    """Every combination, unless they are more than anybody would run."""
     if (count := math.prod(map(len, varied))) > MOST_RUNS:
         raise GaltoolsError(f"{group} comes to {count:.0e} runs: at most {MOST_RUNS:,} in a grid")
+    return itertools.product(*varied)
 
 
 def plan(grid: dict) -> dict:
     """Describe every run of a grid so that a job on any machine can take it from the file."""
-    told = ("group", "notebook", "parameters", "needs", "cores")
-    variants = expand(grid)
-    runs = {name: {key: getattr(run, key) for key in told} for name, run in variants.items()}
+    variants, runs = expand(grid), {}
     for group in grid["runs"]:
         own = {name: run for name, run in variants.items() if run.group == group}
         names = varied(own)
         for name, run in own.items():
             ending = "".join(f"_{key}{run.parameters[key]}" for key in names)
-            runs[name]["label"] = re.sub(r"[^\w.-]+", "-", group + ending)[:LONGEST]
+            label = re.sub(r"[^\w.-]+", "-", group + ending)[:LONGEST]
+            told = ("group", "notebook", "parameters", "needs", "cores")
+            runs[name] = {key: getattr(run, key) for key in told} | {"label": label}
     return {"profile": grid.get("profile", "quick"), "runs": runs}
 
 
@@ -197,26 +185,3 @@ def chosen(runs: dict[str, pipeline.Run], wanted: list[str]) -> dict[str, pipeli
         labels = ", ".join(run.label for run in runs.values())
         raise GaltoolsError(f"there is no run {min(lost)!r}: choose from {labels}")
     return {n: run for n, run in runs.items() if not wanted or known[n] & set(wanted)}
-
-
-def fetch_inputs(run: pipeline.Run, runs: dict[str, pipeline.Run]) -> None:
-    """Bring the artefacts of the runs that this one needs into its folder, as links or copies."""
-    for name in sorted(pipeline.ancestors(run, runs)):
-        if runs[name].folder == run.folder:
-            continue
-        for artefact in pipeline.record(runs[name])["artefacts"]:
-            for path in (Path(artefact), artefacts.manifest_path(Path(artefact))):
-                source, target = (pipeline.inside(r.folder, path) for r in (runs[name], run))
-                if source.exists():
-                    _link(source, target)
-
-
-def _link(source: Path, target: Path) -> None:
-    """Link a file, or copy it where links do not work; artefacts are never changed in place."""
-    if target.exists() and target.samefile(source):
-        return
-    with artefacts.atomic(target) as new:
-        try:
-            os.link(source, new)
-        except OSError:
-            shutil.copyfile(source, new)

@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import re
+import sys
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -48,35 +49,16 @@ class Run:
     label: str = ""  # group and what varies in it
     kept: str = ""  # task of the kept weights that it shows
 
-    @property
-    def source(self) -> Path:
-        """The notebook as text."""
-        return paths.NOTEBOOKS / f"{self.notebook}.py"
+    def file(self, ending: str) -> Path:
+        """Path of a file of this run beside its executed notebook."""
+        return self.folder / "notebooks" / f"{self.name}{ending}"
 
-    @property
-    def executed(self) -> Path:
-        """The notebook with its outputs."""
-        return self.folder / "notebooks" / f"{self.name}.ipynb"
-
-    @property
-    def failed(self) -> Path:
-        """The partial notebook that a failed run leaves."""
-        return self.executed.with_suffix(".failed.ipynb")
-
-    @property
-    def failure(self) -> Path:
-        """The record of why the last run failed; see `failure_text`."""
-        return self.executed.with_suffix(".failed.json")
-
-    @property
-    def log(self) -> Path:
-        """What the notebook printed while it ran, and when it started and ended."""
-        return self.executed.with_suffix(".log")
-
-    @property
-    def stamp(self) -> Path:
-        """The empty file that tells Snakemake that the run is done."""
-        return self.folder / ".done" / self.name
+    source = property(lambda run: paths.NOTEBOOKS / f"{check_notebook(run.notebook)}.py")
+    executed = property(lambda run: run.file(".ipynb"))  # the notebook with its outputs
+    failed = property(lambda run: run.file(".failed.ipynb"))  # what a failed run leaves
+    failure = property(lambda run: run.file(".failed.json"))  # and why, see `failure_text`
+    log = property(lambda run: run.file(".log"))  # what the notebook printed
+    stamp = property(lambda run: run.folder / ".done" / run.name)  # tells Snakemake it is done
 
     @contextmanager
     def only_once(self):
@@ -125,16 +107,16 @@ class Run:
 def load(profile: str, results: Path) -> dict[str, Run]:
     """Read chapters.yaml: every run by name, each after the runs that it needs."""
     folder = Path(results).absolute() / check_profile(profile)
-    runs: dict[str, Run] = {}
     listed = {name: entry or {} for name, entry in yaml.safe_load(CHAPTERS.read_text()).items()}
     absent = {k for k, v in listed.items() if "kept" in v and not kept_weights(v["kept"])}
+    runs: dict[str, Run] = {}
     for name in [name for name in listed if name not in absent]:
         entry = {"notebook": name, "needs": (), "parameters": {}, **listed[name]}
         needs = [*entry["needs"], *_translator_runs(entry["parameters"], runs)]
-        needs = [need for need in dict.fromkeys(needs) if need not in absent]
-        if missing := [need for need in needs if need not in runs]:
+        entry["needs"] = tuple(need for need in dict.fromkeys(needs) if need not in absent)
+        if missing := [need for need in entry["needs"] if need not in runs]:
             raise GaltoolsError(f"{CHAPTERS.name}: {name} needs {missing}, not listed above it")
-        runs[name] = Run(name, folder, profile, **{**entry, "needs": tuple(needs)})
+        runs[name] = Run(name, folder, profile, **entry)
     return runs
 
 
@@ -154,31 +136,28 @@ def _translator_runs(parameters: dict, runs: dict[str, Run]) -> list[str]:
 
 def load_plan(file: Path) -> dict[str, Run]:
     """Read the plan.json of a grid: its runs by name, each in a results folder of its own."""
+    root, runs = Path(file).absolute().parents[2] / "runs", {}
     try:
         content = json.loads(Path(file).read_text())
         profile = check_profile(content["profile"])
-        root = Path(file).absolute().parents[2] / "runs"
-        runs: dict[str, Run] = {}
         for name, entry in content["runs"].items():
             check_notebook(entry["notebook"])
             if not NAME.fullmatch(name) or not set(entry["needs"]) <= runs.keys():
                 raise GaltoolsError(f"{file}: {name!r} is no run of a grid")
-            about = {k: str(entry.get(k, "")) for k in ("notebook", "group", "label")}
-            about |= {"parameters": entry["parameters"], "cores": int(entry["cores"])}
-            folder = root / name / profile
-            runs[name] = Run(name, folder, profile, needs=tuple(entry["needs"]), **about)
-        return runs
+            entry = {**entry, "needs": tuple(entry["needs"]), "cores": int(entry["cores"])}
+            runs[name] = Run(name, root / name / profile, profile, **entry)
     except GaltoolsError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise GaltoolsError(f"{file} is no plan of a grid: start `make grid` again") from error
+    return runs
 
 
 def check_notebook(name) -> str:
     """Return the name of a notebook that a grid or a manifest gives; it cannot lie elsewhere."""
-    if not re.fullmatch(r"\w+", str(name)) or not (paths.NOTEBOOKS / f"{name}.py").is_file():
-        names = ", ".join(sorted(path.stem for path in paths.NOTEBOOKS.glob("*.py")))
-        raise GaltoolsError(f"there is no notebook {name!r}: choose from {names}")
+    names = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.py"))
+    if name not in names:
+        raise GaltoolsError(f"there is no notebook {name!r}: choose from {', '.join(names)}")
     return name
 
 
@@ -187,8 +166,6 @@ _parsed = cache(papermill_io.read_percent)  # each text once
 
 def read_source(run: Run):
     """Read the Jupytext notebook of a run as it is now."""
-    if not run.source.exists():
-        raise GaltoolsError(f"{run.source} is listed in {CHAPTERS.name} but does not exist")
     return deepcopy(_parsed(run.source.read_text(), run.source))
 
 
@@ -253,42 +230,25 @@ def is_current(run: Run, runs: dict[str, Run]) -> bool:
         return False
 
 
-def drop_stale(runs: dict[str, Run]) -> list[str]:
+def drop_stale(runs: dict[str, Run]) -> set[str]:
     """Take away the stamp of every run that is not current; return the names of those left."""
-    current: list[str] = []
+    current: set[str] = set()
     for name, run in runs.items():
-        if set(run.needs) <= set(current) and is_current(run, runs):
+        if current.issuperset(run.needs) and is_current(run, runs):
             run.stamp.parent.mkdir(parents=True, exist_ok=True)
             run.stamp.touch()
-            current.append(name)
+            current.add(name)
         else:
             run.stamp.unlink(missing_ok=True)
     return current
 
 
-def artefacts_listed(listing: Path, folder: Path) -> dict[str, str]:
-    """Checksums of the artefacts that a run made or used, as `galtools.artefacts` listed them."""
-    names = set(listing.read_text().splitlines()) if listing.exists() else set()
-    own = sorted(Path(name) for name in names if Path(name).is_relative_to(folder))
-    return {str(path.relative_to(folder)): artefacts.sha256(path) for path in own}
-
-
 def failure_text(run: Run) -> str:
     """Say in a few lines what went wrong in the last run: notebook, cell and error."""
     told = json.loads(run.failure.read_text())
-    lines = [f"FAILED notebooks/{run.notebook}.py (run {run.name})"]
-    if told["cell"]:
-        lines[0] += f", cell {told['cell']}: {told['line']}"
-    lines.append(f"       {told['error']}: {told['message']}")
-    if run.failed.exists():
-        lines.append(f"       partial output: {run.failed}")
-    if (needs := told["missing"]) and run.folder.parents[1].name == "runs":  # of a grid
-        asked = " and ".join(f"`{name}: {value}`" for name, value in needs.items())
-        lines.append(
-            f"       in the grid file: list a group with {asked} above, and name it under"
-            " `needs` here"
-        )
-    return "\n".join(lines)
+    lines = [f"FAILED notebooks/{run.notebook}.py (run {run.name}){told['where']}", told["what"]]
+    lines += [f"partial output: {run.failed.name}"] if run.failed.exists() else []
+    return "\n       ".join(lines)
 
 
 def reason(run: Run, runs: dict[str, Run]) -> str:
@@ -297,7 +257,7 @@ def reason(run: Run, runs: dict[str, Run]) -> str:
         return failure_text(run)
     if missing := [need for need in run.needs if not runs[need].stamp.exists()]:
         return f"NOT RUN, since {missing[0]} is not done"
-    return f"KILLED or never started; see {run.log}"
+    return f"KILLED or never started; see {run.name}.log"
 
 
 def core_count(text: str) -> int:
@@ -310,3 +270,26 @@ def core_count(text: str) -> int:
 def cores() -> int:
     """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def absolute(text: str) -> Path:
+    """Read a path from the command line."""
+    return Path(text).absolute()
+
+
+def parser(about: str) -> argparse.ArgumentParser:
+    """Parser of a command line that has a folder of results and a number of cores."""
+    found = argparse.ArgumentParser(description=about.splitlines()[0])
+    found.add_argument("--results", type=absolute, default=RESULTS)
+    found.add_argument("--cores", type=core_count, default=cores())
+    return found
+
+
+def start(main) -> None:
+    """Call the main function of a script; what the user can put right ends in one line."""
+    try:
+        sys.exit(not main())
+    except GaltoolsError as error:
+        sys.exit(f"{error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on from here")

@@ -8,8 +8,6 @@ Start it again after any interruption: what is done stays done. In the end resul
 table.csv (every number of every run) and index.html (the runs compared).
 """
 
-import argparse
-import sys
 from pathlib import Path
 
 import compare
@@ -40,21 +38,13 @@ def run(file: Path, results: Path, count: int, on: Path | None = None, only=()) 
 
 def main() -> bool:
     """Read the command line and run the grid."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = pipeline.parser(__doc__)
     parser.add_argument("grid", type=Path)
-    parser.add_argument("--results", type=Path, default=pipeline.RESULTS)
-    parser.add_argument("--cores", type=pipeline.core_count, default=pipeline.cores())
-    parser.add_argument("--on", type=Path, help="folder of a Snakemake profile: workflow/slurm")
+    parser.add_argument("--on", type=pipeline.absolute, help="folder of a Snakemake profile")
     parser.add_argument("--only", nargs="+", default=[], metavar="RUN", help="groups or labels")
     args = parser.parse_args()
-    on = args.on and args.on.absolute()
-    return run(args.grid, args.results.absolute(), args.cores, on, args.only)
+    return run(args.grid, args.results, args.cores, args.on, args.only)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(0 if main() else 1)
-    except GaltoolsError as error:
-        sys.exit(f"{error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from here")
+    pipeline.start(main)

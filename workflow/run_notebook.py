@@ -1,57 +1,56 @@
 """Execute one notebook of the pipeline, unless its last run is still current.
 
-Prints one line when it starts and one when it ends; a failure leaves the partial notebook.
+A failure leaves the partial notebook and a record of what went wrong.
 """
 
-import argparse
-import json
 import os
 import re
+import shutil
 import socket
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-import grid
 import pipeline
 
 from galtools import __version__, artefacts
-from galtools.errors import GaltoolsError
+from galtools.errors import check_choice
 
 KEPT = 2**30  # bytes that a process may keep for its next arrays
 PATIENCE = 600  # seconds until a kernel has to answer; papermill's 60 are few on a busy machine
-ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # cells that papermill adds
 
 
-def say(text: str) -> None:
-    """Print at once, in one piece, also from parallel jobs."""
-    os.write(1, f"{text}\n".encode())
-
-
-def device(folder: Path, made: dict[str, str]) -> str:
-    """Name what the numbers were computed on, from the manifests of what the run made."""
-    used = {artefacts.read_manifest(folder / name).get("device", "cpu") for name in made}
-    return ", ".join(sorted(used - {"cpu"})) or "cpu"
-
-
-def environment(cores: int, scratch: Path) -> dict[str, str]:
+def environment(cores: int, listing: Path) -> dict[str, str]:
     """Environment of the kernel: its share of the cores, one order of hashing, this venv."""
-    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GALTOOLS_CORES")
     # glibc would give the memory of every large array back and fetch it anew, which took as long as
     # the arithmetic in some translations
     memory = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
     return {
         **dict.fromkeys(threads, str(cores)),
         **dict.fromkeys(memory, str(KEPT)),
-        "GALTOOLS_CORES": str(cores),
-        "GALTOOLS_ARTEFACTS": str(scratch / "artefacts"),
-        "GALTOOLS_MISSING": str(scratch / "missing.json"),
+        "GALTOOLS_ARTEFACTS": str(listing),
         "PYTHONHASHSEED": "0",
         "PYTHONWARNINGS": "ignore:IProgress not found",  # tqdm's, where no widgets are installed
         "JUPYTER_PREFER_ENV_PATH": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
+
+
+def fetch_inputs(run: pipeline.Run, runs: dict[str, pipeline.Run]) -> None:
+    """Bring the artefacts of the runs that this one needs into its folder, as links or copies."""
+    for other in [runs[name] for name in sorted(pipeline.ancestors(run, runs))]:
+        if other.folder == run.folder:
+            continue
+        for artefact in map(Path, pipeline.record(other)["artefacts"]):
+            for path in (artefact, artefacts.manifest_path(artefact)):
+                source, target = (pipeline.inside(r.folder, path) for r in (other, run))
+                if source.exists() and not (target.exists() and target.samefile(source)):
+                    with artefacts.atomic(target) as new:
+                        try:
+                            os.link(source, new)  # artefacts are never changed in place
+                        except OSError:
+                            shutil.copyfile(source, new)
 
 
 def execute(run: pipeline.Run) -> None:
@@ -77,15 +76,23 @@ def execute(run: pipeline.Run) -> None:
         artefacts.manifest_path(run.executed).unlink(missing_ok=True)
 
 
-def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int, scratch: Path) -> None:
+def artefacts_listed(listing: Path, folder: Path) -> dict[str, str]:
+    """Checksums of the artefacts that a run made or used, as `galtools.artefacts` listed them."""
+    names = set(listing.read_text().splitlines()) if listing.exists() else set()
+    own = sorted(Path(name) for name in names if Path(name).is_relative_to(folder))
+    return {str(path.relative_to(folder)): artefacts.sha256(path) for path in own}
+
+
+def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int, listing: Path) -> None:
     """Execute a run and write its record."""
     for leftover in (run.failed, run.failure):
         leftover.unlink(missing_ok=True)
-    grid.fetch_inputs(run, runs)
+    fetch_inputs(run, runs)
     key, started = pipeline.key(run, runs), time.perf_counter()
-    os.environ.update(environment(cores, scratch))
+    os.environ.update(environment(cores, listing))
     execute(run)
-    made = pipeline.artefacts_listed(scratch / "artefacts", run.folder)
+    made = artefacts_listed(listing, run.folder)
+    used = {artefacts.read_manifest(run.folder / name).get("device", "cpu") for name in made}
     content = {
         "run": run.name,
         **pipeline.story(run, runs),
@@ -95,7 +102,7 @@ def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int, scratc
         "profile": run.profile,
         "seed": run.parameters.get("seed", 0),
         "version": __version__,
-        "device": device(run.folder, made),
+        "device": ", ".join(sorted(used - {"cpu"})) or "cpu",
         "cores": cores,
         "packages": artefacts.package_versions(),
         "seconds": round(time.perf_counter() - started, 1),
@@ -104,66 +111,40 @@ def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int, scratc
     artefacts.write_json(artefacts.manifest_path(run.executed), content)
 
 
-def failure(run: pipeline.Run, error: Exception, scratch: Path) -> dict:
-    """Record what went wrong: error, cell, its line, and the notebook whose artefact it lacks."""
-    told = {"error": type(error).__name__, "message": str(error), "cell": 0, "line": ""}
-    missing = scratch / "missing.json"
-    told["missing"] = json.loads(missing.read_text()) if missing.exists() else {}
-    cells = json.loads(run.failed.read_text())["cells"] if run.failed.exists() else []
-    own = [cell for cell in cells if not ADDED & set(cell["metadata"].get("tags", ()))]
-    for number, cell in enumerate(own, 1):
-        for output in cell.get("outputs", ()):
-            if output.get("output_type") == "error":
-                shown = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output["traceback"]))
-                arrow = re.search(r"(?m)^-+> *\d+ +(.*)$", shown)
-                line = arrow[1].strip() if arrow else "?"
-                about = {"error": output["ename"], "message": output["evalue"]}
-                return told | about | {"cell": number, "line": line}
-    return told
+def failure(error: Exception) -> dict:
+    """Record where a run went wrong, and what: the cell is numbered as in the partial output."""
+    where, what = "", f"{type(error).__name__}: {error}"
+    if hasattr(error, "exec_count"):  # papermill's, of a cell
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
+        arrow = re.search(r"(?m)^-+> *\d+ +(.*)$", shown)
+        where = f", cell {error.exec_count}" + (f": {arrow[1].strip()}" if arrow else "")
+        what = f"{error.ename}: {error.evalue}"
+    return {"where": where, "what": what}
 
 
-def attempt(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int) -> bool:
-    """Execute a run that is not current; tell whether it succeeded."""
-    started = time.perf_counter()
-    say(f"  started  {run.name}")
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            perform(run, runs, cores, Path(scratch))
-        except Exception as error:  # whatever it is, the summary must name the notebook
-            say(f"  failed   {run.name}  after {time.perf_counter() - started:.0f} s")
-            artefacts.write_json(run.failure, failure(run, error, Path(scratch)))
-            return False
-    done = 1 + sum(other.stamp.exists() for other in runs.values())
-    seconds = time.perf_counter() - started
-    say(f"  finished {run.name}  in {seconds:.0f} s  ({done} of {len(runs)})")
-    return True
-
-
-def main() -> int:
-    """Run one notebook; the exit status says whether it succeeded."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> bool:
+    """Run one notebook; tell whether it succeeded."""
+    parser = pipeline.parser(__doc__)
     parser.add_argument("run")
     parser.add_argument("--profile", default="quick")
-    parser.add_argument("--results", type=Path, default=pipeline.RESULTS)
     parser.add_argument("--plan", type=Path, help="take the run from the plan of a grid")
-    parser.add_argument("--cores", type=int, default=1)
     args = parser.parse_args()
     book = (args.profile, args.results)
     runs = pipeline.load_plan(args.plan) if args.plan else pipeline.load(*book)
-    if args.run not in runs:
-        raise GaltoolsError(f"there is no run {args.run!r}: choose one of {', '.join(runs)}")
-    run = runs[args.run]
+    run = runs[check_choice("run", args.run, runs)]
     if args.plan and run.failure.exists():
-        return 1  # Snakemake tries killed jobs again; this one failed by itself
-    with run.only_once():
-        if not (pipeline.is_current(run, runs) or attempt(run, runs, args.cores)):
-            return 1
+        return False  # Snakemake tries killed jobs again; this one failed by itself
+    with run.only_once(), tempfile.TemporaryDirectory() as scratch:
+        if not pipeline.is_current(run, runs):
+            try:
+                perform(run, runs, args.cores, Path(scratch, "artefacts"))
+            except Exception as error:  # whatever it is, the summary must name the notebook
+                artefacts.write_json(run.failure, failure(error))
+                print(pipeline.failure_text(run))
+                return False
         run.stamp.touch()
-    return 0
+    return True
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except GaltoolsError as error:
-        sys.exit(f"{error}")
+    pipeline.start(main)

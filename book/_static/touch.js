@@ -19,6 +19,8 @@
     put(document.createElement(tag), attributes, ...children);
   const svg = (tag, attributes = {}, ...children) =>
     put(document.createElementNS(SVG, tag), attributes, ...children);
+  const middle = (x, y, text, more = {}) => svg("text", { x, y, "text-anchor": "middle", ...more }, text);
+  const line = (x1, x2, y1, y2, name) => svg("line", { x1, x2, y1, y2, class: name });
   const signed = (value, digits) =>
     `${value > 0 ? "+" : value < 0 ? "−" : ""}${Number(Math.abs(value).toFixed(digits))}`;
 
@@ -28,74 +30,89 @@
       this.data = JSON.parse(this.querySelector("script").textContent);
       this.name = `touch-${++serial}`;
       this.galaxy = 0;
+      this.step = 0;
+      this.classList.add("touch");
       this.said = html("p", { class: "touch-said", role: "status" });
       this.build();
       this.append(this.said);
       this.takePlace();
-      this.sheets = [this.data.sheet].flat().map((source) => put(new Image(), { src: source, alt: "" }));
-      Promise.all(this.sheets.map((sheet) => sheet.decode())).then(() => this.show());
+      this.sheet = put(new Image(), { src: this.data.sheet, alt: "" });
+      this.sheet.decode().then(() => this.show());
     }
 
     disconnectedCallback() {
-      if (!this.moving) this.stop?.();
+      if (!this.moving) this.stop();
     }
 
     takePlace() {
       const figure = document.getElementById(this.dataset.figure);
       const still = figure?.querySelector("img");
       if (!still) return;
-      this.moving = true;
       const room = this.parentElement;
+      this.moving = true;
       figure.insertBefore(this, figure.firstChild);
       this.moving = false;
       (still.closest("figure > *") ?? still).classList.add("touch-still");
       if (!room.textContent.trim() && !room.children.length) room.remove();
     }
 
-    canvas(label) {
-      const size = this.data.size;
-      return html("canvas", { width: size, height: size, role: "img", "aria-label": label });
+    // A picture of the sheet's size; without a title it is not read out.
+    canvas(title, name = null) {
+      const about = title ? { role: "img", "aria-label": title } : { "aria-hidden": "true" };
+      return html("canvas", { width: this.data.size, height: this.data.size, class: name, ...about });
     }
 
-    paint(canvas, row, column, sheet = 0, label = null) {
+    paint(canvas, row, column, label = null) {
       const size = this.data.size;
-      const context = canvas.getContext("2d");
-      context.imageSmoothingEnabled = false;
-      context.drawImage(this.sheets[sheet], column * size, row * size, size, size, 0, 0, size, size);
+      canvas.getContext("2d").drawImage(this.sheet, column * size, row * size, size, size, 0, 0, size, size);
       if (label) canvas.setAttribute("aria-label", label);
     }
 
-    picture(title) {
-      const canvas = this.canvas(title);
-      const caption = html("span", { class: "touch-title", "aria-hidden": "true" }, title);
-      return { canvas, caption, box: html("div", { class: "touch-picture" }, canvas, caption) };
+    // A strip of pictures with their titles below.
+    strip(titles, name) {
+      this.views = titles.map((title) => {
+        const caption = html("span", { "aria-hidden": "true" }, title);
+        const canvas = this.canvas(title);
+        return { canvas, caption, box: html("div", {}, canvas, caption) };
+      });
+      return html("div", { class: `touch-strip ${name}` }, ...this.views.map((view) => view.box));
     }
 
-    picker(onchange) {
-      const box = html("fieldset", { class: "touch-galaxies" }, html("legend", {}, "Galaxy"));
-      this.thumbs = this.data.galaxies.map((galaxy, k) => {
-        const canvas = html("canvas", { width: this.data.size, height: this.data.size, "aria-hidden": "true" });
-        const radio = html("input", {
-          type: "radio", name: `${this.name}-galaxy`, value: k, checked: k === 0,
-          "aria-label": `Galaxy ${k + 1}, ${galaxy.told}`,
-          onchange: () => { this.galaxy = k; onchange(); },
-        });
-        box.append(html("label", {}, radio, canvas, html("span", { "aria-hidden": "true" }, galaxy.short)));
-        return canvas;
+    // One of several things: `items` are [what stands on the label, its full name].
+    radios(legend, name, items, onchange) {
+      const box = html("fieldset", { class: name }, html("legend", {}, legend));
+      items.forEach(([shown, told], k) => {
+        const about = { type: "radio", name: `${this.name}-${legend}`, value: k, checked: k === 0 };
+        const radio = html("input", { ...about, "aria-label": told, onchange: () => onchange(k) });
+        box.append(html("label", {}, radio, ...shown));
       });
       return box;
     }
 
-    range(label, max, value, oninput) {
-      const id = `${this.name}-${label.replaceAll(/\W+/g, "-")}`;
-      const input = html("input", { type: "range", id, min: 0, max, step: 1, value, oninput });
-      const shown = html("output", { class: "touch-value", for: id, "aria-hidden": "true" });
-      const box = html("div", { class: "touch-range" }, html("label", { for: id }, label), input, shown);
-      return { input, shown, box };
+    picker() {
+      this.thumbs = this.data.galaxies.map(() => this.canvas());
+      const items = this.data.galaxies.map((galaxy, k) => [
+        [this.thumbs[k], html("span", { "aria-hidden": "true" }, galaxy.short)], `Galaxy ${k + 1}, ${galaxy.told}`,
+      ]);
+      return this.radios("Galaxy", "touch-galaxies", items, (k) => { this.galaxy = k; this.show(); });
     }
 
     button(label, onclick) {
-      return html("button", { type: "button", class: "touch-button", "aria-pressed": "false", onclick }, label);
+      return html("button", { type: "button", "aria-pressed": "false", onclick }, label);
+    }
+
+    // A slider over the steps, and a button that goes through them.
+    player(label, count, pause) {
+      const go = (step) => { this.step = this.slider.value = step; this.show(); };
+      const id = `${this.name}-step`;
+      this.slider = html("input", {
+        type: "range", id, min: 0, max: count - 1, value: this.step,
+        oninput: () => { this.stop(); go(Number(this.slider.value)); },
+      });
+      this.shown = html("output", { for: id, "aria-hidden": "true" });
+      const play = this.button("Play", () => this.toggle(play, () => go((this.step + 1) % count), pause));
+      const range = html("div", { class: "touch-range" }, html("label", { for: id }, label), this.slider, this.shown);
+      return html("div", { class: "touch-bar" }, range, play);
     }
 
     // Start or stop something that goes on by itself; who asked for calm gets one step at a time.
@@ -115,7 +132,9 @@
     }
 
     say(text) {
-      if (!this.clock && this.said.textContent !== text) this.said.textContent = text;
+      const galaxy = this.data.galaxies[this.galaxy];
+      const words = `Galaxy ${this.galaxy + 1}, ${galaxy.told}${text}`;
+      if (!this.clock && this.said.textContent !== words) this.said.textContent = words;
     }
   }
 
@@ -123,43 +142,40 @@
   class Compare extends Touch {
     build() {
       this.cut = 50;
-      this.below = html("canvas", { width: this.data.size, height: this.data.size, "aria-hidden": "true" });
-      this.above = html("canvas", { width: this.data.size, height: this.data.size, "aria-hidden": "true", class: "touch-above" });
+      this.below = this.canvas();
+      this.above = this.canvas("", "touch-above");
+      this.names = [0, 1].map(() => html("span", { class: "touch-name", "aria-hidden": "true" }));
       this.stage = html("div", {
         class: "touch-stage", tabindex: 0, role: "slider", "aria-label": "Divider between the two pictures",
         "aria-valuemin": 0, "aria-valuemax": 100,
         onkeydown: (event) => this.key(event),
         onpointerdown: (event) => { this.stop(); this.stage.setPointerCapture(event.pointerId); this.drag(event); },
         onpointermove: (event) => { if (event.buttons) this.drag(event); },
-      }, this.below, this.above, html("span", { class: "touch-line", "aria-hidden": "true" }));
-      this.names = [0, 1].map((k) => html("span", { class: `touch-name touch-name-${k}`, "aria-hidden": "true" }));
-      this.stage.append(...this.names);
+      }, this.below, this.above, html("span", { class: "touch-line", "aria-hidden": "true" }), ...this.names);
       this.left = this.choice("Left picture", this.data.left);
       this.right = this.choice("Right picture", this.data.right);
-      this.blink = this.button("Blink", () => this.toggle(this.blink, () => this.flip(), 700));
-      this.strip = ["Source", "Translation", "Truth", "Residual, r, ±5 σ"].map((title) => this.picture(title));
+      const blink = this.button("Blink", () => this.toggle(blink, () => this.flip(), 700));
       this.numbers = html("p", { class: "touch-numbers" });
+      const hint = html("p", {}, "Drag, or use the arrow keys on the picture; the space bar blinks.");
+      const controls = [this.left.box, this.right.box, blink, hint, this.numbers];
       this.append(
-        this.picker(() => this.show()),
-        html("div", { class: "touch-row" }, this.stage,
-          html("div", { class: "touch-side" }, this.left.box, this.right.box, this.blink,
-            html("p", { class: "touch-hint" }, "Drag, or use the arrow keys on the picture; the space bar blinks."),
-            this.numbers)),
-        html("div", { class: "touch-strip" }, ...this.strip.map((one) => one.box)),
+        this.picker(),
+        html("div", { class: "touch-row" }, this.stage, html("div", { class: "touch-side" }, ...controls)),
+        this.strip(["Source", "Translation", "Truth", "Residual, r, ±5 σ"], "touch-four"),
       );
     }
 
     choice(label, chosen) {
       const id = `${this.name}-${label.replaceAll(" ", "-")}`;
       const select = html("select", { id, onchange: () => this.show() });
-      for (const group of [...new Set(this.data.layers.map((layer) => layer.group))]) {
+      for (const group of new Set(this.data.layers.map((layer) => layer.group))) {
         const options = html("optgroup", { label: group });
         this.data.layers.forEach((layer, k) => {
           if (layer.group === group) options.append(html("option", { value: k, selected: layer.key === chosen }, layer.label));
         });
         select.append(options);
       }
-      return { select, box: html("div", { class: "touch-choice" }, html("label", { for: id }, label), select) };
+      return { select, box: html("div", {}, html("label", { for: id }, label), select) };
     }
 
     key(event) {
@@ -193,7 +209,6 @@
     column(key) { return this.data.layers.findIndex((layer) => layer.key === key); }
 
     show() {
-      const galaxy = this.data.galaxies[this.galaxy];
       this.thumbs.forEach((canvas, k) => this.paint(canvas, k, this.column("truth")));
       const [a, b] = [this.layer(this.left), this.layer(this.right)];
       this.paint(this.above, this.galaxy, Number(this.left.select.value));
@@ -202,15 +217,14 @@
       this.names[1].textContent = b.label;
       const model = b.of ?? a.of ?? this.data.layers.find((layer) => layer.of).of;
       const name = this.data.layers[this.column(model)].label;
-      const about = galaxy.numbers[model];
-      const columns = ["source", model, "truth", `residual ${model}`];
-      const titles = ["Source", name, "Truth", "Residual, r, ±5 σ"];
-      this.strip.forEach((one, k) => {
-        this.paint(one.canvas, this.galaxy, this.column(columns[k]), 0, `${titles[k]} of galaxy ${this.galaxy + 1}`);
-        one.caption.textContent = titles[k];
+      const about = this.data.galaxies[this.galaxy].numbers[model];
+      this.views[1].caption.textContent = name;
+      ["source", model, "truth", `residual ${model}`].forEach((key, k) => {
+        const { canvas, caption } = this.views[k];
+        this.paint(canvas, this.galaxy, this.column(key), `${caption.textContent} of galaxy ${this.galaxy + 1}`);
       });
       this.numbers.textContent = `${name}: residual ${about.chi} σ, light within 3″ off by ${about.light} %.`;
-      this.say(`Galaxy ${this.galaxy + 1}, ${galaxy.told}. Left: ${a.label}. Right: ${b.label}.`);
+      this.say(`. Left: ${a.label}. Right: ${b.label}.`);
       this.move(this.cut);
     }
   }
@@ -218,57 +232,35 @@
   // Every draw of the diffusion model for a galaxy, and where its light lies among the others.
   class Draws extends Touch {
     build() {
-      this.draw = 0;
-      this.count = this.data.count;
-      this.slider = this.range("Draw", this.count - 1, 0, () => { this.stop(); this.draw = Number(this.slider.input.value); this.show(); });
-      this.play = this.button("Play", () => this.toggle(this.play, () => {
-        this.draw = (this.draw + 1) % this.count;
-        this.slider.input.value = this.draw;
-        this.show();
-      }, 450));
       const spread = `Spread, r, to ${this.data.widest} σ`;
       const titles = ["This draw", "Draw − mean, r, ±5 σ", "Truth", "Source", "Mean of draws", spread];
-      this.views = titles.map((title) => this.picture(title));
-      this.plot = html("div", { class: "touch-plot" });
-      this.append(
-        this.picker(() => this.show()),
-        html("div", { class: "touch-bar" }, this.slider.box, this.play),
-        html("div", { class: "touch-strip touch-three" }, ...this.views.map((one) => one.box)),
-        this.plot,
-      );
+      this.plot = html("div");
+      this.append(this.picker(), this.player("Draw", this.data.count, 450), this.strip(titles, ""), this.plot);
     }
 
     show() {
-      const galaxy = this.data.galaxies[this.galaxy];
-      const first = 2 * this.count;
-      this.thumbs.forEach((canvas, k) => this.paint(canvas, k, first));
-      const columns = [this.draw, this.count + this.draw, first, first + 1, first + 2, first + 3];
-      this.views.forEach((one, k) => this.paint(one.canvas, this.galaxy, columns[k], 0,
-        `${one.caption.textContent} of galaxy ${this.galaxy + 1}`));
-      const off = galaxy.light[this.draw];
-      const words = `Draw ${this.draw + 1} of ${this.count}: light within 3″ off by ${signed(off, 2)} %`;
-      this.slider.input.setAttribute("aria-valuetext", words);
-      this.slider.shown.textContent = `${this.draw + 1} of ${this.count}`;
-      this.plot.replaceChildren(this.dots(galaxy.light, words));
-      this.say(`Galaxy ${this.galaxy + 1}, ${galaxy.told}. ${words}.`);
+      const [light, count] = [this.data.galaxies[this.galaxy].light, this.data.count];
+      this.thumbs.forEach((canvas, k) => this.paint(canvas, k, 2 * count));
+      const columns = [this.step, count + this.step, ...[0, 1, 2, 3].map((k) => 2 * count + k)];
+      this.views.forEach(({ canvas, caption }, k) =>
+        this.paint(canvas, this.galaxy, columns[k], `${caption.textContent} of galaxy ${this.galaxy + 1}`));
+      const words = `Draw ${this.step + 1} of ${count}: light within 3″ off by ${signed(light[this.step], 2)} %`;
+      this.slider.setAttribute("aria-valuetext", words);
+      this.shown.textContent = `${this.step + 1} of ${count}`;
+      this.plot.replaceChildren(this.dots(light, words));
+      this.say(`. ${words}.`);
     }
 
     dots(values, words) {
       const reach = Math.max(this.data.reach, ...values.map(Math.abs)) * 1.1;
       const x = (value) => 180 + (160 * value) / reach;
-      const graph = svg("svg", { viewBox: "0 0 360 84", role: "img", "aria-label": words });
-      graph.append(svg("line", { x1: 20, x2: 340, y1: 34, y2: 34, class: "touch-axis" }));
-      graph.append(svg("line", { x1: 180, x2: 180, y1: 14, y2: 54, class: "touch-truth" }));
-      graph.append(svg("text", { x: 184, y: 12 }, "truth"));
+      const graph = svg("svg", { viewBox: "0 0 360 84", role: "img", "aria-label": words },
+        line(20, 340, 34, 34, "touch-axis"), line(180, 180, 14, 54, "touch-truth"), middle(196, 12, "truth"),
+        middle(180, 80, "r light within 3″, difference from the truth (%)"));
       const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50].find((s) => reach / s < 3) ?? 100;
-      for (let k = -Math.floor(reach / step); k * step <= reach; k++) {
-        graph.append(svg("text", { x: x(k * step), y: 64, "text-anchor": "middle" }, signed(k * step, 1)));
-      }
-      graph.append(svg("text", { x: 180, y: 80, "text-anchor": "middle" }, "r light within 3″, difference from the truth (%)"));
-      values.forEach((value, k) => {
-        if (k !== this.draw) graph.append(svg("circle", { cx: x(value), cy: 34, r: 5, class: "touch-dot" }));
-      });
-      graph.append(svg("circle", { cx: x(values[this.draw]), cy: 34, r: 8, class: "touch-dot touch-now" }));
+      for (let k = -Math.floor(reach / step); k * step <= reach; k++) graph.append(middle(x(k * step), 64, signed(k * step, 1)));
+      values.forEach((value, k) => graph.append(svg("circle", { cx: x(value), cy: 34, r: 5, class: "touch-dot" })));
+      graph.append(svg("circle", { cx: x(values[this.step]), cy: 34, r: 8, class: "touch-dot touch-now" }));
       return graph;
     }
   }
@@ -278,81 +270,56 @@
     build() {
       this.step = this.data.start;
       this.survey = 0;
-      const last = this.data.redshifts.length - 1;
-      this.slider = this.range("Redshift", last, this.step, () => { this.stop(); this.step = Number(this.slider.input.value); this.show(); });
-      this.play = this.button("Play", () => this.toggle(this.play, () => {
-        this.step = (this.step + 1) % (last + 1);
-        this.slider.input.value = this.step;
-        this.show();
-      }, 350));
-      const box = html("fieldset", { class: "touch-surveys" }, html("legend", {}, "Survey"));
-      this.data.surveys.forEach((survey, k) => {
-        const radio = html("input", {
-          type: "radio", name: `${this.name}-survey`, value: k, checked: k === 0,
-          onchange: () => { this.survey = k; this.show(); },
-        });
-        box.append(html("label", {}, radio, survey.name));
-      });
-      this.views = ["colour", ...this.data.bands].map((title) => this.picture(title));
-      this.plot = html("div", { class: "touch-plot" });
+      this.plot = html("div");
+      const surveys = this.data.surveys.map((survey) => [[survey.name], survey.name]);
       this.append(
-        this.picker(() => this.show()), box,
-        html("div", { class: "touch-bar" }, this.slider.box, this.play),
-        html("div", { class: "touch-strip touch-six" }, ...this.views.map((one) => one.box)),
+        this.picker(),
+        this.radios("Survey", "", surveys, (k) => { this.survey = k; this.show(); }),
+        this.player("Redshift", this.data.redshifts.length, 350),
+        this.strip(["colour", ...this.data.bands], "touch-six"),
         this.plot,
       );
     }
 
     show() {
-      const galaxy = this.data.galaxies[this.galaxy];
       const [count, z] = [this.data.redshifts.length, this.data.redshifts[this.step]];
       const row = (k, s, step) => (k * this.data.surveys.length + s) * count + step;
       this.thumbs.forEach((canvas, k) => this.paint(canvas, row(k, 0, this.data.start), 0));
-      this.views.forEach((one, k) => {
-        const label = k ? `${one.caption.textContent} band at redshift ${z}` : `Colour picture at redshift ${z}`;
-        this.paint(one.canvas, row(this.galaxy, this.survey, this.step), k, 0, label);
+      this.views.forEach(({ canvas, caption }, k) => {
+        const label = k ? `${caption.textContent} band at redshift ${z}` : `Colour picture at redshift ${z}`;
+        this.paint(canvas, row(this.galaxy, this.survey, this.step), k, label);
       });
-      const magnitudes = galaxy.magnitudes[this.survey][this.step];
+      const magnitudes = this.data.galaxies[this.galaxy].magnitudes[this.survey][this.step];
       const parts = this.data.bands.map((band, k) => `${band} ${magnitudes[k].toFixed(1)}`);
       const words = `Redshift ${z.toFixed(2)}, magnitudes ${parts.join(", ")}`;
-      this.slider.shown.textContent = `z = ${z.toFixed(2)}`;
-      this.slider.input.setAttribute("aria-valuetext", words);
+      this.shown.textContent = `z = ${z.toFixed(2)}`;
+      this.slider.setAttribute("aria-valuetext", words);
       this.plot.replaceChildren(this.spectrum(magnitudes, z, words));
-      this.say(`Galaxy ${this.galaxy + 1}, ${galaxy.told}, by ${this.data.surveys[this.survey].name}. ${words}.`);
+      this.say(`, by ${this.data.surveys[this.survey].name}. ${words}.`);
     }
 
     spectrum(magnitudes, z, words) {
       const x = (wavelength) => 34 + (316 * (wavelength - 3000)) / 8000;
       const y = (difference) => 60 + (100 * difference) / 4.5; // magnitudes fainter than r, downwards
-      const graph = svg("svg", { viewBox: "0 0 360 208", role: "img", "aria-label": words });
+      const graph = svg("svg", { viewBox: "0 0 360 208", role: "img", "aria-label": words },
+        middle(192, 202, "observed wavelength (Å)"),
+        middle(9, 94, "magnitudes fainter than r", { transform: "rotate(-90 9 94)" }));
       const survey = this.data.surveys[this.survey];
       survey.filters.forEach((curve, k) => {
         const points = curve.map(([w, t]) => `${x(w).toFixed(1)},${(176 - 42 * t).toFixed(1)}`);
         const closed = [`${x(curve[0][0])},176`, ...points, `${x(curve.at(-1)[0])},176`];
         graph.append(svg("polygon", { points: closed.join(" "), fill: this.data.colours[k], "fill-opacity": 0.25 }));
       });
-      const feature = (rest, name, row) => {
+      for (const [rest, name] of [[4000, "4000 Å break"], [6563, "Hα"]]) {
         const at = x(rest * (1 + z));
-        if (at > 350) return;
-        graph.append(svg("line", { x1: at, x2: at, y1: 10, y2: 176, class: "touch-feature" }));
-        graph.append(svg("text", { x: at + 3, y: row }, name));
-      };
-      feature(4000, "4000 Å break", 12);
-      feature(6563, "Hα", 12);
-      for (const tick of [-1, 0, 1, 2, 3]) {
-        graph.append(svg("text", { x: 28, y: y(tick) + 3, "text-anchor": "end" }, signed(tick, 0)));
+        if (at <= 350) graph.append(line(at, at, 10, 176, "touch-feature"), svg("text", { x: at + 3, y: 12 }, name));
       }
-      for (const wavelength of [4000, 6000, 8000, 10000]) {
-        graph.append(svg("text", { x: x(wavelength), y: 188, "text-anchor": "middle" }, String(wavelength)));
-      }
-      graph.append(svg("text", { x: 192, y: 202, "text-anchor": "middle" }, "observed wavelength (Å)"));
-      graph.append(svg("text", { x: 9, y: 94, "text-anchor": "middle", transform: "rotate(-90 9 94)" }, "magnitudes fainter than r"));
+      for (const tick of [-1, 0, 1, 2, 3]) graph.append(middle(22, y(tick) + 3, signed(tick, 0)));
+      for (const wavelength of [4000, 6000, 8000, 10000]) graph.append(middle(x(wavelength), 188, String(wavelength)));
       const at = magnitudes.map((m, k) => [x(survey.pivots[k]), Math.min(y(m - magnitudes[2]), 172)]);
-      graph.append(svg("polyline", { points: at.map((p) => p.join()).join(" "), class: "touch-sed" }));
-      at.forEach(([cx, cy], k) => {
-        graph.append(svg("circle", { cx, cy, r: 6, fill: this.data.colours[k], class: "touch-band" }));
-        graph.append(svg("text", { x: cx, y: cy - 9, "text-anchor": "middle" }, this.data.bands[k]));
-      });
+      graph.append(svg("polyline", { points: at.map((p) => p.join()).join(" "), class: "touch-axis" }));
+      at.forEach(([cx, cy], k) => graph.append(
+        svg("circle", { cx, cy, r: 6, fill: this.data.colours[k], stroke: "#fff" }), middle(cx, cy - 9, this.data.bands[k])));
       return graph;
     }
   }

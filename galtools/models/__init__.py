@@ -12,8 +12,6 @@ import os
 import pkgutil
 from pathlib import Path
 
-import torch
-
 from galtools.errors import GaltoolsError, check_choice
 from galtools.surveys import check_task
 
@@ -52,6 +50,8 @@ def build(name: str, task: str, profile: str, bands: tuple[int, int] = (5, 5), *
     `changes` replace single sizes of the profile. The recipe is kept as ``network.recipe``, so
     that weights can be read back without it being known.
     """
+    import torch  # seconds, which whoever asks for a profile or a name need not wait
+
     network, profiles = REGISTRY[check_choice("model", name, names())]
     sizes = {**profiles[check_profile(profile)], **changes}
     try:

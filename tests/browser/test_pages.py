@@ -8,8 +8,12 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import nbformat
 import pytest
 
-VIEWS = [(width, scheme) for width in (1400, 420) for scheme in ("light", "dark")]
-VIEWS += [(768, "light"), (360, "dark")]
+VIEWS = [(1400, "light"), (1400, "dark"), (768, "light"), (420, "light"), (360, "dark")]
+HEAVIEST = 3e6  # bytes that a page loads, as they lie on disk; only formulas bring more: MathJax
+SHIFTS = """window.shifts = 0;
+new PerformanceObserver(list => list.getEntries().forEach(e => window.shifts += e.value))
+  .observe({type: "layout-shift", buffered: true});"""
+FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 WORDS = [
     *("galaxy", "redshift", "noise", "survey", "papermill", "seeing", "magnitude", "nanomaggy"),
     *("diffusion", "capsule", "attention", "critic", "morphology", "asymmetry", "concentration"),
@@ -34,61 +38,58 @@ def cut_code(tab) -> list[str]:
         .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 60)); }""")
 
 
-@pytest.mark.parametrize(("width", "scheme"), VIEWS)
-def test_pages_are_quiet_complete_and_fit_their_window(browser, visit, pages, width, scheme):
-    """No request leaves the disk, nothing is missing, no error, no sideways scrolling.
+def weight(requests) -> int:
+    """Bytes of the files that were asked for, without MathJax."""
+    files = {Path(unquote(urlsplit(url).path)) for url in requests if url[:5] == "file:"}
+    return sum(f.stat().st_size for f in files if f.is_file() and f.name != "tex-svg.js")
 
-    Where the page is wide, no line of code is cut either; on a phone some have to be.
-    """
+
+def violations(tab) -> list[str]:
+    """Serious or critical violations that axe-core finds."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return [
+        f"{rule['id']} ({rule['help']}) at {[node['target'] for node in rule['nodes']][:3]}"
+        for rule in Axe().run(tab).response["violations"]
+        if rule["impact"] in {"serious", "critical"}
+    ]
+
+
+def faults(tab, complaints, requests, width, scheme):
+    """Yield what is wrong with a page that was opened in a window of this width and scheme."""
+    yield from (f"console: {text}" for text in complaints)
+    yield from (f"request: {u}" for u in requests if not u.startswith(("file:", "data:", "blob:")))
+    if (excess := overflow(tab)) > 1:
+        yield f"{excess} pixels too wide"
+    if scheme != tab.evaluate("document.documentElement.dataset.theme"):
+        yield f"does not follow the reader's {scheme} scheme"
+    if tab.locator("svg .missing").count():
+        yield "an icon is missing"
+    tab.evaluate(FRAMES)
+    if (shift := tab.evaluate("window.shifts")) > 0.1:  # below is what is called good
+        yield f"jumps by {shift:.2f} while it loads"
+    if width == 1400:
+        yield from violations(tab)
+    if (width, scheme) == (1400, "light"):  # on a phone some lines of code have to be cut
+        yield from (f"code too wide: {text}" for text in cut_code(tab))
+        if weight(requests) > HEAVIEST:
+            yield f"weighs {weight(requests) / 1e6:.1f} MB"
+
+
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
+def test_pages_are_quiet_whole_accessible_and_fit_their_window(
+    browser, visit, pages, width, scheme
+):
+    """No request leaves the disk, no error, no sideways scrolling, no jump, nothing hidden."""
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
     )
+    context.add_init_script(SHIFTS)
     problems = []
     for page in pages:
         tab, complaints, requests = visit(context, page)
-        outside = [url for url in requests if not url.startswith(("file:", "data:", "blob:"))]
-        problems += [f"{page.name}: console: {text}" for text in complaints]
-        problems += [f"{page.name}: request: {url}" for url in outside]
-        if (excess := overflow(tab)) > 1:
-            problems.append(f"{page.name}: {excess} pixels too wide")
-        if width == 1400 and scheme == "light":
-            problems += [f"{page.name}: code too wide: {text}" for text in cut_code(tab)]
-        if scheme != tab.evaluate("document.documentElement.dataset.theme"):
-            problems.append(f"{page.name}: does not follow the reader's {scheme} scheme")
-        if tab.locator("svg .missing").count():
-            problems.append(f"{page.name}: an icon is missing")
-        tab.close()
-    context.close()
-    assert not problems, "\n".join(problems)
-
-
-def test_no_page_weighs_more_than_three_megabytes(browser, visit, pages):
-    """Everything a page loads, counted as bytes on disk; only formulas bring more: MathJax."""
-    context = browser.new_context()
-    for page in pages:
-        tab, _, requests = visit(context, page)
-        files = {Path(unquote(urlsplit(url).path)) for url in requests if url[:5] == "file:"}
-        weight = sum(f.stat().st_size for f in files if f.is_file() and f.name != "tex-svg.js")
-        assert weight < 3e6, f"{page.name} weighs {weight / 1e6:.1f} MB"
-        tab.close()
-    context.close()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_are_accessible(browser, visit, pages, scheme):
-    """axe-core finds no serious or critical violation."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    context = browser.new_context(
-        viewport={"width": 1400, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-    )
-    problems = []
-    for page in pages:
-        tab, _, _ = visit(context, page)
-        for rule in Axe().run(tab).response["violations"]:
-            if rule["impact"] in {"serious", "critical"}:
-                where = [node["target"] for node in rule["nodes"]][:3]
-                problems.append(f"{page.name}: {rule['id']} ({rule['help']}) at {where}")
+        found = faults(tab, complaints, requests, width, scheme)
+        problems += [f"{page.name}: {text}" for text in found]
         tab.close()
     context.close()
     assert not problems, "\n".join(problems)

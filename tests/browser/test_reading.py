@@ -9,9 +9,6 @@ import pytest
 from PIL import Image
 
 pytestmark = pytest.mark.browser
-SHIFTS = """window.shifts = 0;
-new PerformanceObserver(list => list.getEntries().forEach(e => window.shifts += e.value))
-  .observe({type: "layout-shift", buffered: true});"""
 COARSE = (48, 32)  # cells of a compared picture: how it is scaled does not show
 DIFFERENCE = 12  # of 255, root mean square over the cells
 HEAVIEST = 2_000_000  # bytes of a vector figure: stamps stay at their own pixels
@@ -26,25 +23,6 @@ WATCHED = {  # figures of the key pages and the files that the run made for them
     "#tour-claims img": ("tour.html", "27_claims-claims.png"),
 }
 KEY_PAGES = ("index.html", "tour.html", "notebooks/21_pixels.html", "notebooks/26_touch.html")
-
-
-@pytest.mark.parametrize("width", [1400, 420])
-def test_no_page_jumps_while_it_loads(browser, pages, width):
-    """The layout shift that Chromium measures stays below what is called good."""
-    context = browser.new_context(viewport={"width": width, "height": 900})
-    context.add_init_script(SHIFTS)
-    jumped = {}
-    for page in pages:
-        tab = context.new_page()
-        tab.goto(page.as_uri(), wait_until="load")
-        tab.evaluate(
-            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
-        )
-        if (shift := tab.evaluate("window.shifts")) > 0.1:
-            jumped[page.name] = shift
-        tab.close()
-    context.close()
-    assert not jumped
 
 
 def test_every_picture_states_its_size(pages):

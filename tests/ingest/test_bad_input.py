@@ -237,5 +237,5 @@ def test_missing_upstream_artefact_is_one_line_in_a_notebook(tmp_path):
     cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
     (error,) = (o for c in cells for o in c.get("outputs", ()) if o["output_type"] == "error")
     line = '----> 4 paths.need(where.data("test"), "01_two_surveys")'
-    assert error["traceback"] == [line, "", f"MissingArtefact: {message}"]
+    assert error["traceback"] == [line, "", f"GaltoolsError: {message}"]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["later.py", "out.ipynb"]

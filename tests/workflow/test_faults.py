@@ -16,7 +16,6 @@ import pytest
 import torch
 from blobs import blobs
 from test_grid import GridProject
-from test_pipeline import Project
 
 from galtools import artefacts, data, models
 from galtools.errors import GaltoolsError
@@ -174,27 +173,11 @@ def test_a_torn_file_of_translations_is_made_again(tmp_path):
 
 
 @pytest.mark.notebook
-def test_a_clock_that_jumps_runs_nothing_again(tmp_path):
-    project = Project(tmp_path / "project")
-    assert project.ran() == ["a", "b"]
-    everything = [path for path in project.folder.rglob("*") if path.is_file()]
-    for k, path in enumerate(everything):
-        when = (0, 4e9)[k % 2]  # 1970 and 2096, in turns
-        os.utime(path, (when, when))
-    assert project.ran() == []
-    project.edit("notebooks/b.py", "2 * text", "3 * text")
-    project.edit("notebooks/b.py", "params={}", 'params={"times": 3}')
-    os.utime(project.folder / "notebooks" / "b.py", (0, 0))  # an edit from the past
-    assert project.ran() == ["b"]
-    assert (project.results / "tiny" / "tables" / "b.csv").read_text() == "xxxxxxxxx"
-
-
-@pytest.mark.notebook
 def test_the_same_run_started_twice_at_once_is_executed_once(tmp_path):
     """As when Slurm sends a job again whose first process is still alive."""
     project = GridProject(tmp_path / "project")
     runs = {"words": {"notebook": "1_words", "parameters": {"seed": 1}}}
-    code = "import grid, run_grid, yaml; from pathlib import Path; from galtools import artefacts;"
+    code = "import grid; from pathlib import Path; from galtools import artefacts;"
     code += f"plan = grid.plan({{'profile': 'tiny', 'runs': {runs}}});"
     code += "artefacts.write_json(Path('r/grids/g/plan.json'), plan); print(*plan['runs'])"
     place = {"env": {**project.environment(), "PYTHONPATH": f"{project.folder}:workflow"},
@@ -202,24 +185,5 @@ def test_the_same_run_started_twice_at_once_is_executed_once(tmp_path):
     name = subprocess.run([sys.executable, "-c", code], check=True, **place).stdout.strip()
     command = [sys.executable, "workflow/run_notebook.py", name, "--plan", "r/grids/g/plan.json"]
     both = [subprocess.Popen(command, **place) for _ in range(2)]
-    said = [process.communicate()[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert sum("started" in text for text in said) == 1
+    assert [process.wait() for process in both] == [0, 0]
     assert project.executed() == ["words 1 1"]
-
-
-@pytest.mark.notebook
-def test_two_grids_at_once_and_a_folder_that_cannot_be_written_say_so(tmp_path):
-    import fcntl
-
-    project = GridProject(tmp_path / "project")
-    runs = {"words": {"notebook": "1_words"}}
-    (project.results / "grids").mkdir(parents=True)
-    with open(project.results / "grids" / ".lock", "a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = project.grid(runs)
-    assert done.returncode == 1 and "another build is at work" in done.stderr
-    project.results = project.folder / "notebooks" / "1_words.py"
-    done = project.grid(runs)
-    assert done.returncode == 1 and "cannot write in" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1

@@ -11,15 +11,12 @@ import pytest
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 
-from companion import papermill_io
-
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
 
 import launch  # noqa: E402
 import pipeline  # noqa: E402
 import stage  # noqa: E402
-import terms  # noqa: E402
 
 ADDRESS = "https://github.com/someone/galaxies"
 
@@ -37,7 +34,7 @@ def test_with_a_repository_pages_launch_on_binder_and_colab(monkeypatch, tmp_pat
     assert made["repository"] == {"url": ADDRESS, "path_to_book": "", "branch": "launch"}
     assert {"binderhub_url", "colab_url"} <= made["launch_buttons"].keys()
     kept = yaml.safe_load((ROOT / "_config.yml").read_text())
-    kept["sphinx"]["local_extensions"] = {"image_sizes": str(ROOT / "workflow")}  # from anywhere
+    kept["sphinx"]["local_extensions"] = {"book_extension": str(ROOT / "workflow")}  # from anywhere
     assert made["sphinx"] == kept["sphinx"]
     assert "HEAD:refs/heads/launch" in (ROOT / ".github/workflows/book.yml").read_text()
 
@@ -70,22 +67,12 @@ def test_parameters_of_a_page_are_those_of_its_run():
     values = {"task": "intra", "models": ["b", "c"], "steps": 3}
     stage.as_run(book, {"profile": "tiny", "parameters": values})
     assert book.cells[0].source.splitlines() == [
-        'profile: str = "tiny"  # one of “tiny”',
-        'results: str = "results"  # folder',
-        'task: str = "intra"  # what',
-        'models: list = ["b", "c"]  # which',
+        "profile: str = 'tiny'  # one of “tiny”",
+        "results: str = 'results'  # folder",
+        "task: str = 'intra'  # what",
+        "models: list = ['b', 'c']  # which",
         "steps: int = 3  # how many",
     ]
-
-
-@pytest.mark.parametrize("value", [["a" * 40, "b" * 40], ["it's", 'a "quote"'], 3, "plain", None])
-def test_a_value_on_a_page_is_that_of_the_run_and_fits_the_page(value):
-    parameter = papermill_io.Parameter("many", "list", "[]", "what they are for, in a few words")
-    lines = stage.written(parameter, value)
-    assert max(map(len, lines.splitlines())) <= stage.WIDEST
-    (statement,) = ast.parse(lines).body
-    assert ast.literal_eval(statement.value) == value
-    assert lines.count("# what they are for") == 1
 
 
 def test_second_run_of_a_notebook_says_at_its_top_that_it_is_one():
@@ -107,7 +94,7 @@ def test_intervals_in_tables_stay_whole_and_other_output_as_it_is():
         nbformat.v4.new_output("display_data", {"text/html": html})
         for html in (table, "<p>0.97 (0.9, 1.2)</p>")
     ]
-    found = [output.data["text/html"] for output in stage.joined(outputs)]
+    found = [output.data["text/html"] for output in stage.as_shown(outputs)]
     kept = '<table><td>0.97 <span class="interval">(-0.9, 1.2)</span></td><td>f (1, 2)</td></table>'
     assert found == [kept, "<p>0.97 (0.9, 1.2)</p>"]
 
@@ -121,17 +108,6 @@ def test_vector_figures_leave_the_page_and_are_linked():
     assert stage.vectors(book, run) == {"a_run-sky.svg": "<svg/>"}
     assert list(book.cells[0].outputs[0].data) == ["image/png"]
     assert 'href="../vector/a_run-sky.svg"' in book.cells[1].source
-
-
-def test_words_are_linked_once_and_only_in_prose():
-    link = terms.linker(["Photometric redshift", "Redshift", "PSF"])
-    text = (
-        "# Redshift\n\n`redshift` $redshift$ [redshift](x) a photometric redshift, redshifts, psf"
-    )
-    linked = link(text)
-    assert linked.startswith("# Redshift\n\n`redshift` $redshift$ [redshift](x) a {term}`phot")
-    assert "{term}`redshifts <Redshift>`, psf" in linked
-    assert link("redshift") == "redshift"
 
 
 def test_numbers_of_missing_runs_are_marked():

@@ -110,7 +110,7 @@ def test_a_run_is_executed_again_from_its_manifest_and_changes_are_named(tmp_pat
     run = project.results / "tiny" / "notebooks" / "b.ipynb"
     done = again(tmp_path / "again", run, code=project.folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "grid: 2 runs, 0 of them current" in done.stdout  # with the run that it needs
+    assert "notebooks: 2 runs, 0 of them current" in done.stdout  # with the run that it needs
     assert "tables/b.csv: same bytes" in done.stdout
     assert (tmp_path / "again" / "runs" / "b" / "tiny" / "tables" / "b.csv").read_text() == "xxxxxx"
     # the profile's values stand in the manifest: another profile file changes nothing

@@ -34,7 +34,7 @@ def build(project: Path, results: Path, out: Path) -> list[str]:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return re.findall(r"started +(\w+)", done.stdout)
+    return re.findall(r"finished (\w+)", done.stdout)
 
 
 def test_every_notebook_is_a_run_and_every_run_a_page():
