@@ -308,10 +308,9 @@ plt.show()
 #
 # Star-forming clumps, faint neighbours: what is small and faint is what a generative model is tempted
 # to drop or to make up. We look for local maxima in the r image less a smoothed copy of itself,
-# above ten times the noise that the *target* has there, correlated as it may be, at least 2 arcsec from
-# the centre. **Completeness** is
-# the share of the target's sources that the other image shows as well, within 1 arcsec, and
-# **purity** the share of the other image's sources that the target knows.
+# above ten times the noise of the *target*, taken as white, at least 2 arcsec from the centre.
+# **Completeness** is the share of the target's sources that the other image shows as well, within 1
+# arcsec, and **purity** the share of the other image's sources that the target has.
 
 # %%
 small, counts, in_r = [], {}, np.s_[:, 2:3]

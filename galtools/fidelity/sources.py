@@ -4,12 +4,11 @@ An image less smoothed copies of itself keeps what is small, with Gaussians of 0
 
     D = (g_1 - g_2) * I,    white noise of sigma has there  sigma_D^2 = sigma^2 sum (g_1 - g_2)^2.
 
-Where the sky of D scatters more than that, as in a stack whose noise is correlated, its own scatter
-counts. A source is a local maximum of D above 10 sigma_D, at least 2 arcsec from the centre of the
-stamp, where the galaxy itself is the brightest. It is found again if the other image has a maximum
-within 1 arcsec that reaches half of that, so that none is lost for lying at the threshold. The
-noise is that of the truth in both images: what counts is what a user of the survey would take for
-real.
+A source is a local maximum of D above 10 sigma_D, at least 2 arcsec from the centre of the stamp,
+where the galaxy itself is the brightest. It is found again if the other image has a maximum within
+1 arcsec that reaches half of that, so that none is lost for lying at the threshold. The noise is
+that of the truth in both images, and white: of a CFHTLS stack, whose pixels are correlated, it is
+12 per cent larger. Measured on D itself it would be that of unresolved neighbours.
 """
 
 from functools import lru_cache
@@ -19,7 +18,6 @@ from scipy.ndimage import binary_dilation, gaussian_filter, gaussian_filter1d, m
 
 from galtools.fidelity import intervals
 from galtools.fidelity.metrics import Metric
-from galtools.fidelity.structure import noise_level
 
 SMALL, LARGE = 0.4, 1.2  # arcsec, the Gaussians whose difference shows sources
 CERTAIN = 10.0  # noises above which something is a source
@@ -27,12 +25,13 @@ CENTRE, NEAR = 2.0, 1.0  # arcsec about the centre that are left out; that two i
 
 METRICS = {
     "completeness": Metric(
-        ("found_again", "true_sources"), intervals.ratio_of_means, 1, "share of sources kept"
+        ("found_again", "true_sources"), intervals.ratio_of_means, 1,
+        "share of sources kept, above 10 σ of white noise; of a CFHTLS stack's, 8.9 σ",
     ),
     "purity": Metric(
         ("confirmed", "made_sources"), intervals.ratio_of_means, 1, "share of sources that are real"
     ),
-}
+}  # fmt: skip
 
 
 def difference_of_gaussians(images, pixel_scale: float) -> np.ndarray:
@@ -57,12 +56,6 @@ def noise_gain(shape: tuple[int, int], pixel_scale: float) -> np.ndarray:
     return np.sqrt(variance)
 
 
-def detail_noise(detail, sigma, pixel_scale: float, valid=True) -> np.ndarray:
-    """Noise sigma_D (n, bands, H, W) under sky noise sigma (n, bands), or that of D if larger."""
-    gain = noise_gain(detail.shape[-2:], pixel_scale)
-    return gain * np.fmax(sigma, noise_level(detail / gain, valid))[..., None, None]
-
-
 def _disc(radius: float) -> np.ndarray:
     """Pixels within `radius` pixels, (1, 1, size, size)."""
     reach = np.arange(-int(radius), int(radius) + 1)
@@ -78,7 +71,7 @@ def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray
         searched = searched & ~binary_dilation(~valid, near)
     details = {"x": difference_of_gaussians(x, pixel_scale)}
     details["y"] = difference_of_gaussians(y, pixel_scale)
-    level = CERTAIN * detail_noise(details["x"], sigma, pixel_scale, valid)
+    level = CERTAIN * noise_gain(x.shape[-2:], pixel_scale) * sigma[..., None, None]
     certain, likely = {}, {}
     for side, detail in details.items():
         peak = (detail == maximum_filter(detail, (1, 1, 3, 3))) & searched

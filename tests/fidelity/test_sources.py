@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.linalg import toeplitz
+from scipy.ndimage import gaussian_filter1d
 
 from galtools.fidelity import sources
 from galtools.fidelity.metrics import tabulate
-from galtools.surveys import SDSS
+from galtools.surveys import CFHTLS, SDSS
 
 SCALE = SDSS.pixel_scale
 NOISE = np.random.default_rng(0).normal(size=(20, 2, 64, 64))
@@ -47,19 +48,17 @@ def test_noise_of_small_light_on_fine_pixels(scale):
     assert found == pytest.approx(np.sqrt(square), rel=2e-3)
 
 
-def test_correlated_noise_is_measured_where_it_counts():
-    """Smoothed noise of the same variance scatters more in D, and sources have to exceed that.
-
-    The frame of a stamp holds some hundred independent patches, whose mean is taken off.
-    """
-    smooth = gaussian_filter(NOISE, (0, 0, 0.6, 0.6), mode="wrap")
-    smooth /= smooth.std()
-    detail = sources.difference_of_gaussians(smooth, SCALE)
-    stated = sources.noise_gain((64, 64), SCALE)[32, 32]
-    true = detail[..., 16:-16, 16:-16].std()
-    found = sources.detail_noise(detail, ONE, SCALE)[..., 32, 32]
-    assert true > 1.3 * stated and np.median(found) == pytest.approx(true, rel=0.05)
-    assert sources.detail_noise(0 * detail, ONE, SCALE)[0, 0, 32, 32] == stated
+def test_the_noise_of_a_stack_is_larger_by_what_the_card_states():
+    """Its correlation along each axis, between the lines of g_1 and g_2."""
+    scale, side = CFHTLS.pixel_scale, 128
+    lags = np.pad(CFHTLS.noise_correlation, (0, side - len(CFHTLS.noise_correlation)))
+    eye = np.zeros(side)
+    eye[side // 2] = 1
+    small, large = (gaussian_filter1d(eye, s / scale) for s in (sources.SMALL, sources.LARGE))
+    pairs = ((small, small, 1), (small, large, -2), (large, large, 1))
+    variance = sum(sign * (a @ toeplitz(lags) @ b) ** 2 for a, b, sign in pairs)
+    larger = variance**0.5 / sources.noise_gain((side, side), scale)[side // 2, side // 2]
+    assert f"{sources.CERTAIN / larger:.1f} σ" in sources.METRICS["completeness"].meaning
 
 
 def test_noise_alone_has_no_sources():
