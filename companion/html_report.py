@@ -16,14 +16,14 @@ from galtools.fidelity import intervals, peaks, pixels, structure
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title|e }}</title>
 <meta name="viewport" content="width=device-width"><style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem;
   color: #222; background: #fff }
-table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right;
-  white-space: nowrap }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto;
+  font-size: .8rem }
+th, td { padding: .25rem .5rem; border-bottom: 1px solid #ddd; text-align: right;
+  vertical-align: top }
 th:first-child, td:first-child { text-align: left }
 img { max-width: 100% }
-@media (max-width: 40rem) { td { white-space: normal } }
 </style></head><body><h1>{{ title|e }}</h1>
 """
 CARD = """{% for caption, figure in figures.items() %}<h2>{{ caption }}</h2>{{ figure }}{% endfor %}

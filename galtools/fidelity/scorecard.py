@@ -127,6 +127,7 @@ def _html_table(part) -> str:
     """Lay out one level: a line per metric, a column per band, each value with its interval."""
     bounds = zip(part.value, part.low, part.high, strict=True)
     cells = part.assign(cell=[intervals.format_interval(*one) for one in bounds])
+    cells["cell"] = cells.cell.str.replace("-", "−").str.replace(", ", ",\N{NO-BREAK SPACE}")
     wide = cells.set_index(["metric", "band"])["cell"].unstack()  # noqa: PD010
     wide = wide.loc[cells.metric.unique(), cells.band.unique()].fillna("")
     wide.columns.name = f"n ≤ {part.n.max()}"
