@@ -147,6 +147,8 @@ def load(path) -> Card:
         if content["format"] != FORMAT:
             raise ValueError("another format")
         table = pd.DataFrame(content["rows"], columns=content["columns"])[COLUMNS]
+        if table.duplicated(COLUMNS[:3]).any():
+            raise ValueError("a line stands in it twice")
         kinds = dict(zip(COLUMNS, [str] * 3 + [float] * 3 + [int], strict=True))
         rest = dict(content["missing"]), list(content["notes"]), dict(content["about"])
         return Card(str(content["name"]), table.astype(kinds), *rest)
