@@ -27,6 +27,7 @@
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator
 from myst_nb import glue
 
 from companion import long_trainings, paths, plotting
@@ -92,6 +93,9 @@ for ax, (measure, label) in zip(axes, measures.items(), strict=True):
         label_once = {} if which == 0 else {"label": None}
         ax.plot(curve.seconds / 60, curve[measure], **style | label_once)
     ax.set(xlabel="minutes", title=label, xscale="log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter("")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
 plt.show()
 
