@@ -52,7 +52,7 @@ def draw_field(stamps, positions, wcs: WCS, size: int, sigma: float, rng) -> np.
 
 
 def write_field(folder: Path, survey: Survey, images, noise, ra, dec, seed=0) -> list[Path]:
-    """Write one field of five bands that holds `images` (n, 5, H, W) at `ra`, `dec` (n,)."""
+    """Write one field, a file a band, that holds `images` (n, bands, H, W) at `ra`, `dec` (n,)."""
     rng = np.random.default_rng((seed, int(survey is CFHTLS)))
     centre = (ra.min() + ra.max()) / 2, (dec.min() + dec.max()) / 2
     extent = max(np.ptp(ra) * np.cos(np.radians(centre[1])), np.ptp(dec)) * 3600
@@ -60,7 +60,7 @@ def write_field(folder: Path, survey: Survey, images, noise, ra, dec, seed=0) ->
     wcs = field_wcs(survey, *centre, size)
     positions = np.stack(wcs.world_to_pixel_values(ra, dec), axis=-1)
     paths = []
-    for k, band in enumerate(BANDS):
+    for k, band in enumerate(survey.bands):
         header = wcs.to_header()
         if survey is SDSS:
             frame = {"SOFTBIAS": 1000, "BUNIT": "nanomaggy", "FILTER": band, "CAMCOL": 3}

@@ -13,6 +13,8 @@ from photutils.geometry import circular_overlap_grid
 from scipy.special import ndtri
 from scipy.stats import median_abs_deviation
 
+from galtools.errors import GaltoolsError
+
 APERTURE = 3.0  # arcsec, radius of the standard aperture
 NORMAL_QUARTILE = ndtri(0.75)
 BOX = 3  # pixels along a side of the box about the peak
@@ -69,6 +71,8 @@ def soft_aperture_weights(radii, side: int, like: torch.Tensor) -> torch.Tensor:
 
 def soft_aperture_flux(images: torch.Tensor, radii) -> torch.Tensor:
     """Flux (n, circles, bands) in each circle of `soft_aperture_weights`."""
+    if images.shape[-1] != images.shape[-2]:
+        raise GaltoolsError(f"stamps of {tuple(images.shape[-2:])} pixels: cut their square middle")
     weights = soft_aperture_weights(radii, images.shape[-1], images)
     return torch.stack([torch.einsum("nbyx,yx->nb", images, w) for w in weights], dim=1)
 

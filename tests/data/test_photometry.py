@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from galtools.data import photometry
+from galtools.errors import GaltoolsError
 
 ROOT = Path(__file__).resolve().parents[2]
 SCALE = 0.396
@@ -113,3 +115,8 @@ def test_there_is_one_implementation_of_each(pattern, also_in):
     found = [str(f.relative_to(ROOT)) for f in files if re.search(pattern, f.read_text())]
     others = [f for f in found if not (also_in and re.search(also_in, f))]
     assert set(others) <= {"galtools/data/photometry.py"}
+
+
+def test_soft_apertures_refuse_stamps_that_are_not_square():
+    with pytest.raises(GaltoolsError, match=r"\(8, 6\) pixels: cut their square middle"):
+        photometry.soft_aperture_flux(torch.zeros(1, 1, 8, 6), (0.1,))
