@@ -1,6 +1,6 @@
 """Kill -9 the real steps at random moments, start them again, compare the hashes of what they made.
 
-    python benchmarks/soak.py [--kills 200] [--seed 0] [--out _build/benchmarks/soak.json]
+    python benchmarks/soak.py [--kills 100] [--seed 0] [--out benchmarks/soak.json]
 
 Every step (data, training, translating, measuring, a figure, pages, a download) runs in a child
 process that is killed at a random moment of its work, with all that it has started, and started
@@ -41,6 +41,7 @@ from galtools.ingest import download
 from galtools.training import loop, train, translate
 from galtools.training.loop import Settings
 
+CODE = "galtools.simulate", "galtools.training.train", "galtools.ingest.download"
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 import build  # noqa: E402
@@ -240,7 +241,7 @@ def soak(kills: int, seed: int, folder: Path, names: list[str]) -> dict:
     `names` are in the order of `STEPS`; what they need and do not name is done without kills.
     """
     calm, torn, moments = folder / "calm", folder / "torn", random.Random(seed)
-    report = {}
+    report, began = {}, time.monotonic()
     for need in dict.fromkeys(need for name in names for need in NEEDS.get(name, ())):
         if need not in names:
             in_child(STEPS[need], calm)
@@ -268,16 +269,18 @@ def soak(kills: int, seed: int, folder: Path, names: list[str]) -> dict:
     anew = [path.name for path in stamps if path.stat().st_mtime_ns != stamps[path]]
     total = sum(row["kills"] for row in report.values())
     return {"kills": total, "seed": seed, "artefacts": len(one), "different": different,
-            "made anew afterwards": anew, "steps": report}  # fmt: skip
+            "made anew afterwards": anew, "steps": report,
+            "seconds": round(time.monotonic() - began), "packages": artefacts.package_versions(),
+            "code": artefacts.module_digests(CODE)}  # fmt: skip
 
 
 def main() -> None:
     """Read the command line, soak, and keep the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=list(STEPS))
-    parser.add_argument("--out", type=Path, help="list of reports that this one joins")
+    parser.add_argument("--out", type=Path, help="JSON file of the report")
     args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -285,9 +288,7 @@ def main() -> None:
         report = soak(args.kills, args.seed, Path(folder), names)
     print(json.dumps(report, indent=1))
     if args.out:
-        kept = json.loads(args.out.read_text()) if args.out.exists() else []
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps([*kept, report], indent=1) + "\n")
+        artefacts.write_json(args.out, report)
     if report["different"] or report["made anew afterwards"]:
         raise SystemExit("what was killed and started again is not what an undisturbed run leaves")
 

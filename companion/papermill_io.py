@@ -28,6 +28,7 @@ import tempfile
 import tokenize
 import uuid
 import warnings
+from collections import Counter
 from functools import cache, wraps
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +36,7 @@ from typing import NamedTuple
 import click
 import jupytext
 import nbformat
+import yaml
 
 from companion.paths import profile_values
 from galtools.artefacts import atomic
@@ -208,6 +210,18 @@ def _numbers(value) -> list:
     return [x for x in items if isinstance(x, int | float) and not isinstance(x, bool)]
 
 
+class UniqueLoader(yaml.SafeLoader):
+    """YAML's safe loader, which refuses a mapping with the same name twice: one would vanish."""
+
+    def construct_mapping(self, node, deep=False):
+        """Mapping of a node."""
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            line = node.start_mark.line + 1
+            raise NotebookError(f"{twice[0]!r} stands twice (line {line} and below): keep one")
+        return yaml.SafeLoader.construct_mapping(self, node, deep)
+
+
 @cache
 def _hook_papermill() -> None:
     """Replace, once, the functions of papermill that read and inject parameters and that fail."""
@@ -305,4 +319,5 @@ def __getattr__(name: str):
     papermill = sys.modules["papermill.iorw"]
     handlers = papermill.papermill_io._handlers
     handlers[:] = [(scheme, handler) for scheme, handler in handlers if scheme != "local"]
+    papermill.NoDatesSafeLoader.construct_mapping = UniqueLoader.construct_mapping
     return _handler(papermill.LocalHandler)

@@ -32,6 +32,12 @@ from galtools.provenance import (
 )
 
 WRITING_ERRORS = (OSError, RuntimeError, SafetensorError)  # RuntimeError: HDF5
+FULL = "the disk or your quota is full; free some space and start again"
+REFUSED = "no permission; choose another folder with -p results FOLDER"
+REASONS = {  # HDF5 and safetensors quote the system's words
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), FULL),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), REFUSED),
+}
 LARGEST_MANIFEST = 1 << 25  # bytes
 _HOST = socket.gethostname()
 
@@ -43,7 +49,7 @@ def atomic(path: Path):
     A temporary path of another `atomic` is yielded as it is: its own block renames it.
     """
     path = Path(path)
-    if _writer(path):
+    if re.fullmatch(rf"\..+\.{re.escape(_HOST)}-\d+(\.\w+)?", path.name):
         yield path
         return
     temporary = path.with_name(f".{path.stem}.{_HOST}-{os.getpid()}{path.suffix}")
@@ -51,9 +57,7 @@ def atomic(path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()  # refused now, and not after an hour's training
         temporary.unlink()
-        for file in path.parent.glob(f".{glob.escape(path.stem)}.*{glob.escape(path.suffix)}"):
-            if (process := _writer(file, path.stem)) and not _alive(process):
-                file.unlink(missing_ok=True)  # a killed process left it half-written
+        _sweep(path)
         yield temporary
         os.replace(temporary, path)
     except WRITING_ERRORS as error:
@@ -65,11 +69,13 @@ def atomic(path: Path):
             temporary.unlink(missing_ok=True)
 
 
-def _writer(path: Path, stem: str = "") -> int:
-    """Return the process of this machine that writes a temporary file, 0 for any other file."""
-    of = re.escape(stem) if stem else ".+"
-    name = re.fullmatch(rf"\.{of}\.{re.escape(_HOST)}-(\d+)(\.\w+)?", path.name)
-    return int(name[1]) if name else 0
+def _sweep(path: Path) -> None:
+    """Remove what killed processes of this machine left half-written of an artefact."""
+    start = f".{path.stem}.{_HOST}-"
+    for file in path.parent.glob(f"{glob.escape(start)}*{glob.escape(path.suffix)}"):
+        process = file.name.removeprefix(start).removesuffix(path.suffix)
+        if process.isdecimal() and not _alive(int(process)):
+            file.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:
@@ -82,18 +88,11 @@ def _alive(process: int) -> bool:
 
 def _reason(error: Exception, path: Path, temporary: Path) -> str | None:
     """Say why an artefact cannot be written, or None if the error is about something else."""
-
-    def says(*numbers: int) -> bool:  # HDF5 and safetensors quote the system's words
-        return any(os.strerror(number) in str(error) for number in numbers)
-
     filename = getattr(error, "filename", None)
-    if says(errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "the disk or your quota is full; free some space and start again"
     if filename and Path(filename) not in (path, temporary, *path.parents):
         return None
-    if says(errno.EACCES, errno.EPERM, errno.EROFS):
-        return "no permission; choose another folder with -p results FOLDER"
-    return error.strerror if filename else None
+    known = (reason for number, reason in REASONS.items() if os.strerror(number) in str(error))
+    return next(known, error.strerror if filename else None)
 
 
 def manifest_path(path: Path) -> Path:
@@ -176,30 +175,18 @@ def _locked(folder: Path):
         os.close(handle)
 
 
-def make(
-    path, maker, *, params, modules, inputs=(), seed=0, device="cpu", extra=None, ignore=()
-) -> dict:
+def make(path, maker, *, params, modules=(), inputs=(), seed=0, device="cpu", ignore=()) -> dict:
     """Make the artefact `path` once and return its manifest.
 
     ``maker(temporary_path)`` is called only if there is no whole artefact with the same key, which
-    is made of `params` (a dict), `seed`, the code of `modules` (names of our modules, with all that
-    they import), the contents of the files `inputs`, and what the maker reads from outside itself:
-    see `provenance.read_values`. Names in `ignore` are those of values that change no byte of the
-    artefact, such as a number of processes. What `maker` returns, if it is a dict, goes into the
-    manifest as ``extra``.
+    is made of `params` (a dict), `seed`, the contents of the files `inputs`, and all that the maker
+    reads from outside itself, our modules with all that they import among it: see
+    `provenance.read_values`. `modules` names those that it finds by itself, as the registry does.
+    Names in `ignore` are those of values that change no byte of the artefact, such as a number of
+    processes. What `maker` returns, if it is a dict, goes into the manifest as ``extra``.
     """
     path, inputs = Path(path), [*map(Path, inputs)]
-    if missing := [file for file in inputs if not file.is_file()]:
-        raise GaltoolsError(f"{missing[0]} is missing: make it first")
-    code = module_digests(modules)
-    content = {
-        "parameters": params,
-        "seed": seed,
-        "code": digest(code),
-        "packages": package_versions(),
-        "inputs": [{"file": file.name, "sha256": sha256(file)} for file in inputs],
-        "reads": read_values(maker, path, code, inputs, params, ignore),
-    }
+    content, code = _causes(path, maker, params, modules, inputs, seed, ignore)
     key = digest(content)
     if listing := os.environ.get("GALTOOLS_ARTEFACTS"):  # the pipeline asks what a run made or used
         with open(listing, "a") as file:
@@ -216,11 +203,11 @@ def make(
                 "sha256": sha256(new),
                 "bytes": new.stat().st_size,
                 **content,
-                "modules": list(code),
+                "modules": code,
                 "device": str(device),
                 "seconds": round(time.perf_counter() - started, 2),
                 "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "extra": {**(extra or {}), **(returned if isinstance(returned, dict) else {})},
+                "extra": returned if isinstance(returned, dict) else {},
             }
             publishing.enter_context(_locked(path.parent))
             with suppress(OSError):  # no old manifest beside new bytes
@@ -229,17 +216,30 @@ def make(
     return manifest
 
 
+def _causes(path, maker, params, modules, inputs, seed, ignore) -> tuple[dict, list[str]]:
+    """All that an artefact follows from, and the names of the modules among it."""
+    if missing := [file for file in inputs if not file.is_file()]:
+        raise GaltoolsError(f"{missing[0]} is missing: make it first")
+    code = module_digests(modules)
+    reads, used = read_values(maker, path, inputs, code, ignore)
+    code |= module_digests(used)
+    content = {
+        "parameters": params,
+        "seed": seed,
+        "code": digest(code),
+        "packages": package_versions(),
+        "inputs": [{"file": file.name, "sha256": sha256(file)} for file in inputs],
+        "reads": reads,
+    }
+    return content, sorted(code)
+
+
 def make_arrays(path, compute, **options) -> dict:
-    """Arrays {name: array} of ``compute()``, which lies in one of `modules`, made once as HDF5.
-
-    Options are those of `make`.
-    """
-    import h5py
-
-    from galtools.hdf5 import safe_open
+    """Arrays {name: array} of ``compute()``, made once as HDF5; options are those of `make`."""
+    from galtools.hdf5 import create, safe_open  # h5py takes a while
 
     def write(new):
-        with h5py.File(new, "w") as file:
+        with create(new) as file:
             for name, values in compute().items():
                 file[name] = values
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 UNPACKED = 1 << 26, 200  # bytes, and times its size, that a file may unpack to
+FITS, FITS_END, FITS_BLOCK = (b"SIMPLE", b"XTENSION"), b"END".ljust(80), 2880
+LONGEST_HEADER = 1 << 22  # bytes
 
 
 class GaltoolsError(ValueError):
@@ -39,18 +41,33 @@ def check_unpacked(path, size: int) -> None:
         raise GaltoolsError(f"{path} is too small for {size / 1e9:.1f} GB of contents: not read")
 
 
-def _check_compressed(path) -> None:
-    """Unpack a compressed file piece by piece, only to see how much comes out."""
+def _check_contents(path) -> None:
+    """Refuse, before a library reads it, what unpacks to too much or has a FITS header without end.
+
+    A file that is neither packed nor FITS is not looked into.
+    """
     with open(path, "rb") as file:
-        start = file.read(6)
+        start = file.read(9)
     if start.startswith(b"PK"):
         with zipfile.ZipFile(path) as archive:
             check_unpacked(path, sum(entry.file_size for entry in archive.infolist()))
-    for mark, opener in ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open)):
+    openers = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open, FITS[0]: open}
+    for mark, opener in openers.items():
         if start.startswith(mark):
-            with opener(path) as file:
-                while file.read(1 << 20):
-                    check_unpacked(path, file.tell())
+            with opener(path, "rb") as file:
+                _check_blocks(path, file)
+
+
+def _check_blocks(path, file) -> None:
+    header = 0  # bytes of the header so far, 0 within data
+    while block := file.read(FITS_BLOCK):
+        check_unpacked(path, file.tell())
+        if header or block.startswith(FITS):
+            header += len(block)
+            if any(block.startswith(FITS_END, k) for k in range(0, FITS_BLOCK, 80)):
+                header = 0
+        if header > LONGEST_HEADER:
+            raise GaltoolsError(f"{path} has a header of more than {header // 10**6} MB: not read")
 
 
 @contextmanager
@@ -59,7 +76,7 @@ def reading(path, advice: str):
     if not Path(path).is_file():
         raise GaltoolsError(f"{path} is missing: check the name")
     try:
-        _check_compressed(path)
+        _check_contents(path)
         yield
     except GaltoolsError:
         raise

@@ -19,9 +19,10 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
+from pickle import Pickler, PicklingError
+from types import CodeType, FunctionType, ModuleType, SimpleNamespace
 
-import numpy as np
+from astropy.units import UnitBase
 
 from galtools.errors import GaltoolsError
 
@@ -125,109 +126,92 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def read_values(maker, path, modules, inputs, params=(), ignore=()) -> dict[str, str]:
-    """Digests {name: digest} of the code of a maker of `path`, and of what it reads from outside.
+def read_values(maker, path, inputs=(), modules=(), ignore=()) -> tuple[dict[str, str], set[str]]:
+    """Digests {name: digest} of a maker of `path` and of what it reads, and our modules it uses.
 
-    These are its defaults, the variables of a surrounding function and, unless its own module is in
-    `modules`, globals; what a notebook defines is followed as deep. Modules, functions and classes
-    of ours have to be in `modules` (all whose code is hashed). Of files that are not in `inputs`
-    the contents count. Names in `ignore` are left out, and what cannot be hashed if `params` has
-    its name.
+    It reads its defaults, the variables of a surrounding function and, unless its own module is in
+    `modules` (all whose code is hashed), globals; functions of a notebook are followed as deep. A
+    file counts by its contents unless it is in `inputs`. Names in `ignore` are left out.
     """
-    values = _Values(modules, [path, *inputs], params, ignore)
-    try:
-        if not isinstance(maker, FunctionType) or values.name_of(maker):
-            return {"maker": digest(values(maker))}
-        read = {name: digest(values.read(name, value)) for name, value in values.outside(maker)}
-        return {"maker": values.code_of(maker), **read}
-    except GaltoolsError as error:
-        raise GaltoolsError(f"the maker of {path.name} {error}") from None
+    values = _Values([path, *inputs], modules, ignore)
+    read = {"maker": maker}
+    if isinstance(maker, FunctionType) and not values.name_of(maker):
+        read = {"maker": _code(maker), **values.outside(maker)}
+    digests = {}
+    for name, value in read.items():
+        try:
+            digests[name] = values.digest(value)
+        except (PicklingError, TypeError, ValueError, AttributeError, RecursionError):
+            raise GaltoolsError(
+                f"the maker of {path.name} reads {name}, a {type(value).__name__} that has no "
+                "hash: put what it follows from into params, and its name into ignore"
+            ) from None
+    return digests, values.used
 
 
-class _Values:
-    """Turns any value into what JSON holds, arrays and code into hashes: equal values, equal text.
+class _Values(Pickler):
+    """Hashes any value by what pickle would write of it, or of a stand-in that says more.
 
-    What it does not know goes through the protocol of pickle, or is refused.
+    Nothing is ever unpickled. Equal values have equal digests, whether or not they are the same
+    object: there is no memo, so what holds itself is refused.
     """
 
-    def __init__(self, modules, files, params, ignore):
-        self.modules, self.params, self.ignore = PLUMBING | {*modules}, params, ignore
+    def __init__(self, files, modules, ignore):
+        super().__init__(SimpleNamespace(write=lambda part: self.sha.update(part)), protocol=5)
+        self.fast = True  # no memo
         self.files = {Path(file).absolute() for file in files}
-        self.known = {}  # id: (the thing, that it stays alive, and its text)
+        self.modules, self.ignore, self.used = modules, ignore, set()
 
-    def __call__(self, thing):
-        if thing is None or type(thing) in (bool, int, float, str):
-            return thing
-        if id(thing) not in self.known:
-            self.known[id(thing)] = thing, "itself"  # where it is met again within itself
-            self.known[id(thing)] = thing, digest([type(thing).__name__, self.describe(thing)])
-        return self.known[id(thing)][1]
+    def digest(self, thing) -> str:
+        """Hash a thing and all that it holds."""
+        self.sha, self.followed = hashlib.sha256(), []
+        self.dump(thing)
+        return self.sha.hexdigest()
 
-    def describe(self, thing):
-        """Contents of anything but plain numbers and texts."""
-        kind = type(thing)
-        if kind.__module__ in PLUMBING:
+    def persistent_id(self, thing):
+        """Kind and stand-in of a thing, which pickle writes in its place; None for the thing."""
+        if type(thing) in (int, float, str, bytes, bool, list, dict, tuple, type(None)):
             return None
-        if kind in (list, tuple):
-            return [self(item) for item in thing]
-        if kind is dict:
-            return [[self(key), self(value)] for key, value in thing.items()]
-        if kind in (set, frozenset):
-            return sorted(digest(self(item)) for item in thing)
-        if kind is bytes:
-            return hashlib.sha256(thing).hexdigest()
-        if kind is np.ndarray and thing.dtype != object:
-            content = hashlib.sha256(np.ascontiguousarray(thing)).hexdigest()
-            return [str(thing.dtype), thing.shape, content]
-        if kind is np.ndarray:
-            return [thing.shape, self(thing.tolist())]
-        if kind.__module__.startswith("torch") and hasattr(thing, "detach"):  # a tensor
-            return self(thing.detach().cpu().numpy())
-        if kind.__module__.partition(".")[0] == "pandas" and hasattr(thing, "to_numpy"):
-            return self._pandas(thing)
-        if isinstance(thing, Path):
-            return self._path(thing)
-        return self._code(thing) or self._object(thing)
+        stand_in = self.stand_in(thing, type(thing))
+        return None if stand_in is None else (type(thing).__name__, stand_in)
 
-    def _pandas(self, thing):
-        if hasattr(thing, "columns"):
-            return [self(thing.columns), self(thing.index), [self(c) for _, c in thing.items()]]
-        names = [*getattr(thing, "names", [getattr(thing, "name", None)])]
-        index = getattr(thing, "index", None)
-        return [self(names), index is not None and self(index), self(thing.to_numpy())]
-
-    def _path(self, path):
-        """Name of a path, the same in any folder, and contents of a file that is not an input."""
-        read = path.is_file() and path.absolute() not in self.files
-        return [path.name, sha256(path) if read else None]
-
-    def _code(self, thing):
-        """Modules, functions and classes: by name or, if they are a notebook's, by contents."""
-        if isinstance(thing, ModuleType):
-            return self._allowed(thing.__name__)
-        if isinstance(thing, MethodType):
-            return [self(thing.__self__), thing.__name__]
-        if name := self.name_of(thing):
-            return name
-        if hasattr(thing, "__wrapped__"):
-            return self(thing.__wrapped__)
-        if isinstance(thing, FunctionType):
-            return [self.code_of(thing), {n: self.read(n, v) for n, v in self.outside(thing)}]
+    def stand_in(self, thing, kind):
+        """What counts of a thing that pickle knows by name or by chance; None for all others."""
+        if kind.__module__ in PLUMBING:
+            return ""
+        if name := thing.__name__ if isinstance(thing, ModuleType) else self.name_of(thing):
+            return self.use(name)
         if isinstance(thing, type):
-            inside = {name: value for name, value in vars(thing).items() if name not in _OF_CLASSES}
-            return [[self(base) for base in thing.__bases__], self(inside)]
+            raise PicklingError("its code is written in a notebook")
+        if isinstance(thing, set | frozenset):
+            return sorted(thing, key=repr)
+        if isinstance(thing, Path):  # the same in any folder; an input's contents count already
+            read = thing.is_file() and thing.absolute() not in self.files
+            return thing.name, sha256(thing) if read else None
+        if isinstance(thing, CodeType):  # not its file and lines
+            names = thing.co_names, thing.co_varnames, thing.co_freevars, thing.co_cellvars
+            return thing.co_code, thing.co_exceptiontable, thing.co_consts, names
+        if isinstance(thing, FunctionType):
+            return self.function(thing)
+        if hasattr(thing, "__wrapped__"):
+            return [thing.__wrapped__]
+        if dataclasses.is_dataclass(thing):  # not what it may have cached beside its fields
+            return kind, [getattr(thing, field.name) for field in dataclasses.fields(thing)]
+        if isinstance(thing, UnitBase):
+            return thing.to_string()
+        if kind.__module__.startswith("torch") and hasattr(thing, "detach"):
+            return thing.detach().cpu().numpy()
+        if kind.__module__.startswith("pandas") and kind.__name__ in ("DataFrame", "Series"):
+            frame = thing if kind.__name__ == "DataFrame" else thing.to_frame()
+            return frame.to_dict("tight"), [str(dtype) for dtype in frame.dtypes]
         return None
 
-    def _object(self, thing):
-        if dataclasses.is_dataclass(thing):  # not what it may have cached beside its fields
-            fields = [self(getattr(thing, field.name)) for field in dataclasses.fields(thing)]
-            return [self(type(thing)), fields]
-        reduced = thing.__reduce_ex__(2)
-        if isinstance(reduced, str):
-            return reduced
-        function, arguments, *state = reduced
-        parts = [list(part) if hasattr(part, "__next__") else part for part in state]
-        return [self(function), self(arguments), *map(self, parts)]
+    def function(self, thing):
+        """Code of a function of a notebook with what it reads; only its name within itself."""
+        if thing in self.followed:
+            return thing.__qualname__
+        self.followed.append(thing)
+        return _code(thing), self.outside(thing)
 
     def name_of(self, thing) -> str | None:
         """Where a function or class can be imported from, None if it is written in a notebook."""
@@ -235,55 +219,32 @@ class _Values:
         found = sys.modules.get(module) if name and module != "__main__" else None
         for part in name.split(".") if found else ():
             found = getattr(found, part, None)
-        return self._allowed(module) + f".{name}" if found is thing else None
+        return f"{module}:{name}" if found is thing else None
 
-    def _allowed(self, module: str) -> str:
-        if module.split(".")[0] in OURS and module not in self.modules:
-            raise GaltoolsError(f"uses {module}: name it in modules")
-        return module
+    def use(self, name: str) -> str:
+        """Note the module of a name, if it is ours: its code counts."""
+        module = name.partition(":")[0]
+        if module.split(".")[0] in OURS:
+            self.used.add(module)
+        return name
 
-    def outside(self, function):
-        """Yield names and values of all that a function reads from outside itself."""
-        code, module = function.__code__, function.__module__
+    def outside(self, function) -> dict:
+        """Names and values of all that a function reads from outside itself."""
+        code, module, found = function.__code__, function.__module__, {}
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             with suppress(ValueError):  # not filled yet
-                yield name, cell.cell_contents
-        yield "defaults", [function.__defaults__, function.__kwdefaults__]
+                found[name] = cell.cell_contents
+        found["defaults"] = [function.__defaults__, function.__kwdefaults__]
         if module == "__main__" or (module.split(".")[0] in OURS and module not in self.modules):
             for name in sorted(_globals_read(code) & function.__globals__.keys()):
-                yield name, function.__globals__[name]
-
-    def read(self, name: str, value):
-        """Text of what a function reads under a name."""
-        if name in self.ignore:
-            return None
-        try:
-            return self(value)
-        except (TypeError, ValueError, AttributeError, RecursionError) as error:
-            if isinstance(error, GaltoolsError):
-                raise
-            if name in self.params:
-                return None
-            kind = type(value).__name__
-            raise GaltoolsError(
-                f"reads {name}, a {kind} that has no hash: pass it in params"
-            ) from None
-
-    def code_of(self, function) -> str:
-        """Digest of a function's byte code; its docstring does not count."""
-        return digest(_byte_code(function.__code__, function.__doc__))
+                found[name] = function.__globals__[name]
+        return {name: value for name, value in found.items() if name not in self.ignore}
 
 
-_OF_CLASSES = {"__module__", "__dict__", "__weakref__", "__doc__", "__qualname__"}
-
-
-def _byte_code(code, doc=None):
-    """What a function does or, where it is a constant, its own text; line numbers do not count."""
-    if not isinstance(code, CodeType):
-        return sorted(map(repr, code)) if isinstance(code, frozenset) else repr(code)
-    consts = [_byte_code(constant) for constant in code.co_consts if constant != doc or doc is None]
-    names = [code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars]
-    return [code.co_code.hex(), code.co_exceptiontable.hex(), consts, names]
+def _code(function) -> CodeType:
+    """Code of a function without its docstring."""
+    code, doc = function.__code__, function.__doc__
+    return code.replace(co_consts=tuple(c for c in code.co_consts if c != doc or doc is None))
 
 
 def _globals_read(code) -> set[str]:

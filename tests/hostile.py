@@ -256,19 +256,14 @@ def _replace_items(rng, content: bytes) -> bytes:
             owner = file[name] if rng.random() < 0.5 else file
             if len(owner.attrs) and rng.random() < 0.4:
                 key = list(owner.attrs)[rng.integers(len(owner.attrs))]
-                owner.attrs[key] = [np.nan, "x", 3, [1, 2], "²", b"\xff", h5py.Empty("f"), -1.0][
-                    rng.integers(8)
-                ]
-                if rng.random() < 0.2:
+                odd = [np.nan, "x", 3, [1, 2], "²", b"\xff", h5py.Empty("f"), -1.0, None]
+                if (new := odd[rng.integers(len(odd))]) is None:
                     del owner.attrs[key]
-                return _closed(file, path)
-            _replace_item(rng, file, name)
+                else:
+                    owner.attrs[key] = new
+            else:
+                _replace_item(rng, file, name)
         return path.read_bytes()
-
-
-def _closed(file, path) -> bytes:
-    file.close()
-    return path.read_bytes()
 
 
 def _replace_item(rng, file, name) -> None:

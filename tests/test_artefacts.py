@@ -161,7 +161,6 @@ def rewrite_input(text):
     [
         (setting(), 1),
         (setting(device="cuda"), 1),  # where it was computed is recorded, but is no cause
-        (setting(extra={"note": 1}), 1),
         (setting(params={"n": 1}), 1),
         (edit("d.py"), 1),
         (rewrite_input("input"), 1),
@@ -253,11 +252,8 @@ def test_manifest_says_how_it_was_made(package, tmp_path):
         inputs=[source],
         seed=3,
         device="cpu",
-        extra={"note": "first"},
     )
-    assert artefacts.read_manifest(tmp_path / "artefact") == made | {
-        "extra": {"note": "first", "loss": 0.5}
-    }
+    assert artefacts.read_manifest(tmp_path / "artefact") == made | {"extra": {"loss": 0.5}}
     assert made["bytes"] == 5
     assert made["sha256"] == artefacts.sha256(tmp_path / "artefact")
     # the hash of no bytes at all, from FIPS 180
@@ -282,45 +278,6 @@ def test_damaged_artefact_is_made_again(package, tmp_path, damage):
     assert maker.calls == 2
     assert artefacts.is_whole(path)
     assert path.read_text() == "made"
-
-
-NOTEBOOK = """
-def size(path):
-    '''How much.'''
-    return 3 if path.suffix in {".a", ".b", ".c"} else 4
-
-
-def write(path):
-    path.write_text("x" * size(path))
-"""
-
-
-def cells(text, **values):
-    """Names that the cells of a notebook define."""
-    names = {"__name__": "__main__", **values}
-    exec(text, names)
-    return names
-
-
-def read_values(maker, path="made.csv", modules=(), inputs=(), **options):
-    return provenance.read_values(maker, Path(path), modules, inputs, **options)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "same"),
-    [
-        ("def size", "# a remark\ndef size", True),
-        ("* size(path)", "*  size( path )", True),
-        ("How much.", "How much it is.", True),
-        ("else 4", "else 5", False),
-        ('"x" *', '"y" *', False),
-        ("path.suffix", "path.name", False),
-    ],
-)
-def test_a_maker_written_in_a_notebook_counts_with_all_it_calls(old, new, same):
-    found = [read_values(cells(t)["write"]) for t in (NOTEBOOK, NOTEBOOK.replace(old, new))]
-    assert set(found[0]) == {"maker", "defaults", "size"}
-    assert (found[0] == found[1]) is same
 
 
 def test_failing_maker_leaves_the_old_artefact_and_nothing_else(package, tmp_path):
@@ -442,15 +399,15 @@ def test_two_makers_of_one_path_leave_the_key_beside_the_bytes_of_the_same(tmp_p
     assert {file.name for file in tmp_path.iterdir()} == {"artefact", "artefact.manifest.json"}
 
 
-@pytest.mark.parametrize("kind", ["folder", "pipe", "folder for a manifest"])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "folder for a manifest", "pipe for a manifest"])
 def test_what_is_no_file_is_not_waited_for_and_refused_in_one_line(tmp_path, kind):
     path = tmp_path / "artefact"
     make(path, Maker(), modules=[])
     place = artefacts.manifest_path(path) if "manifest" in kind else path
     place.unlink()
-    os.mkfifo(place) if kind == "pipe" else place.mkdir()
+    os.mkfifo(place) if "pipe" in kind else place.mkdir()
     assert not artefacts.is_whole(path)
-    if kind == "pipe":
+    if "pipe" in kind:
         make(path, Maker(), modules=[])
         assert artefacts.is_whole(path)
     else:
@@ -522,14 +479,3 @@ def test_inputs_at_hand_are_those_that_the_manifest_names(tmp_path):
     path.write_text("edited")
     with pytest.raises(GaltoolsError, match="changed or damaged"):
         artefacts.check_inputs(path, two)
-
-
-@pytest.mark.parametrize(
-    "text", ["[]", "null", "{}", '{"inputs": 1, "sha256": ""}', '{"inputs": [1]}']
-)
-def test_a_manifest_of_another_form_is_damaged(tmp_path, text):
-    path = tmp_path / "made.txt"
-    path.write_text("made")
-    artefacts.manifest_path(path).write_text(text)
-    with pytest.raises(GaltoolsError, match="damaged"):
-        artefacts.check_inputs(path)

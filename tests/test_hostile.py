@@ -6,6 +6,8 @@ import io
 import itertools
 import json
 import math
+import os
+import signal
 
 import h5py
 import hostile
@@ -167,14 +169,40 @@ def test_a_data_set_that_claims_more_than_the_file_could_hold_is_refused(tmp_pat
     assert "too small for 81.9 GB" in refusal(data.image_files.open_images, path)
 
 
-def test_a_manifest_padded_to_200_mb_is_damaged(tmp_path):
+def test_a_manifest_without_bound_is_damaged(tmp_path):
     path = tmp_path / "made.txt"
     artefacts.make(path, lambda new: new.write_text("x"), params={}, modules=[])
     manifest = artefacts.manifest_path(path)
     with open(manifest, "a") as file:
-        for _ in range(200):
+        for _ in range(40):
             file.write(" " * 10**6)
     assert "damaged" in refusal(artefacts.read_manifest, path)
+
+
+@pytest.mark.parametrize("kind", ["frame.fits", "images.fits", "catalogue.fits"])
+@pytest.mark.parametrize(
+    "filler",
+    [b" " * 80, b"COMMENT END".ljust(81), b"A       = 1".ljust(80)],
+    ids=["blank", "comment", "card"],
+)
+def test_a_fits_header_without_bound_is_refused(kind, filler, tmp_path):
+    start, end, rest = hostile.valid(kind).rpartition(b"END".ljust(80))
+    with open(tmp_path / kind, "wb") as file:
+        file.write(start)
+        for _ in range(8):
+            file.write(filler * 14400)
+        file.write(end + rest)
+    assert "header of more than 4 MB" in refusal(hostile.KINDS[kind][1], tmp_path / kind)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in hostile.KINDS if kind != "notebook.py"])
+def test_a_pipe_is_not_waited_for(kind, tmp_path):
+    os.mkfifo(tmp_path / kind)
+    signal.alarm(60)  # a reader that waits ends the tests, and not never
+    try:
+        refusal(hostile.KINDS[kind][1], tmp_path / kind)
+    finally:
+        signal.alarm(0)
 
 
 def refusal(read, *arguments) -> str:
@@ -257,10 +285,12 @@ GRID = "profile: tiny\nruns:\n  a:\n    notebook: 31_toy\n    parameters: {}\n"
             + "".join(f" a{k + 1}: &a{k + 1} [{f'*a{k}, ' * 9}]\n" for k in range(9)),
             "no aliases",
         ),
+        (GRID.format("{}") + "  a: {notebook: 31_toy}\n", "'a' stands twice"),
+        (GRID.format("{steps: 1, steps: 2}"), "'steps' stands twice"),
         ("\xff", "lists nothing under `runs:`"),
         ("[" * 10**5, "cannot read"),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_a_grid_without_bounds_is_refused(tmp_path, text, message):
     path = tmp_path / "grid.yaml"

@@ -19,6 +19,7 @@ from pathlib import Path
 import pipeline
 import yaml
 
+from companion.papermill_io import UniqueLoader
 from galtools import artefacts
 from galtools.errors import GaltoolsError, reading
 from galtools.models import check_profile
@@ -38,7 +39,7 @@ class Variant(pipeline.Run):
     lineage: dict = field(default_factory=dict)  # the variant of each group that this one is from
 
 
-class Loader(yaml.SafeLoader):
+class Loader(UniqueLoader):
     """Reader of grids; a few aliases of aliases could stand for billions of values."""
 
     def compose_node(self, parent, index):

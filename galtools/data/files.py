@@ -31,7 +31,7 @@ from galtools.artefacts import atomic
 from galtools.data.pairs import ImageSet, Pairs
 from galtools.errors import GaltoolsError, reading
 from galtools.flags import Flag, good
-from galtools.hdf5 import safe_open
+from galtools.hdf5 import create, safe_open
 
 ABOUT = {"format": "galtools pairs 2", "unit": "nanomaggies per pixel"}
 SIDES = ("source", "target")
@@ -95,8 +95,7 @@ def save(
     if unknown := set(np.unique(split).tolist()) - set(SPLITS):
         raise GaltoolsError(f"unknown split {min(unknown)!r}: use train, valid, test or none")
     catalogues = []
-    # without a cache of chunks, which gains nothing here, a full disk is an error and no crash
-    with atomic(path) as new, h5py.File(new, "w", rdcc_nbytes=0) as file:
+    with atomic(path) as new, create(new) as file:
         for batch in [pairs] if isinstance(pairs, Pairs) else pairs:
             for start in range(0, max(len(batch), 1), BLOCK):
                 block = batch[start : start + BLOCK]

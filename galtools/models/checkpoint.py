@@ -43,7 +43,7 @@ def checksum(tensors: dict, about: dict) -> str:
 
 def load(path: Path) -> tuple[dict, dict]:
     """Read what `save` wrote: the tensors and the dictionary about them."""
-    if not Path(path).exists():
+    if not Path(path).is_file():
         raise GaltoolsError(f"{path} is missing: train the model first, or check the name")
     try:
         with safe_open(path, "pt") as file:

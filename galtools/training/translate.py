@@ -6,12 +6,11 @@ nanomaggies per pixel: K samples of each of n galaxies (K = 1 for deterministic 
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from galtools import artefacts
 from galtools.errors import GaltoolsError
-from galtools.hdf5 import safe_open
+from galtools.hdf5 import create, safe_open
 from galtools.models.base import sample_images
 from galtools.models.checkpoint import load_weights
 from galtools.training.crops import check_images, load_pairs, zero_masked
@@ -56,8 +55,7 @@ def save_translations(path: Path, images: np.ndarray, about: dict | None = None)
         images = images[:, None]
     if images.ndim != 5:
         raise GaltoolsError(f"translations must be (n, K, bands, H, W), not {images.shape}")
-    # without a cache of chunks, which gains nothing here, a full disk is an error and no crash
-    with artefacts.atomic(path) as new, h5py.File(new, "w", rdcc_nbytes=0) as file:
+    with artefacts.atomic(path) as new, create(new) as file:
         file.attrs["format"] = FORMAT
         file.attrs.update(about or {})
         file.create_dataset(

@@ -13,9 +13,6 @@ import pandas as pd
 import pytest
 import torch
 from blobs import blobs
-from hypothesis import given
-from hypothesis import strategies as st
-from safetensors.numpy import save_file
 from test_pipeline import Project
 
 from galtools import artefacts, models, simulate
@@ -140,74 +137,64 @@ def test_artefacts_are_compared_byte_by_byte_then_number_by_number(tmp_path):
     assert verdict(tmp_path, old, slower) == (True, "same numbers but for the clock")
     same, words = verdict(tmp_path, old, {**old, "x": [1.0, -4.1]})
     assert not same and words == "differs by up to 0.025 of the largest number"
-    assert verdict(tmp_path, old, {**old, "name": ["a", "c"]})[1].startswith("differs in more than")
-    assert verdict(tmp_path, old, {"x": [1.0, -4.0]}) == (False, "differs")
-    assert verdict(tmp_path, old, {**old, "x": [1.0, np.nan]})[0] is False
+    for other in ({**slower, "name": ["a", "c"]}, {"x": [1.0, -4.0]}, {**slower, "x": [1.0, "x"]}):
+        assert verdict(tmp_path, old, other) == (False, "differs")
 
 
-ARRAYS = {  # pairs that are not the same, however close; the first also differs from nothing else
+COLUMNS = {  # pairs that are not the same, however close
     "infinite": ([np.inf, 1.0], [np.inf, 1000.0]),
     "sign of infinity": ([np.inf, 1.0], [-np.inf, 1.0]),
     "becomes infinite": ([2.0, 1.0], [np.inf, 1.0]),
     "becomes NaN": ([2.0, 1.0], [np.nan, 1.0]),
-    "NaN becomes a number": ([np.nan, 1.0], [2.0, 1.0]),
     "NaN moves": ([np.nan, 1.0, 2.0], [1.0, np.nan, 2.0]),
     "hidden by NaN": ([np.nan, 1.0], [np.nan, 2.0]),
     "ids": ([1237651191354687500], [1237651191354687501]),
-    "largest integers": (np.array([2**64 - 1], "u8"), np.array([2**64 - 2], "u8")),
+    "largest integers": ([2**64 - 1], [2**64 - 2]),
     "integers and floats": ([1, 2], [1.0, 2.0]),
-    "precision": (np.float32([1, 2]), np.float64([1, 2])),
-    "shape": (np.zeros((2, 3)), np.zeros((3, 2))),
     "huge": ([1e308], [-1e308]),
-    "tiny": ([1e-320], [2e-320]),
+    "tiny": ([1e300, 1e-320], [1e300, 2e-320]),
     "truth": ([True, False], [True, True]),
-    "complex": ([1 + 1j], [1 - 1j]),
     "words": (["a"], ["b"]),
+    "missing or a word": ([None], ["nan"]),
 }
 
 
-@pytest.mark.parametrize("case", ARRAYS)
-def test_only_the_same_numbers_have_no_gap(case):
-    one, other = map(np.asarray, ARRAYS[case])
-    assert reproduce.gap(one, one.copy()) == reproduce.gap(other, other.copy()) == 0
-    assert reproduce.gap(one, other) > 0
-    assert reproduce.gap(other, one) > 0
+@pytest.mark.parametrize("ending", ["csv", "json"])
+@pytest.mark.parametrize("case", COLUMNS)
+def test_only_the_same_numbers_are_the_same_whatever_the_clock_says(tmp_path, case, ending):
+    one, other = COLUMNS[case]
+    for name, values, seconds in (("one", one, 1), ("slow", one, 2), ("other", other, 2)):
+        columns = {"x": values, "seconds": [seconds] * len(values)}
+        if ending == "csv":
+            pd.DataFrame(columns).to_csv(tmp_path / f"{name}.csv", index=False)
+        else:
+            (tmp_path / f"{name}.json").write_text(json.dumps(columns))
+    one, slow, other = (tmp_path / f"{name}.{ending}" for name in ("one", "slow", "other"))
+    assert reproduce.verdict(one, slow, artefacts.sha256(one))[0]
+    assert not reproduce.verdict(one, other, artefacts.sha256(one))[0]
+    assert not reproduce.verdict(other, one, artefacts.sha256(other))[0]
 
 
-FLOATS = st.lists(st.floats(width=32) | st.sampled_from([0.0, np.nan, np.inf, -np.inf]), min_size=1)
+def test_the_gap_is_the_largest_difference():
+    one = {"x": np.array([1.0, -4.0, np.nan]), "n": np.arange(3.0)}
+    assert reproduce.gap(one, one) == 0
+    assert reproduce.gap(one, {**one, "x": np.array([1.0, -4.1, np.nan])}) == pytest.approx(0.025)
+    for x in ([1.0, -4.0, 0.0], [np.inf, -4.0, np.nan], [1.0, -4.0]):
+        assert reproduce.gap(one, {**one, "x": np.array(x)}) == np.inf
 
 
-@given(FLOATS, FLOATS)
-def test_gap_is_zero_if_and_only_if_every_number_is_equal(one, other):
-    same = len(one) == len(other) and all(
-        a == b or (a != a and b != b) for a, b in zip(one, other, strict=True)
-    )
-    assert (reproduce.gap(np.array(one), np.array(other)) == 0) is same
-
-
-def write(path: Path, values: dict, about: dict) -> Path:
-    """File of arrays with attributes, or metadata, of the kind that its ending says."""
-    if path.suffix == ".h5":
-        with h5py.File(path, "w") as file:
-            for name, array in values.items():
-                file.create_group("group")[name] = array
-                file["group"].attrs.update(about)
-    else:
-        save_file(values, path, about)
-    return path
-
-
-@pytest.mark.parametrize("ending", [".h5", ".safetensors"])
-def test_attributes_and_metadata_are_compared(tmp_path, ending):
-    values, about = {"x": np.arange(3.0)}, {"pixel_scale": "0.396", "seconds": "1"}
-    old = write(tmp_path / f"old{ending}", values, about)
-    for name, changed, alike in [
-        ("clock", {**about, "seconds": "2"}, ending == ".h5"),
-        ("scale", {**about, "pixel_scale": "0.187"}, False),
-        ("more", {**about, "unit": "nJy"}, False),
-    ]:
-        new = write(tmp_path / f"{name}{ending}", values, changed)
-        assert reproduce.verdict(old, new, artefacts.sha256(old))[0] is alike, name
+@pytest.mark.parametrize("change", ["scale", "numbers", "nothing"])
+def test_attributes_and_data_sets_of_hdf5_are_compared(tmp_path, change):
+    for name in ("old", "new"):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file.create_group("group")["x"] = np.arange(5.0)
+            if name == "new" and change == "numbers":
+                file["group/x"][4] = 4.1
+            file["group"].attrs["scale"] = 0.187 if (name, change) == ("new", "scale") else 0.396
+    old, new = tmp_path / "old.h5", tmp_path / "new.h5"
+    words = {"scale": "differs", "nothing": "same bytes",
+             "numbers": "differs by up to 0.025 of the largest number"}[change]  # fmt: skip
+    assert reproduce.verdict(old, new, artefacts.sha256(old)) == (change == "nothing", words)
 
 
 def test_what_is_gone_is_said(tmp_path):
