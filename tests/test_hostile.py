@@ -8,6 +8,7 @@ import json
 import math
 import os
 import signal
+from types import SimpleNamespace
 
 import h5py
 import hostile
@@ -112,27 +113,34 @@ def test_the_weights_of_every_translator_come_back(name, tmp_path):
         assert torch.equal(value, again.state_dict()[key])
 
 
-class Dripping:
-    """What a server sends one byte at a time."""
+class Dripping(requests.Response):
+    """What a server sends one byte at a time, and nothing after so many bytes."""
 
-    raw = property(lambda self: self)
+    def __init__(self, most):
+        super().__init__()
+        self.status_code, self.left, self.raw = 200, most, self  # its headers are empty, too
 
     def read1(self, *_, **__):
-        return b"x"
+        self.left -= 1
+        return b"x" if self.left >= 0 else b""
+
+    def close(self):
+        pass
 
 
-def test_a_server_that_drips_is_given_up():
-    seconds = itertools.count(0.0, 0.5)
-    blocks = download._blocks(Dripping(), 30.0, lambda: next(seconds))
-    with pytest.raises(requests.Timeout, match="only 61 bytes came in 30 s"):
-        for _ in range(10**5):
-            next(blocks)
-
-
-def test_a_steady_server_is_not_given_up():
-    seconds = itertools.count(0.0, 1e-4)
-    blocks = download._blocks(Dripping(), 30.0, lambda: next(seconds))
-    assert sum(len(next(blocks)) for _ in range(10**5)) == 10**5
+@pytest.mark.parametrize(("pace", "steady"), [(0.5, False), (1e-4, True)])
+def test_a_server_that_drips_is_given_up_and_a_steady_one_is_not(
+    tmp_path, monkeypatch, pace, steady
+):
+    seconds = itertools.count(0.0, pace)
+    monkeypatch.setattr(download.time, "monotonic", lambda: next(seconds))
+    session = SimpleNamespace(get=lambda *_, **__: Dripping(10**5))
+    if steady:
+        download._receive(session, "https://a.org/a", tmp_path / "a", 30.0)
+        assert (tmp_path / "a").stat().st_size == 10**5
+    else:
+        with pytest.raises(requests.Timeout, match="only 61 bytes in 30 s"):
+            download._receive(session, "https://a.org/a", tmp_path / "a", 30.0)
 
 
 def empty_image(pixels: int) -> bytes:
