@@ -1,20 +1,21 @@
 """Train every translator several times on the same galaxies, measure each, and keep the table.
 
-    make book                              # the data, the estimators, and the first trainings
+    make book                              # the data, the target's estimator, first trainings
     .venv/bin/python benchmarks/trainings.py
 
 The recipes are those of the chapters. From training to training nothing changes but the seed of
-first weights, of batches and of draws; data, and the estimators of chapter 16 with the resamples of
-galaxies, stay those of seed 0. Seeds come outermost, and what is done stays done: it can be
-interrupted at any time and started again. After a change of one model, `--models NAME` trains that
-one anew; the tables hold all that was ever measured in the folder of results. Chapter 28 shows
-them.
+first weights, of batches and of draws; data, the recipe and the seeds of the estimators, and the
+resamples of galaxies stay those of seed 0. Seeds come outermost, and what is done stays done: it
+can be interrupted at any time and started again. After a change of one model, `--models NAME`
+trains that one anew; the tables hold all that was ever measured in the folder of results. Chapter
+28 shows them.
 """
 
 import argparse
 import subprocess
 import sys
 from dataclasses import asdict
+from functools import partial
 from itertools import combinations, product
 from pathlib import Path
 
@@ -22,10 +23,9 @@ import numpy as np
 import pandas as pd
 
 from companion import comparison, paths, redshift_evaluation, study, training_scatter
-from galtools import __version__, artefacts, redshift
-from galtools.data import image_files
+from galtools import __version__, artefacts
 from galtools.errors import GaltoolsError
-from galtools.fidelity import information, intervals, pixels, redshifts
+from galtools.fidelity import intervals, pixels
 from galtools.fidelity.metrics import measure_images
 from galtools.redshift import Ensemble
 from galtools.surveys import BANDS
@@ -55,38 +55,34 @@ def train(store: paths.Results, results: str, model: str, seed: int) -> None:
 
 def measure(store: paths.Results, model: str, seed: int) -> None:
     """Measure a training on every test galaxy, as chapters 21 and 24 do, unless this is done."""
-    values = chapter("24_redshift", store.profile)
-    recipe = {name: values[name] for name in ("steps", "rate")}
-    settings = Settings(batch=64, weight_decay=1e-3, checks=1, seed=FIXED, **recipe)
-    known = (settings, values["learn"], values["check"], FIXED, seed)
-    tuned = redshift_evaluation.finetune_on_row(store, TASK, model, *known)
-    start = redshift_evaluation.estimator_file(store, redshift_evaluation.SURVEY[TASK], FIXED)
+    recipe = redshift_evaluation.recipe_of(store, FIXED)
+    own = redshift_evaluation.train_on_row(store, TASK, model, recipe, FIXED, trained=seed)
+    row_file = partial(redshift_evaluation.row_file, store, TASK, seed=FIXED)
     sample = comparison.load_comparison(store, TASK, [model], seed)
     path = store.table(f"training_{model}_{seed}")
     artefacts.make(
         path,
-        lambda new: galaxies(store, sample, model, start, tuned).to_csv(new, index=False),
-        params={"model": model, "settings": asdict(settings)},
+        lambda new: galaxies(store, sample, model, own).to_csv(new, index=False),
+        params={"model": model, "recipe": asdict(recipe)},
         modules=[
-            *("galtools.fidelity.redshifts", "galtools.fidelity.pixels", "companion.comparison"),
+            *("companion.redshift_evaluation", "galtools.fidelity.pixels", "companion.comparison"),
         ],
         inputs=[
             *sample.inputs,
-            start,
-            redshift_evaluation.finetuned_file(store, TASK, model, FIXED, seed),
+            row_file("truth"),
+            row_file(model, trained=seed),
         ],
         seed=seed,
     )
 
 
-def galaxies(store, sample, model: str, start: Path, tuned: Ensemble) -> pd.DataFrame:
+def galaxies(store, sample, model: str, own: Ensemble) -> pd.DataFrame:
     """Quantities of every test galaxy: bits and dz, PSNR in r, and errors of the light."""
     images, z = sample.images[model], sample.pairs.redshift.astype(float)
-    grid, limit = tuned.grid, redshift.OUTLIER["SDSS"]
-    prior = information.prior(image_files.read_column(store.data("train"), "redshift"), grid.edges)
-    found = {}
-    for protocol, ensemble in {"frozen": Ensemble.load(start), "retrained": tuned}.items():
-        judged = redshifts.measure(ensemble.predict(images[:]), z, grid, prior, limit)
+    prior, found = redshift_evaluation.prior_of(store), {}
+    frozen = redshift_evaluation.load_row(store, TASK, "truth", FIXED)
+    for protocol, ensemble in {"frozen": frozen, "retrained": own}.items():
+        judged, *_ = redshift_evaluation.judge(ensemble, images[:], z, prior)
         found |= {f"{name}_{protocol}": judged[name][:, 0] for name in ("bits", "dz")}
     known = sample.sigma, sample.pixel_scale
     measured = measure_images([pixels.measure], sample.truth, images, *known)
@@ -165,7 +161,7 @@ def keep(store: paths.Results, out: Path) -> None:
         "seeds": seeds,
         "recipes": {model: recipe(store, model, numbers) for model, numbers in seeds.items()},
         "test": artefacts.sha256(store.data("test")),
-        "estimator": artefacts.sha256(redshift_evaluation.estimator_file(store, "CFHTLS", FIXED)),
+        "estimators": asdict(redshift_evaluation.recipe_of(store, FIXED)),  # of every row
         "seconds": round(sum(made["seconds"] for made in weights.values())),
         "device": ", ".join(sorted({made["device"] for made in weights.values()})),
         "made": max(made["made"] for made in weights.values()),

@@ -1,124 +1,204 @@
-"""The claims of the paper beside the verdicts of a run.
+"""The claims of the paper, each as one number with a margin, a control and a verdict.
 
-Chapters turn what the paper says into numbers and judge them; their tables of verdicts, kept by
-`verdict_tables`, are read here. A claim whose chapter has not been run stays in the list.
+A claim is turned into a number that is positive where the paper is right; differences up to a
+margin, which was set before any run was looked at, count as none. Chapters leave the number of
+every model as *evidence*, and that of the controls:
+
+copy        a lossless copy of what is compared: the identity
+resample    the source on the grid of the target: nothing is learnt, nothing lost
+again       a second observation
+
+One of them must fail the claim. Where it passes, the number does not test what it should, and the
+verdict is inconclusive. The weakest model decides, since the paper speaks of every model.
 """
 
-from pathlib import Path
+from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from scipy.stats import false_discovery_control, norm
 
-from companion import paths, plotting
-from companion.verdict_tables import PAPER
+from companion import paths
+from galtools import artefacts
+from galtools.errors import check_choice
 from galtools.fidelity import intervals
-from galtools.fidelity.intervals import Verdict
+from galtools.fidelity.intervals import LEVEL, Estimate, Verdict, Z
 
-WORDS = (Verdict.SUPPORTED, Verdict.INCONCLUSIVE, Verdict.CONTRADICTED)
-SIGN = dict(zip(WORDS, "✓?✗", strict=True))
-COLOUR = dict(zip(WORDS, ("#0072B2", "#BBBBBB", "#D55E00"), strict=True))
-COLUMNS = ("test", "by", "found", "verdict")
-ENDING = {"SDSS to CFHTLS": "", "SDSS to SDSS": "_intra"}  # of the tables of the two tasks
-TWICE = ("21_pixels", "22_morphology", "23_peaks", "24_redshift")  # run for both
-CHAPTERS = {  # that test a claim of the paper
-    "structure": ("21_pixels", "22_morphology"),
-    "flux": ("21_pixels",),
-    "learning": ("21_pixels",),
-    "statistics": ("22_morphology",),
-    "details": ("21_pixels", "22_morphology"),
-    "uncertain": ("21_pixels", "23_peaks"),
-    "peaks": ("23_peaks",),
-    "loss": ("24_redshift", "33_the_limit"),
-    "degrees": ("24_redshift",),
-    "mapping": ("32_natures_spread", "33_the_limit", "35_directions"),
-    "useful": ("24_redshift", "37_useful"),
+CONTROLS = {
+    "copy": "a lossless copy",
+    "resample": "resampling",
+    "again": "a second observation",
 }
+ENDING = {"cross": "", "intra": "_intra"}  # of the tables of a task
+TASKS = {"cross": "SDSS to CFHTLS", "intra": "SDSS to SDSS"}
 
 
-def _file(folder: paths.Results, chapter: str, ending: str = "", kind: str = "verdicts_") -> Path:
-    """Table of a chapter's verdicts, or of another `kind`, named after its last word."""
-    return folder.table(f"{kind}{chapter.rpartition('_')[2]}{ending}")
+@dataclass(frozen=True)
+class Claim:
+    """What the paper says, and the number that is positive where it is right."""
+
+    paper: str
+    number: str
+    margin: float
+    chapter: str
+    fails: str  # the control that must fail
+    tasks: tuple[str, ...] = ("cross",)
 
 
-def _rows(file: Path, paper: str) -> pd.DataFrame:
-    """Verdicts of a file on one claim of the paper: test, by (model or seed), found, verdict."""
-    if not file.exists():
-        return pd.DataFrame([["–", "–", "–", "not run"]], columns=list(COLUMNS))
-    numbers = ["value", "low", "high"]
-    table = pd.read_csv(file, keep_default_na=False, na_values={k: ["", "nan"] for k in numbers})
-    table = table[table["paper"] == paper]
-    if "model" in table:
-        by = table["model"].map(lambda model: plotting.MODEL_NAME.get(model, model))
-    else:
-        by = "seed " + table["seed"].astype(str)
-    found = [intervals.format_interval(*x) for x in table[numbers].to_numpy()]
-    columns = [table["claim"], by, pd.Series(found, table.index, str), table["verdict"]]
-    return pd.concat(columns, axis=1, keys=COLUMNS)
+BOTH = ("cross", "intra")
+CLAIMS = {
+    "structure": Claim(
+        "The global structure comes out roughly right",
+        "PSNR in r, as a part of the way from resampling to a second observation, less 1/2",
+        0.1, "21_pixels", "resample",
+    ),
+    "flux": Claim(
+        "The total light is roughly right",
+        "5 less the bias of the flux within 3 arcsec in per cent, mean over bands",
+        1.0, "21_pixels", "resample",
+    ),
+    "statistics": Claim(
+        "The statistics of morphology are preserved",
+        "1/2 less the largest distance of the distributions of concentration, Gini and M20, in "
+        "spreads",
+        0.05, "22_morphology", "resample",
+    ),
+    "details": Claim(
+        "Details of single galaxies are uncertain",
+        "scatter of the asymmetry less that of a second observation",
+        0.01, "22_morphology", "again", BOTH,
+    ),
+    "peaks": Claim(
+        "Peak fluxes across the bands come out uncertain",
+        "scatter of the peak colour g − r less that of a second observation (mag)",
+        0.01, "23_peaks", "again", BOTH,
+    ),
+    "carry": Claim(
+        "Peak fluxes carry much of the redshift information",
+        "bits in peaks alone less half of the bits in all measurements",
+        0.1, "23_peaks", "shape alone",
+    ),
+    "core": Claim(
+        "Uncertain peaks cost redshift information",
+        "bits that the true core brings back to a translation (frozen estimator)",
+        0.1, "23_peaks", "again",
+    ),
+    "loss": Claim(
+        "Every model loses redshift information",
+        "bits of the source less bits of the translation, estimators trained from scratch",
+        0.05, "24_redshift", "copy", BOTH,
+    ),
+    "degrees": Claim(
+        "Models lose it to different degrees",
+        "bits of the best model less bits of the worst",
+        0.05, "24_redshift", "copy", BOTH,
+    ),
+    "mapping": Claim(
+        "The mapping itself loses information",
+        "exact limit of CFHTLS less that of SDSS (bits)",
+        0.1, "33_the_limit", "other draws",
+    ),
+    "useful": Claim(
+        "Imperfect translations are still useful",
+        "scatter of redshifts from few labels, helped by untouched SDSS galaxies less helped by "
+        "translated ones",
+        0.001, "37_useful", "resample",
+    ),
+}  # fmt: skip
+
+
+def evidence(claim: str, rows: dict[str, Estimate]) -> list[dict]:
+    """Lines of a table of evidence: the number of a claim for models and controls."""
+    check_choice("claim", claim, CLAIMS)
+    return [{"claim": claim, "row": row, **vars(found)} for row, found in rows.items()]
+
+
+def file(folder: paths.Results, chapter: str, task: str = "cross"):
+    """Evidence that a chapter leaves."""
+    return folder.table(f"evidence_{chapter[:2]}{ENDING[task]}")
+
+
+def sheet(lines) -> pd.DataFrame:
+    """Lay out evidence for readers: a line per row, a column per claim."""
+    table = pd.DataFrame(lines)
+    cells = [intervals.format_interval(*x) for x in table[["value", "low", "high"]].to_numpy()]
+    shown = table.assign(cell=cells).pivot_table("cell", "row", "claim", "first", sort=False)
+    return shown.fillna("–").rename_axis(index=None, columns=None)
+
+
+def keep(lines, folder: paths.Results, chapter: str, inputs, task="cross", seed=0) -> pd.DataFrame:
+    """Write the evidence of a chapter, and lay it out for readers."""
+    table = pd.DataFrame(lines)
+    artefacts.make(
+        file(folder, chapter, task),
+        lambda new: table.to_csv(new, index=False),
+        params={"evidence": table.astype(str).to_dict("list")},
+        modules=["galtools.fidelity.intervals"],
+        inputs=inputs,
+        seed=seed,
+    )
+    return sheet(lines)
 
 
 def collect(folder: paths.Results, seed: int = 0) -> pd.DataFrame:
-    """Every verdict of a run: claim, chapter, task, test, by (model or seed), found, verdict.
+    """Evidence of a run on all claims; a claim whose chapter was not run has a line without row."""
+    parts = []
+    for name, claim in CLAIMS.items():
+        for task in claim.tasks:
+            path = file(folder, claim.chapter, task)
+            found = pd.DataFrame()
+            if path.exists():
+                found = pd.read_csv(paths.check_seed(path, seed)).query("claim == @name")
+            found = pd.DataFrame([{"row": None}]) if found.empty else found
+            parts.append(found.assign(claim=name, task=task))
+    return pd.concat(parts, ignore_index=True)
 
-    A claim without a table has one line with the verdict "not run". Chapters that are about more
-    than one task keep one table; it counts as the first one's. A table of numbers that is there
-    has to be of this seed.
+
+def judge(table: pd.DataFrame) -> pd.DataFrame:
+    """A line for each claim and task: weakest model, number, control, chance, verdict.
+
+    `chance` is the level at which the verdict would just fall, adjusted for the number of claims
+    by Benjamini and Hochberg; above 0.05 there is none.
     """
-    chapters, parts = {chapter for several in CHAPTERS.values() for chapter in several}, []
-    measured = [_file(folder, c, ending, "") for c in chapters for ending in ENDING.values()]
-    for path in filter(Path.exists, measured):
-        paths.check_seed(path, seed)
-    for paper, text in PAPER.items():
-        for chapter in CHAPTERS[paper]:
-            for task in list(ENDING) if chapter in TWICE else list(ENDING)[:1]:
-                rows = _rows(_file(folder, chapter, ENDING[task]), paper)
-                parts.append(rows.assign(claim=text, chapter=chapter, task=task))
-    if all((part["verdict"] == "not run").all() for part in parts):
-        paths.need(_file(folder, "21_pixels"), "21_pixels")
-    return pd.concat(parts, ignore_index=True)[["claim", "chapter", "task", *COLUMNS]]
+    found = pd.DataFrame(
+        _judge_one(name, task, part)
+        for (name, task), part in table.groupby(["claim", "task"], sort=False)
+    )
+    tested = found.chance.notna()
+    found.loc[tested, "chance"] = false_discovery_control(found.chance[tested])
+    found.loc[found.chance > 1 - LEVEL, "verdict"] = Verdict.INCONCLUSIVE
+    return found
 
 
-def count(found: pd.DataFrame) -> pd.DataFrame:
-    """Number of verdicts of each kind for every claim and task, in the order of the claims."""
-    keys = ["claim", "task"]
-    counts = found.groupby([*keys, "verdict"], sort=False).size()
-    table = counts.reset_index(name="n").pivot_table("n", keys, "verdict", sort=False)
-    return table.reindex(columns=list(WORDS)).fillna(0).astype(int)
+def _judge_one(name: str, task: str, part: pd.DataFrame) -> dict:
+    claim, lines = CLAIMS[name], part.dropna(subset="row").set_index("row")
+    about = {"claim": name, "task": task, "verdict": "not run", "chance": np.nan}
+    models = lines.index.difference([*CONTROLS, claim.fails], sort=False)
+    if models.empty:
+        return about
+    weakest = lines.value[models].fillna(-np.inf).idxmin()
+    found, control = (
+        Estimate(*lines.loc[row, ["value", "low", "high", "n"]]) for row in (weakest, claim.fails)
+    )
+    said = {row: intervals.verdict(Estimate(*x), margin=claim.margin)
+            for row, x in lines[["value", "low", "high", "n"]].iterrows()}  # fmt: skip
+    passes = said[claim.fails] == Verdict.SUPPORTED
+    return about | {
+        "weakest": weakest,
+        "found": found,
+        "control": control,
+        "passes": passes,
+        "holds": sum(said[m] == Verdict.SUPPORTED for m in models),
+        "models": len(models),
+        "verdict": Verdict.INCONCLUSIVE if passes else said[weakest],
+        "chance": _chance(found, said[weakest], claim.margin),
+    }
 
 
-def bars(counts: pd.DataFrame):
-    """Draw one bar per claim and task: the shares of verdicts, with their numbers."""
-    shown = counts[counts.sum(axis=1) > 0]
-    share = shown.div(shown.sum(axis=1), axis=0)
-    claims = list(dict.fromkeys(claim for claim, _ in shown.index))
-    # every claim has a line of text, and below it a bar for each of its tasks
-    at = pd.Series(range(len(shown)), shown.index) + [claims.index(c) + 1 for c, _ in shown.index]
-    fig, ax = plt.subplots(figsize=(plotting.WIDTH, 0.34 * (len(shown) + len(claims)) + 0.7))
-    left = pd.Series(0.0, shown.index)
-    for word in WORDS:
-        style = {"color": COLOUR[word], "label": f"{SIGN[word]} {word}", "height": 0.8}
-        ax.barh(at, share[word], left=left, edgecolor="white", **style)
-        for y, n, x, width in zip(at, shown[word], left, share[word], strict=True):
-            if n:
-                colour = "black" if word == Verdict.INCONCLUSIVE else "white"
-                text = f"{SIGN[word]} {n}"
-                ax.text(x + width / 2, y, text, ha="center", va="center", color=colour)
-        left = left + share[word]
-    for claim in claims:
-        ax.text(0, at[claim].min() - 0.9, claim, va="center", fontsize=10)
-    ax.set_yticks(at, [task for _, task in shown.index])
-    ax.set(xlim=(0, 1), ylim=(at.max() + 0.6, -0.6), xticks=[])
-    ax.tick_params(left=False)
-    ax.spines[:].set_visible(False)
-    ax.grid(False)
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return fig
-
-
-def overview(found: pd.DataFrame, chapter: str) -> pd.DataFrame:
-    """Verdicts of one chapter: a line per tested sentence and task, a column per model or seed."""
-    part = found[(found["chapter"] == chapter) & found["verdict"].isin(WORDS)]
-    lines = ["task", "test"] if chapter in TWICE else ["test"]
-    cells = part.assign(cell=part["verdict"].map(SIGN) + " " + part["found"])
-    table = cells.pivot_table("cell", lines, "by", aggfunc="first", sort=False).fillna("–")
-    names = {"test": "as tested here", "task": ""}
-    return table.rename_axis(index=[names[line] for line in lines], columns=None)
+def _chance(found: Estimate, verdict: Verdict, margin: float) -> float:
+    """Two-sided level of a normal interval that would just reach what the verdict must avoid."""
+    width = (found.high - found.low) / (2 * Z)
+    room = margin - abs(found.value) if verdict == Verdict.NO_DIFFERENCE else abs(found.value)
+    if verdict == Verdict.INCONCLUSIVE or not width:
+        return 1.0 if verdict == Verdict.INCONCLUSIVE else 0.0
+    return float(2 * norm.sf(room / width))

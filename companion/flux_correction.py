@@ -1,7 +1,9 @@
-"""The flux correction of chapter 36, put around networks of other chapters."""
+"""The flux correction of chapter 36: put around networks of other chapters, and what it costs."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,10 +11,13 @@ import torch
 from companion import paths
 from galtools import artefacts, data, models
 from galtools.data import Pairs, image_files
+from galtools.fidelity import intervals, pixels, structure
+from galtools.fidelity.metrics import measure_images
 from galtools.models import checkpoint, flux_corrected
 
 CHAPTERS = {"cross": "11_residual", "forward": "35_directions"}  # of residual networks
 CHUNK = 64  # galaxies at a time
+R = slice(2, 3)  # the r band
 
 
 def make_corrected(store: paths.Results, way: str, seed: int = 0) -> Path:
@@ -42,26 +47,56 @@ def training_pairs(file: Path) -> Pairs:
 
 
 @torch.no_grad()
-def apply_flux_correction(
-    weights: Path, source, images, pairs: Pairs | None = None, circles=None, rounds=None
-) -> np.ndarray:
-    """Correct the fluxes of any translations by the regression of a flux-corrected network.
-
-    With `pairs`, the regression is fitted to them, within other `circles` (radii in stamps) if
-    given.
-    """
+def apply_flux_correction(weights: Path, source, images) -> np.ndarray:
+    """Correct the fluxes of any translations by the regression of a flux-corrected network."""
     network = checkpoint.load_weights(weights)
-    regression, recipe = network.rule, network.recipe
-    if pairs is not None:
-        sizes = recipe["sizes"] | ({"circles": circles} if circles else {})
-        names = "flux_corrected", recipe["task"], recipe["profile"], tuple(recipe["bands"])
-        other = models.build(*names, **sizes)
-        other.scaling = network.scaling
-        other.prepare(pairs)
-        regression = other.rule
-    rounds = network.rounds if rounds is None else rounds
     x, y = network.regridded(torch.as_tensor(source)), torch.as_tensor(images)
     parts = zip(x.split(CHUNK), y.split(CHUNK), strict=True)
-    return torch.cat(
-        [regression.correct(b, regression.predict(a), rounds) for a, b in parts]
-    ).numpy()
+    rule = network.rule
+    return torch.cat([rule.correct(b, rule.predict(a), network.rounds) for a, b in parts]).numpy()
+
+
+def rms_ratio(x):
+    """Root of the mean of the first over that of the second: hand in squares (2, ..., n)."""
+    return intervals.divide(intervals.rms(x[0]), intervals.rms(x[1]))
+
+
+def bias_difference(x):
+    """Absolute median of the first less that of the second, x of shape (2, ..., n)."""
+    return np.abs(intervals.median(x[0])) - np.abs(intervals.median(x[1]))
+
+
+class SideEffect(NamedTuple):
+    """A comparison of corrected with plain translations, in the r band."""
+
+    name: str
+    measure: Callable  # of `galtools.fidelity`
+    quantity: str  # that it measures on each galaxy
+    statistic: Callable  # of corrected and plain
+    limit: float  # up to which corrected translations count as no worse
+
+
+SIDE_EFFECTS = (
+    SideEffect("residual", pixels.measure, "chi_var", rms_ratio, 1.05),
+    SideEffect("bias of the flux", pixels.measure, "aperture_error", bias_difference, 0.005),
+    SideEffect("blur", structure.measure, "blur", bias_difference, 0.05),  # arcsec
+)
+
+
+def side_effects(pairs: Pairs, plain, corrected, n_boot: int, seed: int = 0) -> dict:
+    """What the flux correction costs in the r band, {name of a `SIDE_EFFECTS`: Estimate}."""
+    truth = pairs.target_set
+    known = truth.noise[:, R], truth.pixel_scale
+    after, before = (
+        measure_images([pixels.measure, structure.measure], truth.images[:, R], x[:, R], *known)
+        for x in (corrected, plain)
+    )
+    return {
+        effect.name: intervals.bootstrap(
+            effect.statistic,
+            np.stack([after[effect.quantity][:, 0], before[effect.quantity][:, 0]]),
+            n_boot,
+            seed,
+        )
+        for effect in SIDE_EFFECTS
+    }

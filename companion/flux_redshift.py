@@ -31,7 +31,8 @@ SMALLEST = 1e-3  # of the errors whose logarithm gives the width: an exact estim
 
 def peak_and_aperture_features(images, sigma, pixel_scale: float) -> np.ndarray:
     """Asinh magnitudes and colours of the central box and within 3 arcsec, (n, 18)."""
-    return joint_features(*box_and_aperture(images, pixel_scale), sigma)
+    fluxes = box_and_aperture(images, pixel_scale)
+    return np.hstack([peaks.flux_features(flux, sigma) for flux in fluxes])
 
 
 def box_and_aperture(images, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -39,21 +40,6 @@ def box_and_aperture(images, pixel_scale: float) -> tuple[np.ndarray, np.ndarray
     parts = [np.asarray(images[k : k + CHUNK], float) for k in range(0, len(images), CHUNK)]
     box = np.concatenate([photometry.box_flux(part) for part in parts])
     return box, np.concatenate([photometry.aperture_flux(part, pixel_scale) for part in parts])
-
-
-def joint_features(box, aperture, sigma) -> np.ndarray:
-    """Features of peak fluxes and of aperture fluxes, side by side."""
-    return np.hstack([peaks.flux_features(box, sigma), peaks.flux_features(aperture, sigma)])
-
-
-def swap_peaks_and_totals(truth, made, sigma) -> dict[str, np.ndarray]:
-    """Features of each mixture of two pairs of (box, aperture) fluxes."""
-    return {
-        "both true": joint_features(*truth, sigma),
-        "true peaks": joint_features(truth[0], made[1], sigma),
-        "true totals": joint_features(made[0], truth[1], sigma),
-        "none true": joint_features(*made, sigma),
-    }
 
 
 def scatter_like(fluxes, truth, translated, seed: int = 0) -> np.ndarray:

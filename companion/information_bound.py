@@ -5,18 +5,25 @@ The pixels of each image are compressed to the fluxes of its galaxy in five band
 latents, exactly by importance sampling and locally by Laplace's approximation
 (`importance_sampling`, `latent_model`), and an estimator that learns from simulated galaxies
 measured with the same errors. All of them give densities of redshift in the same bins.
+
+With L the limit of an image and I what an estimator finds in it, the loss of a translation splits:
+
+    L_target - I_translated = (L_target - L_source)        irreducible: not in the source
+                            + (L_source - I_source)        estimator: in the source, not found
+                            + (I_source - I_translated)    translator: found in the source only.
 """
 
 import math
 
 import numpy as np
+import pandas as pd
 from scipy.spatial import cKDTree
 
 from companion import fisher, importance_sampling, latent_model, mixture_density, sensitivity
 from companion.latent_model import LatentModel
 from galtools import data
 from galtools.errors import GaltoolsError
-from galtools.fidelity import calibration, information
+from galtools.fidelity import calibration, information, intervals
 from galtools.redshift import Grid, cumulative
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
@@ -25,6 +32,7 @@ LIBRARY = 20000  # simulated galaxies among which the optimiser's starting point
 NEAREST, STARTS = 60, 5  # galaxies of each type most like a measured one; so many of them start
 CHUNK = 24  # galaxies at a time
 EPOCHS = 30  # of the estimator's training, at most
+PARTS = ("irreducible", "estimator", "translator")
 RETRY = 3  # times as many samples for galaxies that were refused
 
 
@@ -233,3 +241,31 @@ def pit_pvalue(found: dict) -> float:
     """P value of uniform PITs, over the galaxies that were not refused; NaN if there are none."""
     pit = cumulative(found["density"].mean(axis=1), found["z"], Grid())
     return calibration.pvalue(pit[found["good"]])
+
+
+def split_losses(known: dict, models, source: str, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
+    """Split the loss of every model: a line per model, part and seed, with its interval.
+
+    `known` holds bits per galaxy, {(row, k): (n,)}, of the rows "CFHTLS" and "SDSS" (the limits),
+    of `source`, what estimators find in the sources, and of the models.
+    """
+    lines = []
+    for model in models:
+        ways = ("CFHTLS", "SDSS", source, model)
+        for k in sorted({k for _, k in known}):
+            for part, first, second in zip(PARTS, ways, ways[1:], strict=False):
+                pair = known[first, k], known[second, k]
+                lost = intervals.paired_difference(intervals.mean, *pair, n_boot, seed)
+                lines.append({"row": model, "part": part, "seed": k, **vars(lost)})
+    return pd.DataFrame(lines)
+
+
+def common_galaxies(known: dict) -> dict:
+    """Keep the galaxies that every way could judge: NaN in one way is NaN in all."""
+    refused = np.any([np.isnan(values) for values in known.values()], axis=0)
+    if refused.all():
+        raise GaltoolsError(
+            f"of {len(refused)} galaxies none could be judged in every way: take more of them, or "
+            "more draws and points for each"
+        )
+    return {key: np.where(refused, np.nan, values) for key, values in known.items()}

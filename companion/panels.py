@@ -259,15 +259,22 @@ def violins(by_row, names, rows):
     return fig
 
 
-def verdict_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay out verdicts of models for readers, the lines of a claim together."""
-    shown = [intervals.format_interval(*x) for x in table[["value", "low", "high"]].to_numpy()]
-    names = [plotting.MODEL_NAME.get(model, model) for model in table.model]
-    columns = {"Claim, as tested here": table.claim, "Model": names, "This run": shown}
-    wide = pd.DataFrame({**columns, "Verdict": table.verdict})
-    order = {claim: k for k, claim in enumerate(table.claim.unique())}
-    wide = wide.iloc[np.argsort(table.claim.map(order), kind="stable")]
-    return wide.set_index(["Claim, as tested here", "Model"])
+def claim_strips(judged: pd.DataFrame, label):
+    """Draw one line per judged claim: number of the weakest model, and hollow that of the control.
+
+    In units of the margin of each claim; within one, shaded, there is no difference. `label` names
+    a line.
+    """
+    fig, ax = plt.subplots(figsize=(plotting.WIDTH, 0.42 * len(judged) + 1))
+    for k, line in enumerate(judged.itertuples()):
+        for e, shift, colour in ((line.found, -0.13, "black"), (line.control, 0.13, "white")):
+            ends = np.array([e.value, e.low, e.high]) / line.margin
+            reach = [[ends[0] - ends[1]], [ends[2] - ends[0]]]
+            ax.errorbar(ends[0], k + shift, xerr=reach, fmt="o", color="black", mfc=colour, ms=5)
+    ax.axvspan(-1, 1, color="0.9", zorder=0)
+    ax.set(xscale="symlog", xlabel="number / margin", ylim=(len(judged) - 0.5, -0.5))
+    ax.set_yticks(range(len(judged)), [label(line) for line in judged.itertuples()])
+    return fig
 
 
 def seed_strips(estimates, colours, xlabel):

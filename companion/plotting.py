@@ -30,6 +30,7 @@ MODELS = {  # models and other rows of comparisons: colour, name, marker
     "truth": ("#000000", "Truth", "*"),
     "target": ("#000000", "Target", "*"),
     "source": (SURVEY_COLOUR["SDSS"], "Source", "X"),
+    "copy": (SURVEY_COLOUR["SDSS"], "Copy of source", "X"),
     "again": ("#44403C", "Seen again", "h"),
 }
 MODEL_COLOUR, MODEL_NAME, MODEL_MARKER = (

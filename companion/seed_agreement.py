@@ -7,6 +7,7 @@ of all seeds is theirs if they agree, else inconclusive.
 
 import pandas as pd
 
+from galtools import artefacts
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Verdict
 
@@ -66,3 +67,16 @@ def cross_table(table: pd.DataFrame, cells: dict) -> pd.DataFrame:
         text = f"{intervals.format_interval(x.value, x.low, x.high)} {found[x.claim]}"
         shown.setdefault(column, {})[row] = text
     return pd.DataFrame(shown)
+
+
+def keep(rows, path, inputs) -> pd.DataFrame:
+    """Write verdicts, or any small table of results, beside the other tables; return the table."""
+    table = pd.DataFrame(rows)
+    artefacts.make(
+        path,
+        lambda new: table.to_csv(new, index=False),
+        params={"verdicts": table.astype(str).to_dict("list")},
+        modules=["galtools.fidelity.intervals"],
+        inputs=inputs,
+    )
+    return table

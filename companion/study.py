@@ -18,7 +18,6 @@ from galtools import data
 from galtools.data import Pairs, photometry
 from galtools.data.resampling import lanczos_resample
 from galtools.fidelity import intervals
-from galtools.fidelity.intervals import Verdict
 from galtools.models import checkpoint
 from galtools.models.psf_matching import match_psf, wiener_deconvolve
 from galtools.surveys import BANDS, reference_band
@@ -35,11 +34,6 @@ HEADINGS = {  # of the table of errors
     "colour": "colour [%]",
 }
 CLASSICAL = ("Resampling", "PSF matching", "Wiener filter")  # rows that learn nothing
-OUTCOMES = {
-    Verdict.SUPPORTED: "passed",
-    Verdict.CONTRADICTED: "failed",
-    Verdict.INCONCLUSIVE: "undecided",
-}
 
 
 @dataclass
@@ -267,7 +261,7 @@ def quoted_numbers(study: Study) -> dict:
         "task": study.task,
         "guess": "the mean of its draws" if best else "the only draw",
         "yardstick": "resampling" if study.task == "cross" else "a second observation",
-        "test": OUTCOMES[intervals.verdict(beaten)],
+        "test": intervals.verdict(beaten),
         "n": len(study.pairs),
     }
     quoted = {name: float(value) for name, value in values.items()} | words

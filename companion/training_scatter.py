@@ -52,44 +52,31 @@ def summarise(galaxies: pd.DataFrame, n_boot=intervals.N_BOOT, seed=0) -> pd.Dat
 
 
 def training_scatter(values) -> Estimate:
-    """Standard deviation of single trainings, with its interval by chi squared: n trainings."""
+    """Standard deviation of single trainings; K - 1 variances over sigma^2 follow chi squared."""
     values = np.asarray(values, float)
     freedom = len(values) - 1
     if freedom < 1:
         return Estimate(np.nan, np.nan, np.nan, len(values))
-    return _deviation(values.var(ddof=1), freedom, len(values))
-
-
-def _deviation(variance: float, freedom: float, n: int) -> Estimate:
-    """Root of an estimated variance; freedom variance / sigma^2 follows chi squared."""
     low, high = chi2.ppf([(1 + LEVEL) / 2, (1 - LEVEL) / 2], freedom)
-    return Estimate(*map(float, np.sqrt(variance * freedom / np.array([freedom, low, high]))), n)
+    found = np.sqrt(values.var(ddof=1) * freedom / np.array([freedom, low, high]))
+    return Estimate(*map(float, found), len(values))
 
 
-def variance_components(values: dict) -> dict[str, Estimate | float]:
+def variance_components(values: dict) -> dict[str, float]:
     """Standard deviations between trainings of one model, and between models: {model: (K,)}.
 
-    One-way random-effects analysis of variance. The pooled variance within models is that of
-    trainings. The mean square between models expects it plus K_0 times the variance of models, with
-    K_0 the mean number of trainings (less a little if they differ); what is left over K_0 is
-    unbiased, and zero here if it comes out negative. Some models scatter more than others, and then
-    the pooled variance rests on fewer trainings than there are: its degrees of freedom are those of
-    Satterthwaite, (sum f_m v_m)^2 / sum f_m v_m^2 with variances v_m and freedoms f_m of models.
+    One-way random-effects analysis of variance: the pooled variance within models is that of
+    trainings, and the variance of the means of models exceeds that of models by it times the mean
+    of 1 / K. What comes out negative is zero.
     """
     groups = [np.asarray(group, float) for group in values.values()]
     count = np.array([len(group) for group in groups])
-    total, freedom = count.sum(), count.sum() - len(groups)
-    if len(groups) < 2 or freedom < 1:
+    if len(groups) < 2 or count.max() < 2:
         raise GaltoolsError("a split needs two models and a second training of one of them")
-    squares = np.array([((group - group.mean()) ** 2).sum() for group in groups])
-    within = squares.sum() / freedom
-    unequal = (squares**2 / np.maximum(count - 1, 1)).sum()  # a single training has no square
-    effective = squares.sum() ** 2 / unequal if unequal else freedom
-    mean = np.concatenate(groups).mean()
-    between = sum(len(group) * (group.mean() - mean) ** 2 for group in groups) / (len(groups) - 1)
-    size = (total - (count**2).sum() / total) / (len(groups) - 1)
-    models = np.sqrt(max(between - within, 0) / size)
-    return {"trainings": _deviation(within, effective, int(total)), "models": float(models)}
+    squares = sum(((group - group.mean()) ** 2).sum() for group in groups)
+    within = squares / (count - 1).sum()
+    between = np.var([group.mean() for group in groups], ddof=1) - within * (1 / count).mean()
+    return {"trainings": float(np.sqrt(within)), "models": float(np.sqrt(max(between, 0)))}
 
 
 def residual_variance(values) -> float:

@@ -234,7 +234,7 @@ plt.show()
 #
 # On {glue:text}`residual_n` test galaxies (task {glue:text}`residual_task`) the residual is
 # {glue:text}`residual_chi_interval` times the sky noise, in the median galaxy
-# {glue:text}`residual_typical_interval` times. The test named before looking is
+# {glue:text}`residual_typical_interval` times. That it beats a baseline is
 # {glue:text}`residual_test`: {glue:text}`residual_yardstick` leaves {glue:text}`residual_margin` more.
 # The central flux is biased by {glue:text}`residual_bias_interval`
 # per cent and scatters by {glue:text}`residual_scatter_interval`. The noise in the corners is

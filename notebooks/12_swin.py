@@ -209,7 +209,7 @@ plt.show()
 #
 # On {glue:text}`swin_n` test galaxies (task {glue:text}`swin_task`) the residual is
 # {glue:text}`swin_chi_interval` times the sky noise, in the median galaxy
-# {glue:text}`swin_typical_interval` times. The test named before looking is
+# {glue:text}`swin_typical_interval` times. That it beats a baseline is
 # {glue:text}`swin_test`: {glue:text}`swin_yardstick` leaves {glue:text}`swin_margin` more.
 # The central flux is biased by {glue:text}`swin_bias_interval` per cent and scatters by
 # {glue:text}`swin_scatter_interval`. The noise in the corners is {glue:text}`swin_noise:.2f` times

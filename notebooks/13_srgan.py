@@ -297,7 +297,7 @@ pd.DataFrame(cells, index=list(seeds.index)).T
 #
 # On {glue:text}`srgan_n` test galaxies (task {glue:text}`srgan_task`) the residual is
 # {glue:text}`srgan_chi_interval` times the sky noise, in the median galaxy
-# {glue:text}`srgan_typical_interval` times. The test named before looking is
+# {glue:text}`srgan_typical_interval` times. That it beats a baseline is
 # {glue:text}`srgan_test`: {glue:text}`srgan_yardstick` leaves {glue:text}`srgan_margin` more.
 # The central flux is biased by {glue:text}`srgan_bias_interval` per cent and scatters by
 # {glue:text}`srgan_scatter_interval`. The noise in the corners is {glue:text}`srgan_noise:.2f` times

@@ -248,7 +248,7 @@ plt.show()
 #
 # On {glue:text}`capsule_n` test galaxies (task {glue:text}`capsule_task`) the residual is
 # {glue:text}`capsule_chi_interval` times the sky noise, in the median galaxy
-# {glue:text}`capsule_typical_interval` times. The test named before looking is
+# {glue:text}`capsule_typical_interval` times. That it beats a baseline is
 # {glue:text}`capsule_test`: {glue:text}`capsule_yardstick` leaves {glue:text}`capsule_margin` more.
 # The central flux is biased by {glue:text}`capsule_bias_interval` per cent and scatters by
 # {glue:text}`capsule_scatter_interval`. The noise in the corners is {glue:text}`capsule_noise:.2f` times

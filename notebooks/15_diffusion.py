@@ -324,7 +324,7 @@ glue("diffusion_off", float(ours["difference / σ"]), display=False)
 # On {glue:text}`diffusion_n` test galaxies (task {glue:text}`diffusion_task`) the residual of one sample is
 # {glue:text}`diffusion_chi_interval` times the sky noise, in the median galaxy
 # {glue:text}`diffusion_typical_interval` times; {glue:text}`diffusion_guess` leaves
-# {glue:text}`diffusion_chi_best:.2f`. The test named before looking is {glue:text}`diffusion_test`:
+# {glue:text}`diffusion_chi_best:.2f`. That it beats a baseline is {glue:text}`diffusion_test`:
 # {glue:text}`diffusion_yardstick` leaves {glue:text}`diffusion_margin` more. The central flux
 # of a sample is biased by {glue:text}`diffusion_bias_interval` per cent and scatters by
 # {glue:text}`diffusion_scatter_interval`. The energy score is {glue:text}`diffusion_score:.2f`, with the denoiser silent

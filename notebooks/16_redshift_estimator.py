@@ -11,7 +11,7 @@
 # How well can the distance of a galaxy be read from its picture alone, and from what in it?
 #
 # Expansion reddens light and moves spectral features through the bands, so colours carry the
-# redshift. Size, brightness and shape carry some more. An estimator that reads all of it is our
+# redshift. Size, brightness and shape carry some more. An estimator that measures all of it is our
 # instrument for the chapters to come: if a translated image has lost what tells the redshift, this
 # is where it shows.
 #
@@ -119,9 +119,7 @@ print(f"{layer.size} numbers; largest change by turning: {float(values.std(dim=0
 # ## Training one ensemble for each survey
 #
 # The loss is the cross-entropy of the bin that holds the true redshift. Neighbouring bins are
-# alike, which the network cannot know; so the truth is handed to it blurred by three bins. The
-# CRPS can be added, since it also rewards coming close; and numbers that are no part of an image,
-# such as the reddening $E(B-V)$ by our own Galaxy, can join the dense layers (`extra`). Networks
+# alike, which the network cannot know; so the truth is handed to it blurred by three bins. Networks
 # that differ only in their seed are averaged, and the validation galaxies then fix one temperature
 # $T$ {cite}`guo2017`: densities become $p^{1/T}$, wider for $T > 1$.
 

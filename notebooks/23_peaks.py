@@ -15,8 +15,8 @@
 # **What you will learn**
 #
 # - why the *max pixel* is a treacherous measure, and what to put beside it;
+# - how to tell a loss of information from a mere change of calibration, by swapping cores;
 # - how well peaks alone predict a redshift, with two classic estimators;
-# - how to tell a loss of information from a mere change of calibration, by swapping;
 # - how much of what a network reads from an image it reads from peaks, from colours and from
 #   shapes.
 #
@@ -24,6 +24,7 @@
 # [the redshift estimator](16_redshift_estimator.py). About 20 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
+from functools import partial
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -31,7 +32,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import comparison, panels, paths, plotting, redshift_evaluation, verdict_tables
+from companion import claims, comparison, panels, paths, plotting, redshift_evaluation
 from companion import flux_redshift as fluxes
 from galtools import artefacts, data, redshift
 from galtools.data import image_files
@@ -55,6 +56,86 @@ core: float = 1.2  # radius in arcsec of the core that is swapped
 steps: int = 1200  # training steps of each network that reads only a part of the image
 
 # %% [markdown]
+# ## The true core, put back
+#
+# If a translation loses redshift at the peak, the true peak brings it back. So the core,
+# everything within {glue:text}`peaks_core` arcsec of the centre, is cut out of the target image and put
+# into the translation, or the other way round, and an estimator of redshifts judges the mixture. What
+# it knows is counted in bits, as explained in the chapter on [redshift](24_redshift.py).
+#
+# First the *frozen* estimator of the chapter on the estimator, which knows original images only.
+
+# %%
+folder = paths.Results(results, profile)
+check_choice("kind", kind, ("boosting", "knn"))
+sample = comparison.load_comparison(folder, task, paths.check_models(models), seed)
+z, prior = sample.pairs.redshift.astype(float), redshift_evaluation.prior_of(folder)
+survey, radius = redshift_evaluation.SURVEY[task], core / sample.pixel_scale
+network = redshift.Ensemble.load(redshift_evaluation.estimator_file(folder, survey, seed))
+
+
+def network_judges(images):
+    """Judge the densities that the network gives for images of the test galaxies."""
+    return redshift_evaluation.judge(network, images, z, prior)[0]
+
+
+# %%
+whole = {row: network_judges(images) for row, images in sample.images.items()}
+by_pixels = {}
+for model in models:
+    made_images = sample.images[model]
+    with_core = network_judges(fluxes.swap_core(made_images, sample.truth, radius))
+    without = network_judges(fluxes.swap_core(sample.truth, made_images, radius))
+    named = {"none true": whole[model], "true core": with_core}
+    by_pixels[model] = named | {"true surroundings": without, "both true": whole["truth"]}
+
+# %% mystnb={"figure": {"caption": "What the frozen network knows when the core, or all but the core, of a translated image is replaced by the true one: information about the redshift and scatter of the estimates, with 95 % intervals.", "name": "fig-peaks-core"}, "image": {"alt": "Two panels with one line per mixture of true and translated pixels."}} tags=["hide-input"]
+pixel_swap = pd.concat(
+    redshifts.summarise(judged, "network", (), n_boot, seed).assign(row=model, mixture=name)
+    for model, mixtures in by_pixels.items()
+    for name, judged in mixtures.items()
+).drop(columns="seed_scatter")
+pixel_swap["metric"] = pixel_swap.mixture + "_" + pixel_swap.metric
+statistics = {"bits": "bits", "sigma_mad": r"$\sigma_\mathrm{MAD}$ of Δz / (1 + z)"}
+fig = panels.quantity_strips(pixel_swap, list(by_pixels[models[0]]), statistics, models, 3.6)
+fig.axes[1].locator_params(axis="x", nbins=4)
+plt.show()
+
+# %% [markdown]
+# The lines *none true* and *both true* are the translated and the true images. Bits can fall below
+# zero, where the estimator is misled by what has changed, and a seam between two images is unlike
+# anything it has learnt from, so that a mixture may be worse than both its parents.
+#
+# So what the frozen estimator gains by the true core can be information or mere familiarity. To tell them
+# apart, an estimator is trained *from scratch* on translations by {glue:text}`peak_first` that have true
+# cores, as others were on translations and on targets: what it gains over them is information.
+
+# %% tags=["remove-stdout"]
+first, recipe = models[0], redshift_evaluation.recipe_of(folder, seed)
+row = partial(redshift_evaluation.train_on_row, folder, task, recipe=recipe, seed=seed)
+made_images = sample.images[first]
+asked = {
+    "none true": (row(first), made_images),
+    "true core": (row(first, core=radius), fluxes.swap_core(made_images, sample.truth, radius)),
+    "both true": (row("truth"), sample.truth),
+}
+anew = {name: redshift_evaluation.judge(*x, z, prior) for name, x in asked.items()}
+
+# %%
+error = redshift_evaluation.seed_error(anew)
+again = {name: x[0]["bits"][:, 0] for name, x in anew.items()}
+back = redshift_evaluation.difference(again["true core"], again["none true"], error, n_boot, seed)
+lines = {
+    f"bits, {way}": {name: f"{x[name].mean():.2f}" for name in asked}
+    for way, x in {
+        "retrained": again,
+        "frozen": {name: x["bits"][:, 0] for name, x in by_pixels[first].items()},
+    }.items()
+}
+print(f"brought back by the true core, retrained: {back} bits")
+pd.DataFrame(lines)
+
+# %% [markdown]
 # ## The peaks themselves
 #
 # The paper takes the brightest pixel of each band. Where the noise rivals the galaxy, as in the u
@@ -63,11 +144,7 @@ steps: int = 1200  # training steps of each network that reads only a part of th
 # from this. Both are shown; redshifts are predicted from the boxes.
 
 # %%
-folder = paths.Results(results, profile)
-check_choice("kind", kind, ("boosting", "knn"))
-sample = comparison.load_comparison(folder, task, paths.check_models(models), seed)
 compared = [row for row in sample.images if row != "truth"]
-z = sample.pairs.redshift.astype(float)
 known = sample.sigma, sample.pixel_scale
 measured = {
     row: measure_images([peaks.measure], sample.truth, images, *known)
@@ -163,96 +240,6 @@ fig = panels.row_strips(predicted[predicted.band == kind], labels, list(shown))
 plt.show()
 
 # %% [markdown]
-# ## Swapping peaks and colours
-#
-# A translation changes the peaks *and* the total light. To see which of the two moves the redshift,
-# an estimator learns from both, peaks and fluxes within 3 arcsec, and is then shown every mixture:
-# true peaks with translated totals, and translated peaks with true totals. What is gained by
-# putting back the truth is what the translation had lost there. (A mixture can be *worse* than both
-# its parents: the estimator knows how peaks and totals belong together, and notices.)
-
-# %%
-joint = peaks.redshift_regressor(kind, seed)
-joint.fit(fluxes.joint_features(*train_fluxes, sigma), train_z)
-swaps = {
-    name if name == "both true" else f"{model}: {name}": mixture
-    for model in models
-    for name, mixture in fluxes.swap_peaks_and_totals(found["truth"], found[model], sigma).items()
-}
-swapped = pd.concat(
-    peaks.summarise_redshift(peaks.redshift_errors(joint, mix, z), kind, n_boot, seed).assign(
-        row=name
-    )
-    for name, mix in swaps.items()
-)
-
-# %% tags=["hide-input"]
-lines = swapped.set_index(["row", "metric"])[["value", "low", "high"]]
-cells = {
-    label: [intervals.format_interval(*lines.loc[(name, metric)]) for name in swaps]
-    for metric, label in (("bias", "bias"), ("sigma_mad", "σ_MAD"), ("outliers", "outliers"))
-}
-names = [name.partition(":") for name in swaps]
-pd.DataFrame(
-    cells, index=[plotting.MODEL_NAME.get(of, of) + sign + what for of, sign, what in names]
-)
-
-# %% [markdown]
-# The line *both true* is what peaks and totals can tell together. The last line of each model,
-# *none true*, is what its images tell. The two lines between say which half of the damage is done
-# at the centre. Where true peaks alone restore the redshift, the paper's suspicion is right: the
-# loss sits in a handful of pixels. Where they do not, it sits in the total light as well, and no
-# sharpening of the core would help.
-#
-# ## The same with a network and with pixels
-#
-# Peaks and totals are ten numbers; perhaps an image holds more. So we swap *pixels*: the core,
-# everything within {glue:text}`peaks_core` arcsec of the centre, is cut out of one image and put into the other, and
-# the network of the chapter on the estimator, which knows original images only, judges the
-# mixture. What it knows is counted in bits, as explained there.
-
-# %%
-network = redshift.Ensemble.load(
-    redshift_evaluation.estimator_file(folder, redshift_evaluation.SURVEY[task], seed)
-)
-prior = information.prior(train_z, network.grid.edges)
-radius = core / sample.pixel_scale
-
-
-def network_judges(images):
-    """Judge the densities that the network gives for images of the test galaxies."""
-    return redshifts.measure(network.predict(images), z, network.grid, prior, peaks.OUTLIER)
-
-
-whole = {row: network_judges(images) for row, images in sample.images.items()}
-by_pixels = {}
-for model in models:
-    made_images = sample.images[model]
-    with_core = network_judges(fluxes.swap_core(made_images, sample.truth, radius))
-    without = network_judges(fluxes.swap_core(sample.truth, made_images, radius))
-    named = {"none true": whole[model], "true core": with_core}
-    by_pixels[model] = named | {"true surroundings": without, "both true": whole["truth"]}
-
-# %% mystnb={"figure": {"caption": "What the frozen network knows when the core, or all but the core, of a translated image is replaced by the true one: information about the redshift and scatter of the estimates, with 95 % intervals.", "name": "fig-peaks-core"}, "image": {"alt": "Two panels with one line per mixture of true and translated pixels."}} tags=["hide-input"]
-pixel_swap = pd.concat(
-    redshifts.summarise(judged, "network", (), n_boot, seed).assign(row=model, mixture=name)
-    for model, mixtures in by_pixels.items()
-    for name, judged in mixtures.items()
-).drop(columns="seed_scatter")
-pixel_swap["metric"] = pixel_swap.mixture + "_" + pixel_swap.metric
-statistics = {"bits": "bits", "sigma_mad": r"$\sigma_\mathrm{MAD}$ of Δz / (1 + z)"}
-fig = panels.quantity_strips(pixel_swap, list(by_pixels[models[0]]), statistics, models, 3.6)
-fig.axes[1].locator_params(axis="x", nbins=4)
-plt.show()
-
-# %% [markdown]
-# The estimator is *frozen*: it never saw a translation. Its bits can fall below zero, where it is
-# misled by what has changed. The lines *none true* and *both true* are the translated and the true
-# images.
-#
-# A seam between two images is unlike anything the network has learnt from, so a mixture may again
-# be worse than both its parents. If the true core brings the bits back, they were lost there.
-#
 # ## What the network reads
 #
 # How would one find out what a network looks at? Maps of its attention are pretty and prove
@@ -273,7 +260,7 @@ def read_groups(path):
     sets = (train, train_z), (valid.target, valid.redshift), sample.truth
     choices = information.subsets(redshift.GROUPS)
     found, grid = redshift.densities_by_feature_group(choices, *sets, sigma, settings)
-    given = z, grid.edges, information.prior(train_z, grid.edges)
+    given = z, grid.edges, prior
     bits = {"+".join(k): information.information_bits(p, *given) for k, p in found.items()}
     pd.DataFrame(bits).to_csv(path, index=False)
 
@@ -328,7 +315,6 @@ plt.show()
 levels = [
     table,
     predicted,
-    swapped.assign(level="peak swap"),
     pixel_swap.assign(level="pixel swap").drop(columns="mixture"),
     parts.assign(level="redshift parts"),
 ]
@@ -346,36 +332,42 @@ made = artefacts.make(
 # ## Does this run agree with the paper?
 #
 # The paper found that peaks come out of the translation uncertain, that this uncertainty costs
-# redshift, and that peaks carry much of what a network reads. The first is a difference between a
-# translator and a second observation, the second one between a translator and the target, each
-# taken galaxy by galaxy. For the last we ask whether peaks alone tell a network more than half of
-# what all that is measured tells it; and whether the true core, put into a translated image,
-# brings bits back.
+# redshift, and that peaks carry much of what a network reads. Its numbers: how much more the colour g − r
+# of the peaks scatters than in a second observation; what the true core, put into a translated
+# image, brings back, with the core put into a second observation as the control; and, between two
+# surveys, what peaks alone tell beyond half of what all measurements tell, with the shape alone as the
+# control. [The page of claims](27_claims.py) judges them.
 
 # %%
 scatter, lines = intervals.robust_scatter, []
-boxes = {row: quantities["box_error"][:, 2] for row, quantities in measured.items()}  # r
-for model in models:
-    more = intervals.paired_difference(scatter, boxes[model], boxes["again"], n_boot, seed)
-    text = "peaks scatter more than in a second look (r)"
-    lines.append(verdict_tables.judge(text, model, more, paper="uncertain"))
-    pair = errors[kind, model], errors[kind, "truth"]
-    more = intervals.paired_difference(scatter, *pair, n_boot, seed)
-    text = "peaks lose redshift: σ_MAD above the target's"
-    lines.append(verdict_tables.judge(text, model, more, paper="peaks"))
-    mixed = (by_pixels[model][name]["bits"][:, 0] for name in ("true core", "none true"))
-    more = intervals.paired_difference(intervals.mean, *mixed, n_boot, seed)
-    lines.append(verdict_tables.judge("the true core brings bits back", model, more))
-peak_share = np.stack([group_bits["peak",], group_bits[redshift.GROUPS]])
-half = intervals.bootstrap(
-    lambda x: intervals.mean(x[0]) - intervals.mean(x[1]) / 2, peak_share, n_boot, seed
-)
-lines.append(verdict_tables.judge("peaks alone tell over half of the bits", "truth", half))
-name = "verdicts_peaks" if task == "cross" else f"verdicts_peaks_{task}"
-panels.verdict_table(verdict_tables.keep(lines, folder.table(name), sample.inputs))
+colour = {row: quantities["ratio_error"][:, 1] for row, quantities in measured.items()}
+colour["copy"] = colour.pop("truth")
+more = {
+    row: intervals.paired_difference(scatter, x, colour["again"], n_boot, seed)
+    for row, x in colour.items()
+}
+lines += claims.evidence("peaks", more)
+
+# %% tags=["hide-input"]
+if task == "cross":
+    mended = network_judges(fluxes.swap_core(sample.images["again"], sample.truth, radius))
+    pairs = {m: (by_pixels[m]["true core"], by_pixels[m]["none true"]) for m in models}
+    pairs["again"] = mended, whole["again"]
+    brought = {
+        row: intervals.paired_difference(
+            intervals.mean, *(x["bits"][:, 0] for x in pair), n_boot, seed
+        )
+        for row, pair in pairs.items()
+    }
+    every = group_bits[redshift.GROUPS]
+    half = {
+        row: intervals.bootstrap(intervals.mean, group_bits[group,] - every / 2, n_boot, seed)
+        for row, group in {"peaks alone": "peak", "shape alone": "shape"}.items()
+    }
+    lines += claims.evidence("core", brought) + claims.evidence("carry", half)
+claims.keep(lines, folder, "23_peaks", sample.inputs, task, seed)
 
 # %% tags=["remove-cell"]
-first = models[0]
 scattered = f"scattered like {first}"
 for key, row in {
     "truth": "truth",
@@ -391,6 +383,7 @@ glue("peak_than_scattered", str(less), display=False)
 guess = intervals.robust_scatter((np.median(train_z) - z) / (1 + z))
 glue("peak_sigma_mad_guess", float(guess), display=False)
 glue("peak_first", plotting.MODEL_NAME.get(first, first), display=False)
+glue("peaks_back", str(back), display=False)
 glue("n_peaks", len(z), display=False)
 glue("peaks_core", core, display=False)
 glue("group_steps", float(steps), display=False)
@@ -408,7 +401,8 @@ glue("bits_synergy", float(shared["synergy"]), display=False)
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`n_peaks` galaxies, the peaks of the target images alone give redshifts with a
+# The true core brings {glue:text}`peaks_back` bits back to translations by {glue:text}`peak_first`, as an
+# estimator trained from scratch on the mixtures finds. On {glue:text}`n_peaks` galaxies, the peaks of the target images alone give redshifts with a
 # scatter of {glue:text}`peak_sigma_mad_truth`; guessing the typical redshift gives
 # {glue:text}`peak_sigma_mad_guess:.4f`. From the images translated by {glue:text}`peak_first` it is
 # {glue:text}`peak_sigma_mad_first`, from target images whose peaks are scattered in the same
@@ -432,5 +426,5 @@ glue("bits_synergy", float(shared["synergy"]), display=False)
 # The bias grows a little, the scatter hardly. A common factor is calibration, not information.
 # ```
 #
-# **What's next:** here the network was frozen. What is left when it may learn from translated
-# images is the subject of the chapter on [redshift](24_redshift.py).
+# **What's next:** all that an image tells, and what is left of it, is the subject of the chapter on
+# [redshift](24_redshift.py).

@@ -50,8 +50,8 @@ cards: list[str] = []  # JSON files of cards of other translators, made by bring
 # when larger. The **scatter of the light** within 3 arcsec, the **scatter of the peak** in a 3 × 3 box, the
 # **scatter of the half-light radius** and the **scatter of the peak colour** g - r are errors of single
 # galaxies after the common bias is taken out: better when smaller, and never zero, since a second observation
-# has them too. The **bits** about the redshift that an estimator finds in the images after retraining are
-# better when more. The row *Seen again* is the one to compare with, the row *Resampling* the one to beat.
+# has them too. The **bits** about the redshift, which an estimator finds that was trained from scratch on
+# such images, are better when more. The row *Seen again* is the one to compare with, the row *Resampling* the one to beat.
 # Within one survey (task *intra*) there is no such row, since the source is the truth. This page shows the
 # task {glue:text}`leaderboard_task`.
 
@@ -87,7 +87,9 @@ numbers = {
 # %%
 keys = pd.MultiIndex.from_frame(table[["metric", "band"]])
 numbers = {key: label for key, label in numbers.items() if key in keys}
-board = table[keys.isin(list(numbers))]
+board = table[
+    keys.isin(list(numbers)) & ~table.row.isin(["source", "copy"])
+]  # no images of the task
 rows = [row for row in board.row.unique() if row != "truth"]
 made = artefacts.make(
     folder.table(f"leaderboard{ending}"),

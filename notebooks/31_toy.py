@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import paths, plotting, toy, verdict_tables
+from companion import paths, plotting, toy
 from companion import seed_agreement as seeds_agree
 from galtools.fidelity import calibration, intervals
 
@@ -211,7 +211,7 @@ plt.show()
 
 # %% tags=["remove-cell"]
 table = pd.concat(tables, ignore_index=True)
-verdict_tables.keep(table, store.table("toy"), [store.data("toy")])
+seeds_agree.keep(table, store.table("toy"), [store.data("toy")])
 
 # %% tags=["remove-cell"]
 voices = seeds_agree.consensus_by_claim(table)

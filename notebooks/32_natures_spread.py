@@ -34,7 +34,6 @@ from companion import (
     plotting,
     repeat_observations,
     total_variance,
-    verdict_tables,
 )
 from companion import seed_agreement as seeds_agree
 from companion.directions import simulation_options
@@ -147,7 +146,7 @@ for (quantity, space, k), x in terms.items():
         e = intervals.bootstrap(total_variance.fraction_of(name), x, n_boot, seed)
         key = {"quantity": quantity, "method": space, "seed": k, "component": name}
         lines.append({**key, "sigma": np.sqrt(sum(components.values())), **vars(e)})
-table = verdict_tables.keep(lines, store.table("natures_spread"), files)
+table = seeds_agree.keep(lines, store.table("natures_spread"), files)
 fractions = table.set_index(["quantity", "method", "seed", "component"])
 
 # %% mystnb={"figure": {"caption": "A galaxy of middling brightness, a second observation of it, and three other galaxies that look alike to the network, as seen by both surveys.", "name": "fig-spread-stamps"}, "image": {"alt": "Two rows of five colour stamps: SDSS above, the sharper CFHTLS below."}} tags=["hide-input"]
@@ -240,9 +239,7 @@ for q, text, k in product(quantities, STATISTICS, range(seeds)):
     e = intervals.bootstrap(STATISTICS[text], terms[q, best[q], k], n_boot, seed)
     lines.append(seeds_agree.judge_seed(f"{q}: {text}", k, e))
 judged = pd.DataFrame(lines)
-about = [q for q in quantities if "peak" in q or "colour" in q or q == repeat_observations.ESTIMATE]
-paper = {"mapping": [f"{q}: {MORE}" for q in about]}
-verdict_tables.keep(judged, store.table("verdicts_spread"), [store.data("spread0")], paper)
+seeds_agree.keep(judged, store.table("verdicts_spread"), [store.data("spread0")])
 words = seeds_agree.consensus_by_claim(judged)
 verdicts = pd.DataFrame(
     {text: {q: words[f"{q}: {text}"] for q in quantities} for text in STATISTICS}

@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import panels, paths, plotting, predictive_samples, sample_statistics, verdict_tables
+from companion import panels, paths, plotting, predictive_samples, sample_statistics
 from companion import seed_agreement as seeds_agree
 from galtools.fidelity import calibration, intervals
 
@@ -366,14 +366,14 @@ seeds_agree.summary(used)
 # %% tags=["remove-cell"]
 sources = [store.data(f"samples_diffusion{k}") for k in (0, 1)]
 judged = pd.concat([judged, used], ignore_index=True)
-kept = verdict_tables.keep(judged, store.table("verdicts_draws"), sources)
+kept = seeds_agree.keep(judged, store.table("verdicts_draws"), sources)
 kinds = {"error": ratio, "noise": floor, "nature": ceiling, "draws needed": enough}
 rows = [
     {"metric": metric, "quantity": quantity, "seed": k, **vars(e)}
     for metric, estimates in kinds.items()
     for (quantity, k), e in estimates.items()
 ]
-kept = verdict_tables.keep(rows, store.table("models_spread"), sources)
+kept = seeds_agree.keep(rows, store.table("models_spread"), sources)
 
 # %% tags=["remove-cell"]
 lists = {"width_": ratio, "floor_": floor, "ceiling_": ceiling}

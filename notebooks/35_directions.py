@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import directions, flux_redshift, panels, paths, plotting, verdict_tables
+from companion import directions, flux_redshift, panels, paths, plotting
 from companion import seed_agreement as seeds_agree
 from galtools import data
 from galtools.data import image_files
@@ -238,7 +238,7 @@ pd.DataFrame({"residual / σ, r band": cells}, index=order)
 #
 # Pixels do not tell what survives. So an estimator of the redshift learns, for every way anew, from
 # the peaks and the total fluxes of galaxies that no translator was trained on, *as this way shows
-# them*, and is judged on the test galaxies: the protocol called *retrained* in the chapter on
+# them*, and is judged on the test galaxies, as in the column *retrained* of the chapter on
 # redshift. It asks what is left in the image, not whether the image looks like an original. Only
 # peaks and totals are asked here, eighteen numbers a galaxy, since that takes a second and not
 # minutes; a network on whole images knows more of all of them. Information is in bits: how much
@@ -271,7 +271,7 @@ found = pd.DataFrame(
     }
     for (way, k), b in information_of.items()
 )
-kept = verdict_tables.keep(found, folder.table("directions"), [first["test"], files["learn"]])
+kept = seeds_agree.keep(found, folder.table("directions"), [first["test"], files["learn"]])
 
 # %% mystnb={"figure": {"caption": "Information on the redshift in peaks and total fluxes, for every way, with 95 % intervals over galaxies. One symbol per seed of translator, estimator and observation.", "name": "fig-directions-bits"}, "image": {"alt": "One line for each of seven ways, with two points each: bits on the redshift."}} tags=["hide-input"]
 colours = {way: plotting.SURVEY_COLOUR["CFHTLS" if way in OF_CFHTLS else "SDSS"] for way in WAYS}
@@ -301,9 +301,8 @@ CLAIMS = {
     "CFHTLS to SDSS ends with more than SDSS to CFHTLS": ("CFHTLS to SDSS", "SDSS to CFHTLS"),
 }
 judged = seeds_agree.compare(information_of, CLAIMS, n_boot, seed)
-paper = {"mapping": list(CLAIMS)[:-1]}
 inputs = [first["test"], files["learn"]]
-verdict_tables.keep(judged, folder.table("verdicts_directions"), inputs, paper)
+seeds_agree.keep(judged, folder.table("verdicts_directions"), inputs)
 seeds_agree.summary(judged)
 
 # %% tags=["remove-cell"]

@@ -15,7 +15,7 @@ from galtools import artefacts, models, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("galtools", "companion", "notebooks", "workflow", "benchmarks")
-PAGES = {"companion.claims", "companion.html_report", "companion.interactive"}
+PAGES = {"companion.html_report", "companion.interactive"}
 
 
 @cache
@@ -53,7 +53,7 @@ def test_no_training_follows_from_a_presentation(name):
 
 def test_what_draws_is_known_as_such():
     drawing = {file.stem for file in (ROOT / "companion").glob("*.py") if "panels" in file.stem}
-    drawing |= {"plotting", "html_report", "claims", "interactive"}
+    drawing |= {"plotting", "html_report", "interactive"}
     assert all(presents(f"companion.{name}") for name in drawing)
     assert not presents("galtools.fidelity.scorecard")
 

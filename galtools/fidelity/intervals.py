@@ -182,6 +182,23 @@ def paired_difference(statistic, first, second, n_boot=N_BOOT, seed=0) -> Estima
     return bootstrap(lambda x: statistic(x[0]) - statistic(x[1]), both, n_boot, seed)
 
 
+def scaled(found: Estimate, factor: float) -> Estimate:
+    """Estimate in other units: per cent, say."""
+    return Estimate(factor * found.value, factor * found.low, factor * found.high, found.n)
+
+
+def widen(found: Estimate, error: float) -> Estimate:
+    """Estimate whose interval also holds an independent, normal `error` (a standard deviation).
+
+    Half widths add in squares; an error that is not known adds nothing.
+    """
+    reach = Z * np.nan_to_num(error)
+    low = found.value - np.hypot(found.value - found.low, reach)
+    return Estimate(
+        found.value, low, found.value + np.hypot(found.high - found.value, reach), found.n
+    )
+
+
 class Verdict(StrEnum):
     """Outcome of a test: the only words for it, in tables, on pages and between seeds."""
 

@@ -1,6 +1,5 @@
 """Redshift estimators: ensembles of networks that differ in their seed, with one temperature."""
 
-import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,12 +7,7 @@ import torch
 
 from galtools.data.stretch import Stretch
 from galtools.models import checkpoint
-from galtools.redshift.density import (
-    Grid,
-    apply_temperature,
-    fit_temperature,
-    log_mean_density,
-)
+from galtools.redshift.density import Grid, apply_temperature, fit_temperature, log_mean_density
 from galtools.redshift.network import Features, RedshiftNetwork
 from galtools.training import loop
 from galtools.training.loop import Settings
@@ -41,15 +35,20 @@ class Ensemble:
         """Bins of the densities."""
         return self.networks[0].grid
 
-    def extract_features(self, images, extra=None) -> Features:
-        """Features of images (n, bands, H, H) in nanomaggies, which all networks share."""
-        return self.networks[0].extract_features(images, extra)
+    def prepare(self, images, noise) -> None:
+        """Set the sky noise per pixel (bands,) and the stretch, by some images."""
+        for network in self.networks:
+            network.prepare(images, noise)
 
-    def fit(self, features: Features, z, settings: Settings, finetune=False) -> "Ensemble":
+    def extract_features(self, images) -> Features:
+        """Features of images (n, bands, H, H) in nanomaggies, which all networks share."""
+        return self.networks[0].extract_features(images)
+
+    def fit(self, features: Features, z, settings: Settings) -> "Ensemble":
         """Train every network with a seed of its own."""
         for member, network in enumerate(self.networks):
             own = replace(settings, seed=settings.seed * 100 + member)
-            network.fit(features, z, own, finetune)
+            network.fit(features, z, own)
         return self
 
     def calibrate(self, features: Features, z) -> "Ensemble":
@@ -57,11 +56,6 @@ class Ensemble:
         log_p = log_mean_density(self._log_densities(features))
         self.temperature = fit_temperature(log_p, z, self.grid)
         return self
-
-    def finetune(self, features, z, valid_features, valid_z, settings: Settings) -> "Ensemble":
-        """Copy of the ensemble, trained further on other features, and calibrated anew."""
-        tuned = Ensemble(copy.deepcopy(self.networks)).fit(features, z, settings, finetune=True)
-        return tuned.calibrate(valid_features, valid_z)
 
     def densities(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
         """Calibrated densities of the ensemble (n, bins) and of each network (m, n, bins)."""
@@ -74,9 +68,9 @@ class Ensemble:
     def _log_densities(self, features):
         return np.stack([network.log_density(features) for network in self.networks])
 
-    def predict(self, images, extra=None) -> np.ndarray:
+    def predict(self, images) -> np.ndarray:
         """Calibrated densities (n, bins) of images."""
-        return self.densities(self.extract_features(images, extra))[0]
+        return self.densities(self.extract_features(images))[0]
 
     def save(self, path) -> None:
         """Write the networks and their temperature to one file."""
@@ -113,8 +107,7 @@ def train_ensemble(
     `recipe` goes to `RedshiftNetwork`.
     """
     ensemble = Ensemble.untrained(images.shape[1], settings.seed, members, **recipe)
-    for network in ensemble.networks:
-        network.prepare(images, noise)
+    ensemble.prepare(images, noise)
     learn, check = (ensemble.extract_features(some) for some in (images, valid_images))
     return ensemble.fit(learn, z, settings).calibrate(check, valid_z)
 

@@ -24,7 +24,7 @@ CHUNK = 256  # images at a time
 class Features(NamedTuple):
     """Features of n images, extracted once; they take less memory than the images."""
 
-    photometry: torch.Tensor  # (n, size) of `PhotometryLayer`, and extra columns
+    photometry: torch.Tensor  # (n, size) of `PhotometryLayer`
     cutout: torch.Tensor  # (n, bands, h, h), the stretched centre; without convolutions empty
 
 
@@ -40,24 +40,22 @@ class Sample:
 class RedshiftNetwork(nn.Module):
     """Photometry and, if `width` > 0, convolved pixels, through dense layers to p(z).
 
-    `extra` columns (say, the reddening E(B-V)) join the photometry, of which `groups` says what is
-    measured. `crps_weight` adds the CRPS, in bins, to the cross-entropy.
+    `groups` says what is measured; with none of them, the network sees pixels alone.
     """
 
     def __init__(
-        self, bands=5, hidden=128, grid: Grid | None = None, extra=0, width=0, groups=GROUPS,
-        dropout=0.15, blur=3.0, crps_weight=0.0,
+        self, bands=5, hidden=128, grid: Grid | None = None, width=0, groups=GROUPS,
+        dropout=0.15, blur=3.0,
     ):  # fmt: skip
         """Make the network; `prepare` and a training have to follow."""
         super().__init__()
-        self.grid = grid or Grid()
+        self.grid, self.stretch = grid or Grid(), None
         self.recipe = {
-            "bands": bands, "hidden": hidden, "extra": extra, "width": width,
-            "groups": list(groups), "dropout": dropout, "blur": blur, "crps_weight": crps_weight,
+            "bands": bands, "hidden": hidden, "width": width, "groups": list(groups),
+            "dropout": dropout, "blur": blur,
         }  # fmt: skip
-        self.extra, self.crps_weight, self.stretch = extra, crps_weight, None
         self.photometry = PhotometryLayer(bands, groups)
-        size = self.photometry.size + extra
+        size = self.photometry.size
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
         self.register_buffer("targets", smoothed_targets(self.grid.bins, blur))
@@ -88,23 +86,17 @@ class RedshiftNetwork(nn.Module):
         return Features(self.photometry(images), self.stretch.forward(images)[..., centre, centre])
 
     @torch.no_grad()
-    def extract_features(self, images, extra=None) -> Features:
-        """Features of many images, a few at a time; `extra` holds further columns (n, extra)."""
+    def extract_features(self, images) -> Features:
+        """Features of many images, a few at a time."""
         check_images(images, "images")
         bands = self.photometry.bands
         if images.shape[1] != bands:
             raise GaltoolsError(
                 f"the images have {images.shape[1]} bands, the estimator takes {bands}"
             )
-        if bool(self.extra) != (extra is not None):
-            raise GaltoolsError(f"the network takes {self.extra} extra numbers per galaxy")
         chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
         parts = [self.features(torch.as_tensor(part, device=self.mean.device)) for part in chunks]
-        photometry, cutout = map(torch.cat, zip(*parts, strict=True))
-        if extra is not None:
-            extra = torch.as_tensor(extra, dtype=torch.float32, device=self.mean.device)
-            photometry = torch.cat([photometry, extra], dim=1)
-        return Features(photometry, cutout)
+        return Features(*map(torch.cat, zip(*parts, strict=True)))
 
     def latent(self, photometry, cutout) -> torch.Tensor:
         """Last hidden layer (n, hidden) of features."""
@@ -133,30 +125,22 @@ class RedshiftNetwork(nn.Module):
         return np.log(torch.cat(chunks).cpu().numpy().astype(np.float64) + 1e-12)
 
     def optimizer_groups(self) -> dict[str, OptimizerGroup]:
-        """One group of all parameters that minimises cross-entropy, and CRPS if asked for."""
+        """One group of all parameters that minimises the cross-entropy."""
         return {"estimator": OptimizerGroup(list(self.parameters()), self.losses)}
 
     def losses(self, batch: Sample) -> dict[str, torch.Tensor]:
-        """Cross-entropy of the (blurred) true bin; CRPS = sum over bins of (F - H)^2.
+        """Cross-entropy of the (blurred) true bin.
 
         In full precision, also under autocast: colours matter to a per cent.
         """
         with autocast(batch.photometry.device, enabled=False):
             log_p = self.logits(batch.photometry, batch.cutout).log_softmax(dim=1)
-        terms = {"entropy": -(self.targets[batch.bin] * log_p).sum(dim=1).mean()}
-        if self.crps_weight:
-            steps = log_p.exp().cumsum(dim=1)
-            passed = (torch.arange(self.grid.bins).to(batch.bin) >= batch.bin[:, None]).float()
-            terms["crps"] = self.crps_weight * (steps - passed).square().sum(dim=1).mean()
-        return terms
+        return {"entropy": -(self.targets[batch.bin] * log_p).sum(dim=1).mean()}
 
-    def fit(self, features: Features, z, settings: Settings, finetune=False) -> list[dict]:
-        """Train on features of galaxies at redshifts z, and return the history.
-
-        With `finetune`, the network keeps the standardisation of its first training.
-        """
+    def fit(self, features: Features, z, settings: Settings) -> None:
+        """Train on features of galaxies at redshifts z."""
         photometry, cutout = features
-        if not finetune:
+        if photometry.numel():
             self.mean.copy_(photometry.mean(dim=0))
             self.std.copy_(photometry.std(dim=0).clamp_min(1e-6))
         device = photometry.device
@@ -172,7 +156,7 @@ class RedshiftNetwork(nn.Module):
 
         with torch.random.fork_rng():  # dropout draws from torch's own stream
             torch.manual_seed(settings.seed)
-            return loop.fit(self, draw, settings, label="redshift", device=device)
+            loop.fit(self, draw, settings, label="redshift", device=device)
 
 
 def smoothed_targets(bins: int, blur: float) -> torch.Tensor:

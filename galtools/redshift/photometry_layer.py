@@ -60,6 +60,8 @@ class PhotometryLayer(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Measure every image; an empty one gives finite features, too."""
+        if not self.groups:
+            return images.new_zeros(len(images), 0)
         reference = self.bands // 2
         radius = photometry.radius_map(images.shape[-1], images)
         profile = self._profile(images, radius)

@@ -50,21 +50,36 @@ def test_a_flux_corrected_network_is_its_network_and_then_its_rule(weights):
     )
 
 
-def test_less_of_the_rule_mends_less(weights):
-    pairs = weights.pairs
-    plain = 0.9 * pairs.target
-    changes = {
-        "alone": {"rounds": 0},
-        "one": {"circles": (0.2,), "pairs": pairs},
-        "few": {"pairs": pairs[:3]},
-        "all": {},
-    }
-    found = {
-        name: flux_correction.apply_flux_correction(weights.path, pairs.source, plain, **change)
-        for name, change in changes.items()
-    }
-    assert np.array_equal(found["alone"], plain)
-    gain = found["one"][:, :, 16, 16] / plain[:, :, 16, 16]
-    corner = found["one"][:, :, 2, 9] / plain[:, :, 2, 9]
-    assert np.allclose(gain, corner, rtol=1e-4)  # one circle has one gain
-    assert not np.allclose(found["few"], found["all"])
+def test_side_effects_of_a_known_change():
+    """A tenth more light in a circle that was right, and residuals twice as large."""
+    pairs = blobs(n=20, size=32)
+    noise = np.random.default_rng(0).normal(0, 0.01, pairs.target.shape).astype(np.float32)
+    plain = pairs.target + noise
+    same = flux_correction.side_effects(pairs, plain, plain, 20)
+    assert [e.value for e in same.values()] == [1, 0, 0]
+    twice = flux_correction.side_effects(pairs, plain, pairs.target + 2 * noise, 20)
+    assert twice["residual"].value == pytest.approx(2, rel=1e-4)
+    brighter = flux_correction.side_effects(pairs, pairs.target, 1.1 * pairs.target, 20)
+    assert brighter["bias of the flux"].value == pytest.approx(0.1, rel=1e-3)
+    assert np.isnan(brighter["residual"].value)  # against a perfect image nothing can be told
+
+
+def test_side_effects_are_those_in_the_r_band_and_the_blur_is_in_arcsec():
+    """Gaussians that grow by 1 pixel^2 in variance have an extra FWHM of 2.355 pixels."""
+    side, pixel = np.arange(64) - 31.5, 0.3
+    square = side**2 + side[:, None] ** 2
+
+    def see(*variances):
+        return np.stack([100 * np.exp(-square / 2 / s) / (2 * np.pi * s) for s in variances])
+
+    widths = np.linspace(9, 11, 8)
+    pairs = blobs(n=8, size=64)
+    pairs.target_set.pixel_scale = pixel
+    pairs.target_set.images = np.repeat(see(*widths)[:, None], 5, axis=1)
+    corrected, plain = pairs.target.copy(), pairs.target.copy()
+    corrected[:, 2], plain[:, [0, 1, 3, 4]] = see(*(widths + 1)), 7.0
+    found = flux_correction.side_effects(pairs, plain, corrected, 20)
+    assert found["blur"].value == pytest.approx(2.355 * pixel, rel=0.02)
+    inside = np.hypot(side, side[:, None]) * pixel < 3
+    less = 1 - (see(*(widths + 1))[:, inside].sum(1) / see(*widths)[:, inside].sum(1))
+    assert found["bias of the flux"].value == pytest.approx(np.median(less), rel=0.05)

@@ -111,16 +111,6 @@ def test_no_galaxy_is_scattered_by_its_own_error(n):
         assert (np.abs(given - ratio) > 1e-9).all()
 
 
-def test_mixtures_swap_one_half_of_the_features():
-    rng = np.random.default_rng(7)
-    truth, made = rng.uniform(1, 9, (2, 2, 6, 5))
-    mixed = flux_redshift.swap_peaks_and_totals(truth, made, np.ones(5))
-    half = mixed["both true"].shape[1] // 2
-    np.testing.assert_array_equal(mixed["true peaks"][:, :half], mixed["both true"][:, :half])
-    np.testing.assert_array_equal(mixed["true peaks"][:, half:], mixed["none true"][:, half:])
-    np.testing.assert_array_equal(mixed["true totals"][:, half:], mixed["both true"][:, half:])
-
-
 def test_swapping_cores_there_and_back():
     rng = np.random.default_rng(6)
     a, b = rng.normal(size=(2, 3, 5, 16, 16))

@@ -12,10 +12,8 @@ from companion import (
     fisher,
     importance_sampling,
     information_bound,
-    information_budget,
     latent_model,
     mixture_density,
-    paths,
     seed_agreement,
     sensitivity,
 )
@@ -267,25 +265,7 @@ def test_simulated_measurements_have_the_errors_of_the_measured_galaxies():
 def test_galaxies_that_no_way_could_judge_are_not_passed_over():
     known = {("exact", 0): np.array([1.0, np.nan]), ("learnt", 0): np.array([np.nan, 2.0])}
     with pytest.raises(GaltoolsError, match="of 2 galaxies none could be judged in every way"):
-        information_budget.common_galaxies(known)
-
-
-def test_readers_are_asked_for_by_name_and_read_in_the_bins_of_the_limits(tmp_path, monkeypatch):
-    store = paths.Results(str(tmp_path), "tiny")
-    truth = store.weights("redshift", "cross_truth", 1)
-    truth.parent.mkdir(parents=True)
-    truth.touch()
-    read = SimpleNamespace(grid=Grid())
-    monkeypatch.setattr(information_budget.Ensemble, "load", lambda file: read)
-    assert information_budget.finetuned_estimators(store, ["truth", "again"], 1) == {
-        "truth": read,
-        "again": read,
-    }
-    with pytest.raises(GaltoolsError, match="run notebooks/24_redshift"):
-        information_budget.finetuned_estimators(store, ["truth", "swin"], 1)
-    read.grid = Grid(180, 3.0)
-    with pytest.raises(GaltoolsError, match=r"-p bins 180 -p z_max 0\.4, then 24_redshift"):
-        information_budget.finetuned_estimators(store, ["truth"], 1)
+        information_bound.common_galaxies(known)
 
 
 def test_errors_of_simulated_measurements_are_those_of_the_like_in_nanomaggies():
@@ -311,8 +291,8 @@ def test_parts_of_the_loss_add_up_and_refused_galaxies_are_left_out_everywhere()
     rows = ("CFHTLS", "SDSS", "resample", "swin")
     known = {(row, k): rng.normal(3 - j, 1, 50) for j, row in enumerate(rows) for k in (0, 1)}
     known["SDSS", 1][:5] = np.nan
-    known = information_budget.common_galaxies(known)
-    table = information_budget.split_losses(known, ["swin"], "resample", n_boot=50)
+    known = information_bound.common_galaxies(known)
+    table = information_bound.split_losses(known, ["swin"], "resample", n_boot=50)
     assert (table.n == 45).all()
     whole = table.groupby("seed").value.sum()
     for k in (0, 1):

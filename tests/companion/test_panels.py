@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from companion import panels
+from galtools.fidelity.intervals import Estimate
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,14 @@ def test_the_line_of_a_panel_is_in_view_though_no_row_gets_there():
     table = table.assign(row="swin", low=0.4, high=0.6, n=3)
     fig = panels.protocol_strips(table, {("bits", "frozen"): "bits"}, ["swin"], 1.0)
     assert fig.axes[0].get_xlim()[1] > 1
+
+
+def test_claims_are_drawn_in_units_of_their_margins():
+    found, control = Estimate(0.2, 0.1, 0.3, 99), Estimate(0.0, 0.0, 0.0, 99)
+    judged = pd.DataFrame([{"claim": "loss", "margin": 0.05, "found": found, "control": control}])
+    [ax] = panels.claim_strips(judged, lambda line: line.claim).axes
+    points = [line.get_xydata()[0] for line in ax.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(points, [[4, -0.13], [0, 0.13]])
+    [(low, high), _] = [c.get_segments()[0][:, 0] for c in ax.collections]
+    assert (low, high) == pytest.approx((2, 6))
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["loss"]

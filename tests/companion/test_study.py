@@ -74,7 +74,7 @@ def test_table_names_what_can_be_beaten(task, monkeypatch):
     assert ("Resampling" in table.index) == (task == "cross")
     assert list(table.columns) == list(study.HEADINGS.values())
     quoted = study.quoted_numbers(case)
-    assert quoted["residual_test"] == "passed"
+    assert quoted["residual_test"] == "supported"
     beaten = 2 if task == "cross" else 0.6  # an offset of 1, or an error of 0.3, over 0.5
     gained = beaten - quoted["residual_chi"]
     assert float(quoted["residual_margin"].split()[0]) == pytest.approx(gained, abs=0.01)
@@ -83,12 +83,13 @@ def test_table_names_what_can_be_beaten(task, monkeypatch):
 
 def test_who_loses_fails_and_few_galaxies_decide_nothing(monkeypatch):
     monkeypatch.setattr(study, "psf_matched", lambda case: case.floor)
-    assert study.quoted_numbers(a_study(error=3.0))["residual_test"] == "failed"
+    assert study.quoted_numbers(a_study(error=3.0))["residual_test"] == "contradicted"
     assert (
-        study.quoted_numbers(a_study(n=intervals.MIN_GALAXIES - 1))["residual_test"] == "undecided"
+        study.quoted_numbers(a_study(n=intervals.MIN_GALAXIES - 1))["residual_test"]
+        == "inconclusive"
     )
     real = study.quoted_numbers(a_study("intra", again=False))
-    assert real["residual_test"] == "undecided"
+    assert real["residual_test"] == "inconclusive"
     assert real["residual_margin"] == "–"
 
 

@@ -186,3 +186,13 @@ def test_verdicts_leave_no_gap_and_never_overlap(a, b, c, d, n):
 def test_of_no_galaxies_there_is_no_value(shape):
     found = intervals.bootstrap(intervals.mean, np.zeros(shape), 50)
     assert found.n == 0 and np.isnan([found.value, found.low, found.high]).all()
+
+
+def test_independent_errors_add_in_squares():
+    found = intervals.Estimate(1.0, 0.7, 1.4, 99)
+    wide = intervals.widen(found, 0.4 / intervals.Z)
+    assert (wide.value, wide.low, wide.high, wide.n) == pytest.approx(
+        (1, 0.5, 1 + 0.4 * 2**0.5, 99)
+    )
+    assert intervals.widen(found, np.nan) == found
+    assert vars(intervals.scaled(found, 100)) == dict(value=100, low=70, high=140, n=99)
