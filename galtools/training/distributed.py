@@ -6,6 +6,7 @@ with the same batch, up to rounding. In a single process these functions change 
 """
 
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from galtools.errors import GaltoolsError
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)  # that the launcher takes
 
 
 def world_size() -> int:
@@ -77,12 +80,16 @@ def run(function: Callable, *args):
         1, 1, count, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0
     )
     threads = max(1, torch.get_num_threads() // count)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         return elastic_launch(start, _join)(threads, function, *args)[0]
     except ChildFailedError as error:
         reason = error.get_first_failure()[1].message  # a dictionary where Python raised it
         reason = reason["message"] if isinstance(reason, dict) else reason
         raise GaltoolsError(f"training in {count} processes failed: {reason}") from None
+    finally:  # a kernel has to end as it did before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _join(threads: int, function: Callable, *args):
