@@ -7,6 +7,7 @@ kind and seed are added to hostile_seeds.txt, which the tests try again at every
 """
 
 import argparse
+import faulthandler
 import json
 import signal
 import sys
@@ -330,8 +331,11 @@ def fuzz(minutes: float, seed: int) -> int:
         while time.monotonic() < end:
             kind = kinds[tried % len(kinds)]
             signal.alarm(PATIENCE)
+            faulthandler.dump_traceback_later(2 * PATIENCE, exit=True)  # what C code never answers
+            print(f"{kind} {seed}", end=" \r", flush=True)
             problem = check(kind, damage(kind, seed), Path(folder))
             signal.alarm(0)
+            faulthandler.cancel_dump_traceback_later()
             if problem:
                 wrong += 1
                 print(f"{kind} {seed}\n{problem}", flush=True)
