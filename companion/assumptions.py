@@ -28,7 +28,7 @@ from galtools.simulate.matched_pairs import BLOCK, one_thread
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 KEPT = paths.REFERENCE / "02_assumptions.csv"
-GALAXIES, CATALOGUE, SEED = 240, 5000, 201  # in images; in the catalogue
+GALAXIES, CATALOGUE, SEED = 480, 5000, 201  # in images; in the catalogue
 CHECKED = 16  # galaxies that show whether the table is that of this simulation
 FACTORS = (0.5, 2.0)
 CENTRES = 80  # radial basis functions of the regression
@@ -157,13 +157,14 @@ def summarize(found: dict, catalogue_errors) -> dict[str, np.ndarray]:
 def changes(today: dict, after: dict, **setting) -> list[dict]:
     """Rows of the kept table: the change of every conclusion on the same galaxies.
 
-    `moves` is true where it is more than `SURE` standard errors.
+    `moves` is true where it is more than `SURE` standard errors and its interval leaves out zero.
     """
     rows = []
     for name, (_, statistic) in CONCLUSIONS.items():
         base = intervals.bootstrap(statistic, today[name])
         e = intervals.paired_difference(statistic, after[name], today[name])
-        moves = abs(e.value) > SURE * (e.high - e.low) / (2 * intervals.Z)
+        far = abs(e.value) > SURE * (e.high - e.low) / (2 * intervals.Z)
+        moves = far and e.low * e.high > 0
         row = {**setting, "conclusion": name, "today": base.value}
         rows.append(row | {"change": e.value, "low": e.low, "high": e.high, "moves": moves})
     return rows
