@@ -26,7 +26,7 @@
 # ```
 #
 # The surveys are any two that the package knows, or that a TOML file of yours describes
-# (`-p surveys my_surveys.toml`, see the chapter before); the bands are those that both have.
+# (`-p surveys my_surveys.toml`, see the chapter before); the bands are those of which both have files.
 #
 # Without files the notebook first publishes a small survey of its own, simulated, in the formats of
 # SDSS and CFHTLS, and then treats it as it would treat yours.
@@ -99,10 +99,12 @@ if not (source and target and catalogue):
     catalogue = str(published / "catalogue.csv")
 
 # %%
-common = [band for band in sides[0].bands if band in sides[1].bands]
-sides = [survey.in_bands(common) for survey in sides]
 files = zip(sides, (source, target), strict=True)
 planes = [[read_plane(file, survey) for file in some] for survey, some in files]
+seen = [{plane.band for plane in some} for some in planes]
+common = [band for band in sides[0].bands if band in seen[0] & seen[1]]
+planes = [[plane for plane in some if plane.band in common] for some in planes]
+sides = [survey.in_bands(common) for survey in sides]
 objects = read_catalogue(Path(catalogue))
 print(f"{len(objects)} objects; bands", *("".join(p.band for p in some) for some in planes))
 
