@@ -48,16 +48,14 @@ def stream(
     limit: float = population.MAIN_SAMPLE_LIMIT,
     workers: int = 1,
     defects: bool = False,
-    then: Callable[[Pairs], object] | None = None,
-) -> Iterator:
+) -> Iterator[Pairs]:
     """Yield galaxies start ... start + n - 1 in order, in batches of at most `BLOCK`.
 
     Galaxy k of a `seed` is bit for bit the same whatever n, start and workers are. `observation`
     numbers independent observations of the same galaxies: fresh noise, seeing, sub-pixel position
     and calibration. On `grid` "sdss" both surveys are observed on the pixels of SDSS. `limit` is
     the faintest SDSS r magnitude. With `defects` images have saturated pixels, cosmic rays and
-    edges, and masks that tell where. ``then(pairs)``, if given, is applied to every batch by the
-    process that simulated it, and its result is yielded.
+    edges, and masks that tell where.
     """
     if grid not in GRIDS:
         raise GaltoolsError(f"unknown grid {grid!r}: choose one of {', '.join(GRIDS)}")
@@ -72,7 +70,6 @@ def stream(
         _simulate_block,
         wanted=range(start, start + n),
         options=(seed, (survey_from, survey_to), observation, limit, defects),
-        then=then,
     )
     yield from in_order(simulate, blocks, workers) if workers > 1 else map(simulate, blocks)
 
@@ -122,8 +119,8 @@ def one_thread():
         torch.set_num_threads(before)
 
 
-def _simulate_block(block: int, wanted: range, options: tuple, then: Callable | None):
-    """Simulate a block and return its galaxies in `wanted`, or ``then`` of them."""
+def _simulate_block(block: int, wanted: range, options: tuple) -> Pairs:
+    """Simulate a block and return its galaxies in `wanted`."""
     seed, surveys, number, limit, defects = options
     galaxies = np.arange(block * BLOCK, (block + 1) * BLOCK)
     with one_thread():
@@ -138,7 +135,7 @@ def _simulate_block(block: int, wanted: range, options: tuple, then: Callable | 
         pairs = Pairs(*images, physics["redshift"].astype(np.float32), table)
         if galaxies[0] not in wanted or galaxies[-1] not in wanted:
             pairs = pairs[np.isin(galaxies, wanted)]
-        return then(pairs) if then else pairs
+        return pairs
 
 
 def _catalogue(seed, galaxies, physics, truth, conditions) -> Table:

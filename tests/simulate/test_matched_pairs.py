@@ -43,16 +43,6 @@ def test_stream_is_in_order_and_complete(sample):
     assert list(simulate.stream(0)) == []
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.pipeline)])
-def test_what_follows_is_done_to_the_galaxies_that_were_asked_for(sample, workers):
-    heard = simulate.stream(13, seed=4, start=6, workers=workers, then=total_light)
-    np.testing.assert_array_equal(np.concatenate(list(heard)), total_light(sample[6:19]))
-
-
-def total_light(pairs):
-    return pairs.target.sum(axis=(2, 3))
-
-
 def test_native_shapes_and_units(sample):
     assert sample.source.shape == (24, 5, 64, 64)
     assert sample.target.shape == (24, 5, 136, 136)
