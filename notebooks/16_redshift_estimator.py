@@ -114,7 +114,9 @@ print(f"{layer.size} numbers; largest change by turning: {float(values.std(dim=0
 # %% [markdown]
 # Two dense layers turn them into the logarithms of the bins' probabilities. Set `width` to have convolutions on the
 # stretched image join in, for what no list of measurements holds; each batch is then turned into
-# one of the eight orientations, and when a galaxy is judged, all eight are averaged.
+# one of the eight orientations, and when a galaxy is judged, all eight are averaged. A network of
+# convolutions alone, without any measurement, is the second judge of the chapter on
+# [redshift](24_redshift.py).
 #
 # ## Training one ensemble for each survey
 #
