@@ -24,7 +24,6 @@ METRICS = {
     ),
     "bits": Metric(("bits",), intervals.mean, np.inf, "prior entropy less cross-entropy, bits"),
 }
-RETAINED = Metric(("bits", "source_bits"), intervals.ratio_of_means, 1, "bits over the source's")
 
 
 def measure(density, z, grid: redshift.Grid, prior, limit: float) -> dict[str, np.ndarray]:
@@ -55,36 +54,3 @@ def summarise(measured, protocol: str, members=(), n_boot=intervals.N_BOOT, seed
         each = [float(metric.statistic(one[quantity][:, 0])) for one in members]
         scatter[name] = np.std(each, ddof=1) if len(each) > 1 else np.nan
     return table.assign(seed_scatter=table.metric.map(scatter))
-
-
-def retained(bits, source_bits, protocol: str, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
-    """Fraction of the source's information, mean bits (n,) over the source's, in one row."""
-    measured = {"bits": bits[:, None], "source_bits": source_bits[:, None]}
-    return tabulate(measured, {"retained": RETAINED}, [protocol], "redshift", n_boot, seed)
-
-
-def galaxy_classes(estimates, catalogue) -> dict[str, np.ndarray]:
-    """Masks of thirds by estimated redshift and by magnitude, and of types, as far as known.
-
-    Even a perfect estimator puts most galaxies too near that are *truly* far.
-    """
-    columns = {"near middle far": np.asarray(estimates, float)}
-    if "source_r" in catalogue.colnames:
-        columns["bright medium faint"] = np.asarray(catalogue["source_r"], float)
-    found = {}
-    for names, values in columns.items():
-        third = np.searchsorted(np.nanquantile(values, [1 / 3, 2 / 3]), values, side="right")
-        found |= {name: third == k for k, name in enumerate(names.split())}
-    if "red" in catalogue.colnames:
-        red = np.asarray(catalogue["red"], bool)
-        found |= {"red": red, "blue": ~red}
-    return found
-
-
-def summarise_by_class(measured, masks, metrics, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
-    """Tidy table of some metrics in each class of galaxies, named "<class>_<metric>"."""
-    inside = np.stack(list(masks.values()), axis=1)
-    parts = {name: np.where(inside, values, np.nan) for name, values in measured.items()}
-    chosen = {metric: METRICS[metric] for metric in metrics}
-    table = tabulate(parts, chosen, list(masks), "redshift", n_boot, seed)
-    return table.assign(metric=table.band + "_" + table.metric, band="slice")

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from astropy.table import Table
 from scipy.stats import norm
 
-from galtools.fidelity import information, redshifts
+from galtools.fidelity import redshifts
 from galtools.redshift import Grid
 
 GRID = Grid()
@@ -62,42 +61,6 @@ def test_coverage_passes_when_calibrated_and_fails_a_fifth_too_narrow():
     assert held == {1.0: True, 0.8: False}
 
 
-def test_coverage_is_told_apart_by_kind_of_galaxy():
-    rng = np.random.default_rng(2)
-    centres, red = rng.uniform(0.1, 0.3, N), np.arange(N) % 2 == 0
-    z = centres + SIGMA * rng.normal(size=N)
-    width = np.where(red, 1.0, 0.8)[:, None] * SIGMA
-    density = np.diff(norm.cdf(GRID.edges, centres[:, None], width), axis=1)
-    judged = redshifts.measure(density, z, GRID, information.prior(z, GRID.edges), 0.05)
-    catalogue = Table({"red": red, "source_r": rng.uniform(14, 17.8, N)})
-    masks = redshifts.galaxy_classes(centres, catalogue)
-    table = redshifts.summarise_by_class(judged, masks, ["coverage"], n_boot=200).set_index(
-        "metric"
-    )
-    low, high = table.low, table.high
-    assert low["red_coverage"] <= redshifts.ONE_SIGMA <= high["red_coverage"]
-    assert high["blue_coverage"] < redshifts.ONE_SIGMA
-
-
-def test_slices_share_out_all_galaxies():
-    rng = np.random.default_rng(0)
-    catalogue = Table({"red": rng.random(300) < 0.4, "source_r": rng.uniform(14, 17.8, 300)})
-    estimates = rng.uniform(0, 0.3, 300)
-    masks = redshifts.galaxy_classes(estimates, catalogue)
-    for names in (["near", "middle", "far"], ["bright", "medium", "faint"], ["red", "blue"]):
-        assert (np.sum([masks[name] for name in names], axis=0) == 1).all()
-    np.testing.assert_array_equal(masks["red"], catalogue["red"])
-    for names, values in (
-        (("near", "middle", "far"), estimates),
-        (("bright", "medium", "faint"), catalogue["source_r"]),
-    ):
-        third = np.argsort(np.argsort(values)) // 100
-        np.testing.assert_array_equal(np.stack([masks[k] for k in names]).argmax(0), third)
-    assert set(redshifts.galaxy_classes(np.arange(9.0), Table({"row": range(9)}))) == {
-        *("near", "middle", "far")
-    }
-
-
 def test_scatter_over_estimator_seeds():
     members = [sample(shift=shift)[1] for shift in (-0.01, 0.0, 0.01)]
     z, judged = sample()
@@ -105,13 +68,6 @@ def test_scatter_over_estimator_seeds():
     assert table["bias"] == pytest.approx(0.01 * np.mean(1 / (1 + z)), rel=0.01)
     alone = values(redshifts.summarise(judged, "frozen", n_boot=20), "seed_scatter")
     assert alone.isna().all()
-
-
-def test_share_retained():
-    bits = sample()[1]["bits"][:, 0]
-    (line,) = redshifts.retained(0.5 * bits, bits, "retrained", n_boot=50).itertuples()
-    assert (line.value, line.low, line.high) == pytest.approx((0.5, 0.5, 0.5))
-    assert (line.band, line.metric) == ("retrained", "retained")
 
 
 def test_coverage_of_a_flat_density():
