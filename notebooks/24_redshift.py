@@ -205,7 +205,7 @@ def gain(first, second):
 differences = {pair: gain(*pair) for pair in combinations(models, 2)}
 cells = pd.DataFrame("", index=models[1:], columns=models[:-1])
 for (a, b), e in differences.items():
-    star = "*\N{NO-BREAK SPACE}" * (e.low > 0 or e.high < 0)
+    star = "*\N{NO-BREAK SPACE}" if e.low > 0 or e.high < 0 else ""
     cells.loc[b, a] = star + intervals.format_interval(-e.value, -e.high, -e.low)
 shown = cells.rename(index=plotting.MODEL_NAME, columns=plotting.MODEL_NAME)
 shown if len(models) > 1 else print("one translator alone: there is no pair")
