@@ -8,18 +8,20 @@
 # %% [markdown]
 # # Diffusion: sampling possible images
 #
-# If many true images fit one source, can a model *sample* from them instead of averaging over them?
+# The claim that the mean of the diffusion samples has a smaller residual than
+# {glue:text}`diffusion_yardstick` is {glue:text}`diffusion_test`. The fluxes of the samples scatter
+# {glue:text}`diffusion_flux_low:.2f` to {glue:text}`diffusion_flux_high:.2f` times as much as calibration
+# requires; their energy score is {glue:text}`diffusion_score:.2f`, and
+# {glue:text}`diffusion_score_silent:.2f` without the denoiser.
 #
-# A diffusion model {cite}`ho2020` starts from white noise and removes it step by step, conditioned on the
-# source. Another noise gives another sample. What matters is whether the samples are *calibrated*: as noisy
-# as the truth, and as different from each other as the truth is from them.
+# A diffusion model {cite}`ho2020` turns white noise step by step into an image that is compatible with the
+# source. Other noise gives another sample.
 #
 # **What you will learn**
 #
-# - residual diffusion: a regression mean first, then a diffusion model for its residual;
-# - the preconditioning, loss and sampler of EDM {cite}`karras2022`, each in a few lines;
-# - how to judge samples: noise, spread of fluxes and colours, ranks, proper scores;
-# - what the denoiser contributes: the same model with its denoiser switched off.
+# - residual diffusion with the preconditioning, loss and sampler of EDM {cite}`karras2022`;
+# - calibration tests of image samples;
+# - the contribution of the denoiser.
 #
 # **Prerequisites:** the chapter on [the residual network](11_residual.py). About 20 minutes.
 
@@ -54,36 +56,33 @@ draws: int = 5  # samples of each test galaxy
 n_scored: int = 64  # test galaxies on which the ablation is scored
 
 # %% [markdown]
-# ## The residual of a regression
+# ## Residual diffusion
 #
-# A diffusion of whole images spends its training on what any network finds in seconds: where the galaxy
-# is. Residual diffusion, CorrDiff in weather forecasting {cite}`mardani2025`, divides the work. A residual
-# network first learns the mean $m(x)$, as in its own chapter. The diffusion model samples the rest,
-# $r$. Its width is not one number: errors are the noise of the sky in the corners and a hundred times that in
-# the core, and the flux of a galaxy errs as a whole, coherently over a thousand pixels. So each coefficient of an
-# orthonormal *wavelet* transform $W$, a detail on a scale of $2^l$ pixels at one place, has a width of its own:
+# As in CorrDiff {cite}`mardani2025`, a residual network learns the mean $m(x)$, and a diffusion model
+# samples the normalised residual $r$. Errors differ a hundredfold between sky and core, and flux errors are
+# coherent over a thousand pixels. So each coefficient of an orthonormal wavelet transform $W$, on scales of
+# $2^l$ pixels, has its own width $s$:
 #
 # $$ r = W^{-1}\left[\frac{W (y - m)}{s}\right], \qquad
 #    s^2 = s_\mathrm{sky}^2 + \big(f_l\,\langle W m \rangle\big)^2 . $$
 #
-# $\langle W m \rangle$ is the rms of the neighbouring coefficients of the mean itself, and $f_l$ the fraction of
-# the structure on that scale that remains unknown. Noise of the sky and fractions are fitted per band, by a
-# likelihood of the widths, while the mean is trained. Then $r$ has about unit variance everywhere and on every
-# scale, which is what the preconditioning below takes for granted.
+# $\langle W m \rangle$ is the rms of neighbouring coefficients of the mean, $f_l$ the unknown fraction of
+# the structure on that scale. Both widths are fitted per band by likelihood, together with the mean. Then
+# $r$ has about unit variance everywhere and on every scale.
 #
-# ## The denoiser
+# ## Denoiser
 #
-# Add noise of a level $\sigma$ that is drawn at random, $\ln \sigma \sim N(-0.5, 1.2^2)$:
+# Training adds white noise $n$ at random levels, $\ln \sigma \sim N(-0.5, 1.2^2)$:
 #
-# $$ z = r + \sigma n, \qquad D(z; \sigma, x) = c_\mathrm{skip}\,z
-#    + c_\mathrm{out}\,F\!\left(c_\mathrm{in} z;\, \tfrac14 \ln \sigma,\, x\right), $$
+# $$ r_\sigma = r + \sigma n, \qquad D(r_\sigma; \sigma, x) = c_\mathrm{skip}\,r_\sigma
+#    + c_\mathrm{out}\,F\!\left(c_\mathrm{in} r_\sigma;\, \tfrac14 \ln \sigma,\, x\right), $$
 #
 # $$ c_\mathrm{skip} = \frac{1}{\sigma^2 + 1}, \quad c_\mathrm{out} = \frac{\sigma}{\sqrt{\sigma^2 + 1}},
 #    \quad c_\mathrm{in} = \frac{1}{\sqrt{\sigma^2 + 1}} . $$
 #
-# $D$ estimates the clean residual $r$. $F$ is the network: a U-Net that sees the noisy residual, the source
-# and the mean, times $c_\mathrm{in}$, since pure noise says nothing about a residual whose mean is zero. The
-# factors keep its input and its target at unit variance for every $\sigma$. One step of training is this:
+# $D$ estimates $r$. $F$ is a U-Net of noisy residual, source and mean, times $c_\mathrm{in}$, since pure
+# noise carries no information about a zero-mean residual. Its input and target have unit variance for every
+# $\sigma$. One training step:
 
 
 # %%
@@ -94,39 +93,38 @@ def training_loss(network, x, y, rng):
         r = network.residual(y, mean)
     center, width = LOG_SIGMA
     sigma = (center + width * torch.randn(len(r), 1, 1, 1, generator=rng)).exp()
-    z = r + sigma * torch.randn(r.shape, generator=rng)
+    noisy = r + sigma * torch.randn(r.shape, generator=rng)
     c_skip, c_out, c_in, c_noise = preconditioning(sigma)
     known = torch.cat([x, mean], dim=1)
-    f = network.denoiser(c_in * z, known, c_noise.flatten())
-    return (f - (r - c_skip * z) / c_out).square().mean()
+    f = network.denoiser(c_in * noisy, known, c_noise.flatten())
+    return (f - (r - c_skip * noisy) / c_out).square().mean()
 
 
 # %% [markdown]
-# For white residuals the best answer is $F = 0$, with a loss of 1: what the denoiser learns is all that
-# distinguishes residuals from white noise. Each galaxy of a batch is used at several noise levels, so that
-# the mean is computed once for all of them; and it is used whole, since the flux of a galaxy is not seen in a crop.
+# For white residuals $F = 0$ is optimal, with a loss of 1. Stamps are used whole, since a crop lacks part of
+# the flux, and at several noise levels, since their mean is computed only once.
 #
-# ## The sampler
+# ## Sampler
 #
-# A sample follows $dz / d\sigma = (z - D) / \sigma$ from $\sigma = 20$, where nothing is left of $r$, down to 0. In
-# $u = c_\mathrm{in} z$ and $\tan t = \sigma$ the two factors of $\sigma$ cancel {cite}`lu2025`:
+# A sample follows $dr_\sigma / d\sigma = (r_\sigma - D) / \sigma$ from $\sigma = 20$ to 0. With $u =
+# c_\mathrm{in} r_\sigma$ and $\tan t = \sigma$ this becomes {cite}`lu2025`
 #
-# $$ \frac{du}{dt} = -F . $$
+# $$ \frac{du}{dt} = -F , $$
 #
-# Heun's method solves it, the predictor-corrector of second order that EDM uses:
+# solved by Heun's second-order method, as in EDM:
 
 # %%
 noise = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
 silent = heun(lambda u, sigma: 0 * u, noise, 6)
-print("a silent denoiser returns the noise it was given:", bool((silent == noise).all()))
+print("with F = 0 the sampler returns its input noise:", bool((silent == noise).all()))
 
 # %% [markdown]
 # ## Training
 #
-# The regression mean has the first {glue:text}`diffusion_start:.0f` per cent of the steps, the denoiser the rest. The validation looks at one
-# sample, so its residual has to come out *above* that of a mean, by $\sqrt 2$ if the samples are
-# calibrated. Named before looking: the *mean* of the samples has to beat resampling, or
-# for `intra` a second observation, in the residual; and the ablation below has to show that the denoiser matters.
+# The mean is trained for the first {glue:text}`diffusion_start:.0f` per cent of the steps, the denoiser for
+# the rest. Validation uses one sample; if calibrated, its residual is $\sqrt 2$ times the mean's. Two
+# criteria were fixed in advance: the *mean* of the samples beats resampling, or for `intra` a repeat
+# observation, in the residual; and the ablation shows that the denoiser matters.
 
 # %% tags=["remove-stderr"]
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
@@ -134,23 +132,21 @@ result = study.run(results, profile, "diffusion", task, seed, settings, draws)
 glue("diffusion_start", 100 * result.network.start, display=False)
 print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
 
-# %% mystnb={"figure": {"caption": "Left: the terms of the loss. Right: the residual on the validation galaxies, in units of the target's sky noise, by the running mean of the weights.", "name": "fig-diffusion-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Left: loss terms. Right: residual on the validation galaxies in units of the target's sky noise, for the running mean of the weights.", "name": "fig-diffusion-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
 study.training_curve(result)
 plt.show()
 
 # %% [markdown]
-# Where in $\sigma$ does the denoiser earn its keep? A loss of 1 is that of a silent one on white
-# residuals. At low noise there is nothing left to find, at high noise only the coherent errors can be found; the training
-# draws most of its noise levels from the grey range in between.
+# At low noise there is little to predict, at high noise only coherent errors are detectable.
 
-# %% mystnb={"figure": {"caption": "Loss of the trained denoiser on test galaxies against the noise level; grey: the central 68 % of the levels it is trained at.", "name": "fig-diffusion-levels"}, "image": {"alt": "A curve that stays below the dashed line of a silent denoiser."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Loss of the trained denoiser on test galaxies against noise level. Grey: central 68 % of the training noise levels.", "name": "fig-diffusion-levels"}, "image": {"alt": "A curve of the loss against noise level, with a dashed line at 1 and a grey band."}} tags=["hide-input"]
 shown, scaling = result.pairs[slice(0, n_scored)], result.network.scaling
 x, y = scaling.normalize(torch.as_tensor(shown.source)), torch.as_tensor(shown.target)
 y, levels = scaling.target.forward(y), np.geomspace(0.03, SIGMA_MAX, 12)
 losses = [diffusion_checks.loss_at(result.network, x, y, float(level)) for level in levels]
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
 ax.plot(levels, losses, **plotting.model_style("diffusion", n=len(shown)))
-ax.axhline(1, color="black", linestyle="--", label="silent, white residuals")
+ax.axhline(1, color="black", linestyle="--", label="F = 0, white residuals")
 center, width = LOG_SIGMA
 ax.axvspan(np.exp(center - width), np.exp(center + width), color="0.9")
 ax.set(xscale="log", xlabel="noise level σ", ylabel="loss")
@@ -161,11 +157,11 @@ with torch.no_grad():
     glue("diffusion_loss", float(training_loss(result.network, x, y, rng)), display=False)
 
 # %% [markdown]
-# Over the noise levels of the training, the step written out above gives {glue:text}`diffusion_loss:.3f` on these galaxies.
+# Over the training's noise levels, the loss on these galaxies is {glue:text}`diffusion_loss:.3f`.
 #
 # ## Samples
 
-# %% mystnb={"figure": {"caption": "Four test galaxies, bright to faint: the source on the target's grid, one sample, the target, and the residual in the r band in units of the target's sky noise.", "name": "fig-diffusion-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Four test galaxies, from bright to faint: source on the target's grid, one sample, target, and r-band residual in units of the target's sky noise.", "name": "fig-diffusion-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
 study.examples(result)
 plt.show()
 
@@ -176,7 +172,7 @@ study.error_table(result)
 for name, value in study.quoted_numbers(result).items():
     glue(name, value, display=False)
 
-# %% mystnb={"figure": {"caption": "Five test galaxies, one a column: the source, the regression mean, two samples and the target. Samples of one galaxy differ in what the source leaves open.", "name": "fig-diffusion-samples"}, "image": {"alt": "A grid of colour stamps; samples are sharper than the mean."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Five test galaxies, one per column: source, regression mean, two samples and target. The samples of a galaxy differ in what the source does not determine.", "name": "fig-diffusion-samples"}, "image": {"alt": "A grid of colour stamps: five galaxies in columns, and in rows source, mean, two samples and target."}} tags=["hide-input"]
 order = np.argsort(-result.pairs.target[:, study.R_BAND].sum(axis=(1, 2)))
 chosen = order[np.linspace(0, 0.7 * len(order), 5).astype(int)]
 with torch.no_grad():
@@ -188,13 +184,13 @@ plotting.stamps(rows, ["source", "mean", "sample 1", "sample 2", "target"])
 plt.show()
 
 # %% [markdown]
-# ## Are the samples calibrated?
+# ## Calibration
 #
-# Four tests. The noise in the corners has to be that of the target. Fluxes and colours of the samples have to
-# scatter as the truth scatters about them. The truth has to be *one among the samples*: its
-# rank is uniform. And no grain: power at the periods of the network's own blocks is that of the truth.
+# In calibrated samples the corner noise equals the target's, fluxes and colours scatter as the truth about
+# them, the rank of the truth is uniform, and power at the periods of the network's blocks is that of the
+# truth.
 
-# %% mystnb={"figure": {"caption": "Relative spread of the samples: their standard deviation in the r band divided by their mean and the sky noise added in quadrature, for the five galaxies above.", "name": "fig-diffusion-spread"}, "image": {"alt": "Five maps that are bright where structure is uncertain."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Relative scatter of the samples in the r band for the five galaxies above: standard deviation divided by the quadrature sum of their mean and the sky noise.", "name": "fig-diffusion-spread"}, "image": {"alt": "Five maps of the relative standard deviation of the samples."}} tags=["hide-input"]
 band = study.R_BAND
 fig, axes = plt.subplots(1, len(chosen), figsize=(plotting.WIDTH, 1.9))
 for ax, k in zip(axes, chosen, strict=True):
@@ -202,10 +198,10 @@ for ax, k in zip(axes, chosen, strict=True):
     unit = np.hypot(each.mean(axis=0), result.pairs.noise[k, 1, band])
     picture = ax.imshow(each.std(axis=0, ddof=1) / unit, vmin=0, vmax=1, cmap="cividis")
     plotting.clean(ax)
-fig.colorbar(picture, ax=axes, location="bottom", shrink=0.7, label="relative spread")
+fig.colorbar(picture, ax=axes, location="bottom", shrink=0.7, label="relative standard deviation")
 plt.show()
 
-# %% mystnb={"figure": {"caption": "Rank of the true central flux among those of the samples, all bands and test galaxies. Flat (dashed) is calibrated; high ends mean samples that are too much alike, a slope samples that are too faint (rising) or too bright.", "name": "fig-diffusion-ranks"}, "image": {"alt": "A histogram of ranks beside a dashed flat line."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Rank of the true central flux among those of the samples, all bands and test galaxies. Calibrated samples give a flat histogram (dashed); high ends indicate underdispersed samples, a slope samples that are too faint (rising) or too bright (falling).", "name": "fig-diffusion-ranks"}, "image": {"alt": "A histogram of ranks and a dashed flat line."}} tags=["hide-input"]
 sampled = photometry.central_flux(result.samples).swapaxes(0, 1)
 rank = (sampled < photometry.central_flux(result.pairs.target)).sum(axis=0).ravel()
 ranks = len(sampled) + 1
@@ -220,11 +216,11 @@ glue("diffusion_ends_flat", 200 / ranks, display=False)
 glue("diffusion_rank", float(rank.mean() / (ranks - 1)), display=False)
 
 # %% [markdown]
-# With the standard deviation $s$ of the $K$ samples of a galaxy,
-# $(F - \langle F' \rangle) / (s \sqrt{1 + 1/K})$ follows Student's distribution if the truth is one among the
-# samples. The table has the ratio of spread to error, of fluxes in central boxes and of the colours of
-# neighbouring bands: 1 is calibrated, 2 means samples that differ twice too much. The row of the corners is
-# their noise relative to the target's.
+# If the truth $F$ is one of the samples, with mean $\langle F' \rangle$ and standard deviation $s$ of $K$
+# samples, $(F - \langle F' \rangle) / (s \sqrt{1 + 1/K})$ follows Student's distribution. The first two
+# tables give the ratio of sample scatter to error, for fluxes in central boxes and colours: 1 is calibrated,
+# 2 twice too much scatter. *Noise in corners* is relative to the target's. The third table gives power at
+# block periods relative to neighbouring frequencies.
 
 # %%
 boxes = [box for box in diffusion_checks.BOXES if box <= result.pairs.target.shape[-1]]
@@ -255,13 +251,11 @@ for name, found in (("flux", flux), ("colour", colour), ("corner", corners)):
     glue(f"diffusion_{name}_high", float(found.max()), display=False)
 
 # %% [markdown]
-# ## What does the denoiser contribute?
+# ## Contribution of the denoiser
 #
-# The same model with its denoiser *silent*, $F = 0$, samples white residuals of width $s$ about the mean: a
-# Gaussian that no diffusion was needed for. If it scored as well as the samples, the diffusion would be
-# decoration. The energy score of whole stretched stamps and the CRPS of fluxes, in per cent of the flux, are
-# proper scores {cite}`gneiting2007`: lower is better, and on average the true distribution is best. The mean alone is
-# a point prediction, whose score is its error.
+# With $F = 0$ (*denoiser silent*) the model samples white residuals of width $s$ about the mean. Proper
+# scores {cite}`gneiting2007` compare both, lower is better: the energy score of stretched stamps and the
+# CRPS of fluxes, in per cent. For the mean alone, the score is its error.
 
 # %%
 table = diffusion_checks.ablation(result, n_scored, seed)
@@ -277,11 +271,10 @@ glue("diffusion_crps_silent", float(table[box]["denoiser silent"]), display=Fals
 glue("diffusion_box", boxes[-1], display=False)
 
 # %% [markdown]
-# ## How many steps?
+# ## Number of sampling steps
 #
-# Each Heun step calls the network twice, the last one once. The table compares one sample of each galaxy,
-# from one and the same noise, with that of fifty steps; the difference is the root of the median square over pixels. The samples
-# of this book use {glue:text}`diffusion_steps`.
+# A Heun step evaluates the network twice, the last one once. The table compares samples with those of 50
+# steps from the same noise, by the root of the median squared pixel difference.
 
 # %%
 counts = (3, result.network.steps, 12, 50)
@@ -295,57 +288,50 @@ glue("diffusion_faster", float(most["ms a sample"] / ours["ms a sample"]), displ
 glue("diffusion_off", float(ours["difference / σ"]), display=False)
 
 # %% [markdown]
-# ## Against the reference
+# ## Differences from the reference
 #
-# | | EDM, CorrDiff | here | why |
+# Loss, noise levels and sampler are EDM's with $\sigma_\mathrm{data} = 1$, tested against the library
+# diffusers.
+#
+# | | EDM, CorrDiff | here | reason |
 # |---|---|---|---|
-# | mean | U-Net, squared error | residual network, `pixel_loss` | the network of its own chapter |
-# | width of the residual | one number a channel | wavelet coefficients: sky, and a fraction of the mean's structure | errors in the sky and in cores differ a hundredfold; fluxes err coherently |
-# | preconditioning, sampler | $\sigma_\mathrm{data} = 0.5$, Heun | the same formulae with $\sigma_\mathrm{data} = 1$ | $r$ has unit variance; tests compare with the library diffusers |
-# | noise levels | $\ln (\sigma / \sigma_\mathrm{data}) \sim N(-0.5, 1.2^2)$ | the same | |
-# | output | $F$ | $c_\mathrm{in}$ times a U-Net | small coherent errors at high noise would change the flux of whole galaxies |
-# | loss | squared error of $F$ | the same | |
-# | network | U-Net with attention, 50 to 80 million weights | U-Net, convolutions alone | a minute on one core |
+# | mean | U-Net, squared error | residual network, `pixel_loss` | its own chapter |
+# | width of residual | one per channel | wavelet coefficients | see above |
+# | output | $F$ | $c_\mathrm{in}$ times a U-Net | coherent errors at high noise would change galaxy fluxes |
+# | network | U-Net with attention, 50 to 80 million weights | convolutional U-Net | a minute on one core |
 # | stochastic sampling | optional | none | a sample is a function of its noise |
 #
-# ## What goes wrong
+# ## Limitations
 #
-# A minute is short for a diffusion model; the profile `long` trains a larger one for hours. The first
-# thing to be learnt is the noise of the sky, the last one the coherent error of a galaxy's flux. Fluxes of the samples differ by
-# {glue:text}`diffusion_flux_low:.2f` to {glue:text}`diffusion_flux_high:.2f` times what they should (all boxes and bands),
-# colours by {glue:text}`diffusion_colour_low:.2f` to {glue:text}`diffusion_colour_high:.2f`; the noise in the corners is
-# {glue:text}`diffusion_corner_low:.2f` to {glue:text}`diffusion_corner_high:.2f` times the target's. The truth lies outside all
-# samples in {glue:text}`diffusion_ends:.0f` per cent of the cases, where {glue:text}`diffusion_ends_flat:.0f` would be calibrated,
-# and on average at {glue:text}`diffusion_rank:.2f` of the ranks: above a half the samples are too faint, below too bright.
+# A minute is short for a diffusion model; the profile `long` trains a larger one for hours. Colours scatter
+# {glue:text}`diffusion_colour_low:.2f` to {glue:text}`diffusion_colour_high:.2f` times as much as
+# calibration requires; corner noise is {glue:text}`diffusion_corner_low:.2f` to
+# {glue:text}`diffusion_corner_high:.2f` times the target's. The truth lies outside all samples in
+# {glue:text}`diffusion_ends:.0f` per cent of cases (calibrated: {glue:text}`diffusion_ends_flat:.0f`). Its
+# mean relative rank is {glue:text}`diffusion_rank:.2f`: above 0.5 the samples are too faint, below too
+# bright.
 
 # %% [markdown]
 # ## What we found
 #
 # On {glue:text}`diffusion_n` test galaxies (task {glue:text}`diffusion_task`) the residual of one sample is
 # {glue:text}`diffusion_chi_interval` times the sky noise, in the median galaxy
-# {glue:text}`diffusion_typical_interval` times; {glue:text}`diffusion_guess` leaves
-# {glue:text}`diffusion_chi_best:.2f`. That it beats a baseline is {glue:text}`diffusion_test`:
-# {glue:text}`diffusion_yardstick` leaves {glue:text}`diffusion_margin` more. The central flux
-# of a sample is biased by {glue:text}`diffusion_bias_interval` per cent and scatters by
-# {glue:text}`diffusion_scatter_interval`. The energy score is {glue:text}`diffusion_score:.2f`, with the denoiser silent
-# {glue:text}`diffusion_score_silent:.2f`; the CRPS of the flux in {glue:text}`diffusion_box` pixels is
-# {glue:text}`diffusion_crps:.2f` per cent, silent {glue:text}`diffusion_crps_silent:.2f`. A sample takes
-# {glue:text}`diffusion_steps` steps, {glue:text}`diffusion_faster:.0f` times less time than fifty, from which it
-# differs by {glue:text}`diffusion_off:.2f` of the sky noise. Training took {glue:text}`diffusion_seconds:.0f` seconds.
+# {glue:text}`diffusion_typical_interval` times. For {glue:text}`diffusion_guess` it is
+# {glue:text}`diffusion_chi_best:.2f`, and for {glue:text}`diffusion_yardstick` larger by
+# {glue:text}`diffusion_margin`. The central flux of a sample has a bias of
+# {glue:text}`diffusion_bias_interval` per cent and a scatter of {glue:text}`diffusion_scatter_interval` per
+# cent. The CRPS of the flux in {glue:text}`diffusion_box` pixels is {glue:text}`diffusion_crps:.2f` per
+# cent, without denoiser {glue:text}`diffusion_crps_silent:.2f`. Sampling in {glue:text}`diffusion_steps`
+# steps is {glue:text}`diffusion_faster:.0f` times faster than in 50 and differs by
+# {glue:text}`diffusion_off:.2f` times the sky noise. Training took {glue:text}`diffusion_seconds:.0f`
+# seconds.
 #
 # ## Exercises
 #
-# 1. Average all samples of a galaxy. Which network of the earlier chapters does the mean resemble?
+# 1. Train with `residual=False` (a change of `models.build`): conditional EDM without a regression mean.
 #
 # ```{dropdown} Solution
-# The residual one: the mean of the samples is the regression mean again, smooth and without noise.
+# The denoiser has to learn the mean image too. Compare both scores after the same time.
 # ```
 #
-# 2. Train with `residual=False` (a change of `models.build`): conditional EDM without a regression mean.
-#
-# ```{dropdown} Solution
-# The denoiser has to find the galaxy first. Compare both scores after the same time.
-# ```
-#
-# **What's next:** the instrument that will judge them all: [a network that reads redshifts from
-# images](16_redshift_estimator.py).
+# **What's next:** [a network that estimates redshifts from images](16_redshift_estimator.py).
