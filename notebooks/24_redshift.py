@@ -6,19 +6,20 @@
 # ---
 
 # %% [markdown]
-# # Redshift: how much information survives?
+# # Redshift: information retained
 #
-# A translated image may look right, pixel by pixel, and still have forgotten how far away its
-# galaxy is. How much of what the source image knew about the redshift is left?
+# For this run's task, {glue:text}`z_task`, the best translator, {glue:text}`z_best`, retains
+# {glue:text}`z_retrained_best` % of the redshift information in the source images, and the worst,
+# {glue:text}`z_worst`, {glue:text}`z_retrained_worst` %. A lossless copy of the source, the control,
+# retains {glue:text}`z_retrained_copy` %.
 #
 # **What you will learn**
 #
-# - why the same translated images can look hopeless or harmless, depending on the question;
-# - how to count knowledge in bits, and how a lossless copy checks the count;
-# - whether the densities from translated images can still be trusted.
+# - how to measure redshift information in bits, and how a lossless copy validates the measurement;
+# - why retrained and frozen estimators judge the same images differently;
+# - whether redshift densities from translated images are calibrated.
 #
-# **Prerequisites:** the chapter on [the redshift estimator](16_redshift_estimator.py). About 20
-# minutes.
+# **Prerequisites:** the chapter on [the redshift estimator](16_redshift_estimator.py). About 15 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 from dataclasses import asdict
@@ -50,26 +51,26 @@ reference: bool = False  # write the table into book/reference, as the second ju
 n_boot: int = 400  # resamples of the galaxies behind each interval
 
 # %% [markdown]
-# ## One recipe for all
+# ## Retrained and frozen estimators
 #
-# **Retrained.** Each kind of image gets an estimator of its own, trained *from scratch* on such
-# images: the same recipe, galaxies and number of steps for the source, the target and every
-# translation. What has only changed in appearance is learnt anew; what is lost stays lost. A *copy* of
-# the source with other seeds checks the measurement: nothing is lost in it, so that it has to keep
-# 100 per cent.
+# **Retrained.** Each kind of image gets its own estimator, trained from scratch with the same recipe,
+# galaxies and number of steps. An estimator trained this way adapts to a mere change of appearance, so
+# that a deficit measures information that is lost or that the estimator cannot extract. Training and
+# validation galaxies are the same for all rows, so that differences come from the images and from the
+# seeds. The control is a *copy*: source images with other estimator seeds, which must retain 100 % within
+# the interval.
 #
-# **Frozen.** The estimator of the target images is shown translations. This is what happens to
-# somebody who downloads both and uses them alike. It fails for two reasons that it cannot tell apart:
-# the translation *lost* something, or merely *changed* something that the estimator relied on.
+# **Frozen.** The estimator of the target images is applied to translations, as by a user who downloads
+# both. Lost information and distribution shift both reduce its performance, and this protocol cannot
+# separate the two.
 #
-# Knowledge is counted in bits. With the prior $p(z)$, the distribution of redshifts of the training
-# galaxies,
+# Let the prior $p(z)$ be the redshift distribution of the training galaxies. The information in bits is
+# the prior entropy less the cross-entropy,
 #
-# $$ I = \big\langle \log_2 p(z_k \mid \mathrm{image}_k) - \log_2 p(z_k) \big\rangle , $$
+# $$ I = \big\langle \log_2 p(z_k \mid \mathrm{image}_k) - \log_2 p(z_k) \big\rangle . $$
 #
-# the prior entropy less the cross-entropy. One bit halves the range of redshifts in question. It
-# is what the estimator *found*, a lower bound on what there is, and negative if it was misled. The
-# *share retained* is $I$ over that of the source.
+# One bit halves the range of plausible redshifts. $I$ is a lower bound on the information in the images,
+# and negative if the densities mislead. The *retained fraction* is $I$ divided by that of the source.
 
 # %% tags=["hide-input"]
 store = paths.Results(results, profile)
@@ -78,12 +79,12 @@ images = {"source": sample.pairs.source, "copy": sample.pairs.source} | sample.i
 z, prior = sample.pairs.redshift.astype(float), redshift_evaluation.prior_of(store)
 recipe = redshift_evaluation.Recipe(learn, check, steps, members, width=width)
 compared = [row for row in images if row != "source"]
-translated = compared[1:]  # a copy keeps the appearance of the source: nobody would ask it frozen
+translated = compared[1:]  # the copy is judged by the retrained estimator alone
 
 # %% tags=["remove-stdout"]
 retrained = {
     row: redshift_evaluation.train_on_row(store, task, row, recipe, seed)
-    for row in images  # a second observation shares the estimator of the target
+    for row in images  # a repeat observation shares the estimator of the target
 }
 judged = {
     ("retrained", row): redshift_evaluation.judge(retrained[row], shown, z, prior)
@@ -101,8 +102,8 @@ shares = {
     key: redshift_evaluation.share(values, source_bits, error, n_boot, seed)
     for key, values in bits.items()
 }
-print(f"error of a row's bits by the seeds of its estimator: {error:.3f}")
-print(f"a copy of the source keeps {100 * shares['retrained', 'copy'].value:.1f} per cent")
+print(f"standard error of a row's bits over estimator seeds: {error:.3f}")
+print(f"a copy of the source retains {100 * shares['retrained', 'copy'].value:.1f} %")
 
 # %% tags=["hide-input"]
 kept = pd.DataFrame(
@@ -116,32 +117,35 @@ tables = [
 table = pd.concat([*tables, kept], ignore_index=True).assign(task=task)
 
 # %% [markdown]
-# ## What is left
+# ## Retained information
 
-# %% mystnb={"figure": {"caption": "Share of the source's information that is retained, by estimators trained from scratch on each kind of image and by the frozen one of the target. Intervals of 95 % hold the choice of galaxies and the seeds of the estimators. The target and a second observation are not made from the source and may know more.", "name": "fig-redshift-retained"}, "image": {"alt": "Two panels with a line per kind of image and a dashed line at one: the share of information retained, retrained and frozen."}} tags=["hide-input"]
-labels = {("retained", p): f"share retained, {p}" for p in ("retrained", "frozen")}
-nobody = pd.DataFrame({"metric": ["retained"], "band": "frozen", "row": "copy"})  # asks for it
+# %% mystnb={"figure": {"caption": "Redshift information relative to the source, for estimators trained from scratch on each kind of image (left) and for the frozen estimator of the target (right). Dashed: all information retained. 95 % intervals over galaxies and estimator seeds. Target and repeat observation are not derived from the source and may exceed 1.", "name": "fig-redshift-retained"}, "image": {"alt": "Two panels, retrained and frozen, with the fraction of information retained per kind of image and a dashed line at 1."}} tags=["hide-input"]
+labels = {("retained", p): f"fraction kept, {p}" for p in ("retrained", "frozen")}
+nobody = pd.DataFrame({"metric": ["retained"], "band": "frozen", "row": "copy"})  # not applicable
 panels.protocol_strips(pd.concat([kept, nobody]), labels, compared, 1)
 plt.show()
 
 # %% [markdown]
-# Read the left panel as the measurement and the right one as a warning. Between two surveys,
-# *resampling* has lost nothing, and retrained it shows that; yet its fluxes are those of other
-# filters, which a frozen estimator misreads with confidence ({glue:text}`z_resampled`). A share
-# below zero means that one would have been better off without the image.
+# The left panel measures the information; the right one shows the risk of applying an estimator outside
+# its training distribution. Between two surveys, resampling to the target's pixel grid is nearly
+# lossless, but its fluxes are those of the source's filters, to which the frozen estimator is not adapted
+# (it retains: {glue:text}`z_resampled`). With a negative value the estimator does worse than the prior
+# alone.
 #
-# Two things can move a row: other galaxies, and other seeds of its estimator. The scatter over the
-# seeds is estimated from all rows together, since two networks alone tell little about it, and its square is
-# added to that of the interval over galaxies.
+# Intervals combine the bootstrap over galaxies with the scatter over estimator seeds. A few networks per
+# row determine this scatter poorly, so it is pooled over all rows and added in quadrature.
 #
-# No translator can know more than its source: a row above one with all of its interval would be
-# *suspicious*, a leak of the truth or an estimator of the source that is not good enough. Suspicious
-# rows in this run: {glue:text}`z_suspects`.
+# The target and the repeat observation (*Seen again*) are independent of the source image and may hold
+# more information than it. By the data processing inequality, no translation holds more information than
+# its source. A row whose whole interval lies above 100 % indicates a leak of the truth or an inefficient
+# estimator of the source. Such rows in this run: {glue:text}`z_suspects`.
 #
-# The same as numbers that astronomers use. The estimates are the medians of the densities; an
-# outlier is off by more than 0.05 in $\delta z / (1 + z)$, for both surveys alike, so that rows
-# can be compared. The *coverage* is the share of galaxies whose redshift lies in the central 68 %
-# of its density.
+# ## Point estimates and coverage
+#
+# Point estimates are medians of the densities. An outlier has $|\delta z| / (1 + z) > 0.05$ in both
+# surveys. *Coverage* is the fraction of galaxies whose redshift lies in the central 68 % of its density.
+# The bias is the mean and $\sigma_\mathrm{MAD}$ the robust scatter of $\delta z / (1 + z)$; the CRPS
+# judges the whole density. Intervals are over galaxies.
 
 # %% tags=["hide-input"]
 keyed = table.set_index(["band", "row", "metric"])[["value", "low", "high"]]
@@ -152,21 +156,20 @@ index = [f"{plotting.MODEL_NAME.get(row, row)}, {protocol}" for protocol, row in
 pd.DataFrame(cells, index=index, columns=list(columns.values()))
 
 # %% [markdown]
-# These intervals are over galaxies. None on this page holds the scatter of the *translators*: each was
-# trained once, and the same network from another seed may lose more or less. So an order of rows
-# on this page is one of trained networks, not of kinds of models; [several trainings of
-# each](28_trainings.py) tell which orders hold.
+# No interval in this chapter includes the scatter between trainings of a *translator*: the ranking holds
+# for these trained networks, not for the model classes. [Several trainings of each](28_trainings.py) test
+# which orders are reproducible.
 #
-# ## Are the densities honest?
+# ## Calibration of the densities
 #
-# The quantity $F(z_\mathrm{true})$ (PIT) of an honest density is spread evenly between 0 and 1.
-# The figure shows how far its cumulative distribution strays from the even one. A curve that
-# lies above zero first and then below it means densities that are too narrow, one below zero first
-# and then above it, densities that are too wide; a curve on one side of zero, redshifts that are too
-# high or too low. The grey area is where 95 % of honest curves stay, at any one
-# place.
+# For calibrated densities the PIT, the predicted probability $F(z_\mathrm{true})$ below the true
+# redshift, is uniform. The figure shows its cumulative distribution minus the uniform one. A curve that
+# is first positive, then negative indicates densities that are too narrow; the reverse, densities that
+# are too wide. A curve of one sign indicates bias: positive if redshifts are overestimated, negative if
+# they are underestimated. The grey band is pointwise: at each PIT, 95 % of calibrated estimators lie
+# inside.
 
-# %% mystnb={"figure": {"caption": "Cumulative distribution of the PIT less the even one, retrained (left) and frozen (right). Grey: 95 % of calibrated estimators, at each place.", "name": "fig-redshift-pit-protocols"}, "image": {"alt": "Two panels, retrained and frozen, with one curve per kind of image about zero, and a grey band."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Cumulative distribution of the PIT minus the uniform one, retrained (left) and frozen (right). Grey: pointwise 95 % range of calibrated estimators.", "name": "fig-redshift-pit-protocols"}, "image": {"alt": "Two panels, retrained and frozen, with one curve per kind of image around 0 and a grey band."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.4), sharey=True)
 p = np.linspace(0, 1, 101)
 reach = 1.96 * np.sqrt(p * (1 - p) / len(z))  # binomial: 95 % of calibrated estimators
@@ -177,22 +180,21 @@ for ax, protocol in zip(axes, ("retrained", "frozen"), strict=True):
         ax.plot(p, excess, label=plotting.MODEL_NAME.get(row, row), **style)
     ax.fill_between(p, -reach, reach, color="0.85", zorder=0)
     ax.set(xlabel="PIT", title=plotting.with_n(protocol, len(z)))
-axes[0].set_ylabel("cumulative − even")
+axes[0].set_ylabel("CDF − uniform")
 panels.shared_legend(fig, axes[0])
 plt.show()
 
 # %% [markdown]
-# Retrained, the central 68 % of their densities hold {glue:text}`z_covered_truth` of the
-# galaxies with the target images, and from {glue:text}`z_covered_least` to
-# {glue:text}`z_covered_most` with those of the translators. Where that is more than 0.68, the
-# densities are too wide on average: they were fitted with one temperature.
+# For retrained estimators, the coverage of the central 68 % is {glue:text}`z_covered_truth` on target
+# images and from {glue:text}`z_covered_least` to {glue:text}`z_covered_most` on translations. Values
+# above 0.68 indicate densities that are too wide on average; each estimator has a single temperature.
 #
-# ## Who keeps more?
+# ## Paired differences between translators
 #
-# Two translators are judged on the same galaxies, so their difference is more certain than each of
-# the two. The table gives row minus column, in bits, retrained, with an interval over galaxies and
-# estimator seeds, each pair once; a star marks those whose interval leaves out zero. Of twenty
-# differences between equal translators, one would get a star by chance.
+# Translators are judged on the same galaxies, so paired differences are more precise than differences of
+# independent estimates. Entries are row minus column in bits, retrained; intervals cover galaxies and
+# estimator seeds. A star marks an interval that excludes 0; the stars are not corrected for the number of
+# pairs: for equal translators about one pair in twenty gets a star.
 
 
 # %%
@@ -208,7 +210,7 @@ for (a, b), e in differences.items():
     star = "*\N{NO-BREAK SPACE}" if e.low > 0 or e.high < 0 else ""
     cells.loc[b, a] = star + intervals.format_interval(-e.value, -e.high, -e.low)
 shown = cells.rename(index=plotting.MODEL_NAME, columns=plotting.MODEL_NAME)
-shown if len(models) > 1 else print("one translator alone: there is no pair")
+shown if len(models) > 1 else print("a single translator: no pairs")
 
 # %% tags=["hide-input"]
 which = {"seed": seed, "pixels": width > 0}
@@ -224,38 +226,39 @@ made = artefacts.make(
 )
 
 # %% [markdown]
-# ## A second judge, which looks at pixels alone
+# ## Robustness: an estimator that sees pixels alone
 #
-# The estimators of this page measure light in circles, peaks and shapes, and learn from these. The
-# paper's authors let networks look at the image. So a second judge has convolutions on the stretched
-# stamp and no measurements at all. It takes a minute of one core for every network, too long for
-# a page: its table is *kept* in `book/reference/` with a manifest, and made again, after `make book`, by
+# The estimators above use apertures, peaks and shapes; the paper's networks see the image. As a check, a
+# second estimator applies convolutions to the stretched stamp, without measurements. Training takes about
+# a minute of one core per network, too long for a page. The table is precomputed and kept in
+# `book/reference/` with a manifest. After `make book`, this command makes it anew:
 #
 #     .venv/bin/papermill notebooks/24_redshift.py _build/24.ipynb -p width 32 -p learn 3000 \
 #         -p steps 4000 -p reference true \
 #         -y "models: [residual, swin, srgan, capsule, diffusion, flux_corrected]"
 #
-# and the same with `-p task intra` and without the last model. Two shares *disagree* if the interval of
-# their difference leaves out zero.
+# For SDSS to SDSS, add `-p task intra` and omit the last model. Two fractions *disagree* if the interval
+# of their difference excludes 0.
 
 # %%
 beside = redshift_evaluation.compare_judges(shares, task)
 unlike = [plotting.MODEL_NAME.get(row, row) for row in beside.index[beside.disagree]]
 said = "not known, as no such table is kept yet" if beside.empty else ", ".join(unlike) or "none"
-print("rows on which the judges disagree:", said)
+print("rows on which the two estimators disagree:", said)
 beside.rename(index=plotting.MODEL_NAME)
 
 # %% [markdown]
-# ## Does this run agree with the paper?
+# ## Comparison with the paper
 #
-# The paper finds that every model loses redshift information, and that they lose it to different
-# degrees. Its numbers: bits of the source less bits of the translation, where a copy must lose nothing;
-# and bits of the best translator less bits of the worst, as half of the galaxies choose them and the
-# other half judges them, where source and copy must not differ. [The page of claims](27_claims.py)
-# judges them.
+# {cite:t}`ruan2025` claim that every model loses redshift information, and that models lose it to
+# different degrees. The first claim is tested by the bits of the source minus those of a translation, the
+# second by the bits of the best translator minus those of the worst. One half of the galaxies selects
+# best and worst and the other half measures the difference, which avoids selection bias. The control of
+# both is the difference between source and copy, which must be consistent with 0. [The chapter on
+# claims](27_claims.py) gives the verdicts.
 
 # %%
-judges = np.arange(len(z)) % 2 == 1  # every other galaxy; the others choose the best and the worst
+judges = np.arange(len(z)) % 2 == 1  # these measure; the others select best and worst
 order = sorted(models, key=lambda model: bits["retrained", model][~judges].mean())
 half = {row: bits["retrained", row][judges] for row in images}
 pairs = {f"{order[-1]}, {order[0]}": (order[-1], order[0]), "copy": ("source", "copy")}
@@ -275,7 +278,7 @@ floor = "resample" if "resample" in compared else "copy"
 
 
 def per_cent(protocol, row):
-    """Write a share with its interval, in per cent."""
+    """Retained fraction with its interval, in per cent."""
     return str(intervals.scaled(shares[protocol, row], 100))
 
 
@@ -310,31 +313,29 @@ for name, text in redshift_evaluation.finetuned_shares().items():  # see What ch
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`z_n` galaxies the source images tell {glue:text}`z_source_bits:z.2f` bits about the
-# redshift, the target images {glue:text}`z_truth_bits:z.2f`, by estimators that learnt from
-# {glue:text}`z_learn` galaxies each. A lossless copy of the source keeps
-# {glue:text}`z_retrained_copy` per cent. The best translator, {glue:text}`z_best`, retains
-# {glue:text}`z_retrained_best` per cent of the source's information, the worst,
-# {glue:text}`z_worst`, {glue:text}`z_retrained_worst` (chosen by half of the galaxies, judged by the
-# other half). Shown to the frozen estimator of the target
-# these two are left with {glue:text}`z_frozen_best` and {glue:text}`z_frozen_worst` per cent. Rows on which a
-# judge of pixels alone disagrees: {glue:text}`z_disagree`. This page shows the task
-# {glue:text}`z_task`.
+# On {glue:text}`z_n` galaxies, estimators trained on {glue:text}`z_learn` galaxies each find
+# {glue:text}`z_source_bits:z.2f` bits of redshift information in the source images and
+# {glue:text}`z_truth_bits:z.2f` in the target images. The best translator ({glue:text}`z_best`) retains
+# {glue:text}`z_retrained_best` % of the source's information and the worst ({glue:text}`z_worst`)
+# {glue:text}`z_retrained_worst` %; the copy retains {glue:text}`z_retrained_copy` %. One half of the
+# galaxies selected the best and the worst translator, the other half measured them. With the frozen
+# estimator the two retain {glue:text}`z_frozen_best` % and {glue:text}`z_frozen_worst` %. The estimator
+# that sees pixels alone disagrees on these rows: {glue:text}`z_disagree`.
 #
 # ## Exercises
 #
-# 1. Set `-p learn 300`. Do the bits change, and do the shares?
+# 1. Set `-p learn 300`. How do the bits and the retained fractions change?
 #
 # ```{dropdown} Solution
-# All rows find fewer bits, the source among them, since every estimator learns from fewer galaxies. The
-# shares change much less, and the copy still keeps 100 per cent within its interval, which has grown.
+# All rows, the source included, yield fewer bits, because estimators are trained on fewer galaxies. The
+# fractions change much less, and the copy remains consistent with 100 %.
 # ```
 #
-# 2. Why may the share of *Seen again* exceed one?
+# 2. Why may the repeat observation (*Seen again*) exceed 100 %?
 #
 # ```{dropdown} Solution
-# It is not made from the source. A second look with the target survey is an image of its own, for
-# `cross` a deeper one, and no rule of information binds it to what the source saw.
+# It is not derived from the source, so the data processing inequality does not apply. For `cross` it is
+# an independent observation by a deeper survey.
 # ```
 #
-# **What's next:** all levels of fidelity on one board: [the leaderboard](25_leaderboard.py).
+# **What's next:** all fidelity metrics in one table: [the leaderboard](25_leaderboard.py).
