@@ -8,14 +8,18 @@
 # %% [markdown]
 # # Scatter between trainings
 #
-# The chapters put translators in an order: this one keeps more of the redshift than that one. Each
-# of them was trained once. Is the order one of *kinds of models*, or of the five networks that
-# happened to come out?
+# Of {glue:text}`trainings_bits_orders` pairs of translators, ranked by the redshift information of their
+# images (retrained estimators), {glue:text}`trainings_bits_0` keep the order of their first training once
+# the scatter over trainings is included, {glue:text}`trainings_bits_1` reverse it and
+# {glue:text}`trainings_bits_2` are inconclusive. Between models trained once each, a difference below
+# {glue:text}`trainings_bits_telling:.2f` bits (frozen estimator:
+# {glue:text}`trainings_frozen_telling:.2f` bits; PSNR: {glue:text}`trainings_psnr_telling:.2f` dB) is
+# within the training scatter of a single model.
 #
 # **What you will learn**
 #
-# - how far two trainings of one model differ, beside how far two models do;
-# - which orders of the other chapters hold over trainings, and which are not known;
+# - how the scatter between trainings compares with the scatter between models;
+# - which rankings of the other chapters are reproducible over trainings;
 # - how many trainings a comparison needs.
 #
 # **Prerequisites:** the chapters on [pixels](21_pixels.py) and [redshift](24_redshift.py). About 10
@@ -45,24 +49,24 @@ results: str = ""  # folder of artefacts; empty: the repository's
 models: list[str] = ["residual"]  # the translators of this book that are held against the kept ones
 
 # %% [markdown]
-# ## Where these numbers come from
+# ## Precomputed trainings
 #
 # ```{note}
-# A book cannot train everything five times. The numbers on this page are *kept*: they come from one
-# run of `benchmarks/trainings.py`, whose tables lie in `book/reference/` with a manifest. This page
-# only reads and judges them. After `make book`, one command makes them anew:
+# Training every model several times takes too long for a book. This chapter reads precomputed (*kept*)
+# tables from `book/reference/`, verified by a manifest. After `make book`, this command makes them anew:
 #
 #     .venv/bin/python benchmarks/trainings.py
 # ```
 #
-# Kept is a run of profile {glue:text}`trainings_profile` for the task {glue:text}`trainings_task`:
-# {glue:text}`trainings_count`, made {glue:text}`trainings_made` on the {glue:text}`trainings_device`
-# in {glue:text}`trainings_minutes:.0f` minutes of training, galtools {glue:text}`trainings_version`,
-# torch {glue:text}`trainings_torch`; the tables were written at commit
-# {glue:text}`trainings_commit`, and the manifest holds the hash of the code of every model. From one training of a
-# model to the next nothing changes but the seed: that of the first weights, of the batches, and of
-# the draws of those who draw. The galaxies, the recipe and the seeds of the estimators of redshift, and the
-# resamples behind every interval stay the same.
+# The tables come from one run of profile {glue:text}`trainings_profile` for the task
+# {glue:text}`trainings_task`: {glue:text}`trainings_count`. It was made {glue:text}`trainings_made` on
+# the {glue:text}`trainings_device` in {glue:text}`trainings_minutes:.0f` minutes of training, with
+# galtools {glue:text}`trainings_version` and torch {glue:text}`trainings_torch`; the tables were written
+# at commit {glue:text}`trainings_commit`. The manifest holds the hash of every model's code.
+#
+# Trainings of one model differ only in their seed, which sets the initial weights, the batches and the
+# samples of generative models. Galaxies, recipes, the seeds of the redshift estimators and the bootstrap
+# resamples are the same for all trainings.
 
 # %%
 table, pairs = training_scatter.read_kept(), training_scatter.read_kept(training_scatter.PAIRS)
@@ -77,17 +81,20 @@ groups = table.sort_values("seed").groupby(["metric", "band", "model"])
 values = {key: part.value.to_numpy() for key, part in groups}
 
 # %% [markdown]
-# ## Does the kept table belong to this book?
+# ## Consistency with this run
 #
-# This book has trained every model once, too. Its numbers, from the tables of chapters 21 and 24,
-# should look like one more training. With the mean $m$ and the deviation $s$ of the $K$ kept trainings
-# of other seeds, one more lies within $m \pm t_{K-1}\, s \sqrt{1 + 1/K}$ in 95 of 100 cases. The kept training of the
-# same seed is no such test: as long as the recipe is the same, it gives the same number. The
-# recipes are compared as well: the code with all that it calls (a mere change of form counts), the
-# parameters, and the data. A book of another profile has another recipe, and should lie outside. Where the
-# recipe of the *estimators* has changed, too, bits of the kept run and of this book were found in
-# different ways, and cannot be compared: kept tables from before estimators were trained from scratch on
-# every kind of image hold bits of estimators that had been fine-tuned.
+# The translators of this run, measured in chapters [21](21_pixels.py) and [24](24_redshift.py), should be
+# consistent with the precomputed trainings. For mean $m$ and standard deviation $s$ of $K$ precomputed
+# trainings with other seeds, the 95 % prediction interval of a further training is
+#
+# $$ m \pm t_{K-1}\, s \sqrt{1 + 1/K} . $$
+#
+#
+#
+# Recipes are compared as well: the code with everything that it calls (formatting included), the
+# parameters and the data. A run of another profile uses another recipe and need not agree. If the recipe
+# of the *estimators* has changed, bits of the two runs are not comparable; older tables hold bits of
+# fine-tuned estimators, whereas they are now trained from scratch.
 
 # %%
 store = paths.Results(results, profile, kept=False)
@@ -123,13 +130,14 @@ print("changed in the recipe:", *(f"  {k}: {v}" for k, v in changes.items()), se
 checked.round(3).replace(-0.0, 0.0)
 
 # %% [markdown]
-# ## The picture
+# ## Trainings and galaxies
 #
-# Every symbol is a training; its bar is what chapters 24 and 25 show, the interval over galaxies. All
-# were shown the same galaxies, so symbols of one model that were trained alike should crowd together
-# far within their bars. As far as they do not, it is training that moves them, and no bar tells.
+# Each symbol is one training; its bar is the interval over galaxies, as in chapters 24 and 25. All
+# trainings are evaluated on the same galaxies. Without training scatter, the symbols of one model would
+# therefore coincide to well within their bars. Separations beyond that are due to training, which the
+# bars do not include.
 
-# %% mystnb={"figure": {"caption": "Every training of every translator, with its 95 % interval over galaxies; black: the mean over trainings with its interval over trainings (Student).", "name": "fig-trainings"}, "image": {"alt": "Three panels with a group of points per translator and a point per training, with bars and a black mean."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Each training of each translator with its 95 % interval over galaxies. Black: mean over trainings with its 95 % Student interval over trainings.", "name": "fig-trainings"}, "image": {"alt": "Three panels with a group of points per translator, one point with error bars per training, and a black mean."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(plotting.WIDTH, 0.75 * len(kept) + 1.2), sharey=True)
 for ax, (key, label) in zip(axes, numbers.items(), strict=True):
     for place, model in enumerate(kept):
@@ -140,7 +148,7 @@ for ax, (key, label) in zip(axes, numbers.items(), strict=True):
         ax.errorbar(part.value, y, xerr=error, ls="none", ms=5, **style)
         mean = training_scatter.model_difference(
             part.value, [0.0, 0.0]
-        )  # Student's interval of the mean itself
+        )  # Student interval of the mean
         ax.errorbar(mean.value, place + 0.4, xerr=mean.high - mean.value, fmt="|k", ms=9, capsize=3)
     ax.set(xlabel=label, yticks=range(len(kept)))
 axes[0].set_yticklabels([plotting.MODEL_NAME[model] for model in kept])
@@ -149,16 +157,17 @@ axes[1].set_title(f"n = {table.n.max()} galaxies", fontsize=10, fontweight="norm
 plt.show()
 
 # %% [markdown]
-# ## Three kinds of scatter
+# ## Variance components
 #
-# A number of a board can be off because other *galaxies* might have been chosen, and because another
-# *training* might have been run; what we ask for is the scatter between *models*. Here is the
-# standard deviation over the trainings of each model, with its interval by $\chi^2$ (wide, as a deviation
-# from few trainings is), and below it all three kinds, pooled over models: over galaxies for one
-# training; over trainings of one model; and between models, less what trainings and their number alone
-# would make of equal ones (one-way analysis of variance with random effects). What is pooled is an
-# average: some models scatter more than others. Two single trainings of
-# one model, of deviation $s$, differ by more than $1.96 \sqrt 2 \, s$ in one of twenty cases.
+# A measured value varies with the choice of *galaxies* and with the *training*; the scatter between
+# *models* is the quantity of interest. The first table gives the standard deviation over trainings of
+# each model, with its $\chi^2$ interval, which is wide because trainings are few.
+#
+# The second table gives three standard deviations, pooled over models: over galaxies for one training,
+# over trainings of one model, and between models. The last two come from a one-way analysis of variance
+# with random effects, which subtracts from the variance of the model means the part expected from
+# training scatter alone. Two single trainings of one model with standard deviation $s$ differ by more
+# than $1.96 \sqrt 2 \, s$ in 5 % of cases.
 
 
 # %%
@@ -187,18 +196,19 @@ for key, name in numbers.items():
 pd.DataFrame(lines)
 
 # %% [markdown]
-# ## Which orders hold?
+# ## Reproducible rankings
 #
-# Take the order in which the *first* training puts two models, as the other chapters do. The difference
-# is that of their means over trainings, with its interval over trainings. *Over trainings*: the interval of the difference of their means, by Student and Welch, leaves out zero;
-# then, on these galaxies, the recipe of the one is better than that of the other. *And galaxies*: it still
-# does when the choice of galaxies is added; then it is better for galaxies like these. *Contradicted*
-# means that the trainings say the opposite of the first. Of twenty comparisons of equal models, one
-# would hold by chance.
+# For each pair of models, ordered by their first training as in the other chapters, the difference is
+# that of the means over trainings.
 #
-# The last column counts what one training alone would have said: for how many seeds the paired
-# difference, with its interval over galaxies as in chapter 24, is above zero (>), not to be told from it
-# (?), or below (<).
+# - *over trainings*: the verdict from the Student–Welch interval over trainings. *Supported* means that
+#   this interval excludes 0 in the direction of the first training, so that on these galaxies the recipe
+#   is better.
+# - *and galaxies*: the same with the choice of galaxies included. *Supported* then means better for the
+#   population that these galaxies represent.
+# - *contradicted*: the interval excludes 0 in the opposite direction.
+# - *one training*: the number of seeds for which the paired difference of single trainings, with its
+#   interval over galaxies as in chapter 24, is above 0 (>), consistent with 0 (?) or below 0 (<).
 
 # %% tags=["hide-input"]
 judge = partial(intervals.verdict, least=0)  # however few the trainings
@@ -237,13 +247,13 @@ verdicts = pd.DataFrame(lines).T
 verdicts.loc["bits, retrained"]
 
 # %% [markdown]
-# The same for the frozen estimator:
+# Redshift information, frozen estimator:
 
 # %% tags=["hide-input"]
 verdicts.loc["bits, frozen"]
 
 # %% [markdown]
-# And in pixels:
+# PSNR in r:
 
 # %% tags=["hide-input"]
 verdicts.loc["PSNR in r (dB)"]
@@ -290,60 +300,53 @@ glue("trainings_changed", "; ".join(sorted(set(changes.values()))), display=Fals
 # %% [markdown]
 # ## What we found
 #
-# Of the {glue:text}`trainings_bits_orders` orders in bits after retraining,
-# {glue:text}`trainings_bits_0` are supported over trainings, {glue:text}`trainings_bits_1` contradicted and
-# {glue:text}`trainings_bits_2` inconclusive; with the choice of galaxies
+# **Rankings.** Of {glue:text}`trainings_bits_orders` orders in retrained bits,
+# {glue:text}`trainings_bits_0` are supported over trainings, {glue:text}`trainings_bits_1` contradicted
+# and {glue:text}`trainings_bits_2` inconclusive; with the choice of galaxies included,
 # {glue:text}`trainings_bits_both_0` are supported. Inconclusive over trainings:
 # {glue:text}`trainings_bits_list_2`. Contradicted: {glue:text}`trainings_bits_list_1`. For the frozen
-# estimator {glue:text}`trainings_frozen_0` are supported, {glue:text}`trainings_frozen_1` contradicted and
-# {glue:text}`trainings_frozen_2` inconclusive; in PSNR {glue:text}`trainings_psnr_0`,
+# estimator the counts are {glue:text}`trainings_frozen_0`, {glue:text}`trainings_frozen_1` and
+# {glue:text}`trainings_frozen_2`, and in PSNR {glue:text}`trainings_psnr_0`,
 # {glue:text}`trainings_psnr_1` and {glue:text}`trainings_psnr_2`.
 #
-# One training scatters about the mean of its model by {glue:text}`trainings_bits_sd` bits retrained,
-# {glue:text}`trainings_frozen_sd` frozen, and {glue:text}`trainings_psnr_sd` dB; the models differ by
-# {glue:text}`trainings_bits_models:.3f`, {glue:text}`trainings_frozen_models:.3f` and
-# {glue:text}`trainings_psnr_models:.2f`. Widest apart are the trainings of
-# {glue:text}`trainings_bits_widest`, over {glue:text}`trainings_bits_range:.2f` bits retrained, and of
-# {glue:text}`trainings_frozen_widest`, over {glue:text}`trainings_frozen_range:.2f` frozen. The number of
-# orders on which two single trainings contradict each other, both with an interval over galaxies that
-# leaves out zero: {glue:text}`trainings_bits_torn` retrained, {glue:text}`trainings_frozen_torn` frozen,
-# {glue:text}`trainings_psnr_torn` in PSNR.
+# **Scatter.** The standard deviation over trainings is {glue:text}`trainings_bits_sd` bits retrained,
+# {glue:text}`trainings_frozen_sd` bits frozen and {glue:text}`trainings_psnr_sd` dB. Between models it is
+# {glue:text}`trainings_bits_models:.3f` bits, {glue:text}`trainings_frozen_models:.3f` bits and
+# {glue:text}`trainings_psnr_models:.2f` dB. Pairs of models for which two seeds give opposite orders,
+# each with an interval over galaxies that excludes 0: {glue:text}`trainings_bits_torn` retrained,
+# {glue:text}`trainings_frozen_torn` frozen, {glue:text}`trainings_psnr_torn` in PSNR.
 #
-# So, for the boards of this book ([24](24_redshift.py), [25](25_leaderboard.py),
-# [33](33_the_limit.py)): read an order as one of models only where a table above says *supported*. Between
-# two single trainings, as in the paper's table and in ours, a difference of less than
-# {glue:text}`trainings_bits_telling:.2f` bits retrained, {glue:text}`trainings_frozen_telling:.2f`
-# frozen, or {glue:text}`trainings_psnr_telling:.2f` dB is within what two trainings of *one* model
-# show (from the pooled scatter), whatever their intervals over galaxies. These
-# figures are of our small networks, minutes of training and {glue:text}`trainings_profile` data; they
-# say nothing of how far the paper's networks would scatter, only that a table of single trainings
-# cannot say it either.
+# **Consequences.** In the comparisons of chapters [24](24_redshift.py), [25](25_leaderboard.py) and
+# [33](33_the_limit.py), read an order as one of models only where a table above says *supported*. A
+# difference between two single trainings of less than {glue:text}`trainings_bits_telling:.2f` bits
+# retrained, {glue:text}`trainings_frozen_telling:.2f` bits frozen or
+# {glue:text}`trainings_psnr_telling:.2f` dB is within what two trainings of one model show, whatever the
+# intervals over galaxies. These values hold for small networks, minutes of training and
+# {glue:text}`trainings_profile` data. They do not predict the scatter of the paper's networks.
 #
-# This book's own trainings (profile {glue:text}`trainings_own_profile`) lie inside what the kept ones
-# let expect in {glue:text}`trainings_inside` of {glue:text}`trainings_checked` numbers (one in twenty
-# lies outside by chance), and
-# {glue:text}`trainings_alike` are, to the third decimal, those of the kept training of the same seed.
-# Changed in their recipes since the kept run: {glue:text}`trainings_changed`. Translators of this book
-# that the kept run has not: {glue:text}`trainings_missing`.
+# **This run.** Of {glue:text}`trainings_checked` numbers of this run (profile
+# {glue:text}`trainings_own_profile`), {glue:text}`trainings_inside` lie inside their prediction interval.
+# To the third decimal, {glue:text}`trainings_alike` equal those of the precomputed training with the same
+# seed. Changes of recipe since then: {glue:text}`trainings_changed`. Translators of this run without
+# precomputed trainings: {glue:text}`trainings_missing`.
 #
 # ## Exercises
 #
-# 1. Two models differ by one deviation of a training. How many trainings of each does it take until
-#    the interval over trainings usually leaves out zero?
+# 1. Two models differ by one standard deviation of a training. How many trainings of each make the
+#    interval over trainings exclude 0 in half of all attempts?
 #
 # ```{dropdown} Solution
-# The error of the difference is $s \sqrt{2/K}$, and the interval reaches $t_{2K-2}$ of it. For the
-# difference $s$ to equal the reach needs $K = t^2_{2K-2} \cdot 2$, which is about nine; and then it
-# succeeds in every other attempt only. With five trainings, $t_8 \sqrt{2/5} = 1.46$ deviations are told in
-# half of the cases.
+# The standard error of the difference is $s \sqrt{2/K}$ and the half-width of the interval is $t_{2K-2}$
+# times that. Setting the half-width to $s$ gives $K = 2\, t^2_{2K-2}$, about nine trainings. With five,
+# $t_8 \sqrt{2/5} = 1.46$: a difference of 1.46 standard deviations is detected in half of the attempts.
 # ```
 #
-# 2. Why is it no use to observe more galaxies to settle an order that is inconclusive over trainings?
+# 2. Why do more galaxies not settle an order that is inconclusive over trainings?
 #
 # ```{dropdown} Solution
-# The scatter of trainings is $\mathrm{var}(T) + \mathrm{var}(R)/n$: more galaxies take away the second
-# part only. The first stays, since all galaxies are translated by the same few networks.
+# The variance over trainings is $\mathrm{var}(T) + \mathrm{var}(R)/n$. More galaxies reduce only the
+# second term. The first remains, because the same few networks translate all galaxies.
 # ```
 #
-# **What's next:** how much of the loss is the model's fault at all? First [a toy](31_toy.py), in which
-# the answer is known.
+# **What's next:** how much of the loss is due to the models? First [a toy](31_toy.py) with a known
+# answer.
