@@ -8,23 +8,21 @@
 # %% [markdown]
 # # Preparing real data
 #
-# What has to happen to the files that two surveys publish before a network may see them, and how do
-# you know that nothing went wrong on the way?
+# Of {glue:text}`real_rows` catalogue rows, {glue:text}`real_usable` pass all checks; the others remain in
+# the catalogue with a flag for the reason. Cutting stamps at the nearest pixel reproduces the SDSS pixels
+# within {glue:text}`real_cut_error:.1g` nanomaggies; resampling to an aligned grid leaves
+# {glue:text}`real_smoothing:.2f` of the noise per pixel and correlates it.
 #
 # **What you will learn**
 #
-# - what is inside an SDSS frame and a CFHTLS tile, and how both become nanomaggies per pixel;
-# - how to cut, turn and match stamps, and to keep count of what is lost;
-# - why a bad row is flagged and kept, never dropped;
-# - how a sample is split on the sky and stored;
-# - stretching, normalising and regridding, each with its inverse.
+# - how SDSS frames and CFHTLS tiles become nanomaggies per pixel;
+# - how stamps are cut, matched, flagged, split and stored;
+# - stretching, normalization and resampling, with their inverses.
 #
-# **Prerequisites:** the chapter on [the two surveys](01_two_surveys.py). About 20 minutes.
+# **Prerequisites:** [the two surveys](01_two_surveys.py). About 20 minutes.
 #
-# No survey data come with this book. The chapter therefore publishes a small survey of its own:
-# simulated galaxies, written to disk in the formats of SDSS and CFHTLS, both of them FITS, astronomy's
-# file of images with a header that describes them. The code that reads them is the code that reads
-# real files, and since we know what was written, we can check every step against the truth.
+# No survey data come with this book. Simulated galaxies are written as FITS files in the formats of SDSS
+# and CFHTLS and read with the code for real files, so that each step can be checked against its input.
 
 # %% tags=["hide-input", "remove-stderr"]
 from textwrap import fill
@@ -58,12 +56,10 @@ n_galaxies: int = 36  # galaxies in the small survey
 radius: float = 1.0  # arcsec within which two positions are the same object
 
 # %% [markdown]
-# ## Two surveys on disk
+# ## Survey files
 #
-# Files of the two surveys differ in every way that matters. An SDSS *frame* is in nanomaggies
-# already and lies at any angle to north, often on its side; a CFHTLS *tile* is upright, in counts
-# with a zero point of 30 (so that one count is a thousandth of a nanomaggy), in pixels half as
-# large.
+# An SDSS *frame* is in nanomaggies and lies at any angle to north. A CFHTLS *tile* is aligned with north,
+# in counts with a zero point of 30 (one count is 0.001 nanomaggies), with pixels of half the size.
 
 # %%
 files = paths.Results(results, profile)
@@ -74,11 +70,10 @@ for name, written in published.items():
     print(f"{name}:", *(path.name for path in written))
 
 # %% [markdown]
-# `read_plane` finds unit and zero point in the header, converts to nanomaggies, reads the coordinates,
-# and marks saturated pixels and those without data. What a header claims is compared with what the
-# pixels say: the sky noise below, in nanomaggies per pixel, is measured, and stands beside the
-# survey's usual value. It comes out high, at worst {glue:text}`real_noise_worst:.2f` times, as it must
-# where galaxies cover much of a small field.
+# `read_plane` takes unit, zero point and coordinates from the header, converts to nanomaggies, and masks
+# saturated and missing pixels. The table compares the sky noise in nanomaggies per pixel with the
+# survey's usual value. The largest ratio is {glue:text}`real_noise_worst:.2f`; galaxies covering much of
+# a small field raise it.
 
 # %%
 both = {survey.name: survey for survey in (SDSS, CFHTLS)}
@@ -95,7 +90,7 @@ worst = max(facts["noise measured"] / facts["noise expected"])
 glue("real_noise_worst", float(worst), display=False)
 facts.to_pandas().style.format(precision=4).hide()
 
-# %% mystnb={"figure": {"caption": "The same square of sky in the r band, as its pixels lie in the file of each survey. North is to the right in the SDSS frame and up in the CFHTLS tile. Where a galaxy ends in a straight edge, its simulated stamp ended.", "name": "fig-real-fields"}, "image": {"alt": "Two grey images of a grid of galaxies, one turned by a quarter with respect to the other."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The same field in the r band on the pixel grid of each survey. North is right in the SDSS frame and up in the CFHTLS tile. Straight edges of galaxies are edges of the simulated stamps.", "name": "fig-real-fields"}, "image": {"alt": "Two grey images of a grid of galaxies, one rotated by 90 degrees with respect to the other."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.3))
 for ax, (name, layers) in zip(axes, planes.items(), strict=True):
     plane = layers[BANDS.index("r")]
@@ -105,12 +100,10 @@ for ax, (name, layers) in zip(axes, planes.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# ## A catalogue with the usual faults
+# ## Catalogue flags
 #
-# Catalogues hold galaxies without a redshift, absurd redshifts, positions that no image covers, and
-# objects listed twice. We add one of each, in this order. `tidy` gives the columns their common
-# names, whatever they were called, and writes what is wrong with a row into its `flag`. The row
-# stays. (That the third position is off the images, only the images can tell.)
+# We add a missing redshift, an impossible one, a position off the images and a duplicate. `tidy` unifies
+# column names and writes faults into the column `flag`; the third is found only when stamps are cut.
 
 # %%
 good = Table.read(folder / "catalogue.csv")
@@ -126,13 +119,13 @@ for row in objects[-4:]:
 # %% [markdown]
 # ## Cutting stamps
 #
-# Every stamp must show north up and east left, or a network would have to learn the surveys'
-# scanning patterns. There are two ways. *Nearest*: cut at the nearest pixel, then turn by quarter
-# turns and mirror. Every pixel stays what it was, but the galaxy sits up to half a pixel off the
-# centre along each axis, and north up to 45 degrees off the vertical, as the columns `offset` and
-# `rotation` say band by band (in real SDSS fields, every band has a pixel grid of its own).
-# *Aligned*: resample onto a grid that is centred and upright. Light is conserved, yet each new
-# pixel blends its neighbours: noise is smoothed and becomes correlated.
+# All stamps have north up and east left, so that networks cannot learn scan directions.
+#
+# - *Nearest*: cut at the nearest pixel, rotate by multiples of 90° and mirror. Pixel values are
+#   unchanged, but the galaxy is up to half a pixel off centre along each axis, and north up to 45° off
+#   the vertical (columns `offset` and `rotation`, per band).
+# - *Aligned*: resample to a centred, upright grid. Flux is conserved, but noise is smoothed and
+#   correlated.
 
 # %%
 nearest = {s.name: cut(planes[s.name], objects, s, align=False) for s in both.values()}
@@ -146,13 +139,10 @@ glue("real_smoothing", float(smoothing), display=False)
 glue("real_offset", float(offset), display=False)
 
 # %% [markdown]
-# Cut at the nearest pixel, the {glue:text}`real_n` galaxies are found exactly as they were written:
-# the largest difference of any SDSS pixel is {glue:text}`real_cut_error:.1g` nanomaggies. They lie
-# up to {glue:text}`real_offset:.2f` arcsec off the middle of their stamps. Aligning them leaves
-# only {glue:text}`real_smoothing:.2f` of the noise per pixel: a reminder that resampled images are
-# smoother than the survey they come from, and that a translator trained on them learns that too.
+# The {glue:text}`real_n` galaxies lie up to {glue:text}`real_offset:.2f` arcsec off the centres of their
+# nearest cuts. A translator trained on aligned stamps learns their smoothing.
 
-# %% mystnb={"figure": {"caption": "Five of the galaxies, cut from the files of both surveys, and from SDSS once more after alignment.", "name": "fig-real-stamps"}, "image": {"alt": "Grid of colour galaxy stamps in three rows."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Five galaxies cut from the SDSS files at the nearest pixel (top) and with alignment (middle), and from the CFHTLS files (bottom).", "name": "fig-real-stamps"}, "image": {"alt": "Grid of colour galaxy stamps in three rows."}} tags=["hide-input"]
 shown = np.argsort(-truth.source[:, 2].sum((1, 2)))[:5]
 fig = plotting.stamps(
     [nearest["SDSS"].images[shown], aligned.images[shown], nearest["CFHTLS"].images[shown]],
@@ -162,14 +152,12 @@ fig = plotting.stamps(
 plt.show()
 
 # %% [markdown]
-# ## Matching the surveys
+# ## Matching
 #
-# Two catalogues never list the same objects at the same places. We give the CFHTLS positions an
-# error of a tenth of an arcsecond, drop the first galaxy, and list the last one twice. A source is
-# *matched* if it has one counterpart within the radius, *ambiguous* if there is a choice (the
-# nearest is taken, and the row flagged), and *lost* if there is none (its target is NaN, and the
-# row flagged). The strays that we put into the catalogue are lost as well, and both rows of the
-# duplicate claim the same target. The counts are part of the result.
+# To imitate independent catalogues, the CFHTLS positions receive errors of 0.1 arcsec, the first galaxy
+# is removed and the last is listed twice. A source is *matched* with one counterpart within the radius,
+# *ambiguous* with several (the nearest is taken, the row flagged), and *lost* with none (the target is
+# NaN, the row flagged). Both rows of the duplicate claim the same target.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -183,7 +171,7 @@ outcomes.to_pandas().style.hide()
 flags.count(matched.catalogue).to_pandas().style.hide()
 
 # %% [markdown]
-# A selection is now something we make and can count. Here it is the rows without any flag.
+# The sample consists of all rows without a flag.
 
 # %%
 usable = flags.good(matched.catalogue)
@@ -191,13 +179,12 @@ glue("real_rows", len(usable), display=False)
 glue("real_usable", int(usable.sum()), display=False)
 
 # %% [markdown]
-# ## Galactic dust
+# ## Galactic extinction
 #
-# The Milky Way reddens every galaxy behind it. The extinction in a band, in magnitudes, is
-# $A = R\,E(B-V)$, with $E(B-V)$ from the map of {cite:t}`schlegel1998` and $R$ per band below: for
-# SDSS that of {cite:t}`schlafly2011`, for CFHTLS interpolated to its filters. `deredden`
-# undoes it, in images and noise, if the catalogue has a column `ebv`. Do it for both surveys or for
-# neither: their filters differ, so the dimming does too.
+# The extinction in the Milky Way is $A = R\,E(B-V)$ magnitudes, with $E(B-V)$ from the map of
+# {cite:t}`schlegel1998` and $R$ from {cite:t}`schlafly2011` for SDSS, interpolated to the filters for
+# CFHTLS. If the catalogue has a column `ebv`, `deredden` corrects images and noise. Correct both surveys
+# or neither.
 
 # %%
 dust = Table([BANDS], names=["band"])
@@ -206,11 +193,11 @@ for survey in both.values():
 dust.to_pandas().style.format(precision=3).hide()
 
 # %% [markdown]
-# ## Splits, and one file for everything
+# ## Splits and storage
 #
-# Stamps of neighbours overlap, so a random split would leak training pixels into the test set.
-# `splits.by_sky` joins neighbours into groups, and gives whole cells of the sky to one split. Our
-# survey is so small that we take tiny cells; on a real one the defaults of about a degree do.
+# Neighbouring stamps overlap, so a random split would leak training pixels into the test set.
+# `splits.by_sky` links neighbours into groups and assigns whole sky cells to one split: tiny cells in
+# this small field, about a degree by default.
 
 # %%
 pairs = matched[usable]
@@ -234,8 +221,8 @@ data.validate(files.data("real"))
 data.describe(files.data("real"))
 
 # %% [markdown]
-# Images are rounded to a power of two between a sixteenth and an eighth of the sky noise. The
-# rounding error is uniform, so its rms should be at most $\sigma/(8\sqrt{12}) = 0.036\,\sigma$.
+# Images are quantized in steps of a power of two between 1/16 and 1/8 of the sky noise. Uniform rounding
+# errors then have an rms of at most $\sigma/(8\sqrt{12}) = 0.036\,\sigma$.
 
 # %%
 stored = data.load(files.data("real"))
@@ -251,9 +238,9 @@ print(
 )
 
 # %% [markdown]
-# Measured: {glue:text}`real_rounding:.4f`, in a file {glue:text}`real_ratio:.1f` times smaller than
-# plain numbers. `data.load(path, rows)` reads the rows that are asked for and no others, so a sample may
-# be far larger than the memory. Without galtools, h5py alone reads the images:
+# The measured rms is {glue:text}`real_rounding:.4f` σ, in a file {glue:text}`real_ratio:.1f` times
+# smaller than uncompressed arrays. `data.load(path, rows)` reads only the requested rows. With h5py
+# alone:
 #
 # ```python
 # with h5py.File("real.h5") as file:
@@ -261,10 +248,9 @@ print(
 #     noise, scale = file["target/noise"][:], file["target"].attrs["pixel_scale"]
 # ```
 #
-# ## What a broken file does
+# ## Damaged files
 #
-# Downloads break, disks fill. A damaged file must neither crash the run hours later nor slip
-# through. Here is a frame cut short, and a file that pretends to be one:
+# Damaged files are refused with a reason, here a truncated frame and an HTML error page saved as FITS:
 
 # %%
 broken = folder / "broken.fits"
@@ -276,19 +262,17 @@ for content in (published["SDSS"][0].read_bytes()[:40_000], b"<html>404 Not Foun
         print(fill(refusal.args[0].replace(str(folder), "..."), 90))
 
 # %% [markdown]
-# ## Stretching and normalising
+# ## Stretching and normalization
 #
-# From the noise to the core of a bright galaxy pixels span three decades in SDSS and four in CFHTLS. A
-# network sees $y = f(x/b)/s$ instead: $f$ is linear where the noise is and compresses what is bright,
-# the softening $b$ is about the sky noise of the band, and $s$ makes the mean square of $y$ one over
-# the training set. There are three to choose from,
+# From the noise to the centre of a bright galaxy, pixels span three decades in SDSS and four in CFHTLS.
+# Networks therefore receive $y = f(u)/s$ with $u = x/b$, where $b$ is about the sky noise of the band,
+# $s$ sets the mean square of $y$ over the training set to 1, and $f$ compresses bright pixels:
 #
 # $$ f_\mathrm{sqrt} = \mathrm{sign}(u)\big(\sqrt{1 + |u|} - 1\big), \quad
 #    f_\mathrm{log} = \mathrm{sign}(u) \ln(1 + |u|), \quad
 #    f_\mathrm{asinh} = \operatorname{arsinh} u . $$
 #
-# All can be inverted, so that what a network returns can be turned back into nanomaggies. Training
-# images alone may set $s$: test images must not leak into it.
+# To avoid leakage, $s$ is computed from training images only.
 
 # %%
 train = torch.from_numpy(pairs.source[split == "train"])
@@ -301,7 +285,7 @@ losses = {
 }
 glue("real_stretch_loss", max(losses.values()), display=False)
 
-# %% mystnb={"figure": {"caption": "Left: the three stretches of the r band, each with its own s. Right: the distribution of stretched pixels of the training set, in the same styles. The square root leaves bright pixels the farthest apart, asinh the closest.", "name": "fig-real-stretch"}, "image": {"alt": "Left, three curves that are linear near zero and flatten. Right, three histograms with a peak at zero and a tail to the right."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Left: the three stretches of the r band, each with its own s. Right: distribution of stretched pixel values in the training set, in the same line styles. The square root compresses bright pixels least, asinh most.", "name": "fig-real-stretch"}, "image": {"alt": "Left, three curves that are linear near zero and flatten. Right, three histograms with a peak at zero and a tail to the right."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.1))
 line = torch.linspace(-3, 300, 2000)
 for (kind, curve), style in zip(kinds.items(), ("-", "--", ":"), strict=True):
@@ -316,15 +300,15 @@ axes[0].legend()
 plt.show()
 
 # %% [markdown]
-# Going there and back loses at most {glue:text}`real_stretch_loss:.0e` of the brightest pixel, the
-# rounding of single precision.
+# The round trip changes pixels by at most {glue:text}`real_stretch_loss:.0e` of the brightest one, the
+# rounding error of single precision.
 #
-# ## Regridding
+# ## Resampling
 #
-# To compare a CFHTLS stamp with an SDSS one pixel by pixel, or to train on small images, we bring
-# its $136\times136$ pixels to the $64\times64$ of SDSS. Each pixel's light is shared out by overlap
-# in area, $y = W x W^\mathsf{T}$: no light is lost. Detail is, so there are many images that become
-# the same coarse one. The pseudo-inverse of $W$ returns the one of least power among them.
+# For comparisons pixel by pixel, or training on smaller images, the $136\times136$ pixels of a CFHTLS
+# stamp are resampled to the $64\times64$ of SDSS. Area overlap, $y = W x W^\mathsf{T}$, conserves flux.
+# Many fine images give the same coarse one; the pseudo-inverse of $W$ returns the one with the least sum
+# of squares.
 
 # %%
 fine = np.float64(truth.target[shown])
@@ -336,7 +320,7 @@ again = W @ back @ W.T
 
 # %% tags=["hide-input"]
 kept = coarse.sum((2, 3))[:, 2] / fine.sum((2, 3))[:, 2]
-variances = (W**2).sum(axis=1)  # of a row of pixels of white noise, on either side
+variances = (W**2).sum(axis=1)  # along one axis, for white noise of unit variance
 growth = float(np.sqrt(np.mean(np.outer(variances, variances))))
 glue("real_kept", float(np.abs(kept - 1).max()), display=False)
 glue("real_again", float(np.abs(again - coarse).max() / coarse.max()), display=False)
@@ -345,7 +329,7 @@ glue("real_lost", float(np.median(lost)), display=False)
 glue("real_growth", growth, display=False)
 glue("real_area", (SDSS.pixel_scale / CFHTLS.pixel_scale), display=False)
 
-# %% mystnb={"figure": {"caption": "The middle 12 arcsec of a CFHTLS stamp in r (logarithmic grey scale of surface brightness), on the pixels of SDSS, and back: what the coarse pixels could not hold does not return.", "name": "fig-real-regrid"}, "image": {"alt": "Three grey images of a galaxy: sharp, coarse, and fine pixels again but blurred."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Central 12 arcsec of a CFHTLS stamp in r (asinh grey scale of surface brightness): original, resampled to SDSS pixels, and mapped back with the pseudo-inverse, without the detail lost in resampling.", "name": "fig-real-regrid"}, "image": {"alt": "Three grey images of a galaxy: sharp, coarse, and fine pixels again but blurred."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(plotting.WIDTH, 2.3))
 layers = (fine[0, 2], coarse[0, 2], back[0, 2])
 scales = (CFHTLS.pixel_scale, SDSS.pixel_scale, CFHTLS.pixel_scale)
@@ -363,20 +347,19 @@ for ax, image, scale, name in zip(
 plt.show()
 
 # %% [markdown]
-# The light within the coarse stamp differs from that of the fine one by at most
-# {glue:text}`real_kept:.1%`: it is the strip of .04 arcsec on each side by which the fine stamp is
-# wider. Noise per pixel grows {glue:text}`real_growth:.2f` times, less than the
-# {glue:text}`real_area:.2f` of the pixels' sides because neighbours now share pixels. Back on the
-# fine grid, the image misses the first one by {glue:text}`real_lost:.1f` times the sky noise (root mean
-# square in r, median galaxy), noise and detail that are gone for good; regridded once more, the coarse
-# image is met to {glue:text}`real_again:.0e` of its peak.
+# The flux differs from that of the fine stamp by at most {glue:text}`real_kept:.1%`, because the fine
+# stamp is 0.04 arcsec wider on each side. The noise per pixel grows by a factor of
+# {glue:text}`real_growth:.2f`, less than the ratio of pixel sides, {glue:text}`real_area:.2f`, because
+# neighbouring pixels become correlated.
 #
-# ## Your own data, and the archives'
+# Mapped back to the fine grid, the image differs from the original by {glue:text}`real_lost:.1f` times
+# the sky noise (rms in r, median galaxy).
 #
-# The same functions read frames, tiles, coadds, folders of cutouts and arrays of other projects and
-# surveys, and older *fpC* images of SDSS (with their *tsField*). The package knows the facts of SDSS,
-# CFHTLS, KiDS, DES, Pan-STARRS1, HSC, the Legacy Surveys and Euclid VIS. Another survey is a table of
-# numbers in a TOML file (`load_surveys`), or a few lines:
+# ## Other surveys and archives
+#
+# The package defines SDSS, CFHTLS, KiDS, DES, Pan-STARRS1, HSC, the Legacy Surveys and Euclid VIS, and
+# reads frames, tiles, coadds, older SDSS *fpC* images (with *tsField*), folders of cutouts and arrays.
+# Add a survey by a TOML file (`load_surveys`) or in Python:
 #
 # ```python
 # from galtools.ingest.arrays import read_arrays  # .npz, .npy, .h5 or .fits
@@ -391,8 +374,8 @@ plt.show()
 # images = read_arrays("cubes.h5", mine, key="img", axes="nyxb", bands="irg")
 # ```
 #
-# Where there is a network, one command per survey fetches the real thing. Transfers are throttled,
-# tried again where they broke, checked, and never seen half done:
+# Downloads are throttled, retried and verified. They have been tested against a faulty local server, not
+# the archives:
 #
 # ```bash
 # pip install '.[download]'
@@ -401,8 +384,7 @@ plt.show()
 # galtools download cfhtls my_data    # cutouts of CFHTLS-Wide from the CADC
 # ```
 #
-# From there to one file is what this chapter did. Planes are read one at a time while stamps are
-# cut, so a survey need not fit into memory:
+# The steps of this chapter then give one file, with one image in memory at a time:
 #
 # ```python
 # objects = read_catalogue("my_data/catalogue.ecsv")
@@ -413,35 +395,25 @@ plt.show()
 # data.save(pairs, "real.h5")
 # ```
 #
-# These commands have been tested against a server on one machine that
-# breaks, truncates and lies; which archive addresses answer today, only the network can tell.
-#
 # ## What we found
 #
-# - Of {glue:text}`real_rows` rows that entered, {glue:text}`real_usable` came out without a flag.
-#   The others are still there, each with its reason.
-# - Cutting at the nearest pixel is exact; aligning keeps the light but only
-#   {glue:text}`real_smoothing:.2f` of the noise.
-# - Stretches and units invert to rounding. Regridding keeps the light, not the detail.
-# - Rounding adds {glue:text}`real_rounding:.3f` of the noise, and makes files
-#   {glue:text}`real_ratio:.1f` times smaller.
+# - Nearest cuts preserve pixels; alignment smooths the noise.
+# - Stretches invert within single precision; resampling to coarser pixels conserves flux but loses
+#   detail.
+# - Quantization adds {glue:text}`real_rounding:.3f` σ.
 #
 # ## Exercises
 #
-# 1. What fraction of the sky noise does alignment keep if the object sits exactly on a corner of
-#    the frame's pixels? And on average, if objects sit anywhere?
-# 2. Write a stamp whose bands are in the order z, i, r, g, u, and read it with `read_arrays`.
+# 1. What fraction of the sky noise remains after alignment if the object lies on a corner of the frame's
+#    pixels? And on average over all positions?
+# 2. Write a stamp with its bands in the order z, i, r, g, u, and read it with `read_arrays`.
 #
 # ```{dropdown} Solutions
-# 1. All of it: the new grid falls on the old one, every weight is one, and nothing is blended. In
-#    the worst case, half a pixel off in both directions, every new pixel is the mean of four, and
-#    half the noise is left. Off by a share $t$ of a pixel, the variance shrinks by
-#    $t^2 + (1-t)^2$ along each axis, on average over $t$ by 2/3; for both axes by 4/9, of which
-#    the root is 2/3.
-# 2. `np.savez("a.npz", data=truth.source[:, ::-1])` is refused by `read_arrays("a.npz", SDSS)`: what stands
-#    in the place of z has a quarter of the noise that SDSS has there. With `bands="zirgu"` as another
-#    array in the file it is read in the right order.
+# 1. All of it: both grids coincide. In the worst case, half a pixel off along both axes, each new pixel is
+#    the mean of four, and half the noise remains. For an offset of a fraction $t$ of a pixel the variance
+#    falls by $t^2 + (1-t)^2$ per axis, on average by 2/3; for both axes by 4/9, whose root is 2/3.
+# 2. `read_arrays("a.npz", SDSS)` refuses `np.savez("a.npz", data=truth.source[:, ::-1])`: the channel taken
+#    for z has a quarter of its noise. With `bands="zirgu"` in the file it is read correctly.
 # ```
 #
-# **What's next:** a translator between the two sides of such files:
-# [the residual network](11_residual.py).
+# **What's next:** a translator between both surveys: [the residual network](11_residual.py).
