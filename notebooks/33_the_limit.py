@@ -8,15 +8,20 @@
 # %% [markdown]
 # # Information bound: the best possible redshift
 #
-# A translator that keeps half of the redshift information has lost half of what? Of what some
-# network found in the source, or of what there is to be found? How well could *anyone* know the
-# redshift from this SDSS image, and from this CFHTLS image?
+# An ideal estimator that uses only total fluxes and size determines the redshift to $\sigma_z/(1+z) =$
+# {glue:text}`limit_sigma_sdss` from SDSS and {glue:text}`limit_sigma_cfhtls` from CFHTLS (median
+# posterior widths). The mean information from CFHTLS minus that from SDSS, the irreducible loss of every
+# translator, is {glue:text}`limit_irreducible` bits for such an estimator and
+# {glue:text}`limit_irreducible_most` bits with all components of the galaxies resolved.
+#
+# The redshift metrics of the previous chapters compare trained estimators. This chapter computes the
+# information that the images contain, independently of any estimator, from the known simulation.
 #
 # **What you will learn**
 #
-# - how to compute what an image says about a redshift, without training anything;
-# - why a deeper and sharper image does not say as much more as one would think;
-# - which part of the loss no translator could avoid, and which part is the translator's.
+# - how to compute the redshift information of an image without training;
+# - why a deeper and sharper image adds less information than its noise suggests;
+# - how to separate the irreducible loss from the losses of the estimator and the translator.
 #
 # **Prerequisites:** the chapter on [redshift](24_redshift.py). About 20 minutes.
 
@@ -60,33 +65,33 @@ margin: float = 0.15  # bits within which two ways agree: 10 per cent in the wid
 n_boot: int = 400  # resamples of the galaxies behind each interval
 
 # %% [markdown]
-# ## What a redshift hides behind
+# ## Posterior of the redshift
 #
-# In this simulation a galaxy is a handful of numbers: its redshift and magnitude, drawn from the
-# luminosity functions of red and of blue galaxies, and seven standard normal numbers that make its
-# spectrum (how old its stars are, dust, slope, the depth of the 4000 Å break, light in the far
-# blue and the far red, emission lines). Its size scatters about the mean for its type and
-# luminosity. Dust reddens discs the more, the more they are inclined; the axis ratio $q$, which
-# pixels show well, is taken as known. The redshift enters the pixels through the colours, the
-# brightness and the size, and every one of the other numbers can imitate it a little. Who wants the
-# redshift has to allow for all of them. That is what a posterior does,
+# A simulated galaxy has a type, a redshift $z$ and an $r$ magnitude, sampled from the luminosity
+# functions of red and blue galaxies, and seven standard normal latent variables $n_k$ that determine its
+# spectrum: stellar age, dust, slope, depth of the 4000 Å break, far-blue and far-red flux, and emission
+# lines. Its size scatters about the mean for its type and luminosity. Dust reddens inclined discs more.
+# The axis ratio $q$ is well measured and taken as known.
+#
+# The redshift affects the pixels through colours, brightness and size, and each of the other variables
+# can partly mimic its effect. The posterior marginalises over them,
 #
 # $$ p(z \mid d) \propto \sum_\mathrm{type} \int p(d \mid \mathrm{type}, z, r, n_1 \ldots n_7, q)\,
-# p(\mathrm{type}, z, r)\, p(q \mid \mathrm{type}) \prod_k N(n_k; 0, 1)\; dr\, dn_1 \ldots dn_7 , $$
+# p(\mathrm{type}, z, r)\, p(q \mid \mathrm{type}) \prod_k N(n_k; 0, 1)\; dr\, dn_1 \ldots dn_7 . $$
 #
-# and nobody who sees the data $d$ and knows how galaxies are made can do better: no other density
-# has a larger expected score in bits.
+# No other density has a larger expected information in bits, given the data $d$ and the population.
 #
-# ## From pixels to six numbers
+# ## Compression to six numbers
 #
-# Near the truth, an image is linear in small changes of what it shows. So all that its 20 000
-# pixels say about brightness, position, size, shape and seeing is a matrix, the **Fisher
-# information**, and a vector, the score; the noise of every pixel is known. Position, shape and
-# seeing are integrated out, each seeing with the scatter it has from night to night. What is left
-# is the best measurement of the light in five bands and of the size, with its errors. To them comes
-# what no pixel knows of: the calibration of each band, off by one to two per cent. The galaxies of
-# a survey's field share one calibration, and the test galaxies lie in few fields. A limit is an
-# expectation over calibrations, so here every galaxy gets one of its own.
+# Near the truth an image is linear in small changes of brightness, position, size, shape and seeing. The
+# noise of every pixel is known. The **Fisher information** matrix and the score vector are then
+# sufficient statistics of its 20 000 pixels. Position, shape and seeing are marginalised, the seeing
+# with its scatter from night to night. The fluxes in five bands and the size remain, with their
+# covariance.
+#
+# The calibration error of each band, one to two per cent, is added. Galaxies in one field share their
+# zero points, and the test galaxies lie in few fields. Since the bound is an expectation over
+# calibrations, each galaxy gets independent zero points here.
 
 # %%
 SURVEYS = {"source": "SDSS", "target": "CFHTLS"}
@@ -95,11 +100,11 @@ store = paths.Results(results, profile)
 test = paths.need(store.data("test"), "01_two_surveys")
 sizes = sorted(sizes)
 if len(sizes) < 2:
-    raise GaltoolsError(f"sizes = {sizes}: give two, to see what more of them bring")
+    raise GaltoolsError(f"sizes = {sizes}: give two or more, to test convergence")
 sample = comparison.load_comparison(store, "cross", paths.check_models(models), seed, n_galaxies)
 read = {"source": sample.pairs.source, "truth": sample.truth}
 read |= {model: sample.images[model] for model in models}
-# for the last question: what is missing is said now
+# used last, loaded first: missing files are reported before the long computation
 estimators = {row: redshift_evaluation.load_row(store, "cross", row, seed) for row in read}
 
 # %%
@@ -117,30 +122,30 @@ found = {
 }
 
 # %% [markdown]
-# Is the compression fair? For a few galaxies we draw brightness, position, shape and seeing from
-# what the six numbers allow, render every draw anew and compare the likelihood of all pixels with
-# that of the compression. If they differ by much less than 1 (in ln L), nobody could tell the two
-# apart.
+# To test the compression, we sample brightness, position, shape and seeing from the posterior of the six
+# numbers for a few galaxies, render every sample, and compare the likelihood of all pixels with that of
+# the compressed data. A scatter of their difference in $\ln L$ much smaller than 1 means that the
+# compression is lossless for practical purposes.
 
 # %%
 error = information_bound.compression_scatter(test, n=3)
 pd.DataFrame(error, columns=names).round(3).add_prefix("scatter of ln L, ").rename_axis("galaxy")
 
 # %% [markdown]
-# ## Three ways that have to agree
+# ## Three estimates of the bound
 #
-# **Exact.** We draw the nine numbers and the type from a proposal that is adapted to each galaxy,
-# and weight every draw by the posterior over the proposal (*importance sampling*). The answer is
-# exact up to the number of draws that count; galaxies with too few of them, or with weights whose
-# tail is too heavy, are refused rather than believed.
+# **Exact.** Nine latent variables and the type are sampled from a proposal adapted to each galaxy and
+# weighted by the ratio of posterior to proposal (*importance sampling*). The result is exact up to the
+# effective number of samples. Galaxies with too few effective samples or a heavy tail of weights are
+# rejected.
 #
-# **Local.** At the highest mode, the Fisher information of the six numbers plus the curvature of the
-# prior gives a normal law: a formula, no draws. It knows nothing of the other modes.
+# **Local.** The Fisher information of the six numbers and the curvature of the prior at the highest mode
+# give a normal distribution (Laplace approximation), without sampling. It ignores all other modes.
 #
-# **Learnt.** A small network learns the density from simulated galaxies that are measured with the
-# same errors. It knows nothing of latent numbers or likelihoods.
+# **Learned.** A mixture density network is trained on simulated galaxies with the same measurement
+# errors. It uses neither latent variables nor likelihoods.
 
-# %% mystnb={"figure": {"caption": "What the two surveys say about the redshift of three test galaxies, among the best known (top) and the least well known (bottom). Each panel has its own range of redshifts.", "name": "fig-limit-posteriors"}, "image": {"alt": "Three panels with the densities of the redshift from SDSS and CFHTLS, exact as lines and local as dots, about the true redshift."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Posterior of the redshift of three test galaxies from the two surveys, from well constrained (top) to poorly constrained (bottom). Each panel has its own redshift range.", "name": "fig-limit-posteriors"}, "image": {"alt": "Three panels with redshift posteriors from SDSS and CFHTLS, exact as solid and local as dotted lines, and the true redshift as a vertical line."}} tags=["hide-input"]
 order, grid = np.argsort(found["source"]["local_scatter"]), redshift.Grid()
 chosen = order[(np.array([0.1, 0.5, 0.9]) * len(order)).astype(int)]
 fig, axes = plt.subplots(3, 1, figsize=(plotting.WIDTH, 5.3))
@@ -178,16 +183,17 @@ train_z = image_files.read_column(paths.need(store.data("train"), "01_two_survey
 prior = information.prior(train_z, edges)
 
 # %% [markdown]
-# Scatter first: the width of the posterior of the median galaxy, in units of $1 + z$, and in the last
-# line how far the exact means really are from the truth. *Parts told apart* is a fourth, generous
-# way: what if somebody told us where every knot, arm and neighbour stands? Then bulge, disc and arms
-# could be measured apart. They are made of older and younger stars of the same galaxy, and their
-# differences know the redshift too, free of any calibration, up to the scatter that the spectrum of
-# each component has for itself (bulge and bar in age, dust, slope and break, young stars in age, dust
-# and slope). This end of the bracket is a local one: a Laplace law about the truth, with the true
-# prior of all these numbers. No real reader has this help, and help
-# cannot harm: nobody knows more. Where the local width is smaller than the exact one, it is because
-# it knows neither the wings nor the other modes.
+# The first table gives the median posterior width in units of $1 + z$, and in its last row the actual
+# scatter $\sigma_\mathrm{MAD}$ of the exact posterior means about the true redshifts. The local width
+# can be smaller than the exact one because it ignores the wings and the other modes.
+#
+# *Components resolved* is an upper bound on the information in an image. Suppose that the positions of
+# all knots, arms and neighbours were known. Then the fluxes of bulge, disc and arms could be measured
+# separately. They consist of older and younger stars of the same galaxy, and their differences constrain
+# the redshift free of calibration errors, up to the scatter between the spectra of the components (age,
+# dust, slope and break for bulge and bar; age, dust and slope for young stars). This estimate is local:
+# a Laplace approximation about the truth with the true prior. Additional knowledge cannot reduce the
+# information, so that no real estimator exceeds it on average.
 
 # %%
 lines = {}
@@ -196,7 +202,7 @@ for side, name in SURVEYS.items():
     widths = {
         "exact": np.where(one["good"], one["scatter"], np.nan),
         "local": one["local_scatter"],
-        "parts told apart (at best)": one["components_scatter"],
+        "components resolved (bound)": one["components_scatter"],
     }
     for way, width in widths.items():
         lines[way, name] = intervals.bootstrap(intervals.median, width / (1 + z), n_boot)
@@ -209,19 +215,20 @@ ways = list(dict.fromkeys(way for way, _ in lines))
 pd.DataFrame({name: [shown[way, name] for way in ways] for name in names}, index=ways)
 
 # %% [markdown]
-# On real images of SDSS main-sample galaxies, networks reach $\sigma_\mathrm{MAD} = 0.0091$ with 400,000
-# galaxies to learn from, and less than 0.007 where the signal-to-noise ratio exceeds 100
-# {cite}`pasquet2019`. Their scatter has to lie between the two ends of this bracket. The spectra of
-# the simulation were tuned for that (`benchmarks/tune_population.py`), and for nearest neighbours to
-# find redshifts in a mock catalogue as badly as in the real one. The two pull against each other: a
-# wider red sequence, which neighbours ask for, takes from images, too. What remains is a compromise.
-# Mock catalogues are a little easier than the real one, most of all for red galaxies, although their
-# magnitudes scatter by 0.01 beyond the quoted errors (an assumption), and the generous end is no
-# smaller than it has to be. Real galaxies vary in more ways than nine numbers.
+# On real images of SDSS main-sample galaxies, networks trained on 400,000 galaxies reach
+# $\sigma_\mathrm{MAD} = 0.0091$, and less than 0.007 at signal-to-noise ratios above 100
+# {cite}`pasquet2019`. The two bounds should bracket this scatter. The spectra of the simulation were
+# tuned to this, and to the accuracy of nearest-neighbour redshifts in real catalogues
+# (`benchmarks/tune_population.py`). The two requirements conflict: a wider red sequence, which the
+# neighbours require, also reduces the information in images.
+#
+# The result is a compromise. Redshifts from mock catalogues remain somewhat too accurate, most of all
+# for red galaxies, although their magnitudes include an assumed scatter of 0.01 beyond the quoted
+# errors. Real galaxies vary in more ways than nine latent variables describe.
 
 # %% [markdown]
-# Now in bits, in which everything is counted that a median forgets: wings, second modes, galaxies
-# that are taken for something else. Galaxies that were refused by one way are left out of all.
+# Information in bits also accounts for wings, secondary modes and catastrophic outliers, to which a
+# median width is insensitive. Galaxies rejected by one method are excluded from all.
 
 # %%
 known = {}
@@ -231,11 +238,11 @@ for side, name in SURVEYS.items():
         exact, network = one["density"][:, k], learned[side][f"{largest}_{k}"]
         known[f"{name}, exact", k] = information_bound.bits(exact, z, prior, one["good"])
         known[f"{name}, local", k] = information_bound.local_bits(one, "local", prior)
-        known[f"{name}, learnt", k] = information_bound.bits(network, z, prior)
-        known[f"{name}, parts", k] = information_bound.local_bits(one, "components", prior)
+        known[f"{name}, learned", k] = information_bound.bits(network, z, prior)
+        known[f"{name}, components", k] = information_bound.local_bits(one, "components", prior)
 known = information_bound.common_galaxies(known)
 
-# %% mystnb={"figure": {"caption": "Information about the redshift, three ways and with the upper bound that knows all parts of the galaxies, with 95 % intervals over galaxies. One symbol per seed of the draws and of the learner; the local posterior and the bound have none.", "name": "fig-limit-bits"}, "image": {"alt": "Eight lines, four for each survey: exact, local, learnt, and with all parts known. The table below compares them."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Redshift information by three methods, and the upper bound with all components of the galaxies resolved; 95 % intervals over galaxies. One symbol per seed of the posterior samples and of the learned estimate; the local posterior and the upper bound do not depend on the seed.", "name": "fig-limit-bits"}, "image": {"alt": "Eight rows, four for each survey: exact, local, learned, and with all components resolved. The table below compares them."}} tags=["hide-input"]
 means = {key: intervals.bootstrap(intervals.mean, b, n_boot) for key, b in known.items()}
 colours = {way: plotting.SURVEY_COLOUR[way.split(",")[0]] for way, _ in known}
 n_known = next(iter(means.values())).n
@@ -243,14 +250,15 @@ panels.seed_strips(means, colours, f"bits of redshift (n = {n_known})")
 plt.show()
 
 # %% [markdown]
-# Two ways *agree* if the interval of their difference, galaxy by galaxy, lies within the margin set
-# above; a statement is supported if all seeds say so.
+# Two methods *agree* if the 95 % interval of their paired difference lies within the margin set above
+# (an equivalence test). A statement is supported only if it holds for all seeds. The second table counts
+# rejected galaxies, the effective number of samples, and the *p* value of a test for uniform PIT values.
 
 # %%
 pairs = {
     f"{name}: exact and {other} agree": (f"{name}, exact", f"{name}, {other}")
     for name in SURVEYS.values()
-    for other in ("local", "learnt")
+    for other in ("local", "learned")
 }
 agreement = seeds_agree.compare(known, pairs, n_boot, seed, within=(-margin, margin))
 seeds_agree.summary(agreement)
@@ -261,13 +269,14 @@ for side, name in SURVEYS.items():
     good, effective = found[side]["good"], found[side]["effective"]
     even = round(information_bound.pit_pvalue(found[side]), 2)
     quality[name] = [(~good).sum(), int(np.median(effective)), even]
-columns = ["refused", "draws that count (median)", "PIT is even (probability)"]
+columns = ["rejected", "effective samples (median)", "PIT uniformity (p value)"]
 pd.DataFrame.from_dict(quality, orient="index", columns=columns)
 
 # %% [markdown]
-# Has the learner seen enough? The more galaxies it has seen, the nearer it should come to the exact
-# limit, from below, and not cross it by more than chance. Whether it has *converged* is computed too: the gain from the last
-# enlargement of its school has to be below a third of the margin, with all of its interval.
+# Was the training set large enough? With more simulated galaxies the learned estimate should approach
+# the exact bound from below and not exceed it beyond statistical error. It has *converged* if the gain
+# from the last enlargement of the training set is below a third of the margin, including its whole
+# interval.
 
 # %%
 trained, levels = {}, {}
@@ -279,7 +288,7 @@ for side, name in SURVEYS.items():
     whole = information_bound.bits(exact, z, prior, good)
     levels[name] = intervals.bootstrap(intervals.mean, whole, n_boot)
 
-# %% mystnb={"figure": {"caption": "Information found by an estimator that learnt from so many simulated galaxies, and the exact limit, with 95 % intervals over galaxies. One symbol per seed.", "name": "fig-limit-learning"}, "image": {"alt": "Lines for each survey: bits of an estimator that learnt from more and more galaxies, then those of the exact limit."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Redshift information of an estimator trained on increasing numbers of simulated galaxies, and the exact bound, with 95 % intervals over galaxies. One symbol per seed.", "name": "fig-limit-learning"}, "image": {"alt": "Rows for each survey: bits of an estimator with increasing training sets, then the exact bound."}} tags=["hide-input"]
 strips = {}
 for name, exact in levels.items():
     own = {key: bits for key, bits in trained.items() if key[0].startswith(name)}
@@ -292,7 +301,7 @@ plt.show()
 # %%
 before, after = (f"{size:,} galaxies" for size in sizes[-2:])
 gained = {
-    f"{name}: the learner has converged": (f"{name}, {after}", f"{name}, {before}")
+    f"{name}: the learned bound converged": (f"{name}, {after}", f"{name}, {before}")
     for name in SURVEYS.values()
 }
 third = (-margin / 3, margin / 3)
@@ -300,22 +309,22 @@ converged = seeds_agree.compare(trained, gained, n_boot, seed, within=third)
 seeds_agree.summary(converged)
 
 # %% [markdown]
-# ## Whose fault is the loss?
+# ## Splitting the loss
 #
-# The chapter on redshift has trained an estimator on every kind of image. They are asked
-# once more, galaxy by galaxy, on the galaxies whose limit we know. The difference between the limit
-# of the target and what is found in a translation has three parts,
+# The chapter on redshift trained an estimator on each kind of image. We evaluate these estimators on the
+# galaxies with a computed bound. With $L$ the bound and $I$ the information that an estimator extracts,
+# the difference between the bound of the target and the information extracted from a translation is
 #
 # $$ L_\mathrm{target} - I_\mathrm{translated} =
 #   \underbrace{L_\mathrm{target} - L_\mathrm{source}}_\text{irreducible}
 # + \underbrace{L_\mathrm{source} - I_\mathrm{source}}_\text{estimator}
 # + \underbrace{I_\mathrm{source} - I_\mathrm{translated}}_\text{translator} . $$
 #
-# *Irreducible*: the source image never held it; no model could avoid this part. *Estimator*: it is
-# there, but the estimator that we have does not find it in the source either. *Translator*: it was
-# found in the source and is not found in the translation. All estimators were trained from scratch alike,
-# on equally many galaxies, so that what the estimator of the source misses is not counted against a
-# translator. The networks of an ensemble stand for seeds.
+# The *irreducible* loss is information absent from the source image, which no model can recover. The
+# *estimator* loss is information in the source that the trained estimator does not extract. The
+# *translator* loss is information extracted from the source and not from the translation. All estimators
+# are trained from scratch, alike and on equally many galaxies, so that the inefficiency of the source's
+# estimator is not attributed to a translator. The networks of an ensemble serve as seeds.
 
 # %%
 for row, ensemble in estimators.items():
@@ -328,7 +337,7 @@ for k in range(seeds):
 known = information_bound.common_galaxies(known)
 lost = information_bound.split_losses(known, models, "source", n_boot, seed)
 
-# %% mystnb={"figure": {"caption": "The loss in three parts, with 95 % intervals over galaxies; one symbol per network of the estimators. The irreducible part and that of the estimator are the same for all translators.", "name": "fig-limit-split"}, "image": {"alt": "A line with a point per seed for the irreducible loss, the loss of the estimator and that of every translator, in bits."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Irreducible, estimator and translator loss, with 95 % intervals over galaxies; one symbol per network of the estimators. Irreducible and estimator loss are the same for all translators.", "name": "fig-limit-split"}, "image": {"alt": "Rows with one point per seed, in bits: irreducible loss, estimator loss, and the loss of every translator."}} tags=["hide-input"]
 losses, colours = {}, {"irreducible": plotting.SURVEY_COLOUR["CFHTLS"], "estimator": "black"}
 for x in lost.itertuples():
     way = x.part if x.part in colours else plotting.MODEL_NAME.get(x.row, x.row)
@@ -339,27 +348,26 @@ fig.axes[0].axvline(0, color="black", linewidth=0.8, zorder=0)
 plt.show()
 
 # %% [markdown]
-# The limits here are those of total light and size. An estimator of whole CFHTLS images, which sees
-# bulge and disc apart, may therefore come up to this limit or go beyond it, and the irreducible part
-# may be larger than drawn: with all parts known it is the difference in the second line of the
-# table below. An estimator beyond the upper bound would be an error somewhere.
+# The bounds shown use total fluxes and size. An estimator of whole CFHTLS images, which resolve bulge
+# and disc, may reach or exceed them, and the irreducible loss may be larger than shown: with all
+# components resolved it is the difference in the second row of the table below. An estimator above the
+# upper bound would indicate an error.
 #
-# A statement is *supported* only if every seed says so. They differ in the draws from the posterior, in the
-# learner and what it learnt from, and in the network that reads. They do not differ in three things.
-# The galaxies are the same: what others would say is in the intervals. The local posterior and the
-# bound are formulas, so that a statement on them alone is made once. And every translator was trained
-# once: that another training of it loses as much is not tested here, but in
-# [a chapter of its own](28_trainings.py).
+# A statement is *supported* only if all seeds agree. Seeds differ in the posterior samples, in the
+# training set and initialisation of the learned estimate, and in the network of the estimator. They
+# share the test galaxies, whose sampling error is in the intervals. The local posterior and the upper
+# bound are formulas, so that a statement about them alone has no scatter between seeds. Every translator
+# was trained once; the chapter on [scatter between trainings](28_trainings.py) tests further trainings.
 
 # %%
-MORE = "CFHTLS images can tell more than SDSS images"
+MORE = "CFHTLS images hold more information than SDSS images"
 tests = {MORE: ("CFHTLS", "SDSS")}
-APART = "CFHTLS images can tell more if all parts of a galaxy are told apart"
-tests[APART] = ("CFHTLS, parts", "SDSS, parts")
-tests["the estimator falls short of the limit of SDSS"] = ("SDSS", "source")
-tests["the estimator falls short of the limit of CFHTLS"] = ("CFHTLS", "truth")
+APART = "CFHTLS images hold more information with all components resolved"
+tests[APART] = ("CFHTLS, components", "SDSS, components")
+tests["the estimator falls short of the SDSS bound"] = ("SDSS", "source")
+tests["the estimator falls short of the CFHTLS bound"] = ("CFHTLS", "truth")
 names = [plotting.MODEL_NAME.get(model, model) for model in models]
-loses = [f"{name} loses what the estimator finds in its source" for name in names]
+loses = [f"{name} loses information that the estimator finds in its source" for name in names]
 tests |= {text: ("source", model) for text, model in zip(loses, models, strict=True)}
 judged = seeds_agree.compare(known, tests, n_boot, seed)
 everything = pd.concat([agreement, converged, judged], ignore_index=True)
@@ -369,8 +377,8 @@ seeds_agree.keep(everything, file, inputs)
 seeds_agree.summary(judged)
 
 # %% [markdown]
-# For [the page of claims](27_claims.py): the limit of CFHTLS less that of SDSS. Its control is the limit of
-# SDSS less the same by other draws, which is the error of the calculation.
+# The [table of claims](27_claims.py) uses the bound of CFHTLS minus that of SDSS. Its control is the
+# bound of SDSS from two independent sets of samples, whose difference measures the numerical error.
 
 # %%
 gaps = {f"seed {k}": (known["CFHTLS", k], known["SDSS", k]) for k in range(seeds)}
@@ -387,7 +395,7 @@ for model in ["source", *models]:
     both = np.stack([known[model, 0], known["SDSS", 0]])
     shares[plotting.MODEL_NAME.get(model, model)] = {
         "bits found": str(intervals.bootstrap(intervals.mean, both[0], n_boot)),
-        "share of the limit of SDSS": str(
+        "fraction of the SDSS bound": str(
             intervals.bootstrap(intervals.ratio_of_means, both, n_boot)
         ),
     }
@@ -403,7 +411,7 @@ def tell(name, value):
 for side, name in SURVEYS.items():
     low = name.lower()
     tell(f"sigma_{low}", str(lines["exact", name]))
-    tell(f"bound_{low}", str(lines["parts told apart (at best)", name]))
+    tell(f"bound_{low}", str(lines["components resolved (bound)", name]))
     tell(f"bits_{low}", str(levels[name]))
     tell(f"refused_{low}", int((~found[side]["good"]).sum()))
 first = {way: loss for (way, k), loss in losses.items() if k == 0}
@@ -415,7 +423,7 @@ for key, way in (("best", order[0]), ("worst", order[-1])):
 # %% tags=["remove-cell"]
 for part in ("irreducible", "estimator"):
     tell(part, str(first[part]))
-most = known["CFHTLS, parts", 0] - known["SDSS, parts", 0]
+most = known["CFHTLS, components", 0] - known["SDSS, components", 0]
 tell("irreducible_most", str(intervals.bootstrap(intervals.mean, most, n_boot, seed)))
 tell("n", int(lost.n.max()))
 words = seeds_agree.consensus_by_claim(everything)
@@ -427,42 +435,45 @@ for key, sentences in seeds_agree.claims_by_consensus(everything).items():
 # %% [markdown]
 # ## What we found
 #
-# Whoever reads total light and size of a galaxy without error of method knows its redshift to
-# {glue:text}`limit_sigma_sdss` of $1 + z$ (median) from SDSS and to {glue:text}`limit_sigma_cfhtls` from
-# CFHTLS, which is {glue:text}`limit_bits_sdss` and {glue:text}`limit_bits_cfhtls` bits. That the deeper
-# survey can tell more of it: *{glue:text}`limit_deeper`*. Its noise is much smaller, but the
-# calibration is not, and the variety of galaxies is the same. If bulge, disc and arms could be told
-# apart, the scatter would be {glue:text}`limit_bound_sdss` and {glue:text}`limit_bound_cfhtls`; that
-# CFHTLS then tells more: *{glue:text}`limit_apart`*. The limit of an image, if all of it is read, lies
-# between the two, and how near to the second is not known: that one was told where every knot stands.
+# An ideal estimator of total fluxes and size has a median posterior width of
+# {glue:text}`limit_sigma_sdss` (SDSS) and {glue:text}`limit_sigma_cfhtls` (CFHTLS) in units of $1 + z$,
+# corresponding to {glue:text}`limit_bits_sdss` and {glue:text}`limit_bits_cfhtls` bits. The statement
+# that CFHTLS holds more information is *{glue:text}`limit_deeper`*. Its noise is much smaller, but
+# calibration errors and the diversity of galaxies remain.
 #
-# Of the loss of the translators in bits, {glue:text}`limit_irreducible` are irreducible if total light
-# is all that anybody reads, and at most {glue:text}`limit_irreducible_most` if all parts are; the
-# estimator loses {glue:text}`limit_estimator`; and the translator {glue:text}`limit_best_loss` by
-# {glue:text}`limit_best`, the best of them, and {glue:text}`limit_worst_loss` by {glue:text}`limit_worst`, all of seed 0. An interval
-# that holds zero says that no such loss was found, and one below zero cannot be a loss. All this on
-# {glue:text}`limit_n` galaxies that every way could judge, {glue:text}`limit_refused_sdss` (SDSS)
-# and {glue:text}`limit_refused_cfhtls` (CFHTLS) having been refused.
+# With all components resolved, the widths are {glue:text}`limit_bound_sdss` and
+# {glue:text}`limit_bound_cfhtls`; the statement that CFHTLS then holds more information is
+# *{glue:text}`limit_apart`*. The bound for the whole image lies between the two estimates. How close it
+# comes to the second is unknown, since that one assumes the positions of all knots.
+#
+# The irreducible loss is {glue:text}`limit_irreducible` bits for total fluxes and size, and
+# {glue:text}`limit_irreducible_most` bits with all components resolved. The estimator loses
+# {glue:text}`limit_estimator` bits. Among the translators, {glue:text}`limit_best` loses least,
+# {glue:text}`limit_best_loss` bits, and {glue:text}`limit_worst` most, {glue:text}`limit_worst_loss`
+# bits (seed 0). An interval that contains 0 means that no loss was detected; one below 0 cannot be a
+# loss. The losses are means over {glue:text}`limit_n` galaxies accepted by all methods;
+# {glue:text}`limit_refused_sdss` (SDSS) and {glue:text}`limit_refused_cfhtls` (CFHTLS) were rejected.
 #
 # Over all seeds, these statements are *supported*: {glue:text}`limit_supported`. *Contradicted*:
 # {glue:text}`limit_contradicted`. *Inconclusive*: {glue:text}`limit_inconclusive`.
 #
 # ## Exercises
 #
-# 1. The average of the Fisher information over all galaxies bounds the mean square error of any
-#    estimator (van Trees). Why did we take medians over galaxies, and bits, instead?
+# 1. The Fisher information averaged over galaxies bounds the mean squared error of any estimator (van Trees).
+#    Why do we use medians over galaxies and bits instead?
 #
 # ```{dropdown} Solution
-# The average is ruled by the few galaxies whose redshift is known best, those of which a spectral
-# feature stands at the edge of a filter. The bound that follows is true for all galaxies and far
-# below what is possible for almost any of them.
+# The average is dominated by the few galaxies with the best-determined redshifts, those with a spectral
+# feature at the edge of a filter. The resulting bound is valid and far below what is possible for almost any
+# galaxy.
 # ```
 #
-# 2. The exact posterior knows how galaxies are made. What would a real astronomer have to add?
+# 2. The exact posterior uses the true population. What would an analysis of real galaxies have to add?
 #
 # ```{dropdown} Solution
-# That the population is not known: the prior and the spectra come with errors of their own, which
-# have to be integrated out as well. The limit here is one of this simulated world.
+# Uncertainty of the population: the errors of the prior and of the spectra have to be marginalised as well.
+# The bound here holds for the simulated population.
 # ```
 #
-# **What's next:** a model that draws says itself how sure it is: [the models' spread](34_models_spread.py).
+# **What's next:** [are samples as diverse as the truth?](34_models_spread.py) tests the uncertainty of
+# generative translators.

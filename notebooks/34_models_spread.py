@@ -8,21 +8,25 @@
 # %% [markdown]
 # # Calibration: are samples as diverse as the truth?
 #
-# A model that draws says two things at once: what the CFHTLS image may look like, and how sure it is of
-# that. The first can be looked at. Is the second true?
+# By the ratio of sample scatter to error, the diffusion model's samples are overdispersed ("too wide")
+# in: {glue:text}`draws_width_supported`; underdispersed ("too narrow") in:
+# {glue:text}`draws_width_contradicted`. Of the tested statements on scores and averaged redshifts,
+# {glue:text}`draws_said` are supported by both seeds.
 #
-# The chapter on the toy showed how to ask: by ranks, by coverage, by scores. Here the same questions go
-# to the diffusion model, whose draws all come from one SDSS image, and to the networks that have one
-# answer only, which can be shown many SDSS images of one galaxy instead.
+# A generative translator predicts a distribution of CFHTLS images. A sample may look realistic and the
+# distribution still be too wide, too narrow or biased. This chapter applies the rank, coverage and score
+# tests of [the toy model](31_toy.py) to the samples that the diffusion model generates from one SDSS
+# image. It also tests deterministic networks, whose outputs vary between repeat SDSS observations of a
+# galaxy.
 #
 # **What you will learn**
 #
-# - how to tell, number by number, whether draws are too wide or too narrow;
-# - how the spread of a model compares with the one that nature leaves open;
-# - how many draws are enough, and what an average of draws is good for.
+# - how to detect over- and underdispersed samples, quantity by quantity and jointly;
+# - how the sample scatter compares with the noise of CFHTLS and with the irreducible scatter;
+# - how many samples are enough, and what averaging them achieves.
 #
-# **Prerequisites:** the chapters on [the toy](31_toy.py), [diffusion](15_diffusion.py) and
-# [nature's spread](32_natures_spread.py). About 20 minutes.
+# **Prerequisites:** the chapters on [the toy model](31_toy.py), [diffusion](15_diffusion.py) and
+# [degeneracy](32_natures_spread.py). About 20 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 from itertools import product
@@ -52,19 +56,20 @@ grid: str = "sdss"  # pixels of CFHTLS, as in the first chapter
 n_boot: int = 300  # resamples of the galaxies behind each interval
 
 # %% [markdown]
-# ## What is drawn, and what is asked
+# ## Measured quantities and samples
 #
-# Every image is turned into thirteen numbers: the magnitude of all light within five arcsec and that
-# of the brightest pixel, in five bands; the colour $g-r$ of the whole and of the peak; and a redshift,
-# read from the ten magnitudes by an estimator that was taught on true CFHTLS images. For each number,
-# the *truth* is what the true CFHTLS image shows, with the noise that it has: a draw claims to be such
-# an image, noise and all. A galaxy whose image, or one of whose draws, has no light in a band cannot
-# be judged there; figures and tables say how many could.
+# Each image is reduced to thirteen numbers: the magnitudes within 5 arcsec and of the brightest pixel,
+# in five bands; the aperture and the peak colour $g-r$; and a redshift, estimated from the ten
+# magnitudes by gradient boosting trained on true CFHTLS images. The *truth* is the value measured in the
+# true CFHTLS image, including its noise, since a sample represents a noisy CFHTLS image.
 #
-# Everything is done twice. *Seed 0* are the draws that the chapter on diffusion kept of all test
-# galaxies. *Seed 1* is a second observation of some of these galaxies by both surveys, other noise and
-# seeing in source and truth, with draws of their own. The networks are the same: that another training
-# says the same is not tested here, but by running the notebook with another `seed`.
+# A galaxy is excluded from a test if its true image or one of its samples has a non-positive flux in a
+# band that the test needs. Figures and tables state the number of galaxies that remain.
+#
+# Every test is done twice. *Seed 0* uses the samples of all test galaxies that the chapter on diffusion
+# stored. *Seed 1* uses a second observation of some of these galaxies by both surveys, with independent
+# noise and seeing, and new samples. The trained networks are the same. Variation between trainings is
+# therefore not tested, except by running the notebook with another `seed`.
 
 # %%
 store = paths.Results(results, profile)
@@ -91,13 +96,12 @@ n_second, n_looked = (min(n, len(truth[0])) for n in (n_second, n_looked))  # no
 # %% [markdown]
 # ## Ranks
 #
-# Where is the truth among the draws? Sort the draws of one galaxy by one of the numbers, and look where
-# the true one would stand. If truth and draws follow one law, every place is as likely as any other, and
-# over many galaxies the histogram is flat, whatever the law is. A hill in the middle means draws that
-# differ too much, high ends draws that are too much alike, a slope an answer that is off to one side.
-# Magnitudes run backwards: a truth that ranks low is brighter than most draws.
+# The rank of the truth among the samples of a galaxy is uniform if truth and samples follow the same
+# distribution, whatever that distribution is. A dome-shaped histogram indicates overdispersed samples, a
+# U-shaped one underdispersed samples, and a slope a bias. In magnitudes a low rank means that the truth
+# is brighter than most samples.
 
-# %% mystnb={"figure": {"caption": "Place of the truth among the draws of the diffusion model, seed 0, with the interval of chance (band, 95 %) about calibrated (dashed).", "name": "fig-draws-ranks"}, "image": {"alt": "Four histograms of places between 0 and 1, beside a flat line with a band: total light, peak, colour, redshift."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Rank of the truth among the samples of the diffusion model, seed 0. Dashed: calibrated samples; band: their 95 % sampling interval.", "name": "fig-draws-ranks"}, "image": {"alt": "Four histograms of ranks between 0 and 1 with a dashed horizontal line and a band: total flux, peak, colour and redshift."}} tags=["hide-input"]
 SHOWN = ("total flux, r", "peak, r", "colour g − r", sample_statistics.REDSHIFT)
 ranks = {q: calibration.pit(*found.of("diffusion", 0, q), seed) for q in SHOWN}
 count = len(numbers["diffusion", 0]["samples"])
@@ -110,25 +114,28 @@ for ax, (quantity, values) in zip(axes.flat, ranks.items(), strict=True):
     ax.axhline(1, color="black", linestyle="--", linewidth=1)
     ax.set_title(quantity)
 size = panels.sample_size(pd.DataFrame({"n": [len(values) for values in ranks.values()]}))
-fig.supxlabel(f"rank of the truth among the draws ({size})", fontsize=11)
+fig.supxlabel(f"rank of the truth among the samples ({size})", fontsize=11)
 fig.supylabel("density", fontsize=11)
 plt.show()
 
 # %% [markdown]
-# ## Spread over error
+# ## Ratio of scatter to error
 #
-# The same in one number. If truth and draws follow one law, the mean of $m$ draws misses the truth by
-# as much as the draws spread:
+# If truth and samples follow the same distribution, the mean $\bar X$ of $m$ samples has an error whose
+# variance follows from that of the samples:
 #
-# $$ R^2 = \frac{(1 + 1/m)\,\langle \mathrm{Var}_\mathrm{draws} \rangle}
-#             {\langle (\bar X - y)^2 \rangle} = 1 . $$
+# $$ R^2 = \frac{(1 + 1/m)\,\langle \mathrm{Var}_\mathrm{samples} \rangle}
+#             {\langle (\bar X - y)^2 \rangle} = 1 , $$
 #
-# Below one the model is too sure of itself: its draws lie too close together, or in the wrong place, for
-# an offset counts as an error. Above one it is not sure enough. The verdict stands only if the
-# intervals of both seeds lie on one side. Beside it stands the test of all ranks (Kolmogorov and
-# Smirnov): calibration is *contradicted* at one per cent for both seeds; *supported* only where the same
-# test notices draws that were moved together by a fifth; else *inconclusive*. To find nothing is easy
-# with few galaxies, and proves nothing: so a pass counts only where a fault would have been found.
+# with $y$ the truth and averages over galaxies. The factor $1 + 1/m$ accounts for the finite number of
+# samples. A ratio $R < 1$ means overconfidence: the samples are underdispersed or biased, since a bias
+# counts as an error. A ratio $R > 1$ means overdispersion. A verdict requires the intervals of both
+# seeds to lie on the same side of 1.
+#
+# The table adds a Kolmogorov–Smirnov test of the ranks. Calibration is *contradicted* if uniform ranks
+# are rejected at the 1 % level for both seeds. It is *supported* if neither seed rejects them although
+# the same test rejects a control, samples whose scatter is reduced by 20 %. Otherwise the result is
+# *inconclusive*. The control is necessary because a small test set may fail to reject anything.
 
 # %%
 every = list(product(sample_statistics.QUANTITIES, (0, 1)))
@@ -136,28 +143,29 @@ ratio = {(q, k): found.spread_to_error("diffusion", k, q, n_boot, seed) for q, k
 widths = predictive_samples.width_verdicts(ratio)
 ranked = {q: found.rank_verdict(calibration.pit, q, seed=seed) for q in widths}
 
-# %% mystnb={"figure": {"caption": "Spread of the draws over the error of their mean, with 95 % intervals over galaxies. Calibrated is 1 (line). Round: seed 0, square: seed 1.", "name": "fig-draws-ratio"}, "image": {"alt": "Thirteen lines with two points each, beside a vertical line at one."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Ratio of the scatter of the samples to the error of their mean, with 95 % intervals over galaxies. Line: calibrated (1). Circles: seed 0, squares: seed 1.", "name": "fig-draws-ratio"}, "image": {"alt": "Thirteen rows, one for each quantity, with a point for each of two seeds and a vertical line at 1."}} tags=["hide-input"]
 size = panels.sample_size(pd.DataFrame(map(vars, ratio.values())))
 colours = {name: plotting.BAND_COLOUR[name[-1]] for name in sample_statistics.FLUXES}
-fig = panels.seed_strips(ratio, colours, f"spread over error ({size})")
+fig = panels.seed_strips(ratio, colours, f"scatter / error ({size})")
 fig.axes[0].axvline(1, color="black", linewidth=1)
 plt.show()
 
 # %% tags=["hide-input"]
-columns = {f"spread / error, seed {k}": [str(ratio[q, k]) for q in widths] for k in (0, 1)}
-columns["the draws are"] = [predictive_samples.WIDTH[verdict] for verdict in widths.values()]
+columns = {f"scatter / error, seed {k}": [str(ratio[q, k]) for q in widths] for k in (0, 1)}
+columns["samples are"] = [predictive_samples.WIDTH[verdict] for verdict in widths.values()]
 pd.DataFrame({**columns, "calibrated by ranks": ranked.values()}, index=list(widths))
 
 # %% [markdown]
-# ## Coverage, of many numbers at once
+# ## Joint coverage
 #
-# One number at a time is not enough: draws may be right in every band, and wrong in how the bands hang
-# together. *TARP* {cite}`lemos2023` tests all at once. Take a point at random, here the numbers of
-# another galaxy; how many of the draws are closer to it than the truth is? If the draws are right, that
-# share is uniform, whatever the dimension. From it follows how often the central part of the draws
-# holds the truth, which should be as often as it says.
+# Samples may be calibrated in each band and still have wrong correlations between bands. *TARP*
+# {cite}`lemos2023` tests all quantities jointly. It compares the distances of truth and samples from a
+# random reference point, here the measurements of another galaxy, in units of the standard deviations of
+# the truth. The fraction of samples closer to the point than the truth is uniform if the samples are
+# calibrated, in any number of dimensions. From it follows the coverage of central regions, which should
+# equal their nominal probability.
 
-# %% mystnb={"figure": {"caption": "How often central regions of the draws hold the truth, against how often they should: by TARP for five totals, five peaks, and both; by ranks for the redshift. Bands: 95 % over galaxies, seed 0.", "name": "fig-draws-coverage"}, "image": {"alt": "Four curves with bands from corner to corner beside the diagonal."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Coverage of central regions of the samples against their nominal probability: by TARP for five total magnitudes, five peak magnitudes and both together; by ranks for the redshift. Bands: 95 % intervals over galaxies, seed 0.", "name": "fig-draws-coverage"}, "image": {"alt": "Four coverage curves with bands, from 0 to 1, and the diagonal of perfect calibration."}} tags=["hide-input"]
 SETS = {"totals": sample_statistics.TOTALS, "peaks": sample_statistics.PEAKS, "both": slice(0, 10)}
 tarps = {
     (name, k): calibration.tarp(*found.of("diffusion", k, columns), seed)
@@ -172,15 +180,16 @@ for (name, values), line in zip(curves.items(), ("-", "--", "-.", ":"), strict=T
     limits = [intervals.bootstrap(intervals.mean, x, n_boot, seed) for x in inside]
     ends = np.array([(e.value, e.low, e.high) for e in limits]).T
     plotting.band(ax, levels, *ends, label=plotting.with_n(name, len(values)), linestyle=line)
-ax.set(xlabel="share that should hold the truth", ylabel="share that holds the truth")
+ax.set(xlabel="nominal coverage", ylabel="observed coverage")
 ax.set(xlim=(0, 1), ylim=(0, 1))
 ax.legend()
 plt.show()
 
 # %% [markdown]
-# A curve above the diagonal: too wide; below: too narrow, or in the wrong place. Curves that cancel, too
-# wide here and off there, come near the diagonal without being right: the *p* of the test tells, and
-# again a pass counts only where draws that were moved together by a fifth do not pass.
+# A curve above the diagonal indicates overdispersion, one below it underdispersion or bias. Opposite
+# faults can cancel, so that a curve close to the diagonal does not prove calibration. The table gives
+# the *p* value of uniformity; as above, a pass counts only if the same test rejects a control with 20 %
+# less scatter.
 
 # %% tags=["hide-input"]
 joint = {
@@ -191,16 +200,21 @@ shown = pd.DataFrame(cells).map("{:.2g}".format, na_action="ignore").fillna("–
 shown.assign(calibrated=joint.values())
 
 # %% [markdown]
-# ## Beside nature
+# ## Scatter compared with noise and degeneracy
 #
-# A spread can be right for the wrong reason: where the model's middle is far off, draws have to be
-# wide to be calibrated. So compare the spread with the one that nature leaves open. It has two bounds
-# that were measured, not assumed. *From below*, the noise of CFHTLS: two observations of one galaxy
-# differ, and draws that differ less than those have lost part of the law, as a model does whose modes
-# have *collapsed*. *From above*, what look-alikes leave open, from the chapter on nature's spread;
-# draws that differ more than that are wider than need be, however well they are calibrated. The
-# look-alikes are an upper limit themselves, since nobody looks exactly alike. Ratios are those of
-# seed 0; where they lie is what both seeds say.
+# A calibrated scatter is not necessarily the smallest possible one: a model with large errors needs wide
+# samples to be calibrated. The scatter is therefore compared with two measured references.
+#
+# The lower reference is the noise of CFHTLS, from two observations of the same galaxies. A smaller
+# sample scatter means that variance is missing, as in mode collapse. The upper reference is the scatter
+# that remains given the SDSS image, noise and degeneracy together, from the [chapter on
+# degeneracy](32_natures_spread.py). A larger sample scatter is wider than necessary, even if calibrated.
+# This reference is itself an upper limit, since the degenerate galaxies are only similar in the SDSS
+# image and not identical.
+#
+# The table lists the quantities that both chapters measure. Ratios are those of seed 0, with the widest
+# combination of the two intervals for the upper reference; the verdict, *above* or *below*,
+# states on which side of 1 the intervals of both seeds lie.
 
 # %%
 nature = pd.read_csv(paths.need(store.table("natures_spread"), "32_natures_spread"))
@@ -217,33 +231,34 @@ for q, k in product(known, (0, 1)):
 # %% tags=["hide-input"]
 BESIDE = {"supported": "above", "contradicted": "below", "inconclusive": "inconclusive"}
 cells = {}
-for title, ratios in {"noise of CFHTLS": floor, "left open by SDSS": ceiling}.items():
+for title, ratios in {"CFHTLS noise": floor, "scatter given SDSS": ceiling}.items():
     above_one = predictive_samples.width_verdicts(ratios)
-    cells[f"spread / {title}"] = {q: str(ratios[q, 0]) for q in known}
-    cells[f"{title}: it lies"] = {q: BESIDE[above_one[q]] for q in known}
+    cells[f"σ / {title}"] = {q: str(ratios[q, 0]) for q in known}
+    cells[f"{title}: verdict"] = {q: BESIDE[above_one[q]] for q in known}
 pd.DataFrame(cells)
 
 # %% [markdown]
-# ## Draws against answers
+# ## Samples compared with point estimates
 #
-# Is it worth drawing at all? A score that is proper decides: nothing scores better on average than the
-# law of the truth. For one number it is the CRPS, in magnitudes or in redshift, and for all ten
-# magnitudes at once the *energy score*, its generalisation {cite}`gneiting2007`,
+# A proper score is optimal on average for the true distribution, and so compares samples and point
+# estimates on one scale. For a single quantity we use the CRPS, in magnitudes or in redshift. For the
+# ten magnitudes jointly we use the *energy score* {cite}`gneiting2007`,
 #
 # $$ S = \langle |X - y| \rangle - \tfrac12 \langle |X - X'| \rangle , $$
 #
-# the distance of the draws $X$ from the truth $y$, less half of that between two draws: a model is
-# rewarded for admitting what it does not know, but not for more than that. For a single answer it is
-# the plain distance from the truth. Small is good. The mean of the draws is a single answer, too. In
-# the table, by how much the score of each rival is larger than that of the draws (seed 0), and whether
-# the draws are better by both seeds.
+# the mean distance of the samples $X$ from the truth $y$ minus half the mean distance between two
+# samples. For a point estimate it is the distance from the truth. Lower is better. The mean of the
+# samples enters as a further point estimate. The table gives the score of each alternative minus that of
+# the samples (seed 0) with the verdict of both seeds: *supported* if the 95 % interval of the paired
+# difference lies above 0 for both, so that the samples score better, *contradicted* if it lies below 0
+# for both, otherwise *inconclusive*.
 
 # %%
 rivals = {"their mean": predictive_samples.MEAN, **{plotting.MODEL_NAME[m]: m for m in models}}
 told, cells = [], {}
 for title, what in {"ten magnitudes": SETS["both"], **{q: q for q in SHOWN if q[0] != "c"}}.items():
     claims = {
-        f"{title}: draws score better than {rival}": (m, "diffusion") for rival, m in rivals.items()
+        f"{title}: samples are better than {rival}": (m, "diffusion") for rival, m in rivals.items()
     }
     cells |= dict(zip(claims, ((rival, title) for rival in rivals), strict=True))
     told.append(seeds_agree.compare(found.scores(what), claims, n_boot, seed))
@@ -251,14 +266,14 @@ judged = pd.concat(told, ignore_index=True)
 seeds_agree.cross_table(judged, cells)
 
 # %% [markdown]
-# ## Many images, one answer each
+# ## Repeat observations as an ensemble
 #
-# A network with one answer has a spread, too: show it other SDSS images of the same galaxy, with other
-# noise and another seeing, and it answers something else. Could these answers stand for draws? They
-# differ by what the noise of SDSS does to them, and by nothing else: the noise of CFHTLS is not in them,
-# nor what the network never learnt. The simulator observes {glue:text}`draws_looked` test galaxies
-# again and again, {glue:text}`draws_looks` times for each seed, and the spread of the answers is judged
-# as that of draws was: one would be calibrated. Numbers are those of seed 0, words those of both.
+# The output of a deterministic network varies between SDSS observations of the same galaxy with
+# different noise and seeing. This variation contains the propagated noise of SDSS only: neither the
+# noise of CFHTLS nor the error of the network. To test whether it can serve as a predictive
+# distribution, the simulator observes {glue:text}`draws_looked` test galaxies {glue:text}`draws_looks`
+# further times for each seed. The ratio of scatter to error is computed as above, 1 being calibrated.
+# Numbers are those of seed 0, verdicts those of both seeds.
 
 # %%
 replies = {}
@@ -281,19 +296,18 @@ for (model, quantity), verdict in predictive_samples.width_verdicts(sure).items(
 pd.DataFrame(cells)
 
 # %% [markdown]
-# ## How many draws?
+# ## How many samples?
 #
-# Who wants one number averages the draws. The mean of $K$ draws misses the truth by
+# The mean of $K$ samples is a point estimate with the expected squared error
 #
 # $$ \mathrm{E}\,(\bar X_K - y)^2 = M + V / K , $$
 #
-# with $V$ the variance of the draws of one galaxy and $M$ what infinitely many would miss by: an
-# identity, whatever the law. So a few draws tell how many are enough, and the points in the figure,
-# means of as many draws as were made, have to follow the line; there are as many such means as there
-# are groups of $K$ draws. For calibrated draws $V = M$, and twenty
-# draws are within five per cent of infinitely many. Draws that are too wide need more.
+# where $V$ is the variance of the samples of a galaxy and $M$ the squared error of the mean of
+# infinitely many. This identity holds for any distribution. A few samples therefore determine how many
+# are needed. For calibrated samples $V = M$, and twenty samples come within 5 % of the limit $M$. The
+# points in the figure, means over groups of $K$ samples, test the computation against the identity.
 
-# %% mystnb={"figure": {"caption": "Squared error of the mean of K draws, relative to what the identity says of infinitely many. Points: means of K draws, over all groups of K, 95 % over galaxies, seed 0. Curves: the identity.", "name": "fig-draws-averages"}, "image": {"alt": "Four falling curves, each with points, of the squared error against the number of draws."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Squared error of the mean of K samples in units of M, its limit for infinitely many. Points: means over all groups of K samples, with 95 % intervals over galaxies, seed 0. Curves: the identity.", "name": "fig-draws-averages"}, "image": {"alt": "Four decreasing curves with points: squared error against the number of samples."}} tags=["hide-input"]
 drawn, line = {q: found.of("diffusion", 0, q) for q in SHOWN}, np.geomspace(1, 64, 50)
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.8))
 for k, (quantity, (many, true)) in enumerate(drawn.items()):
@@ -307,7 +321,7 @@ for k, (quantity, (many, true)) in enumerate(drawn.items()):
     colour = plotting.interval(ax, beside, y, low, high, **style)[0].get_color()
     ax.plot(line, 1 + intervals.divide(variance, limit) / line, color=colour, linewidth=1)
 size = panels.sample_size(pd.DataFrame({"n": [len(true) for _, true in drawn.values()]}))
-ax.set(xscale="log", xlabel=f"draws K ({size})", ylabel="(error of the mean)² / M")
+ax.set(xscale="log", xlabel=f"number of samples K ({size})", ylabel="(error of the mean)² / M")
 ax.set_xticks([1, 2, 4, 8, 16, 32, 64], ["1", "2", "4", "8", "16", "32", "64"])
 ax.minorticks_off()
 ax.legend()
@@ -323,13 +337,15 @@ enough = {
 }
 
 # %% [markdown]
-# ## Average the numbers, or the images?
+# ## Averaging measurements or images
 #
-# Averaging images first is another thing. What differs from draw to draw falls with the root of $K$,
-# what all draws share stays, and the mean image is again the best guess of a network with one answer:
-# not like any image of the survey in whatever is not linear in the pixels. The brightest pixel of a mean
-# is not the mean of the brightest pixels, nor is a redshift that is read from it the mean of redshifts.
-# Large magnitudes are faint: above zero in the table, the mean image is fainter than the truth.
+# Averaging images is a different operation. The independent part of the samples decreases as $1/\sqrt
+# K$, the common part remains, and the mean image approximates the output of a network trained on the
+# squared error. It differs from the images of the survey in every quantity that is not linear in the
+# pixels. Thus the brightest pixel of the mean image is not the mean of the brightest pixels, and the
+# redshift estimated from the mean image is not the mean redshift. In the table, a positive magnitude
+# difference means that the mean image is fainter than the truth. Its last row is the noise in the
+# corners of the mean image in units of the CFHTLS noise.
 
 # %% tags=["hide-input"]
 averaged = [regressor.append(numbers["diffusion", k]["averages"]) for k in (0, 1)]
@@ -339,24 +355,26 @@ for quantity in ("peak, r", "total flux, r"):
     off = averaged[0][..., column] - truth[0][: noise.shape[1], column]
     medians = [intervals.bootstrap(intervals.median, x, n_boot, seed) for x in off]
     lines[f"{quantity}, minus the truth (mag)"] = [str(e) for e in medians]
-lines["noise of the corners / σ, r"] = [f"{np.median(x):.2f}" for x in noise]
+lines["corner noise / σ, r"] = [f"{np.median(x):.2f}" for x in noise]
 pd.DataFrame(lines, index=[f"mean of {2**k}" for k in range(len(noise))]).T
 
 # %% [markdown]
-# And is averaging any good for the redshift? Scatter is $\sigma_\mathrm{MAD}$ of $(z' - z)/(1 + z)$, where $z$
-# is now the true redshift of the galaxy, and $z'$ is what the estimator reads: from one draw, from all
-# draws, to be averaged afterwards, from the mean of their images, and from the true CFHTLS image.
+# Does averaging improve redshifts? The scatter is $\sigma_\mathrm{MAD}$ of $(\hat z - z)/(1 + z)$, with
+# $z$ the true redshift of the galaxy and $\hat z$ the estimate. It is computed for one sample, for the
+# mean redshift of all samples, for the mean image, and for the true CFHTLS image. The true image shows
+# what the estimator itself achieves. Verdicts follow from paired differences of the scatter, by the rule
+# given above.
 
 # %%
 misses = {}
 for k, z in enumerate(redshifts):
     each, true = found.raw("diffusion", k, sample_statistics.REDSHIFT)
-    read = {"one draw": each[0], "redshifts": each.mean(axis=0), "true image": true}
+    read = {"one sample": each[0], "redshifts": each.mean(axis=0), "true image": true}
     read["images"] = averaged[k][-1, :, -1]
     misses |= {(name, k): (x - z[: len(x)]) / (1 + z[: len(x)]) for name, x in read.items()}
 claims = {
-    "averaging redshifts beats one draw": ("one draw", "redshifts"),
-    "averaging images beats one draw": ("one draw", "images"),
+    "averaging redshifts beats one sample": ("one sample", "redshifts"),
+    "averaging images beats one sample": ("one sample", "images"),
     "averaging redshifts beats averaging images": ("images", "redshifts"),
     "the true image beats averaged redshifts": ("redshifts", "true image"),
 }
@@ -405,41 +423,43 @@ glue("draws_joint", "; ".join(f"{name}: {said}" for name, said in joint.items())
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`draws_n` galaxies, and on {glue:text}`draws_second` of them observed again, the draws of
-# the diffusion model are, by spread over error, too wide in: {glue:text}`draws_width_supported`. They are too
-# narrow in: {glue:text}`draws_width_contradicted`. *Inconclusive*: {glue:text}`draws_width_inconclusive`. For the total light in
-# $r$ the ratio is {glue:text}`draws_ratio_total`, for the peak {glue:text}`draws_ratio_peak`, for the
-# redshift read from fluxes {glue:text}`draws_ratio_z`, where 1 is calibrated. Many numbers at once, by
-# TARP: {glue:text}`draws_joint`.
+# On {glue:text}`draws_n` galaxies, {glue:text}`draws_second` of them observed a second time, the
+# diffusion model's samples are too wide in: {glue:text}`draws_width_supported`; too narrow in:
+# {glue:text}`draws_width_contradicted`; *inconclusive*: {glue:text}`draws_width_inconclusive`. The ratio
+# of scatter to error, 1 if calibrated, is {glue:text}`draws_ratio_total` for the total flux in $r$,
+# {glue:text}`draws_ratio_peak` for the peak and {glue:text}`draws_ratio_z` for the redshift (seed 0).
+# The joint tests by TARP give: {glue:text}`draws_joint`.
 #
-# Beside nature: draws differ less than two CFHTLS images of one galaxy, and so have collapsed, in:
-# {glue:text}`draws_floor_contradicted`. They differ more than an SDSS image leaves open in:
-# {glue:text}`draws_ceiling_supported`. They differ less than that in: {glue:text}`draws_ceiling_contradicted`.
+# The sample scatter is smaller than the noise between two CFHTLS images, so that variance is missing,
+# in: {glue:text}`draws_floor_contradicted`. It exceeds the upper limit on the scatter given SDSS in:
+# {glue:text}`draws_ceiling_supported`. It is smaller than this limit in:
+# {glue:text}`draws_ceiling_contradicted`.
 #
-# Answers to many images of one galaxy, judged as if they were draws, are too narrow in
+# The outputs of deterministic networks for repeat observations, treated as samples, are too narrow in
 # {glue:text}`draws_sure` of {glue:text}`draws_all` cases (networks times quantities) and too wide in
-# {glue:text}`draws_unsure`. To come within five per cent of what infinitely many draws give, in squared
-# error, it takes {glue:text}`draws_enough_total` draws for the total light in $r$,
-# {glue:text}`draws_enough_peak` for the peak and {glue:text}`draws_enough_z` for the redshift (seed 0).
+# {glue:text}`draws_unsure`.
 #
-# Of the statements on score and redshift, {glue:text}`draws_said` are *supported* by both seeds.
+# The mean of {glue:text}`draws_enough_total` samples for the total flux in $r$,
+# {glue:text}`draws_enough_peak` for the peak and {glue:text}`draws_enough_z` for the redshift comes
+# within five per cent of the squared error of infinitely many (seed 0).
+#
+# Of the statements on scores and redshifts, {glue:text}`draws_said` are *supported* by both seeds.
 # *Contradicted*: {glue:text}`draws_contradicted`. *Inconclusive*: {glue:text}`draws_inconclusive`.
 #
-# **Exercise.** Widen or narrow the draws of one quantity about their mean until its ranks are flat.
-# How much better does it score?
+# **Exercise.** Scale the samples of one quantity about their mean until scatter and error agree. How
+# much does the score improve?
 #
 # ```{dropdown} Solution
-# `many, true = found.of("diffusion", 1, q)` are the draws of *seed 1*, and
-# `calibration.shrunk(many, 1 / ratio[q, 0].value)` moves them by the factor that was found on seed 0;
-# factors above one widen. Compare the mean of `calibration.crps` before and after: the peaks gain a few
-# per cent, and their ranks stay aslant. What stays is the error of the middle, which no factor cures.
+# `many, true = found.of("diffusion", 1, q)` are the samples of *seed 1*;
+# `calibration.shrunk(many, 1 / ratio[q, 0].value)` scales them by the factor found on seed 0, and a factor
+# above 1 widens them. Compare the mean of `calibration.crps` before and after. No factor corrects a bias.
 # ```
 #
-# **Exercise.** Which is cheaper for the peak: more draws, or a model whose draws are right?
+# **Exercise.** Which reduces the error of the peak more: further samples or a better model?
 #
 # ```{dropdown} Solution
-# Averaging removes $V/K$ and leaves $M$. The rows of `limits["peak, r", 0]` are $V$ and $M$: once
-# $V/K$ is a small part of $M$, only a better model helps.
+# Averaging removes $V/K$ and leaves $M$. The rows of `limits["peak, r", 0]` are $V$ and $M$ of each galaxy:
+# once $V/K$ is small compared with $M$, only a better model helps.
 # ```
 #
-# **What's next:** [There and back again](35_directions.py): which way between the surveys loses what.
+# **What's next:** [both directions](35_directions.py), and where information is lost.
