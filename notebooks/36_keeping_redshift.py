@@ -94,11 +94,10 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 #     images = images * einsum("nkb,kyx->nbyx", gain, hats)       # (n, bands, height, width)
 # ```
 #
-# The redshift estimators measure fluxes in other circles than these. Two networks are corrected. That of seed
-# 0 is the one of the chapter on [the residual network](11_residual.py). The second is from [the
-# directions](35_directions.py): it is smaller, was trained more briefly, on fewer galaxies and with another
-# seed, and translates the *repeat* observation of the test galaxies. Results that hold for both do not depend
-# on one training, noise or seeing.
+# Two networks are corrected. That of seed 0 is the one of the chapter on [the residual
+# network](11_residual.py). The second is from [the directions](35_directions.py): it is smaller, was trained
+# more briefly, on fewer galaxies and with another seed, and translates the *repeat* observation of the test
+# galaxies.
 
 # %% tags=["hide-input"]
 store = paths.Results(results, profile)
@@ -139,8 +138,7 @@ fig = plotting.stamps([x[some] for x in stages.values()], list(stages))
 plt.show()
 
 # %% [markdown]
-# The shapes are those of the network. Some colours move towards the target's; in most galaxies the change is
-# not visible. The errors of the colours show it:
+# Some colours move towards the target's; in most galaxies no change is visible. The errors of the colours:
 
 
 # %%
@@ -182,9 +180,9 @@ plt.show()
 #
 # The protocols are those of the [redshift chapter](24_redshift.py). *Retrained*: an estimator trained from
 # scratch on the translations, with the recipe of that chapter. *Frozen*: the estimator trained on original
-# target images. The estimators of the other models and of the source are those of that chapter, trained
-# alike. The fraction retained is the information over that of the source; an estimator of a *copy* of the
-# source with other seeds is the control.
+# target images. The estimators of the other rows are those of that chapter, trained alike. The fraction
+# retained is the information over that of the source; an estimator of a *copy* of the source with other seeds
+# is the control.
 
 # %% tags=["remove-stdout"]
 recipe = redshift_evaluation.recipe_of(store, seed)
@@ -233,14 +231,13 @@ fig.axes[0].axvline(0.95, color="black", linestyle=":", linewidth=1.2)
 plt.show()
 
 # %% [markdown]
-# These estimators measure fluxes in circles, though not the same, of images whose aperture fluxes have been
-# corrected. The decisive test of this correction is therefore the estimator that sees [pixels
-# alone](24_redshift.py); the fraction that it finds retained by the corrected network of seed 0:
-# {glue:text}`keep_pixels`. A third kind of estimator follows below.
+# These estimators measure fluxes in circles, as the correction does, though in others. The main test of the
+# correction is therefore the estimator that uses [pixels alone](24_redshift.py); the fraction that it finds
+# retained by the corrected network of seed 0: {glue:text}`keep_pixels`.
 #
 # ## Correction of other translators
 #
-# The correction applies to the output of any translator. Does it help the others?
+# The correction applies to the output of any translator. The table shows its effect on the others.
 
 # %% tags=["hide-input"]
 cells = {}
@@ -255,10 +252,10 @@ for model in models:
 pd.DataFrame(cells).T
 
 # %% [markdown]
-# (The regression rests on thousands of training galaxies and has no seed. The other translators were trained once, so
-# these rows do not cover the scatter between trainings.) A rise shows that the translator had *lost*
-# information which its source still holds and five circles recover. The correction cannot change the image
-# between its circles independently, nor beyond them, nor the peak.
+# The regression has no seed; the translators were trained once, so these rows do not cover the scatter
+# between trainings. A rise shows that the translator had *lost* information which its source still holds and
+# five circles recover. The correction cannot change the image between its circles independently, nor beyond
+# them, nor the peak.
 #
 # ## An independent estimator
 #
@@ -355,7 +352,7 @@ glue("keep_n", len(test), display=False)
 # | {glue:text}`keep_best_name`, the best other translator | retrained | {glue:text}`keep_best` |
 # | flux-corrected | retrained | {glue:text}`keep_tuned_retained` |
 # | flux-corrected | frozen | {glue:text}`keep_frozen_retained` |
-# | {glue:text}`keep_copy_name` of the source, the control | retrained | {glue:text}`keep_copy` |
+# | copy of the source, the control | retrained | {glue:text}`keep_copy` |
 #
 # The frozen scatter is {glue:text}`keep_frozen_ratio` times the source's. The scatter of the independent
 # estimator is {glue:text}`keep_less_ratio` times that on uncorrected images, and the residual
@@ -383,18 +380,17 @@ glue("keep_n", len(test), display=False)
 #
 # ```{dropdown} Solution
 # Both: the images hold more information than the source, nearly as much as the target, whose colours they
-# have. By the data processing inequality something other than the source was used. Any row of the redshift
+# have. By the data processing inequality something other than the source was used. A row of the redshift
 # chapter whose whole interval exceeds 100 per cent would indicate such a leak.
 # ```
 #
-# 3. Train the network with the correction in place: `Settings(crop=0, batch=4)` trains on whole stamps, with
-#    the gains in every step. Is it worth it?
+# 3. Train the network with the gains in every step, on whole stamps: `Settings(crop=0, batch=4)`. Is it worth
+#    it?
 #
 # ```{dropdown} Solution
 # Hardly: in our trial, with one training each, the fraction retained did not change and the residual grew.
-# The gains correct any output, so the network need not learn the colours, and it is trained on four whole
-# stamps per step instead of sixteen crops. A loss on aperture fluxes *instead* of the correction retained no
-# more information than the network alone.
+# The gains correct any output, so the network need not learn the colours. A loss on aperture fluxes *instead*
+# of the correction retained no more information than the network alone.
 # ```
 #
 # **What's next:** uses of imperfect translations: [what translations are good for](37_useful.py).
