@@ -6,21 +6,26 @@
 # ---
 
 # %% [markdown]
-# # What translations are good for
+# # Uses of translated images
 #
-# Every translator loses information, and the paper holds that its images are useful nevertheless.
-# For what, how much, and when would one be better off without? Three jobs that somebody with a new
-# survey really has, each done with translated images, without them, and with what one would rather
-# have.
+# With {glue:text}`useful_few` labelled CFHTLS galaxies, adding labelled SDSS galaxies translated to CFHTLS
+# changes the redshift scatter from {glue:text}`useful_alone_boosting` to {glue:text}`useful_with_boosting`
+# for gradient boosting, and from {glue:text}`useful_alone_kernel` to {glue:text}`useful_with_kernel` for
+# kernel regression (seed 0). That the addition lowers the scatter for every seed is
+# *{glue:text}`useful_help_boosting`* for boosting and *{glue:text}`useful_help_kernel`* for the kernel.
+#
+# Translators lose information, and the paper holds that their images are useful nevertheless. This chapter
+# tests three tasks of a new survey, each with translated images, without them, and with true images of the
+# survey.
 #
 # **What you will learn**
 #
-# - how labels travel from an old survey to a new one by way of translated images;
-# - that the same help can turn into harm once the new survey has labels of its own;
-# - whether a translation is a good place to look for something odd.
+# - how translated images transfer labels from an old survey to a new one;
+# - when the added galaxies cease to help, or harm;
+# - whether translation makes mergers easier to find.
 #
-# **Prerequisites:** the chapters on [peak fluxes](23_peaks.py) and on
-# [directions](35_directions.py). About 15 minutes.
+# **Prerequisites:** the chapters on [peak fluxes](23_peaks.py) and on [directions](35_directions.py). About
+# 15 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 from functools import partial
@@ -53,20 +58,25 @@ subsets: int = 8  # random choices of these galaxies
 n_boot: int = 300  # resamples of the galaxies behind each interval
 
 # %% [markdown]
-# ## Redshifts for a survey with few labels
+# ## Redshifts from few labels
 #
-# CFHTLS is deep, but spectra are expensive: say that only a few of its galaxies have a known
-# redshift. SDSS has plenty. Four ways to learn redshifts *for CFHTLS images*:
+# CFHTLS is deep, but suppose that only few of its galaxies have a spectroscopic redshift, whereas SDSS has
+# many. Four training sets for redshifts *of CFHTLS images* are compared:
 #
-# - **alone**: from the few labelled CFHTLS galaxies;
-# - **with SDSS as it is**: add labelled SDSS galaxies, images untouched, and hope;
-# - **with SDSS translated**: add the same galaxies, translated to CFHTLS;
-# - **translated, no labels**: the translated ones only.
+# - **alone**: the few labelled CFHTLS galaxies;
+# - **with SDSS as it is**: these and labelled SDSS galaxies, images unchanged;
+# - **with SDSS translated**: these and the same SDSS galaxies, translated to CFHTLS;
+# - **translated, no labels**: the translated galaxies only.
 #
-# The galaxies that are added are none of those that the translator was trained on. What is learnt
-# from are the peaks and total fluxes of the images, by two estimators of very different kind:
-# gradient boosting, which cuts the space of fluxes into boxes, and a smooth kernel regression
-# (support vectors). A fair verdict on the *images* should not depend on one learner's taste.
+# The added galaxies are not among those on which the translator was trained. The features are 18 magnitudes
+# and colours, of the central pixels and within an aperture. To separate the effect of the images from that of
+# the estimator, two different ones are used: gradient boosting of decision trees, and support vector
+# regression with a Gaussian kernel, a smooth function of the features. The scatter is
+#
+# $$ \sigma_\mathrm{MAD} = 1.4826 \, \mathrm{median}\,|e - \mathrm{median}(e)|, \qquad
+# e = (\hat z - z)/(1 + z) , $$
+#
+# averaged over random choices of the labelled galaxies.
 
 # %%
 folder = paths.Results(results, profile)
@@ -96,11 +106,11 @@ def measure(way, images, pairs) -> dict:
 
 
 # %% [markdown]
-# Of every image only these numbers are kept, a few galaxies at a time. The simulator has observed the
-# test galaxies twice. Seed 0 is the first translator, judged on the first observation, seed 1 the
-# second translator, judged on the second: what both say survives another training, noise and seeing,
-# and another choice of labelled galaxies. The SDSS galaxies that are added are the same; what other
-# test galaxies would say is in the intervals.
+# Only these features, the shapes and the types of the galaxies are kept. The simulator has observed the test
+# galaxies twice. Seed 0 is the first translator, evaluated on the first observation, seed 1 the second one,
+# evaluated on the second, and so on. Agreement of the seeds therefore covers training, noise, seeing and the
+# choice of labelled galaxies, but not that of the added SDSS galaxies, which are the same. Intervals cover
+# the sample of test galaxies.
 
 # %%
 z = image_files.read_column(split["test"], "redshift").astype(float)
@@ -140,7 +150,7 @@ def mean_scatter(errors):
     return intervals.robust_scatter(errors).mean(axis=0)
 
 
-# %% mystnb={"figure": {"caption": "Scatter of the redshifts of CFHTLS galaxies against the number of labelled CFHTLS galaxies, by two estimators, with 95 % intervals over galaxies. Dashed: translated SDSS galaxies alone, without a single label from CFHTLS.", "name": "fig-useful-labels"}, "image": {"alt": "Two panels, boosting and kernel, each with three curves of the scatter against the number of labels, and a dashed line."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Redshift scatter of CFHTLS galaxies against the number of labelled CFHTLS galaxies, for two estimators, with 95 % intervals over galaxies. Dashed: translated SDSS galaxies only, without labels from CFHTLS.", "name": "fig-useful-labels"}, "image": {"alt": "Two panels, boosting and kernel, each with three curves of the scatter against the number of labels, and a dashed line."}} tags=["hide-input"]
 found = {
     way: intervals.bootstrap(mean_scatter, error, n_boot)
     for (way, k), error in errors.items()
@@ -155,29 +165,28 @@ limits = {
     plotting.with_n(learner, len(z)): found[learner, "with SDSS translated", 0].value
     for learner in LEARNERS
 }
-panels.learning_curves(curves, "σ_MAD of Δz / (1 + z)", "labelled CFHTLS galaxies", limits)
+panels.learning_curves(curves, "σ_MAD of δz / (1 + z)", "labelled CFHTLS galaxies", limits)
 plt.show()
 
 # %% [markdown]
-# At the left of each panel a survey begins, at the right it has grown up. Read the distance between
-# *alone* and *with SDSS translated* as the value of the translator, in labels that need not be
-# bought. Galaxies that are added untouched have the wrong seeing and slightly other filters, which
-# pulls the estimates aside; a translation that does its job puts them right.
+# The distance between *alone* and *with SDSS translated* is the value of the translator, which can be
+# expressed in labels saved: by the horizontal distance between the curves. SDSS galaxies that are added
+# unchanged have another seeing and slightly different filters, which biases the estimates; a good translation
+# corrects for both.
 #
-# The two learners do not agree on everything, and they should not be expected to. Boosting needs
-# many examples before it can cut finely, so that it gains much from any example that is not too
-# wrong. The kernel is smooth from the start: it does well with a few dozen labels, and notices sooner
-# when the examples that were added contradict the ones that count.
+# The two estimators need not agree. Boosting needs many examples to resolve the space of features, so it can
+# profit from any that are not too wrong. The kernel is smooth and does well with a few dozen labels, but is
+# more sensitive to added examples that contradict the true ones.
 #
-# Where two curves meet, help ends, and where they cross, it turns into harm: the galaxies that were
-# added outnumber the labelled ones, and what is wrong with them is learnt along with the rest. Once
-# there are enough true labels, it may be better to leave the others out, or to give them less weight.
-# The table tests both ends. It would be tempting to quote the left panel alone; but a survey may
-# choose its learner, so what it gains is the best with help over the best without. So the table also
-# asks whether a survey with few labels should take translated galaxies and boosting, or no help and
-# the kernel. Differences are of the scatter $\sigma_\mathrm{MAD}$; a positive one speaks for the claim,
-# which is *supported* if every seed of the translator and of the estimator says so, and *inconclusive*
-# if they disagree or cannot say.
+# Where two curves meet, the benefit ends; where they cross, the added galaxies do harm: they outnumber the
+# labelled galaxies, and their errors are learnt. With enough true labels it may be better to leave the others
+# out, or to give them less weight.
+#
+# The table tests both ends of the curves. A survey is free to choose its estimator, so the relevant gain is
+# that of the best estimator with added galaxies over the best without. One claim therefore compares boosting
+# with translated galaxies to the kernel without. The differences are of $\sigma_\mathrm{MAD}$, positive in
+# favour of the claim. A claim is *supported* if the 95 % intervals of all seeds lie above zero,
+# *contradicted* if all lie below, and otherwise *inconclusive*.
 
 # %%
 few, many = min(labels), max(labels)
@@ -198,10 +207,10 @@ seeds_agree.keep(judged, folder.table("verdicts_useful"), inputs)
 seeds_agree.summary(judged)
 
 # %% [markdown]
-# By how much translated galaxies help where labels are few is the number for [the page of
-# claims](27_claims.py), by each learner and each seed, of which the least one decides. Its control is by how
-# much untouched ones help at most: if they do as well, it is not the translation that is useful, but
-# any further galaxy with a known redshift.
+# The decrease of the scatter by translated galaxies at the smallest number of labels enters [the page of
+# claims](27_claims.py), for each estimator and seed; the least one decides. The control is the largest
+# decrease by unchanged SDSS galaxies. If it is as large, the translation is of no use beyond that of any
+# further galaxies with known redshift.
 
 # %%
 useful = {}
@@ -211,17 +220,22 @@ for learner, k in product(LEARNERS, range(seeds)):
         gain = intervals.paired_difference(mean_scatter, alone, helped, n_boot, seed)
         useful[f"{learner} {row}, seed {k}"] = gain
 raw = {row: useful.pop(row) for row in list(useful) if "untouched" in row}
-useful["resample"] = max(raw.values(), key=lambda e: e.value)  # the most that they help
+useful["resample"] = max(raw.values(), key=lambda e: e.value)  # their largest gain
 evidence = claims.evidence("useful", useful)
 claims.keep(evidence, folder, "37_useful", inputs, seed=seed)
 
 # %% [markdown]
-# ## Early or late?
+# ## Morphological types
 #
-# The second job: tell ellipticals and lenticulars from spirals and the rest, in CFHTLS images, when
-# all labelled galaxies are in SDSS. What is learnt from are asymmetries and concentrations in three
-# bands, which suffer from the seeing: a galaxy that looks concentrated to CFHTLS looks flat to SDSS.
-# The judge is the chance that an early type is ranked above a late one: 0.5 is a toss of a coin.
+# The second task is to distinguish early types (ellipticals and lenticulars) from all others in CFHTLS
+# images, with a classifier trained on SDSS galaxies. The features are, in g, r and i, the asymmetry
+#
+# $$ A = \frac{\sum |I - I_{180}| - \mathrm{noise}}{\sum |I|} , $$
+#
+# where $I_{180}$ is the image $I$ rotated by 180 degrees, and three concentrations: the fluxes within 1, 2
+# and 4 arcsec, each over that within twice the radius. They depend on the seeing, so a galaxy that is
+# concentrated in CFHTLS is less so in SDSS. The metric is the area under the ROC curve, the probability that
+# an early type has a higher score than a late one: 0.5 for random scores, 1 for a perfect separation.
 
 # %%
 EARLY = ("elliptical", "lenticular")
@@ -237,26 +251,25 @@ for k in range(seeds):
 
 # %% tags=["hide-input"]
 TYPES = {
-    "translated images teach types better than untouched": ("SDSS translated", "SDSS as it is"),
-    "true CFHTLS images teach them better still": ("CFHTLS itself", "SDSS translated"),
+    "translated images train a better classifier than untouched": ("SDSS translated", "SDSS as it is"),
+    "CFHTLS images train a still better classifier": ("CFHTLS itself", "SDSS translated"),
 }
 areas = {way: intervals.bootstrap(downstream.roc_auc, x, n_boot, seed) for way, x in ranks.items()}
 types = seeds_agree.compare(ranks, TYPES, n_boot, seed, downstream.roc_auc)
 seeds_agree.summary(types)
 
-# %% mystnb={"figure": {"caption": "How well early types are ranked above late ones in CFHTLS images by what was learnt from three kinds of labelled image, with 95 % intervals. One symbol per seed.", "name": "fig-useful-types"}, "image": {"alt": "Three lines with two points each: learnt from SDSS as it is, from SDSS translated, and from CFHTLS itself."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Area under the ROC curve for early types in CFHTLS images, for classifiers trained on three kinds of labelled image, with 95 % intervals over galaxies. One symbol per seed.", "name": "fig-useful-types"}, "image": {"alt": "Three lines with one point per seed: trained on SDSS as it is, on SDSS translated, and on CFHTLS itself."}} tags=["hide-input"]
 panels.seed_strips(areas, {}, f"area under the ROC curve (n = {len(z)})")
 plt.show()
 
 # %% [markdown]
-# ## Something odd
+# ## Mergers
 #
-# The third job: find the mergers, which are rare, by their asymmetry in the r band. Here there is
-# nothing to learn, only to look. If the translator sharpened what is there, mergers would stand out
-# more in translated images than in their sources; if it made every galaxy look like the many regular
-# ones it was trained on, less. Mergers are few, so expect wide intervals: a search for something rare
-# is a hard place to prove anything. Whatever comes of it: who looks for what nobody has seen before
-# should look at images that no network has touched.
+# The third task is to find mergers, which are rare, by their asymmetry in r. Nothing is trained here. If a
+# translator restored structure, mergers would be easier to separate in translated images than in their
+# sources; if it made every galaxy resemble its regular training galaxies, harder. The few mergers give wide
+# intervals. Whatever the result, a search for unknown kinds of objects should use the original images, since
+# a network may not reproduce what it was not trained on.
 
 # %%
 is_merger = test[0]["CFHTLS", "kind"] == "merger"
@@ -306,33 +319,35 @@ for key, value in {"few": few, "n": len(z), "mergers": int(is_merger.sum())}.ite
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`useful_n` CFHTLS galaxies, with {glue:text}`useful_few` labels and seed 0, the scatter
-# of the redshifts is, by *boosting*, {glue:text}`useful_alone_boosting` without help and
-# {glue:text}`useful_with_boosting` together with translated SDSS galaxies; by the *kernel*,
-# {glue:text}`useful_alone_kernel` and {glue:text}`useful_with_kernel`. That translated galaxies help,
-# by every seed: *{glue:text}`useful_help_boosting`* for boosting, *{glue:text}`useful_help_kernel`* for
-# the kernel; that boosting with their help beats the kernel without: *{glue:text}`useful_best`*. And with
-# translated galaxies only, not one label of CFHTLS among them, boosting scatters by
-# {glue:text}`useful_none_boosting`.
+# On {glue:text}`useful_n` CFHTLS galaxies, with {glue:text}`useful_few` labels, the scatter is (seed 0):
 #
-# Types learnt from SDSS as it is are ranked right with a chance of {glue:text}`useful_is`, from
-# translated SDSS {glue:text}`useful_translated`, from CFHTLS itself {glue:text}`useful_itself`. The
-# {glue:text}`useful_mergers` mergers are ranked above other galaxies with a chance of
-# {glue:text}`useful_odd_source` in the source and of {glue:text}`useful_odd_translated` after
-# translation (all of seed 0).
+# | training set | boosting | kernel |
+# |---|---|---|
+# | alone | {glue:text}`useful_alone_boosting` | {glue:text}`useful_alone_kernel` |
+# | with SDSS translated | {glue:text}`useful_with_boosting` | {glue:text}`useful_with_kernel` |
+# | translated, no labels | {glue:text}`useful_none_boosting` | {glue:text}`useful_none_kernel` |
 #
-# Over all seeds, these statements are *supported*: {glue:text}`useful_supported`. *Contradicted*:
+# Translated galaxies lower the scatter for every seed: *{glue:text}`useful_help_boosting`* for boosting,
+# *{glue:text}`useful_help_kernel`* for the kernel. Boosting with translated galaxies has less scatter than
+# the kernel alone: *{glue:text}`useful_best`*.
+#
+# The area under the ROC curve of early types is, for a classifier trained on unchanged SDSS images,
+# {glue:text}`useful_is`, on translated ones {glue:text}`useful_translated`, and on CFHTLS images
+# {glue:text}`useful_itself`. For the {glue:text}`useful_mergers` mergers it is {glue:text}`useful_odd_source`
+# in the source images and {glue:text}`useful_odd_translated` after translation (all of seed 0).
+#
+# Over all seeds, *supported*: {glue:text}`useful_supported`. *Contradicted*:
 # {glue:text}`useful_contradicted`. *Inconclusive*: {glue:text}`useful_inconclusive`.
 #
-# **Exercise.** Give the labelled CFHTLS galaxies more weight than the translated ones. Does the harm
-# at the right end of the learning curve go away, and does the help at the left end stay?
+# **Exercise.** Give the labelled CFHTLS galaxies more weight than the translated ones. Does the harm with
+# many labels disappear, and does the benefit with few labels remain?
 #
 # ```{dropdown} Solution
-# In `downstream.few_label_errors`, hand `fit` a weight for each galaxy: `sample_weight=w` for boosting,
-# `svr__sample_weight=w` for the kernel, which is a pipeline. A weight of the number of helpers over
-# the number of labels makes both groups count the same, whatever their size: with few labels the
-# helpers still decide how redshift depends on colour, and with many labels the labels do. In our
-# trial the help for boosting stayed, and of the harm to the kernel only a part went away.
+# In `downstream.few_label_errors`, pass `fit` a weight per galaxy: `sample_weight=w` for boosting,
+# `svr__sample_weight=w` for the kernel, which is a pipeline. A weight of the number of added over that of
+# labelled galaxies gives both groups the same total weight. With few labels the added galaxies still
+# determine how redshift depends on colour; with many, the labelled ones do. In our trial the benefit for
+# boosting remained, and only a part of the harm to the kernel disappeared.
 # ```
 #
-# **What's next:** [Your own translator](bring_your_own.py) on the same bench.
+# **What's next:** [Your own translator](bring_your_own.py), evaluated with the same metrics.
