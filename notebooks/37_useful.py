@@ -69,7 +69,7 @@ n_boot: int = 300  # resamples of the galaxies behind each interval
 # - **translated, no labels**: the translated galaxies only.
 #
 # The added galaxies are not among those on which the translator was trained. The features are 18 magnitudes
-# and colours, of the central pixels and within an aperture. To separate the effect of the images from that of
+# and colours, of the central pixels and within 3 arcsec. To separate the effect of the images from that of
 # the estimator, two different ones are used: gradient boosting of decision trees, and support vector
 # regression with a Gaussian kernel, a smooth function of the features. The scatter is
 #
@@ -175,7 +175,7 @@ plt.show()
 # corrects for both.
 #
 # The two estimators need not agree. Boosting needs many examples to resolve the space of features, so it can
-# profit from any that are not too wrong. The kernel is smooth and does well with a few dozen labels, but is
+# profit from any that are not too wrong. The kernel is smooth and needs fewer labels, but may be
 # more sensitive to added examples that contradict the true ones.
 #
 # Where two curves meet, the benefit ends; where they cross, the added galaxies do harm: they outnumber the
@@ -251,8 +251,8 @@ for k in range(seeds):
 
 # %% tags=["hide-input"]
 TYPES = {
-    "translated images train a better classifier than untouched": ("SDSS translated", "SDSS as it is"),
-    "CFHTLS images train a still better classifier": ("CFHTLS itself", "SDSS translated"),
+    "types: training on translated images beats untouched": ("SDSS translated", "SDSS as it is"),
+    "types: training on CFHTLS images beats translated": ("CFHTLS itself", "SDSS translated"),
 }
 areas = {way: intervals.bootstrap(downstream.roc_auc, x, n_boot, seed) for way, x in ranks.items()}
 types = seeds_agree.compare(ranks, TYPES, n_boot, seed, downstream.roc_auc)
