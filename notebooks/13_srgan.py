@@ -8,18 +8,19 @@
 # %% [markdown]
 # # SRGAN: adversarial training
 #
-# Can a second network teach the first to make images that do not only fit on average, but look like
-# the survey they claim to come from?
+# On {glue:text}`srgan_n` test galaxies (task {glue:text}`srgan_task`) the claim that the SRGAN has a smaller
+# residual than {glue:text}`srgan_yardstick` is {glue:text}`srgan_test`. In a kept comparison, the generator
+# has {glue:text}`critic_fine_with:.2f` of the target's power beyond 0.3 cycles per pixel when trained with a
+# critic, and {glue:text}`critic_fine_without:.2f` without.
 #
-# The networks so far give the middle of all possible answers, which is smoother than any of them. A
-# critic that has seen true images notices this at once. In the SRGAN {cite}`ledig2017`, a *generative
-# adversarial network* once made for *super-resolution*, the two play against each other.
+# Single best estimates are too smooth. In a *generative adversarial network* such as the SRGAN
+# {cite}`ledig2017`, a critic is trained to distinguish translations from true images, and the generator to
+# fool it.
 #
 # **What you will learn**
 #
-# - what the two sides of the game lower;
-# - how to read their losses, and what collapse would look like;
-# - what the critic buys, and what it costs in photometry.
+# - the losses of critic and generator, and how to recognise collapse;
+# - the effect of the critic on power spectra and photometry.
 #
 # **Prerequisites:** the chapter on [the residual network](11_residual.py). About 15 minutes.
 
@@ -52,13 +53,13 @@ crop: int = 32  # pixels along a side of the random crops
 rate: float = 0.002  # highest learning rate
 
 # %% [markdown]
-# ## The idea in a picture
+# ## Hinge loss
 #
-# The critic $D$ sees a source and either its true target or a translation. It is done with a patch
-# once its score is above one for the true one and below minus one for the other; until then it
-# pays in proportion. The generator wants the score of its translations to rise.
+# The critic $D$ scores a source together with its true target or a translation. A patch adds no loss once
+# its score is above 1 for the target, or below −1 for the translation; otherwise the loss is linear. The
+# generator increases the score of its translations.
 
-# %% mystnb={"figure": {"caption": "The hinge loss of the critic against its score of a true image and of a translation.", "name": "fig-srgan-hinge"}, "image": {"alt": "Two ramps that cross at score zero: one falls to zero at score one, the other rises from zero at minus one."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Hinge loss of the critic against its score, for a true image and for a translation.", "name": "fig-srgan-hinge"}, "image": {"alt": "Two ramps that cross at score zero: one falls to zero at score one, the other rises from zero at minus one."}} tags=["hide-input"]
 score = torch.linspace(-2.5, 2.5, 200)
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.5))
 ax.plot(score, torch.relu(1 - score), color=plotting.MODEL_COLOUR["truth"], label="true")
@@ -68,34 +69,30 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# ## The equations beside the code
+# ## Loss functions
 #
 # $$ L_D = \langle \max(0, 1 - D(x, y)) \rangle + \langle \max(0, 1 + D(x, G(x))) \rangle, $$
 #
 # $$ L_G = L_\mathrm{pixel} + L_\mathrm{flux} + c\,\langle |\varphi(y) - \varphi(G(x))| \rangle
 #    - a\,\langle D(x, G(x)) \rangle $$
 #
-# with $x$ the source, $y$ the target, $G$ the generator, and small weights $c$ and $a$; the first two terms
-# are those of [the residual network](11_residual.py).
+# with source $x$, target $y$, generator $G$ and small weights $c$ and $a$; the first two terms are those of
+# [the residual network](11_residual.py).
 #
 # ```python
 # losses["content"] = self.content * content            # c <|phi(y) - phi(G(x))|>
 # losses["adversarial"] = -self.adversarial * score.mean()   # - a <D(x, G(x))>
 # ```
 #
-# The *content* loss compares features $\varphi$. They are usually taken from a network trained on
-# photographs, which knows cats but no galaxies. Here they are the critic's own layers: a network that
-# has seen nothing but galaxies. Three things keep the game stable: the hinge, which lets a critic that
-# has won stop pushing; a small weight $a$, so that photometry stays in charge; and a late start,
-# when the generator already draws decent galaxies.
+# The *content* loss compares features $\varphi$, usually of a network trained on photographs. Here they are
+# the critic's own layers, trained on galaxies only. Three choices stabilise the training: the hinge, whose
+# gradient vanishes where the critic separates the two; a small $a$, so that pixel and flux losses dominate;
+# and a late start of the critic.
 #
-# The critic also has to *see* what is wrong: translations differ from true images by a few hundredths, in
-# detail and in noise. So what a mean over $3 \times 3$ pixels takes away is shown to it magnified.
+# Since translations differ from true images by a few hundredths, the critic also gets, amplified, the detail
+# that a mean over $3 \times 3$ pixels removes.
 #
-# ## The reference and this network
-#
-# What is trained here is SRGAN in spirit: a residual generator against a critic of patches that also sees the
-# source. Point by point:
+# ## Differences from the reference
 #
 # | | SRGAN | here | effect |
 # |---|---|---|---|
@@ -103,14 +100,12 @@ plt.show()
 # | critic | one score per image, of the image alone | one score per patch, of source and image | not measured |
 # | adversarial loss | cross entropy, weight 1e-3 | hinge, weight 0.05 | *no critic* |
 # | content loss | features of a network for photographs | the critic's own features | not measured |
-# | start | generator pre-trained on pixels, critic from the start | critic after 40 % of the steps | exercise 2 |
-# | rates of critic and generator | equal; today often a faster critic | critic's times {glue:text}`srgan_critic_rate` | *critic's rate* |
-# | steps of critic and generator | one each | one each | |
+# | start | generator pre-trained on pixels, critic from the start | critic after 40 % of the steps | exercise |
+# | learning rates | equal; today often a faster critic | critic's times {glue:text}`srgan_critic_rate` | *critic's rate* |
 #
-# The last column names rows of a kept table (`benchmarks/bench_recipes.py`: one training of 200 steps each,
-# judged on the validation galaxies; residual in units of the sky noise, the rest in per cent). What the critic
-# is there for, power at high frequency, is not in it: see below. A critic as fast as its generator, or faster,
-# is usual elsewhere; compare the rows, above all in bias, to see why this one is slower.
+# The last column names rows of a kept table (`benchmarks/bench_recipes.py`): one training of 200 steps each,
+# validation galaxies, residual in units of the sky noise, the rest in per cent. Compare its rows for the
+# critic's rate.
 
 # %% tags=["hide-input"]
 ablation.recipe_table("srgan")
@@ -118,8 +113,8 @@ ablation.recipe_table("srgan")
 # %% [markdown]
 # ## Training
 #
-# Named before looking: the same test as for [the residual network](11_residual.py), to beat resampling,
-# or for `intra` a second observation.
+# The criterion was fixed in advance, as for [the residual network](11_residual.py): a smaller residual than
+# resampling, or for `intra` than a repeat observation.
 
 # %%
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
@@ -127,21 +122,19 @@ result = study.run(results, profile, "srgan", task, seed, settings)
 glue("srgan_critic_rate", f"{result.network.critic_lr_scale:g}", display=False)
 print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
 
-# %% mystnb={"figure": {"caption": "Left: the terms of the loss. Right: the residual on the validation galaxies, in units of the target's sky noise, by the running mean of the weights.", "name": "fig-srgan-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Left: loss terms. Right: residual on the validation galaxies in units of the target's sky noise, for the running mean of the weights.", "name": "fig-srgan-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
 study.training_curve(result)
 plt.show()
 
 # %% [markdown]
-# Look at the hinge on the left. That of a critic that knows nothing is two; that of one that has won is
-# zero. Both ends would be the end of learning: a generator facing a perfect
-# critic has no slope to follow. Collapse would show as a hinge near zero with a rising pixel loss. A
-# hinge near two says that patch by patch the critic can hardly tell the two apart. That may be because it
-# has learnt nothing, or because the generator follows it. Which of the two it is, this loss cannot say;
-# a generator that does not follow, further down, can.
+# A critic that does not distinguish the two has a hinge loss of 2; perfect separation gives a loss of zero.
+# Neither end is useful: a perfect critic gives the generator no gradient. Collapse would appear as a hinge
+# near 0 with a rising pixel loss. A hinge near 2 means either that the critic has learnt nothing or that the
+# generator follows it; the kept comparison below separates these cases.
 #
 # ## Translated galaxies
 
-# %% mystnb={"figure": {"caption": "Four test galaxies, bright to faint: the source on the target's grid, the translation, the target, and the residual in the r band in units of the target's sky noise.", "name": "fig-srgan-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Four test galaxies, from bright to faint: source on the target's grid, translation, target, and r-band residual in units of the target's sky noise.", "name": "fig-srgan-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
 study.examples(result)
 plt.show()
 
@@ -153,14 +146,12 @@ for name, value in study.quoted_numbers(result).items():
     glue(name, value, display=False)
 
 # %% [markdown]
-# ## What goes wrong
+# ## Limitations
 #
-# A critic rewards what looks right, not what *is* right: texture at the right level in the wrong
-# place costs nothing. The noise in the corners tells how far the generator has gone that way. And
-# since it receives no random numbers, whatever it adds is a function of the source: the same noise
-# in, the same texture out.
+# A critic rewards realistic texture, even at the wrong position; the noise in the corners measures this. The
+# generator has no random input, so the texture that it adds is a function of the source.
 
-# %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-srgan-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Standard deviation in the corner of each test stamp in the r band, relative to the target's sky noise: near 1 for a true image, less for a smooth one.", "name": "fig-srgan-noise"}, "image": {"alt": "Two histograms of the corner noise, for targets and translations."}} tags=["hide-input"]
 study.noise_histogram(result)
 plt.show()
 
@@ -178,7 +169,7 @@ def mean_scores(result, images):
     return torch.cat(parts).numpy()
 
 
-# %% mystnb={"figure": {"caption": "Score of the critic on test galaxies, mean over the patches of each: how well it still tells truth from translation at the end of the training.", "name": "fig-srgan-score"}, "image": {"alt": "Two overlapping histograms of scores."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Critic's score on test galaxies, mean over the patches of each, after training: the less the histograms overlap, the better it separates truth and translation.", "name": "fig-srgan-score"}, "image": {"alt": "Two overlapping histograms of scores."}} tags=["hide-input"]
 images = {"truth": result.pairs.target, "srgan": result.translated}
 scores = {name: mean_scores(result, shown) for name, shown in images.items()}
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
@@ -201,20 +192,18 @@ variances = [
 glue("srgan_diversity", float(variances[0] / variances[1]), display=False)
 
 # %% [markdown]
-# Two numbers sum up the game. Shown both, the critic prefers the truth to its translation for a share of
-# {glue:text}`srgan_told` of the test galaxies: a half would be guessing, one a critic that has won. And a
-# generator that had *collapsed* would give all galaxies the same face: relative to the truth, its images vary
-# from galaxy to galaxy by {glue:text}`srgan_diversity:.2f` (variance of the stretched pixels; zero is
-# collapse, one is right).
+# The critic scores the truth above its translation for a fraction {glue:text}`srgan_told` of the test
+# galaxies; 0.5 is chance, 1 perfect separation. The variance of the translations between galaxies (stretched
+# pixels) is {glue:text}`srgan_diversity:.2f` times that of the true images; 0 would be mode collapse, 1 is
+# correct.
 
 # %% [markdown]
-# ## What the critic buys
+# ## Effect of the critic
 #
-# The best single guess is smooth: between the grain of the sky and the shape of a galaxy, power is missing.
-# A critic that has learnt something should give some of it back. The power spectrum of the whole stamps,
-# relative to that of the targets, says how much: one is as sharp and as noisy as the truth.
+# A best estimate lacks power at intermediate and high spatial frequencies, which a useful critic should
+# partly restore.
 
-# %% mystnb={"figure": {"caption": "Power of the translations relative to the targets', r band, median over test galaxies with quartiles, from coarse to fine structure.", "name": "fig-srgan-power"}, "image": {"alt": "Curves with shaded quartiles of relative power against spatial frequency, of translations and of resampling, and a dashed line at one."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Power of the translations relative to that of the targets in the r band against spatial frequency: median and quartiles over test galaxies.", "name": "fig-srgan-power"}, "image": {"alt": "Curves with shaded quartiles of relative power against spatial frequency, of translations and of resampling, and a dashed line at one."}} tags=["hide-input"]
 rings = 16
 target = structure.power_spectrum(result.pairs.target[:, [study.R_BAND]], rings)[:, 0]
 frequency = (np.arange(rings) + 0.5) / (2 * rings)
@@ -242,15 +231,15 @@ glue("srgan_power_middle", float(sharp["srgan"][middle].mean()), display=False)
 glue("srgan_power_fine", float(sharp["srgan"][fine].mean()), display=False)
 
 # %% [markdown]
-# Between 0.2 and 0.3 cycles per pixel the translations hold {glue:text}`srgan_power_middle:.2f` of the power of
-# the targets in the r band, and {glue:text}`srgan_power_fine:.2f` beyond that. For `cross`, what is missing there is
-# mostly the target's own noise, which no function of the source can supply; what resampling has too much
-# of is the noise of the source.
+# In the r band the translations have {glue:text}`srgan_power_middle:.2f` of the targets' power at 0.2 to 0.3
+# cycles per pixel, and {glue:text}`srgan_power_fine:.2f` beyond. For `cross`, the missing power there is
+# mostly the target's own noise, which no function of the source can supply; the excess of resampling is the
+# source's noise.
 #
-# Is any of this the critic's doing? A kept run of `benchmarks/bench_critic.py` (task `cross`) trains the same
-# generator with its critic and without, on the same galaxies in the same order, with several seeds each.
+# The kept run of `benchmarks/bench_critic.py` (task `cross`) trains the same generator with its critic and
+# without, on the same galaxies in the same order, with several seeds each.
 
-# %% mystnb={"figure": {"caption": "Kept run: power relative to the target's, r band, of the same generator trained with its critic and without. Lines are means over seeds of the median galaxy, shades the range of the seeds.", "name": "fig-srgan-critic"}, "image": {"alt": "Two curves with narrow shades; at high frequency that with the critic lies well above that without."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Kept run: r-band power relative to the target's, of the same generator trained with its critic and without. Lines: mean over seeds of the median galaxy; shades: range of the seeds.", "name": "fig-srgan-critic"}, "image": {"alt": "Two curves with narrow shades; at high frequency that with the critic lies well above that without."}} tags=["hide-input"]
 kept = json.loads((Path(galtools.__file__).parents[1] / "benchmarks" / "critic.json").read_text())
 trials, about = pd.DataFrame(kept["rows"]), kept["about"]
 frequency = (np.arange(about["rings"]) + 0.5) / (2 * about["rings"])
@@ -285,40 +274,26 @@ glue("critic_seeds", int(trials.seed.nunique()), display=False)
 pd.DataFrame(cells, index=list(seeds.index)).T
 
 # %% [markdown]
-# Means over {glue:text}`critic_seeds` seeds, in brackets the lowest and the highest of them. Beyond 0.3
-# cycles per pixel the generator has {glue:text}`critic_fine_with:.2f` of the target's power with its
-# critic, {glue:text}`critic_fine_without:.2f` without. And the critic has learnt something: facing a
-# generator that does not listen it drives its hinge down to {glue:text}`critic_hinge_without:.1f`, where
-# one that follows holds it at {glue:text}`critic_hinge_with:.1f`. The price would show in residual, bias
-# and scatter; compare them with the range of the seeds.
+# The table gives means over {glue:text}`critic_seeds` seeds, with lowest and highest in brackets. The critic
+# has learnt: without a generator that follows it, its hinge falls to {glue:text}`critic_hinge_without:.1f`,
+# against {glue:text}`critic_hinge_with:.1f` with one. Compare the cost in residual, bias and scatter with
+# the range of the seeds.
 
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`srgan_n` test galaxies (task {glue:text}`srgan_task`) the residual is
-# {glue:text}`srgan_chi_interval` times the sky noise, in the median galaxy
-# {glue:text}`srgan_typical_interval` times. That it beats a baseline is
-# {glue:text}`srgan_test`: {glue:text}`srgan_yardstick` leaves {glue:text}`srgan_margin` more.
-# The central flux is biased by {glue:text}`srgan_bias_interval` per cent and scatters by
-# {glue:text}`srgan_scatter_interval`. The noise in the corners is {glue:text}`srgan_noise:.2f` times
-# that of the target. Training took {glue:text}`srgan_seconds:.0f` seconds.
+# The residual is {glue:text}`srgan_chi_interval` times the sky noise, in the median galaxy
+# {glue:text}`srgan_typical_interval` times; that of {glue:text}`srgan_yardstick` is larger by
+# {glue:text}`srgan_margin`. The central flux has a bias of {glue:text}`srgan_bias_interval` per cent and a
+# scatter of {glue:text}`srgan_scatter_interval` per cent. The noise in the corners is
+# {glue:text}`srgan_noise:.2f` times the target's. Training took {glue:text}`srgan_seconds:.0f` seconds.
 #
 # ## Exercises
 #
-# 1. Which hinge loss has the best critic of a generator whose translations are perfect, and which has a
-#    critic that is blind?
+# 1. Start the critic at once (`start=0`). What happens to the first validation?
 #
 # ```{dropdown} Solution
-# Two, both. Where true images and translations look alike, a score $D$ between minus one and one costs
-# $(1 - D) + (1 + D) = 2$ on the pair, and one beyond costs more. A blind critic gives one score to all, and
-# pays the same. So the hinge of a game that stands still does not say who of the two is good.
+# Where the hinge is below 2 the critic is ahead. Compare residual and flux bias with those of this page.
 # ```
 #
-# 2. Start the game at once (`start=0`). What happens to the first validation?
-#
-# ```{dropdown} Solution
-# Look at the hinge loss: below 2 the critic is ahead, and it is ahead as long as the generator draws blobs.
-# Then compare residual and flux bias with those of this page.
-# ```
-#
-# **What's next:** a network whose inner numbers have a meaning: [capsules](14_capsule.py).
+# **What's next:** a network with interpretable internal variables: [capsules](14_capsule.py).
