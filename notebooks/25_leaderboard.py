@@ -8,18 +8,19 @@
 # %% [markdown]
 # # Leaderboard: all metrics in one table
 #
-# A few numbers from every chapter on fidelity, each answering another question. Is there a
-# translator that is best in all of them, and how far is the best from what nature itself would
-# give?
+# For this run's task, {glue:text}`leaderboard_task`, the best translator is {glue:text}`best_psnr` in
+# PSNR, {glue:text}`best_box_scatter` in the scatter of peak fluxes and {glue:text}`best_aperture_scatter`
+# in that of aperture fluxes. The highest PSNR is {glue:text}`best_psnr_value:.1f` dB, against
+# {glue:text}`again_psnr_value:.1f` dB for a repeat observation.
 #
 # **What you will learn**
 #
-# - why one number can never rank translators;
-# - where each of them stands between the floor, plain resampling, and a second observation;
-# - how to put your own translator on the board.
+# - why one metric cannot rank translators;
+# - where each translator stands between resampling and a repeat observation;
+# - how to add a translator of your own.
 #
-# **Prerequisites:** the chapters on [pixels](21_pixels.py), [morphology](22_morphology.py),
-# [peak fluxes](23_peaks.py) and [redshift](24_redshift.py). About 5 minutes.
+# **Prerequisites:** the chapters on [pixels](21_pixels.py), [morphology](22_morphology.py), [peak
+# fluxes](23_peaks.py) and [redshift](24_redshift.py). About 5 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 from pathlib import Path
@@ -43,17 +44,23 @@ task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to SDSS
 cards: list[str] = []  # JSON files of cards of other translators, made by bring_your_own
 
 # %% [markdown]
-# ## The numbers
+# ## Metrics
 #
-# They are taken in the r band where nothing else is said, and all come with the interval of 95 %
-# over galaxies that their own chapter computed. The **PSNR** and the **correlation** of pixels are better
-# when larger. The **scatter of the light** within 3 arcsec, the **scatter of the peak** in a 3 × 3 box, the
-# **scatter of the half-light radius** and the **scatter of the peak colour** g - r are errors of single
-# galaxies after the common bias is taken out: better when smaller, and never zero, since a second observation
-# has them too. The **bits** about the redshift, which an estimator finds that was trained from scratch on
-# such images, are better when more. The row *Seen again* is the one to compare with, the row *Resampling* the one to beat.
-# Within one survey (task *intra*) there is no such row, since the source is the truth. This page shows the
-# task {glue:text}`leaderboard_task`.
+# Metrics are in the r band unless stated otherwise. Each has the 95 % interval over galaxies computed in
+# its own chapter.
+#
+# | metric | definition | better |
+# |---|---|---|
+# | PSNR, pixel correlation | agreement of pixels with the target image | larger |
+# | aperture-flux scatter | robust scatter of the flux error within 3 arcsec | smaller |
+# | peak-flux scatter | the same in a box of 3 × 3 pixels | smaller |
+# | radius scatter | the same for the half-light radius | smaller |
+# | peak g − r scatter | the same for the peak colour | smaller |
+# | bits | redshift information found by an estimator trained from scratch on such images | larger |
+#
+# A scatter excludes the bias common to all galaxies. It is above 0 even for a repeat observation (*Seen
+# again*), the reference. *Resampling* is the baseline that a translator has to beat; the task *intra* has
+# no such row, because its source is the truth.
 
 # %%
 folder = paths.Results(results, profile)
@@ -77,11 +84,11 @@ table = pd.concat(tables, ignore_index=True)
 numbers = {
     ("psnr", "r"): "PSNR (dB)",
     ("correlation", "r"): "pixel correlation",
-    ("aperture_scatter", "r"): "scatter of light",
-    ("box_scatter", "r"): "scatter of peak",
+    ("aperture_scatter", "r"): "aperture-flux scatter",
+    ("box_scatter", "r"): "peak-flux scatter",
     ("half_light_radius_scatter", "r"): "radius scatter (arcsec)",
-    ("peak_ratio_scatter", "g-r"): "peak g - r scatter (mag)",
-    ("bits", "retrained"): "bits on redshift",
+    ("peak_ratio_scatter", "g-r"): "peak g − r scatter (mag)",
+    ("bits", "retrained"): "redshift information (bits)",
 }
 
 # %%
@@ -89,7 +96,7 @@ keys = pd.MultiIndex.from_frame(table[["metric", "band"]])
 numbers = {key: label for key, label in numbers.items() if key in keys}
 board = table[
     keys.isin(list(numbers)) & ~table.row.isin(["source", "copy"])
-]  # no images of the task
+]  # these are not images of the task
 rows = [row for row in board.row.unique() if row != "truth"]
 made = artefacts.make(
     folder.table(f"leaderboard{ending}"),
@@ -100,18 +107,18 @@ made = artefacts.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "Measures of fidelity with 95 % intervals over galaxies: larger is better in PSNR, correlation and bits, smaller in the others. Cards of other translators come last.", "name": "fig-leaderboard"}, "image": {"alt": "Panels with one line per translator or reference row."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Fidelity metrics with 95 % intervals over galaxies. Larger is better for PSNR, correlation and redshift information, smaller for the others. Cards of other translators come last.", "name": "fig-leaderboard"}, "image": {"alt": "One panel per fidelity metric, with one line per translator or reference row."}} tags=["hide-input"]
 fig = panels.leaderboard(board, numbers, rows)
 plt.show()
 
 # %% [markdown]
-# The rows share their galaxies. So two whose intervals overlap may still differ for certain, since the
-# difference, taken galaxy by galaxy, scatters less than either: [the chapter on redshift](24_redshift.py)
-# does so for the bits. Where intervals lie apart, the order is one of these trained networks: each was
-# trained once, and no interval here holds what another seed would change; [several trainings of
-# each](28_trainings.py) tell which orders hold.
+# All rows share their galaxies, so translators with overlapping intervals may still differ significantly:
+# paired differences scatter less than either value ([chapter 24](24_redshift.py) gives them for the
+# bits). No interval here includes the scatter over training seeds. Even where intervals are disjoint, the
+# ranking therefore holds for these trained networks only; [several trainings of each](28_trainings.py)
+# test which orders are reproducible.
 #
-# The same as a table:
+# The same values as a table:
 
 # %% tags=["hide-input"]
 lines = board.set_index(["row", "metric", "band"])[["value", "low", "high"]]
@@ -150,28 +157,27 @@ glue("leaderboard_task", task, display=False)
 # %% [markdown]
 # ## What we found
 #
-# Of {glue:text}`n_rows` translators on the board, the highest PSNR is that of
-# {glue:text}`best_psnr`, {glue:text}`best_psnr_value:.1f` dB, where a second observation has
-# {glue:text}`again_psnr_value:.1f`. The peaks scatter least with {glue:text}`best_box_scatter`,
-# by {glue:text}`best_box_scatter_value:.3f` ({glue:text}`rivals_box_scatter`), against
-# {glue:text}`again_box_scatter_value:.3f` between two observations and {glue:text}`floor_box_scatter`
-# for resampling; the light within 3 arcsec with {glue:text}`best_aperture_scatter`, by
-# {glue:text}`best_aperture_scatter_value:.3f` ({glue:text}`rivals_aperture_scatter`), against
-# {glue:text}`again_aperture_scatter_value:.3f` and {glue:text}`floor_aperture_scatter`. Where resampling
-# scatters less, once its bias is taken out, a network has made that number less certain than it was.
+# Among {glue:text}`n_rows` translators, {glue:text}`best_psnr` has the highest PSNR. The smallest
+# peak-flux scatter is {glue:text}`best_box_scatter_value:.3f` ({glue:text}`best_box_scatter`;
+# {glue:text}`rivals_box_scatter`), against {glue:text}`again_box_scatter_value:.3f` for a repeat
+# observation and {glue:text}`floor_box_scatter` for resampling. The smallest aperture-flux scatter is
+# {glue:text}`best_aperture_scatter_value:.3f` ({glue:text}`best_aperture_scatter`;
+# {glue:text}`rivals_aperture_scatter`), against {glue:text}`again_aperture_scatter_value:.3f` and
+# {glue:text}`floor_aperture_scatter`. Where resampling scatters less after its bias is removed, the
+# network has added scatter to that flux.
 #
-# A model that is right on average wins in PSNR, because it does not gamble on the noise. A model
-# that draws noise of its own pays for it in every pixel, and may yet be the one whose images could
-# be taken for real. Which of them is better depends on what they are for.
+# PSNR rewards predictions of the mean image, which contain no noise. A generative model that samples
+# noise has a lower PSNR, although its images may be more realistic. Which is preferable depends on the
+# application.
 #
-# **Exercise.** Put a translator of your own on the board.
+# **Exercise.** Add a translator of your own to the leaderboard.
 #
 # ```{dropdown} Solution
-# Run `bring_your_own` with your images and a `name`, say *Mine*; it leaves `tables/card_mine.json` in
-# the results folder. Then run this notebook with `papermill notebooks/25_leaderboard.py out.ipynb -y
-# "cards: [results/quick/tables/card_mine.json]"`. To be comparable it has to be made from the same
-# test galaxies, `results/quick/data/test.h5`.
+# Run `bring_your_own` with your images and a `name`, for example *Mine*. It writes
+# `tables/card_mine.json` to the results folder. Then run `papermill notebooks/25_leaderboard.py out.ipynb
+# -y "cards: [results/quick/tables/card_mine.json]"`. For comparable values, translate the same test
+# galaxies, `results/quick/data/test.h5`.
 # ```
 #
-# **What's next:** [see and touch](26_touch.py) what these numbers mean. The card that this board takes
-# is made by [bring your own](bring_your_own.py).
+# **What's next:** [interactive comparisons](26_touch.py) show what these numbers mean. [Bring your
+# own](bring_your_own.py) produces the card that this leaderboard reads.
