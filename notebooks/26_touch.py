@@ -8,20 +8,22 @@
 # %% [markdown]
 # # Interactive: compare, sample, redshift a galaxy
 #
-# Numbers say how far a translation is off. What does it look like to be that far off?
-#
-# Three instruments for the eye and the hand. They need no kernel and no network: all that they show
-# was computed when this page was made. Each can be worked with the mouse, a finger or the keyboard,
-# and each says in words what it shows.
+# Three interactive figures compare translations, show samples of the diffusion model and move a galaxy
+# through redshift. For the {glue:text}`touch_galaxies` galaxies of this page, {glue:text}`touch_best` has
+# the smallest median r-band residual, {glue:text}`touch_best_chi:.1f` times the sky noise; a repeat
+# observation has {glue:text}`touch_again:.1f`.
 #
 # **What you will learn**
 #
-# - to see a residual: by blinking two pictures, as astronomers have done for a century;
-# - how the draws of a diffusion model differ from each other, and by how much light;
-# - what redshift does to five bands, and why a few fluxes can tell it.
+# - to recognise translation errors by blinking two images;
+# - how the samples of a diffusion model differ, and by how much flux;
+# - how redshift changes the five bands, and why fluxes constrain it.
 #
-# **Prerequisites:** none; the chapters [on the translators](11_residual.py) say what the names mean.
-# About 10 minutes.
+# **Prerequisites:** none; the chapters [on the translators](11_residual.py) explain the models. About 10
+# minutes.
+#
+# The figures need neither a kernel nor a network. They work with mouse, touch and keyboard, and describe
+# their state in words.
 
 # %% tags=["hide-input"]
 from itertools import product
@@ -48,13 +50,13 @@ n_steps: int = 15  # redshifts that each of them is moved to
 # %% [markdown]
 # ## Blink and swipe
 #
-# Test galaxies from bright to faint, as every translator of this book sees them. Put the source on
-# one side and a translation on the other: noise vanishes, the core tightens. Then put the truth
-# beside the translation, and blink. What jumps was translated wrongly; what only flickers is noise.
-# Last, look at the residuals, in which everything is divided by the noise of the target survey.
+# The figure shows test galaxies from bright to faint, as source, target and translation by every model.
+# Compare the source with a translation: sky noise drops and the core becomes sharper. Then blink the
+# translation against the truth: structure that changes is a translation error, fluctuation in the
+# background is noise. The residuals are in units of the sky noise of the target survey.
 #
-# A second observation of the same galaxy by the target survey is on the list too. It jumps as well:
-# even nature does not repeat an image.
+# The repeat observation by the target survey (*Seen again*) shows how far two observations of one galaxy
+# differ without any translation.
 
 # %% tags=["remove-input"]
 folder = paths.Results(results, profile)
@@ -62,10 +64,10 @@ sample = comparison.load_comparison(folder, "cross", paths.check_models(models),
 shown = interactive_data.choose_galaxies(sample, n_galaxies)
 data = interactive_data.comparison_data(sample, shown, models)
 interactive.custom_element(
-    "galaxy-compare", data, "Compare two pictures of a galaxy", "fig-touch-compare"
+    "galaxy-compare", data, "Compare two images of a galaxy", "fig-touch-compare"
 )
 
-# %% mystnb={"figure": {"caption": "The same galaxies as source (resampled), translated by each model, and as truth. Colours on one scaling of surface brightness; residuals in units of the target's sky noise, from −5 (blue) to 5 (red).", "name": "fig-touch-compare"}, "image": {"alt": "Rows of colour stamps of galaxies: the source on the pixels of the target, one row for each translator, the truth."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The galaxies as source (resampled), translated by each model, and as truth. Colours share one scale of surface brightness; residuals are in units of the target's sky noise, from −5 (blue) to 5 (red).", "name": "fig-touch-compare"}, "image": {"alt": "Rows of colour stamps of galaxies: the source on the pixels of the target, one row for each translator, the truth."}} tags=["hide-input"]
 pictured = ["resample", *models, "truth"]
 fig = plotting.stamps(
     [sample.images[row][shown[:5]] for row in pictured],
@@ -85,44 +87,43 @@ glue("residuals", interactive_data.residuals(sample, shown[:2], ["again", *model
 plt.close("all")
 
 # %% [markdown]
-# ## Draw after draw
+# ## Samples of the diffusion model
 #
-# The diffusion model does not answer with one image but with as many as one asks for, all from the
-# same source. Step through them. Where they agree the source fixes the answer; where they differ the
-# model admits that it does not know: the last picture is bright where they differ most, in units of
-# the sky noise. The dots below count the light of each draw: a model that knows
-# how much it does not know scatters them around the truth. Draws that all lie on one side of it
-# share an error that no number of draws brings to light.
+# The diffusion model yields any number of samples (*draws* in the figure) for one source. Where they
+# agree, the source constrains the image; where they differ, it does not. The last panel shows the
+# standard deviation of the samples in r in units of the sky noise. The dots below give the flux of each
+# sample within 3 arcsec. For a calibrated model they scatter around the truth; samples that all lie on
+# one side of it share an error, which averaging more samples does not remove.
 
 # %% tags=["remove-input"]
 path = paths.need_translations(folder, "cross", "diffusion", seed)
 draws = translate.load_translations(path, None)[shown]
 data = interactive_data.samples_data(sample, shown, draws)
-label = "Step through the draws of the diffusion model"
+label = "Step through the samples of the diffusion model"
 interactive.custom_element("galaxy-draws", data, label, "fig-touch-draws")
 
-# %% mystnb={"figure": {"caption": "Draws of the diffusion model, all from one source. Above in colour; below the r-band difference of each draw from the mean of all, in units of the target's sky noise, from −5 (blue) to 5 (red).", "name": "fig-touch-draws"}, "image": {"alt": "A row of nearly equal colour stamps of a galaxy, and a row of difference maps that speckle most in its core."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Samples of the diffusion model for one source. Top: colour. Bottom: r-band difference of each sample from the mean of all samples, in units of the target's sky noise, from −5 (blue) to 5 (red).", "name": "fig-touch-draws"}, "image": {"alt": "A row of nearly equal colour stamps of a galaxy, and a row of difference maps that vary most in its core."}} tags=["hide-input"]
 columns, mean = min(draws.shape[1], 4), draws[0].mean(axis=0)
 fig, axes = plt.subplots(2, columns, figsize=(plotting.WIDTH, 3.4), squeeze=False)
 for k in range(columns):
     axes[0, k].imshow(interactive.colour(draws[0, k])[::-1])
-    axes[0, k].set_title(f"draw {k + 1}", fontsize=10)
+    axes[0, k].set_title(f"sample {k + 1}", fontsize=10)
     picture = plotting.residual_map(draws[0, k, 2], mean[2], sample.sigma[shown[0], 2], axes[1, k])
     plotting.clean(axes[0, k])
-fig.colorbar(picture, ax=axes, extend="both", shrink=0.6, label="(draw − mean) / σ")
+fig.colorbar(picture, ax=axes, extend="both", shrink=0.6, label="(sample − mean) / σ")
 plt.show()
 
 # %% [markdown]
-# ## Through redshift
+# ## Artificial redshifting
 #
-# One galaxy, moved away from us. It keeps its light, its size in kiloparsecs and its spectrum; only
-# distance and redshift change, and with them everything that a camera sees. It shrinks and fades, the
-# more so in the bands that look at ever bluer light of the galaxy. The break at 4000 Å, where the
-# light of old stars drops, walks through g into r, and while it does so the colours change fast: this
-# is what a photometric redshift reads. A blue galaxy has hardly a break to read, and is harder.
+# A galaxy is moved to other redshifts with fixed luminosity, size in kiloparsecs and rest-frame spectrum;
+# only distance and redshift change. With increasing redshift it shrinks and fades, most of all in the
+# bands that sample its blue rest-frame spectrum. The 4000 Å break moves through g into r, and the colours
+# change rapidly. This colour change is the main signal of a photometric redshift. In blue galaxies the
+# break is weak, and their redshifts are harder to estimate.
 #
-# The grey pictures have one scale each, the same at all redshifts and in both surveys: the
-# asinh of the flux in units of the noise of SDSS. Watch the u band drown.
+# The grey images of each band share one scale for all redshifts and both surveys, an asinh stretch of the
+# flux in units of the SDSS sky noise. In u the galaxy fades into the noise.
 
 # %% tags=["remove-input"]
 catalogue = sample.pairs.catalogue
@@ -134,7 +135,7 @@ interactive.custom_element(
     "galaxy-redshift", data, "Move a galaxy through redshift", "fig-touch-redshift"
 )
 
-# %% mystnb={"figure": {"caption": "One galaxy moved to other redshifts and nothing else changed: colour, and the five bands on one grey scale each. In print, an elliptical as SDSS sees it.", "name": "fig-touch-redshift"}, "image": {"alt": "Columns of stamps of one galaxy at growing redshift, which shrinks and fades from left to right; in the u band it is lost in the noise."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "One galaxy at several redshifts, otherwise unchanged: colour, and the five bands on one grey scale each. In print, an elliptical galaxy as observed by SDSS.", "name": "fig-touch-redshift"}, "image": {"alt": "Columns of stamps of one galaxy at increasing redshift, which shrinks and fades from left to right; in the u band it is lost in the noise."}} tags=["hide-input"]
 steps = np.linspace(0, n_steps - 1, 4).astype(int)
 told = min(1, len(moved) - 1)  # of the kinds that are chosen, the second is the elliptical
 pictures, _ = interactive_data.redshift_images(catalogue[moved[told]], redshifts[steps], surveys[0])
@@ -172,31 +173,33 @@ for name, value in quoted.items():
 # %% [markdown]
 # ## What we found
 #
-# On the {glue:text}`touch_galaxies` galaxies of this page, {glue:text}`touch_best` leaves the smallest
-# typical residual, {glue:text}`touch_best_chi:.1f` times the sky noise; a second observation leaves
-# {glue:text}`touch_again:.1f`. The {glue:text}`touch_draws` draws of a galaxy scatter in their light by
-# {glue:text}`touch_spread` per cent, while their mean is off by {glue:text}`touch_offset:.2f` per
-# cent (medians over the galaxies). The {glue:text}`touch_kind` galaxy, moved from redshift
-# {glue:text}`touch_z_near:.2f` to {glue:text}`touch_z_far:.2f`, changes its colour g − r from
-# {glue:text}`touch_gr_near:.2f` to {glue:text}`touch_gr_far:.2f` magnitudes. These are a handful of
-# galaxies, chosen to be looked at; the chapters on fidelity measure all of them, with intervals.
+# The residuals at the top of this page are medians over the galaxies of the rms in r; the smallest is
+# that of {glue:text}`touch_best`. The flux within 3 arcsec of the {glue:text}`touch_draws` samples of a
+# galaxy has a standard deviation of {glue:text}`touch_spread` %, and their mean is off by
+# {glue:text}`touch_offset:.2f` % (medians over the galaxies).
+#
+# Moved from redshift {glue:text}`touch_z_near:.2f` to {glue:text}`touch_z_far:.2f`, the
+# {glue:text}`touch_kind` galaxy changes its colour g − r from {glue:text}`touch_gr_near:.2f` to
+# {glue:text}`touch_gr_far:.2f` mag.
+#
+# The galaxies were chosen for display. The chapters on fidelity measure the whole test set, with
+# intervals.
 #
 # ## Exercises
 #
-# 1. Blink the truth against the second observation. What differs between the two, and can a
-#    translator be asked for it?
+# 1. Blink the truth against the repeat observation. What differs, and can a translator predict it?
 #
 # ```{dropdown} Solution
-# Noise, seeing and the position on the pixel grid. None of them is written in the source image, so no
-# translator can know them; it can at best draw them from the right distribution.
+# Noise, seeing and subpixel position. The source image does not determine them, so a translator can at
+# best sample them from the right distribution.
 # ```
 #
-# 2. At which redshift is the g − r colour of the elliptical galaxy no longer a good clue?
+# 2. At which redshift does the g − r colour of the elliptical galaxy stop constraining its redshift?
 #
 # ```{dropdown} Solution
-# Once the break has passed from g into r, at about 0.35: from there on r falls with it, and r − i
-# takes over as the colour that changes.
+# At about 0.35, where the 4000 Å break has passed from g into r. Beyond it the r flux drops as well, and
+# r − i changes instead.
 # ```
 #
-# **What's next:** even nature does not repeat an image. Is the loss the model's fault at all? First
-# [a toy](31_toy.py), in which the answer is known.
+# **What's next:** even a repeat observation differs from the truth. How much of the loss is due to the
+# models? First [a toy](31_toy.py) with a known answer.
