@@ -8,19 +8,17 @@
 # %% [markdown]
 # # Claims of the paper, tested
 #
-# What does the paper say, and does this run agree?
-#
-# No verdict on this page was typed: it reads the evidence that the chapters left behind, and judges it
-# by ranges that were set before.
+# Of {glue:text}`claims_all` tests, {glue:text}`claims_supported` support a claim of the paper,
+# {glue:text}`claims_contradicted` contradict one, {glue:text}`claims_no_difference` show no difference
+# and {glue:text}`claims_inconclusive` are inconclusive. Criteria were set beforehand; the verdicts are
+# computed from the evidence of the other chapters.
 #
 # **What you will learn**
 #
-# - what {cite:t}`ruan2025` claim, in one list;
-# - which of it this run supports or contradicts, where there is no difference, and where it cannot
-#   tell;
-# - how a verdict is reached, and what a control is for.
+# - which claims of {cite:t}`ruan2025` this run supports or contradicts;
+# - how a verdict follows from a margin, an interval and a control.
 #
-# **Prerequisites:** none; every line names the chapter that measures it. About 5 minutes.
+# **Prerequisites:** none; each line names the chapter that measures it. About 5 minutes.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -39,26 +37,23 @@ seed: int = 0  # every random number follows from it
 results: str = ""  # folder of artefacts; empty: the repository's
 
 # %% [markdown]
-# ## How a verdict is reached
+# ## Criteria
 #
-# Each claim is turned into one number that is positive where the paper is right, with a *margin*: a
-# difference that would not matter to anybody. Since the paper speaks of every model, the weakest one
-# decides, by the interval of 95 % over galaxies:
+# Each claim is expressed as a number that is positive if the paper is right, with a *margin* below which
+# a difference is irrelevant. The paper's claims concern every model, so the weakest one decides, by its
+# 95 % interval over galaxies:
 #
-# - **supported**: the whole interval is above zero, and not all of it within the margin;
-# - **no difference**: the whole interval is within the margin on both sides of zero;
-# - **contradicted**: the whole interval is below zero;
-# - **inconclusive**: anything else.
+# - **no difference**: the interval lies within the margin on both sides of 0 (an equivalence test);
+# - **supported**: it is above 0 and not within the margin;
+# - **contradicted**: it is below 0 and not within the margin;
+# - **inconclusive**: otherwise.
 #
-# The same number is measured for *controls*: a lossless copy, resampling, a second observation.
-# One of them, named beside each claim, must not pass; if it does, the number does not test what
-# it should, and the verdict is *inconclusive*. And as one of twenty verdicts would come by chance,
-# all of them are tested together: a verdict that does not hold at 5 % after the correction of
-# Benjamini and Hochberg for their number becomes *inconclusive*, too.
+# The same number is measured for *controls*, such as a lossless copy. If the control named with a claim
+# is supported, the number does not test the claim and the verdict is *inconclusive*. So is any verdict
+# that is not significant at 5 % after the Benjamini–Hochberg correction.
 #
-# The ranges are ours and not the paper's, the galaxies are simulated unless you brought your own, and
-# most networks were trained once: the intervals do not hold what another training would change. So a
-# disagreement is a reason to look, not a refutation.
+# The criteria are ours, not the paper's; the galaxies are simulated unless you supply your own; and the
+# intervals exclude the scatter between trainings. A contradiction therefore does not refute the paper.
 
 # %%
 folder = paths.Results(results, profile)
@@ -71,7 +66,7 @@ if judged.empty:
 judged["margin"] = [claims.CLAIMS[name].margin for name in judged.claim]
 print("chapters not run:", ", ".join(absent) or "none")
 
-# %% mystnb={"figure": {"caption": "The number of each claim for the weakest model (filled) and for the control that must fail (hollow), in units of the claim's margin, with 95 % intervals. Right of the shaded margin the paper is right; left of it, it is not.", "name": "fig-claims"}, "image": {"alt": "One line for each claim with a filled point for the weakest model and a hollow one for the control, and intervals. The table below holds every number and verdict in words."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The number of each claim for the weakest model (filled) and for the control that must fail (hollow), in units of the claim's margin, with 95 % intervals. Positive values support the paper, negative ones contradict it; differences within the shaded margin are irrelevant.", "name": "fig-claims"}, "image": {"alt": "One line per claim with a filled point for the weakest model, a hollow one for the control, and intervals. The table below gives all numbers and verdicts."}} tags=["hide-input"]
 panels.claim_strips(judged, lambda line: f"{line.claim}, {line.task}: {line.verdict}")
 plt.show()
 
@@ -97,15 +92,15 @@ for x in judged.itertuples():
 pd.DataFrame(lines).set_index("The paper says")
 
 # %% [markdown]
-# *Holds for* counts the models for which the claim would be supported if they were asked alone. The
-# numbers of all models and controls stand at the end of each chapter: [pixels](21_pixels.py),
-# [morphology](22_morphology.py), [peaks](23_peaks.py), [redshift](24_redshift.py), [the
-# limit](33_the_limit.py) and [uses](37_useful.py). From SDSS to SDSS a network sees the very image that
-# it has to give, noise included, and can nearly copy it. So a claim that is contradicted there says
-# more about how much networks were allowed to remember than about galaxies.
+# *Holds for* counts the models that support the claim individually. Chapters [21](21_pixels.py),
+# [22](22_morphology.py), [23](23_peaks.py), [24](24_redshift.py), [33](33_the_limit.py) and
+# [37](37_useful.py) list the numbers of all models and controls.
 #
-# Of the mapping, only the exact limits count: that a small network loses information on a way, or that
-# look-alikes differ, says nothing about what the best possible translator could do.
+# For SDSS to SDSS the input equals the target, noise included, so that a network can nearly copy it. A
+# contradiction there reflects the capacity of the networks.
+#
+# The claim on the mapping uses exact limits: losses of a small network or differences between degenerate
+# galaxies do not bound the best possible translator.
 
 # %% tags=["remove-cell"]
 for word in Verdict:
@@ -120,19 +115,18 @@ glue("claims_passed", int(judged.passes.sum()), display=False)
 # %% [markdown]
 # ## What we found
 #
-# Of {glue:text}`claims_all` lines, *supported*: {glue:text}`claims_list_supported`. *Contradicted*:
-# {glue:text}`claims_list_contradicted`. *No difference*: {glue:text}`claims_list_no_difference`.
-# *Inconclusive*: {glue:text}`claims_list_inconclusive`. The control passes where it must fail in
-# {glue:text}`claims_passed` of them. Chapters without evidence: {glue:text}`claims_absent`.
+# *Supported*: {glue:text}`claims_list_supported`. *Contradicted*: {glue:text}`claims_list_contradicted`.
+# *No difference*: {glue:text}`claims_list_no_difference`. *Inconclusive*:
+# {glue:text}`claims_list_inconclusive`. Tests whose control is supported: {glue:text}`claims_passed`.
+# Chapters without evidence: {glue:text}`claims_absent`.
 #
-# **Exercise.** Which verdicts would change with ten times the galaxies, and which would not?
+# **Exercise.** Which verdicts would change with ten times as many galaxies?
 #
 # ```{dropdown} Solution
-# Intervals shrink by about three. Those that straddle zero or a margin get an answer; those far from both
-# stay as they are. Run `papermill` on the chapters with a larger `n_test` in `01_two_surveys` and come
-# back here.
+# Intervals shrink by a factor of about three. Those that contain 0 or a margin may then give a verdict;
+# the others keep theirs. Run the chapters by `papermill` with a larger `n_test` in `01_two_surveys`, then
+# this one.
 # ```
 #
-# **What's next:** from the beginning: [two surveys, one galaxy](01_two_surveys.py). Or the question behind
-# most of these verdicts, whether the loss lies in the models or in the mapping: [one input, many
-# answers](31_toy.py).
+# **What's next:** is the loss due to the models or to the mapping? [A toy model](31_toy.py), or back to
+# [the two surveys](01_two_surveys.py).
