@@ -8,13 +8,17 @@
 # %% [markdown]
 # # Fidelity without a target image
 #
-# On real data there is mostly no target image: it is what the translator was to replace. Its source
-# is there, though, and a faithful translation has to explain it.
+# The source alone reveals {glue:text}`blind_source` of the {glue:text}`blind_full` faults that a comparison
+# with true images reveals, out of {glue:text}`blind_faults`. Compared with their source, translations have a
+# median $\chi^2$ of {glue:text}`blind_chi2:.2f` per pixel in r, true images {glue:text}`blind_control:.2f`.
+#
+# On real data the target image is mostly missing, but the source exists, and a faithful translation is
+# consistent with it.
 #
 # **What you will learn**
 #
-# - how a translation is carried back to the survey that it was made from, and compared with it;
-# - which faults of a translation this notices, and which nobody can notice without a true image.
+# - how to transform a translation back to the source survey and test it there;
+# - which faults this test detects, and which only a true image can reveal.
 #
 # **Prerequisites:** [Bring your own](bring_your_own.py). About 10 minutes.
 #
@@ -50,15 +54,17 @@ n_galaxies: int = 300  # galaxies that are judged
 n_faults: int = 100  # galaxies into which faults are put
 
 # %% [markdown]
-# ## Carried back
+# ## Consistency with the source
 #
-# The translation is multiplied by the colour terms between the filters of both surveys, convolved to
-# the seeing and the pixels of the source, and subtracted from it. In units of the noise of the source,
-# after a shift in each band,
+# The translation is transformed to the source survey: multiplied by the linear colour terms between the
+# filters, convolved to the seeing of the source and resampled to its pixels. With a shift $s$ fitted in each
+# band, the residual
 #
 # $$r = \frac{x - y_\mathrm{back} - s \cdot \nabla y_\mathrm{back}}{\sqrt{\sigma^2 + y_\mathrm{back} / g}}$$
 #
-# is white noise with $\chi^2 = 1$ per pixel if translation and source show the same galaxy.
+# is white noise with $\chi^2 = 1$ per pixel if translation and source show the same galaxy. Here $x$ is the
+# source, $\sigma$ its sky noise and $g$ its gain in electrons per nanomaggy. This condition is necessary, not
+# sufficient.
 
 # %%
 store = paths.Results(results, profile)
@@ -75,7 +81,7 @@ control = scorecard.card_without_truth(
 )
 
 # %% [markdown]
-# The card does this galaxy by galaxy. For a few of them, step by step:
+# The steps for a few galaxies:
 
 # %%
 shown = np.argsort(-pairs.source[:, 2].sum((1, 2)))[: len(pairs) // 2 : max(1, len(pairs) // 8)][:4]
@@ -84,26 +90,28 @@ back = consistency.carry_back(images[shown], np.tile(CFHTLS.psf_fwhm, (len(shown
 gain, everywhere = np.array(SDSS.electrons_per_nanomaggy), np.ones(back.shape, bool)
 r = consistency.residual(few.images.astype(float), back, few.noise, gain, everywhere)
 
-# %% mystnb={"figure": {"caption": "Four galaxies: the source, its translation, and the translation carried back to the source survey. The first and the last row should agree but for the noise.", "name": "fig-blind-steps"}, "image": {"alt": "Three rows of colour stamps of four galaxies."}} tags=["hide-input"]
-rows = ["Source", "Translation", "Carried back"]
+# %% mystnb={"figure": {"caption": "Four galaxies: the source, its translation, and the translation transformed back to the source survey. The first and last rows should agree except for noise.", "name": "fig-blind-steps"}, "image": {"alt": "Three rows of colour stamps of four galaxies."}} tags=["hide-input"]
+rows = ["Source", "Translation", "Transformed back"]
 fig = plotting.stamps([few.images, images[shown], back], rows)
 plt.show()
 
-# %% mystnb={"figure": {"caption": "Residual of the same galaxies in the r band, in units of the noise of the source. White noise is all that a faithful translation leaves.", "name": "fig-blind-residual"}, "image": {"alt": "Four maps of residuals."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Residual r of the same galaxies in the r band, in units of the noise of the source. A faithful translation leaves white noise.", "name": "fig-blind-residual"}, "image": {"alt": "Four maps of residuals."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, len(shown), figsize=(plotting.WIDTH, 1.9), squeeze=False)
 for ax, stamp in zip(axes[0], r[:, 2], strict=True):
     picture = plotting.residual_map(stamp, np.zeros_like(stamp), 1.0, ax=ax)
-plotting.residual_bar(picture, list(axes[0])).set_label("residual r of the source")
+plotting.residual_bar(picture, list(axes[0])).set_label("residual r")
 plt.show()
 
 # %% [markdown]
-# A galaxy with a bright core leaves the largest residual: there the noise of the source is smallest
-# compared with its flux, so that a zero point that is off by one per cent, or a seeing that is off by
-# five, shows. Over all galaxies the card counts four things: $\chi^2$ per pixel within 4 arcsec, the
-# galaxies whose $\chi^2$ is too large for chance (less than one in a thousand), the correlation of
-# neighbouring pixels of the residual, which is zero for white noise, and the flux.
+# Bright cores tend to leave the largest residuals: their relative noise is smallest, so that errors of one
+# per cent in the zero point or five per cent in the seeing become visible. The card lists, over all galaxies:
+#
+# - the median $\chi^2$ per pixel within 4 arcsec;
+# - the fraction of inconsistent galaxies, whose $\chi^2$ has a probability below 0.001;
+# - the correlation of neighbouring pixels of the residual, 0 for white noise;
+# - the flux bias, the median of $(F_\mathrm{back} - F_x) / F_x$.
 
-# %% mystnb={"figure": {"caption": "What the card says without a true image, for the translations and, as a control, for the true images of the target survey. Intervals of 95 % over galaxies; lines mark a faultless translation.", "name": "fig-blind-card"}, "image": {"alt": "Four panels of metrics against band, each for the translation and the control."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Metrics of the card without a true image, for the translations and, as a control, for true images of the target survey. Intervals of 95 % over galaxies; lines mark a faultless translation.", "name": "fig-blind-card"}, "image": {"alt": "Four panels of metrics against band, each for the translation and the control."}} tags=["hide-input"]
 labels = {
     "source_chi2": "χ² per pixel",
     "source_inconsistent": "inconsistent galaxies",
@@ -116,17 +124,17 @@ fig = panels.metric_panels(table, labels, [model, "truth"], perfect=perfect)
 plt.show()
 
 # %% [markdown]
-# The control is not perfect: two surveys differ in zero points and in seeing from band to band, and
-# colour terms scatter from galaxy to galaxy. Judge a translator against the control, not against 1.
+# The control, true images of the target survey, is not perfect: zero points and seeing differ between surveys
+# and bands, and colour terms scatter from galaxy to galaxy. Compare a translator with the control, not with
+# 1.
 #
-# ## Which faults does it notice?
+# ## Detection of known faults
 #
-# Known faults are put into an observation of galaxies by the target survey. A fault is noticed if some
-# metric moves further than between two observations, in units of the 95 % intervals. The card with a
-# true image serves as the yardstick. Zero-point errors are switched off in this simulation, as they
-# would hide a galaxy that is 3 per cent too bright; the faults are written out in
-# `companion/failure_modes.py`, and take a line each. Between two faultless observations some metric
-# always moves; one and a half times that, and at least one interval, is the limit for being noticed.
+# Known faults are inserted into an observation by the target survey. The shift of each metric against a
+# second observation is divided by the combined 95 % half-intervals; the largest ratio counts. A fault is
+# detected if this ratio exceeds 1, and 1.5 times that of two faultless observations. The card with a true
+# image is the reference. The simulation has no zero-point errors, which would hide a flux error of 3 per
+# cent. `companion/failure_modes.py` defines the faults.
 
 
 # %%
@@ -140,7 +148,7 @@ faults = pd.read_csv(table_file, index_col="fault")
 by_chance = faults.loc["nothing", ["full", "source"]].astype(float)
 limit = np.maximum(1.5 * by_chance, 1.0)
 
-# %% mystnb={"figure": {"caption": "Largest shift of a metric by a fault, in units of the intervals: with a true image (filled) and from the source alone (open). Shaded: what two observations of the same galaxies differ by.", "name": "fig-blind-faults"}, "image": {"alt": "One line per fault with two markers on a logarithmic axis."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Largest shift of a metric by each fault, in units of its intervals, for the card with a true image (filled) and from the source alone (open). Shaded: below the detection limit.", "name": "fig-blind-faults"}, "image": {"alt": "One line per fault with two markers on a logarithmic axis."}} tags=["hide-input"]
 fig = panels.fault_dots(faults.drop(index="nothing"), limit.max())
 plt.show()
 
@@ -158,19 +166,19 @@ glue("blind_control", float(control.get("source_chi2", "r").value), display=Fals
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`blind_n` galaxies the translations leave a median $\chi^2$ of
-# {glue:text}`blind_chi2:.2f` per pixel in r, and true images one of {glue:text}`blind_control:.2f`. Of
-# {glue:text}`blind_faults` faults the card with a true image notices {glue:text}`blind_full`, and of
-# these the source alone {glue:text}`blind_source`. It misses: {glue:text}`blind_missed`.
+# On {glue:text}`blind_n` galaxies the translations have a median $\chi^2$ of {glue:text}`blind_chi2:.2f` per
+# pixel in r, true images {glue:text}`blind_control:.2f`. Of {glue:text}`blind_faults` faults the card with a
+# true image detects {glue:text}`blind_full`, and of these the source alone detects {glue:text}`blind_source`.
+# It misses: {glue:text}`blind_missed`.
 #
-# What the source does not resolve or detect can be invented or lost without a trace. For that there is
-# no substitute for true images, even of a few galaxies.
+# Structure that the source does not resolve or detect can be invented or lost without effect on this test.
+# Only true images, even of a few galaxies, reveal that.
 #
-# **Exercise.** Which fault would a translator without any learning have, that returns its source?
+# **Exercise.** Which fault does a translator have that returns its source unchanged?
 #
 # ```{dropdown} Solution
-# Use `-p translations` with the source images, resampled to the grid of the target: the seeing is
-# applied twice, so that the residual is correlated and $\chi^2$ far above 1.
+# Use `-p translations` with the source images, resampled to the grid of the target. The seeing is applied
+# twice, so the residual is correlated and $\chi^2$ far above 1.
 # ```
 #
 # **What's next:** [Your own data](42_own_data.py), from FITS files to a row on the leaderboard.
