@@ -8,14 +8,15 @@
 # %% [markdown]
 # # Bring your own translator: the fidelity card
 #
-# You have a translator of your own, in whatever framework. How faithful are its images, measured in
-# the same way as every model of this book?
+# The fidelity card measures the images of any translator in the same way as those of this book. For
+# {glue:text}`own_name` it finds a PSNR of {glue:text}`own_psnr:.1f` dB and {glue:text}`own_noise:.2f` times
+# the noise of the truth in the {glue:text}`own_band` band.
 #
 # **What you will learn**
 #
-# - how to hand in your images, and in which units and order;
-# - how to read the card, and what it can and cannot say about your translator;
-# - how to keep the card, send it, and compare it with others.
+# - how to prepare your images: units, order and formats;
+# - how to read the card;
+# - how to save it and compare it with others.
 #
 # **Prerequisites:** two files of images. About 10 minutes.
 #
@@ -23,8 +24,7 @@
 # papermill notebooks/bring_your_own.py card.ipynb -p truth truth.npz -p translations mine.npz
 # ```
 #
-# Without files the notebook makes a small demonstration of its own: galaxies with a known redshift,
-# and a translator that is nothing but a slight blur.
+# Without files the notebook runs a demonstration: simple galaxies, translated by a slight blur without noise.
 
 # %% tags=["hide-input", "remove-stderr"]
 import re
@@ -67,22 +67,19 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 n_demo: int = 300  # galaxies of the demonstration
 
 # %% [markdown]
-# ## What to hand in
+# ## Input
 #
-# An array of shape (galaxies, bands, height, width), in **nanomaggies per pixel**: an AB zero point
-# of 22.5. Images with zero point 30, as CFHTLS publishes them, have to be divided by 1000; if you
-# forget it, the card says so instead of measuring nonsense. Galaxies and bands must be in the same
-# order in both files. Pixels that are no numbers cost the galaxy its place in that band, and are
-# counted. Only the truth and the translations are needed: whatever else is missing is listed.
+# Images are arrays of shape (galaxies, bands, height, width) in **nanomaggies per pixel**: an AB zero point
+# of 22.5. Divide images of zero point 30, such as those of CFHTLS, by 1000; the card detects if this was
+# forgotten. Galaxies and bands must be in the same order in both files. A galaxy with undefined pixels is
+# excluded in that band, and counted. Only truth and translations are required.
 #
-# The file of the truth may state `bands`, `pixel_scale`, `noise`, `psf_fwhm` and `weights`, as arrays of
-# these names (the files of this book do); the parameters above override it. The pixel scale has to be
-# known.
+# The file of the truth may hold arrays `pixel_scale`, `bands`, `noise`, `psf_fwhm` and `weights`, as the
+# files of this book do; the parameters above override them. The pixel scale must be known.
 #
-# One file may hold both: in an npz with the arrays `truth`, `translated` and `redshift`, give its
-# name for `truth` and for `translations`. To judge a translator of this book's test galaxies give
-# `results/quick/data/test.h5` as `truth`, and as `source` too; for images translated within SDSS
-# set `truth_name` to `source`.
+# One npz file with the arrays `truth`, `translated` and `redshift` may serve as both `truth` and
+# `translations`. For a translator of this book's test galaxies, set `truth` and `source` to
+# `results/quick/data/test.h5`; for translations within SDSS also set `truth_name` to `source`.
 
 
 # %% tags=["hide-input"]
@@ -119,10 +116,9 @@ maps = image_files.open_images(weights, names=("weights", *image_files.NAMES)) i
 # %% [markdown]
 # ## The card
 #
-# One call measures everything: pixels and structure, peak fluxes, small sources lost and invented, the
-# shapes of the first galaxies, and how well the peaks still predict the redshift. The source, resampled
-# to the grid of the truth, and a repeat observation of the truth are measured likewise, if given: they
-# are the floor and the ceiling beside every point.
+# The card measures pixels and structure, peak fluxes, small sources lost and invented, the morphology of the
+# first galaxies, and how well peak fluxes predict the redshift. For comparison it measures the source,
+# resampled to the grid of the truth, and a repeat observation, if given.
 
 # %% tags=["remove-stderr"]
 card = scorecard.card(
@@ -132,7 +128,7 @@ card = scorecard.card(
     morphology_bands=morphology_bands, n_boot=n_boot, seed=seed,
 )  # fmt: skip
 
-# %% mystnb={"figure": {"caption": "How close the pixels come to the truth, per band, with 95 % intervals over galaxies.", "name": "fig-own-pixels"}, "image": {"alt": "Four panels of pixel metrics against band."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Pixel metrics of the translation against the truth, per band, with 95 % intervals over galaxies.", "name": "fig-own-pixels"}, "image": {"alt": "Four panels of pixel metrics against band."}} tags=["hide-input"]
 captions = list(html_report.FIGURES)
 fig = html_report.card_figure(card, html_report.FIGURES[captions[0]])
 plt.show()
@@ -141,29 +137,27 @@ plt.show()
 fig = html_report.card_figure(card, html_report.FIGURES[captions[1]])
 plt.show()
 
-# %% mystnb={"figure": {"caption": "Galaxies from the best translated to the worst, by PSNR, with the residual in units of the sky noise of the truth.", "name": "fig-card-examples"}, "image": {"alt": "Rows of grey stamps of six galaxies above a row of residual maps."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Galaxies in order of PSNR, best to worst, with the residual in units of the sky noise of the truth.", "name": "fig-card-examples"}, "image": {"alt": "Rows of grey stamps of six galaxies above a row of residual maps."}} tags=["hide-input"]
 fig = html_report.examples(card, true_images, made_images, before)
 plt.show()
 
-# %% mystnb={"figure": {"caption": "Flux error and PSNR of every galaxy against its magnitude, size and signal-to-noise ratio; medians of bins with 95 % intervals.", "name": "fig-card-trends"}, "image": {"alt": "Six panels of points with a line of medians."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Flux error and PSNR of every galaxy against its magnitude, size and signal-to-noise ratio, with medians in bins and their 95 % intervals.", "name": "fig-card-trends"}, "image": {"alt": "Six panels of points with a line of medians."}} tags=["hide-input"]
 fig = html_report.trends(card)
 plt.show()
 
 # %% [markdown]
-# The blur is the change in width, as the FWHM of a Gaussian that would cause it. A noise ratio of
-# zero means that the sky of the translation is perfectly smooth; one, that it is as noisy as the
-# truth.
+# The blur is the difference in width, as the FWHM of the Gaussian that would cause it. A noise ratio of 0
+# means a noise-free sky, 1 the noise of the truth.
 #
-# The whole table is tidy: one line per level, band and metric, with its interval and the number of
-# galaxies that were looked at. Here are the first two lines of each level. NaN means that there was
-# nothing to count, as where a truth has no small sources.
+# The table has one line per level, band and metric, with its 95 % interval and the number of galaxies. These
+# are the first two lines of each level; NaN means that there was nothing to measure.
 
 # %%
 measured = card.table.query("level != 'input'")
 measured.groupby("level", sort=False).head(2).set_index("level").round(4).replace(-0.0, 0.0)
 
 # %% [markdown]
-# What the card wants you to know, and what is missing from it:
+# Notes, and what is missing:
 
 # %% tags=["hide-input"]
 lines = [("note", note) for note in card.notes]
@@ -171,11 +165,10 @@ lines += [(f"missing: {level}", reason) for level, reason in card.missing.items(
 pd.DataFrame(lines, columns=["", "what the card says"]).set_index("")
 
 # %% [markdown]
-# ## Keep it, send it, compare it
+# ## Files
 #
-# The same card as an HTML page that needs nothing else, to send to a colleague; as JSON, which
-# `scorecard.load` reads back and `scorecard.merge` joins with others; and as CSV. The files are named
-# after the translator, so that the cards of several can lie side by side.
+# The card is saved as a self-contained HTML page, as JSON, which `scorecard.load` reads and `scorecard.merge`
+# joins with others, and as CSV. The files are named after the translator.
 
 # %%
 files = truth, translations, source, redshifts, weights, repeat
@@ -191,7 +184,7 @@ for ending in (".json", ".csv"):
     )  # fmt: skip
 with artefacts.atomic(saved.with_suffix(".html")) as page:
     page.write_text(html_report.card_page(card, true_images, made_images, before))
-print("the card lies in", ", ".join(saved.with_suffix(e).name for e in (".json", ".html", ".csv")))
+print("card saved as", ", ".join(saved.with_suffix(e).name for e in (".json", ".html", ".csv")))
 
 # %% tags=["remove-cell"]
 middle = reference_band(list(measured.query("metric == 'mae'").band))
@@ -205,18 +198,16 @@ glue("own_name", name, display=False)
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`own_n` galaxies, in the {glue:text}`own_band` band, {glue:text}`own_name` has a PSNR
-# of {glue:text}`own_psnr:.1f` dB, a blur of {glue:text}`own_blur:+z.2f` arcsec against the truth (below
-# zero it looks sharper), and {glue:text}`own_noise:.2f` times the noise of the truth.
+# On {glue:text}`own_n` galaxies, in the {glue:text}`own_band` band, {glue:text}`own_name` has a PSNR of
+# {glue:text}`own_psnr:.1f` dB, a blur of {glue:text}`own_blur:+z.2f` arcsec relative to the truth (negative
+# if sharper), and {glue:text}`own_noise:.2f` times the noise of the truth.
 #
-# **Exercise.** Multiply your translated images by two and ask for the card again. Which lines
-# change, and which would let you believe that nothing had happened?
+# **Exercise.** Multiply your translations by two. Which lines of the card change, and which do not?
 #
 # ```{dropdown} Solution
-# Fluxes and peaks are biased by one (that is, by 100 %), the PSNR collapses and the noise ratio
-# doubles. The correlation, the colours, the blur and almost all of the morphology stay: they know
-# no scale.
+# Fluxes and peaks are biased by 100 %, the PSNR collapses and the noise ratio doubles. The correlation, the
+# colours, the blur and almost all of the morphology do not change: they are independent of scale.
 # ```
 #
-# **What's next:** the chapter on [pixels](21_pixels.py) explains every number of the first two
-# figures; those on [morphology](22_morphology.py) and on [peak fluxes](23_peaks.py) the rest.
+# **What's next:** the chapters on [pixels](21_pixels.py), [morphology](22_morphology.py) and [peak
+# fluxes](23_peaks.py) define the metrics.
