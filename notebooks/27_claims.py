@@ -83,7 +83,7 @@ for x in judged.itertuples():
             "weakest": ", ".join(names),
             "number": str(x.found),
             "control": f"{control}: {x.control}" + (", passes" if x.passes else ""),
-            "chance": f"{x.chance:.1g}",
+            "adjusted p": f"{x.chance:.1g}",
             "holds for": f"{x.holds} of {x.models}",
             "verdict": x.verdict,
             "chapter": claim.chapter,
@@ -92,7 +92,8 @@ for x in judged.itertuples():
 pd.DataFrame(lines).set_index("The paper says")
 
 # %% [markdown]
-# *Holds for* counts the models that support the claim individually. Chapters [21](21_pixels.py),
+# *Holds for* counts the models that support the claim individually; *adjusted p* is the p-value of the
+# verdict after the Benjamini–Hochberg correction. Chapters [21](21_pixels.py),
 # [22](22_morphology.py), [23](23_peaks.py), [24](24_redshift.py), [33](33_the_limit.py) and
 # [37](37_useful.py) list the numbers of all models and controls.
 #
