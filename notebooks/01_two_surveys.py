@@ -8,22 +8,22 @@
 # %% [markdown]
 # # Two surveys, the same galaxies
 #
-# How different does one and the same galaxy look in two surveys, and how much of that difference
-# could a translation ever undo?
+# In the median of {glue:text}`n_test` simulated galaxies, CFHTLS is {glue:text}`seeing_ratio:.1f` times
+# sharper and {glue:text}`depth_magnitudes:.1f` mag deeper in r than SDSS. Two CFHTLS observations of the
+# same galaxy differ by {glue:text}`again_centre:.0f` times the sky noise in the central 3 arcsec, so that
+# no translation can reproduce one of them exactly.
 #
-# The Sloan Digital Sky Survey (SDSS) {cite}`york2000` looked at a third of the sky for a minute per
-# band with a 2.5 m telescope. The Canada-France-Hawaii Telescope Legacy Survey (CFHTLS)
-# {cite}`gwyn2012` looked at a small part of it for half an hour to two hours per band with a 3.6 m
-# telescope on a better site. Where both looked, every galaxy has two portraits, and a network can try
-# to learn to paint the second from the first.
+# The Sloan Digital Sky Survey (SDSS) {cite}`york2000` observed a third of the sky for a minute per band
+# with a 2.5 m telescope. The Canada-France-Hawaii Telescope Legacy Survey (CFHTLS) {cite}`gwyn2012`
+# observed a small part of it for half an hour to two hours per band with a 3.6 m telescope at a better
+# site. A network can be trained on galaxies observed by both to translate the first image into the
+# second.
 #
 # **What you will learn**
 #
-# - which four things change between the portraits: pixel, seeing, depth and filter;
-# - how large each change is, in numbers measured here;
-# - why even a perfect translation cannot be exact: the same survey, looking twice, disagrees with
-#   itself;
-# - which files all later chapters read.
+# - how the surveys differ in pixel scale, seeing, depth and filters;
+# - how large each difference is, measured on the sample of this book;
+# - why the scatter between repeat observations limits any translation.
 #
 # **Prerequisites:** what a magnitude is. About 10 minutes.
 
@@ -55,14 +55,13 @@ n_seeing: int = 400  # galaxies observed twice under seeing of more or less scat
 # %% [markdown]
 # ## The four samples
 #
-# No survey data can be shipped with a book, so the default galaxies are simulated; the next
-# chapter opens the simulation and tests it, and [the chapter on real data](03_real_data.ipynb) puts
-# real files in its place. A simulation has one great advantage: the same galaxy can be observed
-# again.
+# No survey data come with this book: the galaxies are simulated, which allows repeat observations of the
+# same galaxy. The next chapter describes and validates the simulation; [the chapter on real
+# data](03_real_data.ipynb) replaces it by real files.
 #
-# Galaxies have numbers. The splits take consecutive ranges of them, so that no galaxy is in two
-# splits; `again` holds the galaxies of `test`, observed a second time, with fresh noise, seeing,
-# position between the pixels, and calibration.
+# Galaxies are numbered. The splits take consecutive ranges of numbers, so that no galaxy is in two
+# splits. The sample `again` contains repeat observations of the galaxies of `test`, with independent
+# noise, seeing, subpixel position and calibration errors.
 
 # %%
 files = paths.Results(results, profile)
@@ -75,8 +74,8 @@ splits = {
 
 
 # %% [markdown]
-# Each file is made once, and made anew only if its parameters or the code behind it change. The
-# pairs stream through the memory in small batches, so that a sample may be larger than it.
+# Each file is made once and remade only if its parameters or code change. The pairs are written in small
+# batches, so that a sample may exceed the memory.
 
 
 # %%
@@ -112,15 +111,15 @@ glue("n_test", n_test, display=False)
 table.round(1)
 
 # %% [markdown]
-# These four files, `train.h5` to `again.h5` in the folder `data` of the results, are all that the later
-# chapters read.
+# These four files, `train.h5` to `again.h5` in the folder `data` of the results, are the input of all
+# later chapters.
 #
-# ## The same sky, twice
+# ## Image pairs
 #
-# Each column of {numref}`fig-pairs` is one galaxy. Both pictures show the same middle of a stamp on
-# the same brightness scale {cite}`lupton2004`; nothing but the survey differs.
+# Each column of {numref}`fig-pairs` shows the central part of one galaxy's stamp in both surveys, with
+# the same brightness scale {cite}`lupton2004`.
 
-# %% mystnb={"figure": {"caption": "Six test galaxies as SDSS (top) and CFHTLS (bottom) see them; i, r and g as red, green and blue. In the lower row arms part, nuclei get points and clumps come out of a haze.", "name": "fig-pairs"}, "image": {"alt": "Two rows of six galaxy pictures: the upper row is blurred and grainy, the lower one sharp and smooth."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Six test galaxies in SDSS (top) and CFHTLS (bottom), with i, r and g as red, green and blue. CFHTLS resolves arms and clumps, and nuclei are sharper.", "name": "fig-pairs"}, "image": {"alt": "Two rows of six galaxy pictures: the upper row is blurred and grainy, the lower one sharp and smooth."}} tags=["hide-input"]
 test = data.load(files.data("test"))
 again = data.load(files.data("again"))
 size, look = test.catalogue["half_light_radius"], np.asarray(test.catalogue["morphology"])
@@ -136,11 +135,11 @@ plotting.stamps([test.source[order], test.target[order]], ["SDSS", "CFHTLS"], ti
 plt.show()
 
 # %% [markdown]
-# ## Pixel and seeing
+# ## Pixel scale and seeing
 #
-# A star is a point; the air spreads it into a disc whose full width at half maximum is *the
-# seeing*. An SDSS pixel is 0.396 arcsec wide, a CFHTLS pixel 0.187. The catalogue of a simulated
-# sample tells under which seeing each galaxy was observed.
+# Atmospheric turbulence blurs the image of a star. The full width at half maximum (FWHM) of this image is
+# the *seeing*. Pixels are 0.396 arcsec wide in SDSS and 0.187 arcsec in CFHTLS. For simulated samples the
+# catalogue lists the seeing of each galaxy in each band.
 
 
 # %%
@@ -154,7 +153,7 @@ seeing_ratio = np.median(source_seeing / target_seeing)
 glue("seeing_ratio", float(seeing_ratio), display=False)
 
 
-# %% mystnb={"figure": {"caption": "Seeing of the test galaxies in each band: median, and the range of the central 90 %.", "name": "fig-seeing"}, "image": {"alt": "Seeing against band for two surveys; CFHTLS lies well below SDSS in every band."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Seeing of the test galaxies in each band: median and central 90 %.", "name": "fig-seeing"}, "image": {"alt": "Seeing against band for two surveys; CFHTLS lies well below SDSS in every band."}} tags=["hide-input"]
 def per_band(values: dict, central: float, label: str):
     """Draw medians and central percentiles of numbers (n, 5) by survey."""
     _, ax = plt.subplots()
@@ -171,13 +170,16 @@ per_band({"SDSS": source_seeing, "CFHTLS": target_seeing}, 90, "seeing FWHM [arc
 plt.show()
 
 # %% [markdown]
-# The five bands of SDSS are exposed within five minutes, so they share most of the seeing: a scatter of
-# 14 %, from the quartiles of its fields. The width falls with wavelength as $\lambda^{-0.3}$
-# {cite}`xin2018`; as the exponent varies, each band is assumed to have 4 % of its own. CFHTLS took its
-# bands in different nights: all of its scatter, assumed to be 12 to 17 %, is each band's own.
-# A sharper band has a higher peak, so that seeing changes the *colour* of a peak, and with it the
-# redshift that it suggests. {numref}`fig-band-seeing` observes {glue:text}`n_seeing` galaxies twice,
-# with no scatter from band to band, with 2 %, with the assumed scatter, and with twice that.
+# SDSS exposes its five bands within five minutes, so most of the seeing is common to the bands. Its
+# scatter of 14 % is taken from the quartiles of SDSS fields, and its FWHM decreases with wavelength as
+# $\lambda^{-0.3}$ {cite}`xin2018`. Since the exponent varies, an independent scatter of 4 % per band is
+# assumed. CFHTLS observed its bands in different nights: its assumed scatter of 12 to 17 % is independent
+# between bands.
+#
+# Better seeing raises the peak flux of a galaxy. Differences of seeing between bands therefore change the
+# *colour* of the peak and the redshift estimated from it. For {numref}`fig-band-seeing`,
+# {glue:text}`n_seeing` galaxies are observed twice, with a scatter between bands of zero, 2 %, the
+# assumed value, and twice this value.
 
 
 # %%
@@ -196,25 +198,24 @@ for case in ("2 %", "assumed"):
         value = float(effect["CFHTLS", quantity, case])
         glue(f"seeing_{key}_{case.split()[0]}", value, display=False)
 
-# %% mystnb={"figure": {"caption": "What scatter of the seeing from band to band does to the central 3 x 3 pixels: scatter of their g - r between two observations (left), and of the redshift that nearest neighbours read from the five of them (right), with 95 % intervals.", "name": "fig-band-seeing"}, "image": {"alt": "Two panels with four points per survey: the scatter of colour and redshift against the scatter of the seeing."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Effect of seeing scatter between bands on the central 3 × 3 pixels: scatter of their g − r between two observations (left) and of redshifts that nearest neighbours estimate from their five fluxes (right), with 95 % intervals.", "name": "fig-band-seeing"}, "image": {"alt": "Two panels with four points per survey: the scatter of colour and redshift against the scatter of the seeing."}} tags=["hide-input"]
 survey_panels.band_seeing(pd.read_csv(seeing_file), n_seeing)
 plt.show()
 
 # %% [markdown]
-# With the assumed scatter the peak g − r of CFHTLS changes by {glue:text}`seeing_colour_assumed:.3f`
-# mag from one observation to the next, against {glue:text}`seeing_colour_2:.3f` mag at 2 %; redshifts
-# of its peaks scatter by {glue:text}`seeing_redshift_assumed:.4f`, against
+# With the assumed scatter the peak g − r of CFHTLS repeats within {glue:text}`seeing_colour_assumed:.3f`
+# mag, against {glue:text}`seeing_colour_2:.3f` mag for a scatter of 2 %. The redshifts estimated from its
+# peaks have a scatter of {glue:text}`seeing_redshift_assumed:.4f`, against
 # {glue:text}`seeing_redshift_2:.4f`.
 #
-# SDSS is typically {glue:text}`seeing_ratio:.1f` times more blurred. In frequency, blur is a
-# product: a wave of light on the sky, so many bright and dark stripes per arcsecond, comes through
-# multiplied by the *transfer function* of seeing and pixel ({numref}`fig-transfer`).
-# For turbulent air {cite}`fried1966` and pixels of side $p$ it is, at $f$ waves per arcsec,
+# The FWHM of SDSS is typically {glue:text}`seeing_ratio:.1f` times that of CFHTLS. In Fourier space the
+# blur is a product: each spatial frequency of the sky is multiplied by the *transfer function* of seeing
+# and pixel ({numref}`fig-transfer`). For turbulent air {cite}`fried1966` and pixels of side $p$ it is, at
+# a spatial frequency $f$ in cycles per arcsec,
 #
 # $$ T(f) = e^{-3.44\,(f\,\mathrm{FWHM} / 0.976)^{5/3}}\; \mathrm{sinc}(f p) . $$
 #
-# At the finest waves the air matters more than the pixel: its exponent grows with the power 5/3 of the
-# frequency.
+# At high frequencies seeing matters more than the pixel, because its exponent grows as $f^{5/3}$.
 
 
 # %%
@@ -230,27 +231,28 @@ sdss, cfhtls = (transfer(np.array([edge]), survey)[0] for survey in (SDSS, CFHTL
 glue("lost_size", float(1 / edge), display=False)
 glue("lost_kept", float(cfhtls / sdss), display=False)
 
-# %% mystnb={"figure": {"caption": "What is left of a wave on the sky after seeing (r band, median) and pixel, against the number of its crests per arcsecond. What falls below a thousandth (dotted) is drowned by the noise of all but the brightest galaxies.", "name": "fig-transfer"}, "image": {"alt": "Two falling curves on a logarithmic axis; that of SDSS falls to a thousandth long before that of CFHTLS."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Transfer function of median r-band seeing and pixel against spatial frequency. Below 1e−3 (dotted) the signal of all but the brightest galaxies is below the noise.", "name": "fig-transfer"}, "image": {"alt": "Two falling curves on a logarithmic axis; that of SDSS reaches 1e−3 at a much lower frequency than that of CFHTLS."}} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3))
 for survey, style in ((SDSS, "--"), (CFHTLS, "-")):
     colour = plotting.SURVEY_COLOUR[survey.name]
     ax.plot(waves, transfer(waves, survey), style, label=survey.name, color=colour)
 ax.axhline(1e-3, color="black", linestyle=":", linewidth=1)
 ax.set(yscale="log", ylim=(1e-5, 1.5), xlim=(0, 2))
-ax.set(xlabel="waves per arcsec", ylabel="transfer function")
+ax.set(xlabel="spatial frequency [cycles / arcsec]", ylabel="transfer function")
 ax.legend()
 plt.show()
 
 # %% [markdown]
-# Of stripes {glue:text}`lost_size:.1f` arcsec apart SDSS keeps a thousandth, which noise drowns, and
-# CFHTLS {glue:text}`lost_kept:.0f` times as much. A network cannot read in the first what is in the
-# second. It can only *guess* it, from what galaxies usually look like.
+# The transfer function of SDSS falls to 1e−3 at a spatial period of {glue:text}`lost_size:.1f` arcsec,
+# where the signal of all but the brightest galaxies is below the noise. That of CFHTLS is
+# {glue:text}`lost_kept:.0f` times higher there. A network cannot measure such structure in SDSS images,
+# only *predict* it from its training set.
 #
 # ## Depth
 #
-# The noise of a blank pixel, in nanomaggies (a flux: one nanomaggy is 22.5 mag), says how deep a
-# survey is. To compare unequal pixels we divide by their side: the variance of the sky goes with
-# the area.
+# The depth of a survey is set by its sky noise, the standard deviation of pixels without sources, in
+# nanomaggies (a source of 22.5 mag has one nanomaggy). To compare pixels of different size we divide by
+# their side, since the variance of the sky is proportional to the area.
 
 # %%
 scale = {
@@ -266,10 +268,10 @@ glue("depth_magnitudes", float(2.5 * np.log10(depth_ratio[2])), display=False)
 
 
 # %% [markdown]
-# What matters for a galaxy is its signal to noise. With matched weights it is
-# $S/N = \sqrt{\sum_p f_p^2 / \sigma^2}$ over the pixels $p$ of flux $f_p$, here those of the central
-# 8 arcsec, with $\sigma$ the noise of the sky. We estimate the sum from two observations of the same
-# galaxy, `test` and `again`: their product has the signal squared as its mean, and no bias by noise.
+# The signal-to-noise ratio of a galaxy, with matched weights, is $S/N = \sqrt{\sum_p f_p^2 / \sigma^2}$,
+# summed over the pixels $p$ of flux $f_p$ in the central 8 arcsec, where $\sigma$ is the sky noise. We
+# estimate $\sum_p f_p^2$ from the product of two observations of the same galaxy, `test` and `again`.
+# Their noise is independent and does not bias the product.
 
 
 # %%
@@ -293,26 +295,26 @@ for survey, side in ((SDSS, "source"), (CFHTLS, "target")):
     photons = np.median(np.sqrt(light * survey.electrons_per_nanomaggy[2]))
     glue(f"snr_photons_{side}", float(photons), display=False)
 
-# %% mystnb={"figure": {"caption": "Signal to noise of the test galaxies per band and survey (sky noise only): median, and the range of the central 68 %.", "name": "fig-depth"}, "image": {"alt": "Signal to noise on a logarithmic axis against band. SDSS is lowest in u and z; CFHTLS lies more than ten times higher."}} tags=["hide-input"]
-per_band(snr, 68, "signal to noise").set_yscale("log")
+# %% mystnb={"figure": {"caption": "Signal-to-noise ratio of the test galaxies per band and survey (sky noise only): median and central 68 %.", "name": "fig-depth"}, "image": {"alt": "Signal-to-noise ratio on a logarithmic axis against band. SDSS is lowest in u and z; CFHTLS lies more than ten times higher."}} tags=["hide-input"]
+per_band(snr, 68, "signal-to-noise ratio").set_yscale("log")
 plt.show()
 
 # %% [markdown]
-# Per unit of sky CFHTLS is {glue:text}`depth_r:.0f` times less noisy in r, or
-# {glue:text}`depth_magnitudes:.1f` magnitudes deeper. In SDSS the median galaxy has a signal to
-# noise of {glue:text}`snr_r:.0f` in r, yet only {glue:text}`snr_u:.0f` in u. The u band, where
-# young stars and the 4000 Å break write the redshift, is where a translation has to invent most.
-# (The photons of the galaxy itself make noise, too, which is left out here: by themselves they would
-# hold the median galaxy at {glue:text}`snr_photons_source:.0f` in r of SDSS and at
-# {glue:text}`snr_photons_target:.0f` in r of CFHTLS.)
+# Per unit area of sky, CFHTLS has {glue:text}`depth_r:.0f` times less noise in r, which corresponds to
+# {glue:text}`depth_magnitudes:.1f` mag. In SDSS the median galaxy has a signal-to-noise ratio of
+# {glue:text}`snr_r:.0f` in r, but only {glue:text}`snr_u:.0f` in u. Translations are thus poorly
+# constrained in the u band, which carries redshift information from young stars and the 4000 Å break.
 #
-# ## Filter
+# Photon noise of the galaxy is neglected here. On its own, it would limit the median ratio in r to
+# {glue:text}`snr_photons_source:.0f` in SDSS and {glue:text}`snr_photons_target:.0f` in CFHTLS.
 #
-# Both surveys name their bands u, g, r, i, z, but a name is not a curve. The u* filter of CFHTLS
-# lies redward of the SDSS u, so that the same galaxy has another magnitude in it: the translation
-# must learn a colour term, and that term changes with redshift.
+# ## Filters
+#
+# Both surveys have bands named u, g, r, i and z, with different transmission curves. The u* filter of
+# CFHTLS lies redward of the SDSS u filter, so that the same galaxy has different magnitudes in the two. A
+# translator must learn this colour term, which depends on redshift.
 
-# %% mystnb={"figure": {"caption": "Transmission of the filters, each scaled to its maximum: SDSS filled, CFHTLS (first generation of MegaCam) as lines.", "name": "fig-filters"}, "image": {"alt": "Five pairs of filter curves between 3000 and 11000 Angstrom; the u filters differ most."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Transmission of the filters, normalized to their maxima: SDSS (filled) and CFHTLS (first-generation MegaCam, lines).", "name": "fig-filters"}, "image": {"alt": "Five pairs of filter curves between 3000 and 11000 Angstrom; the u filters differ most."}} tags=["hide-input"]
 fig, ax = plt.subplots()
 for survey, draw in ((SDSS, "fill_between"), (CFHTLS, "plot")):
     for band, curve in zip(BANDS, load_filters(list(survey.filters)), strict=True):
@@ -333,7 +335,7 @@ glue("term_u", float(np.median(term["u"])), display=False)
 glue("term_u_scatter", float(np.std(term["u"])), display=False)
 glue("term_r", float(np.median(term["r"])), display=False)
 
-# %% mystnb={"figure": {"caption": "True SDSS minus CFHTLS magnitude of the test galaxies in u and g against redshift.", "name": "fig-colour-term"}, "image": {"alt": "Magnitude difference against redshift: points of the u band scatter widely, those of g lie lower and closer together, and both drift with redshift."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "True SDSS − CFHTLS magnitude difference of the test galaxies in u and g against redshift.", "name": "fig-colour-term"}, "image": {"alt": "Magnitude difference against redshift: points of the u band scatter widely, those of g lie lower and closer together, and both drift with redshift."}} tags=["hide-input"]
 fig, ax = plt.subplots()
 for band, marker in (("u", "o"), ("g", "^")):
     label = plotting.with_n(band, len(test))
@@ -345,16 +347,16 @@ ax.legend(markerscale=2)
 plt.show()
 
 # %% [markdown]
-# The median galaxy is {glue:text}`term_u:z.2f` mag brighter in u* than in u, with a spread of
-# {glue:text}`term_u_scatter:.2f` mag from galaxy to galaxy; in r the surveys differ by
-# {glue:text}`term_r:z.2f` mag. A translator that knows only one colour term cannot be right for all.
+# The median galaxy is {glue:text}`term_u:z.2f` mag brighter in u* than in u, with a standard deviation of
+# {glue:text}`term_u_scatter:.2f` mag between galaxies; in r the surveys differ by
+# {glue:text}`term_r:z.2f` mag. A constant colour term is therefore insufficient in u.
 #
-# ## The same survey, twice
+# ## Repeat observations
 #
-# Look at the same galaxy again *with CFHTLS*: the noise is new, the seeing is not quite the same,
-# the galaxy lies elsewhere between the pixels. None of this is written in the SDSS image, so no
-# translation can foresee it. How far apart are the two, in units of the noise $\sigma$ that both skies
-# together give to their difference?
+# A second CFHTLS observation of the same galaxy has independent noise, slightly different seeing and
+# another subpixel position. An SDSS image contains no information about these, so no translation can
+# predict them. We measure the difference of two observations in units of $\sigma$, the quadrature sum of
+# their sky noise.
 
 # %%
 difference = (test.target - again.target) / np.hypot(test.noise, again.noise)[:, 1, :, None, None]
@@ -371,7 +373,7 @@ light = test.target[:, 2, core, core].mean(axis=(1, 2)) / CFHTLS.electrons_per_n
 photons = np.sqrt(1 + np.maximum(light, 0) / test.noise[:, 1, 2] ** 2)
 glue("again_photons", float(np.median(photons)), display=False)
 
-# %% mystnb={"figure": {"caption": "Difference of two CFHTLS observations of the same galaxy in r, for three of the galaxies above, in units of the noise that both skies together give to it. Pairs of red and blue are shifts, rings are changes of the seeing.", "name": "fig-again"}, "image": {"alt": "Three maps of differences, white noise at the edges and strong dipoles and rings at the galaxy centres."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Difference of two CFHTLS observations of the same galaxy in r, for three of the galaxies above, in units of its sky noise. Dipoles are due to shifts, rings to changes of the seeing.", "name": "fig-again"}, "image": {"alt": "Three maps of differences, white noise at the edges and strong dipoles and rings at the galaxy centres."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(plotting.WIDTH, 2.5))
 sigma = np.hypot(test.noise, again.noise)[:, 1, 2]
 for ax, k in zip(axes, order[:3], strict=True):
@@ -401,49 +403,47 @@ for name, (statistic, values) in sums.items():
     glue(f"surveys_{name}", str(found), display=False)
 
 # %% [markdown]
-# At the edges of the stamps the difference is what noise makes it, {glue:text}`again_edge:.1f`
-# sigma. In the central 3 arcsec it is {glue:text}`again_centre:.0f` sigma (root mean square, in the
-# median galaxy): a shift of a fraction of a pixel, or a little more seeing, changes a bright nucleus by
-# many times the noise. The photons of the galaxy itself account for {glue:text}`again_photons:.1f` of
-# these sigmas. This is one part of what the paper calls
-# the many-to-many nature of the problem, and the reason why `again` exists.
+# At the edges of the stamps the difference agrees with the noise, {glue:text}`again_edge:.1f` σ. In the
+# central 3 arcsec it is {glue:text}`again_centre:.0f` σ (rms, median galaxy): a shift by a fraction of a
+# pixel, or slightly different seeing, changes a bright nucleus by many times the noise. Sky and photon
+# noise together would give only {glue:text}`again_photons:.1f` σ. This is one part of what the paper
+# calls the many-to-many nature of the problem, and the reason for the sample `again`.
 #
-# In brackets behind a number stands, here and in all chapters, an interval of 95 %: the galaxies of the
-# sample are drawn anew, with replacement, some hundred times, and the number is computed each time. It
-# says how far the number would move if other galaxies of the same kind had been observed. It leaves out
-# what galaxies have in common: all those of a field (about 90 in CFHTLS, 3 in SDSS) share the error of the
-# zero point, 1 to 2 % {cite}`hudelot2012,padmanabhan2008`.
+# Intervals in brackets, here and in all chapters, are 95 % bootstrap intervals: the galaxies of the
+# sample are resampled with replacement some hundred times and the statistic is recomputed. They measure
+# the uncertainty due to the choice of galaxies, but exclude errors that galaxies share: all galaxies of a
+# field (about 90 in CFHTLS, 3 in SDSS) have the same zero-point error, of 1 to 2 %
+# {cite}`hudelot2012,padmanabhan2008`.
 #
 # ## What we found
 #
-# For the median of {glue:text}`n_test` galaxies, with intervals:
+# For the median galaxy, with intervals:
 #
 # - CFHTLS is {glue:text}`surveys_sharper` times sharper and {glue:text}`surveys_deeper` mag deeper in r
 #   than SDSS.
-# - The signal to noise in u is {glue:text}`surveys_snr` in SDSS; in CFHTLS it is
-#   {glue:text}`surveys_gain` times that.
-# - The filters differ: {glue:text}`surveys_term` mag between u and u*.
-# - Two looks of CFHTLS at the same galaxy differ by {glue:text}`surveys_again` sigma in its centre: to
-#   agree with one of them pixel by pixel is not a fair aim there.
+# - The signal-to-noise ratio in u is {glue:text}`surveys_snr` in SDSS, and {glue:text}`surveys_gain`
+#   times that in CFHTLS.
+# - The filters u and u* differ by {glue:text}`surveys_term` mag.
+# - Two CFHTLS observations of the same galaxy differ by {glue:text}`surveys_again` σ in its centre, so
+#   agreement with one of them in each pixel is not a suitable criterion there.
 #
 # ## Exercises
 #
-# 1. In which band is the gain of CFHTLS in signal to noise smallest, and why there?
+# 1. In which band does the signal-to-noise ratio of CFHTLS improve least on that of SDSS, and why?
 #
 # ```{dropdown} Solution
-# In r. `gain` holds the gain per band, `depth_ratio` what the noise of the sky alone would give: in r
-# CFHTLS exposed shortest and SDSS is at its best, so there the ratio is smallest. The better seeing adds
-# to it, by a factor that is much the same in all bands; in u there is the wider filter as well, which
-# makes the galaxy brighter.
+# In r. `gain` contains the gain per band and `depth_ratio` the gain expected from the sky noise alone.
+# In r CFHTLS has its shortest exposure and SDSS its highest sensitivity. The better seeing adds a factor
+# that is similar in all bands; in u the wider filter also makes galaxies brighter.
 # ```
 #
 # 2. Rerun this chapter with `-p n_train 24 -p n_valid 8 -p n_test 100 -p grid native -p results
-#    /tmp/native`. Which of the numbers above depend on the pixel, and which do not?
+#    /tmp/native`. Which of the numbers above depend on the pixel scale?
 #
 # ```{dropdown} Solution
-# Seeing, depth per unit of sky, signal to noise and colour terms do not: they describe the sky and the
-# telescope (they differ a little, as these are other and fewer galaxies). The sigmas between
-# two looks do: smaller pixels hold less light and relatively more noise.
+# The differences between repeat observations in units of σ: smaller pixels contain less flux and
+# relatively more noise. Seeing, depth per unit area, signal-to-noise ratio and colour terms describe the
+# sky and the telescope, and change slightly only because the galaxies are other and fewer.
 # ```
 #
-# **What's next:** [how the simulation is made, and how far it can be trusted](02_simulation.py).
+# **What's next:** [how the simulation is made, and how it is validated](02_simulation.py).

@@ -62,9 +62,9 @@ real_stamps: str = ""  # to look at: a galtools HDF5 file, or a folder of FITS c
 # The sample is limited to $r < 17.8$, as the SDSS main sample {cite}`strauss2002`. Red and blue galaxies
 # each have a Schechter luminosity function {cite}`schechter1976`, $\phi(L) \propto L^\alpha e^{-L}$, with
 # $L$ in units of a typical luminosity. The cosmology is flat with $H_0 =$ {glue:text}`hubble:.0f`
-# km/s/Mpc and $\Omega_m =$ {glue:text}`matter:.1f`. Galaxies are sampled without rejection, so galaxy
-# number $k$ is always the same. Redshift percentiles are compared with 10,873 real galaxies
-# {cite}`collister2004`:
+# km/s/Mpc and $\Omega_m =$ {glue:text}`matter:.1f`. Galaxies are sampled from luminosity function
+# times volume without rejection, so galaxy number $k$ is always the same. Redshift percentiles are
+# compared with 10,873 real galaxies {cite}`collister2004`:
 
 # %%
 physics, magnitudes = validation.catalogue(seed, n_catalogue)
@@ -122,7 +122,7 @@ glue("hubble", float(population.COSMOLOGY.H0.value), display=False)
 glue("matter", population.COSMOLOGY.Om0, display=False)
 
 # %% [markdown]
-# The scatters agree within a factor of {glue:text}`worst_scatter:.2f`.
+# The scatters of simulated and real colours agree within a factor of {glue:text}`worst_scatter:.2f`.
 #
 # ## Comparison with published measurements
 #
