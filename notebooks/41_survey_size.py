@@ -8,17 +8,19 @@
 # %% [markdown]
 # # Half a million galaxies: time and cost
 #
-# A few hundred galaxies are translated and measured while you fetch a coffee. What does it take to do
-# the same to a whole survey, and how is it done on more than one machine?
+# Scaled up from {glue:text}`cost_sample` galaxies, translating {glue:text}`cost_n:,` galaxies, estimating
+# their redshifts and measuring their shapes in one band takes {glue:text}`cost_hours:.0f` core-hours and
+# {glue:text}`cost_disk:.0f` GB at the rates of the machine that made this page. The most expensive step is
+# "{glue:text}`cost_dearest`".
 #
 # **What you will learn**
 #
-# - how a sample that no memory holds is cut into *shards*, each a job that can be repeated at will;
-# - how the same notebook is one of a thousand jobs, or drives a Dask cluster;
-# - what a survey costs in core-hours and in disk, from rates measured on your machine.
+# - how a sample that exceeds the memory is split into *shards*, each an independent, repeatable job;
+# - how this notebook runs as one of a thousand batch jobs, or on a Dask cluster;
+# - what a survey costs in core-hours and disk space, from rates measured on your machine.
 #
-# **Prerequisites:** the chapters on [the residual network](11_residual.py) and on
-# [the redshift estimator](16_redshift_estimator.py). About 5 minutes.
+# **Prerequisites:** the chapters on [the residual network](11_residual.py) and on [the redshift
+# estimator](16_redshift_estimator.py). About 5 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 from pathlib import Path
@@ -51,15 +53,15 @@ n_survey: int = 500_000  # galaxies of the survey whose cost is asked for
 # %% [markdown]
 # ## Shards
 #
-# The galaxies of all files are numbered through, from 0 to $N$. Shard $k$ of $K$ holds those from
-# $\lfloor kN/K \rfloor$ to $\lfloor (k+1)N/K \rfloor$: every galaxy is in exactly one shard, and no
-# two shards differ by more than one in size. A shard reads its own rows and nothing else, so the
-# memory that is needed follows from the size of a shard, not of the survey.
+# The galaxies of all files are numbered from 0 to $N - 1$. Shard $k$ of $K$ contains those from $\lfloor
+# kN/K \rfloor$ up to, but not including, $\lfloor (k+1)N/K \rfloor$: each galaxy is in exactly one shard,
+# and shard sizes differ by at most one. A shard reads its own rows only, so the memory required depends
+# on the size of a shard, not of the survey.
 #
-# Each shard leaves three artefacts: translations, redshifts, shapes. Each of them is made once and
-# is whole or not there at all, so an interrupted job is simply started again. What a galaxy gets
-# depends on its own number and never on its shard: the random draw of a diffusion model is the same
-# however the survey is cut.
+# Each shard writes three artefacts: translations, redshifts and shapes. An artefact is made once and is
+# either complete or absent, so an interrupted job can simply be restarted. Results depend on the number
+# of a galaxy and not on its shard: the samples of a diffusion model are the same for any division into
+# shards.
 
 # %%
 store = paths.Results(results, profile)
@@ -85,11 +87,13 @@ with shards.workers(scheduler, jobs):
     made = {number: measure(Shard(files, number, count)) for number in numbers}
 
 # %% [markdown]
-# `workers` is where Dask comes in. statmorph is called through joblib, and joblib runs on whatever
-# it is told to run on: this process, several, or with `-p scheduler tcp://host:8786` all the workers
-# of a Dask cluster. A worker that dies costs the galaxies it had in hand; others do them again.
+# ## Parallel execution
 #
-# On a batch system there is a simpler way: let every shard be a run of its own. In a grid file,
+# statmorph is called through joblib. `workers` selects where joblib runs: in this process, in several
+# processes, or, with `-p scheduler tcp://host:8786`, on all workers of a Dask cluster. If a worker fails,
+# only the galaxies that it was processing are lost, and other workers repeat them.
+#
+# On a batch system it is simpler to make each shard a separate run. The grid file
 #
 # ```yaml
 # runs:
@@ -98,19 +102,19 @@ with shards.workers(scheduler, jobs):
 #     parameters: {sample: [[mine/a.h5, mine/b.h5]], count: 1000, only: {range: 1000}}
 # ```
 #
-# is a thousand jobs, each idempotent, retried when it is killed, with a table at the end.
-# [At scale](../scale.md) has the rest.
+# defines a thousand idempotent jobs, which are retried when they are killed, and a table of their
+# results. Details are in [At scale](../scale.md).
 #
-# ## What it costs
+# ## Cost model
 #
-# Let step $s$ take $t_s$ seconds of one core per galaxy, and leave $b_s$ bytes. Then $N$ galaxies cost
+# If step $s$ takes $t_s$ core-seconds and $b_s$ bytes per galaxy, $N$ galaxies cost
 #
 # $$ \text{core-hours} = \frac{N}{3600\,\mathrm{s}} \sum_s t_s, \qquad
 #    \text{disk} = N \sum_s b_s . $$
 #
-# Every $t_s$ and $b_s$ below was measured above, on the machine that made this page; the first row
-# is the images themselves. Reading a file and starting a process are part of $t_s$, so small shards
-# look dearer than large ones will be.
+# All $t_s$ and $b_s$ in the table were measured above on the machine that made this page; the first row
+# is the disk space of the images themselves. The times include reading a file and starting a process, so
+# small shards overestimate the cost per galaxy of large ones.
 
 # %%
 steps = ("translate", "redshift", "shapes, r band")
@@ -146,7 +150,7 @@ artefacts.make(
 )  # fmt: skip
 cost.round({"seconds per galaxy": 4, "core-hours": 2, "kB per galaxy": 1, "GB": 1})
 
-# %% mystnb={"figure": {"caption": "Core-hours for the whole survey, step by step. One point per shard, a bar for their mean.", "name": "fig-survey-cost"}, "image": {"alt": "Points on three lines, one per step, against core-hours on a logarithmic axis."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Core-hours for the whole survey per step: one point per shard, and their mean (bar).", "name": "fig-survey-cost"}, "image": {"alt": "Points on three lines, one per step, against core-hours on a logarithmic axis."}} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.2))
 hours = rates.assign(hours=rates.seconds * n_survey / 3600).query("hours > 0")
 places = [steps.index(step) for step in hours.step]
@@ -174,34 +178,32 @@ glue("cost_sample", int(translated), display=False)
 glue("cost_measured", int(measured), display=False)
 gpu = "not measured: this page was made without a GPU"
 if device == "cuda":
-    gpu = f"{cost.loc[steps[0], 'core-hours']:.2f}, of the row on translating"
+    gpu = f"{cost.loc[steps[0], 'core-hours']:.2f}, for translation"
 glue("cost_gpu", gpu, display=False)
 
 # %% [markdown]
 # ## What we found
 #
-# Scaled up from {glue:text}`cost_sample` galaxies, and their shapes from those of
-# {glue:text}`cost_measured`, {glue:text}`cost_n:,` of them take {glue:text}`cost_hours:.0f`
-# core-hours and {glue:text}`cost_disk:.0f` GB. Shapes in a single band are
-# {glue:text}`cost_shapes:.0f` of these core-hours, translating with the model
-# *{glue:text}`cost_model`* is {glue:text}`cost_translate:.1f`. On a hundred cores it would be done in
-# {glue:text}`cost_minutes:.0f` minutes. GPU-hours: {glue:text}`cost_gpu`.
+# {glue:text}`cost_n:,` galaxies take {glue:text}`cost_hours:.0f` core-hours and
+# {glue:text}`cost_disk:.0f` GB, extrapolated from {glue:text}`cost_sample` galaxies and, for shapes, from
+# {glue:text}`cost_measured`. Shapes in one band take {glue:text}`cost_shapes:.0f` of these core-hours,
+# and translation with the model *{glue:text}`cost_model`* {glue:text}`cost_translate:.1f`. With ideal
+# scaling, a hundred cores need {glue:text}`cost_minutes:.0f` minutes. GPU-hours: {glue:text}`cost_gpu`.
 #
-# What takes longest is the step "{glue:text}`cost_dearest`". statmorph needs no GPU, but can be spread
-# over machines; five bands cost it five times as much. Other translators cost other amounts: run this
-# chapter with another `-p model` after that one has been trained.
+# statmorph needs no GPU and can be distributed over machines; five bands cost five times as much. For the
+# cost of another translator, train it and run this chapter with `-p model`.
 #
 # ## Exercises
 #
-# 1. Delete the translations of one shard and run the notebook again. What is made anew, and why are
-#    its redshifts not?
+# 1. Delete the translations of one shard and run the notebook again. What is remade, and why are the
+#    redshifts of this shard not?
 # 2. How many shards would you choose for the whole survey on a cluster that kills jobs after an hour?
 #
 # ```{dropdown} Solutions
-# 1. Only the file that is missing. It comes back with the same bytes, and the table of redshifts is
-#    keyed by the contents of its input, not by the date.
-# 2. At least as many as there are core-hours in the table, and two or three times more to be safe;
-#    a killed job then loses twenty minutes, and starting a job (some seconds) still costs nothing.
+# 1. Only the missing file. It is reproduced with the same bytes, and the table of redshifts is keyed by the
+#    contents of its input, not by the date.
+# 2. At least as many as there are core-hours in the table, and two or three times more as a margin. A killed
+#    job then loses about twenty minutes, and the start of a job (some seconds) is still negligible.
 # ```
 #
-# **What's next:** The same through Slurm: [at scale](../scale.md).
+# **What's next:** running the same shards through Slurm: [at scale](../scale.md).

@@ -8,28 +8,31 @@
 # %% [markdown]
 # # Your own data, end to end
 #
-# You have FITS images of one patch of sky in both surveys, and a catalogue. How do you get from there
-# to a trained translator and its row on the leaderboard?
+# From FITS images of one field in two surveys and a catalogue, this chapter produces matched stamps, a
+# trained translator and its row on the leaderboard. Here {glue:text}`own_usable` of {glue:text}`own_rows`
+# objects pass all checks; {glue:text}`own_model`, trained on {glue:text}`own_train` of them, reaches a
+# PSNR of {glue:text}`own_psnr:.1f` dB in {glue:text}`own_band` on {glue:text}`own_test` test galaxies.
 #
 # **What you will learn**
 #
-# - the five steps on the way, each a single call, and what each of them leaves on the disk;
-# - where to look before you go on to the next step;
-# - how to do it again for other fields, models and seeds without touching the notebook.
+# - the five steps, most of them a single call, and the files that each step writes;
+# - what to check before the next step;
+# - how to repeat the procedure for other fields, models and seeds without editing the notebook.
 #
-# **Prerequisites:** the chapter on [preparing real data](03_real_data.py) explains every step that is
-# only called here. About 10 minutes.
+# **Prerequisites:** the chapter on [preparing real data](03_real_data.py), which explains the steps that
+# are only called here. About 10 minutes.
 #
 # ```bash
 # papermill notebooks/42_own_data.py mine.ipynb -p results my_results -p name "My field" \
 #     -p survey_to KiDS -y "{source: [u.fits, g.fits, ...], target: [...], catalogue: mine.csv}"
 # ```
 #
-# The surveys are any two that the package knows, or that a TOML file of yours describes
-# (`-p surveys my_surveys.toml`, see the chapter before); the bands are those of which both have files.
+# The surveys are any two that the package defines or that you describe in a TOML file (`-p surveys
+# my_surveys.toml`; see [preparing real data](03_real_data.py)). The bands are those for which both
+# surveys have files.
 #
-# Without files the notebook first publishes a small survey of its own, simulated, in the formats of
-# SDSS and CFHTLS, and then treats it as it would treat yours.
+# Without files the notebook writes a small simulated survey in the formats of SDSS and CFHTLS and
+# processes it in the same way.
 
 # %% tags=["hide-input", "remove-stderr"]
 from pathlib import Path
@@ -74,15 +77,16 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 morphology: int = 10  # galaxies that statmorph measures; 0 for none
 
 # %% [markdown]
-# ## 1. The files
+# ## 1. Input files
 #
-# One image per band and survey, each with its coordinates in the header. Band, unit and zero point are
-# read from the header too; a file whose pixels contradict its header is refused, with the reason. The catalogue, in any format that astropy reads, holds positions in
-# degrees and redshifts; the usual names of the columns are understood. A galaxy without a redshift can
-# be translated, but says nothing about the information that survives.
+# Provide one image per band and survey, each with its coordinates in the header. Band, unit and zero
+# point are read from the header as well, and a file whose pixels contradict its header is refused with an
+# explanation. The catalogue, in any format that astropy reads, contains positions in degrees and
+# redshifts, under their usual column names. A galaxy without a redshift can be translated, but does not
+# contribute to measurements of redshift information.
 #
-# Everything that this chapter makes goes to a folder of its own below the results, so that it does
-# not get in the way of the other chapters' samples.
+# All results of this chapter are written to a separate folder below the results, so that the samples of
+# the other chapters are not overwritten.
 
 # %%
 learn = [name for name in models.names() if name in plotting.MODEL_NAME]
@@ -109,16 +113,16 @@ objects = read_catalogue(Path(catalogue))
 print(f"{len(objects)} objects; bands", *("".join(p.band for p in some) for some in planes))
 
 # %% [markdown]
-# ## 2. Stamps, matched
+# ## 2. Cutting and matching stamps
 #
-# `cut` makes the stamps of each survey, upright and centred; `match` puts the two surveys side by
-# side and counts what found no partner. Look at this table before you go on: a large number under
-# *lost* is nearly always a shift of the coordinates, not a property of the sky.
+# `cut` makes centred, upright stamps for each survey; `match` combines the two surveys and counts sources
+# without a counterpart. Check this table before you continue: many *lost* sources almost always indicate
+# an offset between the coordinates of the surveys.
 #
-# A row with a fault is flagged and stays in the catalogue. Which flags you can live with is your
-# choice; here only the rows without any are used. Aligned stamps are smoother than the survey they
-# come from, since each new pixel is a mean of old ones; `cut(..., align=False)` leaves the pixels as
-# they were, and galaxies up to half a pixel off the middle.
+# Rows with a fault are flagged and remain in the catalogue. Which flags are acceptable is your choice;
+# only rows without any are used here. Aligned stamps are smoother than the original images, since each
+# new pixel is a weighted mean of old ones. `cut(..., align=False)` leaves pixel values unchanged, with
+# galaxies up to half a pixel off centre along each axis.
 
 # %%
 stamps = [cut(layers, objects, survey) for survey, layers in zip(sides, planes, strict=True)]
@@ -127,11 +131,11 @@ usable = flags.good(matched.catalogue)
 if not usable.any():
     met = flags.count(matched.catalogue)
     told = ", ".join(f"{rows} {flag}" for flag, rows in met.iterrows() if flag.isupper())
-    raise GaltoolsError(f"none of {len(usable)} rows is without a flag ({told}): mend the largest")
+    raise GaltoolsError(f"none of {len(usable)} rows is without a flag ({told}): fix the largest")
 print(f"{usable.sum()} of {len(usable)} rows carry no flag")
 outcomes.to_pandas().style.hide()
 
-# %% mystnb={"figure": {"caption": "Galaxies of the sample in the survey translated from (top) and to (bottom). Check that they are the same objects, upright, and in the middle.", "name": "fig-own-stamps"}, "image": {"alt": "Two rows of colour stamps of the same galaxies."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Galaxies of the sample in the source (top) and target survey (bottom). Check that both show the same objects, upright and centred.", "name": "fig-own-stamps"}, "image": {"alt": "Two rows of colour stamps of the same galaxies."}} tags=["hide-input"]
 pairs = matched[usable]
 band = reference_band(common)
 light = pairs.target[:, common.index(band)].sum((1, 2))
@@ -145,12 +149,12 @@ plt.show()
 # %% [markdown]
 # ## 3. Splits
 #
-# Neighbours share pixels, so the sample is split on the sky. Three files are written, in the format
-# and under the names that every other chapter of this book reads.
+# Stamps of neighbouring galaxies overlap, so the sample is split on the sky. Three files are written, in
+# the format and with the names that all other chapters use.
 #
-# For a field of a square degree or more, the default cells of the function `by_sky` are right; our
-# simulated field is only minutes of arc wide, and `nside` is chosen accordingly. If a split stays
-# empty, the cells are too large for your field.
+# For a field of a square degree or more, the default cells of the function `by_sky` are suitable. The
+# simulated field is only arcminutes wide and needs smaller cells, set by `nside`. If a split is empty,
+# the cells are too large for your field.
 
 # %%
 place = (pairs.catalogue["ra"], pairs.catalogue["dec"])
@@ -169,33 +173,33 @@ for part in splits.NAMES:
     print(part, data.describe(own.data(part))["galaxies"])
 
 # %% [markdown]
-# ## 4. Training and translating
+# ## 4. Training and translation
 #
-# From here on your data are like any other. `study.run` trains the model, unless this very training
-# has been done, and translates the test galaxies. If it is interrupted it goes on from its last
-# checkpoint. How many steps are enough? Look at the loss that it prints: as long as the last line is
-# clearly below the one before, more steps will help. A few hundred galaxies suffice to see that all is
-# well; for results, the other chapters train on thousands.
+# `study.run` trains the model, unless the same training has been done before, and translates the test
+# galaxies. An interrupted training resumes from its last checkpoint. To judge whether the number of steps
+# suffices, compare the losses that it prints: if the last is clearly below the one before, train longer.
+# A few hundred galaxies suffice to test the procedure; the results of the other chapters are based on
+# thousands.
 
 # %% tags=["remove-stderr"]
 settings = Settings(steps=steps, batch=batch, seed=seed)
 result = study.run(str(own.folder.parent), profile, model, "cross", seed, settings)
 study.error_table(result)
 
-# %% mystnb={"figure": {"caption": "Test galaxies, bright to faint: the source on the target's grid, the translation, the target, and the residual in the r band in units of the noise.", "name": "fig-own-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Test galaxies, bright to faint: source resampled to the target's grid, translation, target, and r-band residual in units of the sky noise.", "name": "fig-own-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
 fig = study.examples(result)
 plt.show()
 
 # %% [markdown]
-# Red beside blue in the last row is a shift by a part of a pixel: the position in a catalogue is
-# uncertain by about so much, in each survey by its own amount, and no translator can foresee where in
-# the stamp of the target a galaxy lies. A shift that is the same for all galaxies would be a fault.
+# Dipoles in the last row are shifts by a fraction of a pixel. Catalogue positions have errors of this
+# size, independent between the surveys, so a translator cannot predict the subpixel position of a galaxy
+# in the target stamp. A shift common to all galaxies would indicate a fault.
 #
-# ## 5. A card, and a row on the leaderboard
+# ## 5. Model card and leaderboard
 #
-# The card measures the translations exactly as it measures those of every model in this book, and is
-# kept as JSON. The values in brackets are intervals of 95 % over galaxies: with a small test set they
-# are wide, and two translators whose intervals overlap have not been told apart.
+# The card measures the translations with the metrics that are used for all models of this book, and is
+# stored as JSON. Values in brackets are 95 % intervals over galaxies. They are wide for a small test set,
+# and translators with overlapping intervals should not be ranked without a paired comparison.
 
 # %% tags=["remove-stderr"]
 test = result.pairs
@@ -212,7 +216,7 @@ made = artefacts.make(
 
 # %%
 numbers = {"psnr": "PSNR (dB)", "correlation": "pixel correlation",
-           "aperture_scatter": "scatter of light", "box_scatter": "scatter of peak"}  # fmt: skip
+           "aperture_scatter": "flux scatter", "box_scatter": "peak scatter"}  # fmt: skip
 board = scorecard.merge([scorecard.load(saved)]).query("band == @band").set_index("metric")
 row = {
     label: intervals.format_interval(*board.loc[metric, ["value", "low", "high"]])
@@ -221,7 +225,7 @@ row = {
 pd.DataFrame(row, index=[name])
 
 # %% [markdown]
-# To see it among the others, hand the card to the leaderboard:
+# To compare the translator with others, pass the card to the leaderboard:
 #
 # ```bash
 # papermill notebooks/25_leaderboard.py board.ipynb \
@@ -229,7 +233,7 @@ pd.DataFrame(row, index=[name])
 # ```
 #
 # Rows of different samples can be *shown* together, but not ranked: a field of bright galaxies gives
-# better numbers to any translator.
+# better values for any translator.
 
 # %% tags=["remove-cell"]
 sizes = {part: data.describe(own.data(part))["galaxies"] for part in splits.NAMES}
@@ -247,25 +251,24 @@ glue("own_chi", told[f"{model}_chi"], display=False)
 # %% [markdown]
 # ## What we found
 #
-# Of {glue:text}`own_rows` objects {glue:text}`own_usable` came through without a flag;
-# {glue:text}`own_train` were trained on and {glue:text}`own_test` judged. {glue:text}`own_model`
-# reaches a PSNR of {glue:text}`own_psnr:.1f` dB in {glue:text}`own_band`, and leaves a residual of
-# {glue:text}`own_chi:.0f` times the sky noise, where resampling leaves {glue:text}`own_floor:.0f`.
-# With so few galaxies and steps that says little about the model. It says that the way is open from
-# files to a row.
+# Of {glue:text}`own_rows` objects, {glue:text}`own_usable` have no flag; {glue:text}`own_train` were used
+# for training and {glue:text}`own_test` for testing. {glue:text}`own_model` reaches a PSNR of
+# {glue:text}`own_psnr:.1f` dB in {glue:text}`own_band`, with a residual of {glue:text}`own_chi:.0f` times
+# the sky noise, compared with {glue:text}`own_floor:.0f` times for resampling. If galaxies and steps are
+# as few as in the default run, these numbers demonstrate the procedure and do not characterize the model.
 #
 # ## Exercises
 #
-# 1. Shift the catalogue by two arcseconds and run the notebook again. Which table tells you first?
-# 2. Do the same for three seeds and two models without opening the notebook again.
+# 1. Shift the catalogue by two arcseconds and run the notebook again. Which table or figure reveals the
+#    error first?
+# 2. Run the chapter for three seeds and two models without opening the notebook again.
 #
 # ```{dropdown} Solutions
-# 1. None of the first ones: stamps are cut where the catalogue says, in both surveys alike, and
-#    match each other perfectly. The *figure* of stamps shows it at once: no galaxy is in the middle.
+# 1. None of the first tables: stamps are cut at the catalogue positions in both surveys, and match each other
+#    perfectly. The *figure* of stamps reveals it, since no galaxy is centred.
 # 2. A grid file with `notebook: 42_own_data` and `parameters: {seed: {range: 3}, model: [residual,
 #    swin], source: [[...]], target: [[...]], catalogue: ...}`, and `make grid GRID=that_file.yaml`.
 # ```
 #
-# **What's next:** [At scale](../scale.md) says more about grids,
-# [what would half a million galaxies cost?](41_survey_size.py) about samples that are larger than the
-# memory.
+# **What's next:** [At scale](../scale.md) describes grids in detail, and [time and cost for half a
+# million galaxies](41_survey_size.py) samples that exceed the memory.
