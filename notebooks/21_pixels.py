@@ -6,17 +6,20 @@
 # ---
 
 # %% [markdown]
-# # Pixels: how close is a translation?
+# # Pixels: residuals, fluxes, colours and noise
 #
-# A translated galaxy may *look* right. Is it right where we can check every pixel, and how right
-# could it possibly be, given that nature itself never repeats an image?
+# On {glue:text}`n_pixels` test galaxies, translations by {glue:text}`first_model` reach a mean PSNR of
+# {glue:text}`psnr_r:.1f` dB in the r band, where {glue:text}`floor_psnr` and a repeat observation has
+# {glue:text}`psnr_r_again:.1f` dB. Their flux within 3 arcsec has a bias of
+# {glue:text}`aperture_bias_r:z.1%` and a scatter of {glue:text}`aperture_scatter_r:.1%`; that of a repeat
+# observation scatters by {glue:text}`aperture_scatter_r_again:.1%`.
 #
 # **What you will learn**
 #
-# - which numbers say how close two images are, and what each of them is blind to;
-# - why the honest yardstick of a translation is a *second observation* of the same galaxy;
-# - whether a translator gets the total light, the colours and the noise right;
-# - which small sources it loses, and which it makes up.
+# - which metrics compare two images, and which errors each of them misses;
+# - why a *repeat observation* is the reference for a translation;
+# - how well translators reproduce fluxes, colours, noise and sharpness;
+# - which small sources they lose or invent.
 #
 # **Prerequisites:** the chapters on [the two surveys](01_two_surveys.py) and on at least
 # [one translator](11_residual.py). About 15 minutes.
@@ -46,18 +49,17 @@ models: list[str] = ["residual"]  # the translators to judge
 n_boot: int = 400  # resamples of the galaxies behind each interval
 
 # %% [markdown]
-# ## The galaxies, and the rows of every comparison
+# ## Test sample and reference images
 #
-# Each translator is judged on the galaxies of the test split, which none has seen. Beside it stand
-# rows that need no network. **Truth** is the target image itself: the ceiling. **Resampling**
-# is the source image on the target's pixel grid: the floor, what one has without learning anything.
-# **Seen again** is a second observation of the same galaxy by the target survey, with its own
-# noise, its own seeing and its own position on the pixel grid. Only a simulation can offer it.
+# Each translator is evaluated on the test split, which no training used. Three rows need no network.
+# **Truth** is the target image. **Resampling** is the source image interpolated to the target's pixel
+# grid: the baseline without learning. **Seen again** is a repeat observation: the target survey observes
+# the same galaxy with other noise, seeing and subpixel position. It shows how reproducible the target
+# image is. Only a simulation provides it.
 #
-# For the task *intra* source and target are one and the same image. Resampling would then be a
-# perfect copy, floor and ceiling at once, so the row is left out; and the truth can be reached, noise
-# and all, by a network that lets everything through. How far it stays away is what its bottleneck
-# costs. This page shows the task {glue:text}`pixels_task`.
+# For the task *intra*, source and target are the same image. Resampling would be a perfect copy and is
+# left out. A network without a bottleneck could return its input, noise included, so the residuals measure
+# what the bottleneck removes. This page shows the task {glue:text}`pixels_task`.
 
 # %%
 folder = paths.Results(results, profile)
@@ -67,7 +69,7 @@ n = len(sample.truth)
 glue("n_pixels", n, display=False)
 glue("pixels_task", task, display=False)
 
-# %% mystnb={"figure": {"caption": "The same galaxies as the target survey sees them (top), as it sees them a second time, as the source survey sees them, and as translated. All stamps share one scaling of surface brightness.", "name": "fig-pixels-stamps"}, "image": {"alt": "Grid of colour galaxy stamps, one row per rendering."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The same galaxies in the target survey (top), in a repeat observation, in the source survey and as translated. All stamps share one scaling of surface brightness.", "name": "fig-pixels-stamps"}, "image": {"alt": "Grid of colour galaxy stamps, one row per rendering."}} tags=["hide-input"]
 bright = np.argsort(-sample.truth[:, 2].sum((1, 2)))
 shown = bright[np.linspace(0, n - 1, 5).astype(int)]
 names = [plotting.MODEL_NAME.get(row, row).replace(" ", "\n") for row in sample.images]
@@ -79,14 +81,11 @@ fig = plotting.stamps(
 plt.show()
 
 # %% [markdown]
-# Five galaxies, from the brightest to the faintest. Subtracting the target and dividing by its sky
-# noise shows what the eye forgives. On empty sky a noiseless translation leaves the target's own
-# noise, a standard deviation of one, and a second observation, with noise of its own, $\sqrt 2$. Over
-# whole stamps in r, the row with the least scatter of all, {glue:text}`least_row`, has
-# {glue:text}`least_scatter:.1f`. Between two surveys the galaxies add to the noise: half a pixel of
-# pointing or a tenth of an arcsecond of seeing moves more light than the noise of a deep survey. Within
-# one survey there is no such excuse, and even the noise can be let through; the maps show what a
-# network's bottleneck does.
+# Residuals in units of the target's sky noise show errors that colour stamps hide. On empty sky a
+# noiseless translation has a residual scatter of 1, a repeat observation of $\sqrt 2$. Over whole stamps in
+# r, {glue:text}`least_row` has the smallest scatter, {glue:text}`least_scatter:.1f`. Between two surveys the
+# galaxies contribute: half a pixel of misalignment or 0.1 arcsec of seeing displaces more flux than the
+# noise of a deep survey. Within one survey there is no such misalignment.
 
 # %% mystnb={"figure": {"caption": "Residuals in the r band in units of the target's sky noise, for the first, third and fifth of the galaxies above.", "name": "fig-pixels-residuals"}, "image": {"alt": "Maps of residuals, three for each rendering, red where it is too bright."}} tags=["hide-input"]
 lines = -(-len(compared) // 2)  # two renderings side by side, three galaxies each
@@ -105,22 +104,26 @@ plotting.residual_bar(picture, [ax for ax in axes.flat if ax.figure])
 plt.show()
 
 # %% [markdown]
-# ## Numbers
+# ## Metrics
 #
-# With truth $x$, translation $y$ and sky noise $\sigma$, for every galaxy and band:
+# For a target $y$, a translation $\hat y$ and sky noise $\sigma$, we measure for every galaxy and band:
 #
-# - **residual** $\chi = (y - x)/\sigma$: its mean and its scatter over the pixels;
-# - **RMSE**, the root of the mean of $(y-x)^2$, and **PSNR** $= 20 \log_{10}(R/\mathrm{RMSE})$. The
-#   range $R$ is a constant, the surface brightness of 18 magnitudes per square arcsecond. Were it
-#   taken from the images themselves, as is often done, a translation could raise its score by
-#   being too bright;
-# - **SSIM** {cite}`wang2004`, which compares local means, contrasts and patterns, with the same $R$;
-# - **correlation** of the pixels, blind to any gain and offset;
-# - **flux** errors $(F_y - F_x)/F_x$, over the stamp and within 3 arcsec, and **colours** from the
-#   latter: their median (bias) and their robust scatter, 1.48 times the median deviation.
+# - **residual** $\chi = (\hat y - y)/\sigma$: mean and scatter over the pixels;
+# - **RMSE**, the root mean square of $\hat y - y$, and **PSNR** $= 20 \log_{10}(R/\mathrm{RMSE})$. The
+#   range $R$ is fixed at a surface brightness of 18 mag per square arcsec. A range taken from the images,
+#   as is common, would reward translations that are too bright;
+# - **SSIM** {cite}`wang2004`, which compares local mean, contrast and structure, with the same $R$;
+# - **correlation** of the pixels, insensitive to gain and offset;
+# - **flux** errors $(F_{\hat y} - F_y)/F_y$, over the stamp and within 3 arcsec, and the errors of the
+#   **colours** within 3 arcsec: median (bias) and robust scatter, 1.48 times the median absolute deviation.
 #
-# The interval is that of 95 % over galaxies, by resampling them: pixels of one galaxy are not
-# independent, galaxies are.
+# With means $\mu$, variances $s^2$ and the covariance $s_{y \hat y}$ in a Gaussian window about each pixel,
+# $c_1 = (0.01 R)^2$ and $c_2 = (0.03 R)^2$,
+#
+# $$ \mathrm{SSIM} = \Big\langle \frac{(2 \mu_y \mu_{\hat y} + c_1)(2 s_{y \hat y} + c_2)}
+# {(\mu_y^2 + \mu_{\hat y}^2 + c_1)(s_y^2 + s_{\hat y}^2 + c_2)} \Big\rangle . $$
+#
+# Intervals hold 95 % and come from resampling galaxies: errors of pixels of one galaxy are correlated.
 
 # %%
 measured, tables = {}, []
@@ -141,7 +144,7 @@ made = artefacts.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "How close the images are to the target, with 95 % intervals over galaxies. Shares of one (bottom) are spread out near one, which is a perfect copy.", "name": "fig-pixels-metrics"}, "image": {"alt": "Four panels of metrics against band, one marker per rendering."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Pixel metrics of each image against the target, with 95 % intervals over galaxies. SSIM and correlation (bottom) are on logit axes; a perfect copy has 1.", "name": "fig-pixels-metrics"}, "image": {"alt": "Four panels of metrics against band, one marker per rendering."}} tags=["hide-input"]
 axes_labels = {
     "residual_scatter": "residual scatter / σ",
     "psnr": "PSNR (dB)",
@@ -169,17 +172,16 @@ meanings = {
 panels.show_in_parts(panels.overview(table, meanings, "r", compared), columns=3)
 
 # %% [markdown]
-# All metrics in all bands, those of the next sections too, are lines of `tables/pixels.csv` (or
-# `pixels_intra.csv`) in the results folder. The truth row is left out: a copy of the target scores perfectly
-# by definition. Between two surveys (*cross*) no translator can reach that, because the noise of the target
-# cannot be foreseen from the source, and the row to compare with is the second observation. A translator may
-# well *beat* it in RMSE, since it need not add noise of its own; that is a property of RMSE and not a
-# triumph. Within one survey (*intra*) it has to beat it by far: it was shown the very image.
+# All metrics in all bands, also those of the next sections, are in `tables/pixels.csv` of the results
+# folder (`pixels_intra.csv` for *intra*). Between two surveys the target's noise is unpredictable, so the
+# reference is the repeat observation. A translation can have a lower RMSE because it need not contain
+# noise; this does not make it a better image. Within one survey the target is the input, and the RMSE should
+# be far lower than that of a repeat observation.
 
 # %% [markdown]
-# ## Light and colours
+# ## Fluxes and colours
 #
-# For physics the sums matter more than the pixels.
+# Photometry sums over pixels, so errors that are coherent over a galaxy matter most.
 
 
 # %% mystnb={"figure": {"caption": "Bias and scatter of the total flux and of the flux within 3 arcsec, relative to the target, with 95 % intervals. Where a bias is large, its axis is logarithmic beyond 1 %.", "name": "fig-pixels-flux"}, "image": {"alt": "Four panels: bias and scatter of fluxes against band."}} tags=["hide-input"]
@@ -206,12 +208,11 @@ for k in (0, 2):
 plt.show()
 
 # %% [markdown]
-# A colour can be right on the whole and wrong from place to place. Galaxies have gradients, most of
-# them redder in their bulge than in their disc. A PSF that is translated a little too wide in one
-# band only makes a gradient where there is none. We take the colour between 2 and 4 arcsec from the
-# centre less that within 1 arcsec.
+# Colours can be right in total but wrong as a function of radius. Most galaxies have a bulge redder than
+# the disc, and a PSF that is too wide in one band alone produces a spurious gradient. We define the gradient
+# as the colour between 2 and 4 arcsec from the centre minus that within 1 arcsec.
 
-# %% mystnb={"figure": {"caption": "Bias and scatter of the colours within 3 arcsec (top) and of their gradients, the colour between 2 and 4 arcsec less that within 1 arcsec (bottom), with 95 % intervals. Mind the scales: they differ from panel to panel, and where a bias of colours is large, its axis is logarithmic beyond 0.02 mag.", "name": "fig-pixels-colours"}, "image": {"alt": "Four panels: bias and scatter of four colours and of their gradients."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Bias and scatter of the colours within 3 arcsec (top) and of the colour gradients (bottom), with 95 % intervals. The scales differ between panels; where a colour bias is large, its axis is logarithmic beyond 0.02 mag.", "name": "fig-pixels-colours"}, "image": {"alt": "Four panels: bias and scatter of four colours and of their gradients."}} tags=["hide-input"]
 colour_labels = {
     "colour_bias": "colour bias (mag)",
     "colour_scatter": "colour scatter (mag)",
@@ -226,11 +227,10 @@ both_signs(fig.axes[0], 0.02)
 plt.show()
 
 # %% [markdown]
-# Medians and robust scatters do not see single failures. Here they are: of every translator the
-# galaxy whose light within 3 arcsec, in r, it gets most wrong. Is it a kind of galaxy that is hard for
-# all of them, or each time another one? Does the source show what went wrong?
+# Medians and robust scatters are insensitive to single failures. The next figure shows, for every
+# translator, the galaxy with the largest error of the 3-arcsec flux in r.
 
-# %% mystnb={"figure": {"caption": "The worst case of every translator, by the light within 3 arcsec in r: truth, source (if it is not the truth itself) and translation, with the relative error.", "name": "fig-pixels-worst"}, "image": {"alt": "Stamps of the worst galaxy of each translator, truth above, translation below."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Largest error of every translator in the 3-arcsec flux in r: truth, source (if it is not the truth itself) and translation, with the relative error.", "name": "fig-pixels-worst"}, "image": {"alt": "Stamps of the worst galaxy of each translator, truth above, translation below."}} tags=["hide-input"]
 error = {model: measured[model]["aperture_error"][:, 2] for model in models}
 worst = {model: int(np.nanargmax(np.abs(error[model]))) for model in models}
 stamps = [[sample.images[row][k] for k in worst.values()] for row in ("truth", "resample")
@@ -244,24 +244,22 @@ plt.show()
 # %% [markdown]
 # ## Noise and sharpness
 #
-# Does a model smooth the noise away, keep it, or invent it? The sky at the edges of the stamps
-# tells: its standard deviation over that of the target, and the correlation between neighbouring
-# pixels, zero for white noise and close to one for a smooth sky. The wings of galaxies reach the
-# edges of a deep stamp and hang together too: compare with the second observation, not with zero.
-# A model that is trained to be right on average cannot foresee the noise, and so removes it.
+# Sky noise is measured in a frame at the edge of each stamp: its standard deviation relative to the target's,
+# and the correlation of neighbouring pixels, 0 for white noise and near 1 for a smooth sky. In deep stamps
+# the wings of galaxies reach the frame and raise the correlation, so the reference is the repeat
+# observation, not 0. A model trained to predict the mean suppresses noise that it cannot predict.
 #
-# Sharpness is measured on the galaxy itself. A Gaussian blur of variance $s^2$ multiplies the power
-# at the wave number $k$ by $\exp(-4\pi^2 k^2 s^2)$, whatever the galaxy looks like, so the decline of
-# the power on large scales gives the extra blur as a FWHM, negative where the power of the translation
-# declines less than that of the target. With it goes the distance between the centres of light, which has a floor of its own: the
-# pointing of the two images, which nobody can translate.
+# Sharpness is measured on the galaxy. A Gaussian blur of variance $s^2$ multiplies the power at wave
+# number $k$ by $\exp(-4\pi^2 k^2 s^2)$ for any galaxy. The decline of power on large scales thus gives the
+# extra blur as a FWHM, negative where the power of the translation declines less than that of the target.
+# The centroid shift has a floor: the relative pointing error of the two images, which is unpredictable.
 
-# %% mystnb={"figure": {"caption": "Noise and sharpness against the target image, with 95 % intervals. Black lines: as noisy, as sharp and as centred as the target.", "name": "fig-pixels-structure"}, "image": {"alt": "Four panels: noise ratio, noise correlation, blur and centroid shift against band."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Noise and sharpness relative to the target image, with 95 % intervals. Black lines: equal to the target.", "name": "fig-pixels-structure"}, "image": {"alt": "Four panels: noise ratio, noise correlation, blur and centroid shift against band."}} tags=["hide-input"]
 structure_labels = {
-    "noise_ratio": "sky noise / target's",
-    "noise_correlation": "neighbours' correlation",
+    "noise_ratio": "sky noise ratio",
+    "noise_correlation": "neighbour correlation",
     "blur": "extra blur (arcsec)",
-    "centroid_shift": "centre shift (arcsec)",
+    "centroid_shift": "centroid shift (arcsec)",
 }
 perfect = {"noise_ratio": 1, "blur": 0, "centroid_shift": 0}
 fig = panels.metric_panels(table, structure_labels, compared, perfect=perfect)
@@ -269,19 +267,16 @@ panels.log_scale(fig.axes[0])
 plt.show()
 
 # %% [markdown]
-# Two cautions. Images are compared only where both galaxies outshine the noise in the waves that are
-# used, which in the u band of SDSS only some do. And what is taken off for the noise is that of white
-# noise: a network that keeps the slow waves of the noise and smooths the fast ones away, as it can
-# within one survey, seems sharper than it is. Below zero is then no proof that it sharpens, nor above
-# zero the whole of its blur.
+# The blur has two limitations. It needs galaxies that exceed the noise at the wave numbers used, which in
+# the u band of SDSS only some do. And the noise correction assumes white noise. A network that passes
+# low and suppresses high spatial frequencies of the noise, as is possible within one survey, appears
+# sharper than it is: a negative blur is no evidence of sharpening, and a positive one may be too small.
 #
-# The same in space and in frequency: the surface brightness in rings around the centre, and the power
-# spectrum from the largest scales to the smallest that the pixels hold, the Nyquist frequency. One is
-# what the target has. A profile that begins below one and goes on above it has been blurred. Power
-# that falls below one at high frequencies is detail, or noise, that is gone; above one, it was
-# invented.
+# Radial profile and power spectrum, up to the Nyquist frequency, are divided by those of the target. A
+# profile ratio that rises from below 1 at the centre to above 1 outside indicates blurring. A power ratio
+# below 1 at high frequencies means lost detail or noise, above 1 invented detail or noise.
 
-# %% mystnb={"figure": {"caption": "Flux in rings about the centre (left, ratio of the sums over galaxies) and power in rings of spatial frequency (right, median ratio), translation over target, in the r band, with 95 % intervals. Black lines: as in the target.", "name": "fig-pixels-profile"}, "image": {"alt": "Two panels of ratios about one, against radius and against frequency."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Flux in annuli about the centre (left, ratio of the sums over galaxies) and power in rings of spatial frequency (right, median ratio), relative to the target, in the r band, with 95 % intervals. Black lines: equal to the target.", "name": "fig-pixels-profile"}, "image": {"alt": "Two panels of ratios about 1, against radius and against frequency."}} tags=["hide-input"]
 middles = {"profile": [0.5, 1.5, 3, 6], "power": (np.arange(4) + 0.5) / 8 / sample.pixel_scale}
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.9))
 lines = table[table.band == "r"].set_index(["row", "metric"])
@@ -294,23 +289,23 @@ for ax, (kind, x) in zip(axes, middles.items(), strict=True):
             ax, x_row, part.value, part.low, part.high, model=row, linestyle="-", linewidth=0.8
         )
     ax.axhline(1, color="black", linewidth=0.8, zorder=1)
-axes[0].set(xscale="log", xlabel="radius (arcsec)", ylabel="flux / target's")
+axes[0].set(xscale="log", xlabel="radius (arcsec)", ylabel="flux ratio")
 axes[0].set_xticks([0.5, 1, 2, 4, 8], ["0.5", "1", "2", "4", "8"])
 axes[0].minorticks_off()
-axes[1].set(xlabel="cycles per arcsec", ylabel="power / target's")
+axes[1].set(xlabel="cycles per arcsec", ylabel="power ratio")
 panels.log_scale(axes[1])
 fig.suptitle(panels.sample_size(table[table.metric.str.startswith(("profile", "power"))]))
 panels.shared_legend(fig, axes[0])
 plt.show()
 
 # %% [markdown]
-# ## Lost and invented
+# ## Small sources
 #
-# Star-forming clumps, faint neighbours: what is small and faint is what a generative model is tempted
-# to drop or to make up. We look for local maxima in the r image less a smoothed copy of itself,
-# above ten times the noise of the *target*, taken as white, at least 2 arcsec from the centre.
-# **Completeness** is the share of the target's sources that the other image shows as well, within 1
-# arcsec, and **purity** the share of the other image's sources that the target has.
+# Generative models may drop or invent faint structure such as star-forming clumps and neighbours. Sources
+# are local maxima in a difference of two Gaussians of the r image, above ten times the noise of the *target*
+# (taken as white) and at least 2 arcsec from the centre. **Completeness** is the fraction of the target's
+# sources with a counterpart within 1 arcsec in the other image; **purity** is the fraction of the other
+# image's sources with a counterpart in the target. A counterpart needs half the threshold only.
 
 # %%
 small, counts, in_r = [], {}, np.s_[:, 2:3]
@@ -329,25 +324,29 @@ made = artefacts.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "Small sources in r: share of the target's that an image keeps, and share of the image's that are in the target, with 95 % intervals over galaxies. A second observation, at other seeing, does not keep all of them either.", "name": "fig-pixels-sources"}, "image": {"alt": "Two panels with a line per rendering: completeness and purity."}} tags=["hide-input"]
-shares = {"completeness": "share kept", "purity": "share that is real"}
+# %% mystnb={"figure": {"caption": "Completeness and purity of small sources in r, with 95 % intervals over galaxies. A repeat observation, at other seeing, is not complete either.", "name": "fig-pixels-sources"}, "image": {"alt": "Two panels with a line per rendering: completeness and purity."}} tags=["hide-input"]
+shares = {"completeness": "completeness", "purity": "purity"}
 panels.row_strips(small, shares, compared)
 plt.show()
 
 # %% [markdown]
-# In the target there are {glue:text}`true_sources:,.0f` of them. {glue:text}`kept_first` of those are
-# kept by {glue:text}`first_model`, {glue:text}`kept_again` in a second observation. The least pure images
-# of a translator are those of {glue:text}`least_pure`: {glue:text}`pure_least` of what they show as
-# a source is there. {glue:text}`resample_sources`
+# The targets contain {glue:text}`true_sources:,.0f` sources. The completeness is {glue:text}`kept_first` for
+# {glue:text}`first_model` and {glue:text}`kept_again` for the repeat observation. The translator of lowest
+# purity is {glue:text}`least_pure`, with {glue:text}`pure_least`. {glue:text}`resample_sources`
 
 # %% [markdown]
-# ## Does this run agree with the paper?
+# ## Comparison with the paper
 #
-# The paper found that all its models reproduce the global structure of the galaxies. Two numbers stand
-# for that between two surveys: how far a translation has come, in PSNR, on the way from resampling to a second
-# observation, of which half would be "roughly right", and the bias of the total light, of which 5 per
-# cent would. Resampling must fail both. Within one survey a copy passes every test of this kind, so
-# none is made. [The page of claims](27_claims.py) judges them.
+# The paper finds that all models reproduce the global structure of galaxies. Between two surveys we test
+# this with two numbers. The first is the gain in PSNR over resampling, relative to that of a repeat
+# observation,
+#
+# $$ g = \frac{\mathrm{PSNR}_\mathrm{translation} - \mathrm{PSNR}_\mathrm{resampling}}
+# {\mathrm{PSNR}_\mathrm{repeat} - \mathrm{PSNR}_\mathrm{resampling}} ; $$
+#
+# $g > 1/2$ counts as "roughly right". The second is the absolute bias of the flux within 3 arcsec, averaged
+# over the bands; it has to be below 5 per cent. Resampling is the control and has to fail both. Within one
+# survey a copy would pass, so nothing is tested. [The page of claims](27_claims.py) gives the verdicts.
 
 
 # %%
@@ -420,7 +419,7 @@ floor = "a copy of the source would be perfect"
 if "resample" in compared:
     floor = f"resampling gives {found.value['resample', 'psnr', 'r']:.1f}"
     resampled = (
-        "Resampled images have the noise of the source, most of which passes for sources here."
+        "Resampled images have the noise of the source, and noise peaks count as sources here."
     )
 glue("resample_sources", resampled, display=False)
 glue("floor_psnr", floor, display=False)
@@ -429,22 +428,27 @@ glue("first_model", plotting.MODEL_NAME.get(models[0], models[0]), display=False
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`n_pixels` test galaxies, in the r band, {glue:text}`first_model` reaches a PSNR of
-# {glue:text}`psnr_first` dB, where {glue:text}`floor_psnr` and a second observation has
-# {glue:text}`psnr_r_again:.1f`. The flux within 3 arcsec comes out with a relative bias of
-# {glue:text}`bias_first` and a scatter of {glue:text}`scatter_first`; two observations of the same
-# galaxy scatter by {glue:text}`scatter_again`.
+# In r, the PSNR of {glue:text}`first_model` is {glue:text}`psnr_first` dB; the flux within 3 arcsec has a
+# relative bias of {glue:text}`bias_first` and a scatter of {glue:text}`scatter_first`, against
+# {glue:text}`scatter_again` for a repeat observation (in brackets: intervals over galaxies).
 #
-# **Exercise.** A translator returns the target plus a constant of one tenth of the sky noise. Which
-# of the metrics above notice, and which do not?
+# **Exercise 1.** A translator returns the target plus a constant of one tenth of the sky noise. Which
+# metrics change, and which do not?
 #
 # ```{dropdown} Solution
-# The residual mean becomes 0.1; its scatter stays 0 and the correlation 1. RMSE is 0.1 σ, so the
-# PSNR is large but finite. The total flux is off by 0.1 σ times all pixels, 4096 on the grid of SDSS;
-# the flux within 3 arcsec by 0.1 σ times 180. For a galaxy of magnitude 17.8 in r that is two per cent
-# of the total and less than a tenth of one within 3 arcsec if the sky is that of CFHTLS, fifteen and
-# two thirds of one if it is that of SDSS. One number is never enough.
+# The residual mean becomes 0.1; its scatter stays 0 and the correlation 1. The RMSE is 0.1 σ, so the
+# PSNR is large but finite. The total flux changes by 0.1 σ times all 4096 pixels of the SDSS grid, the flux
+# within 3 arcsec by 0.1 σ times 180. For a galaxy of magnitude 17.8 in r this is 2 % and less than
+# 0.1 % with the sky noise of CFHTLS, 15 % and 0.7 % with that of SDSS.
 # ```
 #
-# **What's next:** pixels weigh the sky as much as the galaxy. [Morphology](22_morphology.py) asks for
-# what astronomers measure instead.
+# **Exercise 2.** A translator returns the noiseless target. Which residual scatter, noise ratio and power
+# ratio at the Nyquist frequency do you expect if the target's noise is white?
+#
+# ```{dropdown} Solution
+# The residual is minus the noise of the target: its scatter is 1. The noise ratio is close to 0 where the
+# frame is empty. The power ratio is the power of the galaxy over that of galaxy plus noise. At the Nyquist
+# frequency the PSF leaves little of the galaxy, so this ratio is close to 0 as well.
+# ```
+#
+# **What's next:** [morphology](22_morphology.py), the measurements that astronomers publish.
