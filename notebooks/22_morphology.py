@@ -6,16 +6,18 @@
 # ---
 
 # %% [markdown]
-# # Morphology: are shapes preserved?
+# # Morphology: single galaxies and distributions
 #
-# Astronomers do not publish pixels. They publish concentrations, asymmetries, radii and Sersic
-# indices. Are those of a translated galaxy the galaxy's own, or only those of *some* galaxy?
+# Over {glue:text}`n_morphology` test galaxies, half-light radii after translation by
+# {glue:text}`first_model` correlate with the true ones at r = {glue:text}`radius_kept_first`, asymmetries at
+# {glue:text}`asymmetry_kept_first`. Between two observations of the same galaxies the correlations are
+# {glue:text}`radius_kept_again` and {glue:text}`asymmetry_kept_again`.
 #
 # **What you will learn**
 #
-# - how the shape of a galaxy is turned into nine numbers;
-# - why a distribution can come out right while every single galaxy in it is wrong;
-# - how far apart two observations of one galaxy are, the best that any translation can do.
+# - how nine standard parameters describe the shape of a galaxy;
+# - why distributions can agree although every single galaxy is wrong;
+# - how well two observations of a galaxy agree, the reference for any translation.
 #
 # **Prerequisites:** the chapter on [pixels](21_pixels.py). About 15 minutes.
 
@@ -46,18 +48,18 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 jobs: int = 1  # processes that measure; several if nothing else is at work
 
 # %% [markdown]
-# ## How it is measured
+# ## Measurement
 #
-# `statmorph` {cite}`rodriguezgomez2019` measures them all. Three things decide whether its
-# numbers mean anything. It is told the **PSF**: without it the Sersic index of a steep galaxy
-# falls by half. It is told which **pixels** belong to the galaxy: those of the central source in
-# the *target* image, the same for every row, with neighbours masked. Where the wings of a galaxy
-# fill the stamp of a deep survey, its edge is drawn at a brighter line of equal light, so that some sky
-# remains to compare with. And its **flags** are kept: a galaxy that cannot be measured stays in the
-# table and is counted.
+# All parameters are measured by `statmorph` {cite}`rodriguezgomez2019` in the same way for every image:
 #
-# For the task *intra* source and target are one image, so there is no row *Resampling*: it would be
-# the truth. This page shows the task {glue:text}`morphology_task`.
+# - The **PSF** of the image is supplied; without it, the Sersic index of a steep galaxy comes out too low.
+# - The **segmentation map** is that of the central source in the *target* image for every row, with
+#   neighbours masked. Where the wings of a galaxy fill the stamp of a deep survey, a brighter isophote
+#   is the edge, so that some sky remains for the background.
+# - The **flags** are kept: a galaxy that cannot be measured stays in the table and is counted.
+#
+# For the task *intra*, source and target are the same image, so the row *Resampling* would be the truth
+# and is left out. This page shows the task {glue:text}`morphology_task`.
 
 # %%
 folder = paths.Results(results, profile)
@@ -94,20 +96,20 @@ by_row = {row: part.reset_index(drop=True) for row, part in pd.read_csv(galaxies
 n = len(by_row["truth"])
 
 # %% [markdown]
-# The Sersic index and the ellipticity describe a smooth profile; **concentration** compares the
-# radii that hold a fifth and four fifths of the light, **asymmetry** subtracts the image turned by
-# half a turn, **smoothness** the image blurred {cite}`conselice2003`. **Gini** says how unevenly the
-# light is shared among the pixels, whatever their order, and **M20** how far out its brightest fifth
-# lies {cite}`lotz2004`. Gini needs no centre and M20 looks for its own, which is why they are trusted
-# for mergers. Sizes are the half-light radius and the
-# **Petrosian radius**, where the light has fallen to a fifth of its mean within.
+# The **Sersic index** is that of a fitted profile, the **ellipticity** follows from second moments.
+# **Concentration** $C = 5 \log_{10}(r_{80}/r_{20})$ compares the radii that contain 80 and 20 per cent of the
+# flux. **Asymmetry** and **smoothness** {cite}`conselice2003` are relative residuals after subtracting the
+# image rotated by 180 degrees, or blurred, corrected for the sky. The **Gini** coefficient measures how
+# unequally the flux is distributed over pixels, **M20** how far out its brightest 20 per cent lie
+# {cite}`lotz2004`. Gini needs no centre and M20 fits one, so both are used to find mergers. Sizes are the
+# half-light radius and the **Petrosian radius**, where the surface brightness falls to 20 per cent of its
+# mean within.
 #
-# ## Galaxy by galaxy
+# ## Single galaxies
 #
-# In the following figure every point is one galaxy: its value in the target image across, its
-# value in another rendering up. On the line nothing has changed.
+# Each point of the next figure is one galaxy, measured in the target image and in another image of it.
 
-# %% mystnb={"figure": {"caption": "Four measures of shape, in the target image and in the other renderings of the same galaxies. The line is equality.", "name": "fig-morphology-galaxies"}, "image": {"alt": "Scatter plots of concentration, asymmetry, half-light radius and Sersic index."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Concentration, asymmetry, half-light radius and Sersic index of the same galaxies in the target image and in the other images. The line is equality.", "name": "fig-morphology-galaxies"}, "image": {"alt": "Scatter plots of concentration, asymmetry, half-light radius and Sersic index."}} tags=["hide-input"]
 shown = {name: name for name in ("concentration", "asymmetry")}
 shown |= {"half_light_radius": "half-light radius (arcsec)", "sersic_index": "Sersic index"}
 fig, axes = panels.grid(len(shown), 3.0)
@@ -124,30 +126,31 @@ fig.suptitle(f"{n} test galaxies, {band} band", fontsize=11)
 plt.show()
 
 # %% [markdown]
-# ## The population
+# ## Distributions
 #
-# Forget which galaxy is which, and look at all of them together: the same quantity as a
-# distribution, one for each kind of image. Is the population of translated galaxies the one that
-# the target survey sees?
+# The distributions over all galaxies, one for each kind of image, show whether the population of translated
+# galaxies is that of the target survey.
 
-# %% mystnb={"figure": {"caption": "Distributions over the same galaxies in every rendering: smoothed (violins), with their quartiles (dashes). Black lines: median and quartiles of the target images.", "name": "fig-morphology-distributions"}, "image": {"alt": "Four panels, each with one violin per kind of image: concentration, asymmetry, Gini and M20."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Distributions over the same galaxies in every image: smoothed (violins), with their quartiles (dashes). Black lines: median and quartiles of the target images.", "name": "fig-morphology-distributions"}, "image": {"alt": "Four panels, each with one violin per kind of image: concentration, asymmetry, Gini and M20."}} tags=["hide-input"]
 fig = panels.violins(by_row, ("concentration", "asymmetry", "gini", "m20"), ["truth", *compared])
 fig.suptitle(f"{n} test galaxies, {band} band", fontsize=11)
 plt.show()
 
 # %% [markdown]
-# ## Numbers
+# ## Metrics
 #
-# For each quantity: the median error (**bias**), its robust **scatter**, the **correlation** over
-# galaxies, and the share of **catastrophic** errors, larger than the spread of the whole
-# population: there, guessing the typical galaxy would have done as well. As distributions: the
-# **Wasserstein** distance, how far the galaxies would have to be moved on average to turn one
-# distribution into the other, in units of that spread, and the **KS** distance (Kolmogorov and
-# Smirnov), the largest difference between the shares of galaxies below any one value. Intervals come from
-# resampling the galaxies, of both images together; those of shares are Wilson's {cite}`wilson1927`, since
-# resampling would be certain of a failure that none of a hundred galaxies shows. Chance adds to a distance
-# and never takes from it, so the intervals of distances reach farther down than up. Those of correlations are
-# a little short: on a hundred simulated galaxies with a few wild ones, nine in ten held the truth.
+# Over single galaxies, we measure for each quantity the median error (**bias**), its robust **scatter**, the
+# **correlation** with the value in the target image, and the fraction of **catastrophic** errors, larger
+# than the robust scatter of the population, $\sigma_\mathrm{pop}$: a constant would have done as well.
+#
+# Between distributions, the **Wasserstein** distance is the mean shift that turns one into the other, in
+# units of $\sigma_\mathrm{pop}$, and the **KS** (Kolmogorov-Smirnov) distance the largest difference of the
+# cumulative distributions.
+#
+# Intervals come from resampling galaxies, paired between images. Those of fractions are Wilson's
+# {cite}`wilson1927`, since resampling gives no width where no failure occurs. Noise can only increase a
+# distance, so intervals of distances extend further down than up. Intervals of correlations are slightly too
+# narrow: with a few outliers among a hundred simulated galaxies, nine in ten held the truth.
 
 # %%
 table = pd.concat(
@@ -163,8 +166,8 @@ made = artefacts.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "Left: correlation over galaxies of each quantity with its value in the target image. Right: Wasserstein distance of the distributions, in units of the spread of the population. Intervals of 95 %.", "name": "fig-morphology-summary"}, "image": {"alt": "Two panels, one line per morphological quantity."}} tags=["hide-input"]
-statistics = {"correlation": "correlation", "wasserstein": "Wasserstein / spread"}
+# %% mystnb={"figure": {"caption": "Left: correlation over galaxies of each quantity with its value in the target image. Right: Wasserstein distance of the distributions, in units of the robust scatter of the target's. Intervals of 95 %.", "name": "fig-morphology-summary"}, "image": {"alt": "Two panels, one line per morphological quantity."}} tags=["hide-input"]
+statistics = {"correlation": "correlation", "wasserstein": "Wasserstein / scatter"}
 names = list(morphology.QUANTITIES)
 fig = panels.quantity_strips(table, names, statistics, compared)
 fig.axes[1].set_xlim(left=0)
@@ -183,18 +186,17 @@ meanings |= {
 panels.show_in_parts(panels.overview(table, meanings, band, compared))
 
 # %% [markdown]
-# A high correlation with a bias means that all galaxies are shifted alike, as by a slightly wider
-# PSF; that can be calibrated away. With a low correlation what is lost stays lost. Read both against
-# the second observation: what nature does not repeat, no translator can be asked to.
+# A high correlation with a bias means a common shift, as by a slightly wider PSF, which can be calibrated
+# away. Where the correlation is low, information is lost. The reference for both is the repeat observation: a
+# translator cannot reproduce what depends on the noise and seeing of one exposure.
 #
-# ## Does this run agree with the paper?
+# ## Comparison with the paper
 #
-# The paper found the statistics of the morphology roughly preserved by every model, and details
-# uncertain. For the first stands the largest of three distances between the distributions of translation
-# and target, of which half a spread would be "roughly preserved", for the second how lopsided a
-# galaxy is: its error scatters more than between two observations. [The page of
-# claims](27_claims.py) judges both; the first between two surveys alone, since within one survey a copy
-# passes.
+# The paper finds that every model roughly preserves the statistics of morphology, but not its details. Two
+# numbers test this. The first is the largest Wasserstein distance of concentration, Gini and M20; up to 1/2
+# counts as "roughly preserved". It is tested between two surveys only, since within one survey a copy would
+# pass. The second is the scatter of the asymmetry error, minus that of a repeat observation. [The page of
+# claims](27_claims.py) gives the verdicts.
 
 # %% tags=["hide-input"]
 distance = table[table.metric.isin([f"{k}_wasserstein" for k in ("concentration", "gini", "m20")])]
@@ -232,19 +234,15 @@ glue("morphology_task", task, display=False)
 # %% [markdown]
 # ## What we found
 #
-# Of {glue:text}`n_morphology` galaxies, `statmorph` calls {glue:text}`bad_truth:.0f` % unmeasurable in
-# the target image itself, {glue:text}`bad_again:.0f` % in a second observation, and in no
-# row more than {glue:text}`bad_worst:.0f` % ({glue:text}`worst_row`). The half-light radius after
-# translation by {glue:text}`first_model` correlates with the true one at
-# {glue:text}`radius_kept_first`, the asymmetry at {glue:text}`asymmetry_kept_first`; between two
-# observations of the same galaxy these are {glue:text}`radius_kept_again` and
-# {glue:text}`asymmetry_kept_again`. Asymmetry and smoothness are differences of an image with itself,
-# turned or blurred: noise, which is taken off on average only, and seams that a network leaves show in
-# them first.
+# Of {glue:text}`n_morphology` galaxies, `statmorph` flags {glue:text}`bad_truth:.0f` % as unmeasurable in the
+# target image, {glue:text}`bad_again:.0f` % in the repeat observation, and in no row more than
+# {glue:text}`bad_worst:.0f` % ({glue:text}`worst_row`). Asymmetry and smoothness are differences of an image
+# and its rotated or blurred copy, so they are the most sensitive to noise, which is corrected for on average
+# only, and to artefacts of a network.
 #
-# One caveat on Sersic indices: `statmorph` samples its model once a pixel, a camera adds up the
-# light of the whole pixel, and where a profile is steep these are not the same. A noiseless galaxy of index 3
-# and a half-light radius of 5 pixels shows it:
+# Sersic indices have a systematic error: `statmorph` samples its model once per pixel, whereas a camera
+# integrates over the pixel, which matters for steep profiles. We test this with a noiseless galaxy of index 3
+# and a half-light radius of 5 pixels, for three positions of its centre:
 
 # %%
 fine, found = 5, []
@@ -261,20 +259,17 @@ glue("sersic_moves", 100 * float(np.ptp(found)), display=False)
 print(", ".join(f"{error:+.1%}" for error in found), "for centres on an edge, between, on a pixel")
 
 # %% [markdown]
-# The index is off by {glue:text}`sersic_off:+z.0f` per cent; sampled as `statmorph` does it, it would be
-# right to the last digit. This offset is common to all rows. What two observations of a galaxy differ
-# in, the place of its centre on the grid, changes it by {glue:text}`sersic_moves:.1f` per cent only:
-# most of the scatter of the row *Seen again* has other causes, seeing and noise.
+# The index is off by {glue:text}`sersic_off:+z.0f` per cent on average, an error common to all rows. The
+# subpixel position, which differs between two observations, changes it by {glue:text}`sersic_moves:.1f` per
+# cent: compare this with the scatter of the row *Seen again*, which also holds seeing and noise.
 #
-# **Exercise.** Shuffle the galaxies of the second observation and compare it with the truth again.
-# Which of the statistics notice?
+# **Exercise.** Shuffle the galaxies of the repeat observation and compare it with the truth again.
+# Which metrics change?
 #
 # ```{dropdown} Solution
-# The Wasserstein and KS distances do not change, but for galaxies that one of the images had
-# unmeasured: a distribution knows no galaxy. The
-# correlation falls to zero and the catastrophic share rises. A translator judged by distributions
-# alone could return the wrong galaxy every time.
+# The Wasserstein and KS distances do not, apart from galaxies that could not be measured in one of the
+# images. The correlation falls to 0 and the catastrophic fraction rises. Distances alone would accept a
+# translator that returns another galaxy every time.
 # ```
 #
-# **What's next:** shapes are one thing that survives or not; [the light in the brightest
-# pixel](23_peaks.py) is another, and it knows more about redshift than one would think.
+# **What's next:** [the peak fluxes](23_peaks.py), which carry redshift information.
