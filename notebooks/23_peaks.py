@@ -8,17 +8,17 @@
 # %% [markdown]
 # # Peak fluxes: colours of the core and redshift
 #
-# The paper traces much of the redshift information in an image to the fluxes of the brightest
-# pixels in the five bands. How uncertain do they come out of a translation, and what does that
-# cost?
+# Replacing the core of translations by {glue:text}`peak_first` with the true one changes their redshift
+# information by {glue:text}`peaks_back` bits, for estimators retrained on either kind of image. Networks
+# find {glue:text}`bits_all:z.2f` bits in all features of the target images and {glue:text}`bits_peak:z.2f` in
+# the peak fluxes alone.
 #
 # **What you will learn**
 #
-# - why the *max pixel* is a treacherous measure, and what to put beside it;
-# - how to tell a loss of information from a mere change of calibration, by swapping cores;
-# - how well peaks alone predict a redshift, with two classic estimators;
-# - how much of what a network reads from an image it reads from peaks, from colours and from
-#   shapes.
+# - why the brightest pixel is a biased measure of the peak, and which one is not;
+# - how replacing cores separates lost information from changed calibration;
+# - how well peak fluxes alone predict the redshift, with two standard estimators;
+# - how the redshift information divides into fluxes, peaks and shapes.
 #
 # **Prerequisites:** the chapters on [pixels](21_pixels.py) and on
 # [the redshift estimator](16_redshift_estimator.py). About 20 minutes.
@@ -56,14 +56,17 @@ core: float = 1.2  # radius in arcsec of the core that is swapped
 steps: int = 1200  # training steps of each network that reads only a part of the image
 
 # %% [markdown]
-# ## The true core, put back
+# ## Replacing the core
 #
-# If a translation loses redshift at the peak, the true peak brings it back. So the core,
-# everything within {glue:text}`peaks_core` arcsec of the centre, is cut out of the target image and put
-# into the translation, or the other way round, and an estimator of redshifts judges the mixture. What
-# it knows is counted in bits, as explained in the chapter on [redshift](24_redshift.py).
+# If a translation loses redshift information at the peak, the true peak restores it. We replace the core of
+# the translation, all pixels within {glue:text}`peaks_core` arcsec of the centre, by that of the target
+# image, or vice versa, and estimate redshifts from the mixture. With the redshift distribution $p(z)$ of the
+# training galaxies as prior, the information of an estimator is
 #
-# First the *frozen* estimator of the chapter on the estimator, which knows original images only.
+# $$ I = \big\langle \log_2 p(z_k \mid \mathrm{image}_k) - \log_2 p(z_k) \big\rangle_k $$
+#
+# bits, as explained in the chapter on [redshift](24_redshift.py). The first estimator is *frozen*: that of
+# [the estimator chapter](16_redshift_estimator.py), trained on original images only.
 
 # %%
 folder = paths.Results(results, profile)
@@ -89,7 +92,7 @@ for model in models:
     named = {"none true": whole[model], "true core": with_core}
     by_pixels[model] = named | {"true surroundings": without, "both true": whole["truth"]}
 
-# %% mystnb={"figure": {"caption": "What the frozen network knows when the core, or all but the core, of a translated image is replaced by the true one: information about the redshift and scatter of the estimates, with 95 % intervals.", "name": "fig-peaks-core"}, "image": {"alt": "Two panels with one line per mixture of true and translated pixels."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Redshift information that the frozen estimator obtains, and scatter of its estimates, when the core, or all but the core, of a translated image is replaced by the true one, with 95 % intervals.", "name": "fig-peaks-core"}, "image": {"alt": "Two panels with one line per mixture of true and translated pixels."}} tags=["hide-input"]
 pixel_swap = pd.concat(
     redshifts.summarise(judged, "network", (), n_boot, seed).assign(row=model, mixture=name)
     for model, mixtures in by_pixels.items()
@@ -102,13 +105,15 @@ fig.axes[1].locator_params(axis="x", nbins=4)
 plt.show()
 
 # %% [markdown]
-# The lines *none true* and *both true* are the translated and the true images. Bits can fall below
-# zero, where the estimator is misled by what has changed, and a seam between two images is unlike
-# anything it has learnt from, so that a mixture may be worse than both its parents.
+# *None true* is the translation, *both true* the target. Information is negative where changed images
+# mislead the frozen estimator. A seam between two images is unlike anything in its training set, so a mixture
+# can do worse than both parents.
 #
-# So what the frozen estimator gains by the true core can be information or mere familiarity. To tell them
-# apart, an estimator is trained *from scratch* on translations by {glue:text}`peak_first` that have true
-# cores, as others were on translations and on targets: what it gains over them is information.
+# The frozen estimator may thus gain from the true core because information returns or because the pixels are
+# familiar. To separate the two, estimators are trained *from scratch* with one recipe on translations by
+# {glue:text}`peak_first`, on the same translations with true cores, and on targets. Each has learnt the
+# appearance of its images, seams included, so a gain of the second over the first is information. The table
+# below compares the frozen estimator with the retrained ones.
 
 # %% tags=["remove-stdout"]
 first, recipe = models[0], redshift_evaluation.recipe_of(folder, seed)
@@ -132,16 +137,16 @@ lines = {
         "frozen": {name: x["bits"][:, 0] for name, x in by_pixels[first].items()},
     }.items()
 }
-print(f"brought back by the true core, retrained: {back} bits")
+print(f"restored by the true core, retrained: {back} bits")
 pd.DataFrame(lines)
 
 # %% [markdown]
-# ## The peaks themselves
+# ## Peak fluxes
 #
-# The paper takes the brightest pixel of each band. Where the noise rivals the galaxy, as in the u
-# band of SDSS, the brightest pixel is the luckiest of many draws of the noise, and biased high. The
-# mean of the 3 × 3 **box** around the brightest spot, the same spot in all bands, hardly suffers
-# from this. Both are shown; redshifts are predicted from the boxes.
+# The paper uses the brightest pixel of each band. Where the noise is comparable to the galaxy, as in the u
+# band of SDSS, this pixel is the maximum of many noise samples and biased high. The mean of a **box** of
+# 3 × 3 pixels at the brightest spot, the same spot in all bands, is far less affected. We show both and
+# predict redshifts from the boxes.
 
 # %%
 compared = [row for row in sample.images if row != "truth"]
@@ -169,15 +174,14 @@ for k in (1, 3):
 plt.show()
 
 # %% [markdown]
-# Read the two columns together. A *bias* common to all galaxies and bands is harmless: it can be
-# measured on a training sample and divided out, and an estimator that is trained on translated
-# images does just that. The *scatter* is what remains, a different error for every galaxy, and no
-# calibration brings it back. A translator that smooths lowers all peaks alike, since it spreads the
-# core over more pixels; one that draws a random image scatters them.
+# A *bias* common to all galaxies is a calibration error: it can be measured on a training sample and divided
+# out, which an estimator trained on translations does implicitly. *Scatter*, an error that differs between
+# galaxies, cannot be calibrated away. A translator that smooths lowers all peaks alike; one that samples
+# random images adds scatter.
 #
-# A second observation does not repeat the peak either: the seeing differs from band to band and
-# from night to night, and the galaxy falls differently on the pixels. That is the scatter nature
-# adds. Ratios of peaks between bands are what a redshift hangs on, and they inherit all of it.
+# A repeat observation does not reproduce the peak either: seeing differs between bands and nights, and the
+# galaxy falls on other subpixel positions. Its scatter is the reference for that of a translation. Redshifts
+# depend on ratios of peaks between bands, which inherit all of it.
 
 # %% mystnb={"figure": {"caption": "Bias and scatter of the colours of the central boxes, with 95 % intervals.", "name": "fig-peaks-ratios"}, "image": {"alt": "Two panels: bias and scatter of the peak colours."}} tags=["hide-input"]
 labels = {"peak_ratio_bias": "bias (mag)", "peak_ratio_scatter": "scatter (mag)"}
@@ -187,19 +191,24 @@ panels.log_scale(fig.axes[1])
 plt.show()
 
 # %% [markdown]
-# ## The redshift that peaks alone predict
+# ## Redshift from peak fluxes
 #
-# Two estimators, the twenty nearest neighbours and gradient boosting, learn the redshift from the
-# peaks of the *target* images of the training galaxies. Neither sees an image, and neither needs
-# more than seconds: they are an honest lower bound on what a network could do with these fluxes.
-# As features they get asinh magnitudes, which stay finite where the noise makes a flux negative,
-# and their differences between neighbouring bands, the colours of the core. They are then shown
-# the peaks of the test galaxies: in the target image, in a second observation, in each
-# translation; and in the target image after its peaks were **scattered like** those of a
-# translator, by handing the relative errors of one galaxy, all bands together, to another of
-# similar brightness. If a translation is as good as its scattered stand-in, its errors are pure
-# chance; if it is better, they still hold something of the galaxy; if it is worse, they conspire
-# against the redshift.
+# Two estimators, twenty nearest neighbours and gradient boosting, are trained on the peaks of the *target*
+# images of the training galaxies. They see no image and train in seconds: a lower bound on what a network
+# could obtain from these fluxes. Their features are asinh magnitudes, which stay finite for negative fluxes,
+# and colours of neighbouring bands. The figure shows the estimator that is chosen by the parameter `kind`.
+#
+# We apply them to the peaks of the test galaxies in the target image, in a repeat observation and in each
+# translation. As a control, the true peaks $F_y$ of galaxy $k$ are **scattered like** a translator's: in each
+# band $b$ they are multiplied by the relative error of another galaxy $j$, the same in all bands, of similar
+# brightness,
+#
+# $$ F^\mathrm{scattered}_{k,b} = F_{y,k,b} \, \frac{F_{\hat y,j,b}}{F_{y,j,b}} . $$
+#
+# This keeps the distribution of the errors and their correlation between bands, but removes their
+# dependence on the galaxy. If redshifts from the translation scatter as much as those of the control, its
+# errors are random; if less, the errors still carry information about the galaxy; if more, they are
+# correlated with it in a way that harms the redshift.
 
 # %%
 train_file = paths.need(folder.data("train"), "01_two_surveys")
@@ -233,23 +242,20 @@ predicted = pd.concat(
     for (name, row), error in errors.items()
 )
 
-# %% mystnb={"figure": {"caption": "Scatter and outlier share of redshifts predicted from peak fluxes alone, learnt on target images, with 95 % intervals.", "name": "fig-peaks-redshift"}, "image": {"alt": "Two panels with one line per kind of image."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Scatter and outlier fraction of redshifts predicted from peak fluxes alone, by an estimator trained on target images, with 95 % intervals.", "name": "fig-peaks-redshift"}, "image": {"alt": "Two panels with one line per kind of image."}} tags=["hide-input"]
 part = predicted[predicted.band == kind].set_index(["metric", "row"])
-labels = {"sigma_mad": r"$\sigma_\mathrm{MAD}$ of Δz / (1 + z)", "outliers": "share of outliers"}
+labels = {"sigma_mad": r"$\sigma_\mathrm{MAD}$ of Δz / (1 + z)", "outliers": "outlier fraction"}
 fig = panels.row_strips(predicted[predicted.band == kind], labels, list(shown))
 plt.show()
 
 # %% [markdown]
-# ## What the network reads
+# ## Information by feature group
 #
-# How would one find out what a network looks at? Maps of its attention are pretty and prove
-# little. A cleaner way is to hide things from it, and to count what it then still finds. Its first
-# layer measures three groups of numbers: the **flux**, total magnitudes and colours; the
-# **peak**, the five central boxes; the **shape** in one band, without colour or brightness.
-# Networks that are given only one of them, or two, tell how much there is in each. All are trained
-# here, on target images, for {glue:text}`group_steps:,.0f` steps each. How many bits a network finds
-# also depends on how long it has learnt, which is the same on the pages of both tasks, unless you
-# change it for one of them.
+# Attention maps do not measure information; withholding features does. The first layer of the network
+# measures three groups: **flux**, total magnitudes and colours; **peak**, the five central boxes; and
+# **shape** in one band, without colour or brightness. For each of the seven subsets a network is trained on
+# the same target images, for {glue:text}`group_steps:,.0f` steps. The bits also depend on this length, which
+# is the same for both tasks unless it is changed for one of them.
 
 
 # %% tags=["remove-stdout"]
@@ -286,7 +292,7 @@ parts = pd.concat(
     for a, b in combinations(redshift.GROUPS, 2)
 )
 
-# %% mystnb={"figure": {"caption": "Information about the redshift that networks find in each choice of what is measured on a target image, with 95 % intervals over galaxies.", "name": "fig-peaks-groups"}, "image": {"alt": "Seven lines, each a number of bits with its interval."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Redshift information of networks trained on each subset of the features measured on a target image, with 95 % intervals over galaxies.", "name": "fig-peaks-groups"}, "image": {"alt": "Seven lines, each a number of bits with its interval."}} tags=["hide-input"]
 alone = {
     " + ".join(some): intervals.bootstrap(intervals.mean, values, n_boot, seed)
     for some, values in group_bits.items()
@@ -295,19 +301,20 @@ panels.estimate_panels({"bits": alone})
 plt.show()
 
 # %% [markdown]
-# The bits of two groups do not add up: much of what the peak says, the total light says as well.
-# Of two sources of information, part is **redundant**, in both of them; part is **unique** to one;
-# and part is **synergy**, which only both together reveal, as a lock with two keys. We take them
-# apart by the rule of minimum mutual information {cite}`barrett2015`: redundant is the smaller of the two, $\min(I_A,
-# I_B)$, and the rest follows. It is the largest redundancy that anybody would grant, hence the
-# smallest unique part: of two groups, the one with fewer bits has nothing unique by construction.
+# The bits of two groups do not add up, since fluxes and peaks share information. Of two sources $A$ and $B$,
+# part is **redundant** (in both), part is **unique** to one, and part is **synergy** (in the combination
+# only). We decompose them by minimum mutual information {cite}`barrett2015`:
 #
-# Note that no network is asked to do without something it was trained with; each has learnt to
-# make the best of what it is given. A drop is then a lack of information, and not a network that
-# misses an old habit. But each of them was trained once: the intervals hold what other galaxies would
-# change, not what another training would, and a synergy of a few hundredths of a bit may be no more.
+# $$ R = \min(I_A, I_B), \quad U_A = I_A - R, \quad U_B = I_B - R, \quad S = I_{AB} - I_A - I_B + R . $$
+#
+# This is the largest redundancy that a decomposition can assume, hence the smallest unique part: the group
+# with fewer bits has nothing unique by construction.
+#
+# No network is deprived of a feature that it was trained with, so a smaller number of bits means less
+# information, not an unfamiliar input. However, each network was trained once. The intervals hold the choice
+# of galaxies, not the training seed, and a synergy of a few hundredths of a bit may be due to the seed.
 
-# %% mystnb={"figure": {"caption": "The information of each pair of groups, taken apart into what is redundant, what is unique to the first or the second, and their synergy, with 95 % intervals over galaxies.", "name": "fig-peaks-parts"}, "image": {"alt": "Three groups of four bars."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Redshift information of each pair of feature groups, decomposed into redundancy, the unique parts of the first and the second, and synergy, with 95 % intervals over galaxies.", "name": "fig-peaks-parts"}, "image": {"alt": "Three groups of four bars."}} tags=["hide-input"]
 panels.parts_of_pairs(parts)
 plt.show()
 
@@ -329,14 +336,18 @@ made = artefacts.make(
 )
 
 # %% [markdown]
-# ## Does this run agree with the paper?
+# ## Comparison with the paper
 #
-# The paper found that peaks come out of the translation uncertain, that this uncertainty costs
-# redshift, and that peaks carry much of what a network reads. Its numbers: how much more the colour g − r
-# of the peaks scatters than in a second observation; what the true core, put into a translated
-# image, brings back, with the core put into a second observation as the control; and, between two
-# surveys, what peaks alone tell beyond half of what all measurements tell, with the shape alone as the
-# control. [The page of claims](27_claims.py) judges them.
+# The paper finds that peak fluxes are uncertain after translation, that this costs redshift information, and
+# that peaks carry much of it. Three numbers test this:
+#
+# - the scatter of the peak colour $g - r$, minus that of a repeat observation;
+# - between two surveys, the bits that the true core restores to a translated image, for the frozen
+#   estimator; the control is the same in a repeat observation;
+# - between two surveys, the bits of peaks alone minus half of the bits of all features; the control is the
+#   shape alone.
+#
+# [The page of claims](27_claims.py) gives the verdicts.
 
 # %%
 scatter, lines = intervals.robust_scatter, []
@@ -401,30 +412,36 @@ glue("bits_synergy", float(shared["synergy"]), display=False)
 # %% [markdown]
 # ## What we found
 #
-# The true core brings {glue:text}`peaks_back` bits back to translations by {glue:text}`peak_first`, as an
-# estimator trained from scratch on the mixtures finds. On {glue:text}`n_peaks` galaxies, the peaks of the target images alone give redshifts with a
-# scatter of {glue:text}`peak_sigma_mad_truth`; guessing the typical redshift gives
-# {glue:text}`peak_sigma_mad_guess:.4f`. From the images translated by {glue:text}`peak_first` it is
-# {glue:text}`peak_sigma_mad_first`, from target images whose peaks are scattered in the same
-# manner {glue:text}`peak_sigma_mad_scattered`, and from a second observation
-# {glue:text}`peak_sigma_mad_again`. Translation less stand-in, galaxy by galaxy, makes
-# {glue:text}`peak_than_scattered`: all below zero would mean that the errors of the translation spare
-# the redshift more than chance.
+# On {glue:text}`n_peaks` galaxies, redshifts from the peaks of the target images alone scatter by
+# {glue:text}`peak_sigma_mad_truth`, where the median redshift of the training galaxies as a constant estimate
+# scatters by {glue:text}`peak_sigma_mad_guess:.4f`. The scatter is {glue:text}`peak_sigma_mad_first` for
+# translations by {glue:text}`peak_first`, {glue:text}`peak_sigma_mad_scattered` for the control with the same
+# distribution of errors, and {glue:text}`peak_sigma_mad_again` for a repeat observation. Translation minus
+# control, paired by galaxy, gives {glue:text}`peak_than_scattered`: an interval below 0 means that the
+# errors of the translation harm the redshift less than random ones.
 #
-# After {glue:text}`group_steps:,.0f` steps, a network finds {glue:text}`bits_all:z.2f` bits in everything it
-# measures on the target images, {glue:text}`bits_flux:z.2f` in the flux alone, {glue:text}`bits_peak:z.2f` in
-# the peaks alone and {glue:text}`bits_shape:z.2f` in the shape. Of fluxes and peaks,
-# {glue:text}`bits_redundant:z.2f` bits are redundant, {glue:text}`bits_unique_peak:z.2f` unique to the peaks, and {glue:text}`bits_synergy:z.2f` appear
-# only when both are known.
+# After {glue:text}`group_steps:,.0f` steps, networks find {glue:text}`bits_all:z.2f` bits in all features of
+# the target images, {glue:text}`bits_flux:z.2f` in fluxes, {glue:text}`bits_peak:z.2f` in peaks and
+# {glue:text}`bits_shape:z.2f` in shapes alone. Of fluxes and peaks together, {glue:text}`bits_redundant:z.2f`
+# bits are redundant, {glue:text}`bits_unique_peak:z.2f` unique to the peaks, and
+# {glue:text}`bits_synergy:z.2f` synergy.
 #
-# **Exercise.** Give all galaxies of a translation the same error of their peaks: lower every
-# band by a tenth. What happens to the scatter of the redshift, to its bias, and why?
+# **Exercise 1.** Lower the peaks of all galaxies of a translation by 10 per cent in every band. What happens
+# to scatter and bias of the redshift, and why?
 #
 # ```{dropdown} Solution
-# The colours of the peaks do not change, only their brightness: the estimator takes the galaxies
-# for slightly fainter and, since faint galaxies are farther on average, for slightly more distant.
-# The bias grows a little, the scatter hardly. A common factor is calibration, not information.
+# The colours of the peaks do not change. The galaxies become slightly fainter and, since faint galaxies
+# are more distant on average, so do their redshifts: the bias grows a little, the scatter hardly. A
+# common factor is calibration, not information.
 # ```
 #
-# **What's next:** all that an image tells, and what is left of it, is the subject of the chapter on
-# [redshift](24_redshift.py).
+# **Exercise 2.** Networks find 3 bits in one group of features, 2 in another and 4 in both. Decompose them.
+# What if both groups were the same features?
+#
+# ```{dropdown} Solution
+# Redundancy is 2 bits; the first group has 1 unique bit, the second none; synergy is $4 - 3 - 2 + 2 = 1$
+# bit. For equal groups all information is redundant.
+# ```
+#
+# **What's next:** the total redshift information of an image, and the fraction that a translation retains:
+# the chapter on [redshift](24_redshift.py).
