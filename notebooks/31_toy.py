@@ -8,18 +8,20 @@
 # %% [markdown]
 # # Many-to-many mapping: a toy model
 #
-# One SDSS image can belong to many CFHTLS images. What does a model learn when there is no single
-# right answer?
+# Of the outputs of a network trained on the squared error, {glue:text}`toy_stray_L2` per cent lie where
+# the true distribution has almost no probability; of the samples of a flow-matching model,
+# {glue:text}`toy_stray_flow` per cent. Calibration, tested by ranks, is *{glue:text}`toy_ranks_flow`*
+# for the flow and *{glue:text}`toy_ranks_GAN`* for a conditional GAN.
 #
-# With galaxies nobody can write down the right law, so that a model that answers wrongly is hard to
-# tell from a question that cannot be answered. In two dimensions the law can be written down, and
-# every model be held against it.
+# One SDSS image is compatible with many CFHTLS images. For galaxies their distribution is unknown, so
+# that model errors cannot be separated from an ambiguous input. In this two-dimensional toy model it is
+# known.
 #
 # **What you will learn**
 #
-# - why a model that minimises an error answers with something that hardly ever happens;
-# - what an adversary adds, and what it may leave out;
-# - how to test draws for calibration, and when there are too few of them to tell.
+# - why the minimum of an error may be a value that hardly ever occurs;
+# - what an adversarial loss adds, and which modes it may drop;
+# - how to test samples for calibration, and when there are too few to decide.
 #
 # **Prerequisites:** none. About 10 minutes.
 
@@ -46,22 +48,25 @@ samples: int = 30  # answers of each sampler to each input
 n_boot: int = 400  # resamples of the pairs behind each interval
 
 # %% [markdown]
-# ## The law
+# ## Distribution and models
 #
-# The input $x$ lies between -1 and 1. The answer $y$ lies on one of two branches, an upper and a
-# lower one, and scatters about it:
+# The input $x$ is uniform between −1 and 1. The output $y$ lies on an upper or a lower branch with
+# Gaussian scatter $s$,
 #
 # $$ p(y\,|\,x) = p\,N(y;\,f, s^2) + (1-p)\,N(y;\,-f, s^2), \quad f = 1 + x/2, \quad p = f/2. $$
 #
-# There are many $y$ for each $x$, and many $x$ for most $y$: many-to-many. Think of $x$ as an SDSS
-# image, of $y$ as a number in the CFHTLS image, and of the branches as two kinds of galaxy that look
-# alike to SDSS. Mean, median and density of the answer are known for every $x$.
+# Each $x$ has many $y$, and most $y$ have many $x$. In the analogy, $x$ is an SDSS image, $y$ a quantity
+# measured in the CFHTLS image, and the branches are two kinds of galaxies that SDSS cannot distinguish.
 #
-# Four learners with two hidden layers each see the same pairs. *L2* minimises the squared error, *L1*
-# the absolute error; the *GAN* takes a random number beside $x$ and plays against an adversary, which
-# tries to tell its pairs from true ones; the *flow* learns the velocity that carries random numbers to
-# answers, by flow matching {cite}`lipman2023`, which is a close cousin of diffusion. All of it is done
-# with several seeds, and beside the learners stands the *exact* law itself.
+# Four networks with two hidden layers are trained on pairs from this distribution:
+#
+# - *L2* minimises the squared error and *L1* the absolute error;
+# - the *GAN* takes $x$ and a random number and is trained against a critic that distinguishes its pairs from
+#   true ones;
+# - the *flow* learns the velocity field that carries random numbers to outputs, by flow matching
+#   {cite}`lipman2023`, a method closely related to diffusion.
+#
+# Each is trained with several seeds and compared with *exact* samples of the distribution.
 
 # %%
 store = paths.Results(results, profile)
@@ -70,7 +75,7 @@ x, y = toy.pairs(n_test, [seed, 31])
 sampled = toy.samples_cached(store.data("toy"), steps, SEEDS, x, samples, seed)
 SAMPLERS = ("exact", "flow", "GAN")
 
-# %% mystnb={"figure": {"caption": "The exact density of the answers (grey) and what each learner answers, one answer per input, first seed. Look at what lies between the branches.", "name": "fig-toy"}, "image": {"alt": "Four panels of answers against inputs over a grey density with two branches: L2 runs between them, L1 crosses from one to the other, GAN and flow put points on the branches and some between them."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Exact density of the output (grey) and one output of each model per input (orange), first seed. Points between the branches are outliers.", "name": "fig-toy"}, "image": {"alt": "Four panels of outputs against inputs over a grey density with two branches, one panel each for L2, L1, GAN and flow."}} tags=["hide-input"]
 across, up = np.linspace(-1, 1, 120), np.linspace(-2, 2, 200)
 exact = toy.density(up[:, None], across[None, :])
 shown = min(400, n_test)
@@ -80,25 +85,26 @@ for ax, name in zip(axes.flat, toy.LEARNERS, strict=True):
     ax.plot(x[:shown], sampled[name, seed][0, :shown], ".", ms=4, color="#D55E00")
     ax.set_title(f"{name} (n = {shown})")
     ax.grid(False)
-fig.supxlabel("input x (no unit)", fontsize=11)
-fig.supylabel("answer y (no unit)", fontsize=11)
+fig.supxlabel("input x (dimensionless)", fontsize=11)
+fig.supylabel("output y (dimensionless)", fontsize=11)
 plt.show()
 
 # %% [markdown]
-# ## Answers that hardly ever happen
+# ## Regression to the mean and dropped modes
 #
-# The mean of two branches lies on neither. That is *regression to the mean*: a translator that
-# minimises squared pixels paints the average of all galaxies that could be meant, which need not look
-# like any of them. The median crosses over from the less likely branch to the likelier one. Neither is
-# a fault of the training: it is what was asked for, and the table measures how near to it they came.
+# The mean of the two branches lies on neither of them. This is *regression to the mean*: a translator
+# that minimises the squared error outputs the average of all compatible images, which may resemble none
+# of them. The median crosses the gap steeply, from the less to the more probable branch. Neither is a
+# training failure: both minimise their losses.
 #
-# The adversary punishes answers that never happen. But its random number is continuous and so is the
-# network: to reach both branches, it has to cross the gap. And nothing makes it give each branch its
-# due: a sampler that forgets a branch, or part of it, is said to *drop modes*. The flow has the same
-# gap to cross, but in many small steps, by which it can spread random numbers apart until hardly any
-# are left in between. So count, for every input, the answers farther than three $s$ from both
-# branches, which the law gives once in 370 times, and compare the share of answers on the upper
-# branch with $p$.
+# The critic penalises outputs that never occur in the data. But a generator that is continuous in its
+# random number has to cross the gap to reach both branches, and nothing guarantees the right branch
+# probabilities: it may *drop modes*. The flow crosses the same gap in many small steps, which can leave
+# few samples between the branches.
+#
+# We compute, for every input, the fraction of *outliers*, outputs farther than $3s$ from both branches,
+# whose probability in the true distribution is about 1/370; and the difference between the fraction of
+# outputs on the upper branch and $p$.
 
 
 # %%
@@ -118,10 +124,10 @@ optimum = {"L2": toy.mean(x), "L1": toy.median(x)}
 errors = {(name, k): sampled[name, k][0] - optimum[name] for name in optimum for k in SEEDS}
 
 # %% [markdown]
-# The exact law is drawn from as often as the samplers are. Its own shares are off, too, because the
-# number of draws is finite: what counts is how much more a learner is off than that. A statement
-# is *supported* only if the interval of the difference lies above zero for all seeds, and *contradicted*
-# if it lies below for all; anything else is *inconclusive*. Differences are of shares of the answers.
+# The branch fractions of exact samples, as many as of each model, also deviate from $p$ by chance; only
+# a larger deviation counts. A statement is *supported* only if the 95 % interval of the paired
+# difference lies above 0 for all seeds, and *contradicted* if it lies below 0 for all; otherwise it is
+# *inconclusive*.
 
 # %%
 tables = [
@@ -142,17 +148,15 @@ tables = [
 seeds_agree.summary(pd.concat(tables, ignore_index=True))
 
 # %% [markdown]
-# ## Judged by one score
+# ## Continuous ranked probability score
 #
-# The continuous ranked probability score of draws $X, X'$ for a truth $y$,
+# For samples $X, X'$ and a truth $y$, the score
 #
-# $$ \mathrm{CRPS} = E|X-y| - \tfrac12 E|X-X'| , $$
+# $$ \mathrm{CRPS} = E|X-y| - \tfrac12 E|X-X'| $$
 #
-# is smallest on average for the exact law {cite}`gneiting2007`, and for a single answer it is the
-# absolute error. Models
-# that give one answer and models that give many can so be compared by one number, pair by pair. L1 is
-# the best that a single answer can do, and still worse than many answers from the right law: who has
-# to name one number has to leave out that there are two.
+# has its lowest expectation for the true distribution {cite}`gneiting2007`. For a point prediction it is
+# the absolute error, so that point predictions and samples can be compared on one scale, pair by pair.
+# L1 minimises it among point predictions, which cannot represent two branches.
 
 # %%
 scores = {key: calibration.crps(made, y) for key, made in sampled.items()}
@@ -166,13 +170,12 @@ tables.append(seeds_agree.compare(scores, CLAIMS, n_boot, seed))
 seeds_agree.summary(tables[-1])
 
 # %% [markdown]
-# ## Judged by ranks
+# ## Calibration by ranks
 #
-# If the draws follow the law of the truth, the truth has any place among them equally often. The test
-# of uniformity of Kolmogorov and Smirnov finds, at one per cent, what does not. A pass means something
-# only if the same test on the same number of pairs fails a sampler that is wrong: the control is the
-# exact law with its draws moved together by a fifth. Where the control passes as well, there are *too
-# few pairs to tell*.
+# If samples and truth follow the same distribution, the rank of the truth among the samples is uniform.
+# A Kolmogorov–Smirnov test at the 1 % level detects deviations. Passing it is informative only if the
+# same test rejects a control: exact samples contracted by 20 % towards their mean. If the control passes
+# as well, the result is *inconclusive*: there are too few pairs.
 
 # %%
 control = {k: calibration.pit(calibration.shrunk(sampled["exact", k]), y, seed) for k in SEEDS}
@@ -181,17 +184,17 @@ verdicts = {(name, k): calibration.verdict(p, control[k]) for (name, k), p in ra
 judged = pd.DataFrame(
     {
         f"{name}, seed {k}": {
-            "ranks are": verdicts[name, k],
+            "uniform ranks": verdicts[name, k],
             "p": f"{calibration.pvalue(ranks[name, k]):.2g}",
-            "p of the control": f"{calibration.pvalue(control[k]):.2g}",
+            "p, control": f"{calibration.pvalue(control[k]):.2g}",
         }
         for name, k in ranks
     }
 ).T
 judged
 
-# %% mystnb={"figure": {"caption": "Ranks of the truth among the samples, first seed. Flat (dashed) is calibrated; the last panel is the control, exact samples contracted by a fifth about their mean.", "name": "fig-toy-ranks"}, "image": {"alt": "Four histograms of ranks between 0 and 1 beside a flat line: those of exact samples nearly flat, those of the control high at both ends."}} tags=["hide-input"]
-histograms = {name: ranks[name, seed] for name in SAMPLERS} | {"too narrow": control[seed]}
+# %% mystnb={"figure": {"caption": "Ranks of the truth among the samples, first seed. Dashed: calibrated; last panel: the control, exact samples contracted by a fifth about their mean.", "name": "fig-toy-ranks"}, "image": {"alt": "Four histograms of ranks between 0 and 1 with a dashed horizontal line: exact samples, flow, GAN, and the underdispersed control."}} tags=["hide-input"]
+histograms = {name: ranks[name, seed] for name in SAMPLERS} | {"control": control[seed]}
 fig, axes = plt.subplots(2, 2, figsize=(plotting.WIDTH, 4.5), sharex=True, sharey=True)
 for ax, (name, values) in zip(axes.flat, histograms.items(), strict=True):
     ax.hist(values, bins=20, range=(0, 1), density=True, color="#999999")
@@ -202,12 +205,11 @@ fig.supylabel("density", fontsize=11)
 plt.show()
 
 # %% [markdown]
-# A histogram that is high at its ends says that the truth often lies outside the draws: they are too
-# much alike. One that is low there says that they differ too much, and a slope, that they lie to one
-# side. With two branches there is a fourth sign, a step in the middle: a branch that gets too much.
+# A U-shaped histogram indicates samples with too little scatter, a dome-shaped one too much scatter, and
+# a slope a bias. With two branches a step in the centre indicates wrong branch probabilities.
 #
-# Ranks are not everything. A model that forgets $x$ and draws from all answers at once has flat ranks
-# as well, and a worse score. Calibration and score belong together.
+# Flat ranks are not sufficient: a model that ignores $x$ and samples from the marginal distribution of
+# $y$ has flat ranks too, but a worse score.
 
 # %% tags=["remove-cell"]
 table = pd.concat(tables, ignore_index=True)
@@ -237,37 +239,28 @@ glue("toy_seeds", seeds, display=False)
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`toy_n` pairs and with {glue:text}`toy_seeds` seeds of every learner: L2 stays within
-# {glue:text}`toy_off_L2` of the exact mean, L1 within {glue:text}`toy_off_L1` of the exact
-# median (root mean square, the worse seed). That is what they were asked for, and yet, in per cent of
-# their answers, {glue:text}`toy_stray_L2` and {glue:text}`toy_stray_L1` are of a kind that
-# hardly ever happens; {glue:text}`toy_stray_GAN` of the GAN's, {glue:text}`toy_stray_flow` of the
-# flow's and {glue:text}`toy_stray_exact` of the law's own (first seed).
+# The results rest on {glue:text}`toy_n` pairs and {glue:text}`toy_seeds` seeds of every network. The rms
+# deviation of L2 from the exact mean is {glue:text}`toy_off_L2`, that of L1 from the exact median
+# {glue:text}`toy_off_L1` (the larger of the seeds). Outliers make up {glue:text}`toy_stray_L2` per cent
+# of the outputs of L2, {glue:text}`toy_stray_L1` of L1, {glue:text}`toy_stray_GAN` of the GAN,
+# {glue:text}`toy_stray_flow` of the flow and {glue:text}`toy_stray_exact` of exact samples (first seed).
 #
-# The scores are {glue:text}`toy_L2` for L2, {glue:text}`toy_L1` for L1, {glue:text}`toy_GAN` for the
-# GAN, {glue:text}`toy_flow` for the flow and {glue:text}`toy_exact` for the exact law, the best that
-# is possible. By its ranks, over all seeds, the verdict on the flow is
-# "{glue:text}`toy_ranks_flow`", on the GAN "{glue:text}`toy_ranks_GAN`". That the branches are off by
-# more than chance: "{glue:text}`toy_branches_GAN`" for the GAN, "{glue:text}`toy_branches_flow`" for
-# the flow.
+# The CRPS is {glue:text}`toy_L2` for L2, {glue:text}`toy_L1` for L1, {glue:text}`toy_GAN` for the GAN,
+# {glue:text}`toy_flow` for the flow and {glue:text}`toy_exact` for exact samples (first seed). That
+# branch probabilities are off by more than chance is *{glue:text}`toy_branches_flow`* for the flow and
+# *{glue:text}`toy_branches_GAN`* for the GAN.
 #
 # Over all seeds, these statements are *supported*: {glue:text}`toy_supported`. *Contradicted*:
 # {glue:text}`toy_contradicted`. *Inconclusive*: {glue:text}`toy_inconclusive`.
 #
-# **Exercise.** Average all draws of the flow for each input. Which of the other models do you get?
+# **Exercise.** Average all samples of the flow for each input. Which of the other models results?
 #
 # ```{dropdown} Solution
-# `sampled["flow", seed].mean(axis=0)` comes close to `toy.mean(x)`: the answer of L2. Averaging the
-# draws of a calibrated model gives the best guess in squared error, and loses that there were two
-# branches.
+# `sampled["flow", seed].mean(axis=0)` approximates `toy.mean(x)`, the optimum of L2. Averaging the samples
+# of a calibrated model gives the best point prediction in squared error and discards the two branches.
 # ```
 #
-# **Exercise.** Train the flow for a tenth of the steps. Which of the tests notices first?
 #
-# ```{dropdown} Solution
-# Run the notebook with `-p steps 80`. All of them notice, but not alike: answers between the branches
-# become many times more common, since the velocity changes most steeply there; ranks fail by far less
-# than the control does, and the score grows by a few per cent. Neither minds a few strays.
-# ```
 #
-# **What's next.** The same question with galaxies: [nature's spread](32_natures_spread.py).
+# **What's next:** the same question with galaxies, in [how much the source
+# determines](32_natures_spread.py).

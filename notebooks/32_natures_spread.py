@@ -8,17 +8,23 @@
 # %% [markdown]
 # # How much does the source determine?
 #
-# One galaxy gives many images, and one image could come from many galaxies. The paper suspects that
-# much of what translators lose is lost by this many-to-many mapping, whatever the model. How much
-# does nature itself leave open between an SDSS image and the CFHTLS image of the same galaxy?
+# In samples of {glue:text}`spread_n` galaxies, an SDSS image determines most of the variance of these
+# CFHTLS measurements: {glue:text}`spread_most`. Galaxies that SDSS cannot distinguish contribute at most
+# {glue:text}`spread_estimate` per cent (each sample) of the variance of the redshift estimated from
+# CFHTLS images.
+#
+# One galaxy has many possible images, and one image is compatible with many galaxies. The paper suspects
+# that this many-to-many mapping causes much of the loss in translation, whatever the model. This chapter
+# measures what an SDSS image leaves undetermined in the CFHTLS image of the same galaxy.
 #
 # **What you will learn**
 #
-# - how the law of total variance takes a spread apart: noise, look-alikes, and what SDSS tells;
-# - two ways to find galaxies that look alike, and why both give upper limits.
+# - how the law of total variance splits the variance of a measurement into noise, degeneracy and a part
+#   explained by SDSS;
+# - two ways to find degenerate galaxies, and why both give upper limits.
 #
-# **Prerequisites:** the chapters on [the two surveys](01_two_surveys.py) and on
-# [the redshift estimator](16_redshift_estimator.py). About 15 minutes.
+# **Prerequisites:** the chapters on [the two surveys](01_two_surveys.py) and on [the redshift
+# estimator](16_redshift_estimator.py). About 15 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
 from itertools import product
@@ -57,23 +63,23 @@ grid: str = "sdss"  # pixels of CFHTLS, as in the first chapter
 n_boot: int = 300  # resamples of the galaxies behind each interval
 
 # %% [markdown]
-# ## Three reasons to differ
+# ## Law of total variance
 #
-# Measure a number $T$ on CFHTLS images: a colour, a peak, an estimated redshift. It differs from image
-# to image. With $S$ the SDSS image of the same galaxy, the *law of total variance* names three reasons,
+# Let $T$ be a quantity measured in CFHTLS images, such as a colour, a peak flux or an estimated
+# redshift, and $S$ the SDSS image of the same galaxy. The noise of the two images is independent. The
+# *law of total variance* then gives
 #
 # $$ \mathrm{Var}\,T = \underbrace{\mathrm{E\,Var}(T \mid \mathrm{galaxy})}_{\text{noise}}
 #  + \underbrace{\mathrm{E\,Var}\big(\mathrm{E}[T \mid \mathrm{galaxy}] \,\big|\, S\big)}_{\text{degeneracy}}
 #  + \underbrace{\mathrm{Var}\,\mathrm{E}[T \mid S]}_{\text{explained by SDSS}} . $$
 #
-# *Noise* is what another CFHTLS image of the same galaxy would change: photons, seeing, the place
-# between the pixels, the zero point. *Degeneracy* is that of look-alikes: different galaxies that SDSS
-# cannot distinguish and CFHTLS can. No translator can predict these two. The rest is *explained* by SDSS.
+# *Noise* is the variance between CFHTLS images of the same galaxy: photon noise, seeing, subpixel
+# position and zero point. *Degeneracy* is the variance between galaxies that are indistinguishable in
+# SDSS and distinguishable in CFHTLS. No translator can predict either. The rest is *explained* by SDSS.
 #
-# Real galaxies have one image per survey, which is why this stayed a suspicion. A simulation looks as
-# often as one likes: here every sample holds galaxies seen once, and some seen again and again by
-# both surveys. Noise of the two surveys is independent, so that any SDSS image of a galaxy can be
-# combined with any CFHTLS image of it: $K \times K$ pairs.
+# Real galaxies have one image per survey, which cannot separate the terms. In the simulation, some
+# galaxies of every sample are observed $K$ times by both surveys. Any SDSS image of a galaxy can be
+# combined with any of its CFHTLS images, which gives $K \times K$ pairs.
 
 # %%
 store = paths.Results(results, profile)
@@ -95,29 +101,29 @@ for k, file in enumerate(files):
 targets = {k: repeat_observations.targets(sample) for k, sample in samples.items()}
 
 # %% [markdown]
-# Only numbers are kept, nine of each CFHTLS image: total light within five arcsec, the brightest
-# pixel in $r$ and in $u$, three colours, a concentration (light within two arcsec over that within
-# four), an asymmetry, and the redshift that the network of CFHTLS reads from the image; the true
-# redshift stands beside them. A full fit of the morphology would take half a second a galaxy and band,
-# thousands of times. Two *seeds* are two samples without a galaxy in common, read by two networks that
-# were trained apart.
+# From each CFHTLS image we keep nine quantities: the total magnitude within 5 arcsec in $r$; the
+# magnitude of the brightest pixel in $r$ and in $u$; three colours; a concentration (flux within 2
+# arcsec over flux within 4 arcsec); an asymmetry; and the redshift estimated by the CFHTLS network. The
+# true redshift is the tenth quantity.
 #
-# ## Look-alikes are neighbours
+# The *seeds* are samples without common galaxies, evaluated with independently trained networks.
 #
-# What does an SDSS image let one expect of $T$? Look at other galaxies whose SDSS images are alike.
-# *Alike* is what a network makes of it: the last hidden layer of the redshift estimator of SDSS, in its
-# few leading directions. Distances there are measured in units of the noise, which the repeated looks
-# show: two images of one galaxy are $\sqrt{2d}$ apart (rms) in $d$ directions. A galaxy is never its own
-# look-alike, whichever of its images is asked.
+# ## Degenerate galaxies as neighbours
 #
-# A fit linear in place through the neighbours gives weights $w$ of sum one, and with them
-# $\hat T = \sum w T$. From a fit of finitely many neighbours $T$ misses by more than its spread, and,
-# where $T$ is linear over the neighbourhood, exactly so by
+# The expectation of $T$ given an SDSS image is estimated from other galaxies with similar SDSS images.
+# Similarity is defined in the latent space of the SDSS redshift estimator: the leading principal
+# components of its last hidden layer. Distances are in units of the noise, measured from repeat
+# observations, so that two images of one galaxy have the rms distance $\sqrt{2d}$ in $d$ dimensions. A
+# galaxy is never its own neighbour, in any of its observations.
+#
+# A local linear fit to the neighbours gives weights $w$ with $\sum w = 1$ and the prediction
+# $\hat T = \sum w T$. Where $T$ is linear over the neighbourhood, its squared error is
 #
 # $$ \mathrm{E}\,(T - \hat T)^2 = \mathrm{Var}(T \mid S)\,\big(1 + \textstyle\sum w^2\big) , $$
 #
-# so that the spread follows without a bias. A network that learnt redshifts need not look at
-# everything. So a second kind of place is tried: the light in three rings in five bands.
+# which yields an unbiased estimate of $\mathrm{Var}(T \mid S)$ from finitely many neighbours. A redshift
+# network may ignore part of the image. We therefore repeat the analysis in a second space, the fluxes in
+# three rings and five bands.
 
 # %%
 points = {}
@@ -135,8 +141,7 @@ for (space, k), x in points.items():
         )
 
 # %% [markdown]
-# Each component as a fraction of the variance, with its interval over galaxies, and the standard
-# deviation of the quantity:
+# We compute each component as a fraction of the variance, with its interval over galaxies.
 
 # %%
 lines = []
@@ -149,7 +154,7 @@ for (quantity, space, k), x in terms.items():
 table = seeds_agree.keep(lines, store.table("natures_spread"), files)
 fractions = table.set_index(["quantity", "method", "seed", "component"])
 
-# %% mystnb={"figure": {"caption": "A galaxy of middling brightness, a second observation of it, and three other galaxies that look alike to the network, as seen by both surveys.", "name": "fig-spread-stamps"}, "image": {"alt": "Two rows of five colour stamps: SDSS above, the sharper CFHTLS below."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "A galaxy of median brightness, a repeat observation of it, and its three nearest neighbours in the latent space, in both surveys.", "name": "fig-spread-stamps"}, "image": {"alt": "Two rows of five colour stamps: SDSS in the upper row, the sharper CFHTLS images in the lower."}} tags=["hide-input"]
 first, magnitude = points["latent space", 0][0], samples[0]["r_magnitude"][0, :n_again]
 chosen = int(np.argsort(magnitude)[n_again // 2])
 alike, _ = degeneracy.nearest(first[[chosen]], first, np.array([chosen]), 3)
@@ -158,17 +163,17 @@ seen = [
     simulate.pairs(1, 1000 * (seed + 1), galaxy, grid=grid, observation=number, limit=limit)
     for galaxy, number in shown
 ]
-titles = ["a galaxy", "again", *["look-alike"] * 3]
+titles = ["galaxy", "repeat", *["neighbour"] * 3]
 sides = [np.concatenate([getattr(pair, side) for pair in seen]) for side in ("source", "target")]
 plotting.stamps(sides, ["SDSS", "CFHTLS"], titles)
 plt.show()
 
 # %% [markdown]
-# The first two columns differ by noise, the others by nature. What makes galaxies alike to a
-# network that estimates redshifts is colour, brightness and concentration; which way a galaxy is
-# turned, where its knots lie and what stands beside it, is all the same to it.
+# The first two columns show one galaxy and differ by noise only. The others show neighbours in the
+# latent space, whose colour, brightness and concentration should match, but not their orientation, knots
+# or companions.
 
-# %% mystnb={"figure": {"caption": "Noise and degeneracy as fractions of the variance of CFHTLS measurements, with 95 % intervals over galaxies. The rest is explained by SDSS. Round: seed 0; square: seed 1, and so on. Fractions too small for the axis, or not above zero, are left out; intervals may reach beyond it.", "name": "fig-spread-shares"}, "image": {"alt": "Ten lines, one for each quantity, with points for noise and for degeneracy in two spaces on a logarithmic axis of fractions of the variance. The table below holds the numbers."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Noise and degeneracy as fractions of the variance of CFHTLS measurements, with 95 % intervals over galaxies. The rest is explained by SDSS. Circles: seed 0; squares: seed 1, and so on. Fractions below the axis range, or not above 0, are omitted; intervals may extend beyond it.", "name": "fig-spread-shares"}, "image": {"alt": "Ten rows, one for each quantity, with points for noise and for degeneracy in two spaces on a logarithmic axis of fractions of the variance. The table below gives the numbers."}} tags=["hide-input"]
 COLOURS = {("noise", SPACES[0]): "black", ("degeneracy", SPACES[0]): "#D55E00"}
 COLOURS["degeneracy", SPACES[1]] = "#0072B2"
 SMALLEST, quantities = 5e-5, list(repeat_observations.QUANTITIES)
@@ -191,11 +196,11 @@ fig.legend(loc="outside upper center")
 plt.show()
 
 # %% [markdown]
-# Both kinds of place give *upper limits*: no function of an image tells more than the image, so what
-# looks alike in some of its numbers differs at least as much as what looks alike in all. Where a
-# network for redshifts does not look, as at the total light, its look-alikes differ widely; the rings
-# put that right. How near the neighbours are, in units of the distance between two images of one
-# galaxy, is said at the end of the page: where they are farther, the linear fit has to bridge a gap.
+# Both spaces give *upper limits* on the degeneracy: a function of an image holds no more information
+# than the image, so that galaxies with similar features differ in $T$ by at least as much as galaxies
+# with the same image. The redshift network need not encode the total flux, for example, which the rings
+# contain. The last section gives the distances of the neighbours in units of the distance between two
+# images of one galaxy. The larger they are, the more the result depends on the linear fit.
 
 # %% tags=["hide-input"]
 best = {
@@ -220,16 +225,19 @@ names = ["sigma", "noise, %", *(f"degeneracy, {space}, %" for space in SPACES), 
 pd.DataFrame.from_dict(cells, orient="index", columns=names)
 
 # %% [markdown]
-# *Sigma* is the standard deviation in the quantity's own unit (magnitudes, fractions, redshift);
-# *explained* stands for the space that leaves less open; all numbers are those of seed 0. A small share of the variance
-# is not a small spread: a per cent of the one is a tenth of the other. For redshifts this matters,
-# since the spread of a whole survey is many times the error of a good estimate.
+# *Sigma* is the standard deviation in the unit of the quantity (magnitude, fraction or redshift).
+# *Explained* refers to the space with the smaller degeneracy. All numbers are those of seed 0. A small
+# fraction of the variance can be a large scatter: 1 % of the variance is 10 % of the standard deviation.
+# This matters for redshifts, whose standard deviation over the survey is many times the error of a good
+# estimate.
 #
-# Two claims are tested for each quantity: that SDSS explains most of its variance, more than noise and
-# degeneracy together; and that degenerate galaxies differ by more than the noise of CFHTLS.
+# Two claims are tested for each quantity: that SDSS explains more of the variance than noise and
+# degeneracy together; and that degeneracy exceeds the noise of CFHTLS. A claim is *supported* if the
+# 95 % interval of the difference lies above 0 for all seeds, *contradicted* if it lies below 0 for all,
+# otherwise *inconclusive*.
 
 # %%
-MOST, MORE = "SDSS explains most of it", "degenerate galaxies differ by more than the noise"
+MOST, MORE = "SDSS explains most of the variance", "the degeneracy exceeds the CFHTLS noise"
 STATISTICS = {
     MOST: total_variance.fraction_of("explained", "noise", "degeneracy"),
     MORE: total_variance.fraction_of("degeneracy", "noise"),
@@ -277,49 +285,41 @@ for space, name in zip(SPACES, ("latent", "rings"), strict=True):
 # %% [markdown]
 # ## What we found
 #
-# In samples of {glue:text}`spread_n` galaxies, SDSS tells most of what CFHTLS sees of: {glue:text}`spread_most`.
-# It does not of: {glue:text}`spread_not_most`; inconclusive: {glue:text}`spread_open_most`.
-# Look-alikes differ by more than the noise of CFHTLS in: {glue:text}`spread_more`; not in:
-# {glue:text}`spread_not_more`; inconclusive: {glue:text}`spread_open_more`.
+# In samples of {glue:text}`spread_n` galaxies, SDSS explains most of the variance of:
+# {glue:text}`spread_most`; not of: {glue:text}`spread_not_most`; *inconclusive*:
+# {glue:text}`spread_open_most`. The degeneracy exceeds the noise of CFHTLS in: {glue:text}`spread_more`;
+# not in: {glue:text}`spread_not_more`; *inconclusive*: {glue:text}`spread_open_more`.
 #
-# Of the variance of the redshift that is read from CFHTLS images, the noise of CFHTLS makes, in one
-# sample and the other, {glue:text}`spread_noise` per cent and galaxies that look alike at most
-# {glue:text}`spread_estimate` per cent, which is a standard deviation of
-# {glue:text}`spread_estimate_size:.4f` in redshift (first sample). Of the
-# true redshift, look-alikes leave open at most {glue:text}`spread_truth` per cent
-# ({glue:text}`spread_truth_size:.4f`). The noise no translator can foresee, however good it is. What
-# look-alikes leave open is an upper limit: a perfect translator reads all of its source, and is off by
-# this much at most. It would be the unavoidable error itself if the neighbours were as near as two
-# images of one galaxy; in the latent space they are {glue:text}`spread_near_latent:.1f` times as far
-# apart, in the rings {glue:text}`spread_near_rings:.1f` times.
+# Noise contributes {glue:text}`spread_noise` per cent (the samples in turn) of the variance of the
+# redshift estimated from CFHTLS images, and degeneracy at most {glue:text}`spread_estimate` per cent, a
+# standard deviation of {glue:text}`spread_estimate_size:.4f` in redshift (first sample). For the true
+# redshift the upper limit on the degeneracy is {glue:text}`spread_truth` per cent
+# ({glue:text}`spread_truth_size:.4f`).
+#
+# No translator can predict the noise. The degeneracy is an upper limit on the further error of a perfect
+# translator, which uses the whole source image. It would be the irreducible error if the neighbours were
+# as close as two images of one galaxy; they are {glue:text}`spread_near_latent:.1f` times as far apart
+# in the latent space and {glue:text}`spread_near_rings:.1f` times in the rings.
 #
 # ## Exercises
 #
-# 1. Simulate more galaxies (`-p n_galaxies 4800`). Does the share of look-alikes in the latent space
-#    fall?
+# 1. Set `-p principal 4`, then `-p principal 24`. What is the effect of fewer principal components, and
+#    why do more of them not always help?
 #
 # ```{dropdown} Solution
-# It falls a little as neighbours come nearer, and stops falling once they are as near as two images of
-# one galaxy.
+# Neighbours in few components differ in all others, so that the degeneracy rises. In many components the
+# neighbours are distant, and the linear fit has more slopes to determine from the same number of galaxies.
 # ```
 #
-# 2. Set `-p principal 4`, then `-p principal 24`. What do fewer directions of the latent space cost,
-#    and why do more of them not always help?
+# 2. How would an exact calculation proceed? Write down the posterior over a library of noiseless galaxies
+#    and estimate its effective sample size.
 #
 # ```{dropdown} Solution
-# Look-alikes in few directions differ in all others: the share rises. With many directions neighbours
-# are far off, and the fit has to fix a plane with more slopes from the same number of galaxies.
+# With Gaussian noise the normalised weights are $w_i \propto e^{-\chi_i^2 / 2}$, and the effective sample
+# size is $1 / \sum w^2$. At signal-to-noise ratios of hundreds in every band, hardly one of a thousand
+# galaxies agrees with another in all five, and the effective sample size is about 1. Samples have to be
+# placed where the likelihood is high, as in [the information bound](33_the_limit.py).
 # ```
 #
-# 3. How would an exact answer look? Write down the posterior over a library of noiseless galaxies, and
-#    estimate how many of them carry it.
-#
-# ```{dropdown} Solution
-# With Gaussian noise the weights are $w_i \propto e^{-\chi_i^2 / 2}$, and the effective number is
-# $1 / \sum w^2$. SDSS measures bright galaxies at a signal to noise of hundreds in every band: among a
-# thousand galaxies hardly one agrees with another in all five, and the effective number is about 1. A
-# posterior needs samples placed where the likelihood is: that is what [the limit](33_the_limit.py) does.
-# ```
-#
-# **What's next:** What an image leaves open of another image is one thing, what it leaves open of the
-# redshift another: [the limit](33_the_limit.py).
+# **What's next:** [the information bound](33_the_limit.py), which does the same for the redshift itself,
+# exactly.

@@ -213,8 +213,8 @@ shown.assign(calibrated=joint.values())
 # image and not identical.
 #
 # The table lists the quantities that both chapters measure. Ratios are those of seed 0, with the widest
-# combination of the two intervals for the upper reference; the verdict, *above* or *below*,
-# states on which side of 1 the intervals of both seeds lie.
+# combination of the two intervals for the upper reference; the verdict, *above* or *below*, states on
+# which side of 1 the intervals of both seeds lie.
 
 # %%
 nature = pd.read_csv(paths.need(store.table("natures_spread"), "32_natures_spread"))
@@ -339,10 +339,10 @@ enough = {
 # %% [markdown]
 # ## Averaging measurements or images
 #
-# Averaging images is a different operation. The independent part of the samples decreases as $1/\sqrt
-# K$, the common part remains, and the mean image approximates the output of a network trained on the
-# squared error. It differs from the images of the survey in every quantity that is not linear in the
-# pixels. Thus the brightest pixel of the mean image is not the mean of the brightest pixels, and the
+# Averaging images is a different operation. The independent part of the samples decreases as
+# $1/\sqrt K$, the common part remains, and the mean image approximates the output of a network trained
+# on the squared error. It differs from the images of the survey in every quantity that is not linear in
+# the pixels. Thus the brightest pixel of the mean image is not the mean of the brightest pixels, and the
 # redshift estimated from the mean image is not the mean redshift. In the table, a positive magnitude
 # difference means that the mean image is fainter than the truth. Its last row is the noise in the
 # corners of the mean image in units of the CFHTLS noise.
