@@ -8,17 +8,19 @@
 # %% [markdown]
 # # Capsule network: routing by agreement
 #
-# Can a network translate a galaxy through a handful of numbers that each *mean* something?
+# The claim that the capsule network has a smaller residual than {glue:text}`capsule_yardstick` is
+# {glue:text}`capsule_test` (task {glue:text}`capsule_task`). A single pattern contains
+# {glue:text}`capsule_pattern` per cent of the power of the changes that its pose dimensions cause; at 100
+# per cent all would encode the same property.
 #
-# A capsule is a small vector. Its length says how sure the network is that something is there; its
-# direction, the *pose*, says how it looks. Parts vote for wholes, and votes that agree count more
+# A capsule is a small vector. Its length encodes whether something is present, its direction, the *pose*,
+# the properties. Child capsules (parts) vote for parents (wholes), and votes that agree get more weight
 # {cite}`sabour2017`.
 #
 # **What you will learn**
 #
-# - how routing by agreement works, turn by turn;
-# - over which axis the couplings must be normalised;
-# - how to find out what a capsule encodes: move one pose dimension and look.
+# - routing by agreement, and how couplings are normalised;
+# - interpretation of pose dimensions.
 #
 # **Prerequisites:** the chapter on [the residual network](11_residual.py). About 20 minutes.
 
@@ -47,13 +49,12 @@ crop: int = 32  # pixels along a side of the random crops
 rate: float = 0.002  # highest learning rate
 
 # %% [markdown]
-# ## The idea in a picture
+# ## Example of routing
 #
-# Eight children vote for two parents. For the first parent six votes point the same way and two do
-# not; for the second all votes are random. Turn by turn, the children that agree give more of
-# themselves to the first parent.
+# Eight children vote for two parents. Six votes for the first parent agree and increase in coupling; all
+# other votes are random.
 
-# %% mystnb={"figure": {"caption": "Coupling of each of eight children to the first of two parents, before and after each turn of routing. Children 1 to 6 (solid) agree about it, 7 and 8 (dashed) do not.", "name": "fig-capsule-routing"}, "image": {"alt": "Lines that start at one half and part: those of agreeing children rise."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Coupling of eight children to the first of two parents in each iteration of routing. Children 1 to 6 (solid) agree in their votes for it, 7 and 8 (dashed) do not.", "name": "fig-capsule-routing"}, "image": {"alt": "Lines that start at one half and diverge: those of agreeing children rise."}} tags=["hide-input"]
 random = torch.Generator().manual_seed(3)
 votes = 0.7 * torch.randn(1, 8, 2, 4, generator=random)
 votes[0, :6, 0] = torch.tensor([1.5, 0.5, 0.0, 0.0])
@@ -63,11 +64,11 @@ fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.8))
 for child in range(8):
     agrees = child < 6
     ax.plot(turns, c[:, child], "-" if agrees else "--", color="C0" if agrees else "C1")
-ax.set(xlabel="turn", ylabel="coupling to parent 1", xticks=list(turns), ylim=(0, 1))
+ax.set(xlabel="iteration", ylabel="coupling to parent 1", xticks=list(turns), ylim=(0, 1))
 plt.show()
 
 # %% [markdown]
-# ## The equations beside the code
+# ## Routing equations
 #
 # $$ c_{ij} = \frac{e^{b_{ij}}}{\sum_k e^{b_{ik}}}, \qquad
 #    s_j = \sum_i c_{ij}\,\hat u_{j|i}, \qquad
@@ -80,39 +81,34 @@ plt.show()
 # logits = logits + (votes * squash(poses, dim=2)[:, None]).sum(dim=3)
 # ```
 #
-# Child $i$ votes $\hat u_{j|i}$ for parent $j$ and gives it the share $c_{ij}$ of itself; $b$ starts at
-# zero, and grows where a vote agrees with the parent $v_j$ that came of all votes.
+# Child $i$ votes $\hat u_{j|i}$ for parent $j$ with coupling $c_{ij}$. The logits $b$ start at zero and grow
+# where a vote agrees with the parent's squashed pose $v_j$. The softmax runs over the *parents*, since a
+# part belongs to one whole. Normalised over the children, a common error, all parents would receive the same
+# total weight, whatever the agreement.
 #
-# The sum in the softmax runs over the *parents*: a part belongs to one whole. Normalised over the
-# children instead, a widespread slip, every whole would be made of exactly one part's worth of
-# children, and agreement could no longer say which whole is there.
+# Here children sit on packed pixels, vote by convolutions, and are routed independently at each position. A
+# decoder reconstructs the image from the poses of the parents alone: {glue:text}`capsule_parents` parents of
+# {glue:text}`capsule_pose` numbers for every $4 \times 4$ pixels in five bands. Squashing bounds vector
+# lengths by 1, while fluxes are unbounded. Images therefore enter through asinh and leave through sinh, and
+# the decoder gets the sums $s_j$; the squashed $v_j$ only determine the routing.
 #
-# Here children sit on packed pixels and vote by convolutions; each place of the image is routed by
-# itself. A decoder turns the poses of the parents back into an image, and sees nothing else:
-# {glue:text}`capsule_parents` parents with {glue:text}`capsule_pose` numbers each for every $4 \times 4$
-# pixels in five bands. Squashing keeps every vector shorter than one, and fluxes have no upper end. So images
-# come in through asinh and leave through sinh, and the decoder is given the sums $s_j$ rather than $v_j$: the
-# squashed ones decide the routing alone.
+# ## Differences from the reference
 #
-# ## The reference and this network
-#
-# Capsules were made to classify digits {cite}`sabour2017`; with convolutions and local routing they
-# segment images {cite}`lalonde2018`. Point by point:
+# The references are capsules for classification {cite}`sabour2017` and segmentation {cite}`lalonde2018`.
 #
 # | | reference | here | effect |
 # |---|---|---|---|
 # | squash, couplings, agreement | Sabour et al. | the same | equal to plain loops (a test) |
-# | turns of routing | 3 | 3 | *one turn of routing*; below, after the training |
-# | gradient through routing | all turns | the last turn | not measured |
-# | votes | a matrix for each pair of child and parent | a 4 x 4 convolution for each, as in local routing | not measured |
-# | loss | margin on lengths, plus reconstruction | that of the translation alone | |
-# | decoder | fully connected, from one capsule | convolutions, from all parents of a place | not measured |
-# | poses that are decoded | squashed | not squashed | *squashed poses* |
-# | images | as they are, between 0 and 1 | through asinh, and back | *without asinh* |
+# | iterations of routing | 3 | 3 | *one turn of routing*; ablation below |
+# | gradient through routing | all iterations | the last one | not measured |
+# | votes | a matrix per child and parent | a 4 x 4 convolution, as in local routing | not measured |
+# | decoder | fully connected, from one capsule | convolutions, from all parents of a position | not measured |
+# | decoded poses | squashed | not squashed | *squashed poses* |
+# | images | as they are, between 0 and 1 | through asinh and back | *without asinh* |
 # | skips around the parents | none; in segmentation between levels | none | *skip of the source* |
 #
-# The last column names rows of a kept table (`benchmarks/bench_recipes.py`: one training of 200 steps each,
-# judged on the validation galaxies; residual in units of the sky noise, the rest in per cent).
+# The last column names rows of a kept table (`benchmarks/bench_recipes.py`): one training of 200 steps each,
+# validation galaxies, residual in units of the sky noise, the rest in per cent.
 
 # %% tags=["hide-input"]
 ablation.recipe_table("capsule")
@@ -120,22 +116,22 @@ ablation.recipe_table("capsule")
 # %% [markdown]
 # ## Training
 #
-# Loss, crops and schedule are those of [the residual network](11_residual.py), and so is the test named
-# before looking: to beat resampling, or for `intra` a second observation.
+# Loss, crops, schedule and the criterion fixed in advance are those of [the residual
+# network](11_residual.py): a smaller residual than resampling, or for `intra` than a repeat observation.
 
 # %%
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
 result = study.run(results, profile, "capsule", task, seed, settings)
 print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
 
-# %% mystnb={"figure": {"caption": "Left: the terms of the loss. Right: the residual on the validation galaxies, in units of the target's sky noise, by the running mean of the weights.", "name": "fig-capsule-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Left: loss terms. Right: residual on the validation galaxies in units of the target's sky noise, for the running mean of the weights.", "name": "fig-capsule-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
 study.training_curve(result)
 plt.show()
 
 # %% [markdown]
 # ## Translated galaxies
 
-# %% mystnb={"figure": {"caption": "Four test galaxies, bright to faint: the source on the target's grid, the translation, the target, and the residual in the r band in units of the target's sky noise.", "name": "fig-capsule-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Four test galaxies, from bright to faint: source on the target's grid, translation, target, and r-band residual in units of the target's sky noise.", "name": "fig-capsule-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
 study.examples(result)
 plt.show()
 
@@ -147,11 +143,10 @@ for name, value in study.quoted_numbers(result).items():
     glue(name, value, display=False)
 
 # %% [markdown]
-# ## What a pose encodes
+# ## Interpretation of poses
 #
-# We take one galaxy, add a number (in units of the parent's length) to one pose dimension of the most
-# active parent wherever that parent is present, and decode. Each row moves another dimension; what
-# changes is what it encodes.
+# One pose dimension of the most active parent is changed, in units of the parent's length, and the image
+# decoded. Each row of the figure is another dimension.
 
 
 # %%
@@ -171,7 +166,7 @@ def change(result, galaxy, dimension, by):
     return (after - before)[0, study.R_BAND].numpy() / sigma
 
 
-# %% mystnb={"figure": {"caption": "The brightest test galaxy in r, when one pose dimension of the most active parent is moved by the number above: the change of flux in units of the sky noise, for the three dimensions that change most. Rows that look alike, up to strength and sign, encode the same thing.", "name": "fig-capsule-pose"}, "image": {"alt": "Grid of red and blue maps of change, one row per pose dimension."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Change of flux of the brightest test galaxy (r band, in units of the sky noise) when one pose dimension of the most active parent is shifted by the number above, for the three dimensions with the largest effect. Rows that agree up to strength and sign encode the same property.", "name": "fig-capsule-pose"}, "image": {"alt": "Grid of red and blue maps of change, one row per pose dimension."}} tags=["hide-input"]
 galaxy = int(np.argmax(result.pairs.target[:, study.R_BAND].sum(axis=(1, 2))))
 size = [np.abs(change(result, galaxy, d, 0.5)).sum() for d in range(result.network.pose)]
 shown, shifts = np.argsort(size)[::-1][:3], (-0.5, -0.25, 0.25, 0.5)
@@ -205,17 +200,15 @@ glue("capsule_pose", result.network.pose, display=False)
 glue("capsule_parents", result.network.parents, display=False)
 
 # %% [markdown]
-# Do the {glue:text}`capsule_pose` dimensions mean different things? Lay the maps of all of them side by
-# side: in the median of {glue:text}`capsule_pattern_n` galaxies {glue:text}`capsule_pattern` per cent of
-# the power of all changes is one and the same pattern (the first singular value), stronger in some
-# dimensions than in others. A hundred would be one number in several guises. (The fine grid is the
-# decoder's: it rearranges channels into pixels, and each place in a block has weights of its own.)
+# In the median of {glue:text}`capsule_pattern_n` galaxies, the first singular value of the maps of all
+# {glue:text}`capsule_pose` dimensions contains {glue:text}`capsule_pattern` per cent of their power. The
+# fine grid comes from the decoder's sub-pixel output.
 
 # %% [markdown]
-# ## Without its distinctive part
+# ## Ablation of parents and routing
 #
-# What do the parents carry, and what does the routing do? In the trained network we freeze each parent to its
-# mean over places and galaxies, and we route by one turn only, so that all couplings are equal.
+# In the trained network each parent is frozen to its mean over positions and galaxies, or routing is limited
+# to one iteration, with equal couplings.
 
 
 # %%
@@ -232,44 +225,31 @@ def one_turn(network):
 ablation.ablations(result, {"parents frozen": frozen, "one turn of routing": one_turn})
 
 # %% [markdown]
-# ## What goes wrong
+# ## Limitations
 #
-# The parents carry the image, so what they cannot hold is lost: they are
-# {glue:text}`capsule_parents` times {glue:text}`capsule_pose` numbers for every $4 \times 4$ pixels, on a grid of
-# their own. Compare the residual of this chapter with that of [the residual network](11_residual.py), whose
-# pixels find their way past every block: it is the price of a bottleneck in a training as short as this.
+# What the poses of the parents cannot represent is lost. [The residual network](11_residual.py), where
+# pixels bypass every block, has no such bottleneck; compare its residual.
 
-# %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-capsule-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Standard deviation in the corner of each test stamp in the r band, relative to the target's sky noise: near 1 for a true image, less for a smooth one.", "name": "fig-capsule-noise"}, "image": {"alt": "Two histograms of the corner noise, for targets and translations."}} tags=["hide-input"]
 study.noise_histogram(result)
 plt.show()
 
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`capsule_n` test galaxies (task {glue:text}`capsule_task`) the residual is
-# {glue:text}`capsule_chi_interval` times the sky noise, in the median galaxy
-# {glue:text}`capsule_typical_interval` times. That it beats a baseline is
-# {glue:text}`capsule_test`: {glue:text}`capsule_yardstick` leaves {glue:text}`capsule_margin` more.
-# The central flux is biased by {glue:text}`capsule_bias_interval` per cent and scatters by
-# {glue:text}`capsule_scatter_interval`. The noise in the corners is {glue:text}`capsule_noise:.2f` times
-# that of the target. Training took {glue:text}`capsule_seconds:.0f` seconds. One pattern has
-# {glue:text}`capsule_pattern` per cent of what the poses of the busiest parent change: the nearer to a
-# hundred, the less does each number mean something of its own.
+# On {glue:text}`capsule_n` test galaxies the residual is {glue:text}`capsule_chi_interval` times the sky
+# noise, in the median galaxy {glue:text}`capsule_typical_interval` times; that of
+# {glue:text}`capsule_yardstick` exceeds it by {glue:text}`capsule_margin`. The central flux has a bias of
+# {glue:text}`capsule_bias_interval` per cent and a scatter of {glue:text}`capsule_scatter_interval` per
+# cent. The noise in the corners is {glue:text}`capsule_noise:.2f` times the target's. Training took
+# {glue:text}`capsule_seconds:.0f` seconds.
 #
 # ## Exercises
 #
-# 1. Train with one turn only (`iterations=1`): all couplings are equal. Is the translation worse?
+# 1. Change `softmax(dim=2)` to `dim=1` and run the tests. Which one fails, and why?
 #
 # ```{dropdown} Solution
-# Build with `capsule.Capsule(..., iterations=1)`. The row *one turn of routing* of the table of the reference
-# is such a training: what routing adds, a decoder that was trained without it can largely do without. Switched
-# off after the training it is missed.
+# The one that requires couplings to sum to 1 over the parents, and the example calculated by hand.
 # ```
 #
-# 2. Change `softmax(dim=2)` to `dim=1` and run the tests. Which one fails, and why?
-#
-# ```{dropdown} Solution
-# The one that demands that couplings sum to one over the parents, and the case worked by hand.
-# ```
-#
-# **What's next:** a model that gives not one answer but many: [diffusion](15_diffusion.py).
+# **What's next:** sampling several translations of one source: [diffusion](15_diffusion.py).
