@@ -71,25 +71,30 @@ panels.claim_strips(judged, lambda line: f"{line.claim}, {line.task}: {line.verd
 plt.show()
 
 # %% tags=["hide-input"]
-lines = []
+verdicts, details = [], []
 for x in judged.itertuples():
     claim = claims.CLAIMS[x.claim]
     names = [plotting.MODEL_NAME.get(row, row) for row in x.weakest.split(", ")]
     control = claims.CONTROLS.get(claim.fails, claim.fails)
-    lines.append(
-        {
-            "The paper says": f"{claim.paper} ({claims.TASKS[x.task]})",
-            "measured (margin)": f"{claim.number} ({claim.margin:g})",
-            "weakest": ", ".join(names),
-            "number": str(x.found),
-            "control": f"{control}: {x.control}" + (", passes" if x.passes else ""),
-            "adjusted p": f"{x.chance:.1g}",
-            "holds for": f"{x.holds} of {x.models}",
-            "verdict": x.verdict,
-            "chapter": claim.chapter,
-        }
+    paper = {"The paper says": f"{claim.paper} ({claims.TASKS[x.task]})"}
+    verdicts.append(
+        paper
+        | {"verdict": x.verdict, "number": str(x.found)}
+        | {"control": f"{control}: {x.control}" + (", passes" if x.passes else "")}
+        | {"chapter": claim.chapter[:2]}
     )
-pd.DataFrame(lines).set_index("The paper says")
+    details.append(
+        paper
+        | {"number": claim.number, "margin": f"{claim.margin:g}", "weakest": ", ".join(names)}
+        | {"holds for": f"{x.holds} of {x.models}", "adjusted p": f"{x.chance:.1g}"}
+    )
+pd.DataFrame(verdicts).set_index("The paper says")
+
+# %% [markdown]
+# The numbers are defined so that positive values support the paper:
+
+# %% tags=["hide-input"]
+pd.DataFrame(details).set_index("The paper says")
 
 # %% [markdown]
 # *Holds for* counts the models that support the claim individually; *adjusted p* is the p-value of the
