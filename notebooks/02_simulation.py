@@ -341,23 +341,15 @@ for name, (images, scale) in at_hand.items():
 #   from real ones with {glue:text}`knn_real:.3f`.
 # - Of the doubled assumptions, *{glue:text}`strongest_peak`* affects peak colours most.
 #
-# ## Exercises
+# ## Exercise
 #
-# 1. How much does the scatter of spectra increase redshift errors? Set `tilt` to zero and `break_step`
-#    and `dust` to their medians in `physics`, and repeat the nearest-neighbour test.
+# How much does the scatter of spectra increase redshift errors? Set `tilt` to zero and `break_step`
+# and `dust` to their medians in `physics`, and repeat the nearest-neighbour test.
 #
 # ```{dropdown} Solution
 # `simple = {**physics, "tilt": 0 * redshift, "break_step": np.where(red, *(np.median(
 # physics["break_step"][s]) for s in (red, ~red)))}`, and the same for `dust`; then the robust scatter of
 # `validation.nearest_neighbour_errors(validation.true_magnitudes(simple, SDSS), redshift)`.
-# ```
-#
-# 2. How dark may a dust lane be? Multiply `scene.flux[..., -1]` by three, render, and look for negative
-#    pixels.
-#
-# ```{dropdown} Solution
-# `_, scene, _ = simulate.sample_scene(...)`, then `scene.flux[..., -1] *= 3` before `render`; check
-# `images.min()`. Lanes that absorbed half of the flux now absorb more than there is.
 # ```
 #
 # **What's next:** [preparing real data](03_real_data.py).
