@@ -131,8 +131,8 @@ print(f"{layer.size} numbers; largest change by turning: {float(values.std(dim=0
 # $$ L = -\sum_j q_{jk} \log p_j , \qquad q_{jk} \propto \exp\Big(-\frac{(j - k)^2}{2 \cdot 3^2}\Big) . $$
 #
 # The densities of $M$ networks that differ only in their seed are averaged, $p = \sum_m p_m / M$. One
-# temperature $T$ {cite}`guo2017`, fitted on the validation galaxies, then calibrates the densities, $p \to
-# p^{1/T}$ with the sum normalised to 1: wider for $T > 1$, narrower for $T < 1$.
+# temperature $T$ {cite}`guo2017`, fitted on the validation galaxies, then calibrates the densities to
+# $p^{1/T}$ with the sum normalised to 1: wider for $T > 1$, narrower for $T < 1$.
 
 # %%
 grid = redshift.Grid(bins, z_max)

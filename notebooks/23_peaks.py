@@ -200,8 +200,8 @@ plt.show()
 #
 # We apply them to the peaks of the test galaxies in the target image, in a repeat observation and in each
 # translation. As a control, the true peaks $F_y$ of galaxy $k$ are **scattered like** a translator's: in each
-# band $b$ they are multiplied by the relative error of another galaxy $j$, the same in all bands, of similar
-# brightness,
+# band $b$ they are multiplied by the ratio of translated to true flux of another galaxy $j$ of similar
+# brightness, the same galaxy in all bands,
 #
 # $$ F^\mathrm{scattered}_{k,b} = F_{y,k,b} \, \frac{F_{\hat y,j,b}}{F_{y,j,b}} . $$
 #
