@@ -8,17 +8,18 @@
 # %% [markdown]
 # # Swin Transformer: shifted-window attention
 #
-# Does a translator gain when each pixel chooses for itself which others to look at?
+# The claim that the Swin Transformer has a smaller residual than {glue:text}`swin_yardstick` is
+# {glue:text}`swin_test` (task {glue:text}`swin_task`). In training, the residual network processes
+# {glue:text}`swin_slower:.1f` times as many crops per second.
 #
-# A convolution weighs neighbours by where they are. Attention weighs them by what they show: a pixel
-# in a spiral arm can look along the arm. Looking at *all* pixels costs too much, so the Swin
-# Transformer {cite}`liu2021` looks within small windows, and shifts them from layer to layer.
+# A convolution weights neighbours by position, attention by content. Attention over *all* pixels is
+# expensive, so the Swin Transformer {cite}`liu2021` uses small windows and shifts them from layer to layer.
 #
 # **What you will learn**
 #
-# - what attention computes, and how small it is in code;
-# - how shifted windows pass information on, and why the shift needs a mask;
-# - what attention costs next to a convolution.
+# - attention in equations and code;
+# - how shifted windows exchange information, and why the shift needs a mask;
+# - the cost of attention relative to convolution.
 #
 # **Prerequisites:** the chapter on [the residual network](11_residual.py). About 15 minutes.
 
@@ -46,15 +47,14 @@ crop: int = 32  # pixels along a side of the random crops
 rate: float = 0.002  # highest learning rate
 
 # %% [markdown]
-# ## The idea in a picture
+# ## Shifted windows
 #
-# On the left the image is cut into windows; within one, every pixel sees every other. In the next
-# layer the windows have moved by half their side. The shift is a roll: what leaves on one side comes
-# back on the other, so the last windows hold strips from both edges of the sky. A mask keeps these
-# strips apart. Each panel asks the real layer: which pixels does the marked one depend on?
+# Each pixel attends to all pixels of its window. In the next layer the windows are shifted by half their
+# side, by a cyclic roll of the image. Windows at the border then combine strips from opposite edges, which a
+# mask keeps apart. The figure shows on which pixels the output of a real layer depends.
 
 
-# %% mystnb={"figure": {"caption": "Pixels that the marked pixel (cross) depends on, in one layer of the real network: with straight windows, with shifted ones, and in the corner, where the mask cuts what the roll brought from the far side.", "name": "fig-swin-windows"}, "image": {"alt": "Three maps of 16 by 16 pixels with the visible window highlighted."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Pixels on which the output at the marked pixel (cross) depends, for one layer of the network: regular windows, shifted windows, and a corner, where the mask removes the pixels from the opposite edge.", "name": "fig-swin-windows"}, "image": {"alt": "Three maps of 16 by 16 pixels with the window of the marked pixel highlighted."}} tags=["hide-input"]
 def seen_by(pixel, shift):
     torch.manual_seed(0)
     layer = swin.SwinLayer(width=4, heads=1, window=4, shift=shift)
@@ -63,7 +63,7 @@ def seen_by(pixel, shift):
     return h.grad.abs().sum(dim=(0, 3)) > 0
 
 
-cases = {"straight": ((9, 6), 0), "shifted": ((9, 6), 2), "corner": ((0, 0), 2)}
+cases = {"regular": ((9, 6), 0), "shifted": ((9, 6), 2), "corner": ((0, 0), 2)}
 fig, axes = plt.subplots(1, 3, figsize=(plotting.WIDTH, 2.3))
 for ax, (title, (pixel, shift)) in zip(axes, cases.items(), strict=True):
     ax.imshow(seen_by(pixel, shift), cmap="Blues", vmin=0, vmax=1.6)
@@ -75,13 +75,12 @@ for ax, (title, (pixel, shift)) in zip(axes, cases.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# ## The equation beside the code
+# ## Attention
 #
 # $$ \mathrm{attention}(q, k, v) = \mathrm{softmax}\!\left(\frac{q k^\top}{\sqrt d} + B\right) v $$
 #
-# Each pixel asks a question $q$, offers a key $k$ and holds a value $v$, vectors of $d$ numbers that are
-# linear in what it knows. $B$ depends only on the offset between two pixels: the same neighbour counts
-# alike everywhere.
+# Query $q$, key $k$ and value $v$ are vectors of $d$ numbers, linear in a pixel's features. The bias $B$
+# depends only on the offset between two pixels.
 #
 # ```python
 # q, k, v = rearrange(self.qkv(windows), "n w p (part h d) -> part (n w h) p d", part=3, h=heads)
@@ -90,37 +89,30 @@ plt.show()
 # values = (scores / sqrt(d) + bias).softmax(dim=-1) @ v
 # ```
 #
-# It is written out, although torch has one call for it: in windows as small as these, that call costs more
-# time than the sums themselves.
+# ## Differences from the reference
 #
-# ## The reference and this network
-#
-# SwinIR {cite}`liang2021` made the Swin Transformer a network for images. Point by point:
+# The reference is SwinIR {cite}`liang2021`. Layers, relative position bias, mask, closing convolutions,
+# norms, skip around the body and initialisation are the same; a test compares the layer with torch's.
 #
 # | | SwinIR | here | effect |
 # |---|---|---|---|
-# | layer | norm, shifted-window attention, norm, perceptron twice as wide | the same | equal to torch's layer with the same weights (a test) |
-# | relative position bias, mask, groups closed by a convolution | yes | yes | |
-# | norm before and after the body, convolution after it, skip around it | yes | yes | |
-# | initialisation | truncated normal, 0.02 | the same | |
-# | skip of the input | where the sizes agree | where the bands agree | *no skip of the source* |
+# | skip of the input | where sizes agree | where bands agree | *no skip of the source* |
 # | pixels | as they are | packed 2 x 2 | a quarter of the cost, not measured |
 # | learning rate | 2e-4 at depth 24 to 36 | {glue:text}`swin_rate` at depth 4 (`quick`) | *rate 1e-3*, *rate 2e-4* |
-# | stochastic depth | 0.1 | none | not measured: trainings are too short to overfit |
+# | stochastic depth | 0.1 | none | not measured: trainings too short to overfit |
 # | width, depth, window | 60 to 180, 24 to 36, 8 | 48, 4, 4 (`quick`); 96, 24, 8 (`paper`) | not measured |
 #
-# The last column names rows of a kept table (`benchmarks/bench_recipes.py`: one training of 200 steps each,
-# judged on the validation galaxies; residual in units of the sky noise, the rest in per cent).
+# The last column names rows of a kept table (`benchmarks/bench_recipes.py`): one training of 200 steps each,
+# validation galaxies, residual in units of the sky noise, the rest in per cent.
 
 # %% tags=["hide-input"]
 glue("swin_rate", f"{rate:g}", display=False)
 ablation.recipe_table("swin")
 
 # %% [markdown]
-# ## What it costs
+# ## Computing cost
 #
-# Next to a convolution? Here are the networks of this chapter and the last, on crops of {glue:text}`swin_crop`
-# pixels a side, measured now on the processor that made this page.
+# Measured on the processor that made this page, for crops of {glue:text}`swin_crop` pixels a side:
 
 # %% tags=["hide-input"]
 costs = pd.DataFrame(
@@ -132,28 +124,26 @@ glue("swin_crop", ablation.CROP, display=False)
 costs.rename(plotting.MODEL_NAME).style.format("{:,.0f}")
 
 # %% [markdown]
-# The sums are about as many, but the convolution trains on {glue:text}`swin_slower:.1f` times as many crops in
-# the same time: attention spends its time on moving small blocks of numbers about. So the networks of this
-# book, which train for about equally long, have not seen equally many galaxies.
+# Since the networks of this book train for similar times, they see different numbers of galaxies.
 #
 # ## Training
 #
-# Loss, crops and schedule are those of [the residual network](11_residual.py), and so is the test named
-# before looking: to beat resampling, or for `intra` a second observation.
+# Loss, crops, schedule and the criterion fixed in advance are those of [the residual
+# network](11_residual.py): a smaller residual than resampling, or for `intra` than a repeat observation.
 
 # %%
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
 result = study.run(results, profile, "swin", task, seed, settings)
 print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
 
-# %% mystnb={"figure": {"caption": "Left: the terms of the loss. Right: the residual on the validation galaxies, in units of the target's sky noise, by the running mean of the weights.", "name": "fig-swin-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Left: loss terms. Right: residual on the validation galaxies in units of the target's sky noise, for the running mean of the weights.", "name": "fig-swin-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
 study.training_curve(result)
 plt.show()
 
 # %% [markdown]
 # ## Translated galaxies
 
-# %% mystnb={"figure": {"caption": "Four test galaxies, bright to faint: the source on the target's grid, the translation, the target, and the residual in the r band in units of the target's sky noise.", "name": "fig-swin-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Four test galaxies, from bright to faint: source on the target's grid, translation, target, and r-band residual in units of the target's sky noise.", "name": "fig-swin-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
 study.examples(result)
 plt.show()
 
@@ -165,10 +155,10 @@ for name, value in study.quoted_numbers(result).items():
     glue(name, value, display=False)
 
 # %% [markdown]
-# ## Without its distinctive part
+# ## Ablation of attention and shift
 #
-# What does the trained network owe to attention? We switch it off: every pixel then weighs all that its
-# window shows alike. And we leave out the shift, so that windows never exchange anything by attention.
+# In the trained network, attention is replaced by uniform weights within a window, or the shift is omitted,
+# so that attention exchanges nothing between windows.
 
 
 # %%
@@ -178,7 +168,7 @@ def swin_layers(network):
 
 def uniform(network):
     for layer in swin_layers(network):
-        layer.attention.qkv.weight[: layer.attention.out.in_features] = 0  # every question
+        layer.attention.qkv.weight[: layer.attention.out.in_features] = 0  # every query
         layer.attention.qkv.bias[: layer.attention.out.in_features] = 0
         layer.attention.bias.zero_()
 
@@ -191,46 +181,34 @@ def unshifted(network):
 ablation.ablations(result, {"uniform attention": uniform, "no shift": unshifted})
 
 # %% [markdown]
-# The network was trained with both, and is not retrained without: the table says what it uses, not what
-# another network could do without.
+# The ablation shows what this network uses, not what a network retrained without it could achieve.
 #
-# ## What goes wrong
+# ## Limitations
 #
-# Like every network that is asked for one best guess, it smooths: fine structure comes out too weak. What
-# noise is left in its sky is what it lets through of the source's. For `cross` that is not the target's,
-# which it cannot know; for `intra` the two are one, and what is missing was smoothed away.
+# Like every best estimate, the translation is too smooth. Its sky noise derives from the source's: for
+# `cross` this is not the target's noise, which the source does not determine; for `intra` it is.
 
-# %% mystnb={"figure": {"caption": "Standard deviation of the corner of each test stamp in the r band, relative to the target's sky noise: a true image has one, a smooth one less.", "name": "fig-swin-noise"}, "image": {"alt": "Two histograms of the noise, of the targets and of the translations."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Standard deviation in the corner of each test stamp in the r band, relative to the target's sky noise: near 1 for a true image, less for a smooth one.", "name": "fig-swin-noise"}, "image": {"alt": "Two histograms of the corner noise, for targets and translations."}} tags=["hide-input"]
 study.noise_histogram(result)
 plt.show()
 
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`swin_n` test galaxies (task {glue:text}`swin_task`) the residual is
-# {glue:text}`swin_chi_interval` times the sky noise, in the median galaxy
-# {glue:text}`swin_typical_interval` times. That it beats a baseline is
-# {glue:text}`swin_test`: {glue:text}`swin_yardstick` leaves {glue:text}`swin_margin` more.
-# The central flux is biased by {glue:text}`swin_bias_interval` per cent and scatters by
-# {glue:text}`swin_scatter_interval`. The noise in the corners is {glue:text}`swin_noise:.2f` times
-# that of the target. Training took {glue:text}`swin_seconds:.0f` seconds.
+# On {glue:text}`swin_n` test galaxies the residual is {glue:text}`swin_chi_interval` times the sky noise, in
+# the median galaxy {glue:text}`swin_typical_interval` times; that of {glue:text}`swin_yardstick` exceeds it
+# by {glue:text}`swin_margin`. The central flux has a bias of {glue:text}`swin_bias_interval` per cent and a
+# scatter of {glue:text}`swin_scatter_interval` per cent. The noise in the corners is
+# {glue:text}`swin_noise:.2f` times the target's. Training took {glue:text}`swin_seconds:.0f` seconds.
 #
 # ## Exercises
 #
-# 1. Train with windows that never shift: build `swin.Swin` with `depth=1` in each group. Is the residual
-#    larger than with the shift switched off after the training?
-#
-# ```{dropdown} Solution
-# A network that is trained without the shift can learn to do without it: the convolution that closes each
-# group also carries information across the borders of windows.
-# ```
-#
-# 2. How much does the bias $B$ matter? Set it to zero in the trained network and judge again with
+# 1. How much does the bias $B$ matter? Set it to zero in the trained network and evaluate it with
 #    `ablation.ablations`.
 #
 # ```{dropdown} Solution
-# `for layer in swin_layers(network): layer.attention.bias.zero_()`. $B$ starts near zero and moves little in
-# a short training; where its neighbours are a pixel also knows from the convolutions.
+# `for layer in swin_layers(network): layer.attention.bias.zero_()`. $B$ starts near zero and changes little
+# in a short training; the convolutions also provide relative positions.
 # ```
 #
-# **What's next:** a second network that judges the first: [the SRGAN](13_srgan.py).
+# **What's next:** a second network that evaluates the first: [the SRGAN](13_srgan.py).
