@@ -14,8 +14,7 @@
 # for the flow and *{glue:text}`toy_ranks_GAN`* for a conditional GAN.
 #
 # One SDSS image is compatible with many CFHTLS images. For galaxies their distribution is unknown, so
-# that model errors cannot be separated from an ambiguous input. In this two-dimensional toy model it is
-# known.
+# that model errors cannot be separated from an ambiguous input. In this toy model it is known.
 #
 # **What you will learn**
 #
@@ -55,8 +54,8 @@ n_boot: int = 400  # resamples of the pairs behind each interval
 #
 # $$ p(y\,|\,x) = p\,N(y;\,f, s^2) + (1-p)\,N(y;\,-f, s^2), \quad f = 1 + x/2, \quad p = f/2. $$
 #
-# Each $x$ has many $y$, and most $y$ have many $x$. In the analogy, $x$ is an SDSS image, $y$ a quantity
-# measured in the CFHTLS image, and the branches are two kinds of galaxies that SDSS cannot distinguish.
+# Each $x$ has many $y$, and most $y$ many $x$. By analogy, $x$ is an SDSS image, $y$ a quantity measured
+# in the CFHTLS image, and the branches are two kinds of galaxies that SDSS cannot distinguish.
 #
 # Four networks with two hidden layers are trained on pairs from this distribution:
 #
@@ -155,8 +154,8 @@ seeds_agree.summary(pd.concat(tables, ignore_index=True))
 # $$ \mathrm{CRPS} = E|X-y| - \tfrac12 E|X-X'| $$
 #
 # has its lowest expectation for the true distribution {cite}`gneiting2007`. For a point prediction it is
-# the absolute error, so that point predictions and samples can be compared on one scale, pair by pair.
-# L1 minimises it among point predictions, which cannot represent two branches.
+# the absolute error, so that point predictions and samples are compared on one scale. L1 minimises it
+# among point predictions, which cannot represent two branches.
 
 # %%
 scores = {key: calibration.crps(made, y) for key, made in sampled.items()}

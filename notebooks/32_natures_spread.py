@@ -111,7 +111,7 @@ targets = {k: repeat_observations.targets(sample) for k, sample in samples.items
 # ## Degenerate galaxies as neighbours
 #
 # The expectation of $T$ given an SDSS image is estimated from other galaxies with similar SDSS images.
-# Similarity is defined in the latent space of the SDSS redshift estimator: the leading principal
+# Similarity is defined by the latent space of the SDSS redshift estimator, the leading principal
 # components of its last hidden layer. Distances are in units of the noise, measured from repeat
 # observations, so that two images of one galaxy have the rms distance $\sqrt{2d}$ in $d$ dimensions. A
 # galaxy is never its own neighbour, in any of its observations.
@@ -141,7 +141,7 @@ for (space, k), x in points.items():
         )
 
 # %% [markdown]
-# We compute each component as a fraction of the variance, with its interval over galaxies.
+# Components as fractions of the variance, with intervals over galaxies:
 
 # %%
 lines = []
@@ -169,9 +169,8 @@ plotting.stamps(sides, ["SDSS", "CFHTLS"], titles)
 plt.show()
 
 # %% [markdown]
-# The first two columns show one galaxy and differ by noise only. The others show neighbours in the
-# latent space, whose colour, brightness and concentration should match, but not their orientation, knots
-# or companions.
+# The first two columns differ by noise only. The neighbours in the latent space should match in colour,
+# brightness and concentration, but not in orientation, knots or companions.
 
 # %% mystnb={"figure": {"caption": "Noise and degeneracy as fractions of the variance of CFHTLS measurements, with 95 % intervals over galaxies. The rest is explained by SDSS. Circles: seed 0; squares: seed 1, and so on. Fractions below the axis range, or not above 0, are omitted; intervals may extend beyond it.", "name": "fig-spread-shares"}, "image": {"alt": "Ten rows, one for each quantity, with points for noise and for degeneracy in two spaces on a logarithmic axis of fractions of the variance. The table below gives the numbers."}} tags=["hide-input"]
 COLOURS = {("noise", SPACES[0]): "black", ("degeneracy", SPACES[0]): "#D55E00"}
@@ -199,8 +198,8 @@ plt.show()
 # Both spaces give *upper limits* on the degeneracy: a function of an image holds no more information
 # than the image, so that galaxies with similar features differ in $T$ by at least as much as galaxies
 # with the same image. The redshift network need not encode the total flux, for example, which the rings
-# contain. The last section gives the distances of the neighbours in units of the distance between two
-# images of one galaxy. The larger they are, the more the result depends on the linear fit.
+# contain. The last section gives the distances of the neighbours in units of that between two images of
+# one galaxy: the larger, the more the result depends on the linear fit.
 
 # %% tags=["hide-input"]
 best = {
@@ -228,13 +227,11 @@ pd.DataFrame.from_dict(cells, orient="index", columns=names)
 # *Sigma* is the standard deviation in the unit of the quantity (magnitude, fraction or redshift).
 # *Explained* refers to the space with the smaller degeneracy. All numbers are those of seed 0. A small
 # fraction of the variance can be a large scatter: 1 % of the variance is 10 % of the standard deviation.
-# This matters for redshifts, whose standard deviation over the survey is many times the error of a good
-# estimate.
+# This matters for redshifts, which vary over the survey by many times the error of a good estimate.
 #
 # Two claims are tested for each quantity: that SDSS explains more of the variance than noise and
-# degeneracy together; and that degeneracy exceeds the noise of CFHTLS. A claim is *supported* if the
-# 95 % interval of the difference lies above 0 for all seeds, *contradicted* if it lies below 0 for all,
-# otherwise *inconclusive*.
+# degeneracy together; and that degeneracy exceeds the noise of CFHTLS. Verdicts over all seeds are
+# defined as for [the toy model](31_toy.py).
 
 # %%
 MOST, MORE = "SDSS explains most of the variance", "the degeneracy exceeds the CFHTLS noise"
@@ -290,11 +287,11 @@ for space, name in zip(SPACES, ("latent", "rings"), strict=True):
 # {glue:text}`spread_open_most`. The degeneracy exceeds the noise of CFHTLS in: {glue:text}`spread_more`;
 # not in: {glue:text}`spread_not_more`; *inconclusive*: {glue:text}`spread_open_more`.
 #
-# Noise contributes {glue:text}`spread_noise` per cent (the samples in turn) of the variance of the
-# redshift estimated from CFHTLS images, and degeneracy at most {glue:text}`spread_estimate` per cent, a
-# standard deviation of {glue:text}`spread_estimate_size:.4f` in redshift (first sample). For the true
-# redshift the upper limit on the degeneracy is {glue:text}`spread_truth` per cent
-# ({glue:text}`spread_truth_size:.4f`).
+# Of the variance of the redshift estimated from CFHTLS images, noise contributes
+# {glue:text}`spread_noise` per cent (the samples in turn) and degeneracy at most
+# {glue:text}`spread_estimate` per cent, a standard deviation of {glue:text}`spread_estimate_size:.4f` in
+# redshift (first sample). For the true redshift the upper limit on the degeneracy is
+# {glue:text}`spread_truth` per cent ({glue:text}`spread_truth_size:.4f`).
 #
 # No translator can predict the noise. The degeneracy is an upper limit on the further error of a perfect
 # translator, which uses the whole source image. It would be the irreducible error if the neighbours were
@@ -307,8 +304,8 @@ for space, name in zip(SPACES, ("latent", "rings"), strict=True):
 #    why do more of them not always help?
 #
 # ```{dropdown} Solution
-# Neighbours in few components differ in all others, so that the degeneracy rises. In many components the
-# neighbours are distant, and the linear fit has more slopes to determine from the same number of galaxies.
+# Neighbours in few components differ in all others, which raises the degeneracy. In many components they
+# are distant, and the linear fit has more slopes to determine from as many galaxies.
 # ```
 #
 # 2. How would an exact calculation proceed? Write down the posterior over a library of noiseless galaxies
@@ -321,5 +318,4 @@ for space, name in zip(SPACES, ("latent", "rings"), strict=True):
 # placed where the likelihood is high, as in [the information bound](33_the_limit.py).
 # ```
 #
-# **What's next:** [the information bound](33_the_limit.py), which does the same for the redshift itself,
-# exactly.
+# **What's next:** [the information bound](33_the_limit.py): what an image determines of the redshift.

@@ -14,8 +14,8 @@
 # translator, is {glue:text}`limit_irreducible` bits for such an estimator and
 # {glue:text}`limit_irreducible_most` bits with all components of the galaxies resolved.
 #
-# The redshift metrics of the previous chapters compare trained estimators. This chapter computes the
-# information that the images contain, independently of any estimator, from the known simulation.
+# This chapter computes the redshift information that the images contain, independently of any trained
+# estimator, from the known simulation.
 #
 # **What you will learn**
 #
@@ -86,8 +86,8 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # Near the truth an image is linear in small changes of brightness, position, size, shape and seeing. The
 # noise of every pixel is known. The **Fisher information** matrix and the score vector are then
 # sufficient statistics of its 20 000 pixels. Position, shape and seeing are marginalised, the seeing
-# with its scatter from night to night. The fluxes in five bands and the size remain, with their
-# covariance.
+# with its scatter from night to night; the pattern of young stars and the positions of neighbours are
+# taken as known. The fluxes in five bands and the size remain, with their covariance.
 #
 # The calibration error of each band, one to two per cent, is added. Galaxies in one field share their
 # zero points, and the test galaxies lie in few fields. Since the bound is an expectation over
@@ -124,8 +124,8 @@ found = {
 # %% [markdown]
 # To test the compression, we sample brightness, position, shape and seeing from the posterior of the six
 # numbers for a few galaxies, render every sample, and compare the likelihood of all pixels with that of
-# the compressed data. A scatter of their difference in $\ln L$ much smaller than 1 means that the
-# compression is lossless for practical purposes.
+# the compressed data. If the difference in $\ln L$ scatters by much less than 1, the compression is
+# practically lossless.
 
 # %%
 error = information_bound.compression_scatter(test, n=3)
@@ -183,17 +183,17 @@ train_z = image_files.read_column(paths.need(store.data("train"), "01_two_survey
 prior = information.prior(train_z, edges)
 
 # %% [markdown]
-# The first table gives the median posterior width in units of $1 + z$, and in its last row the actual
-# scatter $\sigma_\mathrm{MAD}$ of the exact posterior means about the true redshifts. The local width
-# can be smaller than the exact one because it ignores the wings and the other modes.
+# The table gives the median posterior width in units of $1 + z$, and in its last row the actual scatter
+# $\sigma_\mathrm{MAD}$ of the exact posterior means about the true redshifts. The local width can be
+# smaller than the exact one because it ignores the wings and the other modes.
 #
-# *Components resolved* is an upper bound on the information in an image. Suppose that the positions of
-# all knots, arms and neighbours were known. Then the fluxes of bulge, disc and arms could be measured
-# separately. They consist of older and younger stars of the same galaxy, and their differences constrain
-# the redshift free of calibration errors, up to the scatter between the spectra of the components (age,
-# dust, slope and break for bulge and bar; age, dust and slope for young stars). This estimate is local:
-# a Laplace approximation about the truth with the true prior. Additional knowledge cannot reduce the
-# information, so that no real estimator exceeds it on average.
+# *Components resolved* is an upper bound on the information in an image. If the positions of all knots,
+# arms and neighbours were known, the fluxes of bulge, disc and arms could be measured separately. They
+# consist of older and younger stars of the same galaxy, and their differences constrain the redshift
+# free of calibration errors, up to the scatter between the spectra of the components (age, dust, slope
+# and break for bulge and bar; age, dust and slope for young stars). This estimate is local: a Laplace
+# approximation about the truth with the true prior. No real estimator has this additional knowledge, and
+# on average none exceeds the bound.
 
 # %%
 lines = {}
@@ -222,9 +222,9 @@ pd.DataFrame({name: [shown[way, name] for way in ways] for name in names}, index
 # (`benchmarks/tune_population.py`). The two requirements conflict: a wider red sequence, which the
 # neighbours require, also reduces the information in images.
 #
-# The result is a compromise. Redshifts from mock catalogues remain somewhat too accurate, most of all
-# for red galaxies, although their magnitudes include an assumed scatter of 0.01 beyond the quoted
-# errors. Real galaxies vary in more ways than nine latent variables describe.
+# As a compromise, redshifts from mock catalogues remain somewhat too accurate, most of all for red
+# galaxies, although their magnitudes include an assumed scatter of 0.01 mag beyond the quoted errors.
+# Real galaxies also vary in more than nine parameters.
 
 # %% [markdown]
 # Information in bits also accounts for wings, secondary modes and catastrophic outliers, to which a
@@ -251,8 +251,9 @@ plt.show()
 
 # %% [markdown]
 # Two methods *agree* if the 95 % interval of their paired difference lies within the margin set above
-# (an equivalence test). A statement is supported only if it holds for all seeds. The second table counts
-# rejected galaxies, the effective number of samples, and the *p* value of a test for uniform PIT values.
+# (an equivalence test). A statement is supported only if it holds for all seeds. A further table gives
+# the number of rejected galaxies, the effective number of samples, and the *p* value of a test for
+# uniform PIT values.
 
 # %%
 pairs = {
@@ -273,10 +274,9 @@ columns = ["rejected", "effective samples (median)", "PIT uniformity (p value)"]
 pd.DataFrame.from_dict(quality, orient="index", columns=columns)
 
 # %% [markdown]
-# Was the training set large enough? With more simulated galaxies the learned estimate should approach
-# the exact bound from below and not exceed it beyond statistical error. It has *converged* if the gain
-# from the last enlargement of the training set is below a third of the margin, including its whole
-# interval.
+# With more simulated galaxies the learned estimate should approach the exact bound from below and not
+# exceed it beyond statistical error. It has *converged* if the gain from the last enlargement of the
+# training set, with its whole interval, is below a third of the margin.
 
 # %%
 trained, levels = {}, {}
@@ -435,16 +435,15 @@ for key, sentences in seeds_agree.claims_by_consensus(everything).items():
 # %% [markdown]
 # ## What we found
 #
-# An ideal estimator of total fluxes and size has a median posterior width of
-# {glue:text}`limit_sigma_sdss` (SDSS) and {glue:text}`limit_sigma_cfhtls` (CFHTLS) in units of $1 + z$,
-# corresponding to {glue:text}`limit_bits_sdss` and {glue:text}`limit_bits_cfhtls` bits. The statement
-# that CFHTLS holds more information is *{glue:text}`limit_deeper`*. Its noise is much smaller, but
-# calibration errors and the diversity of galaxies remain.
+# From total fluxes and size, an ideal estimator obtains {glue:text}`limit_bits_sdss` bits (SDSS) and
+# {glue:text}`limit_bits_cfhtls` bits (CFHTLS). The statement that CFHTLS holds more information is
+# *{glue:text}`limit_deeper`*. Its noise is much smaller, but calibration errors and the diversity of
+# galaxies remain.
 #
-# With all components resolved, the widths are {glue:text}`limit_bound_sdss` and
-# {glue:text}`limit_bound_cfhtls`; the statement that CFHTLS then holds more information is
-# *{glue:text}`limit_apart`*. The bound for the whole image lies between the two estimates. How close it
-# comes to the second is unknown, since that one assumes the positions of all knots.
+# With all components resolved, the median posterior widths are {glue:text}`limit_bound_sdss` and
+# {glue:text}`limit_bound_cfhtls` in units of $1 + z$; the statement that CFHTLS then holds more
+# information is *{glue:text}`limit_apart`*. The bound for the whole image lies between the two
+# estimates. How close it comes to the second, which assumes the positions of all knots, is unknown.
 #
 # The irreducible loss is {glue:text}`limit_irreducible` bits for total fluxes and size, and
 # {glue:text}`limit_irreducible_most` bits with all components resolved. The estimator loses
@@ -463,9 +462,8 @@ for key, sentences in seeds_agree.claims_by_consensus(everything).items():
 #    Why do we use medians over galaxies and bits instead?
 #
 # ```{dropdown} Solution
-# The average is dominated by the few galaxies with the best-determined redshifts, those with a spectral
-# feature at the edge of a filter. The resulting bound is valid and far below what is possible for almost any
-# galaxy.
+# The average is dominated by the galaxies with the best-determined redshifts, such as those with a spectral
+# feature at the edge of a filter. The bound is valid, but far below what is possible for most galaxies.
 # ```
 #
 # 2. The exact posterior uses the true population. What would an analysis of real galaxies have to add?

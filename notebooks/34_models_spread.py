@@ -339,7 +339,7 @@ enough = {
 # %% [markdown]
 # ## Averaging measurements or images
 #
-# Averaging images is a different operation. The independent part of the samples decreases as
+# Averaging images differs from averaging measurements. The independent part of the samples decreases as
 # $1/\sqrt K$, the common part remains, and the mean image approximates the output of a network trained
 # on the squared error. It differs from the images of the survey in every quantity that is not linear in
 # the pixels. Thus the brightest pixel of the mean image is not the mean of the brightest pixels, and the
