@@ -8,19 +8,18 @@
 # %% [markdown]
 # # Long trainings: an hour for each network
 #
-# What do the translators become when they may learn until they have learnt?
+# Of {glue:text}`long_both` networks that were trained both for long and on a page of this book,
+# {glue:text}`long_better` have a smaller pixel residual after the long training. Kept weights are used only
+# after a check against the current code and simulation.
 #
-# The networks of the chapters before were trained while this book was built, for less than a minute each.
-# That shows how a training goes, and not what a kind of network can do. So each was also trained once for
-# up to an hour of one core (the diffusion model two), on ten times as many galaxies, and its weights were
-# kept. Here they are taken out, tested whether they still fit, and put to work: once every model has one,
-# **all later chapters judge these networks**, on galaxies that none of them has seen.
+# The preceding chapters train each network for about a minute. Long trainings use up to an hour of one core
+# (the diffusion model two) and ten times as many galaxies, and their weights are kept. Once every model has
+# consistent weights, **all later chapters evaluate these networks**, on galaxies used in no training.
 #
 # **What you will learn**
 #
-# - what the long trainings brought, in pixels, in fluxes and in bits of redshift, and when;
-# - how kept weights are tested before they are trusted;
-# - how to use them on images of your own.
+# - the effect of training time on pixels, fluxes and redshift information;
+# - how kept weights are checked and used on your own images.
 #
 # **Prerequisites:** the chapters on the translators, from [the residual network](11_residual.py) on. About
 # 10 minutes.
@@ -43,17 +42,15 @@ models: list[str] = ["residual", "swin", "srgan", "capsule", "diffusion"]  # set
 draws: int = 8  # translations of each test galaxy, by models that draw
 
 # %% [markdown]
-# ## Do they still fit?
+# ## Consistency check
 #
-# A file of weights is only as good as the code around it. That code changes, mostly in ways that change
-# no number, so a check of its text would refuse good weights. We look at what the code *does* instead. When
-# the weights were kept, two things were written down beside them: the fluxes of a few simulated galaxies,
-# and the translation of one fixed galaxy. Today the simulation has to give these fluxes again, and the
-# network this translation, to a thousandth. Otherwise the line says what is wrong.
+# Kept weights are checked by behaviour, since a hash of the code would reject weights after harmless edits.
+# The fluxes of a few simulated galaxies and the translation of one fixed, noise-free galaxy are stored with
+# them. The current simulation and network must reproduce both to 0.1 per cent; otherwise the table states
+# the reason.
 #
-# The numbers are kept in half precision where this changes the translations by less than a fiftieth of the
-# noise; the table says by how much. The training galaxies come from another seed of the simulation than
-# any of the book.
+# Weights are stored in half precision where this changes translations by less than 2 per cent of the noise
+# (table). The training galaxies come from a simulation seed not used elsewhere in the book.
 
 # %%
 store = paths.Results(results, profile)
@@ -63,28 +60,27 @@ table = long_trainings.bring_in(store, task, paths.check_models(models), draws, 
 table.set_index(["model", "seed"]).round(3)
 
 # %% [markdown]
-# The kept networks come into the book together: a training of an hour is not to be judged beside one of
-# 40 seconds. While a model has none that fits, the later chapters judge those that were trained on the page.
+# Until every model has a consistent network, the later chapters evaluate those trained on the pages, so that
+# no training of an hour is compared with one of 40 seconds.
 
 # %%
 waiting = long_trainings.waits_for(table, models, seed)
 if waiting:
-    print("waits for " + ", ".join(waiting) + ": later chapters judge the networks trained here")
+    print("missing: " + ", ".join(waiting) + "; later chapters use the networks trained here")
 else:
-    print("complete: later chapters judge the kept networks")
+    print("complete: later chapters use the kept networks")
 
 # %% [markdown]
-# ## What the time brought
+# ## Effect of training time
 #
-# At every validation the running mean of the weights was kept as well. {numref}`fig-long-curves` shows
-# three measures of them against the time on one core, over the validation galaxies: the PSNR, which the
-# pixels decide; the robust scatter of the flux in the central box, a mean over bands; and the bits of
-# redshift that an estimator reads which was trained on original images. A curve that has flattened has
-# little to gain from more time. The three need not flatten together: pixels are learnt first.
+# At every validation the running mean of the weights was kept. {numref}`fig-long-curves` shows three metrics
+# on the validation galaxies against time on one core: PSNR; the robust scatter of the flux in the central
+# box, a mean over bands; and redshift information in bits, from an estimator trained on original images.
+# They need not converge at the same time.
 
-# %% mystnb={"figure": {"caption": "PSNR, scatter of the flux, and bits of redshift during the long trainings, against the time on one core; one line per training.", "name": "fig-long-curves"}, "image": {"alt": "Three panels of curves, one per training, that rise, fall and rise with the time and flatten."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "PSNR, flux scatter and redshift information during the long trainings against time on one core; one line per training.", "name": "fig-long-curves"}, "image": {"alt": "Panels of PSNR, flux scatter and redshift information against minutes of training, one curve per training."}} tags=["hide-input"]
 curves = long_trainings.histories(task)
-measures = {"psnr": "PSNR [dB]", "scatter": "scatter of the flux", "bits": "bits of redshift"}
+measures = {"psnr": "PSNR [dB]", "scatter": "flux scatter", "bits": "information [bits]"}
 measures = {name: label for name, label in measures.items() if curves[name].notna().any()}
 fig, axes = plt.subplots(1, len(measures), figsize=(plotting.WIDTH, 2.9))
 for ax, (measure, label) in zip(axes, measures.items(), strict=True):
@@ -100,11 +96,10 @@ fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", nco
 plt.show()
 
 # %% [markdown]
-# ## Beside those that were trained here
+# ## Comparison with the short trainings
 #
-# The same test galaxies, translated by both: the residual of the chapters before, in units of the target's
-# sky noise (root mean square over pixels, bands and galaxies), and scatter and bias of the central flux in
-# per cent.
+# The same test galaxies are translated by both networks: residual in units of the target's sky noise (root
+# mean square over pixels, bands and galaxies), scatter and bias of the central flux in per cent.
 
 # %% tags=["hide-input"]
 compared = long_trainings.compare(store, task, models, seed)
@@ -119,11 +114,12 @@ compared.set_index(["model", "weights"]).round(3)
 # %% [markdown]
 # ## What we found
 #
-# - Of {glue:text}`long_count` kept networks, {glue:text}`long_fit` fit the code and the simulation of today.
-# - Of {glue:text}`long_both` that can be set beside one trained on the page, {glue:text}`long_better` come nearer
-#   to the target's pixels.
+# - Consistent with the current code and simulation: {glue:text}`long_fit` of {glue:text}`long_count` kept
+#   networks.
+# - Smaller pixel residual than the same model trained on the page: {glue:text}`long_better` of
+#   {glue:text}`long_both`.
 #
-# ## Use them
+# ## Use of the weights
 #
 # ```python
 # import galtools
@@ -131,26 +127,18 @@ compared.set_index(["model", "weights"]).round(3)
 # images = galtools.translate(network, sdss_images)     # (n, 5, 64, 64), nanomaggies per pixel
 # ```
 #
-# The weights lie in `book/reference/weights` of the repository. An installed `galtools` does not bring them
-# along: copy the folder and name it in the variable `GALTOOLS_WEIGHTS`, or pass it as `folder`.
+# The weights are in `book/reference/weights` of the repository, not in an installed `galtools`: copy the
+# folder and set `GALTOOLS_WEIGHTS`, or pass it as `folder`.
 #
 # ## Exercises
 #
-# 1. Train one of them yourself: `make long RUN=residual_cross_seed0`. Which of the three measures would
-#    change least if you stopped after half of the time?
+# 1. Run `make long RUN=residual_cross_seed0`. Which of the three metrics would change least if you stopped
+#    after half the time?
 #
 # ```{dropdown} Solution
-# Halve the last time in {numref}`fig-long-curves` and read the three panels there: the measure whose curve
-# is flattest from there on. Mind that the learning rate falls with the time that was planned. A training
-# planned for half an hour ends better than one of an hour stopped in the middle.
+# The metric whose curve in {numref}`fig-long-curves` is flattest from half the last time on. But the
+# learning rate decays over the planned time, so a training planned for half an hour ends better than one of
+# an hour stopped midway.
 # ```
 #
-# 2. Why does the fixed galaxy have no noise?
-#
-# ```{dropdown} Solution
-# It has to be the same for all times, on any machine, and with any version of any library of random numbers.
-# A formula is. The network was trained on noisy galaxies, and its translation of a smooth one may look odd;
-# to recognise the network, that does not matter.
-# ```
-#
-# **What's next:** [what a galaxy image knows about its redshift](16_redshift_estimator.py).
+# **What's next:** [the redshift information in galaxy images](16_redshift_estimator.py).
