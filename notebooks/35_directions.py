@@ -119,8 +119,7 @@ for k in range(seeds):
 # %% [markdown]
 # ## Translated images
 #
-# Each row of images is the output of a chain of networks; the two rows of originals need none. Every network
-# is applied to the images of an earlier row.
+# Each row is the output of a chain of networks, empty for the two originals.
 
 # %%
 STEPS = {  # row: input of its last network, and which network that is
@@ -289,8 +288,8 @@ plt.show()
 # common to all rows, so that rows must be compared by paired differences, not by their intervals.
 #
 # By the *data processing inequality* no image holds more information than the one that it was made from. This
-# applies to whole images. Peak and aperture fluxes are a part of them, and a network may move information
-# into the peak that its source holds elsewhere; a row above its source would indicate that, or an error.
+# applies to whole images. A network may move information into the peak that its source holds elsewhere; a row
+# above its source would indicate that, or an error.
 #
 # Each statement below is tested with the difference in bits, galaxy by galaxy, for every seed. It is
 # *supported* if the 95 % intervals of all seeds lie above zero, *contradicted* if all lie below, and
@@ -336,7 +335,7 @@ for name, way in {"first": "SDSS", "guess": "re-observed"}.items():
 # On {glue:text}`way_n` galaxies, the information in peak and aperture fluxes, in per cent of the source's, is
 # (seed 0):
 #
-# | direction | retained (95 % interval) |
+# | direction | per cent retained (interval) |
 # |---|---|
 # | SDSS → CFHTLS | {glue:text}`way_there` |
 # | CFHTLS → SDSS | {glue:text}`way_back` |
@@ -366,8 +365,8 @@ for name, way in {"first": "SDSS", "guess": "re-observed"}.items():
 # the translation.
 # ```
 #
-# **Exercise.** Is the return direction undertrained? Give every direction four times as many steps
-# (`-p steps 1000`, two minutes more). What happens to its information, and to its pixel residual?
+# **Exercise.** Is the return direction undertrained? Train four times longer (`-p steps 1000`). What happens
+# to its information, and to its pixel residual?
 #
 # ```{dropdown} Solution
 # In part. In a trial with both seeds, longer training recovered a large part of the loss, while the pixel

@@ -13,8 +13,7 @@
 # scratch, seed 0); the best other translator, {glue:text}`keep_best_name`, retains {glue:text}`keep_best` per
 # cent. The correction changes the r-band residual by a factor of {glue:text}`keep_chi`.
 #
-# Much of the redshift information of an image is in the colours of the whole galaxy: in sums over many
-# pixels.
+# Much of the redshift information of an image is in the colours of the whole galaxy.
 #
 # **What you will learn**
 #
@@ -64,8 +63,8 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 #
 # $$ a_{kb} = \mathrm{asinh}\big(F_{kb} / 2\sigma_{kb}\big) . $$
 #
-# The filters of both surveys are similar, so the magnitudes of the target are nearly a linear function of
-# those of the source, including colour terms:
+# The filters of both surveys are similar, so the magnitudes of the target are nearly linear in those of the
+# source:
 #
 # $$ a^* = A\,a + c , $$
 #
@@ -86,7 +85,7 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # $$ g_b(r_k) = \frac{F^*_{kb} - F^*_{k-1,b}}{F'_{kb} - F'_{k-1,b}} , $$
 #
 # with linear interpolation between these radii and limits of `MAX_GAIN` and its inverse. Where a flux is
-# negative, the gain is 1. Interpolation couples neighbouring annuli, so there is a second round:
+# negative, the gain is 1. Interpolation couples the annuli, so there is a second round:
 #
 # ```python
 # for _ in range(rounds):
@@ -170,10 +169,9 @@ panels.shared_legend(fig, axes[0])
 plt.show()
 
 # %% [markdown]
-# In a noisy band the corrected colours follow the noise of the source, where the network shrinks them to the
-# mean, so the correction may *increase* the error. A small error does not imply much information, however:
-# noise scatters colours in both directions, while shrinkage removes the deviation from the mean, which
-# depends on the redshift.
+# In a noisy band the corrected colours follow the noise of the source, so the correction may *increase* the
+# error. A small error does not imply much information, however: noise scatters colours in both directions,
+# while shrinkage removes the deviation from the mean, which depends on the redshift.
 
 # %% [markdown]
 # ## Redshift information retained
@@ -254,8 +252,7 @@ pd.DataFrame(cells).T
 # %% [markdown]
 # The regression has no seed; the translators were trained once, so these rows do not cover the scatter
 # between trainings. A rise shows that the translator had *lost* information which its source still holds and
-# five circles recover. The correction cannot change the image between its circles independently, nor beyond
-# them, nor the peak.
+# five circles recover. Losses within an annulus, beyond the circles and in the peak cannot be corrected.
 #
 # ## An independent estimator
 #
@@ -280,10 +277,9 @@ seeds_agree.summary(other)
 # %% [markdown]
 # ## Side effects
 #
-# The gains depend on radius only, so they cannot create knots or spiral arms. They do change the profile, and
-# could increase the residuals. The table compares corrected with uncorrected images of both networks in the r
-# band: the ratio of the residuals, the change of the absolute flux bias within 3 arcsec, and the change of
-# the absolute blur (arcsec).
+# The gains depend on radius only, so they cannot create knots or spiral arms, but they change the profile.
+# The table compares corrected with uncorrected images in the r band: ratio of the residuals, change of the
+# absolute flux bias within 3 arcsec, and change of the absolute blur (arcsec).
 
 # %%
 effects = {
@@ -295,11 +291,11 @@ pd.DataFrame(effects).map(str).rename(columns=lambda k: f"seed {k}")
 # %% [markdown]
 # ## Goals and verdicts
 #
-# The goals were stated before anything was trained: at least 95 per cent of the source's information retained
-# after retraining, a frozen scatter $\sigma_\mathrm{MAD}$ of at most 1.15 times the source's, and images no
-# worse than the network's. For the last, we allow a residual of 1.05 times the network's, 0.005 more flux
-# bias and 0.05 arcsec more blur. A goal is reached only if the whole interval meets it for both seeds. The
-# intervals cover the sample of galaxies and, for information, the estimator's seed.
+# The goals were stated before any training: at least 95 per cent of the source's information retained after
+# retraining, a frozen scatter $\sigma_\mathrm{MAD}$ of at most 1.15 times the source's, and images no worse
+# than the network's. For the last, we allow a residual of 1.05 times the network's, 0.005 more flux bias and
+# 0.05 arcsec more blur. A goal is reached only if the whole interval meets it for both seeds. The intervals
+# cover the sample of galaxies and, for information, the estimator's seed.
 
 # %%
 GOAL, SHARP = "retains 95 %, retrained", "frozen σ at most 1.15 times the source's"
@@ -347,7 +343,7 @@ glue("keep_n", len(test), display=False)
 #
 # On {glue:text}`keep_n` galaxies (seed 0), in per cent of the source's information:
 #
-# | images | protocol | retained (95 % interval) |
+# | images | protocol | per cent retained (interval) |
 # |---|---|---|
 # | {glue:text}`keep_best_name`, the best other translator | retrained | {glue:text}`keep_best` |
 # | flux-corrected | retrained | {glue:text}`keep_tuned_retained` |
@@ -370,9 +366,8 @@ glue("keep_n", len(test), display=False)
 # 1. The regression is linear in asinh magnitudes. What would one in fluxes do?
 #
 # ```{dropdown} Solution
-# Least squares in nanomaggies would be dominated by the brightest galaxies, whose errors are largest, and fit
-# the colours of faint ones poorly. In magnitudes all galaxies above the noise have similar weight; below it,
-# where asinh is linear, fluxes are fitted.
+# Least squares in nanomaggies would be dominated by the brightest galaxies, whose errors are largest. In
+# magnitudes all galaxies above the noise have similar weight.
 # ```
 #
 # 2. Correct the translation to the fluxes of the *target* instead of the predicted ones. Which protocol
@@ -388,9 +383,8 @@ glue("keep_n", len(test), display=False)
 #    it?
 #
 # ```{dropdown} Solution
-# Hardly: in our trial, with one training each, the fraction retained did not change and the residual grew.
-# The gains correct any output, so the network need not learn the colours. A loss on aperture fluxes *instead*
-# of the correction retained no more information than the network alone.
+# Hardly: in our trial, with one training each, the fraction retained did not change and the residual grew. A
+# loss on aperture fluxes *instead* of the correction retained no more information than the network alone.
 # ```
 #
 # **What's next:** uses of imperfect translations: [what translations are good for](37_useful.py).

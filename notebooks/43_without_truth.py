@@ -12,8 +12,7 @@
 # with true images reveals, out of {glue:text}`blind_faults`. Compared with their source, translations have a
 # median $\chi^2$ of {glue:text}`blind_chi2:.2f` per pixel in r, true images {glue:text}`blind_control:.2f`.
 #
-# On real data the target image is mostly missing, but the source exists, and a faithful translation is
-# consistent with it.
+# On real data the target image is mostly missing, but a faithful translation is consistent with its source.
 #
 # **What you will learn**
 #
@@ -63,8 +62,7 @@ n_faults: int = 100  # galaxies into which faults are put
 # $$r = \frac{x - y_\mathrm{back} - s \cdot \nabla y_\mathrm{back}}{\sqrt{\sigma^2 + y_\mathrm{back} / g}}$$
 #
 # is white noise with $\chi^2 = 1$ per pixel if translation and source show the same galaxy. Here $x$ is the
-# source, $\sigma$ its sky noise and $g$ its gain in electrons per nanomaggy. This condition is necessary, not
-# sufficient.
+# source, $\sigma$ its sky noise and $g$ its gain. The condition is necessary, not sufficient.
 
 # %%
 store = paths.Results(results, profile)
@@ -107,7 +105,7 @@ plt.show()
 # per cent in the zero point or five per cent in the seeing become visible. The card lists, over all galaxies:
 #
 # - the median $\chi^2$ per pixel within 4 arcsec;
-# - the fraction of inconsistent galaxies, whose $\chi^2$ has a probability below 0.001;
+# - the fraction of galaxies whose $\chi^2$ has a probability below 0.001;
 # - the correlation of neighbouring pixels of the residual, 0 for white noise;
 # - the flux bias, the median of $(F_\mathrm{back} - F_x) / F_x$.
 
@@ -174,7 +172,7 @@ glue("blind_control", float(control.get("source_chi2", "r").value), display=Fals
 # Structure that the source does not resolve or detect can be invented or lost without effect on this test.
 # Only true images, even of a few galaxies, reveal that.
 #
-# **Exercise.** Which fault does a translator have that returns its source unchanged?
+# **Exercise.** Which fault has a translator that returns its source?
 #
 # ```{dropdown} Solution
 # Use `-p translations` with the source images, resampled to the grid of the target. The seeing is applied

@@ -8,9 +8,9 @@
 # %% [markdown]
 # # Bring your own translator: the fidelity card
 #
-# The fidelity card measures the images of any translator in the same way as those of this book. For
-# {glue:text}`own_name` it finds a PSNR of {glue:text}`own_psnr:.1f` dB and {glue:text}`own_noise:.2f` times
-# the noise of the truth in the {glue:text}`own_band` band.
+# The fidelity card evaluates any translator like those of this book. For {glue:text}`own_name` it finds a
+# PSNR of {glue:text}`own_psnr:.1f` dB and {glue:text}`own_noise:.2f` times the noise of the truth in the
+# {glue:text}`own_band` band.
 #
 # **What you will learn**
 #
@@ -77,9 +77,9 @@ n_demo: int = 300  # galaxies of the demonstration
 # The file of the truth may hold arrays `pixel_scale`, `bands`, `noise`, `psf_fwhm` and `weights`, as the
 # files of this book do; the parameters above override them. The pixel scale must be known.
 #
-# One npz file with the arrays `truth`, `translated` and `redshift` may serve as both `truth` and
-# `translations`. For a translator of this book's test galaxies, set `truth` and `source` to
-# `results/quick/data/test.h5`; for translations within SDSS also set `truth_name` to `source`.
+# One npz file with arrays `truth`, `translated` and `redshift` may serve as `truth` and `translations`. For
+# this book's test galaxies, set `truth` and `source` to `results/quick/data/test.h5`; for translations within
+# SDSS also set `truth_name` to `source`.
 
 
 # %% tags=["hide-input"]
@@ -116,9 +116,9 @@ maps = image_files.open_images(weights, names=("weights", *image_files.NAMES)) i
 # %% [markdown]
 # ## The card
 #
-# The card measures pixels and structure, peak fluxes, small sources lost and invented, the morphology of the
-# first galaxies, and how well peak fluxes predict the redshift. For comparison it measures the source,
-# resampled to the grid of the truth, and a repeat observation, if given.
+# The card measures pixels, structure, peak fluxes, lost and invented small sources, morphology (first
+# galaxies only) and redshifts predicted from peak fluxes. For comparison it measures the source, resampled to
+# the grid of the truth, and a repeat observation, if given.
 
 # %% tags=["remove-stderr"]
 card = scorecard.card(
@@ -149,8 +149,8 @@ plt.show()
 # The blur is the difference in width, as the FWHM of the Gaussian that would cause it. A noise ratio of 0
 # means a noise-free sky, 1 the noise of the truth.
 #
-# The table has one line per level, band and metric, with its 95 % interval and the number of galaxies. These
-# are the first two lines of each level; NaN means that there was nothing to measure.
+# The table has one line per level, band and metric. Shown are the first two of each level; NaN means that
+# there was nothing to measure.
 
 # %%
 measured = card.table.query("level != 'input'")
