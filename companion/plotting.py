@@ -31,7 +31,7 @@ MODELS = {  # models and other rows of comparisons: colour, name, marker
     "target": ("#000000", "Target", "*"),
     "source": (SURVEY_COLOUR["SDSS"], "Source", "X"),
     "copy": (SURVEY_COLOUR["SDSS"], "Copy of source", "X"),
-    "again": ("#44403C", "Seen again", "h"),
+    "again": ("#44403C", "Repeat observation", "h"),
 }
 MODEL_COLOUR, MODEL_NAME, MODEL_MARKER = (
     {row: style[k] for row, style in MODELS.items()} for k in range(3)

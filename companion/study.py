@@ -81,7 +81,7 @@ class Study:
             zip(CLASSICAL, (self.floor, psf_matched(self), deconvolved(self)), strict=True)
         )
         if self.again is not None:
-            rows["Seen again"] = self.again
+            rows["Repeat observation"] = self.again
         return {name: error_estimates(images, self.pairs) for name, images in rows.items()}
 
 
@@ -250,7 +250,9 @@ def quoted_numbers(study: Study) -> dict:
         "chi_best": (best or ours)["chi"].value,
         "chi_floor": table["Resampling"]["chi"].value,
         "chi_matched": table["PSF matching"]["chi"].value,
-        "chi_again": table["Seen again"]["chi"].value if "Seen again" in table else np.nan,
+        "chi_again": table["Repeat observation"]["chi"].value
+        if "Repeat observation" in table
+        else np.nan,
         "scatter_floor": table["Resampling"]["scatter"].value,
         "noise": noise_ratio(study.translated, study.pairs.target)[study.band],
         "seconds": study.seconds,

@@ -137,7 +137,7 @@ plt.show()
 #
 # The criterion for all translators was fixed in advance. For `cross` (SDSS to CFHTLS) the residual must be
 # smaller than that of resampling. For `intra` (SDSS to the same SDSS image) resampling *is* the target;
-# there it must be smaller than that of a repeat observation (*Seen again*).
+# there it must be smaller than that of a repeat observation.
 
 # %%
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)

@@ -53,7 +53,7 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 #
 # Each translator is evaluated on the test split, which no training used. Three rows need no network.
 # **Truth** is the target image. **Resampling** is the source image interpolated to the target's pixel
-# grid: the baseline without learning. **Seen again** is a repeat observation: the target survey observes
+# grid: the baseline without learning. **Repeat observation**: the target survey observes
 # the same galaxy with other noise, seeing and subpixel position. It shows how reproducible the target
 # image is. Only a simulation provides it.
 #

@@ -261,7 +261,7 @@ print(", ".join(f"{error:+.1%}" for error in found), "for centres on an edge, be
 # %% [markdown]
 # The index is off by {glue:text}`sersic_off:+z.0f` per cent on average, an error common to all rows. The
 # subpixel position, which differs between two observations, changes it by {glue:text}`sersic_moves:.1f` per
-# cent: compare this with the scatter of the row *Seen again*, which also holds seeing and noise.
+# cent: compare this with the scatter of the row *Repeat observation*, which also holds seeing and noise.
 #
 # **Exercise.** Shuffle the galaxies of the repeat observation and compare it with the truth again.
 # Which metrics change?

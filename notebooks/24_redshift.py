@@ -135,7 +135,7 @@ plt.show()
 # Intervals combine the bootstrap over galaxies with the scatter over estimator seeds. A few networks per
 # row determine this scatter poorly, so it is pooled over all rows and added in quadrature.
 #
-# The target and the repeat observation (*Seen again*) are independent of the source image and may hold
+# The target and the repeat observation are independent of the source image and may hold
 # more information than it. By the data processing inequality, no translation holds more information than
 # its source. A row whose whole interval lies above 100 % indicates a leak of the truth or an inefficient
 # estimator of the source. Such rows in this run: {glue:text}`z_suspects`.
@@ -331,7 +331,7 @@ for name, text in redshift_evaluation.finetuned_shares().items():  # see What ch
 # fractions change much less, and the copy remains consistent with 100 %.
 # ```
 #
-# 2. Why may the repeat observation (*Seen again*) exceed 100 %?
+# 2. Why may the repeat observation exceed 100 %?
 #
 # ```{dropdown} Solution
 # It is not derived from the source, so the data processing inequality does not apply. For `cross` it is

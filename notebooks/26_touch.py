@@ -55,7 +55,7 @@ n_steps: int = 15  # redshifts that each of them is moved to
 # translation against the truth: structure that changes is a translation error, fluctuation in the
 # background is noise. The residuals are in units of the sky noise of the target survey.
 #
-# The repeat observation by the target survey (*Seen again*) shows how far two observations of one galaxy
+# The repeat observation by the target survey shows how far two observations of one galaxy
 # differ without any translation.
 
 # %% tags=["remove-input"]

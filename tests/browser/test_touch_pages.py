@@ -63,7 +63,15 @@ def test_another_galaxy_and_another_model_change_pictures_and_words(tab):
 
 def test_every_model_can_be_compared(tab):
     options = tab.get_by_label("Left picture").locator("option").all_inner_texts()
-    for name in ("Source", "Truth", "Seen again", "Residual CNN", "Swin", "SRGAN", "Capsule"):
+    for name in (
+        "Source",
+        "Truth",
+        "Repeat observation",
+        "Residual CNN",
+        "Swin",
+        "SRGAN",
+        "Capsule",
+    ):
         assert name in options
     assert {"Diffusion", "Diffusion: residual"} <= set(options)
 

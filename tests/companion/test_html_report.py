@@ -53,7 +53,7 @@ def test_floor_and_repeat_stand_beside_every_point(sample):
     card = sample[2]
     fig = html_report.card_figure(card, {"flux_bias": "bias"})
     labels = fig.axes[0].get_legend_handles_labels()[1]
-    assert labels == ["mine", "Resampling", "Seen again"]
+    assert labels == ["mine", "Resampling", "Repeat observation"]
     plt.close(fig)
 
 
