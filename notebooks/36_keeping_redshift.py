@@ -85,7 +85,7 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # $$ g_b(r_k) = \frac{F^*_{kb} - F^*_{k-1,b}}{F'_{kb} - F'_{k-1,b}} , $$
 #
 # with linear interpolation between these radii and limits of `MAX_GAIN` and its inverse. Where a flux is
-# negative, the gain is 1. Interpolation couples the annuli, so there is a second round:
+# not positive, the gain is 1. Interpolation couples the annuli, so there is a second round:
 #
 # ```python
 # for _ in range(rounds):

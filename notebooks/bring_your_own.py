@@ -162,7 +162,7 @@ measured.groupby("level", sort=False).head(2).set_index("level").round(4).replac
 # %% tags=["hide-input"]
 lines = [("note", note) for note in card.notes]
 lines += [(f"missing: {level}", reason) for level, reason in card.missing.items()]
-pd.DataFrame(lines, columns=["", "what the card says"]).set_index("")
+pd.DataFrame(lines, columns=["", "message"]).set_index("")
 
 # %% [markdown]
 # ## Files
