@@ -74,8 +74,8 @@ plt.show()
 #
 # $$ h_{k+1} = h_k + \mathrm{conv}\big(\mathrm{GELU}(\mathrm{conv}(h_k))\big). $$
 #
-# Each $2 \times 2$ block of pixels is packed into four channels. This loses no information, quarters the
-# cost, and lets a $3 \times 3$ kernel span six pixels, more than the seeing:
+# Blocks of $2 \times 2$ pixels are packed into four channels. This loses no information, quarters the cost,
+# and lets a $3 \times 3$ kernel span six pixels, more than the seeing:
 #
 # ```python
 # def network(self, x):
@@ -129,8 +129,9 @@ plt.show()
 # Training uses random crops in eight orientations, one rise and fall of the learning rate, and the running
 # mean of the weights. The metrics are:
 #
-# - *residual* (`chi`): root mean square of $(x' - x)/\sigma$ over pixels, bands and galaxies, with the
-#   target's sky noise $\sigma$; dominated by bright galaxies, hence also for the *median galaxy*;
+# - *residual* (`chi`): root mean square of $(x' - x)/\sigma$, translation minus target in units of the
+#   target's sky noise, over pixels, bands and galaxies; bright galaxies dominate, so the *median galaxy* is
+#   given too;
 # - *bias* and *scatter*: absolute median and $\sigma_\mathrm{MAD}$ of the relative flux error in the central
 #   box of half the stamp's side, means over bands;
 # - *colour*: the same scatter for flux ratios of neighbouring bands.

@@ -17,9 +17,8 @@
 #
 # **What you will learn**
 #
-# - attention in equations and code;
-# - how shifted windows exchange information, and why the shift needs a mask;
-# - the cost of attention relative to convolution.
+# - attention within shifted, masked windows;
+# - its cost relative to convolution.
 #
 # **Prerequisites:** the chapter on [the residual network](11_residual.py). About 15 minutes.
 
@@ -49,9 +48,9 @@ rate: float = 0.002  # highest learning rate
 # %% [markdown]
 # ## Shifted windows
 #
-# Each pixel attends to all pixels of its window. In the next layer the windows are shifted by half their
-# side, by a cyclic roll of the image. Windows at the border then combine strips from opposite edges, which a
-# mask keeps apart. The figure shows on which pixels the output of a real layer depends.
+# Each pixel attends to all pixels of its window. The next layer shifts the windows by half their side, by a
+# cyclic roll of the image. Windows at the border then combine strips from opposite edges, which a mask keeps
+# apart.
 
 
 # %% mystnb={"figure": {"caption": "Pixels on which the output at the marked pixel (cross) depends, for one layer of the network: regular windows, shifted windows, and a corner, where the mask removes the pixels from the opposite edge.", "name": "fig-swin-windows"}, "image": {"alt": "Three maps of 16 by 16 pixels with the window of the marked pixel highlighted."}} tags=["hide-input"]
@@ -102,8 +101,8 @@ plt.show()
 # | stochastic depth | 0.1 | none | not measured: trainings too short to overfit |
 # | width, depth, window | 60 to 180, 24 to 36, 8 | 48, 4, 4 (`quick`); 96, 24, 8 (`paper`) | not measured |
 #
-# The last column names rows of a kept table (`benchmarks/bench_recipes.py`): one training of 200 steps each,
-# validation galaxies, residual in units of the sky noise, the rest in per cent.
+# Names in the last column are rows of a kept table (`benchmarks/bench_recipes.py`): one training of 200
+# steps each, validation galaxies, residual in units of the sky noise, the rest in per cent.
 
 # %% tags=["hide-input"]
 glue("swin_rate", f"{rate:g}", display=False)
@@ -157,8 +156,7 @@ for name, value in study.quoted_numbers(result).items():
 # %% [markdown]
 # ## Ablation of attention and shift
 #
-# In the trained network, attention is replaced by uniform weights within a window, or the shift is omitted,
-# so that attention exchanges nothing between windows.
+# In the trained network, attention is replaced by uniform weights within a window, or the shift is omitted.
 
 
 # %%
@@ -185,8 +183,8 @@ ablation.ablations(result, {"uniform attention": uniform, "no shift": unshifted}
 #
 # ## Limitations
 #
-# Like every best estimate, the translation is too smooth. Its sky noise derives from the source's: for
-# `cross` this is not the target's noise, which the source does not determine; for `intra` it is.
+# The translation, a best estimate, is too smooth. Its sky noise derives from the source's, which is the
+# target's only for `intra`.
 
 # %% mystnb={"figure": {"caption": "Standard deviation in the corner of each test stamp in the r band, relative to the target's sky noise: near 1 for a true image, less for a smooth one.", "name": "fig-swin-noise"}, "image": {"alt": "Two histograms of the corner noise, for targets and translations."}} tags=["hide-input"]
 study.noise_histogram(result)
@@ -207,8 +205,8 @@ plt.show()
 #    `ablation.ablations`.
 #
 # ```{dropdown} Solution
-# `for layer in swin_layers(network): layer.attention.bias.zero_()`. $B$ starts near zero and changes little
-# in a short training; the convolutions also provide relative positions.
+# `for layer in swin_layers(network): layer.attention.bias.zero_()`. The convolutions also provide relative
+# positions.
 # ```
 #
 # **What's next:** a second network that evaluates the first: [the SRGAN](13_srgan.py).

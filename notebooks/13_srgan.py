@@ -57,7 +57,7 @@ rate: float = 0.002  # highest learning rate
 #
 # The critic $D$ scores a source together with its true target or a translation. A patch adds no loss once
 # its score is above 1 for the target, or below −1 for the translation; otherwise the loss is linear. The
-# generator increases the score of its translations.
+# generator is trained for a higher score.
 
 # %% mystnb={"figure": {"caption": "Hinge loss of the critic against its score, for a true image and for a translation.", "name": "fig-srgan-hinge"}, "image": {"alt": "Two ramps that cross at score zero: one falls to zero at score one, the other rises from zero at minus one."}} tags=["hide-input"]
 score = torch.linspace(-2.5, 2.5, 200)
@@ -101,11 +101,11 @@ plt.show()
 # | adversarial loss | cross entropy, weight 1e-3 | hinge, weight 0.05 | *no critic* |
 # | content loss | features of a network for photographs | the critic's own features | not measured |
 # | start | generator pre-trained on pixels, critic from the start | critic after 40 % of the steps | exercise |
-# | learning rates | equal; today often a faster critic | critic's times {glue:text}`srgan_critic_rate` | *critic's rate* |
+# | learning rates | equal; today often a faster critic | critic's {glue:text}`srgan_critic_rate` times the generator's | *critic's rate* |
 #
-# The last column names rows of a kept table (`benchmarks/bench_recipes.py`): one training of 200 steps each,
-# validation galaxies, residual in units of the sky noise, the rest in per cent. Compare its rows for the
-# critic's rate.
+# Names in the last column are rows of a kept table (`benchmarks/bench_recipes.py`): one training of 200
+# steps each, validation galaxies, residual in units of the sky noise, the rest in per cent. Compare its rows
+# for the critic's rate.
 
 # %% tags=["hide-input"]
 ablation.recipe_table("srgan")
@@ -128,9 +128,9 @@ plt.show()
 
 # %% [markdown]
 # A critic that does not distinguish the two has a hinge loss of 2; perfect separation gives a loss of zero.
-# Neither end is useful: a perfect critic gives the generator no gradient. Collapse would appear as a hinge
-# near 0 with a rising pixel loss. A hinge near 2 means either that the critic has learnt nothing or that the
-# generator follows it; the kept comparison below separates these cases.
+# With perfect separation the critic's gradient vanishes. Collapse would appear as a hinge near 0 with a
+# rising pixel loss. Near 2, either the critic has learnt nothing or the generator follows it; the kept
+# comparison below separates these cases.
 #
 # ## Translated galaxies
 

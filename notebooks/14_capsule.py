@@ -107,8 +107,8 @@ plt.show()
 # | images | as they are, between 0 and 1 | through asinh and back | *without asinh* |
 # | skips around the parents | none; in segmentation between levels | none | *skip of the source* |
 #
-# The last column names rows of a kept table (`benchmarks/bench_recipes.py`): one training of 200 steps each,
-# validation galaxies, residual in units of the sky noise, the rest in per cent.
+# Names in the last column are rows of a kept table (`benchmarks/bench_recipes.py`): one training of 200
+# steps each, validation galaxies, residual in units of the sky noise, the rest in per cent.
 
 # %% tags=["hide-input"]
 ablation.recipe_table("capsule")

@@ -44,10 +44,9 @@ draws: int = 8  # translations of each test galaxy, by models that draw
 # %% [markdown]
 # ## Consistency check
 #
-# Kept weights are checked by behaviour, since a hash of the code would reject weights after harmless edits.
-# The fluxes of a few simulated galaxies and the translation of one fixed, noise-free galaxy are stored with
-# them. The current simulation and network must reproduce both to 0.1 per cent; otherwise the table states
-# the reason.
+# Kept weights are checked by behaviour, since a hash of the code would also change after harmless edits. The
+# current simulation must reproduce the stored fluxes of a few galaxies, and the network its stored
+# translation of one fixed, noise-free galaxy, to 0.1 per cent; otherwise the table states the reason.
 #
 # Weights are stored in half precision where this changes translations by less than 2 per cent of the noise
 # (table). The training galaxies come from a simulation seed not used elsewhere in the book.
@@ -73,10 +72,9 @@ else:
 # %% [markdown]
 # ## Effect of training time
 #
-# At every validation the running mean of the weights was kept. {numref}`fig-long-curves` shows three metrics
-# on the validation galaxies against time on one core: PSNR; the robust scatter of the flux in the central
-# box, a mean over bands; and redshift information in bits, from an estimator trained on original images.
-# They need not converge at the same time.
+# {numref}`fig-long-curves` shows three metrics on the validation galaxies for the running mean of the
+# weights: PSNR; the robust scatter of the flux in the central box, a mean over bands; and redshift
+# information in bits, from an estimator trained on original images. They need not converge at the same time.
 
 # %% mystnb={"figure": {"caption": "PSNR, flux scatter and redshift information during the long trainings against time on one core; one line per training.", "name": "fig-long-curves"}, "image": {"alt": "Panels of PSNR, flux scatter and redshift information against minutes of training, one curve per training."}} tags=["hide-input"]
 curves = long_trainings.histories(task)
@@ -98,8 +96,8 @@ plt.show()
 # %% [markdown]
 # ## Comparison with the short trainings
 #
-# The same test galaxies are translated by both networks: residual in units of the target's sky noise (root
-# mean square over pixels, bands and galaxies), scatter and bias of the central flux in per cent.
+# The same test galaxies, translated by both: residual, scatter and bias as in [the first chapter on
+# translators](11_residual.py).
 
 # %% tags=["hide-input"]
 compared = long_trainings.compare(store, task, models, seed)
@@ -136,7 +134,7 @@ compared.set_index(["model", "weights"]).round(3)
 #    after half the time?
 #
 # ```{dropdown} Solution
-# The metric whose curve in {numref}`fig-long-curves` is flattest from half the last time on. But the
+# The one whose curve in {numref}`fig-long-curves` is flattest over the second half of the time. But the
 # learning rate decays over the planned time, so a training planned for half an hour ends better than one of
 # an hour stopped midway.
 # ```
