@@ -12,8 +12,6 @@
 # with true images reveals, out of {glue:text}`blind_faults`. Compared with their source, translations have a
 # median $\chi^2$ of {glue:text}`blind_chi2:.2f` per pixel in r, true images {glue:text}`blind_control:.2f`.
 #
-# On real data the target image is mostly missing, but a faithful translation is consistent with its source.
-#
 # **What you will learn**
 #
 # - how to transform a translation back to the source survey and test it there;
@@ -55,9 +53,8 @@ n_faults: int = 100  # galaxies into which faults are put
 # %% [markdown]
 # ## Consistency with the source
 #
-# The translation is transformed to the source survey: multiplied by the linear colour terms between the
-# filters, convolved to the seeing of the source and resampled to its pixels. With a shift $s$ fitted in each
-# band, the residual
+# The translation is multiplied by the colour terms between the filters, convolved to the seeing of the source
+# and resampled to its pixels. With a shift $s$ fitted in each band, the residual
 #
 # $$r = \frac{x - y_\mathrm{back} - s \cdot \nabla y_\mathrm{back}}{\sqrt{\sigma^2 + y_\mathrm{back} / g}}$$
 #
@@ -101,13 +98,10 @@ plotting.residual_bar(picture, list(axes[0])).set_label("residual r")
 plt.show()
 
 # %% [markdown]
-# Bright cores tend to leave the largest residuals: their relative noise is smallest, so that errors of one
-# per cent in the zero point or five per cent in the seeing become visible. The card lists, over all galaxies:
-#
-# - the median $\chi^2$ per pixel within 4 arcsec;
-# - the fraction of galaxies whose $\chi^2$ has a probability below 0.001;
-# - the correlation of neighbouring pixels of the residual, 0 for white noise;
-# - the flux bias, the median of $(F_\mathrm{back} - F_x) / F_x$.
+# Bright cores tend to leave the largest residuals, where errors of one per cent in the zero point or five per
+# cent in the seeing become visible. The card lists the median $\chi^2$ per pixel within 4 arcsec, the
+# fraction of galaxies whose $\chi^2$ has a probability below 0.001, the correlation of neighbouring pixels of
+# the residual (0 for white noise), and the flux bias.
 
 # %% mystnb={"figure": {"caption": "Metrics of the card without a true image, for the translations and, as a control, for true images of the target survey. Intervals of 95 % over galaxies; lines mark a faultless translation.", "name": "fig-blind-card"}, "image": {"alt": "Four panels of metrics against band, each for the translation and the control."}} tags=["hide-input"]
 labels = {
@@ -123,16 +117,14 @@ plt.show()
 
 # %% [markdown]
 # The control, true images of the target survey, is not perfect: zero points and seeing differ between surveys
-# and bands, and colour terms scatter from galaxy to galaxy. Compare a translator with the control, not with
-# 1.
+# and bands, and colour terms scatter. Compare a translator with the control, not with 1.
 #
 # ## Detection of known faults
 #
-# Known faults are inserted into an observation by the target survey. The shift of each metric against a
-# second observation is divided by the combined 95 % half-intervals; the largest ratio counts. A fault is
-# detected if this ratio exceeds 1, and 1.5 times that of two faultless observations. The card with a true
-# image is the reference. The simulation has no zero-point errors, which would hide a flux error of 3 per
-# cent. `companion/failure_modes.py` defines the faults.
+# Known faults (`companion/failure_modes.py`) are inserted into an observation by the target survey. The shift
+# of each metric against a second observation is divided by the combined 95 % half-intervals; the largest
+# ratio counts. A fault is detected if this ratio exceeds 1, and 1.5 times that of two faultless observations.
+# The simulation has no zero-point errors, which would hide a flux error of 3 per cent.
 
 
 # %%
@@ -164,10 +156,9 @@ glue("blind_control", float(control.get("source_chi2", "r").value), display=Fals
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`blind_n` galaxies the translations have a median $\chi^2$ of {glue:text}`blind_chi2:.2f` per
-# pixel in r, true images {glue:text}`blind_control:.2f`. Of {glue:text}`blind_faults` faults the card with a
-# true image detects {glue:text}`blind_full`, and of these the source alone detects {glue:text}`blind_source`.
-# It misses: {glue:text}`blind_missed`.
+# On {glue:text}`blind_n` galaxies, the card with a true image detects {glue:text}`blind_full` of
+# {glue:text}`blind_faults` faults, and the source alone {glue:text}`blind_source` of these. It misses:
+# {glue:text}`blind_missed`.
 #
 # Structure that the source does not resolve or detect can be invented or lost without effect on this test.
 # Only true images, even of a few galaxies, reveal that.
