@@ -79,15 +79,9 @@ plt.show()
 # with source $x$, target $y$, generator $G$ and small weights $c$ and $a$; the first two terms are those of
 # [the residual network](11_residual.py).
 #
-# ```python
-# losses["content"] = self.content * content            # c <|phi(y) - phi(G(x))|>
-# losses["adversarial"] = -self.adversarial * score.mean()   # - a <D(x, G(x))>
-# ```
-#
 # The *content* loss compares features $\varphi$, usually of a network trained on photographs. Here they are
-# the critic's own layers, trained on galaxies only. Three choices stabilise the training: the hinge, whose
-# gradient vanishes where the critic separates the two; a small $a$, so that pixel and flux losses dominate;
-# and a late start of the critic.
+# the critic's own layers, trained on galaxies only. The training is stabilised by the hinge, whose gradient
+# vanishes where the critic separates the two, by a small $a$, and by a late start of the critic.
 #
 # Since translations differ from true images by a few hundredths, the critic also gets, amplified, the detail
 # that a mean over $3 \times 3$ pixels removes.
@@ -99,7 +93,7 @@ plt.show()
 # | generator | residual blocks with batch norm, long skip, sub-pixel output | the same without batch norm | not measured |
 # | critic | one score per image, of the image alone | one score per patch, of source and image | not measured |
 # | adversarial loss | cross entropy, weight 1e-3 | hinge, weight 0.05 | *no critic* |
-# | content loss | features of a network for photographs | the critic's own features | not measured |
+# | content loss | features of a network for photographs | critic's features | not measured |
 # | start | generator pre-trained on pixels, critic from the start | critic after 40 % of the steps | exercise |
 # | learning rates | equal; today often a faster critic | critic's {glue:text}`srgan_critic_rate` times the generator's | *critic's rate* |
 #
@@ -200,8 +194,8 @@ glue("srgan_diversity", float(variances[0] / variances[1]), display=False)
 # %% [markdown]
 # ## Effect of the critic
 #
-# A best estimate lacks power at intermediate and high spatial frequencies, which a useful critic should
-# partly restore.
+# A useful critic partly restores the power that best estimates lack at intermediate and high spatial
+# frequencies.
 
 # %% mystnb={"figure": {"caption": "Power of the translations relative to that of the targets in the r band against spatial frequency: median and quartiles over test galaxies.", "name": "fig-srgan-power"}, "image": {"alt": "Curves with shaded quartiles of relative power against spatial frequency, of translations and of resampling, and a dashed line at one."}} tags=["hide-input"]
 rings = 16
@@ -236,8 +230,8 @@ glue("srgan_power_fine", float(sharp["srgan"][fine].mean()), display=False)
 # mostly the target's own noise, which no function of the source can supply; the excess of resampling is the
 # source's noise.
 #
-# The kept run of `benchmarks/bench_critic.py` (task `cross`) trains the same generator with its critic and
-# without, on the same galaxies in the same order, with several seeds each.
+# A kept run of `benchmarks/bench_critic.py` (task `cross`) trains the same generator with and without its
+# critic, on the same galaxies in the same order, for several seeds.
 
 # %% mystnb={"figure": {"caption": "Kept run: r-band power relative to the target's, of the same generator trained with its critic and without. Lines: mean over seeds of the median galaxy; shades: range of the seeds.", "name": "fig-srgan-critic"}, "image": {"alt": "Two curves with narrow shades; at high frequency that with the critic lies well above that without."}} tags=["hide-input"]
 kept = json.loads((Path(galtools.__file__).parents[1] / "benchmarks" / "critic.json").read_text())
@@ -274,10 +268,10 @@ glue("critic_seeds", int(trials.seed.nunique()), display=False)
 pd.DataFrame(cells, index=list(seeds.index)).T
 
 # %% [markdown]
-# The table gives means over {glue:text}`critic_seeds` seeds, with lowest and highest in brackets. The critic
-# has learnt: without a generator that follows it, its hinge falls to {glue:text}`critic_hinge_without:.1f`,
-# against {glue:text}`critic_hinge_with:.1f` with one. Compare the cost in residual, bias and scatter with
-# the range of the seeds.
+# The table gives means over {glue:text}`critic_seeds` seeds, with lowest and highest in brackets. Against a
+# generator that ignores it, the critic's hinge falls to {glue:text}`critic_hinge_without:.1f`, otherwise to
+# {glue:text}`critic_hinge_with:.1f`. Compare changes of residual, bias and scatter with the range of the
+# seeds.
 
 # %% [markdown]
 # ## What we found

@@ -88,9 +88,9 @@ plt.show()
 #
 # Here children sit on packed pixels, vote by convolutions, and are routed independently at each position. A
 # decoder reconstructs the image from the poses of the parents alone: {glue:text}`capsule_parents` parents of
-# {glue:text}`capsule_pose` numbers for every $4 \times 4$ pixels in five bands. Squashing bounds vector
-# lengths by 1, while fluxes are unbounded. Images therefore enter through asinh and leave through sinh, and
-# the decoder gets the sums $s_j$; the squashed $v_j$ only determine the routing.
+# {glue:text}`capsule_pose` numbers for every $4 \times 4$ pixels in five bands. Squashed vectors are shorter
+# than 1, but fluxes are unbounded. So images enter through asinh and leave through sinh, and the decoder
+# gets the sums $s_j$; the $v_j$ only determine the routing.
 #
 # ## Differences from the reference
 #
@@ -98,7 +98,7 @@ plt.show()
 #
 # | | reference | here | effect |
 # |---|---|---|---|
-# | squash, couplings, agreement | Sabour et al. | the same | equal to plain loops (a test) |
+# | squash, couplings, agreement | Sabour et al. | the same | tested against plain loops |
 # | iterations of routing | 3 | 3 | *one turn of routing*; ablation below |
 # | gradient through routing | all iterations | the last one | not measured |
 # | votes | a matrix per child and parent | a 4 x 4 convolution, as in local routing | not measured |
@@ -227,8 +227,8 @@ ablation.ablations(result, {"parents frozen": frozen, "one turn of routing": one
 # %% [markdown]
 # ## Limitations
 #
-# What the poses of the parents cannot represent is lost. [The residual network](11_residual.py), where
-# pixels bypass every block, has no such bottleneck; compare its residual.
+# The poses are a bottleneck, which [the residual network](11_residual.py) does not have; compare its
+# residual.
 
 # %% mystnb={"figure": {"caption": "Standard deviation in the corner of each test stamp in the r band, relative to the target's sky noise: near 1 for a true image, less for a smooth one.", "name": "fig-capsule-noise"}, "image": {"alt": "Two histograms of the corner noise, for targets and translations."}} tags=["hide-input"]
 study.noise_histogram(result)

@@ -59,9 +59,9 @@ n_scored: int = 64  # test galaxies on which the ablation is scored
 # ## Residual diffusion
 #
 # As in CorrDiff {cite}`mardani2025`, a residual network learns the mean $m(x)$, and a diffusion model
-# samples the normalised residual $r$. Errors differ a hundredfold between sky and core, and flux errors are
-# coherent over a thousand pixels. So each coefficient of an orthonormal wavelet transform $W$, on scales of
-# $2^l$ pixels, has its own width $s$:
+# samples the normalised residual $r$. CorrDiff normalises per channel. But errors differ a hundredfold
+# between sky and core, and flux errors are coherent over a thousand pixels. Here each coefficient of an
+# orthonormal wavelet transform $W$, on scales of $2^l$ pixels, has its own width $s$:
 #
 # $$ r = W^{-1}\left[\frac{W (y - m)}{s}\right], \qquad
 #    s^2 = s_\mathrm{sky}^2 + \big(f_l\,\langle W m \rangle\big)^2 . $$
@@ -121,8 +121,8 @@ print("with F = 0 the sampler returns its input noise:", bool((silent == noise).
 # %% [markdown]
 # ## Training
 #
-# The mean is trained for the first {glue:text}`diffusion_start:.0f` per cent of the steps, the denoiser for
-# the rest. Validation uses one sample; if calibrated, its residual is $\sqrt 2$ times the mean's. Two
+# The mean is trained for the first {glue:text}`diffusion_start:.0f` per cent of the steps, then the
+# denoiser. Validation uses one sample; if calibrated, its residual is $\sqrt 2$ times the mean's. Two
 # criteria were fixed in advance: the *mean* of the samples beats resampling, or for `intra` a repeat
 # observation, in the residual; and the ablation shows that the denoiser matters.
 
@@ -137,7 +137,7 @@ study.training_curve(result)
 plt.show()
 
 # %% [markdown]
-# At low noise there is little to predict, at high noise only coherent errors are detectable.
+# At low noise there is little to predict, at high noise only coherent errors are predictable.
 
 # %% mystnb={"figure": {"caption": "Loss of the trained denoiser on test galaxies against noise level. Grey: central 68 % of the training noise levels.", "name": "fig-diffusion-levels"}, "image": {"alt": "A curve of the loss against noise level, with a dashed line at 1 and a grey band."}} tags=["hide-input"]
 shown, scaling = result.pairs[slice(0, n_scored)], result.network.scaling
@@ -186,9 +186,8 @@ plt.show()
 # %% [markdown]
 # ## Calibration
 #
-# In calibrated samples the corner noise equals the target's, fluxes and colours scatter as the truth about
-# them, the rank of the truth is uniform, and power at the periods of the network's blocks is that of the
-# truth.
+# Calibrated samples have the target's corner noise and power at the periods of the network's blocks; their
+# fluxes and colours scatter as the truth about them; and the rank of the truth is uniform.
 
 # %% mystnb={"figure": {"caption": "Relative scatter of the samples in the r band for the five galaxies above: standard deviation divided by the quadrature sum of their mean and the sky noise.", "name": "fig-diffusion-spread"}, "image": {"alt": "Five maps of the relative standard deviation of the samples."}} tags=["hide-input"]
 band = study.R_BAND
@@ -219,8 +218,8 @@ glue("diffusion_rank", float(rank.mean() / (ranks - 1)), display=False)
 # If the truth $F$ is one of the samples, with mean $\langle F' \rangle$ and standard deviation $s$ of $K$
 # samples, $(F - \langle F' \rangle) / (s \sqrt{1 + 1/K})$ follows Student's distribution. The first two
 # tables give the ratio of sample scatter to error, for fluxes in central boxes and colours: 1 is calibrated,
-# 2 twice too much scatter. *Noise in corners* is relative to the target's. The third table gives power at
-# block periods relative to neighbouring frequencies.
+# 2 twice too much scatter. Corner noise is relative to the target's, power at block periods (third table) to
+# neighbouring frequencies.
 
 # %%
 boxes = [box for box in diffusion_checks.BOXES if box <= result.pairs.target.shape[-1]]
@@ -255,7 +254,7 @@ for name, found in (("flux", flux), ("colour", colour), ("corner", corners)):
 #
 # With $F = 0$ (*denoiser silent*) the model samples white residuals of width $s$ about the mean. Proper
 # scores {cite}`gneiting2007` compare both, lower is better: the energy score of stretched stamps and the
-# CRPS of fluxes, in per cent. For the mean alone, the score is its error.
+# CRPS of fluxes, in per cent.
 
 # %%
 table = diffusion_checks.ablation(result, n_scored, seed)
@@ -296,14 +295,13 @@ glue("diffusion_off", float(ours["difference / σ"]), display=False)
 # | | EDM, CorrDiff | here | reason |
 # |---|---|---|---|
 # | mean | U-Net, squared error | residual network, `pixel_loss` | its own chapter |
-# | width of residual | one per channel | wavelet coefficients | see above |
 # | output | $F$ | $c_\mathrm{in}$ times a U-Net | coherent errors at high noise would change galaxy fluxes |
 # | network | U-Net with attention, 50 to 80 million weights | convolutional U-Net | a minute on one core |
 # | stochastic sampling | optional | none | a sample is a function of its noise |
 #
 # ## Limitations
 #
-# A minute is short for a diffusion model; the profile `long` trains a larger one for hours. Colours scatter
+# A minute is short for a diffusion model (hours in the profile `long`). Colours scatter
 # {glue:text}`diffusion_colour_low:.2f` to {glue:text}`diffusion_colour_high:.2f` times as much as
 # calibration requires; corner noise is {glue:text}`diffusion_corner_low:.2f` to
 # {glue:text}`diffusion_corner_high:.2f` times the target's. The truth lies outside all samples in
