@@ -10,9 +10,8 @@
 #
 # On {glue:text}`way_n` test galaxies, peak and aperture fluxes of images translated from SDSS to CFHTLS hold
 # {glue:text}`way_there` per cent of the redshift information of their source, those translated from CFHTLS to
-# SDSS {glue:text}`way_back` per cent. A predicted SDSS image holds {glue:text}`way_anew` per cent; that it is
-# closer to a repeat observation, pixel by pixel, than the observation that it was predicted from:
-# *{glue:text}`way_closer`*.
+# SDSS {glue:text}`way_back` per cent (seed 0). That a predicted SDSS image is closer in pixels to a repeat
+# observation than the first observation is: *{glue:text}`way_closer`*.
 #
 # **What you will learn**
 #
@@ -66,16 +65,14 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # | SDSS → SDSS, **re-observation** | two observations of a galaxy | no noise, typical seeing |
 #
 # Reconstruction is the paper's task within one survey. It tests the bottleneck of a model, but nothing about
-# observing. The target of re-observation is a repeat observation of the same galaxy with other noise and
-# seeing, which the simulator provides.
+# observing. The target of re-observation has other noise and seeing, which only a simulation provides. A
+# *round trip* applies SDSS → CFHTLS and then CFHTLS → SDSS.
 #
-# Three directions are trained here: with the same residual network, the same galaxies and the same number of
-# steps, for several seeds. The reconstruction network is that of [its own chapter](11_residual.py); it is
-# larger, was trained longer, and has one seed. A *round trip* applies SDSS → CFHTLS and then CFHTLS → SDSS.
-#
-# The test galaxies were observed twice, too. Networks of even seeds (0, 2, ...) are evaluated on the first
-# observation, those of odd seeds on the second. Agreement between seeds therefore covers training, noise and
-# seeing; intervals cover the sample of galaxies.
+# Three directions are trained here with the same network, galaxies and number of steps, for several seeds.
+# The reconstruction network is that of [its own chapter](11_residual.py); it is larger, was trained longer,
+# and has one seed. Networks of even seeds are evaluated on the first observation of the test galaxies, those
+# of odd seeds on the second. Agreement between seeds therefore covers training, noise and seeing; intervals
+# cover the sample of galaxies.
 
 # %%
 folder = paths.Results(results, profile)
@@ -98,9 +95,8 @@ files = {
 }
 
 # %% [markdown]
-# Two further samples are simulated: a repeat observation of the training galaxies, and galaxies for the
-# redshift estimators. The latter are not the translators' training galaxies, on which translators may
-# overfit.
+# Two samples are added: a repeat observation of the training galaxies, and galaxies for the redshift
+# estimators, which are not those of the translators, on which translators may overfit.
 
 # %% tags=["remove-stdout"]
 build = {"name": "residual", "task": "cross", "profile": profile, "width": width}
@@ -141,7 +137,7 @@ def every_way(pairs, k: int, steps=STEPS) -> dict:
 
 
 # %% [markdown]
-# All images share one scale of surface brightness, so that all can be compared.
+# All images share one scale of surface brightness.
 
 
 # %% mystnb={"figure": {"caption": "Four test galaxies, bright to faint: originals and translations of every direction. Reconstruction keeps the noise (second row), the other networks remove it (third to sixth row).", "name": "fig-directions-galaxies"}, "image": {"alt": "Seven rows of colour stamps of the same four galaxies: SDSS, reconstructed, re-observed, there and back, translated to CFHTLS, translated from CFHTLS, CFHTLS."}} tags=["hide-input"]
@@ -160,25 +156,23 @@ for line, way in zip(axes, WAYS, strict=True):
 plt.show()
 
 # %% [markdown]
-# *SDSS* and *reconstructed* are nearly identical. *Re-observed*, *there and back* (the round trip) and
-# *CFHTLS to SDSS* are three predictions of an SDSS image at average seeing; the last one is made from the
-# sharper image and retains more of its knots, blurred. *SDSS to CFHTLS* is the paper's task: the output is
-# sharper than its source, but companions and knots that the source does not resolve remain soft.
+# *Re-observed*, *there and back* (the round trip) and *CFHTLS to SDSS* are predictions of an SDSS image at
+# average seeing; the last one is made from the sharper image and retains more of its knots, blurred. *SDSS to
+# CFHTLS* is sharper than its source, but companions and knots that the source does not resolve remain soft.
 #
 # Except for reconstruction, the outputs are free of noise: noise cannot be predicted, and the training loss
-# is smallest without it. They therefore look cleaner than any observation.
+# is smallest without it. They look cleaner than any observation.
 #
 # ## Residuals against a repeat observation
 #
-# Each SDSS-like image is compared with an observation that no network has used as input: the other SDSS image
-# $y'$ of the test galaxy. The residual of a galaxy is, in the r band,
+# Each SDSS-like image is compared with the SDSS image $y'$ of the other observation, which no network has
+# used as input. The mean square residual of a galaxy in the r band is
 #
 # $$ R^2 = \Big\langle \frac{(\hat y - y')^2}{\sigma^2} \Big\rangle_\mathrm{pixels} , $$
 #
-# where $\sigma$ is the sky noise of $y'$; the table lists the root of its mean over galaxies. A perfect
-# prediction would leave the noise of $y'$, which is 1 in the sky and larger where the galaxy adds photon
-# noise, and the unpredictable change of the seeing. The first observation leaves the noise of both, $\sqrt 2$
-# in the sky.
+# where $\sigma$ is the sky noise of $y'$. A perfect prediction would leave the change of the seeing and the
+# noise of $y'$, which is 1 in the sky and larger where the galaxy adds photon noise. The first observation
+# leaves the noise of both, $\sqrt 2$ in the sky.
 
 
 # %%
@@ -189,8 +183,8 @@ def residual(shown, second, band: int = 2) -> np.ndarray:
 
 
 # %% [markdown]
-# The table uses all {glue:text}`way_n` test galaxies. It cannot rank rows with similar residuals: most of the
-# residual is the noise of the repeat observation.
+# The table lists the root of the mean over all {glue:text}`way_n` test galaxies. It cannot rank rows with
+# similar residuals: most of the residual is the noise of the repeat observation.
 
 # %%
 scale = list(data.pixel_scales(first["test"]).values())
@@ -236,17 +230,15 @@ pd.DataFrame({"residual / σ, r band": cells}, index=order)
 # %% [markdown]
 # ## Redshift information
 #
-# Pixel residuals do not show how much redshift information an image retains. For every row an estimator is
-# therefore trained on the peak and aperture fluxes of *its* images, of galaxies that no translator was
-# trained on, and evaluated on the test galaxies. This corresponds to the *retrained* protocol of the
-# [redshift chapter](24_redshift.py): it measures what is left in the image, not whether the image resembles
-# an original. The information is
+# For every row an estimator is trained on the peak and aperture fluxes of *its* images, of galaxies that no
+# translator was trained on, and evaluated on the test galaxies. This corresponds to the *retrained* protocol
+# of the [redshift chapter](24_redshift.py): it measures what is left in the image, not whether the image
+# resembles an original. The information in bits is
 #
-# $$ I = \big\langle \log_2 p(z \mid x) - \log_2 p(z) \big\rangle $$
+# $$ I = \big\langle \log_2 p(z \mid x) - \log_2 p(z) \big\rangle , $$
 #
-# in bits, where $p(z)$ is the distribution of redshifts in the estimator's training sample; one bit halves
-# the range of plausible redshifts. The estimator uses 18 features per galaxy, so that $I$ is a lower bound
-# for whole images.
+# with the distribution $p(z)$ of the estimator's training sample. The estimator uses 18 features per galaxy,
+# so that $I$ is a lower bound for whole images.
 
 # %%
 edges = Grid().edges
@@ -284,16 +276,13 @@ panels.seed_strips(means, colours, f"redshift information (bits, n = {len(z)})")
 plt.show()
 
 # %% [markdown]
-# The intervals are wide because galaxies differ in how well their redshift is constrained. This scatter is
-# common to all rows, so that rows must be compared by paired differences, not by their intervals.
-#
-# By the *data processing inequality* no image holds more information than the one that it was made from. This
-# applies to whole images. A network may move information into the peak that its source holds elsewhere; a row
+# The scatter between galaxies is common to all rows, so rows must be compared by paired differences, not by
+# their intervals. By the *data processing inequality* no image holds more information than the one that it
+# was made from. A network may, however, move information into the peak that its source holds elsewhere; a row
 # above its source would indicate that, or an error.
 #
-# Each statement below is tested with the difference in bits, galaxy by galaxy, for every seed. It is
-# *supported* if the 95 % intervals of all seeds lie above zero, *contradicted* if all lie below, and
-# otherwise *inconclusive*. In the claims, *the way there* is SDSS → CFHTLS.
+# Each statement below is tested with the difference in bits, galaxy by galaxy. It is *supported* if the 95 %
+# intervals of all seeds lie above zero, *contradicted* if all lie below, and otherwise *inconclusive*.
 
 # %%
 CLAIMS = {
@@ -332,7 +321,7 @@ for name, way in {"first": "SDSS", "guess": "re-observed"}.items():
 # %% [markdown]
 # ## What we found
 #
-# On {glue:text}`way_n` galaxies, the information in peak and aperture fluxes, in per cent of the source's, is
+# On {glue:text}`way_n` galaxies, the information in peak and aperture fluxes relative to the source's is
 # (seed 0):
 #
 # | direction | per cent retained (interval) |
@@ -345,8 +334,8 @@ for name, way in {"first": "SDSS", "guess": "re-observed"}.items():
 #
 # The first observation differs from the repeat observation by {glue:text}`way_first` sky noises per pixel,
 # the predicted image by {glue:text}`way_guess`. That the prediction is closer, for every seed:
-# *{glue:text}`way_closer`*. A prediction without noise gains in every pixel, even if faint signal, such as a
-# colour in u or z, is removed with the noise: a small residual does not imply much information.
+# *{glue:text}`way_closer`*. A prediction without noise gains in every pixel, even if faint signal is removed
+# with the noise: a small residual does not imply much information.
 #
 # *Supported* by all seeds: {glue:text}`way_supported`. *Contradicted*: {glue:text}`way_contradicted`.
 # *Inconclusive*: {glue:text}`way_inconclusive`.
@@ -360,19 +349,16 @@ for name, way in {"first": "SDSS", "guess": "re-observed"}.items():
 # translations in the round trip. Train it on *translated* images. Does the round trip retain more?
 #
 # ```{dropdown} Solution
-# Replace the source of the pairs of `reverse` by translations of SDSS images before training. What the first
-# part has lost cannot be recovered, so the whole image after the round trip holds at most the information of
-# the translation.
+# Replace the source of the pairs of `reverse` by translations before training. What the translation has lost
+# cannot be recovered, so the whole image after the round trip holds at most its information.
 # ```
 #
-# **Exercise.** Is the return direction undertrained? Train four times longer (`-p steps 1000`). What happens
-# to its information, and to its pixel residual?
+# **Exercise.** Is the return direction undertrained? Train four times longer (`-p steps 1000`).
 #
 # ```{dropdown} Solution
-# In part. In a trial with both seeds, longer training recovered a large part of the loss, while the pixel
-# residual hardly fell: most of it is noise, and a loss per pixel converges slowly on so small a part. For
-# both seeds some loss remained. The seeing of SDSS, which mixes the core of a galaxy with its surroundings,
-# may contribute to it.
+# In part. In a trial with both seeds, longer training recovered a large part of the lost information, while
+# the pixel residual hardly fell: most of it is noise. Some loss remained, to which the seeing of SDSS may
+# contribute.
 # ```
 #
 # **What's next:** a translator that [preserves the aperture fluxes](36_keeping_redshift.py) and with them
