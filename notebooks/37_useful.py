@@ -11,12 +11,11 @@
 # With {glue:text}`useful_few` labelled CFHTLS galaxies, adding labelled SDSS galaxies translated to CFHTLS
 # changes the redshift scatter from {glue:text}`useful_alone_boosting` to {glue:text}`useful_with_boosting`
 # for gradient boosting, and from {glue:text}`useful_alone_kernel` to {glue:text}`useful_with_kernel` for
-# kernel regression (seed 0). That the addition lowers the scatter for every seed is
-# *{glue:text}`useful_help_boosting`* for boosting and *{glue:text}`useful_help_kernel`* for the kernel.
+# kernel regression (seed 0). That the addition lowers the scatter for every seed:
+# *{glue:text}`useful_help_boosting`* (boosting), *{glue:text}`useful_help_kernel`* (kernel).
 #
-# Translators lose information, and the paper holds that their images are useful nevertheless. This chapter
-# tests three tasks of a new survey, each with translated images, without them, and with true images of the
-# survey.
+# The paper holds that translated images are useful although information is lost. This chapter tests three
+# tasks of a new survey.
 #
 # **What you will learn**
 #
@@ -60,8 +59,8 @@ n_boot: int = 300  # resamples of the galaxies behind each interval
 # %% [markdown]
 # ## Redshifts from few labels
 #
-# CFHTLS is deep, but suppose that only few of its galaxies have a spectroscopic redshift, whereas SDSS has
-# many. Four training sets for redshifts *of CFHTLS images* are compared:
+# Suppose that few CFHTLS galaxies have a spectroscopic redshift, but many of SDSS. Four training sets for
+# redshifts *of CFHTLS images* are compared:
 #
 # - **alone**: the few labelled CFHTLS galaxies;
 # - **with SDSS as it is**: these and labelled SDSS galaxies, images unchanged;
@@ -69,9 +68,9 @@ n_boot: int = 300  # resamples of the galaxies behind each interval
 # - **translated, no labels**: the translated galaxies only.
 #
 # The added galaxies are not among those on which the translator was trained. The features are 18 magnitudes
-# and colours, of the central pixels and within 3 arcsec. To separate the effect of the images from that of
-# the estimator, two different ones are used: gradient boosting of decision trees, and support vector
-# regression with a Gaussian kernel, a smooth function of the features. The scatter is
+# and colours, of the central pixels and within 3 arcsec. Two estimators separate the effect of the images
+# from that of the method: gradient boosting of decision trees, and support vector regression with a Gaussian
+# kernel. The scatter is
 #
 # $$ \sigma_\mathrm{MAD} = 1.4826 \, \mathrm{median}\,|e - \mathrm{median}(e)|, \qquad
 # e = (\hat z - z)/(1 + z) , $$
@@ -106,11 +105,9 @@ def measure(way, images, pairs) -> dict:
 
 
 # %% [markdown]
-# Only these features, the shapes and the types of the galaxies are kept. The simulator has observed the test
-# galaxies twice. Seed 0 is the first translator, evaluated on the first observation, seed 1 the second one,
-# evaluated on the second, and so on. Agreement of the seeds therefore covers training, noise, seeing and the
-# choice of labelled galaxies, but not that of the added SDSS galaxies, which are the same. Intervals cover
-# the sample of test galaxies.
+# Translators of even seeds are evaluated on the first observation of the test galaxies, those of odd seeds on
+# the second. Agreement of the seeds covers training, noise, seeing and the choice of labelled galaxies, but
+# not that of the added SDSS galaxies; intervals cover the sample of test galaxies.
 
 # %%
 z = image_files.read_column(split["test"], "redshift").astype(float)
@@ -169,23 +166,16 @@ panels.learning_curves(curves, "σ_MAD of δz / (1 + z)", "labelled CFHTLS galax
 plt.show()
 
 # %% [markdown]
-# The distance between *alone* and *with SDSS translated* is the value of the translator, which can be
-# expressed in labels saved: by the horizontal distance between the curves. SDSS galaxies that are added
-# unchanged have another seeing and slightly different filters, which biases the estimates; a good translation
-# corrects for both.
+# The horizontal distance between *alone* and *with SDSS translated* is the value of the translator in labels
+# saved. Unchanged SDSS galaxies have another seeing and slightly different filters, which biases the
+# estimates; a good translation corrects for both.
 #
-# The two estimators need not agree. Boosting needs many examples to resolve the space of features, so it can
-# profit from any that are not too wrong. The kernel is smooth and needs fewer labels, but may be
-# more sensitive to added examples that contradict the true ones.
+# Where the curves cross, the added galaxies do harm: they outnumber the labelled galaxies, and their errors
+# are learnt.
 #
-# Where two curves meet, the benefit ends; where they cross, the added galaxies do harm: they outnumber the
-# labelled galaxies, and their errors are learnt. With enough true labels it may be better to leave the others
-# out, or to give them less weight.
-#
-# The table tests both ends of the curves. A survey is free to choose its estimator, so the relevant gain is
-# that of the best estimator with added galaxies over the best without. One claim therefore compares boosting
-# with translated galaxies to the kernel without. The differences are of $\sigma_\mathrm{MAD}$, positive in
-# favour of the claim. A claim is *supported* if the 95 % intervals of all seeds lie above zero,
+# The table tests both ends of the curves. A survey is free to choose its estimator, so one claim compares
+# boosting with translated galaxies to the kernel without. Differences of $\sigma_\mathrm{MAD}$ are positive
+# in favour of a claim. A claim is *supported* if the 95 % intervals of all seeds lie above zero,
 # *contradicted* if all lie below, and otherwise *inconclusive*.
 
 # %%
@@ -209,8 +199,8 @@ seeds_agree.summary(judged)
 # %% [markdown]
 # The decrease of the scatter by translated galaxies at the smallest number of labels enters [the page of
 # claims](27_claims.py), for each estimator and seed; the least one decides. The control is the largest
-# decrease by unchanged SDSS galaxies. If it is as large, the translation is of no use beyond that of any
-# further galaxies with known redshift.
+# decrease by unchanged SDSS galaxies. If it is as large, any further galaxies with known redshift are as
+# useful as translated ones.
 
 # %%
 useful = {}
@@ -233,9 +223,9 @@ claims.keep(evidence, folder, "37_useful", inputs, seed=seed)
 # $$ A = \frac{\sum |I - I_{180}| - \mathrm{noise}}{\sum |I|} , $$
 #
 # where $I_{180}$ is the image $I$ rotated by 180 degrees, and three concentrations: the fluxes within 1, 2
-# and 4 arcsec, each over that within twice the radius. They depend on the seeing, so a galaxy that is
-# concentrated in CFHTLS is less so in SDSS. The metric is the area under the ROC curve, the probability that
-# an early type has a higher score than a late one: 0.5 for random scores, 1 for a perfect separation.
+# and 4 arcsec, each over that within twice the radius. They depend on the seeing. The metric is the area
+# under the ROC curve, the probability that an early type has a higher score than a late one: 0.5 for random
+# scores, 1 for a perfect separation.
 
 # %%
 EARLY = ("elliptical", "lenticular")
@@ -265,11 +255,10 @@ plt.show()
 # %% [markdown]
 # ## Mergers
 #
-# The third task is to find mergers, which are rare, by their asymmetry in r. Nothing is trained here. If a
-# translator restored structure, mergers would be easier to separate in translated images than in their
-# sources; if it made every galaxy resemble its regular training galaxies, harder. The few mergers give wide
-# intervals. Whatever the result, a search for unknown kinds of objects should use the original images, since
-# a network may not reproduce what it was not trained on.
+# The third task is to find mergers by their asymmetry in r, without training. Mergers are easier to separate
+# in translated images if the translator restores structure, and harder if it makes galaxies resemble its
+# regular training galaxies. Mergers are few, so the intervals are wide. Whatever the result, a search for
+# unknown kinds of objects should use the original images.
 
 # %%
 is_merger = test[0]["CFHTLS", "kind"] == "merger"
@@ -327,9 +316,9 @@ for key, value in {"few": few, "n": len(z), "mergers": int(is_merger.sum())}.ite
 # | with SDSS translated | {glue:text}`useful_with_boosting` | {glue:text}`useful_with_kernel` |
 # | translated, no labels | {glue:text}`useful_none_boosting` | {glue:text}`useful_none_kernel` |
 #
-# Translated galaxies lower the scatter for every seed: *{glue:text}`useful_help_boosting`* for boosting,
-# *{glue:text}`useful_help_kernel`* for the kernel. Boosting with translated galaxies has less scatter than
-# the kernel alone: *{glue:text}`useful_best`*.
+# Verdicts over all seeds: translated galaxies lower the scatter, *{glue:text}`useful_help_boosting`* for
+# boosting, *{glue:text}`useful_help_kernel`* for the kernel; boosting with translated galaxies has less
+# scatter than the kernel alone: *{glue:text}`useful_best`*.
 #
 # The area under the ROC curve of early types is, for a classifier trained on unchanged SDSS images,
 # {glue:text}`useful_is`, on translated ones {glue:text}`useful_translated`, and on CFHTLS images
@@ -345,9 +334,8 @@ for key, value in {"few": few, "n": len(z), "mergers": int(is_merger.sum())}.ite
 # ```{dropdown} Solution
 # In `downstream.few_label_errors`, pass `fit` a weight per galaxy: `sample_weight=w` for boosting,
 # `svr__sample_weight=w` for the kernel, which is a pipeline. A weight of the number of added over that of
-# labelled galaxies gives both groups the same total weight. With few labels the added galaxies still
-# determine how redshift depends on colour; with many, the labelled ones do. In our trial the benefit for
-# boosting remained, and only a part of the harm to the kernel disappeared.
+# labelled galaxies gives both groups the same total weight. In our trial the benefit for boosting remained,
+# and only a part of the harm to the kernel disappeared.
 # ```
 #
 # **What's next:** [Your own translator](bring_your_own.py), evaluated with the same metrics.

@@ -71,7 +71,7 @@ n_demo: int = 300  # galaxies of the demonstration
 #
 # Images are arrays of shape (galaxies, bands, height, width) in **nanomaggies per pixel**: an AB zero point
 # of 22.5. Divide images of zero point 30, such as those of CFHTLS, by 1000; the card detects if this was
-# forgotten. Galaxies and bands must be in the same order in both files. A galaxy with undefined pixels is
+# forgotten. Both files must have the same order of galaxies and bands. A galaxy with undefined pixels is
 # excluded in that band, and counted. Only truth and translations are required.
 #
 # The file of the truth may hold arrays `pixel_scale`, `bands`, `noise`, `psf_fwhm` and `weights`, as the
