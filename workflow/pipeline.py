@@ -31,6 +31,7 @@ from galtools.models import check_profile, weights_folder
 CHAPTERS = paths.WORKFLOW / "chapters.yaml"
 RESULTS = paths.ROOT / "results"
 NAME = re.compile(r"\w[\w-]*")  # of a run
+KEPT = "17_long_trainings"  # is run only where weights are kept for its task
 MAGIC = re.compile(r"(?m)^\s*[%!].*$")
 
 
@@ -47,7 +48,6 @@ class Run:
     cores: int = 1
     group: str = ""  # of a grid
     label: str = ""  # group and what varies in it
-    kept: str = ""  # task of the kept weights that it shows
 
     def file(self, ending: str) -> Path:
         """Path of a file of this run beside its executed notebook."""
@@ -87,7 +87,10 @@ class Run:
         """Digests of all code and settings that the run follows from, but not of its inputs."""
         cells = [cell.source for cell in read_source(self).cells if cell.cell_type == "code"]
         plain = [MAGIC.sub("pass", cell) for cell in cells]
-        files = [*sorted(paths.REFERENCE.glob(f"{self.notebook}*")), *kept_weights(self.kept)]
+        files = [
+            *sorted(paths.REFERENCE.glob(f"{self.notebook}*")),
+            *kept_weights(self.notebook, self.parameters),
+        ]
         kept = {os.path.relpath(file, paths.REFERENCE): artefacts.sha256(file) for file in files}
         return {
             "cells": [
@@ -108,7 +111,10 @@ def load(profile: str, results: Path) -> dict[str, Run]:
     """Read chapters.yaml: every run by name, each after the runs that it needs."""
     folder = Path(results).absolute() / check_profile(profile)
     listed = {name: entry or {} for name, entry in yaml.safe_load(CHAPTERS.read_text()).items()}
-    absent = {k for k, v in listed.items() if "kept" in v and not kept_weights(v["kept"])}
+    absent = {
+        name for name, entry in listed.items()
+        if entry.get("notebook", name) == KEPT and not kept_weights(KEPT, entry["parameters"])
+    }  # fmt: skip
     runs: dict[str, Run] = {}
     for name in [name for name in listed if name not in absent]:
         entry = {"notebook": name, "needs": (), "parameters": {}, **listed[name]}
@@ -120,9 +126,10 @@ def load(profile: str, results: Path) -> dict[str, Run]:
     return runs
 
 
-def kept_weights(task: str) -> list[Path]:
-    """Manifests and histories of the weights that are kept for a task, if one is given."""
-    return sorted(weights_folder().glob(f"{task}/*/seed*/*.[jc]s*")) if task else []
+def kept_weights(notebook: str, parameters: dict) -> list[Path]:
+    """Manifests and histories of the kept weights that a notebook shows, those of its task."""
+    task = parameters.get("task", "cross")
+    return sorted(weights_folder().glob(f"{task}/*/seed*/*.[jc]s*")) if notebook == KEPT else []
 
 
 def _translator_runs(parameters: dict, runs: dict[str, Run]) -> list[str]:
@@ -131,7 +138,7 @@ def _translator_runs(parameters: dict, runs: dict[str, Run]) -> list[str]:
     for model in parameters.get("models", ()):
         own = rf"1\d_{model}{ending}"
         found += [name for name in runs if re.fullmatch(own, name)] or [f"1x_{model}{ending}"]
-    return found + [name for name in runs if found and name == f"17_long_trainings{ending}"]
+    return found + [name for name in runs if found and name == f"{KEPT}{ending}"]
 
 
 def load_plan(file: Path) -> dict[str, Run]:

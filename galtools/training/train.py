@@ -1,5 +1,6 @@
 """Train a translator: random crops, physical validation, one file of weights."""
 
+import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -130,9 +131,15 @@ def train_cached(
         seed=settings.seed, device=device, ignore=["folder", "device"],
     )  # fmt: skip
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
-    history = pd.DataFrame(made["extra"]["history"])
-    with artefacts.atomic(folder / "history.csv") as new:
-        history.to_csv(new, index=False)
+    history = made["extra"]["history"]
     about = {"seconds": made["seconds"], "parameters": made["extra"]["parameters"]}
-    artefacts.write_json(folder / "metrics.json", made["extra"]["history"][-1] | about)
+    reports = {
+        "history.csv": pd.DataFrame(history).to_csv(index=False),
+        "metrics.json": json.dumps(history[-1] | about, indent=1) + "\n",
+    }
+    for name, text in reports.items():
+        file = folder / name
+        if not (file.exists() and file.read_text() == text):
+            with artefacts.atomic(file) as new:
+                new.write_text(text)
     return made

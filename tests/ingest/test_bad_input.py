@@ -211,7 +211,7 @@ def test_missing_upstream_artefact_is_one_line_in_a_notebook(tmp_path):
     message = (
         f"{tmp_path}/my results/tiny/data/test.h5 is missing: run notebooks/01_two_surveys.py "
         "first, with the same profile, results folder, task and seed (those that it has), or "
-        "`make book`"
+        "`make book`; in a grid, list it above, under `needs` here"
     )
     assert run.stderr.splitlines()[-1] == f"Error: {message} (cell 3, see out.ipynb)"
     cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
