@@ -6,7 +6,7 @@ every model as *evidence*, and that of the controls:
 
 copy        a lossless copy of what is compared: the identity
 resample    the source on the grid of the target: nothing is learnt, nothing lost
-again       a second observation
+again       a repeat observation
 
 One of them must fail the claim. Where it passes, the number does not test what it should, and the
 verdict is inconclusive. The weakest model decides, since the paper speaks of every model.
@@ -27,7 +27,7 @@ from galtools.fidelity.intervals import LEVEL, Estimate, Verdict, Z
 CONTROLS = {
     "copy": "a lossless copy",
     "resample": "resampling",
-    "again": "a second observation",
+    "again": "a repeat observation",
 }
 ENDING = {"cross": "", "intra": "_intra"}  # of the tables of a task
 TASKS = {"cross": "SDSS to CFHTLS", "intra": "SDSS to SDSS"}
@@ -48,59 +48,59 @@ class Claim:
 BOTH = ("cross", "intra")
 CLAIMS = {
     "structure": Claim(
-        "The global structure comes out roughly right",
-        "PSNR in r, as a part of the way from resampling to a second observation, less 1/2",
+        "The global structure is approximately right",
+        "PSNR in r: fraction of the way from resampling to a repeat observation, minus 1/2",
         0.1, "21_pixels", "resample",
     ),
     "flux": Claim(
-        "The total light is roughly right",
-        "5 less the bias of the flux within 3 arcsec in per cent, mean over bands",
+        "Total fluxes are approximately right",
+        "5 minus the bias of the flux within 3 arcsec in per cent, mean over bands",
         1.0, "21_pixels", "resample",
     ),
     "statistics": Claim(
         "The statistics of morphology are preserved",
-        "1/2 less the largest distance of the distributions of concentration, Gini and M20, in "
-        "spreads",
+        "1/2 minus the largest distance between the distributions of concentration, Gini and M20, "
+        "in units of their scatter",
         0.05, "22_morphology", "resample",
     ),
     "details": Claim(
         "Details of single galaxies are uncertain",
-        "scatter of the asymmetry less that of a second observation",
+        "scatter of the asymmetry minus that of a repeat observation",
         0.01, "22_morphology", "again", BOTH,
     ),
     "peaks": Claim(
-        "Peak fluxes across the bands come out uncertain",
-        "scatter of the peak colour g − r less that of a second observation (mag)",
+        "Peak fluxes across the bands are uncertain",
+        "scatter of the peak colour g − r minus that of a repeat observation (mag)",
         0.01, "23_peaks", "again", BOTH,
     ),
     "carry": Claim(
         "Peak fluxes carry much of the redshift information",
-        "bits in peaks alone less half of the bits in all measurements",
+        "bits in peak fluxes alone minus half of the bits in all measurements",
         0.1, "23_peaks", "shape alone",
     ),
     "core": Claim(
         "Uncertain peaks cost redshift information",
-        "bits that the true core brings back to a translation (frozen estimator)",
+        "bits restored to a translation by the true core (frozen estimator)",
         0.1, "23_peaks", "again",
     ),
     "loss": Claim(
         "Every model loses redshift information",
-        "bits of the source less bits of the translation, estimators trained from scratch",
+        "bits of the source minus bits of the translation, estimators trained from scratch",
         0.05, "24_redshift", "copy", BOTH,
     ),
     "degrees": Claim(
         "Models lose it to different degrees",
-        "bits of the best model less bits of the worst",
+        "bits of the best model minus bits of the worst",
         0.05, "24_redshift", "copy", BOTH,
     ),
     "mapping": Claim(
         "The mapping itself loses information",
-        "exact limit of CFHTLS less that of SDSS (bits)",
+        "exact limit of CFHTLS minus that of SDSS (bits)",
         0.1, "33_the_limit", "other draws",
     ),
     "useful": Claim(
         "Imperfect translations are still useful",
-        "scatter of redshifts from few labels, helped by untouched SDSS galaxies less helped by "
+        "scatter of redshifts from few labels with untouched SDSS galaxies added, minus that with "
         "translated ones",
         0.001, "37_useful", "resample",
     ),
