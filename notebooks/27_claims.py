@@ -81,7 +81,7 @@ for x in judged.itertuples():
         paper
         | {"verdict": x.verdict, "number": str(x.found)}
         | {"control": f"{control}: {x.control}" + (", passes" if x.passes else "")}
-        | {"chapter": claim.chapter[:2]}
+        | {"chapter": claim.chapter[3:].replace("_", " ")}
     )
     details.append(
         paper
@@ -98,9 +98,10 @@ pd.DataFrame(details).set_index("The paper says")
 
 # %% [markdown]
 # *Holds for* counts the models that support the claim individually; *adjusted p* is the p-value of the
-# verdict after the Benjamini–Hochberg correction. Chapters [21](21_pixels.py),
-# [22](22_morphology.py), [23](23_peaks.py), [24](24_redshift.py), [33](33_the_limit.py) and
-# [37](37_useful.py) list the numbers of all models and controls.
+# verdict after the Benjamini–Hochberg correction. The chapters on
+# [pixels](21_pixels.py), [morphology](22_morphology.py), [peak fluxes](23_peaks.py),
+# [redshift](24_redshift.py), [the information bound](33_the_limit.py) and [uses](37_useful.py) list the
+# numbers of all models and controls.
 #
 # For SDSS to SDSS the input equals the target, noise included, so that a network can nearly copy it. A
 # contradiction there reflects the capacity of the networks.

@@ -83,7 +83,7 @@ values = {key: part.value.to_numpy() for key, part in groups}
 # %% [markdown]
 # ## Consistency with this run
 #
-# The translators of this run, measured in chapters [21](21_pixels.py) and [24](24_redshift.py), should be
+# The translators of this run, measured in the chapters on [pixels](21_pixels.py) and [redshift](24_redshift.py), should be
 # consistent with the precomputed trainings. For mean $m$ and standard deviation $s$ of $K$ precomputed
 # trainings with other seeds, the 95 % prediction interval of a further training is
 #
@@ -132,7 +132,7 @@ checked.round(3).replace(-0.0, 0.0)
 # %% [markdown]
 # ## Trainings and galaxies
 #
-# Each symbol is one training; its bar is the interval over galaxies, as in chapters 24 and 25. All
+# Each symbol is one training; its bar is the interval over galaxies, as in the chapters on redshift and in the leaderboard. All
 # trainings are evaluated on the same galaxies. Without training scatter, the symbols of one model would
 # therefore coincide to well within their bars. Separations beyond that are due to training, which the
 # bars do not include.
@@ -208,7 +208,7 @@ pd.DataFrame(lines)
 #   population that these galaxies represent.
 # - *contradicted*: the interval excludes 0 in the opposite direction.
 # - *one training*: the number of seeds for which the paired difference of single trainings, with its
-#   interval over galaxies as in chapter 24, is above 0 (>), consistent with 0 (?) or below 0 (<).
+#   interval over galaxies as in the chapter on redshift, is above 0 (>), consistent with 0 (?) or below 0 (<).
 
 # %% tags=["hide-input"]
 judge = partial(intervals.verdict, least=0)  # however few the trainings
@@ -316,8 +316,8 @@ glue("trainings_changed", "; ".join(sorted(set(changes.values()))), display=Fals
 # each with an interval over galaxies that excludes 0: {glue:text}`trainings_bits_torn` retrained,
 # {glue:text}`trainings_frozen_torn` frozen, {glue:text}`trainings_psnr_torn` in PSNR.
 #
-# **Consequences.** In the comparisons of chapters [24](24_redshift.py), [25](25_leaderboard.py) and
-# [33](33_the_limit.py), read an order as one of models only where a table above says *supported*. A
+# **Consequences.** In the comparisons of [redshift](24_redshift.py), in the [leaderboard](25_leaderboard.py) and of the
+# [information bound](33_the_limit.py), read an order as one of models only where a table above says *supported*. A
 # difference between two single trainings of less than {glue:text}`trainings_bits_telling:.2f` bits
 # retrained, {glue:text}`trainings_frozen_telling:.2f` bits frozen or
 # {glue:text}`trainings_psnr_telling:.2f` dB is within what two trainings of one model show, whatever the
