@@ -390,8 +390,9 @@ made = artefacts.make(
 # for group in np.array_split(order, max(1, len(order) // 20)):
 #     for band in range(5):
 #         images[group, band] = images[rng.permutation(group), band]
-# ensemble = redshift.Ensemble.load(store.model("redshift", "SDSS", seed) / "weights.safetensors")
-# print(redshift.point_metrics(redshift.point_estimate(ensemble.predict(images), grid, "median"), z))
+# ensemble = redshift.Ensemble.load(store.weights("redshift", "SDSS", seed))
+# z_hat = redshift.point_estimate(ensemble.predict(images), grid, "median")
+# print(redshift.point_metrics(z_hat, z))
 # ```
 #
 # Less than none: in our trial the estimates scattered half as much again as a constant guess. The network
