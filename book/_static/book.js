@@ -1,3 +1,13 @@
+// Text whose formulae are still to be typeset would move below the reader's eyes: it is shown then.
+document.documentElement.classList.add("typesetting");
+document.addEventListener("DOMContentLoaded", async () => {
+  try {
+    if (document.querySelector(".math")) await window.MathJax.startup.promise;
+  } finally {
+    document.documentElement.classList.remove("typesetting");
+  }
+});
+
 // Names for what the theme leaves nameless to readers who cannot see the page: the entries of the
 // bibliography are list items, and an arrow in the contents opens the pages below a chapter.
 document.addEventListener("DOMContentLoaded", () => {

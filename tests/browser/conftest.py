@@ -61,10 +61,11 @@ def visit():
 
 
 def _visit(context, page: Path):
-    """Open a page; return it with every complaint and every request that it made."""
+    """Open a page until its text is shown; return it, all its complaints and all its requests."""
     tab, complaints, requests = context.new_page(), [], []
     tab.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
     tab.on("pageerror", lambda error: complaints.append(str(error)))
     tab.on("request", lambda request: requests.append(request.url))
     tab.goto(page.as_uri(), wait_until="load")
+    tab.wait_for_selector("html:not(.typesetting)")
     return tab, complaints, requests

@@ -66,7 +66,7 @@ def faults(tab, complaints, requests, width, scheme):
     if tab.locator("svg .missing").count():
         yield "an icon is missing"
     tab.evaluate(FRAMES)
-    if (shift := tab.evaluate("window.shifts")) > 0.25:  # above is called poor; good is 0.1
+    if (shift := tab.evaluate("window.shifts")) > 0.1:  # below is what is called good
         yield f"jumps by {shift:.2f} while it loads"
     if width == 1400:
         yield from violations(tab)
