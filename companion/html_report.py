@@ -12,6 +12,7 @@ from matplotlib.colors import AsinhNorm
 from companion import panels, plotting
 from galtools.data.photometry import magnitude
 from galtools.fidelity import intervals, peaks, pixels, structure
+from galtools.surveys import reference_band
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title|e }}</title>
@@ -79,8 +80,8 @@ def card_figure(card, metrics):
 def main_band(card) -> tuple[int, str]:
     """Number and name of the band that is shown: r, or the central one."""
     bands = list(card.table[card.table.metric == "mae"].band)
-    k = bands.index("r") if "r" in bands else len(bands) // 2
-    return k, bands[k]
+    band = reference_band(bands)
+    return bands.index(band), band
 
 
 def examples(card, truth, translated, source=None):

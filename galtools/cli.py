@@ -50,7 +50,8 @@ def ingest(
     radius: Annotated[float, "of the match, in arcsec"] = 1.0,
 ):  # fmt: skip
     """Match images of real galaxies in two surveys: pairs.h5 sdss/ kids/ --survey-to KiDS"""
-    load_surveys(surveys) if surveys else None
+    if surveys:
+        load_surveys(surveys)
     objects = read_catalogue(catalogue) if catalogue else None
     if fields and objects is None:
         raise GaltoolsError("to cut stamps out of fields, give --catalogue with their positions")

@@ -121,7 +121,7 @@ def find_survey(name: str) -> Survey:
 
 
 def find_bands(there, wanted) -> list[int]:
-    """Places of the bands `wanted` among those that are there."""
+    """Indices of the bands `wanted` among those that are there."""
     if missing := [band for band in wanted if band not in there]:
         raise GaltoolsError(f"no band {', '.join(missing)} among {', '.join(there)}")
     return [there.index(band) for band in wanted]

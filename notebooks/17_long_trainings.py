@@ -26,10 +26,9 @@
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
-from matplotlib.ticker import LogLocator
 from myst_nb import glue
 
-from companion import long_trainings, paths, plotting
+from companion import long_trainings, panels, paths, plotting
 
 plotting.use_style()
 
@@ -86,10 +85,8 @@ for ax, (measure, label) in zip(axes, measures.items(), strict=True):
         style = plotting.model_style(model) | {"ms": 3, "alpha": 0.5 if which else 1}
         label_once = {} if which == 0 else {"label": None}
         ax.plot(curve.seconds / 60, curve[measure], **style | label_once)
-    ax.set(xlabel="minutes", title=label, xscale="log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_formatter("")
+    ax.set(xlabel="minutes", title=label)
+    panels.log_scale(ax, "x")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
 plt.show()
 

@@ -22,7 +22,7 @@ from galtools.data.resampling import lanczos_resample
 from galtools.errors import GaltoolsError, check_choice, reading
 from galtools.fidelity import consistency, inputs, intervals, peaks, pixels, sources, structure
 from galtools.fidelity.metrics import COLUMNS, Metric, column_labels, measure_images, tabulate
-from galtools.surveys import CFHTLS, Survey
+from galtools.surveys import CFHTLS, Survey, reference_band
 
 FORMAT = "galtools card 1"
 GAINS = {
@@ -191,7 +191,7 @@ def card(
     if not (isinstance(morphology, int | np.integer) and morphology >= 0):
         raise GaltoolsError(f"morphology is a number of galaxies, 0 for none, not {morphology!r}")
     given = inputs.check_inputs(truth, translated, bands, pixel_scale, noise, weights, psf_fwhm)
-    chosen = morphology_bands or [_one_band(given.bands)]
+    chosen = morphology_bands or [reference_band(given.bands)]
     for band in chosen:
         check_choice("band", band, given.bands)
     statistics = {"n_boot": n_boot, "seed": seed}
@@ -245,7 +245,7 @@ def _per_galaxy(measured, given) -> pd.DataFrame:
     columns = {}
     for name, values in (measured | {"sky_noise": given.sigma}).items():
         one = name in of_sources
-        labels = [_one_band(given.bands)] if one else column_labels(given.bands, values)
+        labels = [reference_band(given.bands)] if one else column_labels(given.bands, values)
         columns |= {f"{name}_{label}": values[:, k] for k, label in enumerate(labels)}
     return pd.DataFrame(columns)
 
@@ -281,14 +281,9 @@ class Missing(Exception):
     """A level that cannot be measured; the message says why."""
 
 
-def _one_band(bands) -> str:
-    """The band for what is measured in one band only: r, or the central one."""
-    return "r" if "r" in bands else bands[len(bands) // 2]
-
-
 def _measure(given, images) -> dict[str, np.ndarray]:
     """Measure pixels, structure, peaks and, in one band, sources, in one pass over the images."""
-    k = given.bands.index(_one_band(given.bands))
+    k = given.bands.index(reference_band(given.bands))
     one = np.s_[:, k : k + 1]
 
     def measure_sources(x, y, sigma, pixel_scale, valid):
@@ -302,7 +297,7 @@ def _measure(given, images) -> dict[str, np.ndarray]:
 
 
 def _tabulate(given, measured, statistics) -> pd.DataFrame:
-    bands = {"sources": [_one_band(given.bands)]}
+    bands = {"sources": [reference_band(given.bands)]}
     parts = [
         tabulate(measured, module.METRICS, bands.get(level, given.bands), level, **statistics)
         for level, modules in LEVELS.items()
