@@ -54,7 +54,7 @@ def load_comparison(
     repeat = load_again(again, pairs, task, some).target_set
     images = {"truth": pairs.target, "again": repeat.images}
     if task == "cross":
-        size = pairs.target.shape[-1]
+        size = pairs.target.shape[-2:]
         images["resample"] = lanczos_resample(pairs.source, size, pairs.pixel_ratio)
     made = [paths.need_translations(folder, task, m, seed) for m in models]
     for model, path in zip(models, made, strict=True):

@@ -79,7 +79,7 @@ def row_images(row: str, pairs, network=None, first: int = 0) -> np.ndarray:
     if row == "truth":
         return pairs.target
     if row == "resample":
-        return lanczos_resample(pairs.source, pairs.target.shape[-1], pairs.pixel_ratio)
+        return lanczos_resample(pairs.source, pairs.target.shape[-2:], pairs.pixel_ratio)
     return translate(network, pairs.source, start=first)
 
 

@@ -333,7 +333,7 @@ def _on_grid(images, given, row):
     scale = getattr(images, "facts", {}).get("pixel_scale")
     if tuple(images.shape[:2]) != tuple(given.truth.shape[:2]) or scale is None:
         raise Missing(f"{row} has shape {tuple(images.shape)}: resample it to the truth's grid")
-    step, size = given.pixel_scale / float(scale), given.truth.shape[-1]
+    step, size = given.pixel_scale / float(scale), given.truth.shape[-2:]
     return Stack(given.truth.shape, lambda rows: lanczos_resample(images[rows], size, step))
 
 

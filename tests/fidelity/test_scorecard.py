@@ -372,13 +372,16 @@ def test_values_of_single_galaxies_are_kept(sample, tmp_path):
     np.testing.assert_allclose(card.galaxies["snr_g"], card.galaxies["aperture_flux_g"] / noise)
 
 
-def test_a_source_on_another_grid_is_resampled(sample, tmp_path):
-    truth, translated, _ = sample
-    coarse = lanczos_resample(truth, 16, 2.0)
+@pytest.mark.parametrize("height", [32, 24])
+def test_a_source_on_another_grid_is_resampled(sample, height, tmp_path):
+    truth, translated = (images[..., :height, :] for images in sample[:2])
+    coarse = lanczos_resample(truth, (height // 2, 16), 2.0)
     np.savez(tmp_path / "source.npz", source=coarse, pixel_scale=0.8)
     source = image_files.open_images(tmp_path / "source.npz", names=image_files.SOURCE)
     card = short(truth, translated, source=source, pixel_scale=0.4)
-    told = short(truth, translated, source=lanczos_resample(coarse, 32, 0.5), pixel_scale=0.4)
+    told = short(
+        truth, translated, source=lanczos_resample(coarse, (height, 32), 0.5), pixel_scale=0.4
+    )
     assert card.get("psnr_gain", "r") == told.get("psnr_gain", "r")
 
 
