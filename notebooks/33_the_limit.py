@@ -76,8 +76,8 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # The redshift affects the pixels through colours, brightness and size, and each of the other variables
 # can partly mimic its effect. The posterior marginalises over them,
 #
-# $$ p(z \mid d) \propto \sum_\mathrm{type} \int p(d \mid \mathrm{type}, z, r, n_1 \ldots n_7, q)\,
-# p(\mathrm{type}, z, r)\, p(q \mid \mathrm{type}) \prod_k N(n_k; 0, 1)\; dr\, dn_1 \ldots dn_7 . $$
+# $$ p(z \mid d) \propto \sum_\mathrm{type} \int p(d \mid \mathrm{type}, z, r, \mathbf{n}, q)\,
+# p(\mathrm{type}, z, r)\, p(q \mid \mathrm{type}) \prod_{k=1}^{7} N(n_k; 0, 1)\; dr\, d\mathbf{n} . $$
 #
 # No other density has a larger expected information in bits, given the data $d$ and the population.
 #

@@ -38,6 +38,13 @@ def cut_code(tab) -> list[str]:
         .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 60)); }""")
 
 
+def cut_formulae(tab) -> list[str]:
+    """First signs of every formula that is wider than its column."""
+    return tab.evaluate("""() => [...document.querySelectorAll("div.math")]
+      .filter(e => (e.querySelector("svg")?.getBoundingClientRect().width ?? 0) > e.clientWidth + 1)
+      .map(e => e.textContent.slice(0, 60))""")
+
+
 def weight(requests) -> int:
     """Bytes of the files that were asked for, without MathJax."""
     files = {Path(unquote(urlsplit(url).path)) for url in requests if url[:5] == "file:"}
@@ -71,6 +78,7 @@ def faults(tab, complaints, requests, width, scheme):
     if width == 1400:
         yield from violations(tab)
     if (width, scheme) == (1400, "light"):  # on a phone some lines of code have to be cut
+        yield from (f"formula cut: {text}" for text in cut_formulae(tab))
         yield from (f"code too wide: {text}" for text in cut_code(tab))
         if weight(requests) > HEAVIEST:
             yield f"weighs {weight(requests) / 1e6:.1f} MB"
