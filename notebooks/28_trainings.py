@@ -46,7 +46,7 @@ plotting.use_style()
 profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets the values below
 seed: int = 0  # every random number follows from it
 results: str = ""  # folder of artefacts; empty: the repository's
-models: list[str] = ["residual"]  # the translators of this book that are held against the kept ones
+models: list[str] = ["residual"]  # set beside the kept
 
 # %% [markdown]
 # ## Precomputed trainings
