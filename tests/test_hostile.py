@@ -177,6 +177,36 @@ def test_a_data_set_that_claims_more_than_the_file_could_hold_is_refused(tmp_pat
     assert "too small for 81.9 GB" in refusal(data.image_files.open_images, path)
 
 
+def text_in_a_heap(path) -> tuple[bytes, int]:
+    """HDF5 file with a text of variable length, and where in it the free space of its heap is."""
+    with h5py.File(path, "w") as file:
+        file["images"] = np.ones((1, 5, 8, 8), np.float32)
+        file.attrs["author"] = "a reader"
+    content = path.read_bytes()
+    return content, content.index(b"GCOL\1") + 16 + 16 + 8
+
+
+@pytest.mark.parametrize("size", [0, 8, 10**9, 2**64 - 1])
+@pytest.mark.parametrize("entry", [0, 2])
+def test_a_heap_of_texts_without_end_is_refused(entry, size, tmp_path):
+    """HDF5 itself never returns from the first."""
+    path = tmp_path / "images.h5"
+    content, start = text_in_a_heap(path)
+    assert data.image_files.open_images(path)[:].sum() == 320
+    head = entry.to_bytes(8, "little") + size.to_bytes(8, "little")
+    path.write_bytes(content[:start] + head + content[start + 16 :])
+    signal.alarm(60)
+    try:
+        assert "damaged where its texts lie" in refusal(data.image_files.open_images, path)
+    finally:
+        signal.alarm(0)
+
+
+def test_our_files_have_no_heap_of_texts(tmp_path):
+    for kind in ("pairs.h5", "translations.h5"):
+        assert b"GCOL" not in hostile.valid(kind)
+
+
 def test_a_manifest_without_bound_is_damaged(tmp_path):
     path = tmp_path / "made.txt"
     artefacts.make(path, lambda new: new.write_text("x"), params={}, modules=[])

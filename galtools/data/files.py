@@ -31,7 +31,7 @@ from galtools.artefacts import atomic
 from galtools.data.pairs import ImageSet, Pairs
 from galtools.errors import GaltoolsError, reading
 from galtools.flags import Flag, good
-from galtools.hdf5 import create, safe_open
+from galtools.hdf5 import create, read_attributes, safe_open, write_attributes
 
 ABOUT = {"format": "galtools pairs 2", "unit": "nanomaggies per pixel"}
 SIDES = ("source", "target")
@@ -70,9 +70,9 @@ def _append_set(group: h5py.Group, images: ImageSet) -> None:
     """Append images and what describes them."""
     bands = " ".join(images.bands)
     about = {"survey": images.survey, "bands": bands, "pixel_scale": images.pixel_scale}
-    if dict(group.attrs) not in ({}, about):
+    if read_attributes(group) not in ({}, about):
         raise GaltoolsError("batches of several surveys, bands or pixel scales in one sample")
-    group.attrs.update(about)
+    write_attributes(group, **about)
     for name in ("noise", "psf_fwhm"):
         _append(group, name, np.asarray(getattr(images, name), np.float32))
     layout = {"chunks": (1, *images.images.shape[1:]), **IMAGE_FILTERS}
@@ -113,7 +113,7 @@ def save(
         catalogue = vstack(catalogues, metadata_conflicts="silent")
         catalogue.write(file, path="catalogue", serialize_meta=True, fletcher32=True)
         story = json.dumps(provenance or {}, sort_keys=True, default=str)
-        file.attrs.update(ABOUT, provenance=story)
+        write_attributes(file, **ABOUT, provenance=story)
 
 
 @contextmanager
@@ -121,8 +121,9 @@ def open_pairs(path: Path) -> Iterator[h5py.File]:
     """Open a file of pairs for reading, or say in one line what is wrong with it."""
     advice = "it is damaged or cut short, make or fetch it again"
     with reading(path, advice), safe_open(path) as file:
+        about = read_attributes(file)
         for key, wanted in ABOUT.items():
-            if (found := file.attrs.get(key)) != wanted:
+            if (found := about.get(key)) != wanted:
                 raise GaltoolsError(f"{path} says {key} {found!r}: needed is {wanted!r}")
         n = len(file["redshift"])
         for name in ("split", "catalogue", *SIDES):  # no array is read
@@ -158,9 +159,9 @@ def read_rows(dataset: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
 def _read_set(group: h5py.Group, rows: np.ndarray) -> ImageSet:
     names = ("images", "noise", "psf_fwhm", "mask")
     parts = {name: read_rows(group[name], rows) for name in names if name in group}
-    bands = tuple(group.attrs["bands"].split())
-    scale = float(group.attrs["pixel_scale"])
-    return ImageSet(survey=group.attrs["survey"], bands=bands, pixel_scale=scale, **parts)
+    about = read_attributes(group)
+    bands, scale = tuple(about["bands"].split()), float(about["pixel_scale"])
+    return ImageSet(survey=about["survey"], bands=bands, pixel_scale=scale, **parts)
 
 
 def load(path: Path, rows=None) -> Pairs:
@@ -183,12 +184,13 @@ def describe(path: Path) -> dict:
     with open_pairs(path) as file:
         facts = ABOUT | {"galaxies": len(file["redshift"])}
         for name in SIDES:
-            about, (height, width) = file[name].attrs, file[name]["images"].shape[2:]
+            about = read_attributes(file[name])
+            height, width = file[name]["images"].shape[2:]
             facts[name] = (
                 f"{about['survey']}, {about['bands']}, {height} x {width} pixels "
                 f"of {about['pixel_scale']:.3f} arcsec"
             )
-        return facts | {"provenance": json.loads(file.attrs["provenance"])}
+        return facts | {"provenance": json.loads(read_attributes(file)["provenance"])}
 
 
 def validate(path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from galtools import artefacts
 from galtools.errors import GaltoolsError
-from galtools.hdf5 import create, safe_open
+from galtools.hdf5 import create, read_attributes, safe_open, write_attributes
 from galtools.models.base import sample_images
 from galtools.models.checkpoint import load_weights
 from galtools.training.crops import check_images, load_pairs, zero_masked
@@ -56,8 +56,7 @@ def save_translations(path: Path, images: np.ndarray, about: dict | None = None)
     if images.ndim != 5:
         raise GaltoolsError(f"translations must be (n, K, bands, H, W), not {images.shape}")
     with artefacts.atomic(path) as new, create(new) as file:
-        file.attrs["format"] = FORMAT
-        file.attrs.update(about or {})
+        write_attributes(file, format=FORMAT, **(about or {}))
         file.create_dataset(
             "images",
             data=images.astype(np.float32),
@@ -75,7 +74,7 @@ def load_translations(path: Path, sample: int | None = 0) -> np.ndarray:
         raise GaltoolsError(f"{path} is missing: run the notebook that trains this model first")
     try:
         with safe_open(path) as file:
-            if file.attrs.get("format") != FORMAT:
+            if read_attributes(file).get("format") != FORMAT:
                 raise GaltoolsError(f"{path} is no file of translations made by galtools")
             images = file["images"]
             if sample is not None and not 0 <= sample < images.shape[1]:

@@ -335,7 +335,7 @@ def test_h5py_alone_reads_the_images(path):
     data.save([pairs[:2], pairs[2:]], path)
     with h5py.File(path) as file:
         images, about = file["target/images"][:], dict(file["target"].attrs)
-    assert about == {"survey": "CFHTLS", "bands": "u g r i z", "pixel_scale": 0.187}
+    assert about == {"survey": b"CFHTLS", "bands": b"u g r i z", "pixel_scale": 0.187}
     assert np.argwhere(np.isnan(images)).tolist() == [[0, 1, 2, 3]]
     np.testing.assert_array_equal(images, data.load(path).target)
 
