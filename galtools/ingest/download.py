@@ -7,6 +7,7 @@ agree, with a note of its origin beside it: a second call has nothing left to do
 
 import json
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ CHUNK = 1 << 16  # bytes
 LARGEST = 4 << 30  # bytes; no file of these surveys is larger
 SLOWEST = 1000.0  # bytes per second; what sends less is given up
 LONGEST_WAIT = 600.0  # seconds that a server may ask us to wait
+ENCODINGS = {"identity": False, "": False, "gzip": True, "x-gzip": True}  # whether it is packed
 HEADERS = {"User-Agent": "galtools", "Accept-Encoding": "identity"}
 
 
@@ -132,26 +134,33 @@ def _receive(session: requests.Session, url: str, part: Path, patience: float) -
         status, says = answer.status_code, f"the server says {answer.status_code} {answer.reason}"
         if status in (408, 429) or status >= 500:
             raise requests.HTTPError(says, response=answer)
-        if status >= 400:
+        if status != 200:  # 206 is a part of the file
             raise GaltoolsError(f"{url}: {says}; check the address")
-        if part.suffix == ".gz":  # keep what is compressed by name
-            answer.raw.headers.pop("Content-Encoding", None)
-        size, started = answer.headers.get("Content-Length", ""), time.monotonic()
-        with open(part, "wb") as file:
-            try:
-                while block := answer.raw.read1(CHUNK, decode_content=True):
-                    file.write(block)
-                    elapsed = time.monotonic() - started
-                    if elapsed > patience and file.tell() < SLOWEST * elapsed:
-                        raise requests.Timeout(f"only {file.tell()} bytes in {elapsed:.0f} s")
-                    if file.tell() > LARGEST:
-                        raise GaltoolsError(f"{url} is larger than {LARGEST >> 30} GiB")
-            except (HTTPError, ConnectionError, TimeoutError) as error:
-                raise requests.ConnectionError(str(error)) from error
-            found = file.tell()
-        decoded = "Content-Encoding" in answer.raw.headers
-        if _is_number(size) and found != int(size) and not decoded:
-            raise requests.HTTPError(f"{found} bytes came, {size} were announced")
+        encoding = answer.headers.get("Content-Encoding", "identity").lower()
+        if encoding not in ENCODINGS:
+            raise GaltoolsError(f"{url} comes encoded as {encoding!r}, which is not decoded")
+        packed = ENCODINGS[encoding] and part.suffix != ".gz"  # it stays what its name says
+        try:
+            _write_stream(answer, part, patience, zlib.decompressobj(31) if packed else None)
+        except (HTTPError, ConnectionError, TimeoutError, zlib.error) as error:
+            raise requests.ConnectionError(str(error)) from error
+
+
+def _write_stream(answer, part: Path, patience: float, decoder) -> None:
+    """Write what a server sends, decoded if it is packed, and hold it to its announced length."""
+    size, came, started = answer.headers.get("Content-Length", ""), 0, time.monotonic()
+    with open(part, "wb") as file:
+        while block := answer.raw.read1(CHUNK, decode_content=False):
+            file.write(decoder.decompress(block) if decoder else block)
+            came, elapsed = came + len(block), time.monotonic() - started
+            if elapsed > patience and came < SLOWEST * elapsed:
+                raise requests.Timeout(f"only {came} bytes in {elapsed:.0f} s")
+            if file.tell() > LARGEST:
+                raise GaltoolsError(f"{answer.url} is larger than {LARGEST >> 30} GiB")
+    if _is_number(size) and came != int(size):
+        raise requests.HTTPError(f"{came} bytes came, {size} were announced")
+    if decoder and (not decoder.eof or decoder.unused_data):
+        raise requests.HTTPError("the packed file that came is cut short or followed by others")
 
 
 def _verify(part: Path, wanted: str | None, check: Callable | None) -> str:

@@ -267,6 +267,42 @@ def test_what_the_server_encodes_is_decoded(server, tmp_path, polite):
     assert get(server, tmp_path, polite).read_bytes() == BODY
 
 
+def answers(status=200, encoding="gzip", change=gzip.compress):
+    """What a server does that sends the changed body with a status and an encoding."""
+    return lambda h, s: respond(h, status, change(s.body), Content_Encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: gzip.compress(body)[:-200],
+        lambda body: gzip.compress(body)[:-4],
+        lambda body: gzip.compress(body)[:-8] + bytes(8),
+        lambda body: gzip.compress(body) + b"junk",
+        lambda body: body,
+    ],
+    ids=["cut", "without length", "wrong sum", "followed", "not packed"],
+)
+def test_a_packed_file_is_whole_or_asked_for_again(server, tmp_path, polite, change):
+    server.script = [answers(change=change)]
+    assert fetch(server.url, tmp_path / "a", polite=polite).read_bytes() == BODY
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "encoding", "message"),
+    [(206, "", "206 Partial"), (203, "", "203"), (300, "", "300"), (200, "br", "'br'"),
+     (200, "gzip, gzip", "'gzip, gzip'"), (200, "x-rot13", "not decoded")],
+)  # fmt: skip
+def test_a_part_and_an_unknown_encoding_are_refused(
+    server, tmp_path, polite, status, encoding, message
+):
+    server.script = [answers(status, encoding, lambda body: body[:HALF])]
+    with pytest.raises(GaltoolsError, match=message):
+        fetch(server.url, tmp_path / "a", polite=polite)
+    assert not (tmp_path / "a").exists() and len(server.requests) == 1
+
+
 def test_a_compressed_file_stays_compressed(server, tmp_path, polite):
     server.script = [compressed]
     path = fetch(server.url, tmp_path / "frame.fits.gz", polite=polite)
