@@ -31,10 +31,14 @@ Images = Annotated[str, "images: file of pairs, npz, npy, HDF5 or FITS"]
 def simulate(
     out: Output, n: int = 100, seed: int = 0, start: Annotated[int, "first galaxy"] = 0,
     grid: Annotated[str, "native or sdss pixels"] = "native",
-    workers: Annotated[int, "processes"] = 1,
+    workers: Annotated[int, "processes"] = 1, survey_from: str = "SDSS", survey_to: str = "CFHTLS",
+    surveys: Annotated[str, "TOML file of further surveys"] = "",
 ):  # fmt: skip
-    """Simulate galaxies in two surveys: pairs.h5 -n 1000 --grid sdss --workers 2"""
-    batches = matched_pairs.stream(n, seed, start, grid=grid, workers=workers)
+    """Simulate galaxies in two surveys: pairs.h5 -n 1000 --survey-to KiDS --workers 2"""
+    if surveys:
+        load_surveys(surveys)
+    both = find_survey(survey_from), find_survey(survey_to)
+    batches = matched_pairs.stream(n, seed, start, *both, grid=grid, workers=workers)
     progress = tqdm(batches, "batches", -(-n // matched_pairs.BLOCK))
     data.save(progress, out, provenance={"seed": seed, "start": start})
     print(f"{n} pairs in {out}")

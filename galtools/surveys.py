@@ -4,12 +4,15 @@ No other module holds a pixel scale, a seeing or a noise. A further survey is a 
 file, `load_surveys("mine.toml")`, or a few lines of Python, `add_survey(Survey("Mine", ...))`.
 """
 
+import re
 import tomllib
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from math import inf
 from pathlib import Path
 
 import numpy as np
+from sedpy.observate import Filter, list_available_filters
 
 from galtools.errors import GaltoolsError, check_choice, reading
 
@@ -35,7 +38,7 @@ class Survey:
     zero_point: float | str  # AB magnitude of one count of published images, or its FITS keyword
     psf_fwhm: tuple[float, ...]  # arcsec, median seeing per band
     sky_noise: tuple[float, ...]  # nanomaggies per pixel, standard deviation of the blank sky
-    filters: tuple[str, ...] = ()  # names of the filter curves in astro-sedpy
+    filters: tuple[str, ...] = ()  # filter curves: see `filter_curves`
     stamp: int = 64  # pixels along a side of the native stamp
     electrons_per_nanomaggy: tuple[float, ...] = ()  # detected in the whole exposure
     common_seeing: float = 0.0  # scatter of ln FWHM that all bands of an observation share
@@ -135,6 +138,40 @@ def band_names(text) -> tuple[str, ...]:
         raise GaltoolsError("no band is named: give their names, as gri")
     whole = len(words) > 1 or words[0] in {band for s in SURVEYS.values() for band in s.bands}
     return tuple(words if whole else words[0])
+
+
+def filters_of(surveys) -> tuple[str, ...]:
+    """Names of the filters of all bands of all surveys, or refuse."""
+    for survey in surveys:
+        if not survey.filters:
+            raise GaltoolsError(f"{survey.name} names no filter curves: give it `filters`")
+    return tuple(name for survey in surveys for name in survey.filters)
+
+
+@cache
+def filter_curves(filters: tuple[str, ...]) -> list[Filter]:
+    """Transmission curves: those of astro-sedpy by name, top hats by their limits in Å.
+
+    ``("sdss_r0", "5500-9000")`` is one of each.
+    """
+    return [Filter(name, data=_top_hat(name)) for name in filters]
+
+
+def _top_hat(name: str):
+    """Wavelength and transmission of a top hat, or None for a curve that astro-sedpy has."""
+    if name in list_available_filters():
+        return None
+    edges = re.fullmatch(r"(\d+)-(\d+)", name)
+    low, high = map(float, edges.groups()) if edges else (0, 0)
+    if low >= high:
+        raise GaltoolsError(f"{name!r}: give a filter of astro-sedpy, or its limits: 5500-9000")
+    wavelength = np.concatenate([[low - 1], np.linspace(low, high, 1000), [high + 1]])
+    return wavelength, np.pad(np.ones(1000), 1, constant_values=1e-3)  # sedpy looks for its edges
+
+
+def log_pivots(survey: Survey) -> np.ndarray:
+    """ln of the pivot wavelengths of a survey's filters in Å."""
+    return np.log([curve.wave_pivot for curve in filter_curves(filters_of([survey]))])
 
 
 def reference_band(bands) -> str:

@@ -375,6 +375,9 @@ plt.show()
 # images = read_arrays("cubes.h5", mine, key="img", axes="nyxb", bands="irg")
 # ```
 #
+# `simulate.pairs(100, survey_from=SDSS, survey_to=mine)` simulates pairs of any two surveys that name their
+# `filters`: curves of astro-sedpy, or limits in Å such as "5500-9000".
+#
 # Downloads are throttled, retried and verified. They have been tested against a faulty local server, not
 # the archives:
 #

@@ -32,6 +32,13 @@ def test_simulate_writes_the_galaxies_that_python_gives(folder):
     assert (np.abs(pairs.target - wanted.target) <= half_a_step).all()
 
 
+def test_simulate_takes_any_two_surveys(tmp_path):
+    two = ["--survey-from", "KiDS", "--survey-to", "Euclid VIS"]
+    cli.main(["simulate", f"{tmp_path}/pairs.h5", "-n", "1", *two])
+    pairs = data.load(tmp_path / "pairs.h5")
+    assert (pairs.source_set.survey, pairs.target_set.bands) == ("KiDS", ("VIS",))
+
+
 def test_translate_then_card(folder, capsys):
     made, weights = f"{folder}/made.h5", f"{folder}/weights.safetensors"
     cli.main(["translate", f"{folder}/pairs.h5", made, "--weights", weights])

@@ -8,14 +8,13 @@ from astropy.stats import mad_std, sigma_clip
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 from scipy.interpolate import make_interp_spline
-from sedpy.observate import load_filters
 
 from galtools.data import ImageSet
 from galtools.data.pairs import NO_DATA, SATURATED
 from galtools.data.photometry import central_flux
 from galtools.errors import GaltoolsError, check_choice
 from galtools.flags import Flag, raise_flag
-from galtools.surveys import BANDS, SDSS, Survey, find_bands, reference_band
+from galtools.surveys import BANDS, SDSS, Survey, find_bands, log_pivots, reference_band
 
 UNITS = ("nanomaggies", "counts", "luptitudes")
 SOFTENING = np.array([1.4e-10, 0.9e-10, 1.2e-10, 1.8e-10, 7.4e-10])  # SDSS's b of u g r i z
@@ -57,13 +56,8 @@ def extinction_per_ebv(survey: Survey) -> np.ndarray:
     For filters other than those of SDSS, the SDSS values are interpolated, and beyond z
     extrapolated, in log A against the log of the pivot wavelength, good to about 3 %.
     """
-    if not survey.filters:
-        raise GaltoolsError(f"{survey.name} names no filter curves: its extinction is unknown")
-    sdss, own = (
-        np.log([curve.wave_pivot for curve in load_filters(list(s.filters))])
-        for s in (SDSS, survey)
-    )
-    return np.exp(make_interp_spline(sdss, np.log(SDSS_EXTINCTION), k=1)(own))
+    known = make_interp_spline(log_pivots(SDSS), np.log(SDSS_EXTINCTION), k=1)
+    return np.exp(known(log_pivots(survey)))
 
 
 def deredden(stamps: ImageSet) -> ImageSet:

@@ -1,23 +1,25 @@
 """Fluxes of the components of a galaxy: bulge, disc, young stars, bar or tail, dust lane."""
 
 import numpy as np
+from scipy.interpolate import make_interp_spline
 
 from galtools.simulate import features, population, spectra
-from galtools.surveys import BANDS
+from galtools.surveys import BANDS, SDSS, filters_of, log_pivots, reference_band
 
 COMPONENTS = ("bulge", "companion's bulge", "disc", "companion's disc", "arms", "bar", "lane")
 MERGER = "merger"  # morphology
 LARGEST_PART = 0.75  # of the flux of any band in bulge, bar and arms; the disc has the rest
 YOUNG_EMISSION = 40.0  # Å, width of H alpha
-DUST_DEPTH = np.array([1.3, 1.1, 0.9, 0.75, 0.6])  # of a lane, ugriz, relative to the mean
+DUST_DEPTH = (1.3, 1.1, 0.9, 0.75, 0.6)  # of a lane, ugriz, relative to the mean
 
 
 def component_fluxes(physics: dict, shape: dict, surveys) -> dict:
-    """Fluxes of galaxies in nanomaggies: `total` (n, surveys, 5) and `components`.
+    """Fluxes of galaxies in nanomaggies: `total` (n, surveys, bands) and `components`.
 
-    `components` (n, surveys, 5, C) are those of `COMPONENTS`. Without the companion they add up to
-    the total in every band: the disc is what the others leave, in early types the bulge is what
-    the disc leaves. `shape` is the morphology.
+    `components` (n, surveys, bands, C) are those of `COMPONENTS`. Without the companion they add up
+    to the total in every band: the disc is what the others leave, in early types the bulge is what
+    the disc leaves. `shape` is the morphology. `bulge_to_total` is that of the first survey's r,
+    or other `reference_band`.
     """
     total, old, blue = _spectra(physics, surveys)
     early = physics["early"][:, None]
@@ -30,17 +32,30 @@ def component_fluxes(physics: dict, shape: dict, surveys) -> dict:
     made, arms, bar = scale * made, scale * arms, scale * bar
     rest = total - made - arms - bar
     bulge, disc = np.where(early, (rest, made), (made, rest))
-    depth = (shape["dust_lane"] * shape["lane_depth"])[:, None] * np.tile(DUST_DEPTH, len(surveys))
+    depth = (shape["dust_lane"] * shape["lane_depth"])[:, None] * dust_depths(surveys)
     lane = features.lane_flux(depth)
     lane = disc * lane / (1 - lane)
     other = (merger * shape["companion_flux"])[:, None] * total
     parts = [bulge, 0.3 * other, disc + lane, 0.7 * other, arms, bar, -lane]
-    components = np.stack(parts, axis=-1).reshape(len(total), len(surveys), len(BANDS), -1)
+    bands = surveys[0].bands
     return {
-        "total": total.reshape(len(total), len(surveys), len(BANDS)),
-        "components": components,
-        "bulge_to_total_r": (bulge / total)[:, BANDS.index("r")],
+        "total": population.per_survey(total, surveys),
+        "components": population.per_survey(np.stack(parts, axis=-1), surveys),
+        "bulge_to_total": (bulge / total)[:, bands.index(reference_band(bands))],
     }
+
+
+def dust_depths(surveys) -> np.ndarray:
+    """`DUST_DEPTH` in the bands of all surveys, in other bands than ugriz linear in ln lambda."""
+    known = dict(zip(BANDS, DUST_DEPTH, strict=True))
+    placed = make_interp_spline(log_pivots(SDSS), DUST_DEPTH, k=1)
+    return np.array(
+        [
+            known.get(band, depth)
+            for survey in surveys
+            for band, depth in zip(survey.bands, placed(log_pivots(survey)), strict=True)
+        ]
+    )
 
 
 def _spectra(physics, surveys):
@@ -48,7 +63,7 @@ def _spectra(physics, surveys):
 
     All are normalised to the r magnitude of the galaxy, and looked up at once.
     """
-    filters = [name for survey in surveys for name in survey.filters]
+    filters = filters_of(surveys)
     whole = {name: physics[name] for name in spectra.PARAMETERS}
     old = {**_relative(physics, "old"), "emission": np.zeros(len(whole["kind"]))}
     old["break_step"] = whole["break_step"] + physics["old_break"]

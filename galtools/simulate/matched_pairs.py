@@ -22,7 +22,7 @@ from galtools.simulate import population
 from galtools.simulate.defects import add_defects
 from galtools.simulate.observation import observe, observing_conditions
 from galtools.simulate.scene import sample_scene
-from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
+from galtools.surveys import CFHTLS, SDSS, Survey, reference_band
 
 BLOCK = 8
 AHEAD = 4  # blocks per process that may wait for the reader
@@ -131,22 +131,25 @@ def _simulate_block(block: int, wanted: range, options: tuple) -> Pairs:
             pixels = observe(scene, survey, k, seen)[0]
             mask = add_defects(pixels, seed, galaxies, survey, number) if defects else None
             images.append(ImageSet.of(survey, pixels, seen.sky_noise, seen.fwhm, mask))
-        table = _catalogue(seed, galaxies, physics, truth, conditions)
+        table = _catalogue(seed, galaxies, surveys, physics, truth, conditions)
         pairs = Pairs(*images, physics["redshift"].astype(np.float32), table)
         if galaxies[0] not in wanted or galaxies[-1] not in wanted:
             pairs = pairs[np.isin(galaxies, wanted)]
         return pairs
 
 
-def _catalogue(seed, galaxies, physics, truth, conditions) -> Table:
+def _catalogue(seed, galaxies, surveys, physics, truth, conditions) -> Table:
     """Truth about a block of galaxies: physics, morphology, observing conditions."""
     table = Table({"seed": np.full(len(galaxies), seed), "galaxy": galaxies, **physics})
-    for name in ("morphology", "bar", "ring", "dust_lane", "bulge_to_total_r", "neighbours"):
+    for name in ("morphology", "bar", "ring", "dust_lane"):
         table[name] = truth[name]
     table["morphology"] = table["morphology"].astype("U10")
+    table[f"bulge_to_total_{reference_band(surveys[0].bands)}"] = truth["bulge_to_total"]
+    table["neighbours"] = truth["neighbours"]
     for index, (side, seen) in enumerate(zip(("source", "target"), conditions, strict=True)):
-        magnitude = 22.5 - 2.5 * np.log10(truth["total"][:, index])
-        for j, band in enumerate(BANDS):
+        bands = surveys[index].bands
+        magnitude = 22.5 - 2.5 * np.log10(truth["total"][:, index, : len(bands)])
+        for j, band in enumerate(bands):
             table[f"{side}_{band}"] = magnitude[:, j]
             table[f"{side}_fwhm_{band}"] = seen.fwhm[:, j]
             table[f"{side}_calibration_{band}"] = seen.calibration[:, j]

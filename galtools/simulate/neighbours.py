@@ -4,14 +4,11 @@ Positions are even over a square somewhat larger than a stamp. The brightest gal
 exponential ellipses, the others, whose shape the seeing hides, round Gaussians; stars are points.
 """
 
-from functools import cache
-
 import numpy as np
 from scipy.stats import poisson
-from sedpy.observate import load_filters
 
 from galtools.simulate import population, spectra
-from galtools.surveys import BANDS, SDSS
+from galtools.surveys import BANDS, SDSS, filters_of, log_pivots
 
 REACH = 14.5  # arcsec from the centre in x and y: light from beyond the stamp's edge comes in
 # Numbers brighter than m per square arcmin, of log slope `faint` beyond the magnitude `bend` and
@@ -104,13 +101,12 @@ def galaxy_fluxes(surveys, i, u) -> np.ndarray:
 
     Spectra are tabulated to a redshift of .8: galaxies beyond have the colours there.
     """
-    filters = [name for survey in surveys for name in survey.filters]
     kind = np.where(u[:, 0] < EARLY, u[:, 0], 1 + 2 * (u[:, 0] - EARLY) / (1 - EARLY))
     spectrum = dict.fromkeys(spectra.PARAMETERS, np.zeros(kind.size)) | {"kind": kind.ravel()}
     z = np.minimum(redshifts(i, u[:, 1:]), spectra.REDSHIFT[-1]).ravel()
-    flux = spectra.band_fluxes((*filters, SDSS.filters[BANDS.index("i")]), spectrum, z)
+    flux = spectra.band_fluxes((*filters_of(surveys), SDSS.filters[BANDS.index("i")]), spectrum, z)
     flux = flux[:, :-1] / flux[:, -1:] * nanomaggies(i).reshape(-1, 1)
-    return np.moveaxis(flux.reshape(*i.shape, len(surveys), -1), 1, -1)
+    return population.per_survey(np.moveaxis(flux.reshape(*i.shape, -1), 1, -1), surveys)
 
 
 def nanomaggies(magnitude) -> np.ndarray:
@@ -141,17 +137,11 @@ def star_fluxes(surveys, r, r_i) -> np.ndarray:
     """
     u_g, g_r, _, i_z = stellar_locus(r_i)
     known = np.stack([r + g_r + u_g, r + g_r, r, r - r_i, r - r_i - i_z], axis=-1)
-    nodes = log_pivots(SDSS.filters)
-    weights = [interpolation(nodes, log_pivots(survey.filters)) for survey in surveys]
+    nodes = log_pivots(SDSS)
+    weights = [interpolation(nodes, log_pivots(survey)) for survey in surveys]
     magnitude = np.where(np.isinf(r)[..., None], 0, known) @ np.concatenate(weights).T
     flux = nanomaggies(magnitude) * np.isfinite(r)[..., None]
-    return np.moveaxis(flux.reshape(*r.shape, len(surveys), -1), 1, -1)
-
-
-@cache
-def log_pivots(filters: tuple) -> np.ndarray:
-    """ln of the pivot wavelengths of filters."""
-    return np.log([curve.wave_pivot for curve in load_filters(list(filters))])
+    return population.per_survey(np.moveaxis(flux, 1, -1), surveys)
 
 
 def interpolation(nodes, at) -> np.ndarray:

@@ -18,10 +18,10 @@ BLURRIEST = 1.5  # the worst seeing that a survey accepts, over its median
 class ObservingConditions:
     """Conditions of n observations by one survey."""
 
-    fwhm: np.ndarray  # (n, 5) arcsec
+    fwhm: np.ndarray  # (n, bands) arcsec
     shift: np.ndarray  # (n, 2) arcsec: x and y of the galaxy from the stamp's centre
-    calibration: np.ndarray  # (n, 5) factor on all fluxes
-    sky_noise: np.ndarray  # (n, 5) nanomaggies per pixel
+    calibration: np.ndarray  # (n, bands) factor on all fluxes
+    sky_noise: np.ndarray  # (n, bands) nanomaggies per pixel
     streams: list  # one random generator per galaxy, for the noise
 
 
@@ -29,21 +29,22 @@ def observing_conditions(seed: int, galaxies, survey: Survey, number: int = 0):
     """Sample the `ObservingConditions` of observation `number` of each galaxy."""
     purpose = ("observation", survey.name, number)
     streams = [galaxy_rng(seed, int(galaxy), *purpose) for galaxy in galaxies]
-    normal = np.stack([stream.standard_normal(7) for stream in streams])
+    bands = len(survey.bands)
+    normal = np.stack([stream.standard_normal(2 + max(5, bands)) for stream in streams])
     uniform = np.stack([stream.random(2) for stream in streams])
     median = np.asarray(survey.psf_fwhm)
-    seeing = survey.common_seeing * normal[:, :1] + survey.band_seeing * normal[:, 1:6]
+    seeing = survey.common_seeing * normal[:, :1] + survey.band_seeing * normal[:, 1 : 1 + bands]
     return ObservingConditions(
         fwhm=np.clip(median * np.exp(seeing), SHARPEST * median.min(), BLURRIEST * median),
         shift=(uniform - 0.5) * survey.pixel_scale,
         calibration=calibration(seed, galaxies, survey, number),
-        sky_noise=np.exp(SKY * normal[:, 6:]) * survey.sky_noise,
+        sky_noise=np.exp(SKY * normal[:, -1:]) * survey.sky_noise,
         streams=streams,
     )
 
 
 def calibration(seed: int, galaxies, survey: Survey, number: int = 0) -> np.ndarray:
-    """Factors (n, 5) on the fluxes of galaxies; those of one field share the error."""
+    """Factors (n, bands) on the fluxes of galaxies; those of one field share the error."""
     fields = np.asarray(galaxies) // survey.galaxies_per_field
     fields, field = np.unique(fields, return_inverse=True)
     purpose = ("field", survey.name, number)
@@ -54,7 +55,7 @@ def calibration(seed: int, galaxies, survey: Survey, number: int = 0) -> np.ndar
 def observe(
     scene: Scene, survey: Survey, index: int, conditions: ObservingConditions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images of a scene, (n, 5, H, W) in nanomaggies per pixel: as observed, and noiseless.
+    """Images of a scene, (n, bands, H, W) in nanomaggies per pixel: as observed, and noiseless.
 
     The noiseless ones lack the calibration error, too. `index` is the position of the survey among
     the fluxes of the scene.

@@ -278,6 +278,18 @@ def _roundness_limits():
     return ndtr((np.array([FLATTEST, 1.0]) - mean) / scatter)
 
 
+def per_survey(fluxes: np.ndarray, surveys) -> np.ndarray:
+    """Fluxes (n, surveys, bands, ...) of fluxes (n, bands of all surveys, ...).
+
+    `bands` is the largest number of any survey; a survey of fewer has zeros at the end.
+    """
+    counts = [len(survey.bands) for survey in surveys]
+    shared = np.zeros((len(fluxes), len(counts), max(counts), *fluxes.shape[2:]))
+    for k, own in enumerate(np.split(fluxes, np.cumsum(counts)[:-1], axis=1)):
+        shared[:, k, : counts[k]] = own
+    return shared
+
+
 def normalised_fluxes(filters, spectrum: dict, redshift, r_magnitude) -> np.ndarray:
     """Band fluxes (n, filters) in nanomaggies of spectra of a given SDSS r magnitude."""
     flux = spectra.band_fluxes((*filters, SDSS.filters[2]), spectrum, redshift)

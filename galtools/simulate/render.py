@@ -149,12 +149,11 @@ def _sources(sources: Sources, flux: torch.Tensor, kx, ky):
     return (flux[..., None] * in_x[:, None]).transpose(2, 3).flatten(1, 2), in_y
 
 
-def sky_transform(scene: Scene, survey_index: int, kx, ky) -> torch.Tensor:
-    """Fourier transform of the sky in five bands, (n, 5, X, Y, 2), in nanomaggies.
+def sky_transform(flux, scene: Scene, kx, ky) -> torch.Tensor:
+    """Fourier transform of the sky in every band, (n, bands, X, Y, 2), in nanomaggies.
 
     The last axis holds real and imaginary parts. Only what has flux is computed.
     """
-    flux = scene.flux[:, survey_index]
     ellipses = scene.bulges.x.shape[1] + scene.discs.x.shape[1]
     groups = ellipses + scene.sources.x.shape[1]
     used = (flux.detach() != 0).any(dim=1)
@@ -180,14 +179,15 @@ def sampling(k, weight, survey: Survey, shift) -> torch.Tensor:
 
 
 def render(scene: Scene, survey: Survey, survey_index: int, fwhm, shift) -> torch.Tensor:
-    """Noiseless images (n, 5, stamp, stamp) in nanomaggies per pixel.
+    """Noiseless images (n, bands, stamp, stamp) in nanomaggies per pixel.
 
-    `fwhm` (n, 5) is the seeing in arcsec, `shift` (n, 2) the galaxy's (x, y) from the centre of
+    `fwhm` (n, bands) is the seeing in arcsec, `shift` (n, 2) the galaxy's (x, y) from the centre of
     the stamp in arcsec. `survey_index` tells which of the scene's fluxes this survey sees.
     Frequencies k and -k in x go together, as a cosine and a sine: all products are real.
     """
     k, weight = (torch.from_numpy(a).to(scene.flux) for a in frequencies(survey))
-    plus, minus = sky_transform(scene, survey_index, torch.cat([k, -k]), k).chunk(2, dim=2)
+    flux = scene.flux[:, survey_index, : fwhm.shape[1]]
+    plus, minus = sky_transform(flux, scene, torch.cat([k, -k]), k).chunk(2, dim=2)
     blur = kolmogorov_mtf((k**2)[:, None] + k**2, fwhm)[..., None]
     even, odd = (plus + minus) * blur, (plus - minus) * blur
     odd = torch.stack([-odd[..., 1], odd[..., 0]], dim=-1)  # times i

@@ -61,7 +61,7 @@ class Scene:
     textures: tuple[Texture, ...]  # young stars, bar or tails
     lanes: Ellipses  # (n, 1) exponential, of negative flux
     sources: Sources  # (n, K) faint neighbours and stars
-    flux: torch.Tensor  # (n, surveys, 5, B + D + K + T + 1) nanomaggies, in this order
+    flux: torch.Tensor  # (n, surveys, bands, B + D + K + T + 1) nanomaggies, in this order
 
     def __len__(self):
         """Count the stamps."""

@@ -1,4 +1,4 @@
-"""Spectra of galaxies and what five filters see of them.
+"""Spectra of galaxies and what filters see of them.
 
 Four observed spectra (Coleman, Wu and Weedman 1980; E, Sbc, Scd, Im, as extended by the files that
 GalSim ships) are mixed between neighbours and changed in their tilt, 4000 Å break, molecular bands,
@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
-from sedpy.observate import load_filters
+
+from galtools.errors import GaltoolsError
+from galtools.surveys import filter_curves
 
 TEMPLATES = ("E", "Sbc", "Scd", "Im")
 WAVELENGTH = np.geomspace(1200.0, 12000.0, 2000)  # Å, rest frame
@@ -70,15 +72,25 @@ def _responses(filters: tuple[str, ...]) -> np.ndarray:
     An AB flux is int f_lambda lambda R dlambda / int R dlambda / lambda, up to a constant; the
     observed wavelength is (1 + z) times the rest one.
     """
-    curves = load_filters(list(filters))
     observed = WAVELENGTH * (1 + REDSHIFT[:, None])
     step = np.gradient(WAVELENGTH)
     weights = []
-    for curve in curves:
+    for curve in filter_curves(filters):
+        _check_range(curve)
         response = np.interp(observed, curve.wavelength, curve.transmission, left=0, right=0)
         norm = np.trapezoid(curve.transmission / curve.wavelength, curve.wavelength)
         weights.append(response * observed * step / norm)
     return np.stack(weights, axis=1)[:, None] * _parts()[None, :, None]
+
+
+def _check_range(curve) -> None:
+    """Refuse a filter that looks where the spectra end at some redshift of the table."""
+    first, last = WAVELENGTH[0] * (1 + REDSHIFT[-1]), WAVELENGTH[-1]
+    outside = (curve.wavelength < first) | (curve.wavelength > last)
+    if curve.transmission[outside].sum() > 1e-3 * curve.transmission.sum():
+        raise GaltoolsError(
+            f"filter {curve.name}: spectra are known from {first:.0f} to {last:.0f} Å only"
+        )
 
 
 @cache

@@ -285,4 +285,4 @@ def test_companions_bars_and_lanes_have_the_light_that_the_truth_says():
         np.testing.assert_allclose(parts.y[:, 1], away * np.sin(towards), atol=1e-4)
         np.testing.assert_allclose(parts.half_light_radius[:, 1], radius, rtol=1e-5)
     ratio = (flux[:, 0, 2, 0] / total[:, 0, 2])[~merger]
-    np.testing.assert_allclose(ratio, truth["bulge_to_total_r"][~merger], rtol=1e-5)
+    np.testing.assert_allclose(ratio, truth["bulge_to_total"][~merger], rtol=1e-5)
