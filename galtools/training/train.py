@@ -14,6 +14,7 @@ from galtools.data.photometry import central_flux, robust_scatter
 from galtools.errors import GaltoolsError
 from galtools.models import checkpoint
 from galtools.models.base import count_parameters, sample_images
+from galtools.provenance import module_digests, package_versions
 from galtools.training import distributed, loop
 from galtools.training.crops import (
     Crops,
@@ -119,7 +120,8 @@ def train_cached(
 
     def maker(new):
         precision = loop.used_precision(settings.precision, device)
-        known = [params, precision, artefacts.sha256(train_file), artefacts.package_versions()]
+        code = module_digests([__name__, *models.modules(build["name"])])
+        known = [params, precision, code, *map(artefacts.sha256, files), package_versions()]
         what = (build, settings, partial(load_pairs, build["task"]), files, artefacts.digest(known))
         if distributed.needs_launch():
             return distributed.run(train_and_save, new, *what)

@@ -89,6 +89,31 @@ def test_a_checkpoint_of_another_training_is_not_taken_up(tmp_path):
     assert same(straight, again)
 
 
+def test_the_key_of_a_checkpoint_holds_the_code_and_both_files(tmp_path, monkeypatch):
+    keys, files = [], [tmp_path / f"{name}.h5" for name in "abc"]
+    for file, seed in zip(files, (0, 0, 1), strict=True):
+        data.save(blobs(seed=seed), file)
+
+    def interrupted(*what):
+        keys.append(what[-1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train_and_save", interrupted)
+    build = {"name": "residual", "task": "cross", "profile": "tiny"}
+
+    def key(training, validation):
+        with pytest.raises(KeyboardInterrupt):
+            train.train_cached(tmp_path / "model", build, SHORT, training, validation)
+        return keys[-1]
+
+    a, b, c = files
+    assert key(a, a) == key(b, b)
+    assert len({key(a, a), key(a, c), key(c, a)}) == 3
+    first = key(a, a)
+    monkeypatch.setattr(train, "module_digests", lambda names: {name: "edited" for name in names})
+    assert key(a, a) != first
+
+
 def test_divergence_is_caught_and_the_last_good_weights_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
     network = fresh()
