@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from companion import paths
-from galtools import data
+from galtools import data, simulate
 from galtools.data import Pairs, image_files
 from galtools.data.resampling import lanczos_resample
 from galtools.errors import GaltoolsError
+from galtools.models.psf_matching import match_psf
+from galtools.surveys import CFHTLS
 
 
 @dataclass(frozen=True)
@@ -71,3 +74,31 @@ def load_comparison(
     return ComparisonSet(
         truth.images, truth.noise, truth.pixel_scale, images, seeing, pairs, inputs
     )
+
+
+def degraded_repeat(sample: ComparisonSet, seed: int = 0) -> np.ndarray:
+    """Repeat observation under the median seeing and the noise of the source: a lossy copy."""
+    sets = (sample.pairs.target_set, sample.pairs.source_set)
+    seeings = [s.instrument.psf_fwhm for s in sets]
+    again = torch.as_tensor(sample.images["again"])
+    blurred = match_psf(again, sample.pixel_scale, *seeings).numpy()
+    noise = sets[1].noise * (sets[0].pixel_scale / sets[1].pixel_scale) ** 2
+    white = np.random.default_rng(seed).standard_normal(blurred.shape, np.float32)
+    return blurred + noise[:, :, None, None] * white
+
+
+def third_observation(sample: ComparisonSet, task: str, count: int):
+    """Images of the first `count` targets, observed independently of truth and repeat observation.
+
+    They are simulated on the spot. Between the repeat observation and this one there is no
+    difference but chance.
+    """
+    known = sample.pairs.catalogue[:count]
+    if "seed" not in known.colnames:
+        raise GaltoolsError("only simulated galaxies can be observed a third time")
+    grid = "native" if sample.pixel_scale == CFHTLS.pixel_scale else "sdss"
+    about = {"seed": int(known["seed"][0]), "start": int(known["galaxy"][0]), "grid": grid}
+    third = simulate.pairs(len(known), observation=2, **about)
+    if not np.array_equal(third.redshift, sample.pairs.redshift[:count]):
+        raise GaltoolsError("the simulation has changed: run notebooks/01_two_surveys.py again")
+    return data.for_task(third, task).target_set

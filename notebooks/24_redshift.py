@@ -258,10 +258,11 @@ beside.rename(index=plotting.MODEL_NAME)
 # claims](27_claims.py) gives the verdicts.
 
 # %%
-judges = np.arange(len(z)) % 2 == 1  # these measure; the others select best and worst
-order = sorted(models, key=lambda model: bits["retrained", model][~judges].mean())
-half = {row: bits["retrained", row][judges] for row in images}
-pairs = {f"{order[-1]}, {order[0]}": (order[-1], order[0]), "copy": ("source", "copy")}
+trained = {row: bits["retrained", row] for row in images}
+order, half = redshift_evaluation.rank_by_halves(trained, models)
+pairs = {"copy": ("source", "copy")}
+if len(models) > 1:
+    pairs[f"{order[-1]}, {order[0]}"] = order[-1], order[0]
 apart = {
     name: redshift_evaluation.difference(half[a], half[b], error, n_boot, seed)
     for name, (a, b) in pairs.items()

@@ -48,9 +48,10 @@ results: str = ""  # folder of artefacts; empty: the repository's
 # - **contradicted**: it is below 0 and not within the margin;
 # - **inconclusive**: otherwise.
 #
-# The same number is measured for *controls*, such as a lossless copy. If the control named with a claim
-# is supported, the number does not test the claim and the verdict is *inconclusive*. So is any verdict
-# that is not significant at 5 % after the Benjamini–Hochberg correction.
+# The same number is measured for a *control* that has to fail: a lossless copy for a loss, a third
+# observation where translations are compared with a repeat observation, a degraded image for a likeness. No
+# control is fixed by construction. If it is supported, the number does not test the claim and the verdict is
+# *inconclusive*. So is any verdict that is not significant at 5 % after the Benjamini–Hochberg correction.
 #
 # The criteria are ours, not the paper's; the galaxies are simulated unless you supply your own; and the
 # intervals exclude the scatter between trainings. A contradiction therefore does not refute the paper.

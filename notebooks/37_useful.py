@@ -203,13 +203,12 @@ seeds_agree.summary(judged)
 # useful as translated ones.
 
 # %%
-useful = {}
+gained = {"with translated": {}, "untouched": {}}
 for learner, k in product(LEARNERS, range(seeds)):
     alone, raw, made = (errors[(learner, arm, few), k] for arm in arms)
-    for row, helped in {"with translated": made, "untouched": raw}.items():
-        gain = intervals.paired_difference(mean_scatter, alone, helped, n_boot, seed)
-        useful[f"{learner} {row}, seed {k}"] = gain
-raw = {row: useful.pop(row) for row in list(useful) if "untouched" in row}
+    for way, helped in zip(gained, (made, raw), strict=True):
+        gained[way][f"{learner} {way}, seed {k}"] = alone, helped
+useful, raw = (claims.differences(x, mean_scatter, n_boot, seed) for x in gained.values())
 useful["resample"] = max(raw.values(), key=lambda e: e.value)  # their largest gain
 evidence = claims.evidence("useful", useful)
 claims.keep(evidence, folder, "37_useful", inputs, seed=seed)

@@ -6,7 +6,7 @@ from astropy.table import Table
 from blobs import make_pairs
 
 from companion import comparison, paths, redshift_evaluation
-from galtools import artefacts, data
+from galtools import artefacts, data, simulate
 from galtools.errors import GaltoolsError
 from galtools.surveys import CFHTLS, SDSS, TASKS
 from galtools.training import translate
@@ -130,3 +130,41 @@ def test_a_repeat_observation_of_other_galaxies_is_refused(folder):
     folder.data("test").write_bytes(kept)  # as if the notebook had been interrupted
     with pytest.raises(GaltoolsError, match=r"again.h5 shows other galaxies than test.h5"):
         comparison.load_comparison(folder, "cross", ["swin"])
+
+
+def test_a_third_observation_is_as_far_from_the_truth_as_the_repeat_observation(tmp_path):
+    """Same galaxies, other noise and seeing; blurring changes images and leaves their fluxes."""
+    found = paths.Results(str(tmp_path), "tiny")
+    for name, observation in (("test", 0), ("again", 1)):
+        made = simulate.pairs(24, 3, 5, grid="sdss", observation=observation)
+        data.save(made, found.data(name))
+    for task in TASKS:
+        sample = comparison.load_comparison(found, task, [])
+        third = comparison.third_observation(sample, task, 20)
+        truth, again = (sample.images[row][:20] for row in ("truth", "again"))
+        far = [np.median((a - b).std((2, 3))) for a, b in
+               ((again, truth), (third.images, truth), (third.images, again))]  # fmt: skip
+        np.testing.assert_allclose(far, far[0], rtol=0.2)
+        assert third.psf_fwhm.shape == (20, 5)
+
+
+def test_a_degraded_repeat_observation_keeps_the_flux_and_has_the_seeing_and_noise_of_the_source(
+    tmp_path,
+):
+    found = paths.Results(str(tmp_path), "tiny")
+    for name, observation in (("test", 0), ("again", 1)):
+        made = simulate.pairs(24, 3, 5, grid="sdss", observation=observation)
+        data.save(made, found.data(name))
+    sample = comparison.load_comparison(found, "cross", [])
+    lossy, again = comparison.degraded_repeat(sample)[:, 2], sample.images["again"][:, 2]
+    np.testing.assert_allclose(lossy.sum((1, 2)), again.sum((1, 2)), rtol=0.05)
+    corner = lossy[:, :10, :10].std((1, 2)) / sample.pairs.noise[:, 0, 2]
+    assert np.median(corner) == pytest.approx(1, abs=0.1)
+    peaks = lossy.max((1, 2)) / sample.images["resample"][:, 2].max((1, 2))
+    assert np.median(peaks) == pytest.approx(1, abs=0.2)  # one night's seeing scatters by 9 %
+
+
+def test_galaxies_that_are_not_simulated_have_no_third_observation(folder):
+    sample = comparison.load_comparison(folder, "cross", ["swin"])
+    with pytest.raises(GaltoolsError, match="only simulated"):
+        comparison.third_observation(sample, "cross", 3)
