@@ -10,7 +10,7 @@ VENV_PYTHON := .venv/bin/python
 TINY := $(CURDIR)/_build/test
 
 .DEFAULT_GOAL := help
-.PHONY: help book grid long keep reproduce test fuzz lint audit bench clean distclean
+.PHONY: help book pdf grid long keep reproduce test fuzz lint audit bench clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s%s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ OLD := Python 3.11 or later is needed: name another, as in make book PYTHON=pyth
 
 book: .venv/.ready ## run what changed and render the book into _build/html
 	@$(VENV_PYTHON) workflow/build.py --profile "$(PROFILE)" --results "$(RESULTS)"
+
+pdf: .venv/.ready ## print the rendered book into _build/book.pdf (needs Chromium)
+	@$(VENV_PYTHON) workflow/print_book.py
 
 grid: .venv/.ready ## run GRID=file of notebooks and parameters; ON=workflow/slurm runs it there
 	@$(VENV_PYTHON) workflow/run_grid.py "$(GRID)" --results "$(RESULTS)" $(if $(ON),--on "$(ON)")

@@ -45,6 +45,13 @@ def cut_formulae(tab) -> list[str]:
       .map(e => e.textContent.slice(0, 60))""")
 
 
+def stretched(tab) -> list[str]:
+    """Pictures of a file that are not shown in its proportions."""
+    return tab.evaluate("""() => [...document.querySelectorAll("article img")].filter(e => {
+        const ratio = e.width * e.naturalHeight / (e.height * e.naturalWidth);
+        return e.height > 20 && Math.abs(ratio - 1) > 0.03; }).map(e => e.alt.slice(0, 60))""")
+
+
 def weight(requests) -> int:
     """Bytes of the files that were asked for, without MathJax."""
     files = {Path(unquote(urlsplit(url).path)) for url in requests if url[:5] == "file:"}
@@ -68,6 +75,7 @@ def faults(tab, complaints, requests, width, scheme):
     yield from (f"request: {u}" for u in requests if not u.startswith(("file:", "data:", "blob:")))
     if (excess := overflow(tab)) > 1:
         yield f"{excess} pixels too wide"
+    yield from (f"picture out of proportion: {text}" for text in stretched(tab))
     if scheme != tab.evaluate("document.documentElement.dataset.theme"):
         yield f"does not follow the reader's {scheme} scheme"
     if tab.locator("svg .missing").count():
