@@ -9,7 +9,7 @@ from IPython.display import display
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from companion import plotting
-from galtools.fidelity import intervals
+from galtools.fidelity import intervals, redshifts
 from galtools.surveys import BANDS
 
 NAMES = {
@@ -333,4 +333,36 @@ def fault_dots(faults: pd.DataFrame, limit: float):
     ax.set(yticks=y, yticklabels=order.index, xlabel="shift / interval")
     log_scale(ax, "x")
     ax.legend(loc="lower right")
+    return fig
+
+
+def redshift_bias(dz: dict, z, n_boot: int):
+    """Draw the bias against true and estimated redshift, and the distribution N(z).
+
+    `dz` maps (protocol, row) to the errors (n,); each protocol has a line of three panels.
+    """
+    protocols = list(dict.fromkeys(protocol for protocol, _ in dz))
+    size = (plotting.WIDTH, 2.6 * len(protocols) + 0.6)
+    fig, axes = plt.subplots(len(protocols), 3, figsize=size, sharex=True, squeeze=False)
+    edges = np.linspace(0, np.quantile(z, 0.995) * 1.15, 25)
+    for line, protocol in zip(axes, protocols, strict=True):
+        rows = [row for which, row in dz if which == protocol]
+        line[2].hist(z, edges, color="0.8", label="true redshifts")
+        for k, row in enumerate(rows):
+            shift = 0.0015 * (k - (len(rows) - 1) / 2)
+            estimate = z + dz[protocol, row] * (1 + z)
+            for ax, by in zip(line, (z, estimate), strict=False):
+                e = redshifts.bias_in_bins(dz[protocol, row], by, n_boot=n_boot)
+                x = e.centre + shift
+                plotting.interval(ax, x, e.value, e.low, e.high, model=row, markersize=4)
+            colour = plotting.MODEL_COLOUR.get(row, "black")
+            line[2].hist(estimate, edges, histtype="step", color=colour, linewidth=1.3)
+        for ax in line[:2]:
+            ax.axhline(0, color="black", linewidth=0.8, zorder=1)
+        line[0].set_ylabel(rf"{protocol}: mean $\delta z / (1 + z)$")
+        line[2].set_ylabel("galaxies per bin")
+    titles = ("true redshift $z$", r"estimate $\hat z$", r"$z$ (grey) or $\hat z$ (lines)")
+    for ax, title in zip(axes[-1], titles, strict=True):
+        ax.set_xlabel(title)
+    shared_legend(fig, axes[0, 0])
     return fig

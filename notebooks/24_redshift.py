@@ -185,6 +185,20 @@ panels.shared_legend(fig, axes[0])
 plt.show()
 
 # %% [markdown]
+# ## Bias and N(z)
+#
+# Densities that regress to the mean of the sample overestimate low true redshifts and underestimate high
+# ones; this holds for calibrated densities too, whose bias vanishes at fixed *estimate*. A bias at fixed
+# estimate therefore indicates a miscalibrated estimator. The mean shift of $N(z)$ is the bias of the table
+# above.
+
+# %% mystnb={"figure": {"caption": "Bias in five bins of equally many galaxies, against true redshift (left) and estimate (middle), and distributions of the estimates (lines) and of the true redshifts (grey). Above: retrained; below: frozen. 95 % intervals over galaxies.", "name": "fig-redshift-bias"}, "image": {"alt": "Two lines of three panels, retrained and frozen: bias against true redshift, bias against estimated redshift, and histograms of both."}} tags=["hide-input"]
+shown = ["truth", *models]
+errors = {key: whole["dz"][:, 0] for key, (whole, *_) in judged.items() if key[1] in shown}
+panels.redshift_bias(errors, z, n_boot)
+plt.show()
+
+# %% [markdown]
 # For retrained estimators, the coverage of the central 68 % is {glue:text}`z_covered_truth` on target
 # images and from {glue:text}`z_covered_least` to {glue:text}`z_covered_most` on translations. Values
 # above 0.68 indicate densities that are too wide on average; each estimator has a single temperature.

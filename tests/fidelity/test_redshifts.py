@@ -75,3 +75,20 @@ def test_coverage_of_a_flat_density():
     flat, position = np.full((4, 10), 0.1), np.array([0.158, 0.160, 0.840, 0.842])
     found = redshifts.measure(flat, 0.4 * position, Grid(10, 0.4), np.full(10, 0.1), 0.05)
     assert found["covered"][:, 0].tolist() == [False, True, True, False]
+
+
+def test_a_calibrated_estimator_is_unbiased_at_fixed_estimate_alone():
+    """Gaussian z with noisy data x: E[z | x] regresses to the mean, by a known slope."""
+    rng = np.random.default_rng(0)
+    prior, noise, n = 0.02, 0.02, 40_000
+    z = 0.2 + prior * rng.normal(size=n)
+    estimate = 0.2 + 0.5 * (z + noise * rng.normal(size=n) - 0.2)  # mean of the posterior
+    dz = estimate - z
+    by_estimate = redshifts.bias_in_bins(dz, estimate, bins=8, n_boot=50)
+    by_truth = redshifts.bias_in_bins(dz, z, bins=8, n_boot=50)
+    assert by_estimate.n.tolist() == [n // 8] * 8 and by_estimate.centre.is_monotonic_increasing
+    error = np.hypot(prior, noise) / 2 / np.sqrt(n / 8)
+    assert np.abs(by_estimate.value).max() < 4 * error
+    means = [part.mean() for part in np.array_split(np.sort(z), 8)]
+    np.testing.assert_allclose(by_truth.value, 0.5 * (0.2 - np.array(means)), atol=4 * error)
+    assert (by_truth.low <= by_truth.value).all() and (by_truth.value <= by_truth.high).all()
