@@ -148,6 +148,32 @@ def excess_scatter(errors: dict, n_boot=intervals.N_BOOT, seed=0) -> dict[str, E
     return differences(pairs, intervals.robust_scatter, n_boot, seed)
 
 
+def rank_by_halves(bits: dict, models) -> tuple[list, dict]:
+    """Models from worst to best on every second galaxy, and the bits {row: (n,)} of the others.
+
+    The best of several on some galaxies is so in part by chance; the other galaxies are unbiased.
+    """
+    order = sorted(models, key=lambda model: bits[model][::2].mean())
+    return order, {row: values[1::2] for row, values in bits.items()}
+
+
+def retained(folder: paths.Results, seed: int = 0) -> pd.DataFrame:
+    """Fractions of the source's redshift information that images retain, between two surveys.
+
+    A line per row and protocol ("band"); the flux-corrected translator among them. What was not run
+    is left out.
+    """
+    parts = []
+    for name in ("redshift", "keeping"):
+        if (file := folder.table(name)).exists():
+            parts.append(pd.read_csv(paths.check_seed(file, seed)).query("metric == 'retained'"))
+    if not parts:
+        return pd.DataFrame()
+    table = pd.concat(parts, ignore_index=True).drop_duplicates(["band", "row"])
+    rows = table.row.replace(f"seed {seed}, flux-corrected", "flux_corrected")
+    return table.assign(row=rows)[~rows.str.startswith("seed ")]
+
+
 def evidence(claim: str, rows: dict[str, Estimate]) -> list[dict]:
     """Lines of a table of evidence: the number of a claim for models and controls."""
     check_choice("claim", claim, CLAIMS)

@@ -165,29 +165,6 @@ def _of_two_words(row: str) -> str:
     return f"{what}\nlike {plotting.MODEL_NAME.get(model, model)}" if like else row
 
 
-def protocol_strips(table, metric_labels, rows, line=None):
-    """Draw one panel per metric and protocol (the column "band"), with one line per row.
-
-    `metric_labels` maps (metric, protocol) to labels; a dashed line marks the value `line`.
-    """
-    labels = {f"{metric} {band}": text for (metric, band), text in metric_labels.items()}
-    named = table.assign(metric=table.metric + " " + table.band)
-    named = named[named.metric.isin(list(labels))]
-    fig = row_strips(named, labels, rows)
-    for ax, name in zip(fig.axes, labels, strict=True):
-        if named[named.metric == name].value.isna().all():  # a share of nothing, say
-            ax.text(0.5, 0.5, "could not be measured", transform=ax.transAxes, ha="center")
-            continue
-        low, high = named[named.metric == name][["low", "high"]].agg({"low": "min", "high": "max"})
-        reach = 0.05 * (high - min(low, 0))
-        ax.set_xlim(left=low - reach if low < 0 else 0)
-        ax.axvline(0, color="black", linewidth=0.8, zorder=1)
-        if line is not None:
-            ax.axvline(line, color="black", linestyle="--", linewidth=1)
-            ax.set_xlim(right=max(ax.get_xlim()[1], 1.03 * line))  # in view
-    return fig
-
-
 def estimate_panels(estimates):
     """Draw named estimates with their intervals, a panel per label: {label: {name: estimate}}.
 

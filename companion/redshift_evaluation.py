@@ -232,15 +232,6 @@ def share(bits, source_bits, error: float, n_boot=intervals.N_BOOT, seed=0):
     return intervals.widen(found, error * np.hypot(1, found.value) / known)
 
 
-def rank_by_halves(bits: dict, models) -> tuple[list, dict]:
-    """Models from worst to best on every second galaxy, and the bits {row: (n,)} of the others.
-
-    The best of several on some galaxies is so in part by chance; the other galaxies are unbiased.
-    """
-    order = sorted(models, key=lambda model: bits[model][::2].mean())
-    return order, {row: values[1::2] for row, values in bits.items()}
-
-
 def scatter_ratio(dz, source_dz, n_boot=intervals.N_BOOT, seed=0):
     """Robust scatter of the redshift errors (n,) of a row over that of the source's."""
     both = np.stack([dz, source_dz])

@@ -30,7 +30,15 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import claims, comparison, panels, paths, plotting, redshift_evaluation
+from companion import (
+    claims,
+    comparison,
+    panels,
+    paths,
+    plotting,
+    redshift_evaluation,
+    retained_panel,
+)
 from galtools import artefacts
 from galtools.fidelity import intervals, redshifts
 
@@ -119,15 +127,13 @@ table = pd.concat([*tables, kept], ignore_index=True).assign(task=task)
 # %% [markdown]
 # ## Retained information
 
-# %% mystnb={"figure": {"caption": "Redshift information relative to the source, for estimators trained from scratch on each kind of image (left) and for the frozen estimator of the target (right). Dashed: all information retained. 95 % intervals over galaxies and estimator seeds. Target and repeat observation are not derived from the source and may exceed 1.", "name": "fig-redshift-retained"}, "image": {"alt": "Two panels, retrained and frozen, with the fraction of information retained per kind of image and a dashed line at 1."}} tags=["hide-input"]
-labels = {("retained", p): f"fraction kept, {p}" for p in ("retrained", "frozen")}
-nobody = pd.DataFrame({"metric": ["retained"], "band": "frozen", "row": "copy"})  # not applicable
-panels.protocol_strips(pd.concat([kept, nobody]), labels, compared, 1)
+# %% mystnb={"figure": {"caption": "Redshift information relative to the source, for estimators trained from scratch on each kind of image (filled) and for the frozen estimator of the target (hollow). Dashed: all information of the source; triangles: far below the axis. 95 % intervals over galaxies and estimator seeds. Target and repeat observation are not derived from the source and may exceed 100 %.", "name": "fig-redshift-retained"}, "image": {"alt": "One line per kind of image, in three groups, with the percentage of information retained by a retrained and by a frozen estimator, and a dashed line at 100 %."}} tags=["hide-input"]
+retained_panel.retained_strips(kept)
 plt.show()
 
 # %% [markdown]
-# The left panel measures the information; the right one shows the risk of applying an estimator outside
-# its training distribution. Between two surveys, resampling to the target's pixel grid is nearly
+# The retrained estimator measures the information; the frozen one shows the risk of applying an estimator
+# outside its training distribution. Between two surveys, resampling to the target's pixel grid is nearly
 # lossless, but its fluxes are those of the source's filters, to which the frozen estimator is not adapted
 # (it retains: {glue:text}`z_resampled`). With a negative value the estimator does worse than the prior
 # alone.
@@ -273,7 +279,7 @@ beside.rename(index=plotting.MODEL_NAME)
 
 # %%
 trained = {row: bits["retrained", row] for row in images}
-order, half = redshift_evaluation.rank_by_halves(trained, models)
+order, half = claims.rank_by_halves(trained, models)
 pairs = {"copy": ("source", "copy")}
 if len(models) > 1:
     pairs[f"{order[-1]}, {order[0]}"] = order[-1], order[0]

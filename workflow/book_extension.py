@@ -1,7 +1,8 @@
 """Sphinx extension of the book: links to the glossary, sizes of pictures, and no needless icons.
 
-Words of the glossary are linked where a chapter uses them first, so that no author has to. Every
-picture of a page states its size, so that nothing moves as it loads. The theme ships Font Awesome
+Words of the glossary are linked where a chapter uses them first, so that no author has to. Numbers
+in tables and text get a true minus sign; in files they keep that of ASCII. Every picture of a page
+states its size, so that nothing moves as it loads. The theme ships Font Awesome
 as one script of 1.5 MB that every page loads; icons that no page shows are taken out. An icon is an
 entry `name: [width, height, [aliases], "code point", "path"]`.
 """
@@ -25,6 +26,8 @@ ENTRY = re.compile(
     r'(?:"[^"]*"|\["[^\]]*"\])\],?'
 )
 PICTURE = re.compile(r'<img (?![^>]*\bwidth=)([^>]*?src="[^"]*_images/([^"/]+)")')
+CELL = re.compile(r'(?s)(?:<t[dh]\b[^>]*>|<span class="pasted-text">).*?(?=</t[dh]>|</span>)')
+HYPHEN = re.compile(r"(<[^>]*>)|(?<![\w.-])-(?=\d)")  # outside of tags, in front of a number
 SHOWN = re.compile(r"\bfa-([a-z0-9]+(?:-[a-z0-9]+)*)")
 
 
@@ -81,6 +84,16 @@ def kept(node) -> bool:
     return False
 
 
+def write_minus(app, pagename, templatename, context, doctree) -> None:
+    """Write the negative numbers of tables and of quoted results with a true minus sign."""
+
+    def signed(cell: re.Match) -> str:
+        return cell[0] if "<code" in cell[0] else HYPHEN.sub(lambda m: m[1] or "−", cell[0])
+
+    if "body" in context:
+        context["body"] = CELL.sub(signed, context["body"])
+
+
 def state_sizes(app, pagename, templatename, context, doctree) -> None:
     """Give the pictures of a page the width and height of their files."""
     files = {name: Path(app.srcdir, source) for source, name in app.builder.images.items()}
@@ -116,5 +129,6 @@ def setup(app) -> dict:
     """Tell Sphinx."""
     app.add_transform(LinkTerms)
     app.connect("html-page-context", state_sizes)
+    app.connect("html-page-context", write_minus)
     app.connect("build-finished", prune_icons)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -76,8 +76,9 @@ def refreshed(source, executed):
 def as_shown(outputs: list) -> list:
     """Keep every interval in a table on one line, so that it stands below its value."""
     for output in outputs:
-        if "<table" in (html := output.get("data", {}).get("text/html", "")):
-            output.data["text/html"] = INTERVAL.sub(r' <span class="interval">\1</span>', html)
+        for kind, html in output.get("data", {}).items():  # also of a table that is glued
+            if kind.endswith("text/html") and "<table" in html:
+                output.data[kind] = INTERVAL.sub(r' <span class="interval">\1</span>', html)
     return outputs
 
 
@@ -159,9 +160,10 @@ def finished(book, missing) -> bytes:
 
 
 def without(text: str, missing) -> str:
-    """Mark the numbers that a text quotes from runs that are missing."""
+    """Mark the numbers and tables that a text quotes from runs that are missing."""
     for name in missing:
         text = re.sub(rf"\{{glue:\w+\}}`(?:\w+/)*{name}\.ipynb::[^`]*`", NOT_RUN, text)
+        text = re.sub(rf"```\{{glue:\w+\}} \w+\n:doc: \S*\b{name}\.ipynb\n```", NOT_RUN, text)
     return text
 
 

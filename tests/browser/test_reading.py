@@ -14,6 +14,7 @@ DIFFERENCE = 12  # of 255, root mean square over the cells
 HEAVIEST = 2_000_000  # bytes of a vector figure: stamps stay at their own pixels
 WATCHED = {  # figures of the key pages and the files that the run made for them
     "#fig-landing img": ("index.html", "26_touch-landing.png"),
+    "#fig-headline-landing img": ("index.html", "27_claims-headline.png"),
     "#tour-pairs img": ("tour.html", "01_two_surveys-pairs.png"),
     "#tour-compare img": ("tour.html", "26_touch-lineup.png"),
     "#tour-residuals img": ("tour.html", "26_touch-residuals.png"),

@@ -153,7 +153,7 @@ def degrees(model, control):
     """Three models of which the last is better."""
     bits = {f"model {k}": normal(1, 0.3, seed=k) for k in range(3)}
     bits["model 2"] += model
-    order, half = redshift_evaluation.rank_by_halves(bits, bits)
+    order, half = claims.rank_by_halves(bits, bits)
     copies = normal(2 + control, 0.3, N // 2), normal(2, 0.3, N // 2)
     pairs = {"best, worst": (half[order[-1]], half[order[0]]), "copy": copies}
     return {row: redshift_evaluation.difference(*pair, 0) for row, pair in pairs.items()}
@@ -209,7 +209,7 @@ def test_the_best_of_equal_models_is_no_better():
     apart = []
     for k in range(40):
         bits = {str(m): normal(1, 1, 200, seed=100 * k + m) for m in range(20)}
-        order, half = redshift_evaluation.rank_by_halves(bits, bits)
+        order, half = claims.rank_by_halves(bits, bits)
         apart.append(half[order[-1]].mean() - half[order[0]].mean())
     error = np.sqrt(2 / 100 / 40)
     assert abs(np.mean(apart)) < 3.5 * error

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion import panels
+from companion import panels, retained_panel
 from galtools.fidelity.intervals import Estimate
 
 
@@ -31,21 +31,36 @@ def test_wide_tables_are_cut_and_the_yardstick_stands_in_each(
         pd.testing.assert_frame_equal(part, table[list(part)])
 
 
-def test_a_panel_without_a_number_says_so():
-    lines = [("retained", "frozen", np.nan), ("bits", "frozen", 1.0)]
-    table = pd.DataFrame(lines, columns=["metric", "band", "value"])
-    table = table.assign(row="swin", low=table.value, high=table.value, n=3)
-    labels = {("retained", "frozen"): "share", ("bits", "frozen"): "bits"}
-    share, bits = panels.protocol_strips(table, labels, ["swin"]).axes
-    assert [text.get_text() for text in share.texts] == ["could not be measured"]
-    assert not bits.texts
+def retained(lines):
+    columns = ["band", "row", "value", "low", "high"]
+    return retained_panel.retained_strips(pd.DataFrame(lines, columns=columns)).axes[0]
 
 
-def test_the_line_of_a_panel_is_in_view_though_no_row_gets_there():
-    table = pd.DataFrame([("bits", "frozen", 0.5)], columns=["metric", "band", "value"])
-    table = table.assign(row="swin", low=0.4, high=0.6, n=3)
-    fig = panels.protocol_strips(table, {("bits", "frozen"): "bits"}, ["swin"], 1.0)
-    assert fig.axes[0].get_xlim()[1] > 1
+def test_retained_information_is_grouped_sorted_and_in_per_cent():
+    """Filled dots above the lines are retrained, hollow ones below them frozen."""
+    ax = retained(
+        [("retrained", "srgan", 0.7, 0.6, 0.8), ("retrained", "swin", 0.8, 0.7, 0.9),
+         ("retrained", "seed 1, flux-corrected", 0.9, 0.8, 1.0), ("frozen", "swin", 0.2, 0.1, 0.4)]
+    )  # fmt: skip
+    said = ["Models of the paper", "Swin", "SRGAN", "This book", "seed 1, flux-corrected"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == said
+    dots = {tuple(np.round(x.get_xydata()[0], 2)): x.get_markerfacecolor() for x in ax.lines
+            if x.get_marker() == "o" and len(x.get_xydata())}  # fmt: skip
+    assert set(dots) == {(70, 1.86), (80, 0.86), (90, 3.86), (20, 1.14)}
+    assert [at for at, fill in dots.items() if fill == "white"] == [(20, 1.14)]
+    assert ax.get_xlim()[0] == 0 and ax.get_xlim()[1] > 100
+
+
+def test_what_is_far_below_the_axis_or_was_not_measured_says_so():
+    ax = retained(
+        [("retrained", "swin", np.nan, np.nan, np.nan), ("frozen", "swin", -3.0, -4.0, -2.0)]
+    )
+    [edge] = [x for x in ax.lines if x.get_marker() == "<"]
+    assert edge.get_xydata()[0, 0] == retained_panel.LEAST > ax.get_xlim()[0]
+    assert [x for x in ax.lines if x.get_marker() == "o" and len(x.get_xydata())] == []
+    assert not ax.texts
+    [text] = retained([("retrained", "swin", np.nan, np.nan, np.nan)]).texts
+    assert text.get_text() == "could not be measured"
 
 
 def test_claims_are_drawn_in_units_of_their_margins():

@@ -1,0 +1,61 @@
+"""The set-up of a run beside that of the paper, as far as the paper's abstract tells it."""
+
+import pandas as pd
+
+from companion import long_trainings, paths, plotting, redshift_evaluation
+from galtools import artefacts, data
+from galtools.models.checkpoint import load_weights
+from galtools.redshift import Grid
+
+UNSTATED = "not stated in the abstract"
+PAPER = {
+    "images": "SDSS and CFHTLS galaxies",
+    "galaxies": UNSTATED,
+    "bands": UNSTATED,
+    "stamps": UNSTATED,
+    "translators": "Swin Transformer, SRGAN, capsule network, diffusion model",
+    "training": UNSTATED,
+    "redshift estimator": UNSTATED,
+}
+
+
+def training(store: paths.Results, model: str, seed: int = 0) -> dict:
+    """Parameters, seconds and galaxies of the training of a translator between two surveys."""
+    weights = store.weights("cross", model, seed)
+    count = sum(p.numel() for p in load_weights(weights).parameters())
+    made = artefacts.read_manifest(weights)
+    found = {"parameters": count, "seconds": made["seconds"], "galaxies": None}
+    if weights.parent.name.startswith("kept"):
+        about = artefacts.read_manifest(long_trainings.kept_files("cross")[model, seed])["extra"]
+        found |= {"seconds": about["seconds"], "galaxies": about["simulation"]["n"]}
+    return found
+
+
+def this_run(store: paths.Results, models, seed: int = 0) -> dict[str, str]:
+    """The lines of `PAPER` for a run, read from what it left."""
+    about = {split: data.describe(store.data(split)) for split in ("train", "valid", "test")}
+    made = {plotting.MODEL_NAME.get(m, m): training(store, m, seed) for m in models}
+    counts = {split: x["galaxies"] for split, x in about.items()}
+    counts["train"] = next(iter(made.values()))["galaxies"] or counts["train"]
+    survey, bands, pixels = zip(
+        *(about["test"][side].split(", ") for side in ("source", "target")), strict=True
+    )
+    seconds = [round(x["seconds"]) for x in made.values()]
+    recipe = redshift_evaluation.recipe_of(store, seed)
+    reads = "pixels" if recipe.width else "apertures, peaks and shapes"
+    return {
+        "images": f"simulated galaxies in {survey[0]} and {survey[1]}",
+        "galaxies": "training {train:,}, validation {valid:,}, test {test:,}".format(**counts),
+        "bands": " and ".join(dict.fromkeys(bands)),
+        "stamps": "; ".join(dict.fromkeys(pixels)).replace(" x ", " × "),
+        "translators": ", ".join(made)
+        + " (parameters: {})".format(", ".join(f"{x['parameters']:,}" for x in made.values())),
+        "training": f"{min(seconds):,} to {max(seconds):,} s for each translator",
+        "redshift estimator": f"{recipe.members} networks reading {reads}, trained on "
+        f"{recipe.learn:,} galaxies in {recipe.steps:,} steps; {Grid().bins} bins of redshift",
+    }
+
+
+def side_by_side(ours: dict[str, str]) -> pd.DataFrame:
+    """Table of both set-ups, a line per aspect."""
+    return pd.DataFrame({"paper": PAPER, "this run": ours})
