@@ -30,10 +30,12 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 from myst_nb import glue
 
 from companion import claims, comparison, panels, paths, plotting
 from galtools import artefacts
+from galtools.data.stretch import Stretch
 from galtools.fidelity import intervals, pixels, sources, structure
 from galtools.fidelity.metrics import measure_images, tabulate
 from galtools.surveys import BANDS
@@ -177,6 +179,28 @@ panels.show_in_parts(panels.overview(table, meanings, "r", compared), columns=3)
 # reference is the repeat observation. A translation can have a lower RMSE because it need not contain
 # noise; this does not make it a better image. Within one survey the target is the input, and the RMSE should
 # be far lower than that of a repeat observation.
+
+# %% [markdown]
+# Published scores often refer to stretched images. For comparison, MSE and SSIM in the stretch
+# $\operatorname{sign}(I)(\sqrt{1 + |I|} - 1)$ of the paper's authors, $I$ in nanomaggies per pixel, over all
+# bands; the range of SSIM is the stretched $R$.
+
+# %%
+stretch = Stretch("sqrt", *[(1.0,) * sample.truth.shape[1]] * 2)
+
+
+def authors_scores(row):
+    """MSE and SSIM of stretched images, with intervals."""
+    y, x = (stretch.forward(torch.from_numpy(sample.images[k])).double() for k in ("truth", row))
+    full = pixels.full_scale(sample.pixel_scale)
+    mse = ((x - y) ** 2).mean((1, 2, 3)).numpy()
+    ssim = pixels.ssim(y.numpy(), x.numpy(), np.sqrt(1 + full) - 1).mean(1)
+    e = [intervals.bootstrap(intervals.mean, values, n_boot, seed) for values in (1e6 * mse, ssim)]
+    return dict(zip(["MSE / 10⁻⁶", "SSIM"], map(str, e), strict=True))
+
+
+scores = {plotting.MODEL_NAME.get(row, row): authors_scores(row) for row in compared}
+pd.DataFrame.from_dict(scores, orient="index")
 
 # %% [markdown]
 # ## Fluxes and colours
