@@ -31,6 +31,7 @@ SURVEY = {"cross": "CFHTLS", "intra": "SDSS"}  # whose images a task makes
 OF_SOURCE = ("source", "copy")
 NOT_MADE = (*OF_SOURCE, "truth", "resample")  # rows that need no translator
 CHUNK = 256  # galaxies at a time
+LIMIT = redshift.OUTLIER["SDSS"]
 
 
 @dataclass(frozen=True)
@@ -206,8 +207,13 @@ def prior_of(store: paths.Results) -> np.ndarray:
 def judge(ensemble: Ensemble, images, z, prior) -> list[dict]:
     """Quantities (n, 1) of all galaxies by an ensemble, then by each of its networks."""
     density, each = ensemble.densities(ensemble.extract_features(images))
-    limit = redshift.OUTLIER["SDSS"]
-    return [redshifts.measure(d, z, ensemble.grid, prior, limit) for d in (density, *each)]
+    return [redshifts.measure(d, z, ensemble.grid, prior, LIMIT) for d in (density, *each)]
+
+
+def judge_average(ensemble: Ensemble, samples, z, prior) -> dict:
+    """Quantities (n, 1) of the mean density over samples (n, bands, H, W) of the same galaxies."""
+    each = [ensemble.densities(ensemble.extract_features(images))[0] for images in samples]
+    return redshifts.measure(np.mean(each, axis=0), z, ensemble.grid, prior, LIMIT)
 
 
 def seed_error(judged: dict) -> float:

@@ -41,6 +41,7 @@ from companion import (
 )
 from galtools import artefacts
 from galtools.fidelity import intervals, redshifts
+from galtools.training import translate
 
 plotting.use_style()
 
@@ -209,6 +210,28 @@ plt.show()
 # images and from {glue:text}`z_covered_least` to {glue:text}`z_covered_most` on translations. Values
 # above 0.68 indicate densities that are too wide on average; each estimator has a single temperature.
 #
+# ## Several samples of a galaxy
+#
+# The diffusion model gives many images of a galaxy, and its density given the source is the mean of
+# $p(z)$ over samples. By Jensen's inequality, the mean density has at least the mean bits of single
+# samples.
+
+# %%
+several = {}
+if "diffusion" in models:
+    file = store.translations(task, "diffusion", seed)
+    count = artefacts.read_manifest(file)["parameters"]["samples"]
+    for protocol, row in {"retrained": "diffusion", "frozen": "truth"}.items():
+        samples = (translate.load_translations(file, k) for k in range(count))
+        mean = redshift_evaluation.judge_average(retrained[row], samples, z, prior)["bits"][:, 0]
+        one = bits[protocol, "diffusion"]
+        cells = one, mean, mean - one
+        names = "bits, one sample", f"bits, mean density of {count}", "gain"
+        found = [intervals.bootstrap(intervals.mean, x, n_boot, seed) for x in cells]
+        several[protocol] = dict(zip(names, map(str, found), strict=True))
+pd.DataFrame.from_dict(several, orient="index")
+
+# %% [markdown]
 # ## Paired differences between translators
 #
 # Translators are judged on the same galaxies, so paired differences are more precise than differences of

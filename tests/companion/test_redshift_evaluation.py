@@ -192,3 +192,19 @@ def test_shares_of_an_earlier_version_are_as_kept():
     found = redshift_evaluation.finetuned_shares()
     assert found.keys() == {"best", "worst", "floor"}
     assert float(found["worst"].split()[0]) < float(found["best"].split()[0])
+
+
+def test_the_mean_density_of_samples_has_at_least_their_mean_bits(world):
+    store, judged = world
+    test, prior = known_world(1500, 7), redshift_evaluation.prior_of(store)
+    ensemble = redshift_evaluation.train_on_row(store, "cross", "source", RECIPE)
+    other = test.source[:, :, ::-1].copy()  # another possible image of the same galaxy
+
+    def bits(*samples):
+        found = redshift_evaluation.judge_average(ensemble, samples, test.redshift, prior)
+        return found["bits"]
+
+    np.testing.assert_allclose(bits(test.source), judged["source"][0]["bits"])
+    np.testing.assert_allclose(bits(test.source, test.source), bits(test.source))
+    both = (bits(test.source) + bits(other)) / 2
+    assert (bits(test.source, other) >= both - 1e-6).all()
