@@ -13,7 +13,7 @@ import nbformat
 import pipeline
 import yaml
 
-from companion import papermill_io, paths
+from companion import browser_translator, papermill_io, paths
 from galtools.errors import GaltoolsError
 
 GLUED_PNG = "application/papermill.record/image/png"
@@ -239,6 +239,7 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
     shown = b"".join(content for name, content in pages.items() if name.endswith(".md")).decode()
     wanted = set(re.findall(r"figures/([\w-]+\.png)", shown))
     pages["_extra/tex-svg.js"] = mathjax()
+    pages["_extra/translate/data.js"] = browser_translator.script().encode()
     for name, run in runs.items():
         if name not in missing and not pipeline.is_current(run, runs):
             raise GaltoolsError(f"the code of {name} changed while it ran: start again")

@@ -1,0 +1,172 @@
+// Stamps from files that readers drop: npz, npy and FITS. Whatever else comes is refused in one line.
+(() => {
+  const LARGEST = 2 ** 25; // bytes of a file, and of an array in an npz file
+  const FILES = "give a FITS, npz or npy file";
+  const ARRAYS = ["source", "images", "data", "noise", "psf_fwhm"]; // of an npz file
+  const GETTERS = {
+    f4: "getFloat32", f8: "getFloat64", i1: "getInt8", i2: "getInt16", i4: "getInt32", u1: "getUint8", u2: "getUint16", u4: "getUint32",
+  };
+  const BITPIX = { 8: "u1", 16: "i2", 32: "i4", "-32": "f4", "-64": "f8" };
+
+  class Refused extends Error {}
+  const refuse = (text) => { throw new Refused(text); };
+  const text = (content, from, to) => new TextDecoder("latin1").decode(content.subarray(from, to));
+  const viewOf = (content) => new DataView(content.buffer, content.byteOffset, content.byteLength);
+  const product = (shape) => shape.reduce((all, side) => all * side, 1);
+
+  function numbers(content, start, kind, little, shape) {
+    const [getter, size, count] = [GETTERS[kind], Number(kind[1]), product(shape)];
+    if (!getter) refuse(`holds numbers of the type ${kind}: save them as float32`);
+    if (!shape.every(Number.isSafeInteger) || !(start + count * size <= content.length)) refuse("is cut short");
+    const view = viewOf(content);
+    return { shape, values: Float64Array.from({ length: count }, (_, k) => view[getter](start + k * size, little)) };
+  }
+
+  function readNpy(content) {
+    const long = content[6] > 1;
+    const start = (long ? 12 : 10) + viewOf(content)[long ? "getUint32" : "getUint16"](8, true);
+    const header = text(content, 10, start);
+    const type = /'descr': *'([<>|=])(\w+)'/.exec(header) ?? refuse("holds no plain numbers");
+    if (/'fortran_order': *True/.test(header)) refuse("is in Fortran order: save np.ascontiguousarray(images)");
+    const shape = /'shape': *\(([\d, ]*)\)/.exec(header)[1].split(",").filter((side) => side.trim()).map(Number);
+    return numbers(content, start, type[2], type[1] !== ">", shape);
+  }
+
+  // The arrays of an npz file by name: a zip archive, stored or deflated.
+  async function readNpz(content) {
+    const [view, arrays] = [viewOf(content), {}];
+    let end = content.length - 22;
+    while (view.getUint32(end, true) !== 0x06054b50) end--; // beyond the start this throws
+    let at = view.getUint32(end + 16, true);
+    for (let left = view.getUint16(end + 10, true); left > 0; left--) {
+      const [nameLength, extra, comment] = [28, 30, 32].map((offset) => view.getUint16(at + offset, true));
+      const name = text(content, at + 46, at + 46 + nameLength).replace(/\.npy$/, "");
+      if (ARRAYS.includes(name) && !(name in arrays)) arrays[name] = readNpy(await unzip(content, at));
+      at += 46 + nameLength + extra + comment;
+    }
+    return arrays;
+  }
+
+  // One file of an archive, whose entry in the directory is at `at`.
+  async function unzip(content, at) {
+    const view = viewOf(content);
+    const [crc, packed, size, local] = [16, 20, 24, 42].map((offset) => view.getUint32(at + offset, true));
+    if (size > LARGEST) refuse("holds arrays of more than 32 MB: save fewer galaxies");
+    const start = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
+    const inside = content.subarray(start, start + packed);
+    const whole = view.getUint16(at + 10, true) === 8 ? await inflate(inside, size) : inside;
+    if (whole.length !== size || crc32(whole) !== crc) refuse("is damaged");
+    return whole;
+  }
+
+  async function inflate(packed, size) {
+    const whole = new Uint8Array(size);
+    const reader = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
+    for (let at = 0, part; !(part = await reader.read()).done; at += part.value.length) whole.set(part.value, at);
+    return whole; // more bytes than were announced do not fit: `set` throws
+  }
+
+  function crc32(content) {
+    const table = Array.from({ length: 256 }, (_, byte) => {
+      for (let bit = 0; bit < 8; bit++) byte = byte & 1 ? (byte >>> 1) ^ 0xedb88320 : byte >>> 1;
+      return byte;
+    });
+    return (content.reduce((crc, byte) => table[(crc ^ byte) & 255] ^ (crc >>> 8), -1) ^ -1) >>> 0;
+  }
+
+  // The first image of a FITS file with two axes or more, and the cards of its header.
+  function readFits(content) {
+    for (let at = 0; at < content.length;) {
+      const cards = {};
+      let card;
+      do {
+        if (at + 80 > content.length) refuse("is cut short");
+        card = text(content, at, at += 80);
+        const [, words, value] = /^'((?:[^']|'')*)'|^([^/]*)/.exec(card.slice(10).trim());
+        if (card.slice(8, 10) === "= ") cards[card.slice(0, 8).trim()] ??= words?.trim() ?? (Number(value) || value.trim());
+      } while (card.trim() !== "END");
+      const start = Math.ceil(at / 2880) * 2880;
+      const axes = Array.from({ length: Math.min(cards.NAXIS, 9) || 0 }, (_, k) => Number(cards[`NAXIS${k + 1}`])).reverse();
+      if (axes.length > 1 && (cards.XTENSION ?? "IMAGE") === "IMAGE") {
+        const { shape, values } = numbers(content, start, BITPIX[cards.BITPIX] ?? `BITPIX ${cards.BITPIX}`, false, axes);
+        const [zero, scale] = [Number(cards.BZERO ?? 0), Number(cards.BSCALE ?? 1)];
+        return { cards, shape, values: values.map((value) => (value === Number(cards.BLANK) ? NaN : zero + scale * value)) };
+      }
+      if (cards.ZIMAGE) refuse("is a compressed FITS image: unpack it with funpack");
+      const size = axes.length ? ((Math.abs(cards.BITPIX) / 8) * (product(axes) + Number(cards.PCOUNT ?? 0))) : 0;
+      if (!(size >= 0)) refuse("is damaged");
+      at = start + Math.ceil(size / 2880) * 2880;
+    }
+    return refuse("holds no image");
+  }
+
+  // Band of a FITS file of one: FILTER, or a word of its name, as in galaxy_r.fits.
+  function bandOf({ cards }, name, bands) {
+    const words = [...String(cards.FILTER ?? "").split(/[^A-Za-z]+/), ...name.split(/[^A-Za-z]+/)];
+    return bands.find((band) => words.includes(band)) ?? refuse("does not state its band: put it into FILTER, or into the name, as in galaxy_r.fits");
+  }
+
+  async function readOne(file) {
+    if (file.size > LARGEST) refuse("has more than 32 MB: cut out stamps");
+    const content = new Uint8Array(await file.arrayBuffer());
+    const start = text(content, 0, 9);
+    if (start.startsWith("SIMPLE  =")) return { images: readFits(content) };
+    if (content[0] === 0x93 && start.startsWith("NUMPY", 1)) return { images: readNpy(content) };
+    if (content[0] === 0x1f && content[1] === 0x8b) refuse("is compressed: unpack it with gunzip");
+    if (!start.startsWith("PK")) refuse(`is of another kind: ${FILES}`);
+    const arrays = await readNpz(content);
+    const images = arrays.source ?? arrays.images ?? arrays.data ?? refuse("has no array named source, images or data");
+    return { ...arrays, images };
+  }
+
+  async function named(file, read) {
+    try {
+      return await read();
+    } catch (error) {
+      throw new Refused(`${file.name} ${error instanceof Refused ? error.message : `is damaged, or of another kind: ${FILES}`}.`);
+    }
+  }
+
+  // Galaxies of files: `count` of them, and `galaxy(k)` with its bands, noise and seeing (or null).
+  async function readStamps(files, { bands, size }) {
+    const found = [];
+    for (const file of files) found.push(await named(file, () => readOne(file)));
+    return named(files[0], () => {
+      let [{ images, noise, psf_fwhm }] = found;
+      if (files.length > 1) {
+        const planes = bands.map((band) => found.find((one, k) => one.images.cards && bandOf(one.images, files[k].name, bands) === band));
+        if (files.length !== bands.length || planes.includes(undefined)) refuse(`and the other files: give one FITS file for each of ${bands.join(", ")}`);
+        if (planes.some((one) => String(one.images.shape) !== String([size, size]))) refuse(`and the other files: cut out ${size} x ${size} pixels of one band`);
+        images = { shape: [bands.length, size, size], values: planes.flatMap((one) => [...one.images.values]) };
+      }
+      const [width, height, depth, count = 1, ...more] = [...images.shape].reverse();
+      if (depth !== bands.length || more.length) refuse(`is an array (${images.shape.join(", ")}): give (galaxies, bands, y, x) with the bands ${bands.join(", ")}`);
+      if (width !== size || height !== size) refuse(`has stamps of ${height} x ${width} pixels: cut out ${size} x ${size} around the galaxy`);
+      const row = (array, k) => array && Array.from(array.values.slice(array.shape.length > 1 ? k * depth : 0).slice(0, depth));
+      const galaxy = (k) => {
+        const source = bands.map((_, b) => images.values.slice((k * depth + b) * size * size, (k * depth + b + 1) * size * size));
+        const broken = bands.filter((_, b) => !source[b].every(Number.isFinite));
+        if (broken.length) refuse(`has pixels without a number in ${broken.join(", ")}: fill them first`);
+        return { source, noise: row(noise, k), psf: row(psf_fwhm, k) };
+      };
+      for (const facts of [row(noise, 0), row(psf_fwhm, 0)]) {
+        if (facts && !(facts.length === depth && facts.every((value) => value > 0 && value < Infinity))) refuse("states a noise or psf_fwhm that is not one positive number per band");
+      }
+      if (!count) refuse("holds no galaxy");
+      return { count, galaxy: (k) => named(files[0], () => galaxy(k)) };
+    });
+  }
+
+  // A FITS file of one galaxy, (1, bands, y, x), as `galtools` reads it.
+  function writeFits(planes, size, facts) {
+    const cards = { SIMPLE: "T", BITPIX: -32, NAXIS: 4, NAXIS1: size, NAXIS2: size, NAXIS3: planes.length, NAXIS4: 1, ...facts };
+    const lines = Object.entries(cards).map(([key, value]) => `${key.padEnd(8)}= ${String(value).padStart(20)}`.padEnd(80));
+    const header = [...lines, "END"].join("").padEnd(2880);
+    const content = new Uint8Array(2880 + Math.ceil((4 * planes.length * size * size) / 2880) * 2880);
+    content.set(new TextEncoder().encode(header));
+    planes.forEach((plane, b) => plane.forEach((value, at) => viewOf(content).setFloat32(2880 + 4 * (b * size * size + at), value)));
+    return content;
+  }
+
+  Object.assign(window.galaxyTranslator, { readStamps, writeFits });
+})();
