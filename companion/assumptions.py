@@ -258,7 +258,7 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
     rows = pd.DataFrame(columns, index=pd.Index(known, name="assumption"))
     moved = found[found.moves].groupby(["factor", "assumption"]).conclusion.agg("; ".join)
     for factor, word in zip(FACTORS, ("halved", "doubled"), strict=True):
-        rows[f"{word}, it moves"] = [moved.get((factor, name), "none") for name in known]
+        rows[f"changes if {word}"] = [moved.get((factor, name), "none") for name in known]
     for name, about in UNTESTED.items():
         rows.loc[name] = [*about, "not tested", "not tested"]
     return rows

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import jinja2
 import matplotlib.pyplot as plt
@@ -40,15 +41,28 @@ FIGURES = {  # caption: {metric: label}
     "Flux, noise and sharpness": {
         "aperture_bias": "flux bias, 3 arcsec",
         "box_bias": "peak bias, 3 × 3 pixels",
-        "noise_ratio": "sky noise / truth's",
+        "noise_ratio": "sky noise ratio",
         "blur": "extra blur (arcsec)",
     },
 }
 
+CELL = re.compile(r'(?s)(?:<t[dh]\b[^>]*>|<span class="pasted-text">).*?(?=</t[dh]>|</span>)')
+HYPHEN = re.compile(r"(<[^>]*>)|(?<![\w.-])-(?=\d)")  # outside of tags, in front of a number
+
+
+def true_minus(page: str) -> str:
+    """HTML whose tables and quoted results write negative numbers with a true minus sign."""
+
+    def signed(cell: re.Match) -> str:
+        return cell[0] if "<code" in cell[0] else HYPHEN.sub(lambda m: m[1] or "−", cell[0])
+
+    return CELL.sub(signed, page)
+
 
 def document(title: str, inside: str, **values) -> str:
     """Fill a jinja template and put it under its title as a whole page."""
-    return jinja2.Template(f"{PAGE}{inside}</body></html>\n").render(title=title, **values)
+    page = jinja2.Template(f"{PAGE}{inside}</body></html>\n").render(title=title, **values)
+    return true_minus(page)
 
 
 def card_page(card, truth=None, translated=None, source=None) -> str:

@@ -47,7 +47,7 @@ class Study:
     seconds: float  # of the training
     pairs: Pairs  # the test galaxies
     samples: np.ndarray  # (n, K, 5, H, W) nanomaggies
-    again: np.ndarray | None  # a second observation of the targets; real galaxies have none
+    again: np.ndarray | None  # a repeat observation of the targets; real galaxies have none
 
     @property
     def translated(self) -> np.ndarray:
@@ -56,7 +56,7 @@ class Study:
 
     @property
     def band(self) -> int:
-        """Place of the band that is shown alone: r, or else the middle one."""
+        """Index of the band that is shown alone: r, or else the central one."""
         bands = self.pairs.target_set.bands
         return bands.index(reference_band(bands))
 
@@ -76,7 +76,7 @@ class Study:
         """Errors of the translations and of the baselines, with their intervals."""
         rows = {plotting.MODEL_NAME.get(self.model, self.model): self.translated}
         if self.samples.shape[1] > 1:
-            rows["Mean draw"] = self.best
+            rows["Mean of samples"] = self.best
         rows |= dict(
             zip(CLASSICAL, (self.floor, psf_matched(self), deconvolved(self)), strict=True)
         )
@@ -232,7 +232,7 @@ def tabulate(rows: dict[str, dict[str, intervals.Estimate]]) -> pd.DataFrame:
 def margin(study: Study) -> intervals.Estimate:
     """Residual of the baseline less that of the best estimate.
 
-    The baseline is resampling, and within one survey the second observation.
+    The baseline is resampling, and within one survey the repeat observation.
     """
     baseline = study.floor if study.task == "cross" else study.again
     if baseline is None:
@@ -244,7 +244,7 @@ def margin(study: Study) -> intervals.Estimate:
 def quoted_numbers(study: Study) -> dict:
     """Numbers and words that the chapters quote, by names that start with the model's."""
     table, beaten = study.errors, margin(study)
-    ours, best = next(iter(table.values())), table.get("Mean draw")
+    ours, best = next(iter(table.values())), table.get("Mean of samples")
     values = {
         **{name: found.value for name, found in ours.items()},
         "chi_best": (best or ours)["chi"].value,
@@ -261,8 +261,8 @@ def quoted_numbers(study: Study) -> dict:
     words |= {
         "margin": str(beaten),
         "task": study.task,
-        "guess": "the mean of its draws" if best else "the only draw",
-        "yardstick": "resampling" if study.task == "cross" else "a second observation",
+        "guess": "the mean of its samples" if best else "a single sample",
+        "yardstick": "resampling" if study.task == "cross" else "a repeat observation",
         "test": intervals.verdict(beaten),
         "n": len(study.pairs),
     }
@@ -322,13 +322,13 @@ def examples(study: Study):
 
 
 def noise_histogram(study: Study):
-    """Draw histograms of the noise in the corner of each stamp, r band, in units of the sky's."""
+    """Draw histograms of the noise in a corner of each stamp, r band, in units of the sky noise."""
     fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.8))
     for name, images in (("target", study.pairs.target), (study.model, study.translated)):
         noise = corner_noise(images[:, study.band]) / study.pairs.noise[:, 1, study.band]
         style = plotting.model_style(name, n=len(noise))
         style = {"color": style["color"], "label": style["label"], "linewidth": 2}
         ax.hist(np.clip(noise, 0, 2), np.linspace(0, 2, 41), histtype="step", **style)
-    ax.set(xlabel="noise in the corner / sky noise σ (last bin: 2 and more)", ylabel="galaxies")
+    ax.set(xlabel="noise in a corner / sky noise σ (last bin: 2 or more)", ylabel="galaxies")
     fig.legend(loc="outside upper center", ncols=2)
     return fig

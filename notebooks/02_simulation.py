@@ -158,7 +158,7 @@ missed = table.index[table.margin < 0]
 glue("n_seeds", len(seeds), display=False)
 glue("n_structures", len(structures), display=False)
 glue("missed", ", ".join(missed) or "none", display=False)
-glue("knn", float(table.loc["redshift from colours, σ", "mean"]), display=False)
+glue("knn", float(table.loc["redshift from colours, scatter", "mean"]), display=False)
 glue("knn_real", sdss_statistics.KNN_SIGMA, display=False)
 validation_panels.criteria_table(table)
 

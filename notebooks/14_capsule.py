@@ -222,7 +222,7 @@ def one_turn(network):
     network.iterations = 1
 
 
-ablation.ablations(result, {"parents frozen": frozen, "one turn of routing": one_turn})
+ablation.ablations(result, {"mean parents": frozen, "one routing iteration": one_turn})
 
 # %% [markdown]
 # ## Limitations

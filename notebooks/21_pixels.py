@@ -261,7 +261,10 @@ stamps = [[sample.images[row][k] for k in worst.values()] for row in ("truth", "
           if row in sample.images]  # fmt: skip
 stamps.append([sample.images[model][k] for model, k in worst.items()])
 names = ["Truth", "Source", "Translation"] if len(stamps) == 3 else ["Truth", "Translation"]
-titles = [f"{plotting.MODEL_NAME.get(m, m)}\n{error[m][k]:+.1%}" for m, k in worst.items()]
+titles = [
+    f"{plotting.MODEL_NAME.get(m, m)}\n{error[m][k]:+.1%}".replace("-", "−")
+    for m, k in worst.items()
+]
 fig = plotting.stamps([np.stack(row) for row in stamps], names, titles)
 plt.show()
 

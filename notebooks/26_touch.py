@@ -89,7 +89,7 @@ plt.close("all")
 # %% [markdown]
 # ## Samples of the diffusion model
 #
-# The diffusion model yields any number of samples (*draws* in the figure) for one source. Where they
+# The diffusion model yields any number of samples for one source. Where they
 # agree, the source constrains the image; where they differ, it does not. The last panel shows the
 # standard deviation of the samples in r in units of the sky noise. The dots below give the flux of each
 # sample within 3 arcsec. For a calibrated model they scatter around the truth; samples that all lie on

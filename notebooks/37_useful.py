@@ -183,13 +183,15 @@ few, many = min(labels), max(labels)
 CLAIMS = {}
 for learner in LEARNERS:
     alone, raw, made = ((learner, arm) for arm in arms)
-    CLAIMS |= {
-        f"{few} labels: translated help ({learner})": ((*alone, few), (*made, few)),
-        f"{few} labels: better than untouched ({learner})": ((*raw, few), (*made, few)),
-        f"{many} labels: translated harm ({learner})": ((*made, many), (*alone, many)),
-        f"{many} labels: untouched harm ({learner})": ((*raw, many), (*alone, many)),
-    }
-BEST = f"{few} labels: boosting with translated beats the kernel alone"
+    for claim, (first, second) in {
+        f"{few} labels: translated images reduce the scatter": (alone, made),
+        f"{few} labels: translated images help more than unchanged ones": (raw, made),
+        f"{many} labels: translated images increase the scatter": (made, alone),
+        f"{many} labels: unchanged images increase the scatter": (raw, alone),
+    }.items():
+        size = int(claim.split()[0])
+        CLAIMS[f"{claim} ({learner})"] = (*first, size), (*second, size)
+BEST = f"{few} labels: boosting with translated images beats the kernel alone"
 CLAIMS[BEST] = ("kernel", "alone", few), ("boosting", "with SDSS translated", few)
 judged = seeds_agree.compare(errors, CLAIMS, n_boot, seed, mean_scatter)
 inputs = list(split.values())
@@ -203,7 +205,7 @@ seeds_agree.summary(judged)
 # useful as translated ones.
 
 # %%
-gained = {"with translated": {}, "untouched": {}}
+gained = {"with translated images": {}, "with unchanged images": {}}
 for learner, k in product(LEARNERS, range(seeds)):
     alone, raw, made = (errors[(learner, arm, few), k] for arm in arms)
     for way, helped in zip(gained, (made, raw), strict=True):
@@ -240,7 +242,10 @@ for k in range(seeds):
 
 # %% tags=["hide-input"]
 TYPES = {
-    "types: training on translated images beats untouched": ("SDSS translated", "SDSS as it is"),
+    "types: training on translated images beats unchanged ones": (
+        "SDSS translated",
+        "SDSS as it is",
+    ),
     "types: training on CFHTLS images beats translated": ("CFHTLS itself", "SDSS translated"),
 }
 areas = {way: intervals.bootstrap(downstream.roc_auc, x, n_boot, seed) for way, x in ranks.items()}
@@ -288,7 +293,7 @@ for name, way in {
     for learner in LEARNERS:
         glue(f"useful_{name}_{learner}", str(found[learner, *way]), display=False)
 for learner in LEARNERS:
-    word = said[f"{few} labels: translated help ({learner})"]
+    word = said[f"{few} labels: translated images reduce the scatter ({learner})"]
     glue(f"useful_help_{learner}", word, display=False)
 glue("useful_best", said[BEST], display=False)
 for key, sentences in seeds_agree.claims_by_consensus(everything).items():

@@ -16,6 +16,8 @@ from PIL import Image
 from sphinx.addnodes import pending_xref
 from sphinx.transforms import SphinxTransform
 
+from companion.html_report import true_minus
+
 LINKED = re.compile(r"index|tour|running|notebooks/.*")  # pages whose words are linked
 KEPT = (  # nodes whose words stay as they are
     *(nodes.title, nodes.rubric, nodes.term, nodes.table, nodes.reference, pending_xref),
@@ -26,8 +28,6 @@ ENTRY = re.compile(
     r'(?:"[^"]*"|\["[^\]]*"\])\],?'
 )
 PICTURE = re.compile(r'<img (?![^>]*\bwidth=)([^>]*?src="[^"]*_images/([^"/]+)")')
-CELL = re.compile(r'(?s)(?:<t[dh]\b[^>]*>|<span class="pasted-text">).*?(?=</t[dh]>|</span>)')
-HYPHEN = re.compile(r"(<[^>]*>)|(?<![\w.-])-(?=\d)")  # outside of tags, in front of a number
 SHOWN = re.compile(r"\bfa-([a-z0-9]+(?:-[a-z0-9]+)*)")
 
 
@@ -86,12 +86,8 @@ def kept(node) -> bool:
 
 def write_minus(app, pagename, templatename, context, doctree) -> None:
     """Write the negative numbers of tables and of quoted results with a true minus sign."""
-
-    def signed(cell: re.Match) -> str:
-        return cell[0] if "<code" in cell[0] else HYPHEN.sub(lambda m: m[1] or "−", cell[0])
-
     if "body" in context:
-        context["body"] = CELL.sub(signed, context["body"])
+        context["body"] = true_minus(context["body"])
 
 
 def state_sizes(app, pagename, templatename, context, doctree) -> None:

@@ -223,19 +223,19 @@
         const { canvas, caption } = this.views[k];
         this.paint(canvas, this.galaxy, this.column(key), `${caption.textContent} of galaxy ${this.galaxy + 1}`);
       });
-      this.numbers.textContent = `${name}: residual ${about.chi} σ, light within 3″ off by ${about.light} %.`;
+      this.numbers.textContent = `${name}: residual ${about.chi} σ, flux within 3″ off by ${about.light} %.`;
       this.say(`. Left: ${a.label}. Right: ${b.label}.`);
       this.move(this.cut);
     }
   }
 
-  // Every draw of the diffusion model for a galaxy, and where its light lies among the others.
+  // Every sample of the diffusion model for a galaxy, and its flux among those of the others.
   class Draws extends Touch {
     build() {
-      const spread = `Spread, r, to ${this.data.widest} σ`;
-      const titles = ["This draw", "Draw − mean, r, ±5 σ", "Truth", "Source", "Mean of draws", spread];
+      const spread = `Scatter, r, to ${this.data.widest} σ`;
+      const titles = ["This sample", "Sample − mean, r, ±5 σ", "Truth", "Source", "Mean of samples", spread];
       this.plot = html("div");
-      this.append(this.picker(), this.player("Draw", this.data.count, 450), this.strip(titles, ""), this.plot);
+      this.append(this.picker(), this.player("Sample", this.data.count, 450), this.strip(titles, ""), this.plot);
     }
 
     show() {
@@ -244,7 +244,7 @@
       const columns = [this.step, count + this.step, ...[0, 1, 2, 3].map((k) => 2 * count + k)];
       this.views.forEach(({ canvas, caption }, k) =>
         this.paint(canvas, this.galaxy, columns[k], `${caption.textContent} of galaxy ${this.galaxy + 1}`));
-      const words = `Draw ${this.step + 1} of ${count}: light within 3″ off by ${signed(light[this.step], 2)} %`;
+      const words = `Sample ${this.step + 1} of ${count}: flux within 3″ off by ${signed(light[this.step], 2)} %`;
       this.slider.setAttribute("aria-valuetext", words);
       this.shown.textContent = `${this.step + 1} of ${count}`;
       this.plot.replaceChildren(this.dots(light, words));
@@ -256,7 +256,7 @@
       const x = (value) => 180 + (160 * value) / reach;
       const graph = svg("svg", { viewBox: "0 0 360 84", role: "img", "aria-label": words },
         line(20, 340, 34, 34, "touch-axis"), line(180, 180, 14, 54, "touch-truth"), middle(196, 12, "truth"),
-        middle(180, 80, "r light within 3″, difference from the truth (%)"));
+        middle(180, 80, "r flux within 3″ minus truth (%)"));
       const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50].find((s) => reach / s < 3) ?? 100;
       for (let k = -Math.floor(reach / step); k * step <= reach; k++) graph.append(middle(x(k * step), 64, signed(k * step, 1)));
       values.forEach((value, k) => graph.append(svg("circle", { cx: x(value), cy: 34, r: 5, class: "touch-dot" })));

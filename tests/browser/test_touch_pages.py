@@ -80,7 +80,7 @@ def test_draws_are_stepped_through(tab):
     tab.locator("galaxy-draws input[type=range]").focus()
     before = painted(tab, "galaxy-draws .touch-strip canvas")
     tab.keyboard.press("ArrowRight")
-    assert "Draw 2 of" in said(tab, "galaxy-draws")
+    assert "Sample 2 of" in said(tab, "galaxy-draws")
     assert painted(tab, "galaxy-draws .touch-strip canvas") != before
 
 

@@ -62,3 +62,20 @@ def test_a_page_needs_nothing_else(sample):
     page = html_report.card_page(card, truth, made)
     assert page.count("<img") == 4 and "http" not in page.replace("data:image", "")
     assert html_report.card_page(card).count("<img") == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ("<td>-1.2 (-3, -0.5)</td>", "<td>−1.2 (−3, −0.5)</td>"),
+        ('<th class="a">-5</th> -5', '<th class="a">−5</th> -5'),
+        ('<td>-1 <span>(-2, 0)</span></td>', "<td>−1 <span>(−2, 0)</span></td>"),
+        ('<span class="pasted-text">-0.3</span>', '<span class="pasted-text">−0.3</span>'),
+        *[(text, text) for text in (
+            "<p>-1</p>", "<td>a-1, 2026-11-30, 1e-05</td>", '<td><a href="b#-1">b</a></td>',
+            "<td><code>x[-1]</code></td>",
+        )],
+    ],
+)  # fmt: skip
+def test_numbers_of_tables_and_quotes_have_a_true_minus(body, shown):
+    assert html_report.true_minus(body) == shown

@@ -96,17 +96,17 @@ def test_who_loses_fails_and_few_galaxies_decide_nothing(monkeypatch):
 def test_draws_are_judged_by_their_mean(monkeypatch):
     monkeypatch.setattr(study, "psf_matched", lambda case: case.floor)
     case = a_study(draws=4)
-    one, mean = (case.errors[row]["chi"].value for row in ("Residual CNN", "Mean draw"))
+    one, mean = (case.errors[row]["chi"].value for row in ("Residual CNN", "Mean of samples"))
     assert mean == pytest.approx(one / 2, rel=0.02)
     told = study.quoted_numbers(case)
     assert told["residual_chi_best"] == pytest.approx(mean)
-    assert told["residual_guess"] == "the mean of its draws"
+    assert told["residual_guess"] == "the mean of its samples"
 
 
 def test_one_draw_is_no_mean_and_has_no_spread(monkeypatch):
     monkeypatch.setattr(study, "psf_matched", lambda case: case.floor)
     case = a_study(draws=1)
-    assert study.quoted_numbers(case)["residual_guess"] == "the only draw"
+    assert study.quoted_numbers(case)["residual_guess"] == "a single sample"
     assert np.isnan(study.spread_ratio(case.samples, case.pairs.target, 8)).all()
 
 

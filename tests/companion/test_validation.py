@@ -70,8 +70,8 @@ def test_colour_terms_act_on_the_colour_that_they_name():
 
 def test_margin_is_the_room_left_in_scatters():
     """Mean 0.34 of a share between 0.309 and 0.409, with a scatter of 0.01: 3.1 of them."""
-    measured = pd.DataFrame({"blue share": [0.33, 0.34, 0.35]})
-    assert validation.margins(measured)["margin"]["blue share"] == pytest.approx(3.1)
+    measured = pd.DataFrame({"blue fraction": [0.33, 0.34, 0.35]})
+    assert validation.margins(measured)["margin"]["blue fraction"] == pytest.approx(3.1)
 
 
 def test_criteria_are_met_on_held_out_seeds():

@@ -14,7 +14,6 @@ from IPython.core.inputtransformer2 import TransformerManager
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-import book_extension  # noqa: E402
 import launch  # noqa: E402
 import pipeline  # noqa: E402
 import stage  # noqa: E402
@@ -117,25 +116,6 @@ def test_numbers_of_missing_runs_are_marked():
     table = "```{glue:any} lines\n:doc: notebooks/a.ipynb\n```"
     assert stage.without(table, ["b"]) == table
     assert stage.without(table, ["a"]) == "*(not run)*"
-
-
-@pytest.mark.parametrize(
-    ("body", "shown"),
-    [
-        ("<td>-1.2 (-3, -0.5)</td>", "<td>−1.2 (−3, −0.5)</td>"),
-        ('<th class="a">-5</th> -5', '<th class="a">−5</th> -5'),
-        ('<td>-1 <span>(-2, 0)</span></td>', "<td>−1 <span>(−2, 0)</span></td>"),
-        ('<span class="pasted-text">-0.3</span>', '<span class="pasted-text">−0.3</span>'),
-        *[(text, text) for text in (
-            "<p>-1</p>", "<td>a-1, 2026-11-30, 1e-05</td>", '<td><a href="b#-1">b</a></td>',
-            "<td><code>x[-1]</code></td>",
-        )],
-    ],
-)  # fmt: skip
-def test_numbers_of_tables_and_quotes_have_a_true_minus(body, shown):
-    context = {"body": body}
-    book_extension.write_minus(None, "a", "page.html", context, None)
-    assert context["body"] == shown
 
 
 def test_container_makes_the_environment_of_the_makefile():
