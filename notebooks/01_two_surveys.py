@@ -16,8 +16,7 @@
 # The Sloan Digital Sky Survey (SDSS) {cite}`york2000` observed a third of the sky for a minute per band
 # with a 2.5 m telescope. The Canada-France-Hawaii Telescope Legacy Survey (CFHTLS) {cite}`gwyn2012`
 # observed a small part of it for half an hour to two hours per band with a 3.6 m telescope at a better
-# site. A network can be trained on galaxies observed by both to translate the first image into the
-# second.
+# site.
 #
 # **What you will learn**
 #
@@ -74,8 +73,7 @@ splits = {
 
 
 # %% [markdown]
-# Each file is made once and remade only if its parameters or code change. The pairs are written in small
-# batches, so that a sample may exceed the memory.
+# Each file is made once and remade only if its parameters or code change.
 
 
 # %%
@@ -138,8 +136,7 @@ plt.show()
 # ## Pixel scale and seeing
 #
 # Atmospheric turbulence blurs the image of a star. The full width at half maximum (FWHM) of this image is
-# the *seeing*. Pixels are 0.396 arcsec wide in SDSS and 0.187 arcsec in CFHTLS. For simulated samples the
-# catalogue lists the seeing of each galaxy in each band.
+# the *seeing*. Pixels are 0.396 arcsec wide in SDSS and 0.187 arcsec in CFHTLS.
 
 
 # %%
@@ -215,7 +212,7 @@ plt.show()
 #
 # $$ T(f) = e^{-3.44\,(f\,\mathrm{FWHM} / 0.976)^{5/3}}\; \mathrm{sinc}(f p) . $$
 #
-# At high frequencies seeing matters more than the pixel, because its exponent grows as $f^{5/3}$.
+# At high frequencies seeing matters more than the pixel.
 
 
 # %%
@@ -271,7 +268,6 @@ glue("depth_magnitudes", float(2.5 * np.log10(depth_ratio[2])), display=False)
 # The signal-to-noise ratio of a galaxy, with matched weights, is $S/N = \sqrt{\sum_p f_p^2 / \sigma^2}$,
 # summed over the pixels $p$ of flux $f_p$ in the central 8 arcsec, where $\sigma$ is the sky noise. We
 # estimate $\sum_p f_p^2$ from the product of two observations of the same galaxy, `test` and `again`.
-# Their noise is independent and does not bias the product.
 
 
 # %%
@@ -406,8 +402,8 @@ for name, (statistic, values) in sums.items():
 # At the edges of the stamps the difference agrees with the noise, {glue:text}`again_edge:.1f` σ. In the
 # central 3 arcsec it is {glue:text}`again_centre:.0f` σ (rms, median galaxy): a shift by a fraction of a
 # pixel, or slightly different seeing, changes a bright nucleus by many times the noise. Sky and photon
-# noise together would give only {glue:text}`again_photons:.1f` σ. This is one part of what the paper
-# calls the many-to-many nature of the problem, and the reason for the sample `again`.
+# noise together would give only {glue:text}`again_photons:.1f` σ. This is one part of what the paper calls
+# the many-to-many nature of the problem.
 #
 # Intervals in brackets, here and in all chapters, are 95 % bootstrap intervals: the galaxies of the
 # sample are resampled with replacement some hundred times and the statistic is recomputed. They measure

@@ -13,9 +13,7 @@
 # images (brackets: 95 % intervals). Compared with the best baseline on the same images,
 # {glue:text}`redshift_sdss_told` for SDSS; for CFHTLS, {glue:text}`redshift_cfhtls_told`.
 #
-# Redshift moves spectral features through the bands, so colours carry information about it; size,
-# brightness and shape add to this. The later chapters use this estimator to measure how much of the
-# information a translated image retains.
+# The later chapters use this estimator to measure how much of the information a translated image retains.
 #
 # **What you will learn**
 #
@@ -68,8 +66,7 @@ z_max: float = 0.4  # largest redshift the density can hold
 #
 # $$ \mathrm{CRPS} = \int \big(F(z') - H(z' - z)\big)^2\,\mathrm{d}z' $$
 #
-# is small only for a density that is narrow and correctly located {cite}`gneiting2007`. For a density without
-# width it is the absolute error.
+# is small only for a density that is narrow and correctly located {cite}`gneiting2007`.
 #
 # Point estimates $\hat z$ are scored by $\delta = (\hat z - z) / (1 + z)$: its mean (bias), its robust
 # scatter $\sigma_\mathrm{MAD} = 1.4826 \, \mathrm{med}\,|\delta - \mathrm{med}\,\delta|$ and the fraction of
@@ -188,9 +185,8 @@ axes[0].set_ylabel("estimated redshift")
 plt.show()
 
 # %% [markdown]
-# Estimates near the ends of the redshift range are shrunk towards the bulk of the galaxies: too high near 0,
-# too low at the far end. This regression to the mean is expected from any estimator with uncertain data. The
-# density, unlike a point estimate, shows how uncertain they are.
+# Estimates near the ends of the redshift range are shrunk towards the bulk of the galaxies: too high near
+# 0, too low at the far end. This regression to the mean is expected from any estimator with uncertain data.
 #
 # ## Calibration
 #
@@ -219,13 +215,11 @@ plt.show()
 # %% [markdown]
 # The temperature is fitted on galaxies that are neither in the training set nor in this figure. Being one
 # number for all galaxies, it cannot correct an estimator that is overconfident for red galaxies and
-# underconfident for blue ones. Long training on few galaxies overfits: the densities become too narrow, and
-# $T$ rises above 1. Vary the number of steps to see this.
+# underconfident for blue ones.
 #
 # ## Baselines
 #
-# A network is useful only if it does better than standard estimators on standard measurements. Three sets of
-# features are given to twenty nearest neighbours (kNN) and to gradient boosting:
+# Three sets of features are given to twenty nearest neighbours (kNN) and to gradient boosting:
 #
 # - *colours* within a fifth of the stamp, with the r magnitude;
 # - *peaks*, the fluxes of the brightest pixel in each band, as r magnitude and colours;
@@ -363,8 +357,7 @@ made = artefacts.make(
 #
 # On SDSS images, the best baseline is *{glue:text}`redshift_sdss_rival`*; its scatter minus that of the
 # network is {glue:text}`redshift_sdss_gain`. On CFHTLS images it is *{glue:text}`redshift_cfhtls_rival`*,
-# with {glue:text}`redshift_cfhtls_gain`. Boosting on *all measured* has the features of the network, but its
-# predictions are piecewise constant, whereas redshift is a smooth function of colour, as are dense layers.
+# with {glue:text}`redshift_cfhtls_gain`.
 #
 # Given the true fluxes, boosting scatters by {glue:text}`redshift_sdss_true` (SDSS) and
 # {glue:text}`redshift_cfhtls_true` (CFHTLS). This is not the information bound: it holds colour-redshift
@@ -399,14 +392,5 @@ made = artefacts.make(
 # was not trained on wrong colours and relies on them. The information in an image differs from the
 # information that an estimator trained on other images finds in it.
 # ````
-#
-# 3. Degenerate colours give a density with two equal, narrow peaks at redshifts 0.1 and 0.2. The true
-#    redshift is 0.1. Compare mean and mode, and the CRPS of the density with that of a density of no width at
-#    its mean.
-#
-# ```{dropdown} Solution
-# The mean, 0.15, is always wrong; the mode is right in half of such cases. The CRPS of the density is
-# $0.5^2 \times 0.1 = 0.025$, that of its mean $0.05$.
-# ```
 #
 # **What's next:** three levels of fidelity, the first of them [pixels](21_pixels.py).

@@ -59,9 +59,8 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # the same galaxy with other noise, seeing and subpixel position. It shows how reproducible the target
 # image is. Only a simulation provides it.
 #
-# For the task *intra*, source and target are the same image. Resampling would be a perfect copy and is
-# left out. A network without a bottleneck could return its input, noise included, so the residuals measure
-# what the bottleneck removes. This page shows the task {glue:text}`pixels_task`.
+# For the task *intra*, source and target are the same image. Resampling would be a perfect copy and is left
+# out. This page shows the task {glue:text}`pixels_task`.
 
 # %%
 folder = paths.Results(results, profile)
@@ -83,11 +82,10 @@ fig = plotting.stamps(
 plt.show()
 
 # %% [markdown]
-# Residuals in units of the target's sky noise show errors that colour stamps hide. On empty sky a
-# noiseless translation has a residual scatter of 1, a repeat observation of $\sqrt 2$. Over whole stamps in
-# r, {glue:text}`least_row` has the smallest scatter, {glue:text}`least_scatter:.1f`. Between two surveys the
-# galaxies contribute: half a pixel of misalignment or 0.1 arcsec of seeing displaces more flux than the
-# noise of a deep survey. Within one survey there is no such misalignment.
+# Residuals in units of the target's sky noise show errors that colour stamps hide. On empty sky a noiseless
+# translation has a residual scatter of 1, a repeat observation of $\sqrt 2$. Over whole stamps in r,
+# {glue:text}`least_row` has the smallest scatter, {glue:text}`least_scatter:.1f`. Between two surveys, half
+# a pixel of misalignment or 0.1 arcsec of seeing displaces more flux than the noise of a deep survey.
 
 # %% mystnb={"figure": {"caption": "Residuals in the r band in units of the target's sky noise, for the first, third and fifth of the galaxies above.", "name": "fig-pixels-residuals"}, "image": {"alt": "Maps of residuals, three for each rendering, red where it is too bright."}} tags=["hide-input"]
 lines = -(-len(compared) // 2)  # two renderings side by side, three galaxies each
@@ -177,8 +175,7 @@ panels.show_in_parts(panels.overview(table, meanings, "r", compared), columns=3)
 # All metrics in all bands, also those of the next sections, are in `tables/pixels.csv` of the results
 # folder (`pixels_intra.csv` for *intra*). Between two surveys the target's noise is unpredictable, so the
 # reference is the repeat observation. A translation can have a lower RMSE because it need not contain
-# noise; this does not make it a better image. Within one survey the target is the input, and the RMSE should
-# be far lower than that of a repeat observation.
+# noise; this does not make it a better image.
 
 # %% [markdown]
 # Published scores often refer to stretched images. For comparison, MSE and SSIM in the stretch
@@ -251,8 +248,7 @@ both_signs(fig.axes[0], 0.02)
 plt.show()
 
 # %% [markdown]
-# Medians and robust scatters are insensitive to single failures. The next figure shows, for every
-# translator, the galaxy with the largest error of the 3-arcsec flux in r.
+# The next figure shows, for every translator, the galaxy with the largest error of the 3-arcsec flux in r.
 
 # %% mystnb={"figure": {"caption": "Largest error of every translator in the 3-arcsec flux in r: truth, source (if it is not the truth itself) and translation, with the relative error.", "name": "fig-pixels-worst"}, "image": {"alt": "Stamps of the worst galaxy of each translator, truth above, translation below."}} tags=["hide-input"]
 error = {model: measured[model]["aperture_error"][:, 2] for model in models}
@@ -271,15 +267,14 @@ plt.show()
 # %% [markdown]
 # ## Noise and sharpness
 #
-# Sky noise is measured in a frame at the edge of each stamp: its standard deviation relative to the target's,
-# and the correlation of neighbouring pixels, 0 for white noise and near 1 for a smooth sky. In deep stamps
-# the wings of galaxies reach the frame and raise the correlation, so the reference is the repeat
-# observation, not 0. A model trained to predict the mean suppresses noise that it cannot predict.
+# Sky noise is measured in a frame at the edge of each stamp: its standard deviation relative to the
+# target's, and the correlation of neighbouring pixels, 0 for white noise and near 1 for a smooth sky. In
+# deep stamps the wings of galaxies reach the frame and raise the correlation, so the reference is the
+# repeat observation, not 0.
 #
-# Sharpness is measured on the galaxy. A Gaussian blur of variance $s^2$ multiplies the power at wave
-# number $k$ by $\exp(-4\pi^2 k^2 s^2)$ for any galaxy. The decline of power on large scales thus gives the
-# extra blur as a FWHM, negative where the power of the translation declines less than that of the target.
-# The centroid shift has a floor: the relative pointing error of the two images, which is unpredictable.
+# Sharpness is measured on the galaxy. A Gaussian blur of variance $s^2$ multiplies the power at wave number
+# $k$ by $\exp(-4\pi^2 k^2 s^2)$ for any galaxy. The decline of power on large scales thus gives the extra
+# blur as a FWHM, negative where the power of the translation declines less than that of the target.
 
 # %% mystnb={"figure": {"caption": "Noise and sharpness relative to the target image, with 95 % intervals. Black lines: equal to the target.", "name": "fig-pixels-structure"}, "image": {"alt": "Four panels: noise ratio, noise correlation, blur and centroid shift against band."}} tags=["hide-input"]
 structure_labels = {
@@ -294,10 +289,10 @@ panels.log_scale(fig.axes[0])
 plt.show()
 
 # %% [markdown]
-# The blur has two limitations. It needs galaxies that exceed the noise at the wave numbers used, which in
-# the u band of SDSS only some do. And the noise correction assumes white noise. A network that passes
-# low and suppresses high spatial frequencies of the noise, as is possible within one survey, appears
-# sharper than it is: a negative blur is no evidence of sharpening, and a positive one may be too small.
+# The blur needs galaxies that exceed the noise at the wave numbers used, which in the u band of SDSS only
+# some do, and assumes white noise. A network that passes low and suppresses high spatial frequencies of the
+# noise, as is possible within one survey, appears sharper than it is: a negative blur is no evidence of
+# sharpening, and a positive one may be too small.
 #
 # Radial profile and power spectrum, up to the Nyquist frequency, are divided by those of the target. A
 # profile ratio that rises from below 1 at the centre to above 1 outside indicates blurring. A power ratio

@@ -61,13 +61,9 @@ steps: int = 1200  # training steps of each network that reads only a part of th
 #
 # If a translation loses redshift information at the peak, the true peak restores it. We replace the core of
 # the translation, all pixels within {glue:text}`peaks_core` arcsec of the centre, by that of the target
-# image, or vice versa, and estimate redshifts from the mixture. With the redshift distribution $p(z)$ of the
-# training galaxies as prior, the information of an estimator is
-#
-# $$ I = \big\langle \log_2 p(z_k \mid \mathrm{image}_k) - \log_2 p(z_k) \big\rangle_k $$
-#
-# bits, as explained in the chapter on [redshift](24_redshift.py). The first estimator is *frozen*: that of
-# [the estimator chapter](16_redshift_estimator.py), trained on original images only.
+# image, or vice versa, estimate redshifts from the mixture and measure their information in bits, as defined
+# in the chapter on [redshift](24_redshift.py). The first estimator is *frozen*: that of [the estimator
+# chapter](16_redshift_estimator.py), trained on original images only.
 
 # %%
 folder = paths.Results(results, profile)
@@ -107,8 +103,7 @@ plt.show()
 
 # %% [markdown]
 # *None true* is the translation, *both true* the target. Information is negative where changed images
-# mislead the frozen estimator. A seam between two images is unlike anything in its training set, so a mixture
-# can do worse than both parents.
+# mislead the frozen estimator.
 #
 # The frozen estimator may thus gain from the true core because information returns or because the pixels are
 # familiar. To separate the two, estimators are trained *from scratch* with one recipe on translations by
@@ -175,10 +170,9 @@ for k in (1, 3):
 plt.show()
 
 # %% [markdown]
-# A *bias* common to all galaxies is a calibration error: it can be measured on a training sample and divided
-# out, which an estimator trained on translations does implicitly. *Scatter*, an error that differs between
-# galaxies, cannot be calibrated away. A translator that smooths lowers all peaks alike; one that samples
-# random images adds scatter.
+# A *bias* common to all galaxies is a calibration error: it can be measured on a training sample and
+# divided out, which an estimator trained on translations does implicitly. *Scatter*, an error that differs
+# between galaxies, cannot be calibrated away.
 #
 # A repeat observation does not reproduce the peak either: seeing differs between bands and nights, and the
 # galaxy falls on other subpixel positions. Its scatter is the reference for that of a translation. Redshifts
@@ -195,9 +189,9 @@ plt.show()
 # ## Redshift from peak fluxes
 #
 # Two estimators, twenty nearest neighbours and gradient boosting, are trained on the peaks of the *target*
-# images of the training galaxies. They see no image and train in seconds: a lower bound on what a network
-# could obtain from these fluxes. Their features are asinh magnitudes, which stay finite for negative fluxes,
-# and colours of neighbouring bands. The figure shows the estimator that is chosen by the parameter `kind`.
+# images of the training galaxies. They see no image: a lower bound on what a network could obtain from
+# these fluxes. Their features are asinh magnitudes, which stay finite for negative fluxes, and colours of
+# neighbouring bands. The figure shows the estimator that is chosen by the parameter `kind`.
 #
 # We apply them to the peaks of the test galaxies in the target image, in a repeat observation and in each
 # translation. As a control, the true peaks $F_y$ of galaxy $k$ are **scattered like** a translator's: in each
@@ -312,8 +306,8 @@ plt.show()
 # with fewer bits has nothing unique by construction.
 #
 # No network is deprived of a feature that it was trained with, so a smaller number of bits means less
-# information, not an unfamiliar input. However, each network was trained once. The intervals hold the choice
-# of galaxies, not the training seed, and a synergy of a few hundredths of a bit may be due to the seed.
+# information, not an unfamiliar input. Each network was trained once, so a synergy of a few hundredths of a
+# bit may be due to the seed.
 
 # %% mystnb={"figure": {"caption": "Redshift information of each pair of feature groups, decomposed into redundancy, the unique parts of the first and the second, and synergy, with 95 % intervals over galaxies.", "name": "fig-peaks-parts"}, "image": {"alt": "Three groups of four bars."}} tags=["hide-input"]
 panels.parts_of_pairs(parts)

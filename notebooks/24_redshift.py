@@ -63,11 +63,10 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # ## Retrained and frozen estimators
 #
 # **Retrained.** Each kind of image gets its own estimator, trained from scratch with the same recipe,
-# galaxies and number of steps. An estimator trained this way adapts to a mere change of appearance, so
-# that a deficit measures information that is lost or that the estimator cannot extract. Training and
-# validation galaxies are the same for all rows, so that differences come from the images and from the
-# seeds. The control is a *copy*: source images with other estimator seeds, which must retain 100 % within
-# the interval.
+# galaxies and number of steps. An estimator trained this way adapts to a mere change of appearance, so that
+# a deficit measures information that is lost or that the estimator cannot extract. Training and validation
+# galaxies are the same for all rows. The control is a *copy*: source images with other estimator seeds,
+# which must retain 100 % within the interval.
 #
 # **Frozen.** The estimator of the target images is applied to translations, as by a user who downloads
 # both. Lost information and distribution shift both reduce its performance, and this protocol cannot
@@ -136,11 +135,10 @@ plt.show()
 # The retrained estimator measures the information; the frozen one shows the risk of applying an estimator
 # outside its training distribution. Between two surveys, resampling to the target's pixel grid is nearly
 # lossless, but its fluxes are those of the source's filters, to which the frozen estimator is not adapted
-# (it retains: {glue:text}`z_resampled`). With a negative value the estimator does worse than the prior
-# alone.
+# (it retains: {glue:text}`z_resampled`).
 #
-# Intervals combine the bootstrap over galaxies with the scatter over estimator seeds. A few networks per
-# row determine this scatter poorly, so it is pooled over all rows and added in quadrature.
+# Intervals combine the bootstrap over galaxies with the scatter over estimator seeds. The latter is pooled
+# over all rows.
 #
 # The target and the repeat observation are independent of the source image and may hold
 # more information than it. By the data processing inequality, no translation holds more information than
@@ -234,10 +232,8 @@ pd.DataFrame.from_dict(several, orient="index")
 # %% [markdown]
 # ## Paired differences between translators
 #
-# Translators are judged on the same galaxies, so paired differences are more precise than differences of
-# independent estimates. Entries are row minus column in bits, retrained; intervals cover galaxies and
-# estimator seeds. A star marks an interval that excludes 0; the stars are not corrected for the number of
-# pairs: for equal translators about one pair in twenty gets a star.
+# Entries are row minus column in bits, retrained; intervals cover galaxies and estimator seeds. A star
+# marks an interval that excludes 0, without correction for the number of pairs.
 
 
 # %%
@@ -361,8 +357,7 @@ for name, text in redshift_evaluation.finetuned_shares().items():  # see What ch
 # {glue:text}`z_source_bits:z.2f` bits of redshift information in the source images and
 # {glue:text}`z_truth_bits:z.2f` in the target images. The best translator ({glue:text}`z_best`) retains
 # {glue:text}`z_retrained_best` % of the source's information and the worst ({glue:text}`z_worst`)
-# {glue:text}`z_retrained_worst` %; the copy retains {glue:text}`z_retrained_copy` %. One half of the
-# galaxies selected the best and the worst translator, the other half measured them. With the frozen
+# {glue:text}`z_retrained_worst` %; the copy retains {glue:text}`z_retrained_copy` %. With the frozen
 # estimator the two retain {glue:text}`z_frozen_best` % and {glue:text}`z_frozen_worst` %. The estimator
 # that sees pixels alone disagrees on these rows: {glue:text}`z_disagree`.
 #

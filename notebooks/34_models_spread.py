@@ -13,11 +13,9 @@
 # {glue:text}`draws_width_contradicted`. Of the tested statements on scores and averaged redshifts,
 # {glue:text}`draws_said` are supported by both seeds.
 #
-# A generative translator predicts a distribution of CFHTLS images. A sample may look realistic and the
-# distribution still be too wide, too narrow or biased. This chapter applies the rank, coverage and score
-# tests of [the toy model](31_toy.py) to the samples that the diffusion model generates from one SDSS
-# image. It also tests deterministic networks, whose outputs vary between repeat SDSS observations of a
-# galaxy.
+# This chapter applies the rank, coverage and score tests of [the toy model](31_toy.py) to the samples that
+# the diffusion model generates from one SDSS image. It also tests deterministic networks, whose outputs
+# vary between repeat SDSS observations of a galaxy.
 #
 # **What you will learn**
 #
@@ -63,13 +61,13 @@ n_boot: int = 300  # resamples of the galaxies behind each interval
 # magnitudes by gradient boosting trained on true CFHTLS images. The *truth* is the value measured in the
 # true CFHTLS image, including its noise, since a sample represents a noisy CFHTLS image.
 #
-# A galaxy is excluded from a test if its true image or one of its samples has a non-positive flux in a
-# band that the test needs. Figures and tables state the number of galaxies that remain.
+# A galaxy is excluded from a test if its true image or one of its samples has a non-positive flux in a band
+# that the test needs.
 #
 # Every test is done twice. *Seed 0* uses the samples of all test galaxies that the chapter on diffusion
 # stored. *Seed 1* uses a second observation of some of these galaxies by both surveys, with independent
-# noise and seeing, and new samples. The trained networks are the same. Variation between trainings is
-# therefore not tested, except by running the notebook with another `seed`.
+# noise and seeing, and new samples. The trained networks are the same. Variation between trainings is not
+# tested.
 
 # %%
 store = paths.Results(results, profile)
@@ -128,14 +126,12 @@ plt.show()
 #             {\langle (\bar X - y)^2 \rangle} = 1 , $$
 #
 # with $y$ the truth and averages over galaxies. The factor $1 + 1/m$ accounts for the finite number of
-# samples. A ratio $R < 1$ means overconfidence: the samples are underdispersed or biased, since a bias
-# counts as an error. A ratio $R > 1$ means overdispersion. A verdict requires the intervals of both
-# seeds to lie on the same side of 1.
+# samples. A ratio $R < 1$ means underdispersed or biased samples, $R > 1$ overdispersed ones. A verdict
+# requires the intervals of both seeds to lie on the same side of 1.
 #
-# The table adds a Kolmogorov–Smirnov test of the ranks. Calibration is *contradicted* if uniform ranks
-# are rejected at the 1 % level for both seeds. It is *supported* if neither seed rejects them although
-# the same test rejects a control, samples whose scatter is reduced by 20 %. Otherwise the result is
-# *inconclusive*. The control is necessary because a small test set may fail to reject anything.
+# The table adds a Kolmogorov–Smirnov test of the ranks. Calibration is *contradicted* if uniform ranks are
+# rejected at the 1 % level for both seeds. It is *supported* if neither seed rejects them although the same
+# test rejects a control, samples whose scatter is reduced by 20 %. Otherwise the result is *inconclusive*.
 
 # %%
 every = list(product(sample_statistics.QUANTITIES, (0, 1)))
@@ -186,10 +182,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# A curve above the diagonal indicates overdispersion, one below it underdispersion or bias. Opposite
-# faults can cancel, so that a curve close to the diagonal does not prove calibration. The table gives
-# the *p* value of uniformity; as above, a pass counts only if the same test rejects a control with 20 %
-# less scatter.
+# A curve above the diagonal indicates overdispersion, one below it underdispersion or bias; opposite faults
+# can cancel, so that a curve close to the diagonal does not prove calibration. The table gives the *p*
+# value of uniformity; as above, a pass counts only if the same test rejects a control with 20 % less
+# scatter.
 
 # %% tags=["hide-input"]
 joint = {
@@ -302,10 +298,8 @@ pd.DataFrame(cells)
 #
 # $$ \mathrm{E}\,(\bar X_K - y)^2 = M + V / K , $$
 #
-# where $V$ is the variance of the samples of a galaxy and $M$ the squared error of the mean of
-# infinitely many. This identity holds for any distribution. A few samples therefore determine how many
-# are needed. For calibrated samples $V = M$, and twenty samples come within 5 % of the limit $M$. The
-# points in the figure, means over groups of $K$ samples, test the computation against the identity.
+# where $V$ is the variance of the samples of a galaxy and $M$ the squared error of the mean of infinitely
+# many. For calibrated samples $V = M$, and twenty samples come within 5 % of the limit $M$.
 
 # %% mystnb={"figure": {"caption": "Squared error of the mean of K samples in units of M, its limit for infinitely many. Points: means over all groups of K samples, with 95 % intervals over galaxies, seed 0. Curves: the identity.", "name": "fig-draws-averages"}, "image": {"alt": "Four decreasing curves with points: squared error against the number of samples."}} tags=["hide-input"]
 drawn, line = {q: found.of("diffusion", 0, q) for q in SHOWN}, np.geomspace(1, 64, 50)
@@ -339,12 +333,11 @@ enough = {
 # %% [markdown]
 # ## Averaging measurements or images
 #
-# Averaging images differs from averaging measurements. The independent part of the samples decreases as
-# $1/\sqrt K$, the common part remains, and the mean image approximates the output of a network trained
-# on the squared error. It differs from the images of the survey in every quantity that is not linear in
-# the pixels. Thus the brightest pixel of the mean image is not the mean of the brightest pixels, and the
-# redshift estimated from the mean image is not the mean redshift. In the table, a positive magnitude
-# difference means that the mean image is fainter than the truth. Its last row is the noise in the
+# Averaging images differs from averaging measurements. The mean image approximates the output of a network
+# trained on the squared error and differs from the images of the survey in every quantity that is not
+# linear in the pixels. Thus the brightest pixel of the mean image is not the mean of the brightest pixels,
+# and the redshift estimated from the mean image is not the mean redshift. In the table, a positive
+# magnitude difference means that the mean image is fainter than the truth. Its last row is the noise in the
 # corners of the mean image in units of the CFHTLS noise.
 
 # %% tags=["hide-input"]
@@ -359,11 +352,10 @@ lines["corner noise / σ, r"] = [f"{np.median(x):.2f}" for x in noise]
 pd.DataFrame(lines, index=[f"mean of {2**k}" for k in range(len(noise))]).T
 
 # %% [markdown]
-# Does averaging improve redshifts? The scatter is $\sigma_\mathrm{MAD}$ of $(\hat z - z)/(1 + z)$, with
-# $z$ the true redshift of the galaxy and $\hat z$ the estimate. It is computed for one sample, for the
-# mean redshift of all samples, for the mean image, and for the true CFHTLS image. The true image shows
-# what the estimator itself achieves. Verdicts follow from paired differences of the scatter, by the rule
-# given above.
+# Does averaging improve redshifts? The scatter is $\sigma_\mathrm{MAD}$ of $(\hat z - z)/(1 + z)$, with $z$
+# the true redshift of the galaxy and $\hat z$ the estimate. It is computed for one sample, for the mean
+# redshift of all samples, for the mean image, and for the true CFHTLS image. Verdicts follow from paired
+# differences of the scatter.
 
 # %%
 misses = {}

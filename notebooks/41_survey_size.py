@@ -55,8 +55,7 @@ n_survey: int = 500_000  # galaxies of the survey whose cost is asked for
 #
 # The galaxies of all files are numbered from 0 to $N - 1$. Shard $k$ of $K$ contains those from $\lfloor
 # kN/K \rfloor$ up to, but not including, $\lfloor (k+1)N/K \rfloor$: each galaxy is in exactly one shard,
-# and shard sizes differ by at most one. A shard reads its own rows only, so the memory required depends
-# on the size of a shard, not of the survey.
+# and shard sizes differ by at most one. A shard reads its own rows only.
 #
 # Each shard writes three artefacts: translations, redshifts and shapes. An artefact is made once and is
 # either complete or absent, so an interrupted job can simply be restarted. Results depend on the number
@@ -90,8 +89,7 @@ with shards.workers(scheduler, jobs):
 # ## Parallel execution
 #
 # statmorph is called through joblib. `workers` selects where joblib runs: in this process, in several
-# processes, or, with `-p scheduler tcp://host:8786`, on all workers of a Dask cluster. If a worker fails,
-# only the galaxies that it was processing are lost, and other workers repeat them.
+# processes, or, with `-p scheduler tcp://host:8786`, on all workers of a Dask cluster.
 #
 # On a batch system it is simpler to make each shard a separate run. The grid file
 #
@@ -112,9 +110,8 @@ with shards.workers(scheduler, jobs):
 # $$ \text{core-hours} = \frac{N}{3600\,\mathrm{s}} \sum_s t_s, \qquad
 #    \text{disk} = N \sum_s b_s . $$
 #
-# All $t_s$ and $b_s$ in the table were measured above on the machine that made this page; the first row
-# is the disk space of the images themselves. The times include reading a file and starting a process, so
-# small shards overestimate the cost per galaxy of large ones.
+# All $t_s$ and $b_s$ in the table were measured above on the machine that made this page; the first row is
+# the disk space of the images themselves.
 
 # %%
 steps = ("translate", "redshift", "shapes, r band")
