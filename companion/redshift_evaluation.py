@@ -39,7 +39,7 @@ class Recipe:
     """How the estimator of every row is trained."""
 
     learn: int = 1200  # galaxies of the training split
-    check: int = 300  # of the validation split, which fix the temperature
+    check: int = 300  # of the validation split, which fix its calibration
     steps: int = 1500
     members: int = 2  # networks that differ in their seed
     batch: int = 64

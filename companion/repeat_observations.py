@@ -5,6 +5,8 @@ measurements are `QUANTITIES` of the target image, the position of the source im
 space of a redshift network, and its fluxes in rings.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -91,7 +93,7 @@ def make_cached(path, weights: dict, member: int, **options) -> dict:
                 f"there is no network {member} in an ensemble of {size}: train more members, or "
                 "take fewer seeds"
             )
-        single = [Ensemble([e.networks[member]], e.temperature) for e in ensembles]
+        single = [replace(e, networks=[e.networks[member]]) for e in ensembles]
         return observe_repeatedly(single, **options)
 
     params = {**options, "member": member}

@@ -127,9 +127,11 @@ print(f"{layer.size} numbers; largest change by turning: {float(values.std(dim=0
 #
 # $$ L = -\sum_j q_{jk} \log p_j , \qquad q_{jk} \propto \exp\Big(-\frac{(j - k)^2}{2 \cdot 3^2}\Big) . $$
 #
-# The densities of $M$ networks that differ only in their seed are averaged, $p = \sum_m p_m / M$. One
-# temperature $T$ {cite}`guo2017`, fitted on the validation galaxies, then calibrates the densities to
-# $p^{1/T}$ with the sum normalised to 1: wider for $T > 1$, narrower for $T < 1$.
+# The densities of $M$ networks that differ only in their seed are averaged, $p = \sum_m p_m / M$. Two steps,
+# fitted on the validation galaxies, calibrate them. A temperature $T$ {cite}`guo2017` makes them $p^{1/T}$,
+# normalised: wider for $T > 1$, narrower for $T < 1$. Then $p(z)\,h(F(z))$, with the cumulative function $F$,
+# corrects their shape by the distribution $h$ of the PIT {cite}`bordoloi2010`, where
+# $\ln h(u) = a P_2(2u - 1) + b P_4(2u - 1)$ with Legendre polynomials $P$.
 
 # %%
 grid = redshift.Grid(bins, z_max)
@@ -213,8 +215,8 @@ fig.legend(loc="outside upper center", ncols=2)
 plt.show()
 
 # %% [markdown]
-# The temperature is fitted on galaxies that are neither in the training set nor in this figure. Being one
-# number for all galaxies, it cannot correct an estimator that is overconfident for red galaxies and
+# The calibration is fitted on galaxies that are neither in the training set nor in this figure. Being the
+# same for all galaxies, it cannot correct an estimator that is overconfident for red galaxies and
 # underconfident for blue ones.
 #
 # ## Baselines

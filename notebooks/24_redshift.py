@@ -52,7 +52,7 @@ results: str = ""  # folder of artefacts; empty: the repository's
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to SDSS
 models: list[str] = ["residual"]  # the translators to judge
 learn: int = 1200  # galaxies that the estimator of each row learns from
-check: int = 300  # galaxies that fix its temperature
+check: int = 300  # galaxies that calibrate it
 steps: int = 1500  # steps of its training
 members: int = 2  # networks, of different seeds, in each estimator
 width: int = 0  # channels of convolutions that see pixels alone; 0: the measurements of chapter 16
@@ -206,7 +206,7 @@ plt.show()
 # %% [markdown]
 # For retrained estimators, the coverage of the central 68 % is {glue:text}`z_covered_truth` on target
 # images and from {glue:text}`z_covered_least` to {glue:text}`z_covered_most` on translations. Values
-# above 0.68 indicate densities that are too wide on average; each estimator has a single temperature.
+# above 0.68 indicate densities that are too wide on average.
 #
 # ## Several samples of a galaxy
 #

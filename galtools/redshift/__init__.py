@@ -8,10 +8,12 @@ from galtools.redshift.density import (
     apply_temperature,
     crps,
     cumulative,
+    fit_recalibration,
     fit_temperature,
     point_estimate,
     point_metrics,
     quantile,
+    recalibrate,
 )
 from galtools.redshift.ensemble import Ensemble, densities_by_feature_group, train_ensemble
 from galtools.redshift.network import ORIENTATIONS, Features, RedshiftNetwork, orient
@@ -30,12 +32,14 @@ __all__ = [
     "crps",
     "cumulative",
     "densities_by_feature_group",
+    "fit_recalibration",
     "fit_temperature",
     "orient",
     "point_estimate",
     "point_metrics",
     "pretrained",
     "quantile",
+    "recalibrate",
     "train_ensemble",
 ]
 

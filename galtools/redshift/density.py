@@ -11,7 +11,8 @@ and z the true redshift,
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from numpy.polynomial.legendre import legval
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import softmax
 
 from galtools.data.photometry import robust_scatter
@@ -127,3 +128,24 @@ def fit_temperature(log_p: np.ndarray, z, grid: Grid) -> float:
 
     bounds = (-np.log(8), np.log(8))
     return float(np.exp(minimize_scalar(cross_entropy, bounds=bounds, method="bounded").x))
+
+
+def recalibrate(density: np.ndarray, tilt) -> np.ndarray:
+    """Densities p(z) h(F(z)), normalised, with log h(u) = a P_2(2u - 1) + b P_4(2u - 1).
+
+    P are Legendre polynomials and (a, b) is the `tilt`. If h is the distribution of the PIT, the
+    result is calibrated (Bordoloi et al. 2010).
+    """
+    pit = np.cumsum(density, axis=-1) - density / 2
+    weighted = density * np.exp(legval(2 * pit - 1, [0, 0, tilt[0], 0, tilt[1]]))
+    return weighted / weighted.sum(axis=-1, keepdims=True)
+
+
+def fit_recalibration(density: np.ndarray, z, grid: Grid) -> tuple[float, float]:
+    """Tilt of `recalibrate` that makes validation redshifts most likely."""
+    rows, bins = np.arange(len(density)), grid.number(z)
+
+    def cross_entropy(tilt):
+        return -np.log(recalibrate(density, tilt)[rows, bins] + 1e-300).mean()
+
+    return tuple(map(float, minimize(cross_entropy, (0.0, 0.0), method="Nelder-Mead").x))

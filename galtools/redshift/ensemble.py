@@ -1,4 +1,4 @@
-"""Redshift estimators: ensembles of networks that differ in their seed, with one temperature."""
+"""Redshift estimators: ensembles of networks that differ in their seed, calibrated together."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,14 @@ import torch
 
 from galtools.data.stretch import Stretch
 from galtools.models import checkpoint
-from galtools.redshift.density import Grid, apply_temperature, fit_temperature, log_mean_density
+from galtools.redshift.density import (
+    Grid,
+    apply_temperature,
+    fit_recalibration,
+    fit_temperature,
+    log_mean_density,
+    recalibrate,
+)
 from galtools.redshift.network import Features, RedshiftNetwork
 from galtools.training import loop
 from galtools.training.loop import Settings
@@ -15,10 +22,11 @@ from galtools.training.loop import Settings
 
 @dataclass
 class Ensemble:
-    """Networks that see the same features, and their common temperature."""
+    """Networks that see the same features, and the calibration of their densities."""
 
     networks: list[RedshiftNetwork]
     temperature: float = 1.0
+    tilt: tuple[float, float] = (0.0, 0.0)  # of `recalibrate`
 
     @classmethod
     def untrained(cls, bands: int, seed: int, members: int, **recipe) -> "Ensemble":
@@ -52,18 +60,21 @@ class Ensemble:
         return self
 
     def calibrate(self, features: Features, z) -> "Ensemble":
-        """Fit the temperature to galaxies that were not trained on."""
+        """Fit temperature and tilt to galaxies that were not trained on."""
         log_p = log_mean_density(self._log_densities(features))
         self.temperature = fit_temperature(log_p, z, self.grid)
+        density = apply_temperature(log_p, self.temperature)
+        self.tilt = fit_recalibration(density, z, self.grid)
         return self
 
     def densities(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
         """Calibrated densities of the ensemble (n, bins) and of each network (m, n, bins)."""
         each = self._log_densities(features)
-        return (
-            apply_temperature(log_mean_density(each), self.temperature),
-            apply_temperature(each, self.temperature),
+        mean, members = (
+            recalibrate(apply_temperature(log_p, self.temperature), self.tilt)
+            for log_p in (log_mean_density(each), each)
         )
+        return mean, members
 
     def _log_densities(self, features):
         return np.stack([network.log_density(features) for network in self.networks])
@@ -73,12 +84,13 @@ class Ensemble:
         return self.densities(self.extract_features(images))[0]
 
     def save(self, path) -> None:
-        """Write the networks and their temperature to one file."""
+        """Write the networks and their calibration to one file."""
         first = self.networks[0]
         about = {
             "recipe": first.recipe,
             "grid": [first.grid.bins, first.grid.z_max],
             "temperature": self.temperature,
+            "tilt": self.tilt,
             "stretch": vars(first.stretch),
             "members": len(self.networks),
         }
@@ -95,7 +107,8 @@ class Ensemble:
                 network = checkpoint.build_for(tensors[str(k)], RedshiftNetwork, **options)
                 network.stretch = Stretch.from_dict(about["stretch"])
                 networks.append(network.to(loop.best_device()).eval())
-            return cls(networks, float(about["temperature"]))
+            tilt = tuple(map(float, about["tilt"]))
+            return cls(networks, float(about["temperature"]), tilt)
 
 
 def train_ensemble(

@@ -86,6 +86,34 @@ def test_temperature_is_recovered():
     assert found == pytest.approx(4, rel=0.08)
 
 
+def test_the_shape_of_densities_is_recalibrated():
+    """Student's distribution with the width, but not the tails, of Gaussian densities."""
+    rng = np.random.default_rng(3)
+    centres = rng.uniform(0.15, 0.25, 6000)
+    z = np.clip(centres + 0.006 * rng.standard_t(3, 6000), 0.001, 0.399)
+    density = np.concatenate([gaussian(c, 0.01) for c in centres])
+
+    def covered(p):
+        return np.mean(np.abs(redshift.cumulative(p, z, GRID) - 0.5) < 0.34)
+
+    assert covered(density) > 0.75
+    tilt = redshift.fit_recalibration(density[:3000], z[:3000], GRID)
+    better = redshift.recalibrate(density, tilt)
+    assert better.sum(axis=1) == pytest.approx(1)
+    assert covered(better) == pytest.approx(0.68, abs=0.02)
+    bins = np.arange(len(z)), GRID.number(z)
+    assert np.log(better[bins])[3000:].mean() > np.log(density[bins])[3000:].mean()
+
+
+def test_calibrated_densities_stay_as_they_are():
+    rng = np.random.default_rng(4)
+    centres = rng.uniform(0.15, 0.25, 20_000)
+    density = np.concatenate([gaussian(c, 0.01) for c in centres])
+    tilt = redshift.fit_recalibration(density, centres + rng.normal(0, 0.01, 20_000), GRID)
+    assert np.abs(tilt).max() < 0.05
+    assert np.allclose(redshift.recalibrate(density, (0, 0)), density)
+
+
 def test_turns_are_eight_different_orientations():
     image = torch.arange(9.0).view(1, 1, 3, 3)
     seen = {tuple(redshift.orient(image, *way).flatten().tolist()) for way in redshift.ORIENTATIONS}
@@ -241,7 +269,8 @@ def test_estimator_learns_flux_as_redshift_and_round_trips(tmp_path, width):
     features = again.extract_features(test.source)
     _, members = again.densities(features)
     alone = again.networks[1].log_density(features)
-    assert np.allclose(members[1], redshift.apply_temperature(alone, again.temperature), atol=1e-6)
+    alone = redshift.apply_temperature(alone, again.temperature)
+    assert np.allclose(members[1], redshift.recalibrate(alone, again.tilt), atol=1e-6)
     assert members.shape == (2, 100, 20)
     turned = np.ascontiguousarray(np.rot90(test.source, axes=(2, 3)))
     assert np.allclose(again.predict(turned), density, atol=2e-3)
