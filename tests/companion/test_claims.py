@@ -6,6 +6,7 @@ import pytest
 
 from companion import claims, paths, redshift_evaluation
 from companion.claims import CLAIMS
+from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Estimate
@@ -78,6 +79,28 @@ def test_evidence_is_kept_and_collected_by_task_and_seed(tmp_path):
         claims.collect(folder, 4)
     with pytest.raises(GaltoolsError, match="unknown claim"):
         claims.evidence("gain", {})
+
+
+def test_retained_information_is_that_of_both_chapters(tmp_path):
+    """The flux-corrected translator of this seed is among the rows, and no row stands twice."""
+    folder = paths.Results(str(tmp_path), "tiny")
+    assert claims.retained(folder).empty
+    rows = {"redshift": ["source", "swin"], "keeping": ["swin", "seed 0, flux-corrected",
+                                                        "seed 1, flux-corrected"]}  # fmt: skip
+    for name, some in rows.items():
+        table = pd.DataFrame({"row": some, "band": "retrained", "metric": "retained", "value": 0.9})
+        table = pd.concat([table, table.assign(metric="bits")])
+        artefacts.make(
+            folder.table(name),
+            lambda new, x=table: x.to_csv(new, index=False),
+            params={},
+            modules=[],
+        )
+    found = claims.retained(folder)
+    assert list(found.row) == ["source", "swin", "flux_corrected"]
+    assert set(found.metric) == {"retained"}
+    with pytest.raises(GaltoolsError, match="seed 0"):
+        claims.retained(folder, 1)
 
 
 def test_claims_name_chapters_that_leave_their_evidence():
