@@ -362,9 +362,8 @@ made = artefacts.make(
 # with {glue:text}`redshift_cfhtls_gain`.
 #
 # Given the true fluxes, boosting scatters by {glue:text}`redshift_sdss_true` (SDSS) and
-# {glue:text}`redshift_cfhtls_true` (CFHTLS). This is not the information bound: it holds colour-redshift
-# degeneracies and the error of trees trained on few galaxies. The chapter on [the information
-# bound](33_the_limit.py) computes it.
+# {glue:text}`redshift_cfhtls_true` (CFHTLS). The chapter on [the information bound](33_the_limit.py)
+# computes what is possible.
 #
 # ## Exercises
 #

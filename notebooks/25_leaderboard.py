@@ -112,11 +112,10 @@ fig = panels.leaderboard(board, numbers, rows)
 plt.show()
 
 # %% [markdown]
-# All rows share their galaxies, so translators with overlapping intervals may still differ significantly:
-# paired differences scatter less than either value ([the chapter on redshift](24_redshift.py) gives them for the
-# bits). No interval here includes the scatter over training seeds. Even where intervals are disjoint, the
-# ranking therefore holds for these trained networks only; [several trainings of each](28_trainings.py)
-# test which orders are reproducible.
+# All rows share their galaxies, so translators with overlapping intervals may still differ significantly
+# ([the chapter on redshift](24_redshift.py) gives paired differences of the bits). The ranking holds for
+# these trained networks only; [several trainings of each](28_trainings.py) test which orders are
+# reproducible.
 #
 # The same values as a table:
 

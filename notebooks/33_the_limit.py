@@ -217,14 +217,12 @@ pd.DataFrame({name: [shown[way, name] for way in ways] for name in names}, index
 # %% [markdown]
 # On real images of SDSS main-sample galaxies, networks trained on 400,000 galaxies reach
 # $\sigma_\mathrm{MAD} = 0.0091$, and less than 0.007 at signal-to-noise ratios above 100
-# {cite}`pasquet2019`. The two bounds should bracket this scatter. The spectra of the simulation were
-# tuned to this, and to the accuracy of nearest-neighbour redshifts in real catalogues
-# (`benchmarks/tune_population.py`). The two requirements conflict: a wider red sequence, which the
-# neighbours require, also reduces the information in images.
+# {cite}`pasquet2019`. The two bounds should bracket this scatter. The spectra of the simulation were tuned
+# to this, and to the accuracy of nearest-neighbour redshifts in real catalogues
+# (`benchmarks/tune_population.py`).
 #
 # As a compromise, redshifts from mock catalogues remain somewhat too accurate, most of all for red
-# galaxies, although their magnitudes include an assumed scatter of 0.01 mag beyond the quoted errors.
-# Real galaxies also vary in more than nine parameters.
+# galaxies.
 
 # %% [markdown]
 # Information in bits also accounts for wings, secondary modes and catastrophic outliers, to which a
@@ -434,13 +432,11 @@ for key, sentences in seeds_agree.claims_by_consensus(everything).items():
 #
 # From total fluxes and size, an ideal estimator obtains {glue:text}`limit_bits_sdss` bits (SDSS) and
 # {glue:text}`limit_bits_cfhtls` bits (CFHTLS). The statement that CFHTLS holds more information is
-# *{glue:text}`limit_deeper`*. Its noise is much smaller, but calibration errors and the diversity of
-# galaxies remain.
+# *{glue:text}`limit_deeper`*.
 #
 # With all components resolved, the median posterior widths are {glue:text}`limit_bound_sdss` and
-# {glue:text}`limit_bound_cfhtls` in units of $1 + z$; the statement that CFHTLS then holds more
-# information is *{glue:text}`limit_apart`*. The bound for the whole image lies between the two
-# estimates. How close it comes to the second, which assumes the positions of all knots, is unknown.
+# {glue:text}`limit_bound_cfhtls` in units of $1 + z$; the statement that CFHTLS then holds more information
+# is *{glue:text}`limit_apart`*. The bound for the whole image lies between the two estimates.
 #
 # The irreducible loss is {glue:text}`limit_irreducible` bits for total fluxes and size, and
 # {glue:text}`limit_irreducible_most` bits with all components resolved. The estimator loses

@@ -435,8 +435,8 @@ glue("draws_joint", "; ".join(f"{name}: {said}" for name, said in joint.items())
 # {glue:text}`draws_enough_peak` for the peak and {glue:text}`draws_enough_z` for the redshift comes
 # within five per cent of the squared error of infinitely many (seed 0).
 #
-# Of the statements on scores and redshifts, {glue:text}`draws_said` are *supported* by both seeds.
-# *Contradicted*: {glue:text}`draws_contradicted`. *Inconclusive*: {glue:text}`draws_inconclusive`.
+# Statements on scores and redshifts that both seeds *contradict*: {glue:text}`draws_contradicted`.
+# *Inconclusive*: {glue:text}`draws_inconclusive`.
 #
 # **Exercise.** Scale the samples of one quantity about their mean until scatter and error agree. How
 # much does the score improve?
