@@ -1,9 +1,10 @@
-"""Figures of the chapter on the simulation: redshifted spectra, real beside simulated stamps."""
+"""Figures of the chapters on surveys: spectra, real beside simulated stamps, real pairs."""
 
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from sedpy.observate import load_filters
 
@@ -13,7 +14,7 @@ from galtools.errors import GaltoolsError
 from galtools.ingest.fits_images import SAME_SCALE, pixel_scale_of, read_fits, read_wcs
 from galtools.ingest.folder import list_objects, read_folder
 from galtools.simulate import spectra
-from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
+from galtools.surveys import BANDS, CFHTLS, SDSS, Survey, reference_band
 
 R = BANDS.index("r")
 SHOWN = 6  # galaxies beside one another
@@ -114,3 +115,58 @@ def band_seeing(table, n: int):
         ax.set(xlabel="scatter of the seeing", ylabel=label)
         ax.set_ylim(0)
     axes[0].legend()
+
+
+def descriptions(surveys) -> pd.DataFrame:
+    """Table of what the simulation knows of surveys."""
+    lines = []
+    for survey in surveys:
+        r = survey.in_bands(reference_band(survey.bands))
+        facts = ["".join(survey.bands), survey.pixel_scale, r.psf_fwhm[0], r.sky_noise[0]]
+        lines.append([survey.name, *facts, r.electrons_per_nanomaggy[0]])
+    columns = [
+        "survey",
+        "bands",
+        "pixel [″]",
+        "FWHM in r [″]",
+        "noise in r [nanomaggies per pixel]",
+    ]
+    return pd.DataFrame(lines, columns=[*columns, "electrons per nanomaggy"]).set_index("survey")
+
+
+def real_stamps(rows: dict, pixel_scale: float, residual: np.ndarray):
+    """Draw rows {name: images (n, 1, H, W)} in grey, and maps (n, H, W) of the residual below."""
+    n = len(residual)
+    size = plotting.WIDTH, plotting.WIDTH / (n + 0.3) * (len(rows) + 1) + 0.7
+    fig, axes = plt.subplots(len(rows) + 1, n, figsize=size, squeeze=False)
+    fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
+    for line, (name, images) in zip(axes, rows.items(), strict=False):
+        for ax, image in zip(line, np.arcsinh(images[:, 0] / pixel_scale**2 / 0.1), strict=True):
+            ax.imshow(image, cmap="Greys", vmin=-1, vmax=7)
+            plotting.clean(ax)
+        line[0].set_ylabel(name)
+    for ax, image in zip(axes[-1], residual, strict=True):
+        picture = plotting.residual_map(image, np.zeros_like(image), 1.0, ax, limit=10)
+    axes[-1, 0].set_ylabel("residual")
+    plotting.residual_bar(picture, axes)
+    return fig
+
+
+def transfer(table: pd.DataFrame, labels: dict):
+    """Errors of real galaxies beside those of simulated ones, a panel per metric of `labels`."""
+    fig, axes = plt.subplots(len(labels), figsize=(plotting.WIDTH, 5.6), sharex=True)
+    for ax, (metric, label) in zip(axes, labels.items(), strict=True):
+        rows = table[table.metric == metric].groupby("row", sort=False)
+        for k, (row, found) in enumerate(rows):
+            x = np.arange(len(found)) + 0.26 * (k - 1)
+            style = plotting.model_style(row, plotting.MODEL_NAME.get(row, "Wiener filter"))
+            style = {"linestyle": "none", **style, "color": style["color"] or "black"}
+            ax.plot(x + 0.05, found.real, **style)
+            style |= {"label": "_", "markerfacecolor": "white", "alpha": 0.6}
+            bars = [found.simulated - found.low, found.high - found.simulated]
+            ax.errorbar(x - 0.05, found.simulated, bars, **style)
+        ax.axhline(0, color="0.6", linewidth=1)
+        ax.set_ylabel(label)
+    axes[-1].set_xticks(range(len(found)), found.galaxy)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return fig

@@ -1,0 +1,295 @@
+"""Ten real galaxies in SDSS and in KiDS, r band: cut-outs of GAMA, from the R package ProFit.
+
+Each has an image, a noise map, a mask, a map of its segments and an image of the PSF, all without
+coordinates. Images are in maggies, that is of zero point 0 (no header says so; checked by fluxes).
+Constants of the surveys below are those of `SEEN` alone, the five galaxies that may be looked at.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import galsim
+import numpy as np
+import pandas as pd
+import torch
+from astropy.table import Table
+from scipy.optimize import minimize_scalar
+
+from companion import paths
+from galtools import artefacts, data
+from galtools.data import ImageSet, Pairs
+from galtools.data.pairs import NO_DATA
+from galtools.data.photometry import aperture_flux, aperture_weights, magnitude
+from galtools.data.resampling import lanczos_resample
+from galtools.ingest.fits_images import read_fits
+from galtools.models.psf_matching import match_psf, wiener_deconvolve
+from galtools.surveys import SDSS, SURVEYS, Survey, add_survey
+from galtools.training.translate import load_translations, translate
+
+SEEN = ("G265911", "G265940", "G266033", "G266035", "G266662")
+KEPT = paths.REFERENCE / "44_sdss_to_kids.csv"
+MAGGIES = 1e9  # nanomaggies in a maggy
+INNER, OUTER = 1.0, 6.0  # arcsec, radii of the apertures of the core and of the galaxy
+LIKE = 20  # simulated galaxies that each real one is compared with
+QUANTILES = (0.16, 0.5, 0.84)
+# PSF, noise, its correlation and the electrons of noise maps: means of the cut-outs of `SEEN`
+SDSS_GAMA = add_survey(
+    replace(
+        SDSS.in_bands("r"), name="SDSS, GAMA", pixel_scale=0.339, stamp=75, psf_fwhm=(0.97,),
+        sky_noise=(0.0195,), electrons_per_nanomaggy=(1000,), common_seeing=0.05,
+        noise_kernel=(1.0, 0.17, -0.09),
+    )
+)  # fmt: skip
+KIDS_GAMA = add_survey(
+    replace(
+        SURVEYS["KiDS"].in_bands("r"), name="KiDS, GAMA", psf_fwhm=(0.69,), sky_noise=(0.0026,),
+        electrons_per_nanomaggy=(15600,), common_seeing=0.1, calibration_error=(0.01,),
+        noise_kernel=(1.0, 0.16, -0.09),
+    )
+)  # fmt: skip
+
+
+def folder() -> Path | None:
+    """Folder of the real pairs, or None where they are not at hand."""
+    path = Path(os.environ.get("GALTOOLS_REAL_DATA", "unset")) / "sdss_kids_pairs"
+    return path if path.is_dir() else None
+
+
+def files(root: Path, survey: str, galaxy: str) -> list[Path]:
+    """Image, noise map, mask, segments and PSF image of a galaxy."""
+    kinds = ("fitim", "sigma", "mskim", "segim", "psfim")
+    return [root / survey / f"{galaxy}{kind}.fits" for kind in kinds]
+
+
+def centre(image: np.ndarray, segments: np.ndarray, pixel_scale: float) -> np.ndarray:
+    """Centre (y, x) of the middle segment: centroid under a Gaussian of 1 arcsec, iterated."""
+    middle = segments[segments.shape[0] // 2, segments.shape[1] // 2]
+    light = np.where(segments == middle, np.clip(image, 0, None), 0)
+    at = np.array(np.unravel_index(light.argmax(), light.shape), float)
+    y, x = np.indices(image.shape)
+    for _ in range(20):
+        weight = light * np.exp(-0.5 * ((y - at[0]) ** 2 + (x - at[1]) ** 2) * pixel_scale**2)
+        at = np.array([np.sum(weight * y), np.sum(weight * x)]) / weight.sum()
+    return at
+
+
+def cut_square(image: np.ndarray, at, side: int, fill) -> np.ndarray:
+    """Square of whole pixels about the pixel nearest to a centre, with `fill` off the image."""
+    top, left = np.rint(at).astype(int) - side // 2
+    padded = np.pad(image, side, constant_values=fill)
+    return padded[top + side : top + 2 * side, left + side : left + 2 * side]
+
+
+def psf_fwhm(psf: np.ndarray, pixel_scale: float) -> float:
+    """FWHM in arcsec of the Kolmogorov profile, seen through pixels, nearest to a PSF image."""
+
+    def misfit(fwhm):
+        seen = galsim.Kolmogorov(fwhm=fwhm).drawImage(
+            nx=psf.shape[1], ny=psf.shape[0], scale=pixel_scale
+        )
+        flux = np.sum(seen.array * psf) / np.sum(seen.array**2)
+        return np.sum((psf - flux * seen.array) ** 2)
+
+    return float(minimize_scalar(misfit, bounds=(0.3, 3), method="bounded").x)
+
+
+def read_stamps(root: Path, survey: Survey, galaxies=SEEN) -> tuple[ImageSet, np.ndarray]:
+    """Stamps of one survey, and their noise maps (n, 1, H, W), in nanomaggies."""
+    stamps = []
+    for galaxy in galaxies:
+        maps = [read_fits(file)[0] for file in files(root, survey.name[:4], galaxy)]
+        image, sigma, mask, segments, psf = maps
+        at = centre(image, segments, survey.pixel_scale)
+        sky = np.median(sigma[(segments == 0) & (mask == 0)])
+        cuts = [cut_square(m, at, survey.stamp, fill) for m, fill in ((image, 0), (sigma, sky))]
+        bad = cut_square(mask, at, survey.stamp, 1) > 0
+        stamps.append((*cuts, bad, sky, psf_fwhm(psf, survey.pixel_scale)))
+    images, sigma, bad, sky, fwhm = (np.array(part)[:, None] for part in zip(*stamps, strict=True))
+    mask = np.where(bad, NO_DATA, 0).astype(np.uint8)
+    images = ImageSet.of(survey, MAGGIES * images * ~bad, MAGGIES * sky, fwhm, mask)
+    return images, np.float32(MAGGIES * sigma)
+
+
+def read_pairs(root: Path, galaxies=SEEN) -> tuple[Pairs, np.ndarray]:
+    """Real pairs, and the noise maps of their targets."""
+    source, _ = read_stamps(root, SDSS_GAMA, galaxies)
+    target, sigma = read_stamps(root, KIDS_GAMA, galaxies)
+    unknown = np.full(len(source), np.nan, np.float32)
+    return Pairs(source, target, unknown, Table({"id": list(galaxies)})), sigma
+
+
+def noise_maps(images: ImageSet) -> np.ndarray:
+    """Sigma (n, bands, H, W) of sky and photons, as those of the real images."""
+    gain = np.array(images.instrument.electrons_per_nanomaggy)[:, None, None]
+    return np.sqrt(images.noise[..., None, None] ** 2 + np.clip(images.images, 0, None) / gain)
+
+
+def deconvolved(pairs: Pairs) -> np.ndarray:
+    """Translation without learning: the Wiener filter between the two PSFs of each galaxy."""
+    source, target = pairs.source_set, pairs.target_set
+    known = source.pixel_scale, source.psf_fwhm, target.psf_fwhm
+    sharp = wiener_deconvolve(torch.from_numpy(source.images), source.noise, *known).numpy()
+    return on_grid_of_target(sharp, pairs)
+
+
+def on_grid_of_target(images: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Images of the source's grid, resampled."""
+    step = pairs.target_set.pixel_scale / pairs.source_set.pixel_scale
+    return lanczos_resample(images, pairs.target.shape[-2:], step)
+
+
+def circle(pairs: Pairs, radius: float) -> np.ndarray:
+    """Weights (n or 1, H, W) of the target's pixels within a radius in arcsec, 0 if masked."""
+    target = pairs.target_set
+    weights = aperture_weights(target.images.shape[2:], target.pixel_scale, radius)
+    return weights[None] if target.bad is None else weights * ~target.bad[:, 0]
+
+
+def registered(images: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Translations (n, H, W) scaled to the flux of the truth within `OUTER` and shifted onto it.
+
+    The shift is linear, along the gradient: pixels of cut-outs are whole, centres are not.
+    """
+    truth = pairs.target[:, 0]
+    weights = np.broadcast_to(circle(pairs, OUTER), truth.shape)
+    ratio = np.sum(weights * truth, axis=(1, 2)) / np.sum(weights * images[:, 0], axis=(1, 2))
+    scaled = images[:, 0] * ratio[:, None, None]
+    slopes = np.stack(np.gradient(scaled, axis=(1, 2)), axis=-1)
+    normal = np.einsum("nyx,nyxi,nyxj->nij", weights, slopes, slopes)
+    right = np.einsum("nyx,nyxi,nyx->ni", weights, slopes, truth - scaled)
+    shift = np.linalg.solve(normal, right[..., None])[..., 0]
+    return scaled + np.einsum("nyxi,ni->nyx", slopes, shift)
+
+
+def residual_maps(images: np.ndarray, pairs: Pairs, sigma: np.ndarray) -> np.ndarray:
+    """Maps (n, H, W) of (y' - y) / sigma, y' `registered`; 0 if masked."""
+    residual = (registered(images, pairs) - pairs.target[:, 0]) / sigma[:, 0]
+    return residual if pairs.bad[1] is None else residual * ~pairs.bad[1][:, 0]
+
+
+def measure(images: np.ndarray, pairs: Pairs, sigma: np.ndarray) -> dict[str, np.ndarray]:
+    """Errors (n,) of translations in r within `OUTER`, masked pixels left out; 0 is perfect.
+
+    `flux` is F' / F - 1, `core` that of the fraction of the flux within `INNER`. With y'
+    `registered`, `residual` is the square root of what the noise leaves of the squared difference,
+    sum (y' - y)^2 - sigma^2, over sum y^2 - sigma^2.
+    """
+    truth = pairs.target[:, 0]
+    (core, true_core), (flux, true_flux) = (
+        [np.sum(circle(pairs, radius) * stack, axis=(1, 2)) for stack in (images[:, 0], truth)]
+        for radius in (INNER, OUTER)
+    )
+    left, power = (
+        np.sum(circle(pairs, OUTER) * (stack**2 - sigma[:, 0] ** 2), axis=(1, 2))
+        for stack in (registered(images, pairs) - truth, truth)
+    )
+    return {
+        "residual": np.sqrt(np.clip(left, 0, None) / power),
+        "flux": flux / true_flux - 1,
+        "core": core / flux / (true_core / true_flux) - 1,
+    }
+
+
+def size_and_magnitude(pairs: Pairs) -> np.ndarray:
+    """ln of the radius that holds half the flux within `OUTER`, and its magnitude: (n, 2)."""
+    radii = np.linspace(0, OUTER, 61)[1:]
+    curves = [aperture_flux(pairs.target[:, 0], pairs.target_set.pixel_scale, r) for r in radii]
+    growth = np.maximum.accumulate(curves, axis=0).T
+    half = [np.interp(0.5, curve / curve[-1], radii) for curve in growth]
+    return np.stack([np.log(half), magnitude(growth[:, -1])], axis=1)
+
+
+def compare(real: dict, simulated: dict, traits, others) -> pd.DataFrame:
+    """Errors of real galaxies beside those of the `LIKE` simulated ones of like size and magnitude.
+
+    `real` and `simulated` are {row: what `measure` returns}, `traits` and `others` what
+    `size_and_magnitude` returns. A line per galaxy, row and metric, with the median and the 16 and
+    84 per cent quantiles of the simulated ones.
+    """
+    distance = np.linalg.norm((traits[:, None] - others) / others.std(axis=0), axis=-1)
+    like = np.argsort(distance, axis=1)[:, :LIKE]
+    lines = []
+    for row, metrics in real.items():
+        for metric, values in metrics.items():
+            low, middle, high = np.quantile(simulated[row][metric][like], QUANTILES, axis=1)
+            columns = {"real": values, "low": low, "simulated": middle, "high": high}
+            lines.append(pd.DataFrame({"galaxy": SEEN, "row": row, "metric": metric, **columns}))
+    return pd.concat(lines, ignore_index=True)
+
+
+def matched_width(pairs: Pairs) -> np.ndarray:
+    """Seeing (n,) in arcsec of the source, from its target: that under which the two agree best.
+
+    The target is blurred from its own seeing and brought to the pixels of the source; flux and a
+    shift are fitted.
+    """
+    source, target = pairs.source_set, pairs.target_set
+    near = aperture_weights(source.images.shape[2:], source.pixel_scale, OUTER, "center") > 0
+    scales = target.pixel_scale, source.pixel_scale
+    widths = []
+    for k, (x, own) in enumerate(zip(source.images[:, 0], target.psf_fwhm, strict=True)):
+        y = torch.from_numpy(target.images[k : k + 1])
+
+        def misfit(fwhm, x=x, y=y, own=own[None]):
+            blurred = match_psf(
+                y, scales[0], own, np.full((1, 1), fwhm), damping=0, new_scale=scales[1]
+            )
+            back = lanczos_resample(blurred.numpy(), x.shape, scales[1] / scales[0])[0, 0]
+            design = np.stack([back, *np.gradient(back)], axis=-1)[near]
+            return np.linalg.lstsq(design, x[near])[1][0]
+
+        bounds = float(own[0]), 3 * float(own[0])
+        widths.append(minimize_scalar(misfit, bounds=bounds, method="bounded").x)
+    return np.array(widths)
+
+
+def consistency(pairs: Pairs) -> dict[str, np.ndarray]:
+    """How far two images of a galaxy are from what is known of them, (n,): 0 is consistent.
+
+    `seeing` is `matched_width` over the FWHM that the source states, less 1; `zero_point` the flux
+    of the target within `OUTER` over that of the source, less 1.
+    """
+    sets = pairs.source_set, pairs.target_set
+    flux = [aperture_flux(s.images[:, 0], s.pixel_scale, OUTER) for s in sets]
+    seeing = matched_width(pairs) / pairs.source_set.psf_fwhm[:, 0]
+    return {"seeing": seeing - 1, "zero_point": flux[1] / flux[0] - 1}
+
+
+def judge(pairs: Pairs, sigma: np.ndarray, translated: np.ndarray) -> dict:
+    """Errors of the translation and of two baselines: {row: what `measure` returns}.
+
+    The row "pair" is of the images themselves, see `consistency`.
+    """
+    rows = {
+        "residual": translated,
+        "wiener": deconvolved(pairs),
+        "resample": on_grid_of_target(pairs.source, pairs),
+    }
+    errors = {row: measure(images, pairs, sigma) for row, images in rows.items()}
+    return {**errors, "pair": consistency(pairs)}
+
+
+def transfer_table(weights: Path, test: Path, translations: Path, root: Path) -> pd.DataFrame:
+    """Errors of a trained translator on the real pairs, beside those on simulated ones."""
+    real, sigma = read_pairs(root)
+    simulated = data.load(test)
+    errors = judge(real, sigma, translate(weights, real.source))
+    others = judge(simulated, noise_maps(simulated.target_set), load_translations(translations))
+    return compare(errors, others, size_and_magnitude(real), size_and_magnitude(simulated))
+
+
+def table_cached(store: paths.Results, root: Path | None, seed: int, reference=False):
+    """`transfer_table` of the translator in `store`; the kept one where there are no real pairs."""
+    if root is None:
+        advice = "git checkout it, or make it again as chapter 44 says"
+        return pd.read_csv(artefacts.check_inputs(KEPT, advice=advice))
+    known = "cross", "residual", seed
+    made = store.weights(*known), store.data("test"), store.translations(*known)
+    real = [f for s in ("SDSS", "KiDS") for galaxy in SEEN for f in files(root, s, galaxy)]
+    file = KEPT if reference else store.table("real_pairs")
+    artefacts.make(
+        file, lambda new: transfer_table(*made, root).to_csv(new, index=False),
+        params={}, inputs=[*made, *real], seed=seed, ignore=["root"],
+    )  # fmt: skip
+    return pd.read_csv(file)
