@@ -32,7 +32,8 @@
 # surveys have files.
 #
 # Without files the notebook writes a small simulated survey in the formats of SDSS and CFHTLS and
-# processes it in the same way.
+# processes it in the same way. [SDSS to KiDS](44_sdss_to_kids.py) translates real galaxies, and another pair
+# of surveys.
 
 # %% tags=["hide-input", "remove-stderr"]
 from pathlib import Path

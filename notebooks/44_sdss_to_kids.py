@@ -98,10 +98,13 @@ plt.show()
 # others were not looked at. They lack coordinates, so stamps are centred on the galaxy's core to the nearest
 # pixel, as in the simulation. Headers give no zero point; the package takes it as 0 (maggies).
 #
-# Images of the r band were simulated as these were taken: pixels, noise, its correlation and the photon
-# noise are those of the noise maps and of blank sky, the PSF of KiDS that of the PSF images. They are not
-# part of this book: to repeat this chapter, set `GALTOOLS_REAL_DATA` to a folder that holds them in
-# `sdss_kids_pairs`.
+# Images of the r band were simulated as these were taken: pixels, noise, its correlation and photon noise are
+# those of the noise maps and of blank sky, the PSF of KiDS that of the PSF images. The images are not part of
+# this book. Where they are absent, the numbers below are from a kept table (`book/reference/`, with its
+# manifest). With a folder that holds them in `sdss_kids_pairs`, this command makes it anew:
+#
+#     GALTOOLS_REAL_DATA=folder .venv/bin/papermill notebooks/44_sdss_to_kids.py \
+#         _build/44.ipynb -p reference True
 
 # %% tags=["remove-stderr"]
 result = translated["r"]
