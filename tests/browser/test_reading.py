@@ -35,7 +35,7 @@ def test_every_picture_states_its_size(pages):
     assert not [p for p in pictures if not re.search(r'width="\d+" height="\d+"', p)]
 
 
-@pytest.mark.parametrize("name", ["index.html", "notebooks/26_touch.html"])
+@pytest.mark.parametrize("name", ["index.html", "notebooks/26_touch.html", "translate.html"])
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(browser, visit, html, name):
     """Tab walks through every control, each with a name and a visible mark; none is a trap."""
     context = browser.new_context(viewport={"width": 1400, "height": 900})

@@ -4,7 +4,8 @@
   const FILES = "give a FITS, npz or npy file";
   const ARRAYS = ["source", "images", "data", "noise", "psf_fwhm"]; // of an npz file
   const GETTERS = {
-    f4: "getFloat32", f8: "getFloat64", i1: "getInt8", i2: "getInt16", i4: "getInt32", u1: "getUint8", u2: "getUint16", u4: "getUint32",
+    f4: "getFloat32", f8: "getFloat64", i1: "getInt8", i2: "getInt16", i4: "getInt32",
+    u1: "getUint8", u2: "getUint16", u4: "getUint32",
   };
   const BITPIX = { 8: "u1", 16: "i2", 32: "i4", "-32": "f4", "-64": "f8" };
 
@@ -17,9 +18,11 @@
   function numbers(content, start, kind, little, shape) {
     const [getter, size, count] = [GETTERS[kind], Number(kind[1]), product(shape)];
     if (!getter) refuse(`holds numbers of the type ${kind}: save them as float32`);
-    if (!shape.every(Number.isSafeInteger) || !(start + count * size <= content.length)) refuse("is cut short");
+    const whole = shape.every(Number.isSafeInteger) && start + count * size <= content.length;
+    if (!whole) refuse("is cut short");
     const view = viewOf(content);
-    return { shape, values: Float64Array.from({ length: count }, (_, k) => view[getter](start + k * size, little)) };
+    const read = (_, k) => view[getter](start + k * size, little);
+    return { shape, values: Float64Array.from({ length: count }, read) };
   }
 
   function readNpy(content) {
@@ -28,7 +31,8 @@
     const header = text(content, 10, start);
     const type = /'descr': *'([<>|=])(\w+)'/.exec(header) ?? refuse("holds no plain numbers");
     if (/'fortran_order': *True/.test(header)) refuse("is in Fortran order: save np.ascontiguousarray(images)");
-    const shape = /'shape': *\(([\d, ]*)\)/.exec(header)[1].split(",").filter((side) => side.trim()).map(Number);
+    const sides = /'shape': *\(([\d, ]*)\)/.exec(header)[1].split(",");
+    const shape = sides.filter((side) => side.trim()).map(Number);
     return numbers(content, start, type[2], type[1] !== ">", shape);
   }
 
@@ -74,36 +78,38 @@
     return (content.reduce((crc, byte) => table[(crc ^ byte) & 255] ^ (crc >>> 8), -1) ^ -1) >>> 0;
   }
 
+  const real = (words) => (words ? Number(words.replace(/D/i, "E")) : NaN); // 1.0D-3 is a number, too
+
+  // Cards of the header that begins at `at`, by keyword, and where its data begin.
+  function readHeader(content, at) {
+    for (const cards = {}; at + 80 <= content.length; at += 80) {
+      const card = text(content, at, at + 80);
+      if (card.trim() === "END") return { cards, start: Math.ceil((at + 80) / 2880) * 2880 };
+      const [, words, value] = /^'((?:[^']|'')*)'|^([^/]*)/.exec(card.slice(10).trim());
+      if (card.slice(8, 10) === "= ") cards[card.slice(0, 8).trim()] ??= (words ?? value).trim();
+    }
+    return refuse("is cut short");
+  }
+
   // The first image of a FITS file with two axes or more, and the cards of its header.
   function readFits(content) {
     for (let at = 0; at < content.length;) {
-      const cards = {};
-      let card;
-      do {
-        if (at + 80 > content.length) refuse("is cut short");
-        card = text(content, at, at += 80);
-        const [, words, value] = /^'((?:[^']|'')*)'|^([^/]*)/.exec(card.slice(10).trim());
-        if (card.slice(8, 10) === "= ") cards[card.slice(0, 8).trim()] ??= words?.trim() ?? (Number(value) || value.trim());
-      } while (card.trim() !== "END");
-      const start = Math.ceil(at / 2880) * 2880;
-      const axes = Array.from({ length: Math.min(cards.NAXIS, 9) || 0 }, (_, k) => Number(cards[`NAXIS${k + 1}`])).reverse();
+      const { cards, start } = readHeader(content, at);
+      const count = Math.min(Number(cards.NAXIS), 9) || 0;
+      const axes = Array.from({ length: count }, (_, k) => Number(cards[`NAXIS${count - k}`]));
       if (axes.length > 1 && (cards.XTENSION ?? "IMAGE") === "IMAGE") {
-        const { shape, values } = numbers(content, start, BITPIX[cards.BITPIX] ?? `BITPIX ${cards.BITPIX}`, false, axes);
-        const [zero, scale] = [Number(cards.BZERO ?? 0), Number(cards.BSCALE ?? 1)];
-        return { cards, shape, values: values.map((value) => (value === Number(cards.BLANK) ? NaN : zero + scale * value)) };
+        const kind = BITPIX[cards.BITPIX] ?? `BITPIX ${cards.BITPIX}`;
+        const { shape, values } = numbers(content, start, kind, false, axes);
+        const [zero, scale, blank] = [cards.BZERO ?? "0", cards.BSCALE ?? "1", cards.BLANK ?? ""].map(real);
+        return { cards, shape, values: values.map((value) => (value === blank ? NaN : zero + scale * value)) };
       }
       if (cards.ZIMAGE) refuse("is a compressed FITS image: unpack it with funpack");
-      const size = axes.length ? ((Math.abs(cards.BITPIX) / 8) * (product(axes) + Number(cards.PCOUNT ?? 0))) : 0;
+      const pixels = axes.length ? product(axes) + Number(cards.PCOUNT ?? 0) : 0;
+      const size = (Math.abs(cards.BITPIX) / 8) * pixels;
       if (!(size >= 0)) refuse("is damaged");
       at = start + Math.ceil(size / 2880) * 2880;
     }
     return refuse("holds no image");
-  }
-
-  // Band of a FITS file of one: FILTER, or a word of its name, as in galaxy_r.fits.
-  function bandOf({ cards }, name, bands) {
-    const words = [...String(cards.FILTER ?? "").split(/[^A-Za-z]+/), ...name.split(/[^A-Za-z]+/)];
-    return bands.find((band) => words.includes(band)) ?? refuse("does not state its band: put it into FILTER, or into the name, as in galaxy_r.fits");
   }
 
   async function readOne(file) {
@@ -115,56 +121,90 @@
     if (content[0] === 0x1f && content[1] === 0x8b) refuse("is compressed: unpack it with gunzip");
     if (!start.startsWith("PK")) refuse(`is of another kind: ${FILES}`);
     const arrays = await readNpz(content);
-    const images = arrays.source ?? arrays.images ?? arrays.data ?? refuse("has no array named source, images or data");
-    return { ...arrays, images };
+    const images = arrays.source ?? arrays.images ?? arrays.data;
+    return images ? { ...arrays, images } : refuse("has no array named source, images or data");
   }
 
-  async function named(file, read) {
+  // Do something with a file; what goes wrong is said in one line that begins with its name.
+  async function naming(file, work) {
     try {
-      return await read();
+      return await work();
     } catch (error) {
-      throw new Refused(`${file.name} ${error instanceof Refused ? error.message : `is damaged, or of another kind: ${FILES}`}.`);
+      const reason = error instanceof Refused ? error.message : `is damaged, or of another kind: ${FILES}`;
+      throw new Refused(`${file.name} ${reason}.`);
     }
   }
 
-  // Galaxies of files: `count` of them, and `galaxy(k)` with its bands, noise and seeing (or null).
+  // Band of a FITS file of one: FILTER, or a word of its name, as in galaxy_r.fits.
+  function bandOf({ images: { cards } }, { name }, bands) {
+    const words = [cards?.FILTER ?? "", name].flatMap((label) => label.split(/[^A-Za-z]+/));
+    return bands.find((band) => words.includes(band))
+      ?? refuse("does not state its band: put it into FILTER, or into the name, as in galaxy_r.fits");
+  }
+
+  // One image of the files of single bands.
+  function joinBands(found, files, bands, size) {
+    const names = found.map((one, k) => bandOf(one, files[k], bands));
+    const planes = bands.map((band) => found[names.indexOf(band)]?.images);
+    if (files.length !== bands.length || planes.includes(undefined)) {
+      refuse(`and the other files: give one FITS file for each of ${bands.join(", ")}`);
+    }
+    if (planes.some(({ shape }) => shape.join() !== [size, size].join())) {
+      refuse(`and the other files: cut out ${size} x ${size} pixels of one band`);
+    }
+    return { shape: [bands.length, size, size], values: planes.flatMap(({ values }) => [...values]) };
+  }
+
+  // Number of galaxies of an array (bands, y, x) or (galaxies, bands, y, x).
+  function countGalaxies({ shape }, bands, size) {
+    const [width, height, depth, count = 1, ...more] = [...shape].reverse();
+    if (depth !== bands.length || more.length) {
+      refuse(`is an array (${shape.join(", ")}): give (galaxies, bands, y, x), bands ${bands.join(", ")}`);
+    }
+    if (width !== size || height !== size) {
+      refuse(`has stamps of ${height} x ${width} pixels: cut out ${size} x ${size} around the galaxy`);
+    }
+    return count || refuse("holds no galaxy");
+  }
+
+  // One number per band of galaxy k, or null where the file states none.
+  function statedFor(k, array, bands) {
+    if (!array) return null;
+    const from = array.shape.length > 1 ? k * bands.length : 0;
+    const values = [...array.values.slice(from, from + bands.length)];
+    const good = values.length === bands.length && values.every((value) => value > 0 && value < Infinity);
+    return good ? values : refuse("states a noise or psf_fwhm that is not one positive number per band");
+  }
+
+  // Galaxies of files: `count` of them, and `galaxy(k)` with its bands, noise and seeing.
   async function readStamps(files, { bands, size }) {
     const found = [];
-    for (const file of files) found.push(await named(file, () => readOne(file)));
-    return named(files[0], () => {
-      let [{ images, noise, psf_fwhm }] = found;
-      if (files.length > 1) {
-        const planes = bands.map((band) => found.find((one, k) => one.images.cards && bandOf(one.images, files[k].name, bands) === band));
-        if (files.length !== bands.length || planes.includes(undefined)) refuse(`and the other files: give one FITS file for each of ${bands.join(", ")}`);
-        if (planes.some((one) => String(one.images.shape) !== String([size, size]))) refuse(`and the other files: cut out ${size} x ${size} pixels of one band`);
-        images = { shape: [bands.length, size, size], values: planes.flatMap((one) => [...one.images.values]) };
-      }
-      const [width, height, depth, count = 1, ...more] = [...images.shape].reverse();
-      if (depth !== bands.length || more.length) refuse(`is an array (${images.shape.join(", ")}): give (galaxies, bands, y, x) with the bands ${bands.join(", ")}`);
-      if (width !== size || height !== size) refuse(`has stamps of ${height} x ${width} pixels: cut out ${size} x ${size} around the galaxy`);
-      const row = (array, k) => array && Array.from(array.values.slice(array.shape.length > 1 ? k * depth : 0).slice(0, depth));
+    for (const file of files) found.push(await naming(file, () => readOne(file)));
+    return naming(files[0], () => {
+      const { noise, psf_fwhm: psf } = found[0];
+      const images = files.length > 1 ? joinBands(found, files, bands, size) : found[0].images;
+      const count = countGalaxies(images, bands, size);
+      const plane = (number) => images.values.slice(number * size ** 2, (number + 1) * size ** 2);
       const galaxy = (k) => {
-        const source = bands.map((_, b) => images.values.slice((k * depth + b) * size * size, (k * depth + b + 1) * size * size));
+        const source = bands.map((_, b) => plane(k * bands.length + b));
         const broken = bands.filter((_, b) => !source[b].every(Number.isFinite));
         if (broken.length) refuse(`has pixels without a number in ${broken.join(", ")}: fill them first`);
-        return { source, noise: row(noise, k), psf: row(psf_fwhm, k) };
+        return { source, noise: statedFor(k, noise, bands), psf: statedFor(k, psf, bands) };
       };
-      for (const facts of [row(noise, 0), row(psf_fwhm, 0)]) {
-        if (facts && !(facts.length === depth && facts.every((value) => value > 0 && value < Infinity))) refuse("states a noise or psf_fwhm that is not one positive number per band");
-      }
-      if (!count) refuse("holds no galaxy");
-      return { count, galaxy: (k) => named(files[0], () => galaxy(k)) };
+      return { count, galaxy: (k) => naming(files[0], () => galaxy(k)) };
     });
   }
 
   // A FITS file of one galaxy, (1, bands, y, x), as `galtools` reads it.
   function writeFits(planes, size, facts) {
-    const cards = { SIMPLE: "T", BITPIX: -32, NAXIS: 4, NAXIS1: size, NAXIS2: size, NAXIS3: planes.length, NAXIS4: 1, ...facts };
-    const lines = Object.entries(cards).map(([key, value]) => `${key.padEnd(8)}= ${String(value).padStart(20)}`.padEnd(80));
-    const header = [...lines, "END"].join("").padEnd(2880);
-    const content = new Uint8Array(2880 + Math.ceil((4 * planes.length * size * size) / 2880) * 2880);
-    content.set(new TextEncoder().encode(header));
-    planes.forEach((plane, b) => plane.forEach((value, at) => viewOf(content).setFloat32(2880 + 4 * (b * size * size + at), value)));
+    const axes = { NAXIS: 4, NAXIS1: size, NAXIS2: size, NAXIS3: planes.length, NAXIS4: 1 };
+    const cards = Object.entries({ SIMPLE: "T", BITPIX: -32, ...axes, ...facts });
+    const lines = cards.map(([key, value]) => `${key.padEnd(8)}= ${String(value).padStart(20)}`.padEnd(80));
+    const data = 4 * planes.length * size ** 2;
+    const content = new Uint8Array(2880 + Math.ceil(data / 2880) * 2880);
+    content.set(new TextEncoder().encode([...lines, "END"].join("").padEnd(2880)));
+    const view = viewOf(content);
+    planes.flatMap((plane) => [...plane]).forEach((value, k) => view.setFloat32(2880 + 4 * k, value));
     return content;
   }
 

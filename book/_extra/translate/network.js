@@ -17,12 +17,14 @@
     const content = bytes(base64);
     const view = new DataView(content.buffer);
     const start = 8 + Number(view.getBigUint64(0, true));
-    const { __metadata__: notes, ...header } = JSON.parse(new TextDecoder().decode(content.subarray(8, start)));
+    const words = new TextDecoder().decode(content.subarray(8, start));
+    const { __metadata__: notes, ...header } = JSON.parse(words);
     const tensors = {};
     for (const [name, { dtype, shape, data_offsets: [from, to] }] of Object.entries(header)) {
-      const number = dtype === "F16" ? (at) => half(view.getUint16(at, true)) : (at) => view.getFloat32(at, true);
       const size = dtype === "F16" ? 2 : 4;
-      tensors[name] = { shape, values: Float64Array.from(range((to - from) / size), (k) => number(start + from + k * size)) };
+      const number = (at) => (size === 2 ? half(view.getUint16(at, true)) : view.getFloat32(at, true));
+      const places = range((to - from) / size).map((k) => start + from + k * size);
+      tensors[name] = { shape, values: Float64Array.from(places, number) };
     }
     return { tensors, ...JSON.parse(notes.galtools).about };
   }
@@ -36,13 +38,11 @@
   }
   const gelu = (x) => 0.5 * x * (1 + erf(x / Math.SQRT2));
 
-  // The middle of a plane, in a larger one; `fill` says what a pixel outside of it is.
-  function pad(plane, side, margin, fill) {
+  // A plane with a margin on all sides, filled by a function of row and column.
+  function pad(side, margin, fill) {
     const wide = side + 2 * margin;
-    return Float64Array.from({ length: wide * wide }, (_, at) => {
-      const [y, x] = [Math.floor(at / wide) - margin, (at % wide) - margin];
-      return fill(y, x);
-    });
+    return Float64Array.from({ length: wide * wide }, (_, at) =>
+      fill(Math.floor(at / wide) - margin, (at % wide) - margin));
   }
 
   // torch.nn.Conv2d: kernels of k x k pixels, zeros around the image.
@@ -51,7 +51,7 @@
     const [margin, wide] = [(k - 1) / 2, side + k - 1];
     const inside = (at) => at >= 0 && at < side;
     const padded = planes.map((plane) =>
-      pad(plane, side, margin, (y, x) => (inside(y) && inside(x) ? plane[y * side + x] : 0)));
+      pad(side, margin, (y, x) => (inside(y) && inside(x) ? plane[y * side + x] : 0)));
     return range(count).map((o) => {
       const sum = new Float64Array(side * side).fill(bias.values[o]);
       padded.forEach((plane, i) => {
@@ -129,13 +129,10 @@
       const angle = (2 * Math.PI * ((Math.floor(at / wide) * (at % wide)) % wide)) / wide;
       return (Math.cos(angle) + Math.sin(angle)) / Math.sqrt(wide);
     });
-    const times = (a) => { // basis a basis
-      const rows = product(basis, a, wide);
-      return product(rows, basis, wide);
-    };
+    const times = (a) => product(product(basis, a, wide), basis, wide);
     const frequency = (k) => (2 * Math.PI * Math.min(k, wide - k)) / (wide * facts.pixel_scale);
     const fade = rate(newFwhm, facts) - rate(fwhm, facts);
-    const spectrum = times(pad(plane, side, BLUR_MARGIN, (y, x) => plane[mirror(y) * side + mirror(x)]));
+    const spectrum = times(pad(side, BLUR_MARGIN, (y, x) => plane[mirror(y) * side + mirror(x)]));
     const blurred = times(spectrum.map((value, at) => {
       const squared = frequency(Math.floor(at / wide)) ** 2 + frequency(at % wide) ** 2;
       return value * Math.exp(-fade * squared ** (5 / 6));
@@ -183,19 +180,6 @@
     return chi.map((value, at) => value - (down * slopes[0][at] + right * slopes[1][at]) / noise[at]);
   }
 
-  // Probability that chi^2 of `count` degrees of freedom is larger: Q(a + 1, x) = Q(a, x) + x^a e^-x / Gamma(a + 1).
-  function chiSquareTail(chi2, count) {
-    const x = chi2 / 2;
-    let a = count % 2 ? 0.5 : 1;
-    let sum = count % 2 ? 1 - erf(Math.sqrt(x)) : Math.exp(-x);
-    let term = count % 2 ? Math.log(x / Math.PI) / 2 + Math.LN2 - x : Math.log(x) - x; // of the logarithm
-    for (; a < count / 2; a++) {
-      sum += Math.exp(term);
-      term += Math.log(x / (a + 1));
-    }
-    return Math.min(sum, 1);
-  }
-
   // Correlation of neighbouring pixels inside the circle, along both axes.
   function neighbourCorrelation(r, { near, size }) {
     const inside = r.map((value, at) => value * near[at]);
@@ -216,11 +200,13 @@
       const [count, chi2] = [dot(facts.near, facts.near) - 2, dot(r.map((value) => value ** 2), facts.near)];
       const [flux, fluxBack] = [x, back[b]].map((plane) => dot(plane, facts.aperture));
       return {
-        back: back[b], residual: r, chi2: chi2 / count, probability: chiSquareTail(chi2, count),
-        correlation: neighbourCorrelation(r, facts), fluxError: flux > 0 ? fluxBack / flux - 1 : NaN,
+        residual: r,
+        chi2: chi2 / count,
+        correlation: neighbourCorrelation(r, facts),
+        fluxError: flux > 0 ? fluxBack / flux - 1 : NaN,
       };
     });
   }
 
-  window.galaxyTranslator = { bytes, readWeights, translate, card, chiSquareTail, erf };
+  window.galaxyTranslator = { bytes, readWeights, translate, card };
 })();

@@ -13,14 +13,15 @@
   let latest = 0; // number of the last request: what an earlier one finds is not shown
 
   const floats = (base64) => Float64Array.from(new Float32Array(bytes(base64).buffer));
-  const planesOf = (values, size) => Array.from({ length: values.length / size ** 2 }, (_, k) => values.slice(k * size ** 2, (k + 1) * size ** 2));
   const breathe = () => new Promise((done) => setTimeout(done));
 
   const example = {
     count: 1,
-    galaxy: async () => ({
-      source: planesOf(floats(facts.example.image), facts.size), noise: facts.example.noise, psf: facts.example.psf_fwhm,
-    }),
+    galaxy: async () => {
+      const { image, noise, psf_fwhm: psf } = facts.example;
+      const area = facts.size ** 2;
+      return { source: facts.bands.map((_, b) => floats(image).slice(b * area, (b + 1) * area)), noise, psf };
+    },
   };
 
   function say(text, wrong = false) {
@@ -41,21 +42,24 @@
   // Colours of Lupton et al. (2004), on the scale of all pictures of this book.
   function lupton(planes) {
     const { weights, stretch, softening } = facts.lupton;
+    const slope = 0.1 / Math.asinh(0.1 * softening);
     return (at) => {
-      const light = weights.map((weight, k) => (weight * planes[3 - k][at]) / facts.pixel_scale ** 2);
-      const mean = (light[0] + light[1] + light[2]) / 3;
-      const gain = mean > 0 ? (Math.asinh((mean * softening) / stretch) * 0.1) / Math.asinh(0.1 * softening) / mean : 0;
-      const scaled = light.map((value) => Math.max(value * gain, 0));
+      const flux = weights.map((weight, k) => (weight * planes[3 - k][at]) / facts.pixel_scale ** 2);
+      const mean = (flux[0] + flux[1] + flux[2]) / 3;
+      const gain = mean > 0 ? (slope * Math.asinh((mean * softening) / stretch)) / mean : 0;
+      const scaled = flux.map((value) => Math.max(value * gain, 0));
       return scaled.map((value) => Math.floor((255 * value) / Math.max(1, ...scaled)));
     };
   }
 
+  // Blue, white, red for values from -LIMIT to LIMIT.
   function diverging(plane) {
     const last = facts.diverging.length - 1;
     return (at) => {
       const where = Math.min(Math.max((plane[at] / LIMIT + 1) / 2, 0), 1) * last;
-      const below = Math.min(Math.floor(where), last - 1);
-      return facts.diverging[below].map((value, k) => value + (where - below) * (facts.diverging[below + 1][k] - value));
+      const k = Math.min(Math.floor(where), last - 1);
+      const [below, above] = facts.diverging.slice(k, k + 2);
+      return below.map((value, c) => value + (where - k) * (above[c] - value));
     };
   }
 
@@ -63,8 +67,6 @@
     const rounded = Number(value.toFixed(digits)) || 0;
     return Number.isFinite(value) ? rounded.toFixed(digits).replace("-", "−") : "–";
   };
-  const probability = (p) => (p < 0.001 ? "< 0.001" : number(p, 3));
-
   const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
   // Scatter of the outermost pixels over the noise, of the median band: far from 1 in other units.
@@ -82,27 +84,30 @@
   function show() {
     const band = find("band").value;
     const b = facts.bands.indexOf(band);
-    const change = shown.translated[b].map((value, at) => (value - shown.source[b][at]) / shown.noise[b]);
-    const pictures = [lupton(shown.source), lupton(shown.translated), diverging(change), diverging(shown.bands[b].residual)];
-    pictures.forEach((colour, k) => paint(canvases[k], colour));
+    const { source, translated, noise, bands } = shown;
+    const change = translated[b].map((value, at) => (value - source[b][at]) / noise[b]);
+    const maps = [diverging(change), diverging(bands[b].residual)];
+    [lupton(source), lupton(translated), ...maps].forEach((colour, k) => paint(canvases[k], colour));
     for (const cell of tool.querySelectorAll("[data-band]")) cell.textContent = band;
-    find("rows").replaceChildren(...shown.bands.map((one, k) => {
-      const row = document.createElement("tr");
-      const cells = [facts.bands[k], `${number(one.chi2, 2)} (${number(facts.control[k], 2)})`, probability(one.probability), number(one.correlation, 2), number(100 * one.fluxError, 1)];
-      row.append(...cells.map((text, column) => Object.assign(document.createElement(column ? "td" : "th"), { textContent: text })));
-      row.firstChild.scope = "row";
-      return row;
-    }));
+    bands.forEach(({ chi2, correlation, fluxError }, k) => {
+      const cells = find("rows").rows[k].querySelectorAll("td");
+      cells[0].textContent = `${number(chi2, 2)} (${number(facts.control[k], 2)})`;
+      cells[1].textContent = number(correlation, 2);
+      cells[2].textContent = number(100 * fluxError, 1);
+    });
   }
 
-  function summary(bands, assumed, scatter) {
+  function summary({ name, bands }, assumed, scatter) {
     const above = facts.bands.filter((_, b) => !(bands[b].chi2 <= facts.control[b]));
-    const missing = assumed.filter(Boolean).join(" and ");
-    return [
-      `${shown.name}: χ² is ${above.length ? `above that of 90 % of true images in ${above.join(", ")}` : "in the range of true images in every band"}.`,
-      missing ? `The file states no ${missing}: the survey's typical values were used.` : "",
-      scatter > 0.2 && scatter < 5 ? "" : `Pixels at the border scatter by ${scatter.toPrecision(2)} times the noise: are these nanomaggies per pixel?`,
-    ].filter(Boolean).join(" ");
+    const found = above.length ? `above that of 90 % of true images in ${above.join(", ")}`
+      : "in the range of true images in every band";
+    let words = `${name}: χ² is ${found}.`;
+    if (assumed) words += ` The file states no ${assumed}: the survey's typical values were used.`;
+    if (!(scatter > 0.2 && scatter < 5)) {
+      words += ` Pixels at the border scatter by ${scatter.toPrecision(2)} times the noise: `
+        + "are these nanomaggies per pixel?";
+    }
+    return words;
   }
 
   async function work(name, load) {
@@ -120,14 +125,14 @@
         await breathe();
         if (gone()) throw new Error("another file was chosen");
       });
-      const used = { noise: noise ?? facts.noise, psf: psf ?? facts.source_psf };
-      const bands = card(source, translated, used.noise, used.psf, facts);
+      const [sigma, seeing] = [noise ?? facts.noise, psf ?? facts.source_psf];
+      const bands = card(source, translated, sigma, seeing, facts);
       if (gone()) return;
-      shown = { name, source, translated, noise: used.noise, bands };
-      tool.result = shown;
+      shown = tool.result = { name, source, translated, noise: sigma, bands };
       show();
       find("save").disabled = false;
-      say(summary(bands, [noise ? "" : "noise", psf ? "" : "seeing"], borderScatter(source, used.noise)));
+      const assumed = [noise ? "" : "noise", psf ? "" : "seeing"].filter(Boolean).join(" and ");
+      say(summary(shown, assumed, borderScatter(source, sigma)));
     } catch (error) {
       if (!gone()) say(`${error.message}${shown ? ` Still shown: ${shown.name}.` : ""}`, true);
     } finally {
@@ -151,27 +156,32 @@
     find("many").hidden = found.count < 2;
   }
 
-  function start() {
-    if (!facts) return say("This copy of the book was built without weights of the network.", true);
-    find("file").addEventListener("change", (event) => choose(event.target.files));
-    tool.addEventListener("dragover", (event) => event.preventDefault());
-    tool.addEventListener("drop", (event) => { event.preventDefault(); choose(event.dataTransfer.files); });
-    find("band").addEventListener("change", () => shown && show());
-    find("galaxy").addEventListener("change", ({ target }) => {
-      const k = Math.min(Math.max(Math.round(target.value) || 1, 1), stamps.count);
-      target.value = k;
-      work(`${stamps.name}, galaxy ${k}`, () => stamps.galaxy(k - 1));
-    });
-    const showExample = () => { find("file").value = ""; offer(example, "Example"); work("Example, a simulated galaxy", example.galaxy); };
-    find("example").addEventListener("click", showExample);
-    find("save").addEventListener("click", () => {
-      const content = writeFits(shown.translated, facts.size, { PIXSCALE: facts.pixel_scale, BANDS: `'${facts.bands.join("").padEnd(8)}'` });
-      const url = URL.createObjectURL(new Blob([content]));
-      Object.assign(document.createElement("a"), { href: url, download: "translation.fits" }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 60000);
-    });
-    return showExample();
+  function save() {
+    const stated = { PIXSCALE: facts.pixel_scale, BANDS: `'${facts.bands.join("").padEnd(8)}'` };
+    const url = URL.createObjectURL(new Blob([writeFits(shown.translated, facts.size, stated)]));
+    Object.assign(document.createElement("a"), { href: url, download: "translation.fits" }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 60000);
   }
 
-  start();
+  function showExample() {
+    find("file").value = "";
+    offer(example, "Example");
+    work("Example, a simulated galaxy", example.galaxy);
+  }
+
+  function pick({ target }) {
+    const k = Math.min(Math.max(Math.round(target.value) || 1, 1), stamps.count);
+    target.value = k;
+    work(`${stamps.name}, galaxy ${k}`, () => stamps.galaxy(k - 1));
+  }
+
+  if (!facts) return say("This copy of the book was built without weights of the network.", true);
+  find("file").addEventListener("change", (event) => choose(event.target.files));
+  tool.addEventListener("dragover", (event) => event.preventDefault());
+  tool.addEventListener("drop", (event) => { event.preventDefault(); choose(event.dataTransfer.files); });
+  find("band").addEventListener("change", () => shown && show());
+  find("galaxy").addEventListener("change", pick);
+  find("example").addEventListener("click", showExample);
+  find("save").addEventListener("click", save);
+  return showExample();
 })();
