@@ -59,16 +59,16 @@ n_scored: int = 64  # test galaxies on which the ablation is scored
 # ## Residual diffusion
 #
 # As in CorrDiff {cite}`mardani2025`, a residual network learns the mean $m(x)$, and a diffusion model
-# samples the normalised residual $r$. CorrDiff normalises per channel. But errors differ a hundredfold
-# between sky and core, and flux errors are coherent over a thousand pixels. Here each coefficient of an
-# orthonormal wavelet transform $W$, on scales of $2^l$ pixels, has its own width $s$:
+# samples the residual. CorrDiff divides it by one rms per channel. But errors differ a hundredfold between
+# sky and core, flux errors are coherent over a thousand pixels, and neighbouring bands err alike. Here the
+# residual is whitened: the coefficients $c = W (y - m)$ of an orthonormal wavelet transform $W$, on scales
+# of $2^l$ pixels, are modelled as independent Gaussians with correlated bands, and
 #
-# $$ r = W^{-1}\left[\frac{W (y - m)}{s}\right], \qquad
-#    s^2 = s_\mathrm{sky}^2 + \big(f_l\,\langle W m \rangle\big)^2 . $$
+# $$ r = W^{-1} z, \qquad z = A\,\frac{c}{s} . $$
 #
-# $\langle W m \rangle$ is the rms of neighbouring coefficients of the mean, $f_l$ the unknown fraction of
-# the structure on that scale. Both widths are fitted per band by likelihood, together with the mean. Then
-# $r$ has about unit variance everywhere and on every scale.
+# On each scale a perceptron finds the widths $s$ of the bands and the unit lower triangle $A$ from the mean:
+# from the rms of its coefficients at the same place, and of its pixels there. It is fitted by likelihood.
+# Then $r$ has about unit variance everywhere, on every scale, and independent bands.
 #
 # ## Denoiser
 #
@@ -121,10 +121,10 @@ print("with F = 0 the sampler returns its input noise:", bool((silent == noise).
 # %% [markdown]
 # ## Training
 #
-# The mean is trained for the first {glue:text}`diffusion_start:.0f` per cent of the steps, then the
-# denoiser. Validation uses one sample; if calibrated, its residual is $\sqrt 2$ times the mean's. Two
-# criteria were fixed in advance: the *mean* of the samples beats resampling, or for `intra` a repeat
-# observation, in the residual; and the ablation shows that the denoiser matters.
+# The mean and the Gaussian of its errors are trained for the first {glue:text}`diffusion_start:.0f` per cent
+# of the steps, then the denoiser. Validation uses one sample; if calibrated, its residual is $\sqrt 2$ times
+# the mean's. Two criteria were fixed in advance: the *mean* of the samples beats resampling, or for `intra` a
+# repeat observation, in the residual; and the ablation shows that the denoiser matters.
 
 # %% tags=["remove-stderr"]
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
@@ -252,9 +252,9 @@ for name, found in (("flux", flux), ("colour", colour), ("corner", corners)):
 # %% [markdown]
 # ## Contribution of the denoiser
 #
-# With $F = 0$ (*denoiser silent*) the model samples white residuals of width $s$ about the mean. Proper
-# scores {cite}`gneiting2007` compare both, lower is better: the energy score of stretched stamps and the
-# CRPS of fluxes, in per cent. The score of the mean alone is its error.
+# With $F = 0$ (*denoiser silent*) the model samples the fitted Gaussian about the mean. Proper scores
+# {cite}`gneiting2007` compare both, lower is better: the energy score of stretched stamps and the CRPS of
+# fluxes, in per cent. The score of the mean alone is its error.
 
 # %%
 table = diffusion_checks.ablation(result, n_scored, seed)
@@ -295,6 +295,7 @@ glue("diffusion_off", float(ours["difference / σ"]), display=False)
 # | | EDM, CorrDiff | here | reason |
 # |---|---|---|---|
 # | mean | U-Net, squared error | residual network, `pixel_loss` | its own chapter |
+# | residual | divided by one rms per channel | whitened | sky and core differ a hundredfold, bands err alike |
 # | output | $F$ | $c_\mathrm{in}$ times a U-Net | coherent errors at high noise would change galaxy fluxes |
 # | network | U-Net with attention, 50 to 80 million weights | convolutional U-Net | a minute on one core |
 # | stochastic sampling | optional | none | a sample is a function of its noise |

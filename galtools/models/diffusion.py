@@ -1,15 +1,11 @@
 """Residual diffusion: a regression network for the mean, and EDM for what it leaves.
 
 Following CorrDiff (Mardani et al. 2025), a residual network predicts m(x), and a diffusion model
-samples the residual r. CorrDiff divides by one rms per channel; ours varies a hundredfold between
-sky and core, and is larger on large scales, since the flux of a galaxy errs as a whole. So each
-coefficient of an orthonormal wavelet transform W is divided by a width of its own,
-
-    r = W^-1 [W (y - m) / s],    s^2 = s_sky^2 + (f_l <W m>)^2,
-
-the noise of the sky plus a fraction f_l of the structure <W m> that the mean has there on the scale
-l (rms over neighbouring coefficients). The denoiser D is preconditioned and trained as in EDM
-(Karras et al. 2022), for data of unit variance, z = r + sigma n with n ~ N(0, 1):
+samples the residual. CorrDiff divides it by one rms per channel; ours varies a hundredfold between
+sky and core, is larger on large scales, since the flux of a galaxy errs as a whole, and is alike in
+neighbouring bands. So r is the residual whitened in an orthonormal wavelet transform, with widths
+and correlations of the bands that follow from m (`Whitening`). The denoiser D is preconditioned and
+trained as in EDM (Karras et al. 2022), for data of unit variance, z = r + sigma n with n ~ N(0, 1):
 
     D(z; sigma, x) = c_skip z + c_out F(c_in z; ln(sigma) / 4, x),
     c_skip = 1 / (sigma^2 + 1),  c_out = sigma / sqrt(sigma^2 + 1),  c_in = 1 / sqrt(sigma^2 + 1),
@@ -42,11 +38,11 @@ from galtools.models.base import (
     pixel_loss,
 )
 from galtools.models.residual import Residual
-from galtools.models.wavelets import analyse, synthesise
+from galtools.models.wavelets import Whitening
 
 LOG_SIGMA = (-0.5, 1.2)  # of training; EDM's -1.2 is for data of rms 0.5
 SIGMA_MIN, SIGMA_MAX, RHO = 0.01, 20.0, 7.0  # ends and spacing of the sampler's noise levels
-LEVELS = 4  # of the wavelet transform
+LEVELS = 5  # of the wavelet transform
 
 
 def preconditioning(sigma: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -142,7 +138,7 @@ class Denoiser(nn.Module):
     paper={"width": 128, "blocks": 12, "widths": (128, 128, 256), "steps": 18, "levels": 4},
 )
 class Diffusion(Translator):
-    """Regression mean m(x), rms s of its residual, and a denoiser for the residual."""
+    """Regression mean m(x), Gaussian of its residual, and a denoiser of the whitened residual."""
 
     def __init__(
         self, bands_in, bands_out, width, blocks, widths, steps: int = 6, start: float = 0.6,
@@ -154,21 +150,20 @@ class Diffusion(Translator):
         conditional EDM.
         """
         super().__init__()
-        self.multiple = 2 ** max(len(widths), LEVELS)
+        self.multiple = 2 ** len(widths)
         self.mean = Residual(bands_in, bands_out, width, blocks) if residual else None
-        self.log_sky = nn.Parameter(torch.full((bands_out,), -0.3))
-        self.log_fraction = nn.Parameter(torch.full((LEVELS + 1, bands_out), -0.2))
+        self.whitening = Whitening(bands_out, LEVELS)
         self.denoiser = Denoiser(bands_out, bands_in + bands_out, tuple(widths))
-        self.steps, self.start, self.levels = steps, start, levels
+        self.bands, self.steps, self.start, self.levels = bands_out, steps, start, levels
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Translate by the regression mean alone."""
         if self.mean is None:
-            return x.new_zeros(len(x), len(self.log_sky), *x.shape[2:])
+            return x.new_zeros(len(x), self.bands, *x.shape[2:])
         return self.mean(x).float()
 
     def optimizer_groups(self) -> dict[str, OptimizerGroup]:
-        """First the mean and the rms of its residual, then the denoiser."""
+        """First the mean and the Gaussian of its errors, then the denoiser."""
         first = [p for name, p in self.named_parameters() if not name.startswith("denoiser.")]
         second = list(self.denoiser.parameters()), self.denoiser_losses
         return {
@@ -176,51 +171,20 @@ class Diffusion(Translator):
             "denoiser": OptimizerGroup(*second, begin=self.start, lr_scale=0.5),
         }
 
-    def scales(self, mean: torch.Tensor) -> list[torch.Tensor]:
-        """Widths s of the wavelet coefficients of y - m, in stretched units.
-
-        The parameters are ln(s_sky) / 10 and ln(f_l) / 10: one rate of learning suits all.
-        """
-        structure = [
-            F.avg_pool2d(c.square().mean(dim=2), 3, 1, 1, count_include_pad=False)
-            for c in analyse(mean, LEVELS)
-        ]
-        sky, fractions = (
-            (20 * log[..., None, None]).exp() for log in (self.log_sky, self.log_fraction)
-        )
-        fractions = [*fractions[: len(structure) - 1], fractions[-1]]  # small images lack scales
-        pairs = zip(fractions, structure, strict=True)
-        return [(sky + fraction * power).sqrt().unsqueeze(2) for fraction, power in pairs]
-
-    def wavelets(self, images: torch.Tensor, mean: torch.Tensor):
-        """Pairs of the wavelet coefficients of images and their widths, scale by scale."""
-        return zip(analyse(images, LEVELS), self.scales(mean), strict=True)
-
     def residual(self, y: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-        """Residual r of about unit variance of stretched targets."""
-        with autocast(y.device, enabled=False):
-            return synthesise([c / s for c, s in self.wavelets(y - mean, mean)])
+        """White residual r of stretched targets."""
+        return self.whitening.whiten(y - mean, mean)
 
     def image(self, mean: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
         """Undo `residual`."""
-        with autocast(r.device, enabled=False):
-            return mean + synthesise([c * s for c, s in self.wavelets(r, mean)])
+        return mean + self.whitening.colour(r, mean)
 
     def mean_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Pixel loss of the mean, and a likelihood of the widths, mean over the scales.
-
-        That of Laplace, <ln s + sqrt(pi / 2) |c| / s>, is least at the rms s of Gaussian errors c,
-        and minds outliers less. Masked pixels have no error.
-        """
+        """Pixel loss of the mean, and a likelihood of its errors; masked pixels have none."""
         mean = self.network(batch.source)
-        with autocast(mean.device, enabled=False):
-            error = (batch.valid_target(mean) - mean).detach()
-            nll = [
-                (s.log() + math.sqrt(math.pi / 2) * (c / s).abs()).mean()
-                for c, s in self.wavelets(error, mean.detach())
-            ]
+        errors = (batch.valid_target(mean) - mean).detach()
         losses = {} if self.mean is None else pixel_loss(mean, batch)
-        return losses | {"scale": torch.stack(nll).mean()}
+        return losses | {"whitening": self.whitening.loss(errors, mean.detach())}
 
     def denoiser_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Mean squared error of F."""
@@ -243,9 +207,11 @@ class Diffusion(Translator):
         return {"v": error.square().mean()}
 
     def sampler(self, x: torch.Tensor):
-        """Return a function from white noise to a sample, m(x) + s r."""
+        """Return a function from white noise to a sample."""
         height, width = x.shape[-2:]
-        x = pad_to_multiple(x, self.multiple)
+        small = min(height, width) <= 2 ** (LEVELS - 1)  # has fewer scales, nothing to reflect
+        multiple = self.multiple if small else max(self.multiple, 2**LEVELS)
+        x = pad_to_multiple(x, multiple)
         mean = self.network(x)
         known = torch.cat([x, mean], dim=1)
 
@@ -255,7 +221,7 @@ class Diffusion(Translator):
                 return self.denoiser(u, known, c_noise)
 
         def sample(noise):
-            r = heun(velocity, pad_to_multiple(noise, self.multiple), self.steps)
+            r = heun(velocity, pad_to_multiple(noise, multiple), self.steps)
             return self.image(mean, r)[..., :height, :width]
 
         return sample

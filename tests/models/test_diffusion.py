@@ -9,7 +9,7 @@ from galtools import models
 from galtools.models import diffusion
 from galtools.models.base import Batch
 from galtools.models.diffusion import LEVELS, heun, noise_levels, preconditioning
-from galtools.models.wavelets import analyse
+from galtools.models.wavelets import GAIN, analyse
 
 
 def fresh(**changes):
@@ -114,62 +114,39 @@ def test_masked_pixels_change_no_loss_and_no_gradient():
     for hidden in (0.0, 1e3):
         network.zero_grad()
         batch = batch_of(x, torch.where(good, target, hidden), good)
-        losses = network.mean_losses(batch) | network.denoiser_losses(batch)
-        total = sum(losses.values())
+        groups = network.optimizer_groups().values()
+        total = sum(loss for group in groups for loss in group.losses(batch).values())
         total.backward()
         gradients = [p.grad.clone() for p in network.parameters() if p.grad is not None]
         found.append([total.detach(), *gradients])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
-def test_widths_are_the_sky_where_it_is_dark_and_a_fraction_of_the_structure_elsewhere():
-    network = fresh()
-    sky, fraction = torch.linspace(0.05, 0.2, 5), 0.1 * torch.arange(1.0, 6)[:, None].expand(-1, 5)
-    with torch.no_grad():
-        network.log_sky.copy_(sky.log() / 10)
-        network.log_fraction.copy_(fraction.log() / 10)
-        dark = network.scales(torch.zeros(1, 5, 32, 32))
-        bright = network.scales(torch.full((1, 5, 32, 32), 3.0))  # has no details
-    assert len(dark) == len(bright) == LEVELS + 1
-    for level, width in enumerate(dark):
-        assert torch.allclose(width[0], sky.view(5, 1, 1, 1).expand_as(width[0]))
-        structure = 3.0 * 2**LEVELS if level == LEVELS else 0.0
-        known = (sky**2 + (0.1 * (level + 1) * structure) ** 2).sqrt()
-        assert torch.allclose(bright[level][0, :, 0, 0, 0], known, rtol=1e-3)
-
-
-def test_images_of_residuals_come_back_and_errors_are_divided_by_their_width():
+def test_images_of_residuals_come_back():
     network, mean, r = fresh(), random(2, 5, 32, 32), random(2, 5, 32, 32, seed=1)
     with torch.no_grad():
-        image = network.image(mean, r)
-        assert torch.allclose(network.residual(image, mean), r, atol=1e-4)
-        errors, widths = analyse(image - mean, LEVELS), network.scales(mean)
-        for error, width, c in zip(errors, widths, analyse(r, LEVELS), strict=True):
-            assert torch.allclose(error, width * c, atol=1e-4)
+        assert torch.allclose(network.residual(network.image(mean, r), mean), r, atol=1e-4)
 
 
-def test_widths_are_fitted_to_the_scatter_of_the_residual():
-    """The likelihood is stationary where the widths are the rms of Gaussian errors."""
-    network, gradients = fresh(), []
-    mean = 0.3 * random(64, 5, 32, 32)
-    network.network = lambda x: mean
+def test_a_silent_denoiser_samples_the_fitted_gaussian():
+    """With z = A (c / s), the coefficients of samples are s A^-1 times white noise, exactly."""
+    network, noise, x = fresh(steps=12), random(2, 5, 32, 32), random(2, 5, 32, 32, seed=1)
+    triangle = torch.eye(5) + 0.5 * torch.diag(torch.ones(4), -1)
+    widths = torch.linspace(0.1, 2.0, 5)
     with torch.no_grad():
-        image = network.image(mean, random(64, 5, 32, 32, seed=2))
-    for factor in (1.0, 1.2):
-        network.zero_grad()
-        batch = batch_of(mean, mean + factor * (image - mean))
-        network.mean_losses(batch)["scale"].backward()
-        gradients.append(torch.cat([network.log_sky.grad[None], network.log_fraction.grad]).sum())
-    assert gradients[1].item() == pytest.approx(-10 * 0.2, rel=0.1)  # of ln s: 1 - 1.2
-    assert abs(gradients[0]) < 0.1
+        for *_, last in network.whitening.scales:
+            last.bias.copy_(torch.cat([widths.log(), triangle.flatten()]) / GAIN)
+        errors = network.sampler(x)(noise) - network(x)
+    root = torch.diag(widths) @ torch.linalg.inv(triangle)
+    for found, white in zip(analyse(errors, LEVELS), analyse(noise, LEVELS), strict=True):
+        assert torch.allclose(found, torch.einsum("ij,njkhw->nikhw", root, white), atol=1e-3)
 
 
 def test_without_a_regression_mean_it_is_conditional_edm():
     network = fresh(residual=False)
     x, target = random(2, 8, 5, 16, 16)
     assert (network(x) == 0).all()
-    losses = network.mean_losses(batch_of(x, target))
-    assert list(losses) == ["scale"]
+    assert list(network.mean_losses(batch_of(x, target))) == ["whitening"]
     with torch.no_grad():
         r = network.residual(network.sampler(x)(target), network(x))
     assert torch.allclose(r, target, atol=1e-3)
