@@ -151,6 +151,7 @@ def of_each_kind(image) -> dict[str, list]:
     integers.scale("int32", bzero=1.0, bscale=float(np.abs(image).max()) / 2**30)
     scaled = io.BytesIO()
     integers.writeto(scaled)
+    assert b"E-" in scaled.getvalue()[:2880]  # BSCALE
     table = fits.BinTableHDU.from_columns([fits.Column("a", "E", array=np.arange(9.0))])
     single = [(f"galaxy-{band}.fits", as_fits(x)) for band, x in zip(BANDS, image, strict=True)]
     filters = [(f"{k}.fits", as_fits(x, FILTER=BANDS[k])) for k, x in reversed([*enumerate(image)])]
@@ -161,6 +162,7 @@ def of_each_kind(image) -> dict[str, list]:
         "big endian": [("a.npy", npy(image.astype(">f8")))],
         "fits": [("a.fits", as_fits(image))],
         "scaled fits": [("a.fits", scaled.getvalue())],
+        "exponent D": [("a.fits", scaled.getvalue().replace(b"E-", b"D-", 1))],
         "extension": [("a.fits", as_fits(image, [fits.PrimaryHDU(), table]))],
         "files of bands": single,
         "filters": filters,
@@ -168,8 +170,8 @@ def of_each_kind(image) -> dict[str, list]:
 
 
 KINDS = (
-    *("npz", "compressed", "npy", "big endian", "fits", "scaled fits", "extension"),
-    *("files of bands", "filters"),
+    *("npz", "compressed", "npy", "big endian", "fits", "scaled fits", "exponent D"),
+    *("extension", "files of bands", "filters"),
 )
 
 

@@ -20,9 +20,9 @@
     if (!getter) refuse(`holds numbers of the type ${kind}: save them as float32`);
     const whole = shape.every(Number.isSafeInteger) && start + count * size <= content.length;
     if (!whole) refuse("is cut short");
-    const view = viewOf(content);
-    const read = (_, k) => view[getter](start + k * size, little);
-    return { shape, values: Float64Array.from({ length: count }, read) };
+    const [view, values] = [viewOf(content), new Float64Array(count)];
+    for (let k = 0; k < count; k++) values[k] = view[getter](start + k * size, little);
+    return { shape, values };
   }
 
   function readNpy(content) {
@@ -75,7 +75,9 @@
       for (let bit = 0; bit < 8; bit++) byte = byte & 1 ? (byte >>> 1) ^ 0xedb88320 : byte >>> 1;
       return byte;
     });
-    return (content.reduce((crc, byte) => table[(crc ^ byte) & 255] ^ (crc >>> 8), -1) ^ -1) >>> 0;
+    let crc = -1;
+    for (const byte of content) crc = table[(crc ^ byte) & 255] ^ (crc >>> 8);
+    return (crc ^ -1) >>> 0;
   }
 
   const real = (words) => (words ? Number(words.replace(/D/i, "E")) : NaN); // 1.0D-3 is a number, too
