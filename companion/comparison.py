@@ -77,7 +77,7 @@ def load_comparison(
 
 
 def degraded_repeat(sample: ComparisonSet, seed: int = 0) -> np.ndarray:
-    """Repeat observation under the median seeing and the noise of the source: a lossy copy."""
+    """Repeat observation under the median seeing of the source, with white noise of its rms."""
     sets = (sample.pairs.target_set, sample.pairs.source_set)
     seeings = [s.instrument.psf_fwhm for s in sets]
     again = torch.as_tensor(sample.images["again"])

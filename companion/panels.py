@@ -336,7 +336,7 @@ def redshift_bias(dz: dict, z, n_boot: int):
             line[2].hist(estimate, edges, histtype="step", color=colour, linewidth=1.3)
         for ax in line[:2]:
             ax.axhline(0, color="black", linewidth=0.8, zorder=1)
-        line[0].set_ylabel(rf"{protocol}: mean $\delta z / (1 + z)$")
+        line[0].set_ylabel(rf"{protocol}: median $\delta z / (1 + z)$")
         line[2].set_ylabel("galaxies per bin")
     titles = ("true redshift $z$", r"estimate $\hat z$", r"$z$ (grey) or $\hat z$ (lines)")
     for ax, title in zip(axes[-1], titles, strict=True):

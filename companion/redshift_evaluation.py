@@ -210,10 +210,13 @@ def judge(ensemble: Ensemble, images, z, prior) -> list[dict]:
     return [redshifts.measure(d, z, ensemble.grid, prior, LIMIT) for d in (density, *each)]
 
 
-def judge_average(ensemble: Ensemble, samples, z, prior) -> dict:
-    """Quantities (n, 1) of the mean density over samples (n, bands, H, W) of the same galaxies."""
+def bits_of_samples(ensemble: Ensemble, samples, z, prior) -> tuple[np.ndarray, np.ndarray]:
+    """Mean bits (n,) over samples (n, bands, H, W) of each galaxy, and bits of their mean density."""
     each = [ensemble.densities(ensemble.extract_features(images))[0] for images in samples]
-    return redshifts.measure(np.mean(each, axis=0), z, ensemble.grid, prior, LIMIT)
+    edges = ensemble.grid.edges
+    single = [information.information_bits(density, z, edges, prior) for density in each]
+    mean = information.information_bits(np.mean(each, axis=0), z, edges, prior)
+    return np.mean(single, axis=0), mean
 
 
 def seed_error(judged: dict) -> float:

@@ -192,12 +192,11 @@ plt.show()
 # %% [markdown]
 # ## Bias and N(z)
 #
-# Densities that regress to the mean of the sample overestimate low true redshifts and underestimate high
-# ones; this holds for calibrated densities too, whose bias vanishes at fixed *estimate*. A bias at fixed
-# estimate therefore indicates a miscalibrated estimator. The mean shift of $N(z)$ is the bias of the table
-# above.
+# Estimates that regress to the mean of the sample are too high at low true redshift and too low at high. This
+# holds for calibrated densities too: of these, the median error vanishes at fixed *estimate*, their median.
+# A bias at fixed estimate therefore indicates densities that are not calibrated.
 
-# %% mystnb={"figure": {"caption": "Bias in five bins of equally many galaxies, against true redshift (left) and estimate (middle), and distributions of the estimates (lines) and of the true redshifts (grey). Above: retrained; below: frozen. 95 % intervals over galaxies.", "name": "fig-redshift-bias"}, "image": {"alt": "Two lines of three panels, retrained and frozen: bias against true redshift, bias against estimated redshift, and histograms of both."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Median error in five bins of equally many galaxies, against true redshift (left) and estimate (middle), and distributions of the estimates (lines) and of the true redshifts (grey). Above: retrained; below: frozen. 95 % intervals over galaxies.", "name": "fig-redshift-bias"}, "image": {"alt": "Two lines of three panels, retrained and frozen: error against true redshift, error against estimated redshift, and histograms of both."}} tags=["hide-input"]
 shown = ["truth", *models]
 errors = {key: whole["dz"][:, 0] for key, (whole, *_) in judged.items() if key[1] in shown}
 panels.redshift_bias(errors, z, n_boot)
@@ -210,9 +209,8 @@ plt.show()
 #
 # ## Several samples of a galaxy
 #
-# The diffusion model gives many images of a galaxy, and its density given the source is the mean of
-# $p(z)$ over samples. By Jensen's inequality, the mean density has at least the mean bits of single
-# samples.
+# The diffusion model gives many images of a galaxy. The mean of their densities estimates the density given
+# the source; by Jensen's inequality it has at least the mean bits of single samples.
 
 # %%
 several = {}
@@ -221,10 +219,9 @@ if "diffusion" in models:
     count = artefacts.read_manifest(file)["parameters"]["samples"]
     for protocol, row in {"retrained": "diffusion", "frozen": "truth"}.items():
         samples = (translate.load_translations(file, k) for k in range(count))
-        mean = redshift_evaluation.judge_average(retrained[row], samples, z, prior)["bits"][:, 0]
-        one = bits[protocol, "diffusion"]
+        one, mean = redshift_evaluation.bits_of_samples(retrained[row], samples, z, prior)
         cells = one, mean, mean - one
-        names = "bits, one sample", f"bits, mean density of {count}", "gain"
+        names = "bits, single samples", f"bits, mean density of {count}", "gain"
         found = [intervals.bootstrap(intervals.mean, x, n_boot, seed) for x in cells]
         several[protocol] = dict(zip(names, map(str, found), strict=True))
 pd.DataFrame.from_dict(several, orient="index")

@@ -46,7 +46,7 @@ results: str = ""  # folder of artefacts; empty: the repository's
 # %% tags=["hide-input"]
 folder = paths.Results(results, profile)
 kept = claims.retained(folder, seed)
-ran = [row for row in kept.get("row", ()) if folder.weights("cross", row).exists()]
+ran = [row for row in kept.get("row", ()) if folder.weights("cross", row, seed).exists()]
 models = [row for row in dict.fromkeys(ran) if row != "flux_corrected"]
 print("no chapter has measured redshifts" if kept.empty else f"translators: {', '.join(models)}")
 
@@ -83,7 +83,9 @@ judged = judged[judged.verdict != "not run"].reset_index(drop=True)
 if judged.empty:
     raise GaltoolsError("no chapter has left evidence: run notebooks/21_pixels.py first")
 judged["margin"] = [claims.CLAIMS[name].margin for name in judged.claim]
-print("chapters not run:", ", ".join(absent) or "none")
+print(
+    "chapters not run, or with a single model where two are compared:", ", ".join(absent) or "none"
+)
 
 # %% mystnb={"figure": {"caption": "The number of each claim for the weakest model (filled) and for the control that must fail (hollow), in units of the claim's margin, with 95 % intervals. Positive values support the paper, negative ones contradict it; differences within the shaded margin are irrelevant.", "name": "fig-claims"}, "image": {"alt": "One line per claim with a filled point for the weakest model, a hollow one for the control, and intervals. The table below gives all numbers and verdicts."}} tags=["hide-input"]
 panels.claim_strips(judged, lambda line: f"{line.claim}, {line.task}: {line.verdict}")

@@ -99,6 +99,11 @@ def residual(x, back, sigma, gain, inside) -> np.ndarray:
 
 def measure(source: ImageSet, translated, survey: Survey, psf_fwhm=None) -> dict[str, np.ndarray]:
     """Quantities of METRICS (n, bands) of translations into `survey`, at its median seeing."""
+    if tuple(source.bands) != tuple(survey.bands):
+        raise GaltoolsError(
+            f"translations in {' '.join(survey.bands)} cannot be compared with a source in "
+            f"{' '.join(source.bands)}: give both in the same bands"
+        )
     if psf_fwhm is None:
         psf_fwhm = np.tile(np.float32(survey.psf_fwhm), (len(source), 1))
     gain = np.array(source.instrument.electrons_per_nanomaggy)

@@ -57,9 +57,9 @@ def summarise(measured, protocol: str, members=(), n_boot=intervals.N_BOOT, seed
 
 
 def bias_in_bins(dz, by, bins: int = 5, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
-    """Mean of dz (n,) in bins of equally many galaxies along `by` (n,), with intervals."""
+    """Median of dz (n,) in bins of equally many galaxies along `by` (n,), with intervals."""
     lines = []
     for some in np.array_split(np.argsort(by, kind="stable"), bins):
-        found = intervals.bootstrap(intervals.mean, dz[some], n_boot, seed)
+        found = intervals.bootstrap(intervals.median, dz[some], n_boot, seed)
         lines.append({"centre": float(np.median(by[some])), **vars(found)})
     return pd.DataFrame(lines)

@@ -137,15 +137,20 @@ def recalibrate(density: np.ndarray, tilt) -> np.ndarray:
     result is calibrated (Bordoloi et al. 2010).
     """
     pit = np.cumsum(density, axis=-1) - density / 2
-    weighted = density * np.exp(legval(2 * pit - 1, [0, 0, tilt[0], 0, tilt[1]]))
+    log_h = legval(2 * pit - 1, [0, 0, tilt[0], 0, tilt[1]])
+    weighted = density * np.exp(log_h - log_h.max(axis=-1, keepdims=True))
     return weighted / weighted.sum(axis=-1, keepdims=True)
 
 
 def fit_recalibration(density: np.ndarray, z, grid: Grid) -> tuple[float, float]:
-    """Tilt of `recalibrate` that makes validation redshifts most likely."""
+    """Tilt of `recalibrate` that makes validation redshifts most likely.
+
+    A normal prior of width 1 keeps it small where galaxies are few.
+    """
     rows, bins = np.arange(len(density)), grid.number(z)
 
     def cross_entropy(tilt):
-        return -np.log(recalibrate(density, tilt)[rows, bins] + 1e-300).mean()
+        prior = np.square(tilt).sum() / 2 / len(density)
+        return prior - np.log(recalibrate(density, tilt)[rows, bins] + 1e-300).mean()
 
     return tuple(map(float, minimize(cross_entropy, (0.0, 0.0), method="Nelder-Mead").x))

@@ -112,3 +112,9 @@ def test_what_does_not_fit_together_is_refused(pairs):
         scorecard.card_without_truth(pairs.source_set, pairs.target[:3])
     with pytest.raises(GaltoolsError, match="give their pixel_scale"):
         scorecard.card_without_truth(pairs.source_set, pairs.target[..., 2:-2, 2:-2])
+
+
+def test_bands_are_not_compared_by_their_place(pairs):
+    survey = replace(CFHTLS, bands=("g", "r", "i", "z", "y"))
+    with pytest.raises(GaltoolsError, match=r"in g r i z y cannot be compared .* u g r i z"):
+        consistency.measure(pairs.source_set, pairs.target, survey)

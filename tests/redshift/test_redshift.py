@@ -114,6 +114,15 @@ def test_calibrated_densities_stay_as_they_are():
     assert np.allclose(redshift.recalibrate(density, (0, 0)), density)
 
 
+@pytest.mark.parametrize("n", [1, 8])
+def test_few_galaxies_barely_change_the_densities(n):
+    """Broad densities about the truth would want all their mass in the middle."""
+    density = np.concatenate([gaussian(0.2, 0.05)] * n)
+    tilt = redshift.fit_recalibration(density, np.full(n, 0.2), GRID)
+    assert np.abs(tilt).max() < 2.5
+    assert np.isfinite(redshift.recalibrate(density, (-1e4, 1e4))).all()
+
+
 def test_turns_are_eight_different_orientations():
     image = torch.arange(9.0).view(1, 1, 3, 3)
     seen = {tuple(redshift.orient(image, *way).flatten().tolist()) for way in redshift.ORIENTATIONS}
