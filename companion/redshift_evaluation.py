@@ -211,7 +211,7 @@ def judge(ensemble: Ensemble, images, z, prior) -> list[dict]:
 
 
 def bits_of_samples(ensemble: Ensemble, samples, z, prior) -> tuple[np.ndarray, np.ndarray]:
-    """Mean bits (n,) over samples (n, bands, H, W) of each galaxy, and bits of their mean density."""
+    """Mean bits (n,) of the samples (n, bands, H, W) of a galaxy, bits of their mean density."""
     each = [ensemble.densities(ensemble.extract_features(images))[0] for images in samples]
     edges = ensemble.grid.edges
     single = [information.information_bits(density, z, edges, prior) for density in each]
