@@ -31,23 +31,25 @@ SEEN = ("G265911", "G265940", "G266033", "G266035", "G266662")
 KEPT = paths.REFERENCE / "44_sdss_to_kids.csv"
 MAGGIES = 1e9  # nanomaggies in a maggy
 INNER, OUTER = 1.0, 6.0  # arcsec, radii of the apertures of the core and of the galaxy
-LIKE = 20  # simulated galaxies that each real one is compared with
+SIMILAR = 20  # simulated galaxies that each real one is compared with
 QUANTILES = (0.16, 0.5, 0.84)
 # PSF, noise, its correlation and the electrons of noise maps: means of the cut-outs of `SEEN`
-SDSS_GAMA = add_survey(
-    replace(
+SDSS_GAMA = replace(
         SDSS.in_bands("r"), name="SDSS, GAMA", pixel_scale=0.339, stamp=75, psf_fwhm=(0.97,),
         sky_noise=(0.0195,), electrons_per_nanomaggy=(1000,), common_seeing=0.05,
         noise_kernel=(1.0, 0.17, -0.09),
-    )
 )  # fmt: skip
-KIDS_GAMA = add_survey(
-    replace(
+KIDS_GAMA = replace(
         SURVEYS["KiDS"].in_bands("r"), name="KiDS, GAMA", psf_fwhm=(0.69,), sky_noise=(0.0026,),
         electrons_per_nanomaggy=(15600,), common_seeing=0.1, calibration_error=(0.01,),
         noise_kernel=(1.0, 0.16, -0.09),
-    )
 )  # fmt: skip
+
+
+def register() -> None:
+    """Let both surveys be found by their names, as their images require."""
+    for survey in (SDSS_GAMA, KIDS_GAMA):
+        add_survey(survey)
 
 
 def folder() -> Path | None:
@@ -64,12 +66,12 @@ def files(root: Path, survey: str, galaxy: str) -> list[Path]:
 
 def centre(image: np.ndarray, segments: np.ndarray, pixel_scale: float) -> np.ndarray:
     """Centre (y, x) of the middle segment: centroid under a Gaussian of 1 arcsec, iterated."""
-    middle = segments[segments.shape[0] // 2, segments.shape[1] // 2]
-    light = np.where(segments == middle, np.clip(image, 0, None), 0)
-    at = np.array(np.unravel_index(light.argmax(), light.shape), float)
+    own = segments[segments.shape[0] // 2, segments.shape[1] // 2]
+    flux = np.where(segments == own, np.clip(image, 0, None), 0)
+    at = np.array(np.unravel_index(flux.argmax(), flux.shape), float)
     y, x = np.indices(image.shape)
     for _ in range(20):
-        weight = light * np.exp(-0.5 * ((y - at[0]) ** 2 + (x - at[1]) ** 2) * pixel_scale**2)
+        weight = flux * np.exp(-0.5 * ((y - at[0]) ** 2 + (x - at[1]) ** 2) * pixel_scale**2)
         at = np.array([np.sum(weight * y), np.sum(weight * x)]) / weight.sum()
     return at
 
@@ -126,9 +128,12 @@ def noise_maps(images: ImageSet) -> np.ndarray:
 
 
 def deconvolved(pairs: Pairs) -> np.ndarray:
-    """Translation without learning: the Wiener filter between the two PSFs of each galaxy."""
+    """Translation without learning: the Wiener filter between the PSFs of the descriptions.
+
+    The network knows no PSF of a single galaxy either.
+    """
     source, target = pairs.source_set, pairs.target_set
-    known = source.pixel_scale, source.psf_fwhm, target.psf_fwhm
+    known = source.pixel_scale, source.instrument.psf_fwhm, target.instrument.psf_fwhm
     sharp = wiener_deconvolve(torch.from_numpy(source.images), source.noise, *known).numpy()
     return on_grid_of_target(sharp, pairs)
 
@@ -171,7 +176,7 @@ def residual_maps(images: np.ndarray, pairs: Pairs, sigma: np.ndarray) -> np.nda
 def measure(images: np.ndarray, pairs: Pairs, sigma: np.ndarray) -> dict[str, np.ndarray]:
     """Errors (n,) of translations in r within `OUTER`, masked pixels left out; 0 is perfect.
 
-    `flux` is F' / F - 1, `core` that of the fraction of the flux within `INNER`. With y'
+    `flux` is F' / F - 1, `concentration` that of the fraction of it within `INNER`. With y'
     `registered`, `residual` is the square root of what the noise leaves of the squared difference,
     sum (y' - y)^2 - sigma^2, over sum y^2 - sigma^2.
     """
@@ -187,7 +192,7 @@ def measure(images: np.ndarray, pairs: Pairs, sigma: np.ndarray) -> dict[str, np
     return {
         "residual": np.sqrt(np.clip(left, 0, None) / power),
         "flux": flux / true_flux - 1,
-        "core": core / flux / (true_core / true_flux) - 1,
+        "concentration": core / flux / (true_core / true_flux) - 1,
     }
 
 
@@ -201,19 +206,21 @@ def size_and_magnitude(pairs: Pairs) -> np.ndarray:
 
 
 def compare(real: dict, simulated: dict, traits, others) -> pd.DataFrame:
-    """Errors of real galaxies beside those of the `LIKE` simulated ones of like size and magnitude.
+    """Errors of real galaxies beside those of `SIMILAR` simulated ones of like size and magnitude.
 
     `real` and `simulated` are {row: what `measure` returns}, `traits` and `others` what
     `size_and_magnitude` returns. A line per galaxy, row and metric, with the median and the 16 and
-    84 per cent quantiles of the simulated ones.
+    84 per cent quantiles of the simulated ones, and how many of them have a smaller error.
     """
-    distance = np.linalg.norm((traits[:, None] - others) / others.std(axis=0), axis=-1)
-    like = np.argsort(distance, axis=1)[:, :LIKE]
+    distance = np.linalg.norm((traits[:, None] - others) / np.nanstd(others, axis=0), axis=-1)
+    like = np.argsort(np.nan_to_num(distance, nan=np.inf), axis=1)[:, :SIMILAR]
     lines = []
     for row, metrics in real.items():
         for metric, values in metrics.items():
-            low, middle, high = np.quantile(simulated[row][metric][like], QUANTILES, axis=1)
-            columns = {"real": values, "low": low, "simulated": middle, "high": high}
+            found = simulated[row][metric][like]
+            low, median, high = np.quantile(found, QUANTILES, axis=1)
+            rank = (found < values[:, None]).sum(axis=1)
+            columns = {"real": values, "low": low, "simulated": median, "high": high, "rank": rank}
             lines.append(pd.DataFrame({"galaxy": SEEN, "row": row, "metric": metric, **columns}))
     return pd.concat(lines, ignore_index=True)
 
@@ -259,7 +266,8 @@ def consistency(pairs: Pairs) -> dict[str, np.ndarray]:
 def judge(pairs: Pairs, sigma: np.ndarray, translated: np.ndarray) -> dict:
     """Errors of the translation and of two baselines: {row: what `measure` returns}.
 
-    The row "pair" is of the images themselves, see `consistency`.
+    `gain` is the residual of the translation over that of resampling. The row "pair" is of the
+    images themselves, see `consistency`.
     """
     rows = {
         "residual": translated,
@@ -267,6 +275,7 @@ def judge(pairs: Pairs, sigma: np.ndarray, translated: np.ndarray) -> dict:
         "resample": on_grid_of_target(pairs.source, pairs),
     }
     errors = {row: measure(images, pairs, sigma) for row, images in rows.items()}
+    errors["residual"]["gain"] = errors["residual"]["residual"] / errors["resample"]["residual"]
     return {**errors, "pair": consistency(pairs)}
 
 
@@ -282,14 +291,16 @@ def transfer_table(weights: Path, test: Path, translations: Path, root: Path) ->
 def table_cached(store: paths.Results, root: Path | None, seed: int, reference=False):
     """`transfer_table` of the translator in `store`; the kept one where there are no real pairs."""
     if root is None:
-        advice = "git checkout it, or make it again as chapter 44 says"
-        return pd.read_csv(artefacts.check_inputs(KEPT, advice=advice))
+        kept = artefacts.read_manifest(KEPT)
+        what = f"profile {kept['parameters']['profile']}, seed {kept['seed']}"
+        print(f"The real images are absent: their numbers are from a kept table ({what}).")
+        return pd.read_csv(artefacts.check_inputs(KEPT, advice="git checkout it"))
     known = "cross", "residual", seed
     made = store.weights(*known), store.data("test"), store.translations(*known)
     real = [f for s in ("SDSS", "KiDS") for galaxy in SEEN for f in files(root, s, galaxy)]
     file = KEPT if reference else store.table("real_pairs")
     artefacts.make(
         file, lambda new: transfer_table(*made, root).to_csv(new, index=False),
-        params={}, inputs=[*made, *real], seed=seed, ignore=["root"],
+        params={"profile": store.profile}, inputs=[*made, *real], seed=seed, ignore=["root"],
     )  # fmt: skip
     return pd.read_csv(file)
