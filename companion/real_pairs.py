@@ -33,7 +33,8 @@ MAGGIES = 1e9  # nanomaggies in a maggy
 INNER, OUTER = 1.0, 6.0  # arcsec, radii of the apertures of the core and of the galaxy
 SIMILAR = 20  # simulated galaxies that each real one is compared with
 QUANTILES = (0.16, 0.5, 0.84)
-# PSF, noise, its correlation and the electrons of noise maps: means of the cut-outs of `SEEN`
+# Noise, its correlation, electrons and the PSF of KiDS: means of the cut-outs of `SEEN`. The PSF of
+# SDSS is that which explains both images (`matched_width`): its PSF images are broader.
 SDSS_GAMA = replace(
         SDSS.in_bands("r"), name="SDSS, GAMA", pixel_scale=0.339, stamp=75, psf_fwhm=(0.97,),
         sky_noise=(0.0195,), electrons_per_nanomaggy=(1000,), common_seeing=0.05,

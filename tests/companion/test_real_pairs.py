@@ -153,9 +153,12 @@ def test_real_galaxies_are_compared_with_their_like():
     simulated = {"a": {"m": np.concatenate([np.arange(30.0), np.full(30, 99.0)])}}
     real_errors = {"a": {"m": np.arange(5.0)}}
     others = np.concatenate([near, far])
+    others[0] = np.nan  # of a galaxy without flux
     table = real_pairs.compare(real_errors, simulated, traits, others)
     assert list(table.galaxy) == list(real_pairs.SEEN) and list(table.real) == [0, 1, 2, 3, 4]
-    assert (table.high < 30).all() and (table.low <= table.simulated).all()
+    assert (
+        (table.high < 30).all() and (table.low > 1).all() and (table.low <= table.simulated).all()
+    )
 
 
 def test_simulated_pairs_are_consistent():
