@@ -239,7 +239,8 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
     shown = b"".join(content for name, content in pages.items() if name.endswith(".md")).decode()
     wanted = set(re.findall(r"figures/([\w-]+\.png)", shown))
     pages["_extra/tex-svg.js"] = mathjax()
-    pages["_extra/translate/data.js"] = browser_translator.script().encode()
+    data = browser_translator.script(folder.with_name("translate_data.js"))
+    pages["_extra/translate/data.js"] = data.encode()
     for name, run in runs.items():
         if name not in missing and not pipeline.is_current(run, runs):
             raise GaltoolsError(f"the code of {name} changed while it ran: start again")

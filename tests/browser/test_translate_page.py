@@ -24,7 +24,11 @@ FUZZ = """async (files) => {
   const said = [];
   for (const [name, content] of files) {
     const file = new File([galaxyTranslator.bytes(content)], name);
-    try { await (await galaxyTranslator.readStamps([file], galaxyData)).galaxy(0); said.push(""); }
+    try {
+      const { source } = await (await galaxyTranslator.readStamps([file], galaxyData)).galaxy(0);
+      const whole = source.map((plane) => plane.length === 64 * 64 && plane.every(Number.isFinite));
+      said.push(whole.length === 5 && whole.every(Boolean) ? "" : "read, but not whole");
+    }
     catch (error) { said.push(error.message); }
   }
   return said; }"""
@@ -154,7 +158,9 @@ def of_each_kind(image) -> dict[str, list]:
     assert b"E-" in scaled.getvalue()[:2880]  # BSCALE
     table = fits.BinTableHDU.from_columns([fits.Column("a", "E", array=np.arange(9.0))])
     single = [(f"galaxy-{band}.fits", as_fits(x)) for band, x in zip(BANDS, image, strict=True)]
-    filters = [(f"{k}.fits", as_fits(x, FILTER=BANDS[k])) for k, x in reversed([*enumerate(image)])]
+    filters = [
+        (f"u_{k}.fits", as_fits(x, FILTER=BANDS[k])) for k, x in reversed([*enumerate(image)])
+    ]
     return {
         "npz": [("a.npz", npz(images=image, other=np.arange(3)))],
         "compressed": [("a.npz", npz(save=np.savez_compressed, data=image[None]))],
@@ -196,6 +202,9 @@ def bad(image) -> dict[str, list]:
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("images.npy", bytes(2**27))
     one = ("galaxy-u.fits", as_fits(image[0]))
+    several, axis = np.stack([image] * 3), b"NAXIS4  =                    "
+    negative = as_fits(image[None]).replace(axis + b"1", axis[:-1] + b"-1")
+    assert b"-1" in negative[:2880]
     blank = as_fits(np.full((5, 64, 64), 7, np.int16), BLANK=7)
     return {
         "has pixels without a number in r": [("a.npz", npz(images=broken))],
@@ -206,6 +215,9 @@ def bad(image) -> dict[str, list]:
         "has stamps of 60 x 64 pixels": [("a.fits", as_fits(image[:, :60]))],
         "has no array named source, images or data": [("a.npz", npz(x=image))],
         "noise or psf_fwhm that is not": [("a.npz", npz(images=image, noise=np.zeros(5)))],
+        "negative.fits is damaged": [("negative.fits", negative)],
+        "one positive number per band": [("a.npz", npz(images=several, noise=np.ones((5, 3))))],
+        "holds more than 400 galaxies": [("a.npy", npy(np.zeros((401, 5, 64, 64), "u1")))],
         "holds no galaxy": [("a.npz", npz(images=image[None][:0]))],
         "is in Fortran order": [("a.npy", npy(np.asfortranarray(image)))],
         "holds numbers of the type i8": [("a.npy", npy(image.astype(int)))],
@@ -221,7 +233,8 @@ def bad(image) -> dict[str, list]:
         "empty.npz is of another kind": [("empty.npz", b"")],
         "holds no image": [("a.fits", as_fits(None))],
         "give one FITS file for each of u, g, r, i, z": [one, one],
-        "does not state its band": [("a.fits", one[1]), ("b.fits", one[1])],
+        "and the other files: give one FITS file": [one] * 5,
+        "does not state its band": [(f"{k}.fits", one[1]) for k in range(5)],
         "cut out 64 x 64 pixels of one band": [
             (f"{band}.fits", as_fits(image[0, :9])) for band in BANDS
         ],
@@ -236,6 +249,10 @@ def test_other_units_and_missing_facts_are_named(tab, pairs):
     said = give(tab, ("mine.npz", npz(source=image, noise=SDSS.sky_noise)))
     assert "states no seeing: the survey's typical values were used" in said
     assert "are these nanomaggies" not in said
+    assert "within the range of 98 % of true images in every band" in said
+    exaggerated = 3 * np.array(SDSS.sky_noise)
+    said = give(tab, ("mine.npz", npz(source=image, noise=exaggerated)))
+    assert "outside the range of 98 % of true images in u, g, r, i, z" in said
 
 
 def test_bad_files_are_refused_in_one_line(tab, pairs):

@@ -1,6 +1,7 @@
 // Stamps from files that readers drop: npz, npy and FITS. Whatever else comes is refused in one line.
 (() => {
   const LARGEST = 2 ** 25; // bytes of a file, and of an array in an npz file
+  const MOST = 400 * 5 * 64 * 64; // numbers of an array
   const FILES = "give a FITS, npz or npy file";
   const ARRAYS = ["source", "images", "data", "noise", "psf_fwhm"]; // of an npz file
   const GETTERS = {
@@ -18,8 +19,9 @@
   function numbers(content, start, kind, little, shape) {
     const [getter, size, count] = [GETTERS[kind], Number(kind[1]), product(shape)];
     if (!getter) refuse(`holds numbers of the type ${kind}: save them as float32`);
-    const whole = shape.every(Number.isSafeInteger) && start + count * size <= content.length;
-    if (!whole) refuse("is cut short");
+    if (!shape.every((side) => Number.isSafeInteger(side) && side >= 0)) refuse("is damaged");
+    if (count > MOST) refuse("holds more than 400 galaxies: save fewer");
+    if (start + count * size > content.length) refuse("is cut short");
     const [view, values] = [viewOf(content), new Float64Array(count)];
     for (let k = 0; k < count; k++) values[k] = view[getter](start + k * size, little);
     return { shape, values };
@@ -115,7 +117,6 @@
   }
 
   async function readOne(file) {
-    if (file.size > LARGEST) refuse("has more than 32 MB: cut out stamps");
     const content = new Uint8Array(await file.arrayBuffer());
     const start = text(content, 0, 9);
     if (start.startsWith("SIMPLE  =")) return { images: readFits(content) };
@@ -139,18 +140,18 @@
 
   // Band of a FITS file of one: FILTER, or a word of its name, as in galaxy_r.fits.
   function bandOf({ images: { cards } }, { name }, bands) {
-    const words = [cards?.FILTER ?? "", name].flatMap((label) => label.split(/[^A-Za-z]+/));
-    return bands.find((band) => words.includes(band))
+    const bandIn = (label) => bands.find((band) => label.split(/[^A-Za-z]+/).includes(band));
+    return bandIn(cards?.FILTER ?? "") ?? bandIn(name)
       ?? refuse("does not state its band: put it into FILTER, or into the name, as in galaxy_r.fits");
   }
+
+  const onePerBand = (bands) => `give one FITS file for each of ${bands.join(", ")}`;
 
   // One image of the files of single bands.
   function joinBands(found, files, bands, size) {
     const names = found.map((one, k) => bandOf(one, files[k], bands));
     const planes = bands.map((band) => found[names.indexOf(band)]?.images);
-    if (files.length !== bands.length || planes.includes(undefined)) {
-      refuse(`and the other files: give one FITS file for each of ${bands.join(", ")}`);
-    }
+    if (planes.includes(undefined)) refuse(`and the other files: ${onePerBand(bands)}`);
     if (planes.some(({ shape }) => shape.join() !== [size, size].join())) {
       refuse(`and the other files: cut out ${size} x ${size} pixels of one band`);
     }
@@ -169,18 +170,24 @@
     return count || refuse("holds no galaxy");
   }
 
-  // One number per band of galaxy k, or null where the file states none.
-  function statedFor(k, array, bands) {
+  // One number per band of galaxy k of `count`, or null where the file states none.
+  function statedFor(k, count, array, bands) {
     if (!array) return null;
-    const from = array.shape.length > 1 ? k * bands.length : 0;
+    const own = array.shape.join() === [count, bands.length].join(); // of every galaxy
+    const from = own ? k * bands.length : 0;
     const values = [...array.values.slice(from, from + bands.length)];
-    const good = values.length === bands.length && values.every((value) => value > 0 && value < Infinity);
+    const good = (own || array.shape.join() === String(bands.length))
+      && values.every((value) => value > 0 && value < Infinity);
     return good ? values : refuse("states a noise or psf_fwhm that is not one positive number per band");
   }
 
   // Galaxies of files: `count` of them, and `galaxy(k)` with its bands, noise and seeing.
   async function readStamps(files, { bands, size }) {
-    const found = [];
+    const [found, bytes] = [[], files.reduce((sum, file) => sum + file.size, 0)];
+    await naming(files[0], () => {
+      if (![1, bands.length].includes(files.length)) refuse(`and the other files: ${onePerBand(bands)}`);
+      if (bytes > LARGEST) refuse("has more than 32 MB: cut out stamps");
+    });
     for (const file of files) found.push(await naming(file, () => readOne(file)));
     return naming(files[0], () => {
       const { noise, psf_fwhm: psf } = found[0];
@@ -191,7 +198,7 @@
         const source = bands.map((_, b) => plane(k * bands.length + b));
         const broken = bands.filter((_, b) => !source[b].every(Number.isFinite));
         if (broken.length) refuse(`has pixels without a number in ${broken.join(", ")}: fill them first`);
-        return { source, noise: statedFor(k, noise, bands), psf: statedFor(k, psf, bands) };
+        return { source, noise: statedFor(k, count, noise, bands), psf: statedFor(k, count, psf, bands) };
       };
       return { count, galaxy: (k) => naming(files[0], () => galaxy(k)) };
     });

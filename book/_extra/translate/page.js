@@ -91,16 +91,18 @@
     for (const cell of tool.querySelectorAll("[data-band]")) cell.textContent = band;
     bands.forEach(({ chi2, correlation, fluxError }, k) => {
       const cells = find("rows").rows[k].querySelectorAll("td");
-      cells[0].textContent = `${number(chi2, 2)} (${number(facts.control[k], 2)})`;
+      const [low, high] = facts.control[k].map((end) => number(end, 2));
+      cells[0].textContent = `${number(chi2, 2)} (${low}–${high})`;
       cells[1].textContent = number(correlation, 2);
       cells[2].textContent = number(100 * fluxError, 1);
     });
   }
 
   function summary({ name, bands }, assumed, scatter) {
-    const above = facts.bands.filter((_, b) => !(bands[b].chi2 <= facts.control[b]));
-    const found = above.length ? `above that of 90 % of true images in ${above.join(", ")}`
-      : "in the range of true images in every band";
+    const within = ({ chi2 }, [low, high]) => chi2 >= low && chi2 <= high;
+    const outside = facts.bands.filter((_, b) => !within(bands[b], facts.control[b]));
+    const found = outside.length ? `outside the range of 98 % of true images in ${outside.join(", ")}`
+      : "within the range of 98 % of true images in every band";
     let words = `${name}: χ² is ${found}.`;
     if (assumed) words += ` The file states no ${assumed}: the survey's typical values were used.`;
     if (!(scatter > 0.2 && scatter < 5)) {
