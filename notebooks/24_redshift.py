@@ -270,7 +270,7 @@ made = artefacts.make(
 # `book/reference/` with a manifest. After `make book`, this command makes it anew:
 #
 #     .venv/bin/papermill notebooks/24_redshift.py _build/24.ipynb -p width 32 -p learn 3000 \
-#         -p steps 4000 -p reference true \
+#         -p steps 4000 -p reference True \
 #         -y "models: [residual, swin, srgan, capsule, diffusion, flux_corrected]"
 #
 # For SDSS to SDSS, add `-p task intra` and omit the last model. Two fractions *disagree* if the interval

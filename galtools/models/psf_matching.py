@@ -7,9 +7,13 @@ r = M_t / M_s. Sharpening amplifies noise, so PSF matching damps it by a constan
 
 which is 1 where r is (the total flux, and every frequency at which both surveys agree) and at most
 (1 + d) / (2 sqrt(d)). Wiener deconvolution damps as the image itself demands: with its power P,
-averaged over rings of spatial frequency, and that of white noise, N,
+averaged over rings of spatial frequency, and that of white noise, N, which is the sky's, or the
+power beyond the Nyquist circle where photons of the source add to it,
 
-    T = r max(0, 1 - N / P).
+    T = r max(0, 1 - N / P),
+
+up to the first ring whose P is not significantly above N, and zero beyond: there r is huge, and
+would multiply every chance excess of noise.
 """
 
 import math
@@ -65,12 +69,15 @@ def wiener_deconvolve(images: torch.Tensor, noise, pixel_scale: float, fwhm, new
 def signal_fraction(spectrum: torch.Tensor, noise: torch.Tensor, ring) -> torch.Tensor:
     """Return max(0, 1 - N / P), P the mean power of each `ring` (H, W) of frequencies.
 
-    `spectrum` (n, bands, H, W), `noise` (n, bands) the rms of each of its numbers.
+    `spectrum` (n, bands, H, W), `noise` (n, bands) the rms of each of its numbers by the sky alone.
+    The fraction never grows with frequency, and is zero where P is not two standard errors above N.
     """
     power, ring = spectrum.abs().square().flatten(2), ring.flatten()
     rings = ring.bincount()
     mean = power.new_zeros(*power.shape[:2], len(rings)).index_add_(2, ring, power) / rings
-    signal = (1 - noise[..., None] ** 2 / mean).clamp_min(0)
+    corner = power[..., ring > ring.max() / math.sqrt(2)].mean(-1)
+    ratio = mean / torch.maximum(noise**2, corner)[..., None]
+    signal = torch.where(ratio > 1 + 2 / rings.sqrt(), 1 - 1 / ratio, 0.0).cummin(dim=-1).values
     return signal[..., ring].view(spectrum.shape)
 
 

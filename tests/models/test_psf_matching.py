@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from scipy.special import j0
 
+from galtools import simulate
 from galtools.models import psf_matching
 from galtools.simulate.render import kolmogorov_mtf
 from galtools.surveys import CFHTLS, SDSS
@@ -66,12 +67,29 @@ def test_without_noise_wiener_deconvolution_recovers_the_sharper_image():
 
 
 def test_noise_is_suppressed_by_the_fraction_of_power_that_is_signal():
-    """Of rings with the powers 4 and 1, and noise of power 1, 3/4 and nothing is signal."""
-    spectrum = torch.tensor([[[[2.0 + 0j, 1j], [-1.0, 1.0]]], [[[2j, -2j], [2.0, 2.0]]]])
-    ring = torch.tensor([[0, 1], [1, 1]])
-    found = psf_matching.signal_fraction(spectrum, torch.ones(2, 1), ring)
-    assert torch.equal(found[0, 0], torch.tensor([[0.75, 0], [0, 0]]))
-    assert torch.equal(found[1, 0], torch.full((2, 2), 0.75))
+    """Of white noise of power 1, sky alone, and of power 2, with photons of the source."""
+    ring = torch.tensor([[0, 1], [2, 3]])
+    powers = torch.tensor([[[[400.0, 4], [1, 1]]], [[[400, 8], [20, 2]]], [[[400, 2.9], [4, 1]]]])
+    found = psf_matching.signal_fraction(powers.sqrt() + 0j, torch.ones(3, 1), ring)
+    wanted = [[[0.9975, 0.75], [0, 0]], [[0.995, 0.75], [0.75, 0]], [[0.9975, 0], [0, 0]]]
+    assert torch.allclose(found[:, 0], torch.tensor(wanted))
+
+
+def test_wiener_deconvolution_does_better_than_damping_and_does_not_blow_up():
+    pairs = simulate.pairs(24, seed=6, grid="sdss")
+    source, target = pairs.source_set, pairs.target_set
+    images = torch.from_numpy(pairs.source)
+    known = source.pixel_scale, source.psf_fwhm, target.psf_fwhm
+    found = {
+        "none": images,
+        "damped": psf_matching.match_psf(images, *known),
+        "wiener": psf_matching.wiener_deconvolve(images, source.noise, *known),
+    }
+    chi = {
+        name: ((x.numpy() - target.images) / target.noise[:, :, None, None]).std((0, 2, 3))
+        for name, x in found.items()
+    }
+    assert (chi["wiener"] < chi["damped"]).all() and (chi["damped"] < chi["none"]).all()
 
 
 def test_pure_noise_is_nearly_removed_and_a_flat_image_kept():
