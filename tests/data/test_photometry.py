@@ -103,7 +103,7 @@ def test_robust_scatter_is_that_of_a_gaussian_and_ignores_outliers():
         (r"np\.median\(np\.abs\([^()]* - np\.(nan)?median", ""),
         (
             r"np\.arcsinh",
-            r"companion/(interactive|html_report)|notebooks|benchmarks",
+            r"companion/(interactive|survey_panels)|notebooks|benchmarks",
         ),  # stretches of pictures
         (r"CircularAperture|ApertureStats|circular_overlap_grid", ""),
         (r"def (aperture|annulus|peak|box|central)_flux\(", ""),
