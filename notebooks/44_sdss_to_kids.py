@@ -213,8 +213,8 @@ for name, row in percent.items():
 # How do the errors change if SDSS is simulated with the PSF that its PSF images give?
 #
 # ```{dropdown} Solution
-# Set `psf_fwhm=(1.15,)` for `SDSS_GAMA` in `companion/real_pairs.py` and run the chapter in a new folder.
-# The translator sharpens more, so that cores become brighter still and the residual grows.
+# Set `psf_fwhm` of `SDSS_GAMA` in `companion/real_pairs.py` to the width of the PSF images (`psf_fwhm` there
+# measures it) and run the chapter in a new folder. Compare the residual and the concentration.
 # ```
 #
 # **What's next:** [time and cost for half a million galaxies](41_survey_size.py).

@@ -12,8 +12,8 @@ power beyond the Nyquist circle where photons of the source add to it,
 
     T = r max(0, 1 - N / P),
 
-up to the first ring whose P is not significantly above N, and zero beyond: there r is huge, and
-would multiply every chance excess of noise.
+up to the first ring whose P is not significantly above N, and zero beyond, where r is huge. An
+image whose P stays above N, by an edge for instance, is still amplified without bound.
 """
 
 import math

@@ -75,7 +75,7 @@ def test_noise_is_suppressed_by_the_fraction_of_power_that_is_signal():
     assert torch.allclose(found[:, 0], torch.tensor(wanted))
 
 
-def test_wiener_deconvolution_does_better_than_damping_and_does_not_blow_up():
+def test_wiener_deconvolution_does_better_than_damping_on_a_sample_without_outliers():
     pairs = simulate.pairs(24, seed=6, grid="sdss")
     source, target = pairs.source_set, pairs.target_set
     images = torch.from_numpy(pairs.source)
