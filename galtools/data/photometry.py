@@ -2,7 +2,7 @@
 
 Images are (..., H, W), often (n, bands, H, W), in nanomaggies per pixel; fluxes in nanomaggies have
 the shape of what precedes H and W. Apertures are centred on the stamp; those with a soft edge are
-for tensors, with radii in stamps.
+for tensors, with radii in sides of the stamp, the shorter one if it is not square.
 """
 
 import math
@@ -13,12 +13,10 @@ from photutils.geometry import circular_overlap_grid
 from scipy.special import ndtri
 from scipy.stats import median_abs_deviation
 
-from galtools.errors import GaltoolsError
-
 APERTURE = 3.0  # arcsec, radius of the standard aperture
 NORMAL_QUARTILE = ndtri(0.75)
 BOX = 3  # pixels along a side of the box about the peak
-SEARCH = 0.25  # the peak is looked for in the central quarter (by side) of the stamp
+SEARCH = 0.25  # the peak is looked for in the central quarter of the stamp's (shorter) side
 
 
 def circle_fractions(shape, x: float, y: float, radius: float) -> np.ndarray:
@@ -57,23 +55,31 @@ def annulus_flux(images, weights) -> np.ndarray:
     return np.einsum("...yx,kyx->...k", images, weights, optimize=True)
 
 
-def radius_map(side: int, like: torch.Tensor) -> torch.Tensor:
-    """Distance (side, side) of every pixel from the centre, in stamps."""
-    along = (torch.arange(side).to(like) - (side - 1) / 2) / side
-    return torch.hypot(along[None, :], along[:, None])
+def offsets_from_centre(like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Offsets (H, 1) and (1, W) from the centre of stamps as `like` (..., H, W), in sides."""
+    height, width = like.shape[-2:]
+    down, right = (
+        (torch.arange(size).to(like) - (size - 1) / 2) / min(height, width)
+        for size in (height, width)
+    )
+    return down[:, None], right[None, :]
 
 
-def soft_aperture_weights(radii, side: int, like: torch.Tensor) -> torch.Tensor:
-    """Weights (circles, side, side) of the pixels in each circle, whose edge is one pixel wide."""
+def radius_map(like: torch.Tensor) -> torch.Tensor:
+    """Distance (H, W) of every pixel of stamps as `like` from the centre, in sides."""
+    down, right = offsets_from_centre(like)
+    return torch.hypot(right, down)
+
+
+def soft_aperture_weights(radii, like: torch.Tensor) -> torch.Tensor:
+    """Weights (circles, H, W) of the pixels in each circle, whose edge is one pixel wide."""
     edges = like.new_tensor(radii)[:, None, None]
-    return ((edges - radius_map(side, like)) * side + 0.5).clamp(0, 1)
+    return ((edges - radius_map(like)) * min(like.shape[-2:]) + 0.5).clamp(0, 1)
 
 
 def soft_aperture_flux(images: torch.Tensor, radii) -> torch.Tensor:
     """Flux (n, circles, bands) in each circle of `soft_aperture_weights`."""
-    if images.shape[-1] != images.shape[-2]:
-        raise GaltoolsError(f"stamps of {tuple(images.shape[-2:])} pixels: cut their square middle")
-    weights = soft_aperture_weights(radii, images.shape[-1], images)
+    weights = soft_aperture_weights(radii, images)
     return torch.stack([torch.einsum("nbyx,yx->nb", images, w) for w in weights], dim=1)
 
 
@@ -86,17 +92,21 @@ def central_flux(images, fraction: float = 0.5) -> np.ndarray:
     return images[..., rows, columns].sum(axis=(-2, -1), dtype=np.float64)
 
 
-def _search_region(images):
-    """Cut out the central part of the stamps, where the peak is looked for."""
-    height, width = images.shape[-2:]
-    h, w = (min(max(BOX, round(size * SEARCH)), size) for size in (height, width))
-    top, left = (height - h) // 2, (width - w) // 2
-    return images[..., top : top + h, left : left + w]
+def central_square(images, side: int):
+    """Cut out the middle `side` x `side` pixels of stamps."""
+    top, left = ((size - side) // 2 for size in images.shape[-2:])
+    return images[..., top : top + side, left : left + side]
+
+
+def search_region(images):
+    """Cut out the central square of the stamps, where the peak is looked for."""
+    side = min(images.shape[-2:])
+    return central_square(images, min(max(BOX, round(side * SEARCH)), side))
 
 
 def peak_flux(images) -> np.ndarray:
     """Flux of the brightest pixel near the centre, nanomaggies."""
-    return _search_region(images).max((-2, -1))
+    return search_region(images).max((-2, -1))
 
 
 def box_flux(images) -> np.ndarray:
@@ -105,7 +115,7 @@ def box_flux(images) -> np.ndarray:
     The peak is where the sum over bands of the 3 x 3 means, each divided by its maximum, is
     largest: one position for all bands, so that their ratios compare the same piece of sky.
     """
-    means = _search_region(images)
+    means = search_region(images)
     for axis in (-1, -2):
         start = np.arange(means.shape[axis] - BOX + 1)
         means = sum(np.take(means, start + k, axis) for k in range(BOX)) / BOX

@@ -28,7 +28,7 @@ from galtools.errors import GaltoolsError
 from galtools.models import build, register
 from galtools.models.residual import Residual
 
-CIRCLES = (0.025, 0.05, 0.1, 0.2, 0.3)  # radii in stamps
+CIRCLES = (0.025, 0.05, 0.1, 0.2, 0.3)  # radii in sides of the stamp, the shorter one
 ROUNDS = 2  # of gains
 MAX_GAIN = 1.5  # of a round; the smallest is its inverse
 ENOUGH = 5000  # galaxies that fix the regression
@@ -37,12 +37,12 @@ TINY = 1e-9  # nanomaggies: no flux at all
 RIDGE = 1.0  # of the regression, in galaxies: it only matters where there are few
 
 
-def hat_functions(nodes, side: int, like: torch.Tensor) -> torch.Tensor:
-    """Weights (nodes, side, side): 1 at a radius, falling linearly to 0 at its neighbours.
+def hat_functions(nodes, like: torch.Tensor) -> torch.Tensor:
+    """Weights (nodes, H, W): 1 at a radius, falling linearly to 0 at its neighbours.
 
     They sum to 1 in every pixel: constant within the first node and beyond the last.
     """
-    r = radius_map(side, like).cpu()
+    r = radius_map(like).cpu()
     hats = [np.interp(r, nodes, row) for row in np.eye(len(nodes))]
     return torch.as_tensor(np.stack(hats)).to(like)
 
@@ -61,7 +61,7 @@ class ApertureFluxRegression(nn.Module):
     """Aperture fluxes of the target from those of the source; images in nanomaggies on one grid."""
 
     def __init__(self, bands_in: int, bands_out: int, circles=CIRCLES):
-        """Make it for circles of these radii, in stamps; `fit` fits it."""
+        """Make it for circles of these radii, in sides; `fit` fits it."""
         super().__init__()
         self.circles = tuple(circles)
         inputs, outputs = (len(self.circles) * bands for bands in (bands_in, bands_out))
@@ -72,7 +72,7 @@ class ApertureFluxRegression(nn.Module):
 
     def unit(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Twice the noise in each circle, (circles, bands), of white noise per pixel."""
-        area = soft_aperture_weights(self.circles, images.shape[-1], images).square().sum((1, 2))
+        area = soft_aperture_weights(self.circles, images).square().sum((1, 2))
         return 2 * area.sqrt()[:, None] * noise
 
     def magnitudes(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -82,7 +82,7 @@ class ApertureFluxRegression(nn.Module):
 
     @torch.no_grad()
     def fit(self, parts, noise_in, noise_out) -> "ApertureFluxRegression":
-        """Fit to `parts`, pairs of source and target (n, bands, H, H); noise (bands,) per pixel.
+        """Fit to `parts`, pairs of source and target (n, bands, H, W); noise (bands,) per pixel.
 
         By ridge regression on standardised magnitudes of the source.
         """
@@ -112,7 +112,7 @@ class ApertureFluxRegression(nn.Module):
 
         The gain is 1 in annuli whose flux is negative, or predicted to be, for noise.
         """
-        hats = hat_functions(ring_radii(self.circles), images.shape[-1], images)
+        hats = hat_functions(ring_radii(self.circles), images)
         target = annulus_fluxes(within)
         for _ in range(rounds):
             flux = annulus_fluxes(soft_aperture_flux(images, self.circles))
@@ -135,7 +135,7 @@ class FluxCorrected(Residual):
         self, bands_in: int, bands_out: int, width: int, blocks: int, pack: int = 2,
         rounds: int = ROUNDS, circles=CIRCLES,
     ):  # fmt: skip
-        """Correct fluxes in `rounds` (0: not at all) within `circles`, radii in stamps."""
+        """Correct fluxes in `rounds` (0: not at all) within `circles`, radii in sides."""
         super().__init__(bands_in, bands_out, width, blocks, pack)
         self.rounds = rounds
         self.rule = ApertureFluxRegression(bands_in, bands_out, circles)
@@ -163,7 +163,7 @@ class FluxCorrected(Residual):
         Crops have no centre for the circles: on them, in training, the network works alone.
         """
         translated = super().forward(x)
-        if x.shape[-2:] != (self.scaling.size,) * 2:
+        if x.shape[-2:] != self.scaling.shape:
             return translated
         source, target = self.scaling.source, self.scaling.target
         within = self.rule.predict(source.inverse(x))

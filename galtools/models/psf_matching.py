@@ -35,7 +35,7 @@ def wiener_gain(ratio: torch.Tensor, damping: float = DAMPING) -> torch.Tensor:
 def match_psf(
     images: torch.Tensor, pixel_scale: float, fwhm, new_fwhm, damping=DAMPING, new_scale=None
 ) -> torch.Tensor:
-    """Images (n, bands, H, H) as seen under another Kolmogorov seeing.
+    """Images (n, bands, H, W) as seen under another Kolmogorov seeing.
 
     `fwhm` and `new_fwhm` in arcsec, one per band, or (n, bands). `pixel_scale` in arcsec; with a
     `new_scale` also as averaged over square pixels of that side instead, on the same grid.
@@ -59,9 +59,10 @@ def wiener_deconvolve(images: torch.Tensor, noise, pixel_scale: float, fwhm, new
 
     def gain(down, right, spectrum):
         ratio = mtf_ratio(down, right, images.new_tensor(fwhm), images.new_tensor(new_fwhm))
-        side = len(down)
-        ring = (torch.hypot(down, right) * side * pixel_scale).round().long()
-        return ratio * signal_fraction(spectrum, side * torch.as_tensor(noise).to(images), ring)
+        height, width = len(down), images.shape[-1] + len(down) - images.shape[-2]
+        ring = (torch.hypot(down, right) * min(height, width) * pixel_scale).round().long()
+        known = math.sqrt(height * width) * torch.as_tensor(noise).to(images)
+        return ratio * signal_fraction(spectrum, known, ring)
 
     return _filter(images, pixel_scale, gain)
 
@@ -89,10 +90,10 @@ def mtf_ratio(down, right, fwhm: torch.Tensor, new_fwhm: torch.Tensor) -> torch.
 
 def _filter(images: torch.Tensor, pixel_scale: float, gain) -> torch.Tensor:
     """Multiply the spectrum of images, padded by reflection, by ``gain(down, right, spectrum)``."""
-    padded = F.pad(images, (min(MARGIN, images.shape[-1] - 1),) * 4, mode="reflect")
-    side, spectrum = padded.shape[-1], torch.fft.rfft2(padded)
-    down = torch.fft.fftfreq(side, pixel_scale).to(images)[:, None]
-    right = torch.fft.rfftfreq(side, pixel_scale).to(images)
-    filtered = torch.fft.irfft2(spectrum * gain(down, right, spectrum), s=(side, side))
-    margin = (side - images.shape[-1]) // 2
-    return filtered[..., margin : side - margin, margin : side - margin]
+    margin = min(MARGIN, *(size - 1 for size in images.shape[-2:]))
+    padded = F.pad(images, (margin,) * 4, mode="reflect")
+    (height, width), spectrum = padded.shape[-2:], torch.fft.rfft2(padded)
+    down = torch.fft.fftfreq(height, pixel_scale).to(images)[:, None]
+    right = torch.fft.rfftfreq(width, pixel_scale).to(images)
+    filtered = torch.fft.irfft2(spectrum * gain(down, right, spectrum), s=(height, width))
+    return filtered[..., margin : height - margin, margin : width - margin]

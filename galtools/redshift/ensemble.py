@@ -49,7 +49,7 @@ class Ensemble:
             network.prepare(images, noise)
 
     def extract_features(self, images) -> Features:
-        """Features of images (n, bands, H, H) in nanomaggies, which all networks share."""
+        """Features of images (n, bands, H, W) in nanomaggies, which all networks share."""
         return self.networks[0].extract_features(images)
 
     def fit(self, features: Features, z, settings: Settings) -> "Ensemble":
@@ -116,7 +116,7 @@ def train_ensemble(
 ) -> Ensemble:
     """Train networks that differ in their seed, and calibrate them on the validation galaxies.
 
-    Images (n, bands, H, H) are in nanomaggies, `noise` (bands,) is that of the sky per pixel;
+    Images (n, bands, H, W) are in nanomaggies, `noise` (bands,) is that of the sky per pixel;
     `recipe` goes to `RedshiftNetwork`.
     """
     ensemble = Ensemble.untrained(images.shape[1], settings.seed, members, **recipe)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from galtools.data.photometry import central_square
 from galtools.data.stretch import fit_stretch
 from galtools.errors import GaltoolsError
 from galtools.models.base import OptimizerGroup, autocast
@@ -17,7 +18,7 @@ from galtools.training.crops import check_images
 from galtools.training.loop import Settings
 
 ORIENTATIONS = [(flip, turn) for flip in (False, True) for turn in range(4)]
-CUT = 0.5  # fraction of the stamp's side that the convolutions see
+CUT = 0.5  # fraction of the stamp's (shorter) side that the convolutions see
 CHUNK = 256  # images at a time
 
 
@@ -77,13 +78,12 @@ class RedshiftNetwork(nn.Module):
         self.stretch = fit_stretch(images[:CHUNK], 2 * noise)
 
     def features(self, images: torch.Tensor) -> Features:
-        """Features of images (n, bands, H, H) in nanomaggies."""
+        """Features of images (n, bands, H, W) in nanomaggies."""
         if self.convolve is None:
             return Features(self.photometry(images), images[:, :0, :1, :1])
-        side = images.shape[-1]
-        keep = 4 * max(1, round(side * CUT / 4))
-        centre = slice((side - keep) // 2, (side - keep) // 2 + keep)
-        return Features(self.photometry(images), self.stretch.forward(images)[..., centre, centre])
+        keep = 4 * max(1, round(min(images.shape[-2:]) * CUT / 4))
+        centre = central_square(self.stretch.forward(images), keep)
+        return Features(self.photometry(images), centre)
 
     @torch.no_grad()
     def extract_features(self, images) -> Features:
@@ -111,7 +111,7 @@ class RedshiftNetwork(nn.Module):
         return self.head[-1](self.latent(photometry, cutout))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (n, bins) of images (n, bands, H, H) in nanomaggies."""
+        """Logits (n, bins) of images (n, bands, H, W) in nanomaggies."""
         return self.logits(*self.features(images))
 
     @torch.no_grad()

@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from galtools.data import photometry
-from galtools.data.photometry import BOX, SEARCH, asinh_magnitude
+from galtools.data.photometry import BOX, asinh_magnitude
 
 GROUPS = ("flux", "peak", "shape")
-CIRCLES = (0.08, 0.16, 0.28)  # radii in stamps
-REACH = 0.32  # of the profile, in stamps
+CIRCLES = (0.08, 0.16, 0.28)  # radii in sides of the stamp, the shorter one
+REACH = 0.32  # of the profile, in sides
 TINY = 1e-20
 
 
@@ -33,7 +33,7 @@ def smooth(images: torch.Tensor, width: int) -> torch.Tensor:
 
 
 class PhotometryLayer(nn.Module):
-    """Images (n, bands, H, H) in nanomaggies to features (n, size) of the chosen groups."""
+    """Images (n, bands, H, W) in nanomaggies to features (n, size) of the chosen groups."""
 
     def __init__(self, bands: int = 5, groups=GROUPS):
         """Choose the groups; the buffer `noise`, the sky noise per pixel, is set before use."""
@@ -63,7 +63,7 @@ class PhotometryLayer(nn.Module):
         if not self.groups:
             return images.new_zeros(len(images), 0)
         reference = self.bands // 2
-        radius = photometry.radius_map(images.shape[-1], images)
+        radius = photometry.radius_map(images)
         profile = self._profile(images, radius)
         circles = self._circles(images)
         fitted = asinh_magnitude((images * profile).sum((2, 3)), self.noise)
@@ -81,23 +81,20 @@ class PhotometryLayer(nn.Module):
 
     def _circles(self, images):
         """Magnitudes (n, circles, bands) within circles."""
-        weights = photometry.soft_aperture_weights(CIRCLES, images.shape[-1], images)
+        weights = photometry.soft_aperture_weights(CIRCLES, images)
         noise = self.noise * weights.square().sum((1, 2)).sqrt()[:, None]
         return asinh_magnitude(photometry.soft_aperture_flux(images, CIRCLES), noise)
 
     def _profile(self, images, radius):
-        """Weights (n, 1, H, H) that follow the surface brightness in all bands."""
-        width = 2 * round(1.5 * images.shape[-1] / 64) + 1
+        """Weights (n, 1, H, W) that follow the surface brightness in all bands."""
+        width = 2 * round(1.5 * min(images.shape[-2:]) / 64) + 1
         summed = (images / self.noise[:, None, None]).sum(1, keepdim=True)
         weight = smooth(summed, width).clamp_min(0) * (radius < REACH)
         return weight / weight.square().sum((2, 3), keepdim=True).clamp_min(TINY).sqrt()
 
     def _peak(self, images):
         """Mean (n, bands) of the 3 x 3 pixels where the sum over bands is brightest."""
-        side = images.shape[-1]
-        cut = min(max(BOX, round(side * SEARCH)), side)
-        start = (side - cut) // 2
-        means = F.avg_pool2d(images[..., start : start + cut, start : start + cut], BOX, 1)
+        means = F.avg_pool2d(photometry.search_region(images), BOX, 1)
         relative = means / means.amax((2, 3), keepdim=True).clamp_min(TINY)
         spot = relative.clamp_min(0).sum(1).flatten(1).argmax(1)
         return means.flatten(2).gather(2, spot[:, None, None].expand(-1, self.bands, 1))[..., 0]
@@ -105,9 +102,7 @@ class PhotometryLayer(nn.Module):
     @staticmethod
     def _moments(weight):
         """Logarithm of the rms radius, and ellipticity |e|, by second moments: (n, 2)."""
-        side = weight.shape[-1]
-        x = ((torch.arange(side).to(weight) - (side - 1) / 2) / side).expand(side, side)
-        y = x.T
+        y, x = (along.expand(weight.shape[-2:]) for along in photometry.offsets_from_centre(weight))
         total = weight.sum((1, 2)).clamp_min(TINY)
         centre_x, centre_y = ((weight * at).sum((1, 2)) / total for at in (x, y))
         dx, dy = x - centre_x[:, None, None], y - centre_y[:, None, None]

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from galtools.data import photometry
-from galtools.errors import GaltoolsError
 
 ROOT = Path(__file__).resolve().parents[2]
 SCALE = 0.396
@@ -117,6 +116,13 @@ def test_there_is_one_implementation_of_each(pattern, also_in):
     assert set(others) <= {"galtools/data/photometry.py"}
 
 
-def test_soft_apertures_refuse_stamps_that_are_not_square():
-    with pytest.raises(GaltoolsError, match=r"\(8, 6\) pixels: cut their square middle"):
-        photometry.soft_aperture_flux(torch.zeros(1, 1, 8, 6), (0.1,))
+def test_soft_apertures_of_a_stamp_do_not_know_its_blank_edges():
+    """Padded along one axis, and turned, it has the same fluxes: radii follow the shorter side."""
+    image = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    wide = torch.nn.functional.pad(image, (5, 5))
+    flux = photometry.soft_aperture_flux(image, (0.1, 0.3, 0.5))
+    assert torch.allclose(photometry.soft_aperture_flux(wide, (0.1, 0.3, 0.5)), flux)
+    assert torch.allclose(photometry.soft_aperture_flux(wide.mT, (0.1, 0.3, 0.5)), flux)
+    np.testing.assert_array_equal(
+        photometry.box_flux(wide.numpy()), photometry.box_flux(image.numpy())
+    )

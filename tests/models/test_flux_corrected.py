@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from blobs import blobs
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -53,8 +54,8 @@ def test_aperture_fluxes_are_those_within_the_circles():
 @pytest.mark.parametrize("circles", [CIRCLES, (0.1, 0.3), (0.2,)])
 def test_hat_functions_are_linear_between_the_circles_and_sum_to_one(circles):
     shapes, r = (
-        flux_corrected.hat_functions(circles, SIDE, FLAT),
-        photometry.radius_map(SIDE, FLAT),
+        flux_corrected.hat_functions(circles, FLAT),
+        photometry.radius_map(FLAT),
     )
     assert torch.allclose(shapes.sum(0), torch.ones(SIDE, SIDE), atol=1e-6)
     for k, row in enumerate(np.eye(len(circles))):
@@ -111,7 +112,7 @@ def test_noise_within_a_circle_does_not_depend_on_the_pixels():
 
 
 def test_a_common_gain_is_exact_in_one_round_and_has_a_limit():
-    image = torch.exp(-photometry.radius_map(SIDE, FLAT) / 0.15).expand(1, 5, SIDE, SIDE)
+    image = torch.exp(-photometry.radius_map(FLAT) / 0.15).expand(1, 5, SIDE, SIDE)
     factor = torch.tensor([0.8, 1.0, 1.0, 1.0, 1.25])
     rule = ApertureFluxRegression(5, 5)
     put = rule.correct(image, photometry.soft_aperture_flux(image, CIRCLES) * factor, rounds=1)
@@ -122,7 +123,7 @@ def test_a_common_gain_is_exact_in_one_round_and_has_a_limit():
 
 def test_rounds_come_closer_to_any_profile():
     rule = ApertureFluxRegression(5, 5, (0.1, 0.2, 0.3))
-    image = torch.exp(-photometry.radius_map(SIDE, FLAT) / 0.15).expand(1, 5, SIDE, SIDE)
+    image = torch.exp(-photometry.radius_map(FLAT) / 0.15).expand(1, 5, SIDE, SIDE)
     wanted = (
         photometry.soft_aperture_flux(image, rule.circles) * torch.tensor([0.9, 1.0, 1.05])[:, None]
     )
@@ -163,6 +164,46 @@ def test_translations_have_the_predicted_fluxes_and_crops_are_left_alone():
         ]
         crop = x[..., :16, :16]
         assert torch.equal(network(crop), plain(crop))
+    assert errors[1] < 0.1 * errors[0]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_blank_edges_change_no_prediction_and_no_gain(turned):
+    """A stamp padded to a rectangle, and that rectangle turned, are corrected as the stamp is."""
+    pairs = recoloured([1.3, 0.9, 1.1, 0.7, 1.0])
+    factor = torch.linspace(0.8, 1.2, 5)[:, None, None]
+
+    def padded(images):
+        return F.pad(torch.as_tensor(images), (6, 6) if not turned else (0, 0, 6, 6))
+
+    noise, rules = np.full(5, 0.03), []
+    for change in (torch.as_tensor, padded):
+        parts = [(change(pairs.source), change(pairs.target))]
+        rules.append(ApertureFluxRegression(5, 5).fit(parts, noise, noise))
+    x = torch.as_tensor(pairs.source)
+    plain, wide = rules[0].predict(x), rules[1].predict(padded(x))
+    assert torch.allclose(plain, wide, rtol=1e-4)
+    corrected = rules[0].correct(factor * x, plain)
+    assert torch.allclose(rules[1].correct(factor * padded(x), plain), padded(corrected), atol=1e-4)
+
+
+def test_translations_of_rectangles_are_corrected():
+    pairs = recoloured([1.2, 1.0, 1.0, 0.9, 1.1])
+    for side in (pairs.source_set, pairs.target_set):
+        side.images = np.pad(side.images, [(0, 0), (0, 0), (4, 4), (0, 0)])
+    network, plain = prepared(pairs), prepared(pairs, rounds=0)
+    network.network = plain.network = lambda x: 0.9 * x
+    wanted = network.rule.predict(torch.as_tensor(pairs.source))
+    errors = [
+        (
+            photometry.soft_aperture_flux(torch.as_tensor(translate(n, pairs.source)), CIRCLES)
+            / wanted
+            - 1
+        )
+        .abs()
+        .median()
+        for n in (plain, network)
+    ]
     assert errors[1] < 0.1 * errors[0]
 
 

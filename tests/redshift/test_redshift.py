@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from blobs import blobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -166,6 +167,18 @@ def test_measured_numbers_do_not_turn():
     for way in redshift.ORIENTATIONS:
         turned = measured(redshift.orient(images, *way).numpy())
         np.testing.assert_allclose(turned, first, rtol=2e-4, atol=2e-4)
+
+
+def test_blank_edges_are_not_measured():
+    """A stamp padded to a rectangle, and that turned, has its features, and the same centre."""
+    images = blobs(n=6, size=32).source
+    network = redshift.RedshiftNetwork(width=4)
+    network.prepare(images, np.full(5, 0.03))
+    square = network.features(torch.as_tensor(images))
+    for pads in ((8, 8), (0, 0, 8, 8)):
+        found = network.features(F.pad(torch.as_tensor(images), pads))
+        assert torch.allclose(found.photometry, square.photometry, atol=1e-4)
+        assert torch.equal(found.cutout, square.cutout)
 
 
 def test_peak_is_the_box_of_the_peaks_chapter():
