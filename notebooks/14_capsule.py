@@ -131,11 +131,11 @@ plt.show()
 # %% [markdown]
 # ## Translated galaxies
 
-# %% mystnb={"figure": {"caption": "Four test galaxies, from bright to faint: source on the target's grid, translation, target, and r-band residual in units of the target's sky noise.", "name": "fig-capsule-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Four test galaxies, from bright to faint: source on the target's grid, translation, target, and r-band residual in units of the target's sky noise.", "name": "fig-capsule-examples"}, "image": {"alt": "Rows of colour stamps with a row of residual maps below."}} tags=["leading", "hide-input"]
 study.examples(result)
 plt.show()
 
-# %%
+# %% tags=["leading"]
 study.error_table(result)
 
 # %% tags=["remove-cell"]

@@ -75,7 +75,7 @@ else:
 # weights: PSNR; the robust scatter of the flux in the central box, a mean over bands; and redshift
 # information in bits, from an estimator trained on original images. They need not converge at the same time.
 
-# %% mystnb={"figure": {"caption": "PSNR, flux scatter and redshift information during the long trainings against time on one core; one line per training.", "name": "fig-long-curves"}, "image": {"alt": "Panels of PSNR, flux scatter and redshift information against minutes of training, one curve per training."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "PSNR, flux scatter and redshift information during the long trainings against time on one core; one line per training.", "name": "fig-long-curves"}, "image": {"alt": "Panels of PSNR, flux scatter and redshift information against minutes of training, one curve per training."}} tags=["leading", "hide-input"]
 curves = long_trainings.histories(task)
 measures = {"psnr": "PSNR [dB]", "scatter": "flux scatter", "bits": "information [bits]"}
 measures = {name: label for name, label in measures.items() if curves[name].notna().any()}
@@ -96,7 +96,7 @@ plt.show()
 # The same test galaxies, translated by both: residual, scatter and bias as in [the first chapter on
 # translators](11_residual.py).
 
-# %% tags=["hide-input"]
+# %% tags=["leading", "hide-input"]
 compared = long_trainings.compare(store, task, models, seed)
 residuals = compared.pivot_table("residual / σ", "model", "weights")
 both = residuals.reindex(columns=long_trainings.WAYS).dropna()

@@ -144,7 +144,7 @@ made = artefacts.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "Pixel metrics of each image against the target, with 95 % intervals over galaxies. SSIM and correlation (bottom) are on logit axes; a perfect copy has 1.", "name": "fig-pixels-metrics"}, "image": {"alt": "Four panels of metrics against band, one marker per rendering."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Pixel metrics of each image against the target, with 95 % intervals over galaxies. SSIM and correlation (bottom) are on logit axes; a perfect copy has 1.", "name": "fig-pixels-metrics"}, "image": {"alt": "Four panels of metrics against band, one marker per rendering."}} tags=["leading", "hide-input"]
 axes_labels = {
     "residual_scatter": "residual scatter / σ",
     "psnr": "PSNR (dB)",
@@ -205,7 +205,7 @@ pd.DataFrame.from_dict(scores, orient="index")
 # Photometry sums over pixels, so errors that are coherent over a galaxy matter most.
 
 
-# %% mystnb={"figure": {"caption": "Bias and scatter of the total flux and of the flux within 3 arcsec, relative to the target, with 95 % intervals. Where a bias is large, its axis is logarithmic beyond 1 %.", "name": "fig-pixels-flux"}, "image": {"alt": "Four panels: bias and scatter of fluxes against band."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Bias and scatter of the total flux and of the flux within 3 arcsec, relative to the target, with 95 % intervals. Where a bias is large, its axis is logarithmic beyond 1 %.", "name": "fig-pixels-flux"}, "image": {"alt": "Four panels: bias and scatter of fluxes against band."}} tags=["leading", "hide-input"]
 def both_signs(ax, linear):
     """Make the y axis logarithmic on both sides of zero, if it reaches far beyond `linear`."""
     if np.abs(ax.get_ylim()).max() > 3 * linear:

@@ -168,7 +168,7 @@ made = artefacts.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "Left: correlation over galaxies of each quantity with its value in the target image. Right: Wasserstein distance of the distributions, in units of the robust scatter of the target's. Intervals of 95 %.", "name": "fig-morphology-summary"}, "image": {"alt": "Two panels, one line per morphological quantity."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Left: correlation over galaxies of each quantity with its value in the target image. Right: Wasserstein distance of the distributions, in units of the robust scatter of the target's. Intervals of 95 %.", "name": "fig-morphology-summary"}, "image": {"alt": "Two panels, one line per morphological quantity."}} tags=["leading", "hide-input"]
 statistics = {"correlation": "correlation", "wasserstein": "Wasserstein / scatter"}
 names = list(morphology.QUANTITIES)
 fig = panels.quantity_strips(table, names, statistics, compared)

@@ -89,7 +89,7 @@ for model in models:
     named = {"none true": whole[model], "true core": with_core}
     by_pixels[model] = named | {"true surroundings": without, "both true": whole["truth"]}
 
-# %% mystnb={"figure": {"caption": "Redshift information that the frozen estimator obtains, and scatter of its estimates, when the core, or all but the core, of a translated image is replaced by the true one, with 95 % intervals.", "name": "fig-peaks-core"}, "image": {"alt": "Two panels with one line per mixture of true and translated pixels."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Redshift information that the frozen estimator obtains, and scatter of its estimates, when the core, or all but the core, of a translated image is replaced by the true one, with 95 % intervals.", "name": "fig-peaks-core"}, "image": {"alt": "Two panels with one line per mixture of true and translated pixels."}} tags=["leading", "hide-input"]
 pixel_swap = pd.concat(
     redshifts.summarise(judged, "network", (), n_boot, seed).assign(row=model, mixture=name)
     for model, mixtures in by_pixels.items()
@@ -156,7 +156,7 @@ table = pd.concat(
     for row, quantities in measured.items()
 )
 
-# %% mystnb={"figure": {"caption": "Bias and scatter of the peak fluxes relative to the target image: brightest pixel (top) and 3 × 3 box (bottom), with 95 % intervals.", "name": "fig-peaks"}, "image": {"alt": "Four panels of bias and scatter against band."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Bias and scatter of the peak fluxes relative to the target image: brightest pixel (top) and 3 × 3 box (bottom), with 95 % intervals.", "name": "fig-peaks"}, "image": {"alt": "Four panels of bias and scatter against band."}} tags=["leading", "hide-input"]
 labels = {
     "peak_bias": "bias, max pixel",
     "peak_scatter": "scatter, max pixel",

@@ -107,7 +107,7 @@ made = artefacts.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "Fidelity metrics with 95 % intervals over galaxies. Larger is better for PSNR, correlation and redshift information, smaller for the others. Cards of other translators come last.", "name": "fig-leaderboard"}, "image": {"alt": "One panel per fidelity metric, with one line per translator or reference row."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Fidelity metrics with 95 % intervals over galaxies. Larger is better for PSNR, correlation and redshift information, smaller for the others. Cards of other translators come last.", "name": "fig-leaderboard"}, "image": {"alt": "One panel per fidelity metric, with one line per translator or reference row."}} tags=["leading", "hide-input"]
 fig = panels.leaderboard(board, numbers, rows)
 plt.show()
 

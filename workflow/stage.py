@@ -6,6 +6,8 @@ it is now. They always belong together, because a run whose code has changed sin
 
 import base64
 import re
+from collections import defaultdict
+from copy import deepcopy
 from importlib.metadata import files
 from pathlib import Path
 
@@ -26,14 +28,17 @@ PAGE = """Profile `{profile}`, seed {seed}, on {made}, in {seconds} s on {cores}
 `{key:.12}`"""
 QUOTED = """{count} run(s) of notebooks; profile {profile}, seed {seed}, made {made}, device
 {device}; galtools {version}. The pages of the chapters say it one by one"""
-SECOND = """:::{{note}}
-[The chapter]({notebook}.ipynb) once more, {told}: the text is the same, numbers and figures are
-those of this run.
-:::"""
-TASK = {"cross": "SDSS to CFHTLS", "intra": "SDSS to SDSS"}
+LEADING = "leading"  # tag of results: the first opens the chapter, all are shown of a second run
+SECTION = """## Within SDSS
+
+{finding}
+
+The same notebook with SDSS as source and target,
+<a href="../{file}" download>as executed</a>:"""
 SVG = "image/svg+xml"
 INTERVAL = re.compile(r"(?<=[\d∞]) (\([-−]?[\d.]+, [-−]?[\d.]+\))")
 VECTOR = '<a class="vector" href="../vector/{name}" download>This figure as SVG</a>'
+EXECUTED = "executed/"  # folder of the notebooks that are no pages
 NOT_RUN = "*(not run)*"  # stands for every number that is not there
 NOTICE = """:::{{admonition}} This page could not be run
 :class: danger
@@ -92,63 +97,82 @@ def as_run(book, record: dict):
     return book
 
 
-def vectors(book, run: pipeline.Run) -> dict[str, str]:
-    """Take the SVG of every figure out of a page and put a link to it below the figure."""
+def vectors(book, run: pipeline.Run) -> dict[str, bytes]:
+    """Take the SVG of every figure out of a notebook and put a link to it below the figure."""
     found, cells = {}, []
     for cell in book.cells:
         cells.append(cell)
         drawn = [o.data.pop(SVG) for o in cell.get("outputs", ()) if SVG in o.get("data", ())]
         if drawn and figure_name(cell):
             name = f"{run.name}-{figure_name(cell)}.svg"
-            found[name] = drawn[-1]
-            cells.append(nbformat.v4.new_markdown_cell(VECTOR.format(name=name)))
+            found[f"_extra/vector/{name}"] = drawn[-1].encode()
+            about = {"tags": [tag for tag in cell.metadata.get("tags", ()) if tag == LEADING]}
+            link = nbformat.v4.new_markdown_cell(VECTOR.format(name=name), metadata=about)
+            cells.append(link)
     book.cells = cells
     return found
 
 
-def told_apart(book, run: pipeline.Run):
-    """Give a second run of a notebook its own title, a note below it, and unique figure labels."""
-    words = [value for value in run.parameters.values() if isinstance(value, str)]
-    text = nbformat.writes(book)
-    for name in {figure_name(cell) for cell in book.cells} - {""}:
-        label = f"fig-{name}"
-        text = re.sub(rf"(?<![\w-]){label}(?![\w-])", "-".join([label, *words]), text)
-    book = nbformat.reads(text, as_version=4)
-    title = next(cell for cell in book.cells if cell.source.startswith("# "))
-    told = ", ".join(TASK.get(word, word) for word in words)
-    head, _, rest = title.source.partition("\n")
-    note = SECOND.format(notebook=run.notebook, told=told)
-    title.source = f"{head} ({told})\n\n{note}\n{rest}"
+def as_executed(run: pipeline.Run, missing: dict[str, str]):
+    """Return today's text of a run's notebook with outputs and how they were made, or why not."""
+    book, lost = pipeline.read_source(run), missing.get(run.name)
+    if not lost:
+        book, record = refreshed(book, nbformat.read(run.executed, 4)), pipeline.record(run)
+        about = PAGE.format(**record, **record["packages"])
+        note = PROVENANCE.format(title="How these results were made", about=about)
+        cell = nbformat.v4.new_markdown_cell(note, metadata={"tags": [LEADING]})
+        as_run(book, record).cells.append(cell)
+        return book
+    title, _, rest = book.cells[0].source.partition("\n")
+    notice = NOTICE.format(reason=re.sub(r"\n\s*\n", "\n", lost), blank=NOT_RUN)
+    book.cells[0].source = f"{title}\n\n{notice}\n{rest}"
+    for cell in book.cells:
+        cell.source = re.sub(r"\{glue:\w+\}`[^`]*`", NOT_RUN, cell.source)
     return book
 
 
-def page(run: pipeline.Run, missing: dict[str, str]) -> tuple[bytes, dict[str, str]]:
-    """Make the page of a run: text, outputs, how it was made; and its vector figures.
-
-    The page of a run that failed has its text and code, and at its top why.
-    """
-    book, lost = pipeline.read_source(run), missing.get(run.name)
-    if lost:
-        title, _, rest = book.cells[0].source.partition("\n")
-        notice = NOTICE.format(reason=lost, blank=NOT_RUN)
-        book.cells[0].source = f"{title}\n\n{notice}\n{rest}"
-        for cell in book.cells:
-            cell.source = re.sub(r"\{glue:\w+\}`[^`]*`", NOT_RUN, cell.source)
-    else:
-        book = refreshed(book, nbformat.read(run.executed, as_version=4))
-    if run.name != run.notebook:
-        book = told_apart(book, run)
-    drawn = vectors(book, run)
-    if not lost:
-        record = pipeline.record(run)
-        about = PAGE.format(**record, **record["packages"])
-        note = PROVENANCE.format(title="How this page was made", about=about)
-        as_run(book, record).cells.append(nbformat.v4.new_markdown_cell(note))
-    return finished(book, missing), drawn
+def opened(book):
+    """Move the first leading figure of a chapter, with its link, to below its finding."""
+    new = nbformat.v4
+    for place, cell in enumerate(book.cells):
+        if tagged(cell, LEADING) and figure_name(cell) and cell.outputs:
+            title, finding, rest = book.cells[0].source.split("\n\n", 2)
+            about = {"tags": ["remove-input"], "mystnb": cell.metadata.pop("mystnb")}
+            figure = new.new_code_cell("# drawn below", outputs=cell.outputs, metadata=about)
+            cell.outputs, link = [], book.cells[place + 1]
+            note = f"The result is {{numref}}`fig-{figure_name(figure)}`."
+            book.cells[place + 1] = new.new_markdown_cell(note)
+            top = new.new_markdown_cell(f"{title}\n\n{finding}")
+            book.cells[:1] = [top, figure, link, new.new_markdown_cell(rest)]
+            break
+    return book
 
 
-def finished(book, missing) -> bytes:
-    """Write a page: chapters link to each other's source, pages to pages; cells have fixed ids."""
+def section(book, run: pipeline.Run) -> list:
+    """Cells that show a second run in its chapter: its finding, leading figures and tables."""
+    finding = book.cells[0].source.split("\n\n", 2)[1]
+    text = re.sub(r"(\{glue:\w+\}`)", rf"\g<1>{run.name}_", finding)
+    text = SECTION.format(finding=text, file=f"{EXECUTED}{run.name}.ipynb")
+    hidden = nbformat.v4.new_code_cell(metadata={"tags": ["remove-cell"]})
+    for cell in [cell for cell in book.cells if cell.cell_type == "code"]:
+        glued = [output for output in cell.outputs if "scrapbook" in output.get("metadata", ())]
+        for output in glued:
+            output.metadata.scrapbook.name = f"{run.name}_{output.metadata.scrapbook.name}"
+        hidden.outputs += glued
+        cell.outputs = [output for output in cell.outputs if output not in glued]
+        if name := figure_name(cell):
+            cell.metadata["mystnb"]["figure"]["name"] = f"fig-{name}-{run.name}"
+    shown = [cell for cell in book.cells if tagged(cell, LEADING)]
+    for cell in [cell for cell in shown if cell.cell_type == "code"]:
+        cell.source, cell.metadata["tags"] = f"# an output of {run.name}", ["remove-input"]
+    return [nbformat.v4.new_markdown_cell(text), hidden, *shown]
+
+
+def finished(book, missing, sections=()) -> bytes:
+    """Write a page with its sections: links lead to pages, and cells have fixed ids."""
+    starts = [cell.source.startswith("## What we found") for cell in book.cells]
+    end = starts.index(True) if True in starts else len(starts)
+    book.cells[end:end] = sections
     book.metadata["kernelspec"] = papermill_io.KERNEL
     book.metadata.pop("galtools", None)
     for number, cell in enumerate(book.cells):
@@ -157,6 +181,24 @@ def finished(book, missing) -> bytes:
             cell.source = without(text, missing)
         cell["id"] = f"cell-{number}"  # the same in every build: only true changes are rendered
     return nbformat.writes(book).encode() + b"\n"
+
+
+def chapters(runs: dict[str, pipeline.Run], missing: dict[str, str]) -> dict[str, bytes]:
+    """Pages of all runs and their vector figures; second runs are sections of their chapters."""
+    books, sections, made = {}, defaultdict(list), {}
+    for name, run in runs.items():
+        if name not in missing and not pipeline.is_current(run, runs):
+            raise GaltoolsError(f"the code of {name} changed while it ran: start again")
+        book = as_executed(run, missing)
+        made |= vectors(book, run)
+        if name == run.notebook:
+            books[name] = book
+        else:
+            made[f"_extra/{EXECUTED}{name}.ipynb"] = finished(deepcopy(book), missing)
+            sections[run.notebook] += section(book, run)
+    for name, book in books.items():
+        made[f"notebooks/{name}.ipynb"] = finished(opened(book), missing, sections[name])
+    return made
 
 
 def without(text: str, missing) -> str:
@@ -205,18 +247,11 @@ def quoted(text: str, records: dict[str, dict]) -> str:
 
 def contents(toc: bytes, runs) -> bytes:
     """Table of contents without the chapters that are no runs: nothing is kept that they show."""
-
-    def there(chapters: list[dict]) -> list[dict]:
-        for chapter in chapters:
-            if sections := there(chapter.pop("sections", [])):
-                chapter["sections"] = sections
-        files = [Path(chapter["file"]) for chapter in chapters]
-        shown = [file.parent.name != "notebooks" or file.name in runs for file in files]
-        return [chapter for chapter, show in zip(chapters, shown, strict=True) if show]
-
     content = yaml.safe_load(toc)
     for part in content["parts"]:
-        part["chapters"] = there(part["chapters"])
+        files = [Path(chapter["file"]) for chapter in part["chapters"]]
+        shown = [file for file in files if file.parent.name != "notebooks" or file.name in runs]
+        part["chapters"] = [{"file": str(file)} for file in shown]
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
 
 
@@ -233,7 +268,7 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
     """
     missing = missing or {}
     records = {name: pipeline.record(run) for name, run in runs.items() if name not in missing}
-    pages = prose(missing, records)
+    pages = prose(missing, records) | chapters(runs, missing)
     if "_toc.yml" in pages:
         pages["_toc.yml"] = contents(pages["_toc.yml"], runs)
     shown = b"".join(content for name, content in pages.items() if name.endswith(".md")).decode()
@@ -241,12 +276,8 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
     pages["_extra/tex-svg.js"] = mathjax()
     data = browser_translator.script(folder.with_name("translate_data.js"))
     pages["_extra/translate/data.js"] = data.encode()
-    for name, run in runs.items():
-        if name not in missing and not pipeline.is_current(run, runs):
-            raise GaltoolsError(f"the code of {name} changed while it ran: start again")
-        pages[f"notebooks/{name}.ipynb"], drawn = page(run, missing)
-        pages |= {f"_extra/vector/{k}": v.encode() for k, v in drawn.items()}
-        drawn = {} if name in missing else pictures(run)
+    for name in records:
+        drawn = pictures(runs[name])
         pages |= {f"figures/{k}": base64.b64decode(drawn[k]) for k in wanted & drawn.keys()}
     for file in folder.rglob("*"):
         if file.is_file() and str(file.relative_to(folder)) not in pages:

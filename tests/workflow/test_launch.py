@@ -75,17 +75,38 @@ def test_parameters_of_a_page_are_those_of_its_run():
     ]
 
 
-def test_second_run_of_a_notebook_says_at_its_top_that_it_is_one():
-    cell = nbformat.v4.new_markdown_cell("# A title\n\nA question.")
-    figure = nbformat.v4.new_code_cell("draw()  # fig-sky")
-    figure.metadata["mystnb"] = {"figure": {"name": "fig-sky"}}
-    run = pipeline.Run("a_intra", Path(), "tiny", "a", parameters={"task": "intra", "steps": 3})
-    book = stage.told_apart(nbformat.v4.new_notebook(cells=[cell, figure]), run)
-    lines = book.cells[0].source.splitlines()
-    assert lines[0] == "# A title (SDSS to SDSS)"
-    assert "[The chapter](a.ipynb) once more, SDSS to SDSS" in lines[3]
-    assert lines[-1] == "A question."
-    assert book.cells[1].source == "draw()  # fig-sky-intra"
+def chapter():
+    """A title with its finding, a hidden number and a leading figure, executed."""
+    new, glued = nbformat.v4, {"scrapbook": {"name": "error", "mime_prefix": ""}}
+    number = new.new_output("display_data", {"text/plain": "3"}, metadata=glued)
+    picture = {"image/png": "x", "image/svg+xml": "<svg/>"}
+    figure = new.new_code_cell("draw()", outputs=[new.new_output("display_data", picture)])
+    figure.metadata |= {"mystnb": {"figure": {"name": "fig-sky"}}, "tags": ["leading"]}
+    words = "# A title\n\nThe error is {glue:text}`error`.\n\n**Learn** this."
+    cells = [new.new_markdown_cell(words), new.new_code_cell("glue()", outputs=[number]), figure]
+    return new.new_notebook(cells=[*cells, new.new_markdown_cell("## What we found")])
+
+
+def test_second_run_of_a_notebook_is_a_section_with_names_of_its_own():
+    run, book = pipeline.Run("11_a_intra", Path(), "tiny", "11_a"), chapter()
+    stage.vectors(book, run)
+    words, hidden, figure, link = stage.section(book, run)
+    assert "The error is {glue:text}`11_a_intra_error`." in words.source
+    assert 'href="../executed/11_a_intra.ipynb"' in words.source and "Learn" not in words.source
+    assert [o.metadata.scrapbook.name for o in hidden.outputs] == ["11_a_intra_error"]
+    assert figure.outputs[0].data == {"image/png": "x"}
+    assert stage.figure_name(figure) == "sky-11_a_intra"
+    assert 'href="../vector/11_a_intra-sky.svg"' in link.source
+
+
+def test_chapter_opens_with_its_finding_and_leading_figure():
+    run, book = pipeline.Run("11_a", Path(), "tiny", "11_a"), chapter()
+    stage.vectors(book, run)
+    sources = [cell.source for cell in stage.opened(book).cells]
+    assert sources[0] == "# A title\n\nThe error is {glue:text}`error`."
+    assert "vector/11_a-sky.svg" in sources[2] and sources[3] == "**Learn** this."
+    assert sources[5:7] == ["draw()", "The result is {numref}`fig-sky`."]
+    assert book.cells[1].outputs[0].data == {"image/png": "x"} and not book.cells[5].outputs
 
 
 def test_intervals_in_tables_stay_whole_and_other_output_as_it_is():
@@ -105,7 +126,7 @@ def test_vector_figures_leave_the_page_and_are_linked():
     cell.metadata["mystnb"] = {"figure": {"name": "fig-sky"}}
     book = nbformat.v4.new_notebook(cells=[cell])
     run = pipeline.Run("a_run", Path(), "tiny", "a")
-    assert stage.vectors(book, run) == {"a_run-sky.svg": "<svg/>"}
+    assert stage.vectors(book, run) == {"_extra/vector/a_run-sky.svg": b"<svg/>"}
     assert list(book.cells[0].outputs[0].data) == ["image/png"]
     assert 'href="../vector/a_run-sky.svg"' in book.cells[1].source
 
@@ -127,14 +148,14 @@ def test_container_makes_the_environment_of_the_makefile():
 @pytest.mark.pipeline
 def test_downloaded_notebooks_run_alone_in_an_empty_folder(tiny, tmp_path):
     """As a reader would: the data first, then a translator, with their parameters as shown."""
-    folder = tiny / "_build" / "html" / "_sources" / "notebooks"
-    for name in ("01_two_surveys", "11_residual_intra"):
+    folder = tiny / "_build" / "html"
+    for name in ("_sources/notebooks/01_two_surveys", "executed/11_residual_intra"):
         command = [
             sys.executable,
             "-m",
             "papermill",
             str(folder / f"{name}.ipynb"),
-            f"{name}.ipynb",
+            f"{Path(name).name}.ipynb",
         ]
         options = ["-p", "results", "mine", "-k", "python3", "--no-progress-bar"]
         done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True)
