@@ -6,14 +6,15 @@ r = M_t / M_s. Sharpening amplifies noise, so PSF matching damps it by a constan
     T = (1 + d) r / (1 + d r^2),
 
 which is 1 where r is (the total flux, and every frequency at which both surveys agree) and at most
-(1 + d) / (2 sqrt(d)). Wiener deconvolution damps as the image itself demands: with its power P,
-averaged over rings of spatial frequency, and that of white noise, N, which is the sky's, or the
-power beyond the Nyquist circle where photons of the source add to it,
+(1 + d) / (2 sqrt(d)). Wiener deconvolution damps as the image itself demands,
 
-    T = r max(0, 1 - N / P),
+    T = M_t M_s S / (M_s^2 S + N),
 
-up to the first ring whose P is not significantly above N, and zero beyond, where r is huge. An
-image whose P stays above N, by an edge for instance, is still amplified without bound.
+with the power of white noise, N, which is the sky's, or the power beyond the Nyquist circle where
+photons of the source add to it, and S, that of the scene before the seeing: (P - N) / M_s^2, of
+the image's power P averaged over rings of spatial frequency. S never grows with frequency: where
+M_s is tiny, chance excesses of noise would pass as signal. It is so at most its value at zero, the
+upper bound for every scene without negative flux, and T at most M_t M_s S(0) / N.
 """
 
 import math
@@ -42,7 +43,8 @@ def match_psf(
     """
 
     def gain(down, right, spectrum):
-        ratio = mtf_ratio(down, right, images.new_tensor(fwhm), images.new_tensor(new_fwhm))
+        blur, sharp = (mtf(down, right, images.new_tensor(w)) for w in (fwhm, new_fwhm))
+        ratio = sharp / blur
         if new_scale:
             along = [torch.sinc(f * new_scale) / torch.sinc(f * pixel_scale) for f in (down, right)]
             ratio = ratio * along[0] * along[1]
@@ -58,42 +60,47 @@ def wiener_deconvolve(images: torch.Tensor, noise, pixel_scale: float, fwhm, new
     """
 
     def gain(down, right, spectrum):
-        ratio = mtf_ratio(down, right, images.new_tensor(fwhm), images.new_tensor(new_fwhm))
-        height, width = len(down), images.shape[-1] + len(down) - images.shape[-2]
-        ring = (torch.hypot(down, right) * min(height, width) * pixel_scale).round().long()
-        known = math.sqrt(height * width) * torch.as_tensor(noise).to(images)
-        return ratio * signal_fraction(spectrum, known, ring)
+        blur, sharp = (mtf(down, right, images.new_tensor(w)) for w in (fwhm, new_fwhm))
+        ring = (torch.hypot(down, right) / max(down[1], right[1])).round().long()
+        scene, white = power_spectra(spectrum, blur, torch.as_tensor(noise).to(images), ring)
+        return sharp * blur * scene / (blur**2 * scene + white)
 
     return _filter(images, pixel_scale, gain)
 
 
-def signal_fraction(spectrum: torch.Tensor, noise: torch.Tensor, ring) -> torch.Tensor:
-    """Return max(0, 1 - N / P), P the mean power of each `ring` (H, W) of frequencies.
+def power_spectra(spectrum, blur, noise, ring) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return S (n, bands, H, W) and N (n, bands, 1, 1).
 
-    `spectrum` (n, bands, H, W), `noise` (n, bands) the rms of each of its numbers by the sky alone.
-    The fraction never grows with frequency, and is zero where P is not two standard errors above N.
+    Of an orthonormal `spectrum`; `blur` is M_s, `noise` (n, bands) that of a pixel by the sky
+    alone, `ring` (H, W) the ring of each frequency.
     """
-    power, ring = spectrum.abs().square().flatten(2), ring.flatten()
-    rings = ring.bincount()
-    mean = power.new_zeros(*power.shape[:2], len(rings)).index_add_(2, ring, power) / rings
-    corner = power[..., ring > ring.max() / math.sqrt(2)].mean(-1)
-    ratio = mean / torch.maximum(noise**2, corner)[..., None]
-    signal = torch.where(ratio > 1 + 2 / rings.sqrt(), 1 - 1 / ratio, 0.0).cummin(dim=-1).values
-    return signal[..., ring].view(spectrum.shape)
+    power, corner = spectrum.abs().square(), ring > ring.max() / math.sqrt(2)
+    white = torch.maximum(noise**2, power[..., corner].mean(-1))[..., None]
+    signal = (ring_means(power, ring) - white).clamp(min=0)
+    scene = signal / ring_means(blur**2, ring).clamp(min=1e-30)
+    return scene.cummin(-1).values[..., ring], white[..., None].clamp(min=1e-30)
 
 
-def mtf_ratio(down, right, fwhm: torch.Tensor, new_fwhm: torch.Tensor) -> torch.Tensor:
-    """Ratio of the transfer functions of two Kolmogorov seeings at frequencies per arcsec."""
-    k_squared = (2 * math.pi) ** 2 * (down**2 + right**2)
-    return kolmogorov_mtf(k_squared, new_fwhm) / kolmogorov_mtf(k_squared, fwhm)
+def ring_means(values: torch.Tensor, ring: torch.Tensor) -> torch.Tensor:
+    """Mean of values (..., H, W) in each ring (..., rings)."""
+    count = ring.flatten().bincount()
+    sums = values.new_zeros(*values.shape[:-2], len(count))
+    return sums.index_add_(-1, ring.flatten(), values.flatten(-2)) / count
+
+
+def mtf(down: torch.Tensor, right: torch.Tensor, fwhm: torch.Tensor) -> torch.Tensor:
+    """Transfer function of a Kolmogorov seeing at frequencies per arcsec."""
+    return kolmogorov_mtf((2 * math.pi) ** 2 * (down**2 + right**2), fwhm)
 
 
 def _filter(images: torch.Tensor, pixel_scale: float, gain) -> torch.Tensor:
     """Multiply the spectrum of images, padded by reflection, by ``gain(down, right, spectrum)``."""
     margin = min(MARGIN, *(size - 1 for size in images.shape[-2:]))
     padded = F.pad(images, (margin,) * 4, mode="reflect")
-    (height, width), spectrum = padded.shape[-2:], torch.fft.rfft2(padded)
+    height, width = padded.shape[-2:]
     down = torch.fft.fftfreq(height, pixel_scale).to(images)[:, None]
     right = torch.fft.rfftfreq(width, pixel_scale).to(images)
-    filtered = torch.fft.irfft2(spectrum * gain(down, right, spectrum), s=(height, width))
+    spectrum = torch.fft.rfft2(padded, norm="ortho")
+    spectrum = spectrum * gain(down, right, spectrum)
+    filtered = torch.fft.irfft2(spectrum, s=(height, width), norm="ortho")
     return filtered[..., margin : height - margin, margin : width - margin]

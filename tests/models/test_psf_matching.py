@@ -1,6 +1,7 @@
 """PSF matching and Wiener deconvolution against the integral over frequencies."""
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from blobs import blobs
@@ -78,30 +79,63 @@ def test_without_noise_wiener_deconvolution_recovers_the_sharper_image():
         assert torch.allclose(found, sharp[cut], atol=1e-4 * float(sharp.max()))
 
 
-def test_noise_is_suppressed_by_the_fraction_of_power_that_is_signal():
-    """Of white noise of power 1, sky alone, and of power 2, with photons of the source."""
-    ring = torch.tensor([[0, 1], [2, 3]])
-    powers = torch.tensor([[[[400.0, 4], [1, 1]]], [[[400, 8], [20, 2]]], [[[400, 2.9], [4, 1]]]])
-    found = psf_matching.signal_fraction(powers.sqrt() + 0j, torch.ones(3, 1), ring)
-    wanted = [[[0.9975, 0.75], [0, 0]], [[0.995, 0.75], [0.75, 0]], [[0.9975, 0], [0, 0]]]
-    assert torch.allclose(found[:, 0], torch.tensor(wanted))
+def test_power_of_the_scene_never_grows_with_frequency_and_noise_counts_photons():
+    """Sky of power 1; photons of the source raise the corner of the second image to 2."""
+    ring, blur = torch.tensor([[0, 1], [2, 3]]), torch.tensor([[1, 0.5], [0.1, 1e-20]])
+    powers = torch.tensor([[[[400.0, 2], [9, 1]]], [[[400, 8], [2.01, 2]]], [[[1, 4], [4, 0]]]])
+    scene, white = psf_matching.power_spectra(powers.sqrt() + 0j, blur, torch.ones(3, 1), ring)
+    assert torch.allclose(white.flatten(), torch.tensor([1.0, 2, 1]))
+    wanted = [[[399, 4.0], [4, 0]], [[398, 24], [1, 0]], [[0, 0], [0, 0]]]
+    assert torch.allclose(scene[:, 0], torch.tensor(wanted), atol=1e-4)
 
 
-def test_wiener_deconvolution_does_better_than_damping_on_a_sample_without_outliers():
-    pairs = simulate.pairs(24, seed=6, grid="sdss")
+@pytest.mark.parametrize("shape", [(160, 160), (161, 120)])
+def test_error_is_the_least_possible_of_a_gaussian_random_field(shape):
+    """Mean of M_t^2 S N / (M_s^2 S + N) over frequencies, by a filter to which S is unknown."""
+    torch.manual_seed(3)
+    scale, seeings = 0.4, ([1.4], [0.7])
+    down, right = (torch.fft.fftfreq(side, scale) for side in shape)
+    low, high = (psf_matching.mtf(down[:, None], right, torch.tensor(w)) for w in seeings)
+    power = 400 / (1 + 9 * (down[:, None] ** 2 + right**2)) ** 1.5
+    field = torch.fft.fft2(torch.randn(24, 1, *shape)) * power.sqrt()
+    blurred, sharp = (100 + torch.fft.ifft2(field * mtf).real for mtf in (low, high))
+    noisy, known = blurred + torch.randn(blurred.shape), (scale, *seeings)
+    least = float((high**2 * power / (low**2 * power + 1)).mean())
+
+    def error(images):
+        return float((images - sharp)[..., 16:-16, 16:-16].square().mean())
+
+    found = error(psf_matching.wiener_deconvolve(noisy, np.ones((24, 1)), *known))
+    assert found == pytest.approx(least, rel=0.02)
+    assert error(psf_matching.match_psf(noisy, *known)) > 1.3 * least
+
+
+def test_correlated_noise_is_not_amplified_without_bound():
+    """Of resampled images: above white noise also where M_s is 1e-4 and r 1e3, or 1e-20."""
+    torch.manual_seed(0)
+    white = torch.randn(8, 1, 65, 65)
+    smooth = 10 + 0.8 * (white[..., 1:, 1:] + white[..., 1:, :-1] + white[..., :-1, :-1])
+    for seeing in (1.4, 3.0):
+        found = psf_matching.wiener_deconvolve(smooth, np.full((8, 1), 0.8), 0.4, [seeing], [0.7])
+        assert found.std() < 1.5 * smooth.std()
+
+
+def test_wiener_deconvolution_does_better_than_damping_in_mean_square_and_median():
+    pairs = simulate.pairs(128, seed=6, grid="sdss")
     source, target = pairs.source_set, pairs.target_set
-    images = torch.from_numpy(pairs.source)
-    known = source.pixel_scale, source.psf_fwhm, target.psf_fwhm
-    found = {
-        "none": images,
-        "damped": psf_matching.match_psf(images, *known),
-        "wiener": psf_matching.wiener_deconvolve(images, source.noise, *known),
-    }
-    chi = {
-        name: ((x.numpy() - target.images) / target.noise[:, :, None, None]).std((0, 2, 3))
-        for name, x in found.items()
-    }
-    assert (chi["wiener"] < chi["damped"]).all() and (chi["damped"] < chi["none"]).all()
+    images, known = (
+        torch.from_numpy(pairs.source),
+        (source.pixel_scale, source.psf_fwhm, target.psf_fwhm),
+    )
+    found = (
+        psf_matching.wiener_deconvolve(images, source.noise, *known),
+        psf_matching.match_psf(images, *known),
+        images,
+    )
+    chi = [(x.numpy() - target.images) / target.noise[:, :, None, None] for x in found]
+    squares = np.array([np.square(x).mean((2, 3)) for x in chi])
+    for wiener, damped, none in (squares.mean(1), np.median(squares, 1)):
+        assert (wiener < damped).all() and (damped < none).all()
 
 
 def test_pure_noise_is_nearly_removed_and_a_flat_image_kept():
