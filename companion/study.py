@@ -189,19 +189,21 @@ def error_estimates(images: np.ndarray, pairs: Pairs) -> dict[str, intervals.Est
     `chi` is the root mean square residual of all pixels in units of the sky noise, `typical` that
     of the median galaxy. With d = 100 (F' - F) / F of the central flux, `bias` is |median d| and
     `scatter` 1.4826 median |d - median d|, both means over bands; `colour` is that scatter of the
-    flux ratios of neighbouring bands.
+    flux ratios of neighbouring bands, if there are two.
     """
     chi2 = mean_squares(images, pairs)
     flux, truth = map(photometry.central_flux, (images, valid_target(images, pairs)))
     ratio = (flux / truth).T
     d, colour = 100 * (ratio - 1), 100 * (ratio[:-1] / ratio[1:] - 1)
-    return {
+    found = {
         "chi": intervals.bootstrap(intervals.rms, chi2),
         "typical": intervals.bootstrap(lambda x: np.sqrt(intervals.median(x)), chi2),
         "bias": intervals.bootstrap(lambda x: np.abs(intervals.median(x)).mean(axis=0), d),
         "scatter": intervals.bootstrap(scatter, d),
-        "colour": intervals.bootstrap(scatter, colour),
     }
+    if len(colour):
+        found["colour"] = intervals.bootstrap(scatter, colour)
+    return found
 
 
 def scatter(values: np.ndarray) -> np.ndarray:

@@ -77,8 +77,8 @@ for bands, (first, second) in pairs_of_surveys.items():
 # %% [markdown]
 # ## Simulated galaxies
 #
-# Each translator is trained for seconds, as in [Your own data](42_own_data.py). The Wiener filter uses the
-# frequencies at which the power of the source is above its noise.
+# Each translator is trained for seconds, as in [Your own data](42_own_data.py). The Wiener filter takes
+# the power of the scene to fall with spatial frequency.
 
 # %% tags=["remove-stderr"]
 settings = Settings(steps=steps, batch=batch, seed=seed)

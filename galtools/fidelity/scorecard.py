@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from astropy.table import Table
+from threadpoolctl import threadpool_limits
 
 from galtools import artefacts
 from galtools.data import ImageSet
@@ -167,6 +168,7 @@ def merge(cards, taken=()) -> pd.DataFrame:
     return pd.concat([card.table.assign(row=card.name) for card in cards], ignore_index=True)
 
 
+@threadpool_limits.wrap(limits=1)  # threads that wait for each other: five times slower, if busy
 def card(
     truth, translated, source=None, redshift=None, *, repeat=None, name="translation", bands=None,
     pixel_scale=None, noise=None, weights=None, psf_fwhm=None, morphology=100,

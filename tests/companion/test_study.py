@@ -8,6 +8,7 @@ from astropy.table import Table
 from blobs import make_pairs
 
 from companion import study
+from galtools.data import Pairs
 from galtools.data.stretch import Normalization, Stretch
 from galtools.fidelity import intervals
 from galtools.training import train
@@ -64,6 +65,15 @@ def test_bad_pixels_never_differ():
     mask[:, :, 3, 4] = 1
     case.pairs.target_set.mask = mask
     assert study.error_estimates(broken, case.pairs)["chi"].value < 0.25
+
+
+def test_one_band_has_no_colour():
+    case = a_study()
+    sets = case.pairs.source_set.in_bands("r"), case.pairs.target_set.in_bands("r")
+    one = Pairs(*sets, case.pairs.redshift, case.pairs.catalogue)
+    found = study.error_estimates(case.translated[:, 2:3], one)
+    assert list(found) == ["chi", "typical", "bias", "scatter"]
+    assert all(np.isfinite(estimate.value) for estimate in found.values())
 
 
 @pytest.mark.parametrize("task", ["cross", "intra"])

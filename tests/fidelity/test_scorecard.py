@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.table import Table
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import galtools
 from galtools import artefacts, data, fidelity
@@ -45,6 +46,20 @@ def test_a_card_measures_what_was_done(sample):
     assert card.get("psnr_gain", "r").value == -np.inf  # the source was perfect
     assert card.get("sigma_mad", "knn, truth").value < 0.05
     assert list(card.missing) == ["morphology"]
+
+
+def test_a_card_uses_one_thread_and_leaves_those_of_its_caller(sample, monkeypatch):
+    inside, measure = [], scorecard._measure
+
+    def count(*args):
+        inside.extend(each["num_threads"] for each in threadpool_info())
+        return measure(*args)
+
+    monkeypatch.setattr(scorecard, "_measure", count)
+    with threadpool_limits(2):
+        before = threadpool_info()
+        short(sample[0], sample[1])
+        assert threadpool_info() == before and set(inside) == {1}
 
 
 def test_gains_over_the_source_are_those_of_the_translation(sample):
