@@ -7,8 +7,8 @@ The recipes are those of the chapters. From training to training nothing changes
 first weights, of batches and of draws; data, the recipe and the seeds of the estimators, and the
 resamples of galaxies stay those of seed 0. Seeds come outermost, and what is done stays done: it
 can be interrupted at any time and started again. After a change of one model, `--models NAME`
-trains that one anew; the tables hold all that was ever measured in the folder of results. Chapter
-28 shows them.
+trains that one anew; the tables hold all that was ever measured in the folder of results. The
+chapter with the leaderboard shows them.
 """
 
 import argparse

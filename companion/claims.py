@@ -174,6 +174,22 @@ def retained(folder: paths.Results, seed: int = 0) -> pd.DataFrame:
     return table.assign(row=rows)[~rows.str.startswith("seed ")]
 
 
+def scatter_of_trainings(folder: paths.Results, seed: int = 0) -> dict[str, float]:
+    """Standard deviations over trainings of a translator, as fractions of the source's information.
+
+    The trainings are those of the kept table of the leaderboard; without a positive information of
+    the source, or a leaderboard, there are none.
+    """
+    files = [folder.table(name) for name in ("redshift", "training_scatter")]
+    if not all(file.exists() for file in files):
+        return {}
+    bits, sizes = (pd.read_csv(paths.check_seed(file, seed)) for file in files)
+    bits = bits.query("metric == 'bits' and row == 'source' and band == 'retrained'").value
+    sizes = sizes.set_index("scatter").loc["trainings of one model"]
+    protocols = ("retrained", "frozen") if (bits > 0).any() else ()
+    return {protocol: sizes[f"bits, {protocol}"] / bits.item() for protocol in protocols}
+
+
 def evidence(claim: str, rows: dict[str, Estimate]) -> list[dict]:
     """Lines of a table of evidence: the number of a claim for models and controls."""
     check_choice("claim", claim, CLAIMS)

@@ -175,7 +175,7 @@ glue("residual_peak", f"{round(float(np.percentile(peaks, 99)), -2):,.0f}", disp
 # *Resampling* interpolates the source to the target's pixels. *PSF matching* converts the seeing with a
 # constant damping; the *Wiener filter* deconvolves to the target's seeing, damped by noise and power of each
 # image. All equal the target for `intra` and are omitted there. Brackets: 95 % intervals over galaxies,
-# without the [variation between trainings](28_trainings.py).
+# without the [variation between trainings](25_leaderboard.py).
 #
 # The 5 per cent of galaxies with the largest errors contribute {glue:text}`residual_few:.0f` per cent of the
 # squared residual. The residual of a repeat observation contains independent noise, seeing and subpixel

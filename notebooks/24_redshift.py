@@ -162,7 +162,7 @@ pd.DataFrame(cells, index=index, columns=list(columns.values()))
 
 # %% [markdown]
 # No interval in this chapter includes the scatter between trainings of a *translator*: the ranking holds
-# for these trained networks, not for the model classes. [Several trainings of each](28_trainings.py) test
+# for these trained networks, not for the model classes. [Several trainings of each](25_leaderboard.py) test
 # which orders are reproducible.
 #
 # ## Calibration of the densities

@@ -6,30 +6,33 @@
 # ---
 
 # %% [markdown]
-# # Leaderboard: all metrics in one table
+# # Leaderboard and scatter between trainings
 #
 # For this run's task, {glue:text}`leaderboard_task`, the best translator is {glue:text}`best_psnr` in
 # PSNR, {glue:text}`best_box_scatter` in the scatter of peak fluxes and {glue:text}`best_aperture_scatter`
-# in that of aperture fluxes. The highest PSNR is {glue:text}`best_psnr_value:.1f` dB, against
-# {glue:text}`again_psnr_value:.1f` dB for a repeat observation.
+# in that of aperture fluxes. In a precomputed run with several trainings of each model, the scatter between
+# trainings leaves {glue:text}`trainings_bits_2` of {glue:text}`trainings_bits_orders` orders in redshift
+# information inconclusive.
 #
 # **What you will learn**
 #
-# - why one metric cannot rank translators;
 # - where each translator stands between resampling and a repeat observation;
+# - which rankings further trainings would reproduce;
 # - how to add a translator of your own.
 #
 # **Prerequisites:** the chapters on [pixels](21_pixels.py), [morphology](22_morphology.py), [peak
-# fluxes](23_peaks.py) and [redshift](24_redshift.py). About 5 minutes.
+# fluxes](23_peaks.py) and [redshift](24_redshift.py). About 10 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
+from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import panels, paths, plotting
+from companion import panels, paths, plotting, training_scatter
 from galtools import artefacts
 from galtools.fidelity import intervals, scorecard
 from galtools.surveys import check_task
@@ -46,8 +49,7 @@ cards: list[str] = []  # JSON files of cards of other translators, made by bring
 # %% [markdown]
 # ## Metrics
 #
-# Metrics are in the r band unless stated otherwise. Each has the 95 % interval over galaxies computed in
-# its own chapter.
+# Metrics are in the r band unless stated otherwise, with 95 % intervals over galaxies.
 #
 # | metric | definition | better |
 # |---|---|---|
@@ -58,9 +60,8 @@ cards: list[str] = []  # JSON files of cards of other translators, made by bring
 # | peak g − r scatter | the same for the peak colour | smaller |
 # | bits | redshift information found by an estimator trained from scratch on such images | larger |
 #
-# A scatter excludes the bias common to all galaxies. It is above 0 even for a repeat observation (*Seen
-# again*), the reference. *Resampling* is the baseline that a translator has to beat; the task *intra* has
-# no such row, because its source is the truth.
+# A scatter excludes the bias common to all galaxies. The reference is a *repeat observation*, the baseline
+# *resampling*; the task *intra* has no such row, because its source is the truth.
 
 # %%
 folder = paths.Results(results, profile)
@@ -113,11 +114,7 @@ plt.show()
 
 # %% [markdown]
 # All rows share their galaxies, so translators with overlapping intervals may still differ significantly
-# ([the chapter on redshift](24_redshift.py) gives paired differences of the bits). The ranking holds for
-# these trained networks only; [several trainings of each](28_trainings.py) test which orders are
-# reproducible.
-#
-# The same values as a table:
+# ([the chapter on redshift](24_redshift.py) gives paired differences of the bits).
 
 # %% tags=["hide-input"]
 lines = board.set_index(["row", "metric", "band"])[["value", "low", "high"]]
@@ -146,28 +143,155 @@ for metric, row in winners.items():
     glue(f"again_{metric}_value", float(values[metric, "again"]), display=False)
     floor = f"{values[metric, 'resample']:.3f}" if "resample" in rows else "0 (a copy)"
     glue(f"floor_{metric}", floor, display=False)
-    ends = board[board.metric == metric].set_index("row")[["low", "high"]].reindex(models)
-    near = ends[(ends.low <= ends.high[row]) & (ends.high >= ends.low[row])].index.drop(row)
-    rivals = ", ".join(plotting.MODEL_NAME.get(other, other) for other in near)
-    glue(f"rivals_{metric}", f"intervals that overlap: {rivals or 'none'}", display=False)
 glue("n_rows", len(models), display=False)
 glue("leaderboard_task", task, display=False)
 
 # %% [markdown]
+# ## Scatter between trainings
+#
+# The ranking above holds for networks that were trained once. Precomputed tables
+# ([remade](../contributing.md) by `.venv/bin/python benchmarks/trainings.py`) hold {glue:text}`trainings_count`
+# for the task *cross* (profile {glue:text}`trainings_profile`, {glue:text}`trainings_made`, commit
+# {glue:text}`trainings_commit`). Trainings of a model differ only in their seed: initial weights, batches and
+# samples. Their redshift estimators were {glue:text}`trainings_estimators`; so bits are compared within these
+# tables only, not with the figure above.
+
+# %%
+several = training_scatter.read_kept()
+pairs = training_scatter.read_kept(training_scatter.PAIRS)
+about = artefacts.read_manifest(training_scatter.TABLE)
+kept = list(about["seeds"])
+quantities = {
+    ("bits", "retrained"): "bits, retrained",
+    ("bits", "frozen"): "bits, frozen",
+    ("psnr", "r"): "PSNR in r (dB)",
+}
+groups = several.sort_values("seed").groupby(["metric", "band", "model"])
+trained = {key: part.value.to_numpy() for key, part in groups}
+
+# %% mystnb={"figure": {"caption": "Each training of each translator with its 95 % interval over galaxies. Without scatter between trainings, the symbols of a model would coincide. Black: mean over trainings with its 95 % Student interval.", "name": "fig-trainings"}, "image": {"alt": "Three panels with a group of points per translator, one point with error bars per training, and a black mean."}} tags=["hide-input"]
+fig, axes = plt.subplots(1, 3, figsize=(plotting.WIDTH, 0.75 * len(kept) + 1.2), sharey=True)
+for ax, (key, label) in zip(axes, quantities.items(), strict=True):
+    for place, model in enumerate(kept):
+        part = groups.get_group((*key, model))
+        y = place + 0.13 * (np.arange(len(part)) - len(part) / 2)
+        error = [part.value - part.low, part.high - part.value]
+        style = {"color": plotting.MODEL_COLOUR[model], "marker": plotting.MODEL_MARKER[model]}
+        ax.errorbar(part.value, y, xerr=error, ls="none", ms=5, **style)
+        mean = training_scatter.model_difference(part.value, [0.0, 0.0])  # Student's interval
+        ax.errorbar(mean.value, place + 0.4, xerr=mean.high - mean.value, fmt="|k", ms=9, capsize=3)
+    ax.set(xlabel=label, yticks=range(len(kept)))
+axes[0].set_yticklabels([plotting.MODEL_NAME[model] for model in kept])
+axes[0].invert_yaxis()
+axes[1].set_title(f"n = {several.n.max()} galaxies", fontsize=10, fontweight="normal")
+plt.show()
+
+# %% [markdown]
+# Standard deviations, pooled over models: over galaxies for one training, over trainings of one model, and
+# between models. The last two come from a one-way analysis of variance with random effects, which subtracts
+# from the variance of the model means the part expected from training scatter alone. Two single trainings of
+# one model with standard deviation $s$ differ by more than $1.96 \sqrt 2 \, s$ in 5 % of cases.
+
+# %%
+lines, pooled = {}, {}
+for key, name in quantities.items():
+    pooled[key] = training_scatter.variance_components({m: trained[*key, m] for m in kept})
+    part = several[(several.metric == key[0]) & (several.band == key[1])]
+    lines[name] = {
+        "galaxies, one training": ((part.high - part.low) / (2 * intervals.Z)).mean(),
+        "trainings of one model": pooled[key]["trainings"],
+        "models": pooled[key]["models"],
+        "two trainings, 95 %": intervals.Z * np.sqrt(2) * pooled[key]["trainings"],
+    }
+scatters = pd.DataFrame(lines)
+scatters.map("{:.3f}".format)
+
+# %% tags=["remove-cell"]
+made = artefacts.make(
+    folder.table(f"training_scatter{ending}"),
+    lambda path: scatters.rename_axis("scatter").to_csv(path),
+    params={"quantities": list(quantities.values())},
+    modules=["companion.training_scatter"],
+    inputs=[training_scatter.TABLE],
+    seed=seed,
+)
+
+# %% [markdown]
+# Pairs of models are ordered by their first training. The difference is that of the means over trainings, and
+# the verdicts follow from its Student–Welch interval: over trainings, so for these galaxies, and with the
+# choice of galaxies included. *One training* counts the seeds for which the paired difference of single
+# trainings is above 0 (>), consistent with 0 (?) or below 0 (<).
+
+# %% tags=["hide-input"]
+verdicts = training_scatter.judge_orders(trained, pairs, quantities, kept)
+verdicts
+
+# %% [markdown]
+# Is this run consistent with the precomputed one? For mean $m$ and standard deviation $s$ of $K$ trainings
+# with other seeds, the 95 % prediction interval of a further one is $m \pm t_{K-1}\, s \sqrt{1 + 1/K}$.
+# Another recipe (profile, code, parameters, data or estimators) need not agree.
+
+# %% tags=["hide-input"]
+known = [m for m in models if m in kept and task == about["task"]]
+own = table.set_index(["metric", "band", "row"]).value
+checked, changes = [], set()
+for model, (key, name) in product(known, quantities.items()):
+    same = groups.get_group((*key, model))
+    low, high = training_scatter.prediction_interval(same[same.seed != seed].value)
+    line = {"model": plotting.MODEL_NAME[model], "number": name, "this run": own[*key, model]}
+    inside = "yes" if low <= line["this run"] <= high else "no"
+    checked.append(line | {"expected": f"{low:.2f} to {high:.2f}", "inside": inside})
+for model in known:
+    mine = artefacts.read_manifest(folder.weights("cross", model, seed))
+    changes.add(training_scatter.recipe_changes(mine, about["recipes"][model]))
+print("changes of the recipe since then:", "; ".join(sorted(changes)) or "not compared")
+pd.DataFrame(checked).round(3).replace(-0.0, 0.0)
+
+# %% tags=["remove-cell"]
+short = dict(zip(quantities.values(), ("bits", "frozen", "psnr"), strict=True))
+for (key, name), word in zip(quantities.items(), short.values(), strict=True):
+    part = verdicts.loc[name]
+    for column, ending in {"over trainings": "", "and galaxies": "_both"}.items():
+        for k, said in enumerate(training_scatter.WORDS):
+            chosen = [order for order in part.index if part.loc[order, column] == said]
+            glue(f"trainings_{word}{ending}_{k}", len(chosen), display=False)
+            glue(f"trainings_{word}{ending}_list_{k}", "; ".join(chosen) or "none", display=False)
+    glue(f"trainings_{word}_orders", len(part), display=False)
+    glue(f"trainings_{word}_sd", pooled[key]["trainings"], display=False)
+    glue(f"trainings_{word}_telling", float(lines[name]["two trainings, 95 %"]), display=False)
+
+# %% tags=["remove-cell"]
+counts = {plotting.MODEL_NAME[m]: len(seeds) for m, seeds in about["seeds"].items()}
+said = ", ".join(f"{name} {n}" for name, n in counts.items())
+glue("trainings_count", f"trainings of each model ({said})", display=False)
+for name in ("profile", "made", "commit"):
+    glue(f"trainings_{name}", about[name], display=False)
+how = "trained from scratch, as here" if "estimators" in about else "fine-tuned, here from scratch"
+glue("trainings_estimators", how, display=False)
+
+# %% [markdown]
 # ## What we found
 #
-# Among {glue:text}`n_rows` translators, {glue:text}`best_psnr` has the highest PSNR. The smallest
-# peak-flux scatter is {glue:text}`best_box_scatter_value:.3f` ({glue:text}`best_box_scatter`;
-# {glue:text}`rivals_box_scatter`), against {glue:text}`again_box_scatter_value:.3f` for a repeat
-# observation and {glue:text}`floor_box_scatter` for resampling. The smallest aperture-flux scatter is
-# {glue:text}`best_aperture_scatter_value:.3f` ({glue:text}`best_aperture_scatter`;
-# {glue:text}`rivals_aperture_scatter`), against {glue:text}`again_aperture_scatter_value:.3f` and
-# {glue:text}`floor_aperture_scatter`. Where resampling scatters less after its bias is removed, the
-# network has added scatter to that flux.
+# Among {glue:text}`n_rows` translators, {glue:text}`best_psnr` has the highest PSNR,
+# {glue:text}`best_psnr_value:.1f` dB, against {glue:text}`again_psnr_value:.1f` dB for a repeat observation.
+# The smallest peak-flux scatter is {glue:text}`best_box_scatter_value:.3f` ({glue:text}`best_box_scatter`),
+# against {glue:text}`again_box_scatter_value:.3f` for a repeat observation and
+# {glue:text}`floor_box_scatter` for resampling; the smallest aperture-flux scatter is
+# {glue:text}`best_aperture_scatter_value:.3f` ({glue:text}`best_aperture_scatter`), against
+# {glue:text}`again_aperture_scatter_value:.3f` and {glue:text}`floor_aperture_scatter`. Where resampling
+# scatters less, the network has added scatter to that flux.
+#
+# Of {glue:text}`trainings_bits_orders` orders in retrained bits, {glue:text}`trainings_bits_0` are supported
+# over trainings ({glue:text}`trainings_bits_both_0` with the choice of galaxies) and
+# {glue:text}`trainings_bits_1` contradicted; inconclusive: {glue:text}`trainings_bits_list_2`. For the frozen
+# estimator {glue:text}`trainings_frozen_0` are supported, in PSNR {glue:text}`trainings_psnr_0`. A difference
+# between two single trainings of less than {glue:text}`trainings_bits_telling:.2f` bits retrained,
+# {glue:text}`trainings_frozen_telling:.2f` bits frozen or {glue:text}`trainings_psnr_telling:.2f` dB is
+# within what two trainings of one model show. These values hold for small networks and minutes of training;
+# they do not predict the scatter of the paper's networks.
 #
 # PSNR rewards predictions of the mean image, which contain no noise. A generative model that samples
-# noise has a lower PSNR, although its images may be more realistic. Which is preferable depends on the
-# application.
+# noise has a lower PSNR, although its images may be more realistic.
 #
 # **Exercise.** Add a translator of your own to the leaderboard.
 #
@@ -176,6 +300,13 @@ glue("leaderboard_task", task, display=False)
 # `tables/card_mine.json` to the results folder. Then run `papermill notebooks/25_leaderboard.py out.ipynb
 # -y "cards: [results/quick/tables/card_mine.json]"`. For comparable values, translate the same test
 # galaxies, `results/quick/data/test.h5`.
+# ```
+#
+# **Exercise.** Why do more galaxies not settle an order that is inconclusive over trainings?
+#
+# ```{dropdown} Solution
+# The variance over trainings is $\mathrm{var}(T) + \mathrm{var}(R)/n$, with a part $T$ of the training and a
+# residual $R$ of each galaxy. More galaxies reduce only the second term: the same few networks translate all.
 # ```
 #
 # **What's next:** [interactive comparisons](26_touch.py) show what these numbers mean. [Bring your

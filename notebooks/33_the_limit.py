@@ -355,7 +355,7 @@ plt.show()
 # training set and initialisation of the learned estimate, and in the network of the estimator. They
 # share the test galaxies, whose sampling error is in the intervals. The local posterior and the upper
 # bound are formulas, so that a statement about them alone has no scatter between seeds. Every translator
-# was trained once; the chapter on [scatter between trainings](28_trainings.py) tests further trainings.
+# was trained once; the chapter on [scatter between trainings](25_leaderboard.py) tests further trainings.
 
 # %%
 MORE = "CFHTLS images hold more information than SDSS images"

@@ -28,7 +28,7 @@ import reproduce  # noqa: E402
 CHAPTERS = list(pipeline.load("tiny", ROOT))
 SOME = ["11_residual"]  # with the data that it needs: two notebooks
 # these show what others made; the first as long as some kept weights are missing
-SHOW = ("17_long_trainings", "26_touch", "27_claims", "28_trainings")
+SHOW = ("17_long_trainings", "26_touch", "27_claims")
 CHOSEN = CHAPTERS if os.environ.get("GALTOOLS_REPRODUCE") == "all" else SOME
 
 
