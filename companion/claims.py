@@ -169,9 +169,7 @@ def retained(folder: paths.Results, seed: int = 0) -> pd.DataFrame:
             parts.append(pd.read_csv(paths.check_seed(file, seed)).query("metric == 'retained'"))
     if not parts:
         return pd.DataFrame()
-    table = pd.concat(parts, ignore_index=True).drop_duplicates(["band", "row"])
-    rows = table.row.replace(f"seed {seed}, flux-corrected", "flux_corrected")
-    return table.assign(row=rows)[~rows.str.startswith("seed ")]
+    return pd.concat(parts, ignore_index=True).drop_duplicates(["band", "row"])
 
 
 def scatter_of_trainings(folder: paths.Results, seed: int = 0) -> dict[str, float]:

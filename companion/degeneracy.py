@@ -1,4 +1,4 @@
-"""Degenerate galaxies: neighbours in latent space or in fluxes, which predict their quantities.
+"""Degenerate galaxies: neighbours in the fluxes of their source images, which predict the target.
 
 A sample {name: (K, n, ...)} is that of `repeat_observations`.
 """
@@ -21,16 +21,12 @@ def flux_coordinates(sample: dict) -> np.ndarray:
     return noise_coordinates(fluxes.reshape(*fluxes.shape[:2], -1))
 
 
-def noise_coordinates(points, principal: int | None = None) -> np.ndarray:
+def noise_coordinates(points) -> np.ndarray:
     """Coordinates of points (K, n, d) in which the noise has unit covariance.
 
     Distances are Mahalanobis distances in the covariance W of images of one galaxy: coordinates are
-    points times A, where A' W A = 1. With `principal`, only as many principal components are used.
+    points times A, where A' W A = 1.
     """
-    if principal:
-        first = points[0]
-        axes = np.linalg.svd(first - first.mean(0), full_matrices=False)[2]
-        points = (points - first.mean(0)) @ axes[:principal].T
     points = points.astype(np.float64)
     repeated = points[:, np.isfinite(points).all((0, 2))]
     (observations, n, d), within = repeated.shape, repeated - repeated.mean(0)
@@ -45,13 +41,12 @@ def noise_coordinates(points, principal: int | None = None) -> np.ndarray:
     return points @ np.linalg.inv(np.linalg.cholesky(noise)).T
 
 
-def check_neighbours(k: int, galaxies: int, principal: int) -> None:
+def check_neighbours(k: int, galaxies: int) -> None:
     """Refuse, before anything is simulated, k neighbours that do not exist or fit no plane."""
     if galaxies <= k:
         raise GaltoolsError(f"{galaxies} galaxies hold no {k} neighbours: simulate more")
-    dimensions = max(principal, FLUXES)
-    if k <= dimensions + 1:
-        raise GaltoolsError(f"{k} neighbours fix no plane in {dimensions} dimensions: take more")
+    if k <= FLUXES + 1:
+        raise GaltoolsError(f"{k} neighbours fix no plane in {FLUXES} dimensions: take more")
 
 
 def nearest(points, library, galaxies, k: int):

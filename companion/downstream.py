@@ -1,45 +1,12 @@
-"""Downstream uses of translations: redshifts with few labels, types, and odd galaxies.
-
-All three take simple features of an image, so that the image counts and not the learner.
-"""
+"""Redshifts of a new survey from few labels, with the help of galaxies of another one."""
 
 import numpy as np
-from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from galtools.data import photometry
 from galtools.errors import GaltoolsError
-from galtools.fidelity import intervals
-
-RADII = (1, 2, 4, 8)  # arcsec, apertures of the concentrations
-WITHIN, SKY = 9.0, 11.0  # arcsec: asymmetry is measured within the one, noise beyond the other
-SHAPE_BANDS = slice(1, 4)  # g, r, i: where galaxies are bright
-
-
-def shape_features(images, pixel_scale: float) -> np.ndarray:
-    """Asymmetry and three concentrations in each of g, r, i: (n, 12).
-
-    The asymmetry is that under half a turn, minus that of noise alone (Conselice 2003),
-
-        A = (sum |I - I_180| - noise) / sum |I|,
-
-    a concentration the flux within 1, 2, 4 arcsec over that within twice the radius.
-    """
-    images = np.asarray(images[:, SHAPE_BANDS], float)
-    inside, sky = (
-        photometry.aperture_weights(images.shape[-2:], pixel_scale, radius, "center") > 0
-        for radius in (WITHIN, SKY)
-    )
-    difference = np.abs(images - images[..., ::-1, ::-1])
-    noise = difference[..., ~sky].mean(-1) * inside.sum()
-    total = np.abs(images[..., inside]).sum(-1)
-    asymmetry = intervals.divide(difference[..., inside].sum(-1) - noise, total)
-    flux = np.stack([photometry.aperture_flux(images, pixel_scale, r) for r in RADII], axis=-1)
-    concentration = np.clip(intervals.divide(flux[..., :-1], flux[..., 1:]), 0, 2)
-    return np.concatenate([asymmetry, concentration.reshape(len(images), -1)], axis=1)
 
 
 def redshift_regressor(kind: str, seed: int = 0):
@@ -70,15 +37,3 @@ def few_label_errors(
         predicted = redshift_regressor(kind, seed + k).fit(table, z).predict(test[0])
         errors.append((predicted - test[1]) / (1 + test[1]))
     return np.stack(errors)
-
-
-def roc_auc(x):
-    """Area under the ROC curve from x (2, ..., n), labels (0 or 1) and scores; for resampling.
-
-    From the ranks R of the n+ positives: (sum R - n+ (n+ + 1) / 2) / (n+ n-).
-    """
-    labels, scores = np.asarray(x[0], float), x[1]
-    positive = labels.sum(axis=-1)
-    negative = labels.shape[-1] - positive
-    above = (rankdata(scores, axis=-1) * labels).sum(axis=-1) - positive * (positive + 1) / 2
-    return intervals.divide(above, positive * negative)

@@ -269,11 +269,8 @@ def seed_strips(estimates, colours, xlabel):
     return fig
 
 
-def learning_curves(panels, ylabel, xlabel, limits):
-    """Draw a panel of curves per learner, {learner: {arm: {size: Estimate}}}.
-
-    `limits` {learner: value} is reached without a label: a dashed line.
-    """
+def learning_curves(panels, ylabel, xlabel):
+    """Draw a panel of curves per learner, {learner: {arm: {size: Estimate}}}."""
     colours = (
         *map(plotting.SURVEY_COLOUR.get, ("CFHTLS", "SDSS")),
         plotting.MODEL_COLOUR["residual"],
@@ -285,7 +282,6 @@ def learning_curves(panels, ylabel, xlabel, limits):
             y, low, high = np.array([(e.value, e.low, e.high) for e in found]).T
             style = {"marker": marker, "color": colour, "label": arm}
             ax.errorbar(sizes, y, yerr=[y - low, high - y], **style)
-        ax.axhline(limits[learner], color=colour, linestyle="--", linewidth=1.2)
         ax.set(xscale="log", xlabel=xlabel, title=learner)
         ax.set_xticks(sizes, [str(size) for size in sizes])
         ax.minorticks_off()

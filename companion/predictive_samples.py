@@ -1,119 +1,129 @@
-"""Predictive samples against the truth: is their scatter that of their errors, and of nature?
+"""Predictive samples of a translator: measurements, calibration, and scatter against references.
 
-Samples come from a model, or are its answers to several observations of a galaxy.
+Everything is a magnitude, a colour or a redshift: for these, errors of bright and of faint galaxies
+weigh alike. Definitions and names are those of `repeat_observations`, so that scatters can be
+compared.
 """
 
 import numpy as np
 import pandas as pd
 
-from companion.sample_statistics import QUANTITIES
-from galtools.fidelity import calibration, intervals
+from companion.repeat_observations import TOTAL
+from galtools import artefacts, data
+from galtools.data import photometry
+from galtools.data.image_files import open_images, read_column
+from galtools.errors import GaltoolsError
+from galtools.fidelity import calibration, intervals, peaks
 from galtools.fidelity.intervals import Verdict
+from galtools.hdf5 import safe_open
+from galtools.surveys import BANDS
 
+COLOURS = ("colour g − r", "colour of the peak, g − r")
+FLUXES = tuple(f"{kind}, {b}" for kind in ("total flux", "peak") for b in BANDS)
+REDSHIFT = "redshift read from fluxes"
+QUANTITIES = (*FLUXES, *COLOURS, REDSHIFT)
+TOTALS, PEAKS = slice(0, 5), slice(5, 10)  # columns of the magnitudes
+BATCH = 64  # galaxies whose samples are in memory at a time
+MIN_TRAINING = 10  # galaxies from which a redshift is learned
 WIDTH = {  # of samples, by the verdict on a ratio above 1
     Verdict.SUPPORTED: "too wide",
     Verdict.CONTRADICTED: "too narrow",
     Verdict.INCONCLUSIVE: "inconclusive",
 }
-MEAN = "mean sample"
-EXCESS = 0.05  # of the squared error of infinitely many samples
 
 
-def complete_rows(samples, *others):
-    """Leave out galaxies that lack a number: samples (m, n, ...), others (n, ...)."""
+def sample_measurements(images, pixel_scale: float) -> np.ndarray:
+    """Magnitudes within 5 arcsec and of the brightest pixel, and two colours: (n, 12)."""
+    images = np.asarray(images, np.float64)
+    total = photometry.aperture_flux(images, pixel_scale, TOTAL)
+    magnitudes = map(photometry.magnitude, (total, photometry.peak_flux(images)))
+    core = photometry.aperture_flux(images, pixel_scale), photometry.box_flux(images)
+    return np.hstack([*magnitudes, *(photometry.colours(flux)[:, 1:2] for flux in core)])
+
+
+def measure_samples(path, translations, test_file) -> np.ndarray:
+    """Measurements (K, n, 12) of the samples that the chapter of a model kept, made once."""
+    artefacts.check_inputs(translations, test_file, advice="run the chapter of its model again")
+    scale = data.pixel_scales(test_file)["target"]
+
+    def compute():
+        with safe_open(translations) as file:
+            images, parts = file["images"], []
+            for k in range(0, len(images), BATCH):
+                each = np.swapaxes(images[k : k + BATCH], 0, 1)
+                parts.append(np.stack([sample_measurements(x, scale) for x in each]))
+        return {"samples": np.concatenate(parts, axis=1)}
+
+    modules, inputs = ["companion.predictive_samples"], [translations, test_file]
+    return artefacts.make_arrays(path, compute, params={}, modules=modules, inputs=inputs)[
+        "samples"
+    ]
+
+
+def true_measurements(pairs_file, rows=slice(None)) -> tuple[np.ndarray, np.ndarray]:
+    """Measurements (n, 12) of the true target images of a file, and the redshifts (n,)."""
+    scale, images = data.pixel_scales(pairs_file)["target"], open_images(pairs_file, "target")
+    first, last, _ = rows.indices(len(images))
+    parts = [images[k : min(k + BATCH, last)] for k in range(first, last, BATCH)]
+    measured = np.concatenate([sample_measurements(part, scale) for part in parts])
+    return measured, read_column(pairs_file, "redshift")[rows]
+
+
+class FluxRedshiftRegressor:
+    """Redshift estimator from ten magnitudes and their colours, trained on true target images."""
+
+    def __init__(self, measurements, redshift, seed: int = 0):
+        """Train on measurements (n, 12) of images and their redshifts (n,)."""
+        table = self._features(measurements)
+        good = np.isfinite(table).all(axis=1)
+        if good.sum() < MIN_TRAINING:
+            raise GaltoolsError(
+                f"{good.sum()} galaxies have all magnitudes: train on {MIN_TRAINING} or more"
+            )
+        self.model = peaks.redshift_regressor("boosting", seed).fit(table[good], redshift[good])
+
+    @staticmethod
+    def _features(measurements):
+        kinds = measurements[..., TOTALS], measurements[..., PEAKS]
+        return np.concatenate([*kinds, *(-np.diff(kind, axis=-1) for kind in kinds)], axis=-1)
+
+    def append(self, measurements) -> np.ndarray:
+        """Measurements and redshift, all `QUANTITIES` (..., 13); NaN where a magnitude misses."""
+        table = self._features(measurements)
+        found = self.model.predict(table.reshape(-1, table.shape[-1])).reshape(table.shape[:-1])
+        found = np.where(np.isfinite(table).all(axis=-1), found, np.nan)
+        return np.concatenate([measurements, found[..., None]], axis=-1)
+
+
+def complete_rows(samples, truth):
+    """Leave out galaxies that lack a number: samples (m, n, ...) and truth (n, ...)."""
     good = np.isfinite(samples).all(axis=(0, *range(2, np.ndim(samples))))
-    for other in others:
-        good &= np.isfinite(other).all(axis=tuple(range(1, np.ndim(other))))
-    return samples[:, good], *(other[good] for other in others)
+    good &= np.isfinite(truth).all(axis=tuple(range(1, np.ndim(truth))))
+    return samples[:, good], truth[good]
 
 
-class PredictiveSamples:
-    """Samples {(model, seed): (m, n, 13)} of `QUANTITIES`, and the truth of each seed (n, 13).
+def rank_verdict(test, samples, truth, seed: int = 0) -> Verdict:
+    """Verdict of a `test`, `calibration.pit` or `tarp`, on samples (m, n, ...).
 
-    The truth may have more galaxies than have samples: the first ones count.
+    In the control that it has to notice, the first sample is the truth of the others, shrunk.
     """
-
-    def __init__(self, samples: dict, truth):
-        """Keep both."""
-        self.samples, self.truth = samples, truth
-
-    def raw(self, model: str, k: int, what):
-        """Samples (m, n) and truth (n,) of a quantity, or (m, n, d), (n, d) of a slice of them."""
-        column = QUANTITIES.index(what) if isinstance(what, str) else what
-        samples = self.samples[model, k]
-        return samples[..., column], self.truth[k][: samples.shape[1], column]
-
-    def of(self, model: str, k: int, what):
-        """Like `raw`, without the galaxies that lack a number."""
-        return complete_rows(*self.raw(model, k, what))
-
-    def scores(self, what, model: str = "diffusion") -> dict[tuple[str, int], np.ndarray]:
-        """CRPS of every model, or energy score of several quantities: {(model, seed): (n,)}.
-
-        The mean sample of `model` is there as one more answer.
-        """
-        score = calibration.crps if isinstance(what, str) else calibration.energy_score
-        known = {key: score(*self.raw(*key, what)) for key in self.samples}
-        for k in {k for name, k in self.samples if name == model}:
-            samples, true = self.raw(model, k, what)
-            known[MEAN, k] = score(samples.mean(axis=0, keepdims=True), true)
-        return known
-
-    def spread_to_error(self, model: str, k: int, what: str, n_boot: int, seed: int = 0):
-        """Estimate of the ratio of the samples' scatter to the error of their mean."""
-        pairs = calibration.spread_and_error(*self.of(model, k, what))
-        return intervals.bootstrap(calibration.spread_to_error, pairs, n_boot, seed)
-
-    def rank_verdict(self, test, what, model: str = "diffusion", seed: int = 0) -> str:
-        """Verdict of all seeds of a `test`, `calibration.pit` or `tarp`, on the samples.
-
-        In the control that it has to notice, the first sample is the truth of the others, shrunk.
-        """
-        verdicts = []
-        for samples, truth in (self.of(*key, what) for key in self.samples if key[0] == model):
-            control = test(calibration.shrunk(samples[1:]), samples[0], seed)
-            verdicts.append(calibration.verdict(test(samples, truth, seed), control))
-        return intervals.consensus(verdicts)
-
-
-def width_verdicts(ratios: dict) -> dict:
-    """Verdict of all seeds on each thing of {(thing, seed): Estimate} that its ratio is above 1."""
-    found = {}
-    for (thing, _), ratio in ratios.items():
-        found.setdefault(thing, []).append(intervals.verdict(ratio, (1, np.inf)))
-    return {thing: intervals.consensus(verdicts) for thing, verdicts in found.items()}
-
-
-def limit_of_averages(samples, truth) -> np.ndarray:
-    """Variance V of samples (m, n), and squared error of the mean of infinitely many: (2, n).
-
-    The mean of K samples misses by E (mean_K - y)^2 = M + V / K, whatever their distribution.
-    """
-    variance, error = calibration.spread_and_error(samples, truth)
-    variance *= len(samples) / (len(samples) + 1)
-    return np.stack([variance, error - variance / len(samples)])
-
-
-def samples_needed(x):
-    """Statistic of `limit_of_averages`: samples whose mean has `EXCESS` more error than M."""
-    return intervals.ratio_of_means(x) / EXCESS
+    control = test(calibration.shrunk(samples[1:]), samples[0], seed)
+    return calibration.verdict(test(samples, truth, seed), control)
 
 
 def variance_vs_repeat(samples, first, second) -> np.ndarray:
-    """Variance of samples (m, n) and of two observations (>= n,), for `spread_to_error`: (2, n)."""
-    noise = (first - second) ** 2 / 2
-    return np.stack([np.var(samples, axis=0, ddof=1), noise[: samples.shape[1]]])
+    """Variance of samples (m, n) and of two observations (n,), for `spread_to_error`: (2, n)."""
+    return np.stack([np.var(samples, axis=0, ddof=1), (first - second) ** 2 / 2])
 
 
-def irreducible_sigma(table: pd.DataFrame, quantity: str, seed: int) -> np.ndarray:
+def irreducible_sigma(table: pd.DataFrame, quantity: str) -> np.ndarray:
     """Scatter of a quantity that an SDSS image leaves open: value, low and high; an upper limit.
 
-    From the table of the chapter on nature's spread, by the better of its two ways.
+    From the table of the chapter on degeneracy.
     """
-    rows = (table.quantity == quantity) & (table.component == "explained") & (table.seed == seed)
-    best = table.loc[table[rows].value.idxmax()]
-    unexplained = 1 - best[["value", "high", "low"]].to_numpy(float)
-    return best.sigma * np.sqrt(np.maximum(unexplained, 0))
+    row = table[(table.quantity == quantity) & (table.component == "explained")].iloc[0]
+    unexplained = 1 - row[["value", "high", "low"]].to_numpy(float)
+    return row.sigma * np.sqrt(np.maximum(unexplained, 0))
 
 
 def ratio_to_limit(sigma: intervals.Estimate, limit) -> intervals.Estimate:

@@ -16,17 +16,12 @@ SHIFT = {"retrained": -0.14, "frozen": 0.14}  # of the dots from the line of the
 LEAST = -60  # per cent; what is below is marked at the edge
 
 
-def model_of(row: str) -> str:
-    """Model of a row that may also name a training, as "seed 0, flux-corrected"."""
-    return row.split()[-1].replace("-", "_")
-
-
 def layout(table) -> list[str]:
     """Headings and the rows below them, those of a group from most to least retained."""
     values = table[table.band == "retrained"].set_index("row").value
     lines = []
     for heading, models in GROUPS.items():
-        some = values[[model_of(row) in models for row in values.index]]
+        some = values[[row in models for row in values.index]]
         lines += [heading, *some.sort_values(ascending=False).index] if len(some) else []
     return lines
 
@@ -42,7 +37,7 @@ def retained_strips(table, goal: float | None = None, scatter: dict[str, float] 
     found = table.set_index(["band", "row"])[["value", "low", "high"]] * 100
     for (protocol, row), e in found.iterrows():
         if row in lines and protocol in SHIFT and np.isfinite(e.value):
-            _dot(ax, e, lines.index(row) + SHIFT[protocol], model_of(row), protocol == "frozen")
+            _dot(ax, e, lines.index(row) + SHIFT[protocol], row, protocol == "frozen")
     for protocol, size in (scatter or {}).items():
         e = Estimate(50, 50 - 100 * size, 50 + 100 * size, 0)
         _dot(ax, e, len(lines) - 1 + SHIFT[protocol], "", protocol == "frozen")

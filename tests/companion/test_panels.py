@@ -40,9 +40,9 @@ def test_retained_information_is_grouped_sorted_and_in_per_cent():
     """Filled dots above the lines are retrained, hollow ones below them frozen."""
     ax = retained(
         [("retrained", "srgan", 0.7, 0.6, 0.8), ("retrained", "swin", 0.8, 0.7, 0.9),
-         ("retrained", "seed 1, flux-corrected", 0.9, 0.8, 1.0), ("frozen", "swin", 0.2, 0.1, 0.4)]
+         ("retrained", "flux_corrected", 0.9, 0.8, 1.0), ("frozen", "swin", 0.2, 0.1, 0.4)]
     )  # fmt: skip
-    said = ["Models of the paper", "Swin", "SRGAN", "This book", "seed 1, flux-corrected"]
+    said = ["Models of the paper", "Swin", "SRGAN", "This book", "Flux-corrected"]
     assert [label.get_text() for label in ax.get_yticklabels()] == said
     dots = {tuple(np.round(x.get_xydata()[0], 2)): x.get_markerfacecolor() for x in ax.lines
             if x.get_marker() == "o" and len(x.get_xydata())}  # fmt: skip
