@@ -352,4 +352,4 @@ for name, (images, scale) in at_hand.items():
 # `validation.nearest_neighbour_errors(validation.true_magnitudes(simple, SDSS), redshift)`.
 # ```
 #
-# **What's next:** [preparing real data](03_real_data.py).
+# **What's next:** [real data](03_real_data.py).

@@ -170,4 +170,4 @@ glue("blind_control", float(control.get("source_chi2", "r").value), display=Fals
 # twice, so the residual is correlated and $\chi^2$ far above 1.
 # ```
 #
-# **What's next:** [Your own data](42_own_data.py), from FITS files to a row on the leaderboard.
+# **What's next:** [SDSS to KiDS](44_sdss_to_kids.py), a translator for real galaxies.

@@ -77,7 +77,7 @@ for bands, (first, second) in pairs_of_surveys.items():
 # %% [markdown]
 # ## Simulated galaxies
 #
-# Each translator is trained for seconds, as in [Your own data](42_own_data.py). The Wiener filter takes
+# Each translator is trained for seconds, as in [Real data](03_real_data.py). The Wiener filter takes
 # the power of the scene to fall with spatial frequency.
 
 # %% tags=["remove-stderr"]

@@ -226,10 +226,10 @@ def test_a_new_metric_remakes_tables_alone(project):
 
 def test_a_new_chapter_is_a_page(project):
     project.write("notebooks/43_counted.py", CHAPTER)
-    project.edit("workflow/chapters.yaml", "42_own_data: {}\n",
-                 "42_own_data: {}\n43_counted: {needs: [01_two_surveys]}\n")  # fmt: skip
-    page = "      - file: notebooks/42_own_data\n"
-    project.edit("book/_toc.yml", page, page + page.replace("42_own_data", "43_counted"))
+    project.edit("workflow/chapters.yaml", "44_sdss_to_kids: {}\n",
+                 "44_sdss_to_kids: {}\n43_counted: {needs: [01_two_surveys]}\n")  # fmt: skip
+    page = "      - file: notebooks/44_sdss_to_kids\n"
+    project.edit("book/_toc.yml", page, page + page.replace("44_sdss_to_kids", "43_counted"))
     project.run("43_counted")
     project.python("-c", STAGE, "43_counted")
     staged = project.folder / "_build" / "stage"
