@@ -24,7 +24,6 @@ import pandas as pd
 from scipy.stats import chi2, t
 
 from companion import paths
-from companion.plotting import MODEL_NAME
 from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
@@ -132,14 +131,15 @@ def prediction_interval(values) -> tuple[float, float]:
     return float(values.mean() - reach), float(values.mean() + reach)
 
 
-def judge_orders(values: dict, pairs: pd.DataFrame, quantities: dict, models) -> pd.DataFrame:
+def judge_orders(values: dict, pairs: pd.DataFrame, quantities: dict, names: dict) -> pd.DataFrame:
     """Verdicts on the orders of every two models, by quantity, the first training's better first.
 
     `values` are those of the trainings by (metric, band, model), `pairs` the kept differences.
+    `names` says how to call the models.
     """
     judge, lines = partial(intervals.verdict, least=0), {}  # however few the trainings
-    for (metric, band), name in quantities.items():
-        ranked = sorted(models, key=lambda m: -values[metric, band, m][0])
+    for (metric, band), quantity in quantities.items():
+        ranked = sorted(names, key=lambda m: -values[metric, band, m][0])
         known = pairs[(pairs.metric == metric) & (pairs.band == band)]
         for a, b in combinations(ranked, 2):
             forth = known[(known["first"] == a) & (known["second"] == b)]
@@ -152,7 +152,7 @@ def judge_orders(values: dict, pairs: pd.DataFrame, quantities: dict, models) ->
             counts = (f"{alone.count(w)}{s}" for w, s in zip(WORDS, "><?", strict=True))
             line = {"difference": str(over), "over trainings": judge(over)}
             line |= {"and galaxies": judge(wide), "one training": " ".join(counts)}
-            lines[name, f"{MODEL_NAME[a]} before {MODEL_NAME[b]}"] = line
+            lines[quantity, f"{names[a]} before {names[b]}"] = line
     return pd.DataFrame(lines).T
 
 

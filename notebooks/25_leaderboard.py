@@ -223,7 +223,8 @@ made = artefacts.make(
 # trainings is above 0 (>), consistent with 0 (?) or below 0 (<).
 
 # %% tags=["hide-input"]
-verdicts = training_scatter.judge_orders(trained, pairs, quantities, kept)
+names = {model: plotting.MODEL_NAME[model] for model in kept}
+verdicts = training_scatter.judge_orders(trained, pairs, quantities, names)
 verdicts
 
 # %% [markdown]
