@@ -13,15 +13,13 @@
 # same galaxy differ by {glue:text}`again_centre:.0f` times the sky noise in the central 3 arcsec, so that
 # no translation can reproduce one of them exactly.
 #
-# The Sloan Digital Sky Survey (SDSS) {cite}`york2000` observed a third of the sky for a minute per band
-# with a 2.5 m telescope. The Canada-France-Hawaii Telescope Legacy Survey (CFHTLS) {cite}`gwyn2012`
-# observed a small part of it for half an hour to two hours per band with a 3.6 m telescope at a better
-# site.
+# SDSS {cite}`york2000` observed a third of the sky for a minute per band with a 2.5 m telescope, the
+# Canada-France-Hawaii Telescope Legacy Survey (CFHTLS) {cite}`gwyn2012` a small part of it for half an hour to
+# two hours per band with a 3.6 m telescope at a better site.
 #
 # **What you will learn**
 #
-# - how the surveys differ in pixel scale, seeing, depth and filters;
-# - how large each difference is, measured on the sample of this book;
+# - how much the surveys differ in pixel scale, seeing, depth and filters;
 # - why the scatter between repeat observations limits any translation.
 #
 # **Prerequisites:** what a magnitude is. About 10 minutes.
@@ -54,13 +52,10 @@ n_seeing: int = 400  # galaxies observed twice under seeing of more or less scat
 # %% [markdown]
 # ## The four samples
 #
-# No survey data come with this book: the galaxies are simulated, which allows repeat observations of the
-# same galaxy. The next chapter describes and validates the simulation; [the chapter on real
-# data](03_real_data.ipynb) replaces it by real files.
-#
-# Galaxies are numbered. The splits take consecutive ranges of numbers, so that no galaxy is in two
-# splits. The sample `again` contains repeat observations of the galaxies of `test`, with independent
-# noise, seeing, subpixel position and calibration errors.
+# The galaxies are [simulated](02_simulation.py), which allows repeat observations; [real
+# data](03_real_data.ipynb) can replace them. No galaxy is in two splits. The sample `again` contains repeat
+# observations of the galaxies of `test`, with independent noise, seeing, subpixel position and calibration
+# errors. Each file is made once and remade only if its parameters or code change.
 
 # %%
 files = paths.Results(results, profile)
@@ -72,11 +67,7 @@ splits = {
 }
 
 
-# %% [markdown]
-# Each file is made once and remade only if its parameters or code change.
-
-
-# %%
+# %% tags=["hide-input"]
 def make_split(name: str, options: dict) -> dict:
     """Simulate one split into its file and return the manifest."""
     split = "test" if name == "again" else name
@@ -109,15 +100,12 @@ glue("n_test", n_test, display=False)
 table.round(1)
 
 # %% [markdown]
-# These four files, `train.h5` to `again.h5` in the folder `data` of the results, are the input of all
-# later chapters.
-#
 # ## Image pairs
 #
 # Each column of {numref}`fig-pairs` shows the central part of one galaxy's stamp in both surveys, with
 # the same brightness scale {cite}`lupton2004`.
 
-# %% mystnb={"figure": {"caption": "Six test galaxies in SDSS (top) and CFHTLS (bottom), with i, r and g as red, green and blue. CFHTLS resolves arms and clumps, and nuclei are sharper.", "name": "fig-pairs"}, "image": {"alt": "Two rows of six galaxy pictures: the upper row is blurred and grainy, the lower one sharp and smooth."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Six test galaxies in SDSS (top) and CFHTLS (bottom), with i, r and g as red, green and blue. CFHTLS resolves arms and clumps, and nuclei are sharper.", "name": "fig-pairs"}, "image": {"alt": "Two rows of six galaxy pictures: the upper row is blurred and grainy, the lower one sharp and smooth."}} tags=["leading", "hide-input"]
 test = data.load(files.data("test"))
 again = data.load(files.data("again"))
 size, look = test.catalogue["half_light_radius"], np.asarray(test.catalogue["morphology"])
@@ -135,8 +123,8 @@ plt.show()
 # %% [markdown]
 # ## Pixel scale and seeing
 #
-# Atmospheric turbulence blurs the image of a star. The full width at half maximum (FWHM) of this image is
-# the *seeing*. Pixels are 0.396 arcsec wide in SDSS and 0.187 arcsec in CFHTLS.
+# The *seeing* is the full width at half maximum (FWHM) of the image of a star. Pixels are 0.396 arcsec wide in
+# SDSS and 0.187 arcsec in CFHTLS.
 
 
 # %%
@@ -147,6 +135,8 @@ def seeing(side: str) -> np.ndarray:
 
 source_seeing, target_seeing = seeing("source"), seeing("target")
 seeing_ratio = np.median(source_seeing / target_seeing)
+
+# %% tags=["remove-cell"]
 glue("seeing_ratio", float(seeing_ratio), display=False)
 
 
@@ -167,21 +157,19 @@ per_band({"SDSS": source_seeing, "CFHTLS": target_seeing}, 90, "seeing FWHM [arc
 plt.show()
 
 # %% [markdown]
-# SDSS exposes its five bands within five minutes, so most of the seeing is common to the bands. Its
-# scatter of 14 % is taken from the quartiles of SDSS fields, and its FWHM decreases with wavelength as
-# $\lambda^{-0.3}$ {cite}`xin2018`. Since the exponent varies, an independent scatter of 4 % per band is
-# assumed. CFHTLS observed its bands in different nights: its assumed scatter of 12 to 17 % is independent
-# between bands.
+# SDSS exposes its five bands within five minutes: most of the scatter of its seeing, 14 % from the quartiles of
+# its fields, is common to the bands. The FWHM decreases as $\lambda^{-0.3}$ {cite}`xin2018`; since the exponent
+# varies, an independent scatter of 4 % per band is assumed. CFHTLS observed its bands in different nights: the
+# assumed scatter of 12 to 17 % is independent between bands.
 #
-# Better seeing raises the peak flux of a galaxy. Differences of seeing between bands therefore change the
-# *colour* of the peak and the redshift estimated from it. For {numref}`fig-band-seeing`,
-# {glue:text}`n_seeing` galaxies are observed twice, with a scatter between bands of zero, 2 %, the
-# assumed value, and twice this value.
+# Better seeing raises the peak flux. Differences of seeing between bands therefore change the *colour* of the
+# peak and the redshift estimated from it. For {numref}`fig-band-seeing`, {glue:text}`n_seeing` galaxies are
+# observed twice, with a scatter between bands of zero, 2 %, the assumed value, and twice this value.
 
 
-# %%
+# %% tags=["hide-input"]
 seeing_file = files.table("band_seeing")
-artefacts.make(
+made = artefacts.make(
     seeing_file,
     lambda path: band_seeing.write_study(path, n_seeing, seed, workers),
     params={"galaxies": n_seeing},
@@ -201,18 +189,13 @@ plt.show()
 
 # %% [markdown]
 # With the assumed scatter the peak g − r of CFHTLS repeats within {glue:text}`seeing_colour_assumed:.3f`
-# mag, against {glue:text}`seeing_colour_2:.3f` mag for a scatter of 2 %. The redshifts estimated from its
-# peaks have a scatter of {glue:text}`seeing_redshift_assumed:.4f`, against
-# {glue:text}`seeing_redshift_2:.4f`.
+# mag, against {glue:text}`seeing_colour_2:.3f` mag for a scatter of 2 %.
 #
-# The FWHM of SDSS is typically {glue:text}`seeing_ratio:.1f` times that of CFHTLS. In Fourier space the
-# blur is a product: each spatial frequency of the sky is multiplied by the *transfer function* of seeing
+# In Fourier space each spatial frequency of the sky is multiplied by the *transfer function* of seeing
 # and pixel ({numref}`fig-transfer`). For turbulent air {cite}`fried1966` and pixels of side $p$ it is, at
 # a spatial frequency $f$ in cycles per arcsec,
 #
 # $$ T(f) = e^{-3.44\,(f\,\mathrm{FWHM} / 0.976)^{5/3}}\; \mathrm{sinc}(f p) . $$
-#
-# At high frequencies seeing matters more than the pixel.
 
 
 # %%
@@ -225,6 +208,8 @@ def transfer(waves, survey) -> np.ndarray:
 waves = np.linspace(0, 3, 3001)
 edge = waves[np.argmax(transfer(waves, SDSS) < 1e-3)]
 sdss, cfhtls = (transfer(np.array([edge]), survey)[0] for survey in (SDSS, CFHTLS))
+
+# %% tags=["remove-cell"]
 glue("lost_size", float(1 / edge), display=False)
 glue("lost_kept", float(cfhtls / sdss), display=False)
 
@@ -248,8 +233,8 @@ plt.show()
 # ## Depth
 #
 # The depth of a survey is set by its sky noise, the standard deviation of pixels without sources, in
-# nanomaggies (a source of 22.5 mag has one nanomaggy). To compare pixels of different size we divide by
-# their side, since the variance of the sky is proportional to the area.
+# nanomaggies (one is 22.5 mag). We divide by the side of the pixels, since the variance of the sky is
+# proportional to their area.
 
 # %%
 scale = {
@@ -260,6 +245,8 @@ noise = {
     name: np.median(test.noise[:, k], axis=0) / scale[name] for k, name in enumerate(scale)
 }  # nanomaggies per arcsec
 depth_ratio = noise["SDSS"] / noise["CFHTLS"]
+
+# %% tags=["remove-cell"]
 glue("depth_r", float(depth_ratio[2]), display=False)
 glue("depth_magnitudes", float(2.5 * np.log10(depth_ratio[2])), display=False)
 
@@ -296,19 +283,16 @@ per_band(snr, 68, "signal-to-noise ratio").set_yscale("log")
 plt.show()
 
 # %% [markdown]
-# Per unit area of sky, CFHTLS has {glue:text}`depth_r:.0f` times less noise in r, which corresponds to
-# {glue:text}`depth_magnitudes:.1f` mag. In SDSS the median galaxy has a signal-to-noise ratio of
-# {glue:text}`snr_r:.0f` in r, but only {glue:text}`snr_u:.0f` in u. Translations are thus poorly
-# constrained in the u band, which carries redshift information from young stars and the 4000 Å break.
-#
-# Photon noise of the galaxy is neglected here. On its own, it would limit the median ratio in r to
-# {glue:text}`snr_photons_source:.0f` in SDSS and {glue:text}`snr_photons_target:.0f` in CFHTLS.
+# Per unit area of sky, CFHTLS has {glue:text}`depth_r:.0f` times less noise in r. In SDSS the median galaxy has
+# a signal-to-noise ratio of {glue:text}`snr_r:.0f` in r, but only {glue:text}`snr_u:.0f` in u. Translations are
+# thus poorly constrained in u, which carries redshift information from young stars and the 4000 Å break. Photon
+# noise, neglected here, would on its own limit the median ratio in r to {glue:text}`snr_photons_source:.0f` in
+# SDSS and {glue:text}`snr_photons_target:.0f` in CFHTLS.
 #
 # ## Filters
 #
-# Both surveys have bands named u, g, r, i and z, with different transmission curves. The u* filter of
-# CFHTLS lies redward of the SDSS u filter, so that the same galaxy has different magnitudes in the two. A
-# translator must learn this colour term, which depends on redshift.
+# The u* filter of CFHTLS lies redward of the SDSS u filter. A translator must learn this colour term, which
+# depends on redshift.
 
 # %% mystnb={"figure": {"caption": "Transmission of the filters, normalized to their maxima: SDSS (filled) and CFHTLS (first-generation MegaCam, lines).", "name": "fig-filters"}, "image": {"alt": "Five pairs of filter curves between 3000 and 11000 Angstrom; the u filters differ most."}} tags=["hide-input"]
 fig, ax = plt.subplots()
@@ -327,6 +311,8 @@ term = {
     band: np.asarray(test.catalogue[f"source_{band}"] - test.catalogue[f"target_{band}"])
     for band in BANDS
 }
+
+# %% tags=["remove-cell"]
 glue("term_u", float(np.median(term["u"])), display=False)
 glue("term_u_scatter", float(np.std(term["u"])), display=False)
 glue("term_r", float(np.median(term["r"])), display=False)
@@ -349,10 +335,9 @@ plt.show()
 #
 # ## Repeat observations
 #
-# A second CFHTLS observation of the same galaxy has independent noise, slightly different seeing and
-# another subpixel position. An SDSS image contains no information about these, so no translation can
-# predict them. We measure the difference of two observations in units of $\sigma$, the quadrature sum of
-# their sky noise.
+# A second CFHTLS observation has independent noise, slightly different seeing and another subpixel position,
+# which no translation can predict from an SDSS image. We measure the difference of two observations in units of
+# $\sigma$, the quadrature sum of their sky noise.
 
 # %%
 difference = (test.target - again.target) / np.hypot(test.noise, again.noise)[:, 1, :, None, None]
@@ -367,6 +352,8 @@ glue("again_centre", float(np.median(spread["centre"][:, 2])), display=False)
 glue("again_edge", float(np.median(spread["edge"][:, 2])), display=False)
 light = test.target[:, 2, core, core].mean(axis=(1, 2)) / CFHTLS.electrons_per_nanomaggy[2]
 photons = np.sqrt(1 + np.maximum(light, 0) / test.noise[:, 1, 2] ** 2)
+
+# %% tags=["remove-cell"]
 glue("again_photons", float(np.median(photons)), display=False)
 
 # %% mystnb={"figure": {"caption": "Difference of two CFHTLS observations of the same galaxy in r, for three of the galaxies above, in units of its sky noise. Dipoles are due to shifts, rings to changes of the seeing.", "name": "fig-again"}, "image": {"alt": "Three maps of differences, white noise at the edges and strong dipoles and rings at the galaxy centres."}} tags=["hide-input"]
@@ -405,11 +392,9 @@ for name, (statistic, values) in sums.items():
 # noise together would give only {glue:text}`again_photons:.1f` σ. This is one part of what the paper calls
 # the many-to-many nature of the problem.
 #
-# Intervals in brackets, here and in all chapters, are 95 % bootstrap intervals: the galaxies of the
-# sample are resampled with replacement some hundred times and the statistic is recomputed. They measure
-# the uncertainty due to the choice of galaxies, but exclude errors that galaxies share: all galaxies of a
-# field (about 90 in CFHTLS, 3 in SDSS) have the same zero-point error, of 1 to 2 %
-# {cite}`hudelot2012,padmanabhan2008`.
+# Intervals in brackets, here and in all chapters, are 95 % bootstrap intervals over the galaxies of the sample.
+# They exclude errors that galaxies share: all galaxies of a field (about 90 in CFHTLS, 3 in SDSS) have the same
+# zero-point error, of 1 to 2 % {cite}`hudelot2012,padmanabhan2008`.
 #
 # ## What we found
 #
@@ -420,26 +405,15 @@ for name, (statistic, values) in sums.items():
 # - The signal-to-noise ratio in u is {glue:text}`surveys_snr` in SDSS, and {glue:text}`surveys_gain`
 #   times that in CFHTLS.
 # - The filters u and u* differ by {glue:text}`surveys_term` mag.
-# - Two CFHTLS observations of the same galaxy differ by {glue:text}`surveys_again` σ in its centre, so
-#   agreement with one of them in each pixel is not a suitable criterion there.
+# - Two CFHTLS observations of the same galaxy differ by {glue:text}`surveys_again` σ in its centre.
 #
 # ## Exercises
 #
 # 1. In which band does the signal-to-noise ratio of CFHTLS improve least on that of SDSS, and why?
 #
 # ```{dropdown} Solution
-# In r. `gain` contains the gain per band and `depth_ratio` the gain expected from the sky noise alone.
-# In r CFHTLS has its shortest exposure and SDSS its highest sensitivity. The better seeing adds a factor
-# that is similar in all bands; in u the wider filter also makes galaxies brighter.
-# ```
-#
-# 2. Rerun this chapter with `-p n_train 24 -p n_valid 8 -p n_test 100 -p grid native -p results
-#    /tmp/native`. Which of the numbers above depend on the pixel scale?
-#
-# ```{dropdown} Solution
-# The differences between repeat observations in units of σ: smaller pixels contain less flux and
-# relatively more noise. Seeing, depth per unit area, signal-to-noise ratio and colour terms describe the
-# sky and the telescope, and change slightly only because the galaxies are other and fewer.
+# In r (`gain`, and `depth_ratio` from the sky noise alone): CFHTLS has its shortest exposure and SDSS its
+# highest sensitivity there. The better seeing adds a similar factor in all bands.
 # ```
 #
 # **What's next:** [how the simulation is made, and how it is validated](02_simulation.py).

@@ -142,7 +142,7 @@ structures = pd.read_csv(file)
 options["params"] = {"galaxies": n_catalogue}
 artefacts.make(criteria, validation.write_criteria(file, n_catalogue), inputs=[file], **options)
 
-# %% mystnb={"figure": {"caption": "Simulated galaxies (points with standard errors, histograms) and published values (lines): half-light radii of early and late types, with the published relation at their magnitudes; concentrations, with the value that separates the types; reddening of blue discs against axis ratio; colour gradients, with the mean of real discs; MegaCam − SDSS magnitudes; cumulative counts of galaxies in i; noise correlation between neighbouring pixels; scatter of redshifts from catalogue colours.", "name": "fig-published"}, "image": {"alt": "Eight panels, each with simulated points and a published line."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Simulated galaxies (points with standard errors, histograms) and published values (lines): half-light radii of early and late types, with the published relation at their magnitudes; concentrations, with the value that separates the types; reddening of blue discs against axis ratio; colour gradients, with the mean of real discs; MegaCam − SDSS magnitudes; cumulative counts of galaxies in i; noise correlation between neighbouring pixels; scatter of redshifts from catalogue colours.", "name": "fig-published"}, "image": {"alt": "Eight panels, each with simulated points and a published line."}} tags=["leading", "hide-input"]
 noise = validation.noise_correlation(seed)
 validation_panels.published_facts(seed, structures, physics, magnitudes, noise)
 plt.show()
@@ -220,7 +220,7 @@ shares.round(3).to_frame()
 # galaxies, textures and neighbours.
 
 
-# %%
+# %% tags=["hide-input"]
 def write_agreement(path):
     """Compare both surveys with GalSim, and write the table."""
     found = [galsim_reference.agreement(survey, n_oracle) for survey in (SDSS, CFHTLS)]
@@ -240,6 +240,8 @@ worst.max().rename_axis(None).map("{:.1e}".format)
 # %%
 grid = CFHTLS.on_grid_of(SDSS)
 coarse = galsim_reference.agreement(grid, max(n_oracle // 2, 1))
+
+# %% tags=["remove-cell"]
 glue("alias", float(100 * coarse["worst pixel / peak"].max()), display=False)
 
 # %% [markdown]

@@ -179,6 +179,8 @@ error = np.nan
 if demonstration:
     n = min(len(few), n_galaxies)
     error = np.abs(nearest.images[:n] - truth.source[:n]).max()
+
+# %% tags=["remove-cell"]
 glue("real_cut_error", float(error), display=False)
 
 # %% [markdown]
@@ -244,7 +246,7 @@ dust.to_pandas().style.format(precision=3).hide()
 # default, tiny ones (`nside`) in this small field. The files are those of the other chapters, in a folder of
 # their own.
 
-# %%
+# %% tags=["hide-input"]
 place = (pairs.catalogue["ra"], pairs.catalogue["dec"])
 split = splits.by_sky(*place, (0.6, 0.2, 0.2), link=26, nside=nside, seed=seed)
 inputs = [Path(file) for file in (*source, *target, catalogue, surveys) if file]
@@ -312,6 +314,8 @@ losses = {
     kind: float((curve.inverse(curve.forward(train)) - train).abs().max() / train.abs().max())
     for kind, curve in kinds.items()
 }
+
+# %% tags=["remove-cell"]
 glue("real_stretch_loss", max(losses.values()), display=False)
 
 # %% mystnb={"figure": {"caption": "Left: the three stretches of the r band, each with its own s. Right: distribution of stretched pixel values in the training set, in the same line styles. The square root compresses bright pixels least, asinh most.", "name": "fig-real-stretch"}, "image": {"alt": "Left, three curves that are linear near zero and flatten. Right, three histograms with a peak at zero and a tail to the right."}} tags=["hide-input"]
@@ -419,6 +423,8 @@ card = scorecard.card(
     morphology=morphology, n_boot=n_boot, seed=seed,
 )  # fmt: skip
 saved = own.table("card").with_suffix(".json")
+
+# %% tags=["hide-input"]
 made = artefacts.make(
     saved, card.save, params={"name": name, "n_boot": n_boot, "morphology": morphology},
     modules=["galtools.fidelity.scorecard"],

@@ -10,8 +10,9 @@
 #
 # The residual network's translations have a residual of {glue:text}`residual_chi_interval` times the sky
 # noise. The claim that this is smaller than for {glue:text}`residual_yardstick` is
-# {glue:text}`residual_test`. Stretch, loss, training and metrics of this chapter are those of all
-# translators.
+# {glue:text}`residual_test`.
+#
+# Stretch, loss, training and metrics of this chapter are those of all translators.
 #
 # **What you will learn**
 #

@@ -13,9 +13,8 @@
 # has {glue:text}`critic_fine_with:.2f` of the target's power beyond 0.3 cycles per pixel when trained with a
 # critic, and {glue:text}`critic_fine_without:.2f` without.
 #
-# Single best estimates are too smooth. In a *generative adversarial network* such as the SRGAN
-# {cite}`ledig2017`, a critic is trained to distinguish translations from true images, and the generator to
-# fool it.
+# In a *generative adversarial network* such as the SRGAN {cite}`ledig2017`, a critic is trained to distinguish
+# translations from true images, and the generator to fool it.
 #
 # **What you will learn**
 #
@@ -194,8 +193,7 @@ glue("srgan_diversity", float(variances[0] / variances[1]), display=False)
 # %% [markdown]
 # ## Effect of the critic
 #
-# A useful critic partly restores the power that best estimates lack at intermediate and high spatial
-# frequencies.
+# A useful critic partly restores the power that best estimates lack.
 
 # %% mystnb={"figure": {"caption": "Power of the translations relative to that of the targets in the r band against spatial frequency: median and quartiles over test galaxies.", "name": "fig-srgan-power"}, "image": {"alt": "Curves with shaded quartiles of relative power against spatial frequency, of translations and of resampling, and a dashed line at one."}} tags=["hide-input"]
 rings = 16

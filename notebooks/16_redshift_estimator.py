@@ -13,8 +13,6 @@
 # images (brackets: 95 % intervals). Compared with the best baseline on the same images,
 # {glue:text}`redshift_sdss_told` for SDSS; for CFHTLS, {glue:text}`redshift_cfhtls_told`.
 #
-# The later chapters use this estimator to measure how much of the information a translated image retains.
-#
 # **What you will learn**
 #
 # - how a network predicts a density $p(z)$, and how such a density is scored;
@@ -88,8 +86,8 @@ plt.show()
 # %% [markdown]
 # ## Photometry layer and dense network
 #
-# A convolutional network has to learn from examples what a colour is, which takes many training galaxies. Our
-# first layer is fixed: it measures sums of pixels with given weights.
+# The first layer is fixed: it measures sums of pixels with given weights, since a convolutional network needs
+# many galaxies to learn what a colour is.
 #
 # - **Flux**: magnitudes and colours in circles of 2, 4 and 7 arcsec, and under the galaxy's own profile $w$,
 #   the sum of its bands, each in units of its noise, smoothed. With $\sum w^2 = 1$, the flux $\sum w I$ has
@@ -116,9 +114,7 @@ print(f"{layer.size} numbers; largest change by turning: {float(values.std(dim=0
 
 # %% [markdown]
 # Two dense layers map the features to the logarithms of the bin probabilities. With `width` above 0,
-# convolutions of the stretched image add features that the list of measurements lacks. They are trained on
-# random orientations, and predictions are averaged over all eight. A network of convolutions alone is the
-# second estimator of the chapter on [redshift](24_redshift.py).
+# convolutions of the stretched image add features; predictions are averaged over all eight orientations.
 #
 # ## Ensemble training
 #
@@ -148,7 +144,7 @@ def train_ensemble(path, side):
     redshift.train_ensemble(*learn, noise, *check, settings, members, **recipe).save(path)
 
 
-# %%
+# %% tags=["hide-input"]
 params = asdict(settings) | {"members": members, "hidden": hidden, "width": width}
 params |= {"grid": [bins, z_max]}
 trained, densities, seconds = {}, {}, {}
@@ -187,17 +183,16 @@ axes[0].set_ylabel("estimated redshift")
 plt.show()
 
 # %% [markdown]
-# Estimates near the ends of the redshift range are shrunk towards the bulk of the galaxies: too high near
-# 0, too low at the far end. This regression to the mean is expected from any estimator with uncertain data.
+# Estimates near the ends of the redshift range regress to the mean, as expected from uncertain data.
 #
 # ## Calibration
 #
 # If the densities are calibrated, the true redshift is below their quantile $u$ with probability $u$: the
 # values $F(z_\mathrm{true})$ (PIT) are uniformly distributed. A dome-shaped histogram means densities that
-# are too wide, a U-shaped one densities that are too narrow. The central 68 % intervals contain
+# are too wide, a U-shaped one too narrow. The central 68 % intervals contain
 # {glue:text}`redshift_sdss_covered:.0f` per cent of the true redshifts for SDSS and
 # {glue:text}`redshift_cfhtls_covered:.0f` per cent for CFHTLS, with a sampling error of
-# {glue:text}`redshift_covered_error:.0f`. Above 68 the densities are too wide, below too narrow.
+# {glue:text}`redshift_covered_error:.0f`.
 
 # %% mystnb={"figure": {"caption": "PIT of the test galaxies for both surveys, with the fitted temperature T. A flat histogram (dashed) is calibrated; the sampling error of a bar is about the root of its height.", "name": "fig-redshift-pit"}, "image": {"alt": "Histograms of the PIT for two surveys beside a flat dashed line."}} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.6))
@@ -215,9 +210,8 @@ fig.legend(loc="outside upper center", ncols=2)
 plt.show()
 
 # %% [markdown]
-# The calibration is fitted on galaxies that are neither in the training set nor in this figure. Being the
-# same for all galaxies, it cannot correct an estimator that is overconfident for red galaxies and
-# underconfident for blue ones.
+# The calibration, fitted on the validation galaxies, is the same for all galaxies: it cannot correct an estimator
+# that is overconfident for red galaxies and underconfident for blue ones.
 #
 # ## Baselines
 #
@@ -269,7 +263,7 @@ def guesses(survey):
     return found | {"guess": np.full(len(z), np.median(known))}
 
 
-# %% mystnb={"figure": {"caption": "Scatter of the redshifts of the test galaxies from the images of either survey, for the network and the baselines, with 95 % intervals over galaxies.", "name": "fig-redshift-rivals"}, "image": {"alt": "Two panels of points with intervals, one line per estimator; the network is among the leftmost, the guess far to the right."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Scatter of the redshifts of the test galaxies from the images of either survey, for the network and the baselines, with 95 % intervals over galaxies.", "name": "fig-redshift-rivals"}, "image": {"alt": "Two panels of points with intervals, one line per estimator; the network is among the leftmost, the guess far to the right."}} tags=["leading", "hide-input"]
 errors = {
     survey: {name: (found - z) / (1 + z) for name, found in guesses(survey).items()}
     for survey in sides
@@ -373,25 +367,5 @@ made = artefacts.make(
 # The ensemble is slightly better. As a mixture it has wider densities, so its temperature is lower than
 # that of a single network.
 # ```
-#
-# 2. Shuffle the bands of the test images among galaxies of similar brightness. How much redshift
-#    information remains?
-#
-# ````{dropdown} Solution
-# ```python
-# rng, images = np.random.default_rng(0), samples["test"].source.copy()
-# order = np.argsort(images[:, 2].sum(axis=(1, 2)))
-# for group in np.array_split(order, max(1, len(order) // 20)):
-#     for band in range(5):
-#         images[group, band] = images[rng.permutation(group), band]
-# ensemble = redshift.Ensemble.load(store.weights("redshift", "SDSS", seed))
-# z_hat = redshift.point_estimate(ensemble.predict(images), grid, "median")
-# print(redshift.point_metrics(z_hat, z))
-# ```
-#
-# Less than none: in our trial the estimates scattered half as much again as a constant guess. The network
-# was not trained on wrong colours and relies on them. The information in an image differs from the
-# information that an estimator trained on other images finds in it.
-# ````
 #
 # **What's next:** three levels of fidelity, the first of them [pixels](21_pixels.py).

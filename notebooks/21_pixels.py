@@ -16,8 +16,7 @@
 #
 # **What you will learn**
 #
-# - which metrics compare two images, and which errors each of them misses;
-# - why a *repeat observation* is the reference for a translation;
+# - which metrics compare two images, and why a *repeat observation* is the reference;
 # - how well translators reproduce fluxes, colours, noise and sharpness;
 # - which small sources they lose or invent.
 #
@@ -53,20 +52,18 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # %% [markdown]
 # ## Test sample and reference images
 #
-# Each translator is evaluated on the test split, which no training used. Three rows need no network.
-# **Truth** is the target image. **Resampling** is the source image interpolated to the target's pixel
-# grid: the baseline without learning. **Repeat observation**: the target survey observes
-# the same galaxy with other noise, seeing and subpixel position. It shows how reproducible the target
-# image is. Only a simulation provides it.
-#
-# For the task *intra*, source and target are the same image. Resampling would be a perfect copy and is left
-# out. This page shows the task {glue:text}`pixels_task`.
+# Three rows need no network. **Truth** is the target image. **Resampling** is the source image interpolated to
+# the target's pixel grid. **Repeat observation**: the target survey observes the same galaxy with other noise,
+# seeing and subpixel position, which shows how reproducible the target image is. For the task *intra*, source
+# and target are the same image, so resampling is left out. This run: {glue:text}`pixels_task`.
 
 # %%
 folder = paths.Results(results, profile)
 sample = comparison.load_comparison(folder, task, paths.check_models(models), seed)
 compared = [row for row in sample.images if row != "truth"]
 n = len(sample.truth)
+
+# %% tags=["remove-cell"]
 glue("n_pixels", n, display=False)
 glue("pixels_task", task, display=False)
 
@@ -84,8 +81,7 @@ plt.show()
 # %% [markdown]
 # Residuals in units of the target's sky noise show errors that colour stamps hide. On empty sky a noiseless
 # translation has a residual scatter of 1, a repeat observation of $\sqrt 2$. Over whole stamps in r,
-# {glue:text}`least_row` has the smallest scatter, {glue:text}`least_scatter:.1f`. Between two surveys, half
-# a pixel of misalignment or 0.1 arcsec of seeing displaces more flux than the noise of a deep survey.
+# {glue:text}`least_row` has the smallest scatter, {glue:text}`least_scatter:.1f`.
 
 # %% mystnb={"figure": {"caption": "Residuals in the r band in units of the target's sky noise, for the first, third and fifth of the galaxies above.", "name": "fig-pixels-residuals"}, "image": {"alt": "Maps of residuals, three for each rendering, red where it is too bright."}} tags=["hide-input"]
 lines = -(-len(compared) // 2)  # two renderings side by side, three galaxies each
@@ -109,9 +105,9 @@ plt.show()
 # For a target $y$, a translation $\hat y$ and sky noise $\sigma$, we measure for every galaxy and band:
 #
 # - **residual** $\chi = (\hat y - y)/\sigma$: mean and scatter over the pixels;
-# - **RMSE**, the root mean square of $\hat y - y$, and **PSNR** $= 20 \log_{10}(R/\mathrm{RMSE})$. The
-#   range $R$ is fixed at a surface brightness of 18 mag per square arcsec. A range taken from the images,
-#   as is common, would reward translations that are too bright;
+# - **RMSE**, the root mean square of $\hat y - y$, and **PSNR** $= 20 \log_{10}(R/\mathrm{RMSE})$ with a range
+#   $R$ fixed at a surface brightness of 18 mag per square arcsec: one taken from the images would reward
+#   translations that are too bright;
 # - **SSIM** {cite}`wang2004`, which compares local mean, contrast and structure, with the same $R$;
 # - **correlation** of the pixels, insensitive to gain and offset;
 # - **flux** errors $(F_{\hat y} - F_y)/F_y$, over the stamp and within 3 arcsec, and the errors of the
@@ -123,7 +119,6 @@ plt.show()
 # $$ \mathrm{SSIM} = \Big\langle \frac{(2 \mu_y \mu_{\hat y} + c_1)(2 s_{y \hat y} + c_2)}
 # {(\mu_y^2 + \mu_{\hat y}^2 + c_1)(s_y^2 + s_{\hat y}^2 + c_2)} \Big\rangle . $$
 #
-# Intervals hold 95 % and come from resampling galaxies: errors of pixels of one galaxy are correlated.
 
 # %%
 measured, tables = {}, []
@@ -135,6 +130,8 @@ for row in compared:
     )  # fmt: skip
     tables.append(tabulate(measured[row], metrics, n_boot=n_boot, seed=seed).assign(row=row))
 table = pd.concat(tables, ignore_index=True).assign(task=task)
+
+# %% tags=["hide-input"]
 made = artefacts.make(
     folder.table("pixels" if task == "cross" else f"pixels_{task}"),
     lambda path: table.to_csv(path, index=False),
@@ -172,13 +169,11 @@ meanings = {
 panels.show_in_parts(panels.overview(table, meanings, "r", compared), columns=3)
 
 # %% [markdown]
-# All metrics in all bands, also those of the next sections, are in `tables/pixels.csv` of the results
-# folder (`pixels_intra.csv` for *intra*). Between two surveys the target's noise is unpredictable, so the
-# reference is the repeat observation. A translation can have a lower RMSE because it need not contain
-# noise; this does not make it a better image.
-
-# %% [markdown]
-# Published scores often refer to stretched images. For comparison, MSE and SSIM in the stretch
+# All metrics in all bands are in `tables/pixels.csv` of the results folder (`pixels_intra.csv` for *intra*). A
+# translation can have a lower RMSE than a repeat observation because it need not contain noise; this does not
+# make it a better image.
+#
+# For comparison with published scores, MSE and SSIM in the stretch
 # $\operatorname{sign}(I)(\sqrt{1 + |I|} - 1)$ of the paper's authors, $I$ in nanomaggies per pixel, over all
 # bands; the range of SSIM is the stretched $R$.
 
@@ -229,9 +224,8 @@ for k in (0, 2):
 plt.show()
 
 # %% [markdown]
-# Colours can be right in total but wrong as a function of radius. Most galaxies have a bulge redder than
-# the disc, and a PSF that is too wide in one band alone produces a spurious gradient. We define the gradient
-# as the colour between 2 and 4 arcsec from the centre minus that within 1 arcsec.
+# Colours can be right in total but wrong as a function of radius: a PSF that is too wide in one band produces a
+# spurious gradient. The gradient is the colour between 2 and 4 arcsec from the centre minus that within 1.
 
 # %% mystnb={"figure": {"caption": "Bias and scatter of the colours within 3 arcsec (top) and of the colour gradients (bottom), with 95 % intervals. The scales differ between panels; where a colour bias is large, its axis is logarithmic beyond 0.02 mag.", "name": "fig-pixels-colours"}, "image": {"alt": "Four panels: bias and scatter of four colours and of their gradients."}} tags=["hide-input"]
 colour_labels = {
@@ -248,7 +242,7 @@ both_signs(fig.axes[0], 0.02)
 plt.show()
 
 # %% [markdown]
-# The next figure shows, for every translator, the galaxy with the largest error of the 3-arcsec flux in r.
+# The galaxy with the largest error of the 3-arcsec flux in r:
 
 # %% mystnb={"figure": {"caption": "Largest error of every translator in the 3-arcsec flux in r: truth, source (if it is not the truth itself) and translation, with the relative error.", "name": "fig-pixels-worst"}, "image": {"alt": "Stamps of the worst galaxy of each translator, truth above, translation below."}} tags=["hide-input"]
 error = {model: measured[model]["aperture_error"][:, 2] for model in models}
@@ -267,14 +261,11 @@ plt.show()
 # %% [markdown]
 # ## Noise and sharpness
 #
-# Sky noise is measured in a frame at the edge of each stamp: its standard deviation relative to the
-# target's, and the correlation of neighbouring pixels, 0 for white noise and near 1 for a smooth sky. In
-# deep stamps the wings of galaxies reach the frame and raise the correlation, so the reference is the
-# repeat observation, not 0.
-#
-# Sharpness is measured on the galaxy. A Gaussian blur of variance $s^2$ multiplies the power at wave number
-# $k$ by $\exp(-4\pi^2 k^2 s^2)$ for any galaxy. The decline of power on large scales thus gives the extra
-# blur as a FWHM, negative where the power of the translation declines less than that of the target.
+# Sky noise is measured in a frame at the edge of each stamp: its standard deviation relative to the target's,
+# and the correlation of neighbouring pixels, 0 for white noise and near 1 for a smooth sky; wings of galaxies
+# raise it. A Gaussian blur of variance $s^2$ multiplies the power at wave number $k$ by
+# $\exp(-4\pi^2 k^2 s^2)$ for any galaxy. The decline of power on large scales thus gives the extra blur as a
+# FWHM, negative where the power of the translation declines less than that of the target.
 
 # %% mystnb={"figure": {"caption": "Noise and sharpness relative to the target image, with 95 % intervals. Black lines: equal to the target.", "name": "fig-pixels-structure"}, "image": {"alt": "Four panels: noise ratio, noise correlation, blur and centroid shift against band."}} tags=["hide-input"]
 structure_labels = {
@@ -289,14 +280,12 @@ panels.log_scale(fig.axes[0])
 plt.show()
 
 # %% [markdown]
-# The blur needs galaxies that exceed the noise at the wave numbers used, which in the u band of SDSS only
-# some do, and assumes white noise. A network that passes low and suppresses high spatial frequencies of the
-# noise, as is possible within one survey, appears sharper than it is: a negative blur is no evidence of
-# sharpening, and a positive one may be too small.
+# The blur assumes white noise. A network that passes low and suppresses high spatial frequencies of the noise, as
+# is possible within one survey, appears sharper than it is: a negative blur is no evidence of sharpening.
 #
-# Radial profile and power spectrum, up to the Nyquist frequency, are divided by those of the target. A
-# profile ratio that rises from below 1 at the centre to above 1 outside indicates blurring. A power ratio
-# below 1 at high frequencies means lost detail or noise, above 1 invented detail or noise.
+# Radial profile and power spectrum are divided by those of the target. A profile ratio that rises from below 1
+# at the centre to above 1 outside indicates blurring. A power ratio below 1 at high frequencies means lost detail
+# or noise, above 1 invented detail or noise.
 
 # %% mystnb={"figure": {"caption": "Flux in annuli about the centre (left, ratio of the sums over galaxies) and power in rings of spatial frequency (right, median ratio), relative to the target, in the r band, with 95 % intervals. Black lines: equal to the target.", "name": "fig-pixels-profile"}, "image": {"alt": "Two panels of ratios about 1, against radius and against frequency."}} tags=["hide-input"]
 middles = {"profile": [0.5, 1.5, 3, 6], "power": (np.arange(4) + 0.5) / 8 / sample.pixel_scale}
@@ -323,8 +312,7 @@ plt.show()
 # %% [markdown]
 # ## Small sources
 #
-# Generative models may drop or invent faint structure such as star-forming clumps and neighbours. Sources
-# are local maxima in a difference of two Gaussians of the r image, above ten times the noise of the *target*
+# Sources are local maxima in a difference of two Gaussians of the r image, above ten times the noise of the *target*
 # (taken as white) and at least 2 arcsec from the centre. **Completeness** is the fraction of the target's
 # sources with a counterpart within 1 arcsec in the other image; **purity** is the fraction of the other
 # image's sources with a counterpart in the target. A counterpart needs half the threshold only.
@@ -337,6 +325,8 @@ for row in compared:
     found = tabulate(counts[row], sources.METRICS, "r", "sources", n_boot, seed)
     small.append(found.assign(row=row, task=task))
 small = pd.concat(small, ignore_index=True)
+
+# %% tags=["hide-input"]
 made = artefacts.make(
     folder.table("sources" if task == "cross" else f"sources_{task}"),
     lambda path: small.to_csv(path, index=False),
@@ -359,18 +349,17 @@ plt.show()
 # %% [markdown]
 # ## Comparison with the paper
 #
-# The paper finds that all models reproduce the global structure of galaxies. Between two surveys we test
-# this with two numbers. The first is the gain in PSNR over resampling, relative to that of a repeat
+# The paper finds that all models reproduce the global structure of galaxies. Two numbers test this between the
+# surveys. The first is the gain in PSNR over resampling, relative to that of a repeat
 # observation,
 #
 # $$ g = \frac{\mathrm{PSNR}_\mathrm{translation} - \mathrm{PSNR}_\mathrm{resampling}}
 # {\mathrm{PSNR}_\mathrm{repeat} - \mathrm{PSNR}_\mathrm{resampling}} ; $$
 #
 # $g > 1/2$ counts as "roughly right". The second is the absolute bias of the flux within 3 arcsec, averaged
-# over the bands; it has to be below 5 per cent. Each has a control that has to fail. For $g$ it is a lossy
-# copy, the repeat observation under the seeing and noise of the source. For fluxes it is resampling, which
-# leaves them in the filters of the source. Within one survey a copy would pass, so nothing is tested. [The
-# page of claims](27_claims.py) gives the verdicts.
+# over the bands; it has to be below 5 per cent. The controls, which have to fail, are a lossy copy (the repeat
+# observation under the seeing and noise of the source) and resampling, whose fluxes are in the filters of the
+# source. [The page of claims](27_claims.py) gives the verdicts.
 
 # %% tags=["hide-input"]
 if task == "cross":
@@ -444,17 +433,7 @@ glue("first_model", plotting.MODEL_NAME.get(models[0], models[0]), display=False
 # relative bias of {glue:text}`bias_first` and a scatter of {glue:text}`scatter_first`, against
 # {glue:text}`scatter_again` for a repeat observation (in brackets: intervals over galaxies).
 #
-# **Exercise 1.** A translator returns the target plus a constant of one tenth of the sky noise. Which
-# metrics change, and which do not?
-#
-# ```{dropdown} Solution
-# The residual mean becomes 0.1; its scatter stays 0 and the correlation 1. The RMSE is 0.1 σ, so the
-# PSNR is large but finite. The total flux changes by 0.1 σ times all 4096 pixels of the SDSS grid, the flux
-# within 3 arcsec by 0.1 σ times 180. For a galaxy of magnitude 17.8 in r this is 2 % and less than
-# 0.1 % with the sky noise of CFHTLS, 15 % and 0.7 % with that of SDSS.
-# ```
-#
-# **Exercise 2.** A translator returns the noiseless target. Which residual scatter, noise ratio and power
+# **Exercise.** A translator returns the noiseless target. Which residual scatter, noise ratio and power
 # ratio at the Nyquist frequency do you expect if the target's noise is white?
 #
 # ```{dropdown} Solution

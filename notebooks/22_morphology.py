@@ -16,8 +16,7 @@
 # **What you will learn**
 #
 # - how nine standard parameters describe the shape of a galaxy;
-# - why distributions can agree although every single galaxy is wrong;
-# - how well two observations of a galaxy agree, the reference for any translation.
+# - why distributions can agree although every single galaxy is wrong.
 #
 # **Prerequisites:** the chapter on [pixels](21_pixels.py). About 15 minutes.
 
@@ -58,8 +57,7 @@ jobs: int = 1  # processes that measure; several if nothing else is at work
 #   is the edge, so that some sky remains for the background.
 # - The **flags** are kept: a galaxy that cannot be measured stays in the table and is counted.
 #
-# For the task *intra*, source and target are the same image, so the row *Resampling* would be the truth
-# and is left out. This page shows the task {glue:text}`morphology_task`.
+# This run's task: {glue:text}`morphology_task`. For *intra* resampling would be the truth and is left out.
 
 # %%
 folder = paths.Results(results, profile)
@@ -81,7 +79,7 @@ def measure_all(path):
     morphology.measure(stamps, *known, jobs, checkpoint=part).to_csv(path, index=False)
 
 
-# %%
+# %% tags=["hide-input"]
 ending = "" if task == "cross" else f"_{task}"
 galaxies = folder.table(f"morphology_galaxies{ending}")
 parameters = {"task": task, "models": models, "band": band, "n_galaxies": n_galaxies}
@@ -109,7 +107,7 @@ n = len(by_row["truth"])
 #
 # ## Single galaxies
 #
-# Each point of the next figure is one galaxy, measured in the target image and in another image of it.
+# Each point is one galaxy, measured in the target image and in another image of it.
 
 # %% mystnb={"figure": {"caption": "Concentration, asymmetry, half-light radius and Sersic index of the same galaxies in the target image and in the other images. The line is equality.", "name": "fig-morphology-galaxies"}, "image": {"alt": "Scatter plots of concentration, asymmetry, half-light radius and Sersic index."}} tags=["hide-input"]
 shown = {name: name for name in ("concentration", "asymmetry")}
@@ -130,8 +128,7 @@ plt.show()
 # %% [markdown]
 # ## Distributions
 #
-# The distributions over all galaxies, one for each kind of image, show whether the population of translated
-# galaxies is that of the target survey.
+# Is the population of translated galaxies that of the target survey?
 
 # %% mystnb={"figure": {"caption": "Distributions over the same galaxies in every image: smoothed (violins), with their quartiles (dashes). Black lines: median and quartiles of the target images.", "name": "fig-morphology-distributions"}, "image": {"alt": "Four panels, each with one violin per kind of image: concentration, asymmetry, Gini and M20."}} tags=["hide-input"]
 fig = panels.violins(by_row, ("concentration", "asymmetry", "gini", "m20"), ["truth", *compared])
@@ -159,6 +156,8 @@ table = pd.concat(
     morphology.compare(by_row["truth"], by_row[row], band, n_boot, seed).assign(row=row, task=task)
     for row in compared
 )
+
+# %% tags=["hide-input"]
 made = artefacts.make(
     folder.table(f"morphology{ending}"),
     lambda path: table.to_csv(path, index=False),
@@ -188,9 +187,8 @@ meanings |= {
 panels.show_in_parts(panels.overview(table, meanings, band, compared))
 
 # %% [markdown]
-# A high correlation with a bias means a common shift, as by a slightly wider PSF, which can be calibrated
-# away. Where the correlation is low, information is lost. The reference for both is the repeat observation: a
-# translator cannot reproduce what depends on the noise and seeing of one exposure.
+# A high correlation with a bias means a common shift, which can be calibrated away. Where the correlation is
+# lower than that of the repeat observation, information is lost.
 #
 # ## Comparison with the paper
 #
@@ -236,9 +234,7 @@ glue("morphology_task", task, display=False)
 #
 # Of {glue:text}`n_morphology` galaxies, `statmorph` flags {glue:text}`bad_truth:.0f` % as unmeasurable in the
 # target image, {glue:text}`bad_again:.0f` % in the repeat observation, and in no row more than
-# {glue:text}`bad_worst:.0f` % ({glue:text}`worst_row`). Asymmetry and smoothness are differences of an image
-# and its rotated or blurred copy, so they are the most sensitive to noise, which is corrected for on average
-# only, and to artefacts of a network.
+# {glue:text}`bad_worst:.0f` % ({glue:text}`worst_row`).
 #
 # Sersic indices have a systematic error: `statmorph` samples its model once per pixel, whereas a camera
 # integrates over the pixel, which matters for steep profiles. We test this with a noiseless galaxy of index 3

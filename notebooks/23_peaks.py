@@ -15,9 +15,8 @@
 #
 # **What you will learn**
 #
-# - why the brightest pixel is a biased measure of the peak, and which one is not;
 # - how replacing cores separates lost information from changed calibration;
-# - how well peak fluxes alone predict the redshift, with two standard estimators;
+# - how well peak fluxes alone predict the redshift;
 # - how the redshift information divides into fluxes, peaks and shapes.
 #
 # **Prerequisites:** the chapters on [pixels](21_pixels.py) and on
@@ -105,11 +104,10 @@ plt.show()
 # *None true* is the translation, *both true* the target. Information is negative where changed images
 # mislead the frozen estimator.
 #
-# The frozen estimator may thus gain from the true core because information returns or because the pixels are
+# The frozen estimator may gain from the true core because information returns or because the pixels are
 # familiar. To separate the two, estimators are trained *from scratch* with one recipe on translations by
-# {glue:text}`peak_first`, on the same translations with true cores, and on targets. Each has learnt the
-# appearance of its images, seams included, so a gain of the second over the first is information. The table
-# below compares the frozen estimator with the retrained ones.
+# {glue:text}`peak_first`, on the same translations with true cores, and on targets. A gain of the second over
+# the first is information.
 
 # %% tags=["remove-stdout"]
 first, recipe = models[0], redshift_evaluation.recipe_of(folder, seed)
@@ -139,10 +137,9 @@ pd.DataFrame(lines)
 # %% [markdown]
 # ## Peak fluxes
 #
-# The paper uses the brightest pixel of each band. Where the noise is comparable to the galaxy, as in the u
-# band of SDSS, this pixel is the maximum of many noise samples and biased high. The mean of a **box** of
-# 3 × 3 pixels at the brightest spot, the same spot in all bands, is far less affected. We show both and
-# predict redshifts from the boxes.
+# The paper uses the brightest pixel of each band, which is biased high where the noise is comparable to the
+# galaxy. The mean of a **box** of 3 × 3 pixels at the brightest spot, the same in all bands, is far less
+# affected; redshifts are predicted from the boxes.
 
 # %%
 compared = [row for row in sample.images if row != "truth"]
@@ -170,13 +167,9 @@ for k in (1, 3):
 plt.show()
 
 # %% [markdown]
-# A *bias* common to all galaxies is a calibration error: it can be measured on a training sample and
-# divided out, which an estimator trained on translations does implicitly. *Scatter*, an error that differs
-# between galaxies, cannot be calibrated away.
-#
-# A repeat observation does not reproduce the peak either: seeing differs between bands and nights, and the
-# galaxy falls on other subpixel positions. Its scatter is the reference for that of a translation. Redshifts
-# depend on ratios of peaks between bands, which inherit all of it.
+# A *bias* common to all galaxies can be measured and divided out, which an estimator trained on translations does
+# implicitly. *Scatter* cannot be calibrated away. That of a repeat observation, due to other seeing and subpixel
+# positions, is the reference.
 
 # %% mystnb={"figure": {"caption": "Bias and scatter of the colours of the central boxes, with 95 % intervals.", "name": "fig-peaks-ratios"}, "image": {"alt": "Two panels: bias and scatter of the peak colours."}} tags=["hide-input"]
 labels = {"peak_ratio_bias": "bias (mag)", "peak_ratio_scatter": "scatter (mag)"}
@@ -188,13 +181,9 @@ plt.show()
 # %% [markdown]
 # ## Redshift from peak fluxes
 #
-# Two estimators, twenty nearest neighbours and gradient boosting, are trained on the peaks of the *target*
-# images of the training galaxies. They see no image: a lower bound on what a network could obtain from
-# these fluxes. Their features are asinh magnitudes, which stay finite for negative fluxes, and colours of
-# neighbouring bands. The figure shows the estimator that is chosen by the parameter `kind`.
-#
-# We apply them to the peaks of the test galaxies in the target image, in a repeat observation and in each
-# translation. As a control, the true peaks $F_y$ of galaxy $k$ are **scattered like** a translator's: in each
+# Two estimators, twenty nearest neighbours and gradient boosting (parameter `kind`), are trained on asinh
+# magnitudes and colours of the peaks of the *target* images of the training galaxies, and applied to those of the
+# test galaxies in the target image, in a repeat observation and in each translation. As a control, the true peaks $F_y$ of galaxy $k$ are **scattered like** a translator's: in each
 # band $b$ they are multiplied by the ratio of translated to true flux of another galaxy $j$ of similar
 # brightness, the same galaxy in all bands,
 #
@@ -202,8 +191,7 @@ plt.show()
 #
 # This keeps the distribution of the errors and their correlation between bands, but removes their
 # dependence on the galaxy. If redshifts from the translation scatter as much as those of the control, its
-# errors are random; if less, the errors still carry information about the galaxy; if more, they are
-# correlated with it in a way that harms the redshift.
+# errors are random; if less, they carry information about the galaxy; if more, they harm the redshift.
 
 # %%
 train_file = paths.need(folder.data("train"), "01_two_surveys")
@@ -246,14 +234,12 @@ plt.show()
 # %% [markdown]
 # ## Information by feature group
 #
-# Attention maps do not measure information; withholding features does. The first layer of the network
-# measures three groups: **flux**, total magnitudes and colours; **peak**, the five central boxes; and
-# **shape** in one band, without colour or brightness. For each of the seven subsets a network is trained on
-# the same target images, for {glue:text}`group_steps:,.0f` steps. The bits also depend on this length, which
-# is the same for both tasks unless it is changed for one of them.
+# The first layer of the network measures three groups: **flux**, total magnitudes and colours; **peak**, the five
+# central boxes; and **shape** in one band, without colour or brightness. For each of the seven subsets a network
+# is trained on the same target images, for {glue:text}`group_steps:,.0f` steps, on which the bits depend.
 
 
-# %% tags=["remove-stdout"]
+# %%
 def read_groups(path):
     """Train a network for every choice of groups; write the bits of each test galaxy."""
     valid = data.for_task(data.load(folder.data("valid")), task)
@@ -267,6 +253,8 @@ def read_groups(path):
 
 
 groups_table = folder.table(f"redshift_groups_{task}")
+
+# %% tags=["hide-input", "remove-stdout"]
 made = artefacts.make(
     groups_table,
     read_groups,
@@ -302,12 +290,8 @@ plt.show()
 #
 # $$ R = \min(I_A, I_B), \quad U_A = I_A - R, \quad U_B = I_B - R, \quad S = I_{AB} - I_A - I_B + R . $$
 #
-# This is the largest redundancy that a decomposition can assume, hence the smallest unique part: the group
-# with fewer bits has nothing unique by construction.
-#
-# No network is deprived of a feature that it was trained with, so a smaller number of bits means less
-# information, not an unfamiliar input. Each network was trained once, so a synergy of a few hundredths of a
-# bit may be due to the seed.
+# This is the largest redundancy that a decomposition can assume: the group with fewer bits has nothing unique by
+# construction. Each network was trained once, so a synergy of a few hundredths of a bit may be due to the seed.
 
 # %% mystnb={"figure": {"caption": "Redshift information of each pair of feature groups, decomposed into redundancy, the unique parts of the first and the second, and synergy, with 95 % intervals over galaxies.", "name": "fig-peaks-parts"}, "image": {"alt": "Three groups of four bars."}} tags=["hide-input"]
 panels.parts_of_pairs(parts)
@@ -417,16 +401,7 @@ glue("bits_synergy", float(shared["synergy"]), display=False)
 # bits are redundant, {glue:text}`bits_unique_peak:z.2f` unique to the peaks, and
 # {glue:text}`bits_synergy:z.2f` synergy.
 #
-# **Exercise 1.** Lower the peaks of all galaxies of a translation by 10 per cent in every band. What happens
-# to scatter and bias of the redshift, and why?
-#
-# ```{dropdown} Solution
-# The colours of the peaks do not change. The galaxies become slightly fainter and, since faint galaxies
-# are more distant on average, so do their redshifts: the bias grows a little, the scatter hardly. A
-# common factor is calibration, not information.
-# ```
-#
-# **Exercise 2.** Networks find 3 bits in one group of features, 2 in another and 4 in both. Decompose them.
+# **Exercise.** Networks find 3 bits in one group of features, 2 in another and 4 in both. Decompose them.
 # What if both groups were the same features?
 #
 # ```{dropdown} Solution

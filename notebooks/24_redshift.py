@@ -62,15 +62,13 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # %% [markdown]
 # ## Retrained and frozen estimators
 #
-# **Retrained.** Each kind of image gets its own estimator, trained from scratch with the same recipe,
-# galaxies and number of steps. An estimator trained this way adapts to a mere change of appearance, so that
-# a deficit measures information that is lost or that the estimator cannot extract. Training and validation
-# galaxies are the same for all rows. The control is a *copy*: source images with other estimator seeds,
-# which must retain 100 % within the interval.
+# **Retrained.** Each kind of image gets its own estimator, trained from scratch with the same recipe and
+# galaxies. It adapts to a mere change of appearance, so that a deficit measures information that is lost or that
+# the estimator cannot extract. The control is a *copy*: source images with other estimator seeds, which must
+# retain 100 % within the interval.
 #
-# **Frozen.** The estimator of the target images is applied to translations, as by a user who downloads
-# both. Lost information and distribution shift both reduce its performance, and this protocol cannot
-# separate the two.
+# **Frozen.** The estimator of the target images is applied to translations. Lost information and distribution
+# shift both reduce its performance, and this protocol cannot separate the two.
 #
 # Let the prior $p(z)$ be the redshift distribution of the training galaxies. The information in bits is
 # the prior entropy less the cross-entropy,
@@ -132,18 +130,13 @@ retained_panel.retained_strips(kept)
 plt.show()
 
 # %% [markdown]
-# The retrained estimator measures the information; the frozen one shows the risk of applying an estimator
-# outside its training distribution. Between two surveys, resampling to the target's pixel grid is nearly
-# lossless, but its fluxes are those of the source's filters, to which the frozen estimator is not adapted
-# (it retains: {glue:text}`z_resampled`).
+# Between two surveys, resampling to the target's pixel grid is nearly lossless, but its fluxes are those of the
+# source's filters, to which the frozen estimator is not adapted (it retains: {glue:text}`z_resampled`).
+# Intervals combine the bootstrap over galaxies with the scatter over estimator seeds, pooled over all rows.
 #
-# Intervals combine the bootstrap over galaxies with the scatter over estimator seeds. The latter is pooled
-# over all rows.
-#
-# The target and the repeat observation are independent of the source image and may hold
-# more information than it. By the data processing inequality, no translation holds more information than
-# its source. A row whose whole interval lies above 100 % indicates a leak of the truth or an inefficient
-# estimator of the source. Such rows in this run: {glue:text}`z_suspects`.
+# By the data processing inequality, no translation holds more information than its source. A row whose whole
+# interval lies above 100 % indicates a leak of the truth or an inefficient estimator of the source; such rows in
+# this run: {glue:text}`z_suspects`.
 #
 # ## Point estimates and coverage
 #
@@ -161,18 +154,15 @@ index = [f"{plotting.MODEL_NAME.get(row, row)}, {protocol}" for protocol, row in
 pd.DataFrame(cells, index=index, columns=list(columns.values()))
 
 # %% [markdown]
-# No interval in this chapter includes the scatter between trainings of a *translator*: the ranking holds
-# for these trained networks, not for the model classes. [Several trainings of each](25_leaderboard.py) test
-# which orders are reproducible.
+# No interval in this chapter includes the [scatter between trainings](25_leaderboard.py) of a *translator*: the
+# ranking holds for these trained networks, not for the model classes.
 #
 # ## Calibration of the densities
 #
 # For calibrated densities the PIT, the predicted probability $F(z_\mathrm{true})$ below the true
 # redshift, is uniform. The figure shows its cumulative distribution minus the uniform one. A curve that
-# is first positive, then negative indicates densities that are too narrow; the reverse, densities that
-# are too wide. A curve of one sign indicates bias: positive if redshifts are overestimated, negative if
-# they are underestimated. The grey band is pointwise: at each PIT, 95 % of calibrated estimators lie
-# inside.
+# is first positive, then negative indicates densities that are too narrow; the reverse, too wide. A curve of one
+# sign indicates bias: positive if redshifts are overestimated.
 
 # %% mystnb={"figure": {"caption": "Cumulative distribution of the PIT minus the uniform one, retrained (left) and frozen (right). Grey: pointwise 95 % range of calibrated estimators.", "name": "fig-redshift-pit-protocols"}, "image": {"alt": "Two panels, retrained and frozen, with one curve per kind of image around 0 and a grey band."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.4), sharey=True)
@@ -204,8 +194,7 @@ plt.show()
 
 # %% [markdown]
 # For retrained estimators, the coverage of the central 68 % is {glue:text}`z_covered_truth` on target
-# images and from {glue:text}`z_covered_least` to {glue:text}`z_covered_most` on translations. Values
-# above 0.68 indicate densities that are too wide on average.
+# images and from {glue:text}`z_covered_least` to {glue:text}`z_covered_most` on translations.
 #
 # ## Several samples of a galaxy
 #
@@ -264,10 +253,9 @@ made = artefacts.make(
 # %% [markdown]
 # ## Robustness: an estimator that sees pixels alone
 #
-# The estimators above use apertures, peaks and shapes; the paper's networks see the image. As a check, a
-# second estimator applies convolutions to the stretched stamp, without measurements. Training takes about
-# a minute of one core per network, too long for a page. The table is precomputed and kept in
-# `book/reference/` with a manifest. After `make book`, this command makes it anew:
+# The estimators above use apertures, peaks and shapes; the paper's networks see the image. A second estimator
+# applies convolutions to the stretched stamp, without measurements. Its table is precomputed and kept in
+# `book/reference/`; after `make book`, this command makes it anew:
 #
 #     .venv/bin/papermill notebooks/24_redshift.py _build/24.ipynb -p width 32 -p learn 3000 \
 #         -p steps 4000 -p reference True \
@@ -365,13 +353,6 @@ for name, text in redshift_evaluation.finetuned_shares().items():  # see What ch
 # ```{dropdown} Solution
 # All rows, the source included, yield fewer bits, because estimators are trained on fewer galaxies. The
 # fractions change much less, and the copy remains consistent with 100 %.
-# ```
-#
-# 2. Why may the repeat observation exceed 100 %?
-#
-# ```{dropdown} Solution
-# It is not derived from the source, so the data processing inequality does not apply. For `cross` it is
-# an independent observation by a deeper survey.
 # ```
 #
 # **What's next:** all fidelity metrics in one table: [the leaderboard](25_leaderboard.py).

@@ -99,6 +99,8 @@ board = table[
     keys.isin(list(numbers)) & ~table.row.isin(["source", "copy"])
 ]  # these are not images of the task
 rows = [row for row in board.row.unique() if row != "truth"]
+
+# %% tags=["hide-input"]
 made = artefacts.make(
     folder.table(f"leaderboard{ending}"),
     lambda path: board.to_csv(path, index=False),

@@ -8,10 +8,10 @@
 # %% [markdown]
 # # Interactive: compare, sample, redshift a galaxy
 #
-# Three interactive figures compare translations, show samples of the diffusion model and move a galaxy
-# through redshift. For the {glue:text}`touch_galaxies` galaxies of this page, {glue:text}`touch_best` has
-# the smallest median r-band residual, {glue:text}`touch_best_chi:.1f` times the sky noise; a repeat
-# observation has {glue:text}`touch_again:.1f`.
+# For the {glue:text}`touch_galaxies` galaxies of this page, {glue:text}`touch_best` has the smallest median r-band
+# residual, {glue:text}`touch_best_chi:.1f` times the sky noise; a repeat observation has
+# {glue:text}`touch_again:.1f`. Interactive figures compare translations, show samples of the diffusion model and
+# move a galaxy through redshift.
 #
 # **What you will learn**
 #
@@ -22,8 +22,7 @@
 # **Prerequisites:** none; the chapters [on the translators](11_residual.py) explain the models. About 10
 # minutes.
 #
-# The figures need neither a kernel nor a network. They work with mouse, touch and keyboard, and describe
-# their state in words.
+# The figures work without a network, with mouse, touch and keyboard, and describe their state in words.
 
 # %% tags=["hide-input"]
 from itertools import product
@@ -50,13 +49,9 @@ n_steps: int = 15  # redshifts that each of them is moved to
 # %% [markdown]
 # ## Blink and swipe
 #
-# The figure shows test galaxies from bright to faint, as source, target and translation by every model.
-# Compare the source with a translation: sky noise drops and the core becomes sharper. Then blink the
-# translation against the truth: structure that changes is a translation error, fluctuation in the
-# background is noise. The residuals are in units of the sky noise of the target survey.
-#
-# The repeat observation by the target survey shows how far two observations of one galaxy
-# differ without any translation.
+# Compare the source with a translation: sky noise drops and the core becomes sharper. Then blink the translation
+# against the truth: structure that changes is a translation error, fluctuation in the background is noise. The
+# repeat observation shows how far two observations of one galaxy differ without any translation.
 
 # %% tags=["remove-input"]
 folder = paths.Results(results, profile)
@@ -89,11 +84,9 @@ plt.close("all")
 # %% [markdown]
 # ## Samples of the diffusion model
 #
-# The diffusion model yields any number of samples for one source. Where they
-# agree, the source constrains the image; where they differ, it does not. The last panel shows the
-# standard deviation of the samples in r in units of the sky noise. The dots below give the flux of each
-# sample within 3 arcsec. For a calibrated model they scatter around the truth; samples that all lie on
-# one side of it share an error, which averaging more samples does not remove.
+# Where the samples agree, the source constrains the image; where they differ, it does not. The last panel shows
+# their standard deviation in r in units of the sky noise, the dots below the flux of each within 3 arcsec. For a
+# calibrated model they scatter around the truth; samples that all lie on one side of it share an error.
 
 # %% tags=["remove-input"]
 path = paths.need_translations(folder, "cross", "diffusion", seed)
@@ -116,14 +109,10 @@ plt.show()
 # %% [markdown]
 # ## Artificial redshifting
 #
-# A galaxy is moved to other redshifts with fixed luminosity, size in kiloparsecs and rest-frame spectrum;
-# only distance and redshift change. With increasing redshift it shrinks and fades, most of all in the
-# bands that sample its blue rest-frame spectrum. The 4000 Å break moves through g into r, and the colours
-# change rapidly. This colour change is the main signal of a photometric redshift. In blue galaxies the
-# break is weak, and their redshifts are harder to estimate.
-#
-# The grey images of each band share one scale for all redshifts and both surveys, an asinh stretch of the
-# flux in units of the SDSS sky noise. In u the galaxy fades into the noise.
+# A galaxy is moved to other redshifts with fixed luminosity, size in kiloparsecs and rest-frame spectrum. With
+# increasing redshift it shrinks and fades, and the 4000 Å break moves through g into r: this colour change is
+# the main signal of a photometric redshift. In blue galaxies the break is weak. The grey images share one asinh
+# scale for all redshifts and both surveys.
 
 # %% tags=["remove-input"]
 catalogue = sample.pairs.catalogue
@@ -173,8 +162,7 @@ for name, value in quoted.items():
 # %% [markdown]
 # ## What we found
 #
-# The residuals at the top of this page are medians over the galaxies of the rms in r; the smallest is
-# that of {glue:text}`touch_best`. The flux within 3 arcsec of the {glue:text}`touch_draws` samples of a
+# The flux within 3 arcsec of the {glue:text}`touch_draws` samples of a
 # galaxy has a standard deviation of {glue:text}`touch_spread` %, and their mean is off by
 # {glue:text}`touch_offset:.2f` % (medians over the galaxies).
 #

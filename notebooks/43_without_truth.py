@@ -103,7 +103,7 @@ plt.show()
 # fraction of galaxies whose $\chi^2$ has a probability below 0.001, the correlation of neighbouring pixels of
 # the residual (0 for white noise), and the flux bias.
 
-# %% mystnb={"figure": {"caption": "Metrics of the card without a true image, for the translations and, as a control, for true images of the target survey. Intervals of 95 % over galaxies; lines mark a faultless translation.", "name": "fig-blind-card"}, "image": {"alt": "Four panels of metrics against band, each for the translation and the control."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Metrics of the card without a true image, for the translations and, as a control, for true images of the target survey. Intervals of 95 % over galaxies; lines mark a faultless translation.", "name": "fig-blind-card"}, "image": {"alt": "Four panels of metrics against band, each for the translation and the control."}} tags=["leading", "hide-input"]
 labels = {
     "source_chi2": "χ² per pixel",
     "source_inconsistent": "inconsistent galaxies",
@@ -127,7 +127,7 @@ plt.show()
 # The simulation has no zero-point errors, which would hide a flux error of 3 per cent.
 
 
-# %%
+# %% tags=["hide-input"]
 table_file = store.table("faults")
 artefacts.make(
     table_file, lambda new: failure_modes.simulated(n_faults, seed).to_csv(new),

@@ -15,8 +15,7 @@
 # **What you will learn**
 #
 # - how to simulate any two surveys from their descriptions;
-# - how a translator that never saw a real image performs on real ones;
-# - how to check PSF and zero point of images that come without documentation.
+# - how a translator that never saw a real image performs on real ones.
 #
 # **Prerequisites:** [the residual network](11_residual.py). About 10 minutes.
 
@@ -132,7 +131,7 @@ if root is not None:
 # relative to the image, without the noise of KiDS, after scaling to equal flux and a shift of a fraction of a
 # pixel. *Flux* and *concentration* are the errors of the flux and of its fraction within 1 arcsec.
 
-# %% mystnb={"figure": {"caption": "Errors on the real galaxies (filled) and on simulated ones of like size and magnitude (open: median; bars: 16 to 84 per cent).", "name": "fig-kids-transfer"}, "image": {"alt": "Three panels; in each, five filled points beside five bars for each of three methods."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Errors on the real galaxies (filled) and on simulated ones of like size and magnitude (open: median; bars: 16 to 84 per cent).", "name": "fig-kids-transfer"}, "image": {"alt": "Three panels; in each, five filled points beside five bars for each of three methods."}} tags=["leading", "hide-input"]
 labels = {"residual": "residual", "flux": "flux error", "concentration": "concentration error"}
 fig = survey_panels.transfer(table, labels)
 plt.show()
@@ -190,8 +189,7 @@ for name, row in percent.items():
 # %% [markdown]
 # ## What we found
 #
-# - Any two surveys can be simulated from their descriptions. After a training of seconds in ugri, the residual
-#   is {glue:text}`kids_chi:.1f` times the sky noise (resampling: {glue:text}`kids_chi_floor:.1f`), but fluxes
+# - After a training of seconds in ugri, the residual is {glue:text}`kids_chi:.1f` times the sky noise (resampling: {glue:text}`kids_chi_floor:.1f`), but fluxes
 #   scatter by {glue:text}`kids_scatter:.1f` per cent (resampling: {glue:text}`kids_scatter_floor:.1f`).
 # - On 5 real galaxies its residual is {glue:text}`kids_ratio` times the median of simulated galaxies of like
 #   size and magnitude (median and range). {glue:text}`kids_above` of 5 lie above the 84 per cent quantile of

@@ -128,7 +128,7 @@ card = scorecard.card(
     morphology_bands=morphology_bands, n_boot=n_boot, seed=seed,
 )  # fmt: skip
 
-# %% mystnb={"figure": {"caption": "Pixel metrics of the translation against the truth, per band, with 95 % intervals over galaxies.", "name": "fig-own-pixels"}, "image": {"alt": "Four panels of pixel metrics against band."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Pixel metrics of the translation against the truth, per band, with 95 % intervals over galaxies.", "name": "fig-own-pixels"}, "image": {"alt": "Four panels of pixel metrics against band."}} tags=["leading", "hide-input"]
 captions = list(html_report.FIGURES)
 fig = html_report.card_figure(card, html_report.FIGURES[captions[0]])
 plt.show()
@@ -170,7 +170,7 @@ pd.DataFrame(lines, columns=["", "message"]).set_index("")
 # The card is saved as a self-contained HTML page, as JSON, which `scorecard.load` reads and `scorecard.merge`
 # joins with others, and as CSV. The files are named after the translator.
 
-# %%
+# %% tags=["hide-input"]
 files = truth, translations, source, redshifts, weights, repeat
 inputs = [Path(file) for file in files if file]
 slug = re.sub(r"\W+", "_", name.lower()).strip("_") or "translator"

@@ -27,6 +27,7 @@ HEADER = """# ---
 # ---
 """
 FIRST = {"profile": "str", "seed": "int", "results": "str"}
+MOST_WORDS = 30_000  # of the whole book
 LONGEST = 20  # lines of a code cell; the house style asks for about 15
 
 every_notebook = pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
@@ -129,6 +130,22 @@ def test_runs_pass_parameters_that_exist(run):
     file = paths.NOTEBOOKS / f"{entry.get('notebook', run)}.py"
     given = {**entry.get("parameters", {}), "profile": "tiny"}
     assert given.items() <= complete(read(file), given).items()  # refuses names that it has not
+
+
+def test_the_book_can_be_read_in_half_a_day():
+    """Words of all notebooks and pages, tables, equations and markup included."""
+    pages = [page.read_text() for page in (ROOT / "book").glob("*.md")]
+    assert sum(len(text.split()) for text in [*map(prose, NOTEBOOKS), *pages]) <= MOST_WORDS
+
+
+@every_notebook
+def test_leading_figures_stand_alone_at_the_top_of_their_page(file):
+    """Staging moves the first one to below the finding, the paragraph after the title."""
+    assert read(file).cells[0].source.count("\n\n") >= 2, "title, finding, and what follows"
+    for cell in code_cells(file):
+        if "leading" in cell.metadata.get("tags", ()) and "mystnb" in cell.metadata:
+            caption = cell.metadata["mystnb"]["figure"]["caption"]
+            assert not re.search(r"\b(above|below) figure|figure (above|below)", caption)
 
 
 @every_notebook
