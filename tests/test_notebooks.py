@@ -138,6 +138,17 @@ def test_the_book_can_be_read_in_half_a_day():
     assert sum(len(text.split()) for text in [*map(prose, NOTEBOOKS), *pages]) <= MOST_WORDS
 
 
+def test_words_are_counted_without_code_equations_and_tables(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from companions import words
+
+    text = "# A title\n\nThe flux $f = 2$ of {glue:text}`n` galaxies – [shown](a.md) below.\n"
+    text += (
+        "```python\nx = 1\n```\n\n$$ y = x $$\n\n| a | table |\n\n```{dropdown} Solution\nYes.\n```"
+    )
+    assert words(text) == 2 + 8 + 1  # title, sentence with a formula and a number, solution
+
+
 @every_notebook
 def test_leading_figures_stand_alone_at_the_top_of_their_page(file):
     """Staging moves the first one to below the finding, the paragraph after the title."""

@@ -1,0 +1,76 @@
+"""Count words, code and figures of this book's chapters, beside pages of other companions.
+
+    .venv/bin/python benchmarks/companions.py
+
+Rewrites the row of this book in book/reference/companions.csv; the other rows were counted by the
+same rules on the pages that `source` names. Words are those of the text, without code, equations
+and tables; a formula or a code span is one word. Code is what a reader sees without unfolding it,
+without empty lines; a cell is what is shown as one block. The first result is the first figure or
+number that the page computes. All but the number of pages are medians over pages; the longest cell
+is that of all pages.
+"""
+
+import re
+from statistics import median
+
+import pandas as pd
+
+from companion import paths
+from companion.papermill_io import read_percent
+from galtools import artefacts
+
+TABLE = paths.REFERENCE / "companions.csv"
+OURS = "this book"
+HIDDEN = {"hide-input", "remove-input", "remove-cell", "hide-cell", "parameters"}
+NO_WORDS = (  # code, equations, tables, options of directives, fences
+    r"(?s)^```(?:bash|python)\n.*?^```",
+    r"(?s)\$\$.*?\$\$",
+    r"^ *\|.*$",
+    r"^ *:[\w-]+:.*$",
+    r"^ *(?:```|:::).*$",
+    r"^    .*$",
+)
+ONE_WORD = r"\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`"
+
+
+def words(text: str) -> int:
+    """Count the words of a text in Markdown."""
+    for pattern in NO_WORDS:
+        text = re.sub(f"(?m){pattern}", " ", text)
+    text = re.sub(ONE_WORD, "x", text)
+    return len(re.findall(r"\S*[^\W_]\S*", re.sub(r"\]\([^)]*\)", "]", text)))
+
+
+def chapter(cells) -> dict[str, float]:
+    """Count a chapter of this book; the page opens with its finding and its leading figure."""
+    text = [words(cell.source) for cell in cells if cell.cell_type == "markdown"]
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    seen = [cell for cell in code if not HIDDEN & {*cell.metadata.get("tags", ())}]
+    lengths = [len([s for s in cell.source.splitlines() if s.strip()]) for cell in seen]
+    return {
+        "words": sum(text),
+        "code lines": sum(lengths),
+        "words per code line": sum(text) / max(sum(lengths), 1),
+        "lines per cell": median(lengths or [0]),
+        "longest cell": max(lengths, default=0),
+        "figures": sum("figure" in cell.metadata.get("mystnb", {}) for cell in code),
+        "words before the first result": words("\n\n".join(cells[0].source.split("\n\n")[:2])),
+    }
+
+
+def main() -> None:
+    """Count every chapter and rewrite the row of this book."""
+    files = sorted(paths.NOTEBOOKS.glob("[0-9]*.py"))
+    pages = pd.DataFrame([chapter(read_percent(f.read_text(), f).cells) for f in files])
+    row = pages.median()
+    row["longest cell"] = pages["longest cell"].max()
+    table = pd.read_csv(TABLE, dtype=str).set_index("companion")
+    table.loc[OURS, row.index] = [f"{value:.3g}" for value in row]
+    table.loc[OURS, ["pages", "source"]] = str(len(pages)), "notebooks/"
+    artefacts.make(
+        TABLE, lambda path: table.to_csv(path), params={"pages": [f.stem for f in files]}
+    )
+
+
+if __name__ == "__main__":
+    main()
