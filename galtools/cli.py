@@ -19,10 +19,11 @@ from galtools.ingest.cutouts import cut
 from galtools.ingest.fits_images import read_plane
 from galtools.ingest.folder import ENDING, read_folder
 from galtools.simulate import matched_pairs
-from galtools.surveys import find_survey, load_surveys
+from galtools.surveys import band_names, find_survey, load_surveys
 from galtools.training import translate as translation
 
 Bounds = Annotated[list[float], "two bounds in degrees"]
+Words = list[str]
 PerBand = Annotated[list[float], "of the truth, one number or one per band"]
 Output = Annotated[Path, "file to write"]
 Images = Annotated[str, "images: file of pairs, npz, npy, HDF5 or FITS"]
@@ -51,6 +52,8 @@ def ingest(
     catalogue: Annotated[str, "table with id, ra, dec and redshift"] = "",
     fields: Annotated[bool, "the folders hold fields to be cut"] = False,
     unit: Annotated[str, "nanomaggies or counts, if the headers do not say"] = "",
+    source_names: Annotated[Words, "arrays or extensions: sigma_map=ERR mask=DQ psf=PSF"] = (),
+    target_names: Annotated[Words, "likewise; of arrays also key=img axes=nyxb bands=irg"] = (),
     radius: Annotated[float, "of the match, in arcsec"] = 1.0,
 ):  # fmt: skip
     """Match images of real galaxies in two surveys: pairs.h5 sdss/ kids/ --survey-to KiDS"""
@@ -60,17 +63,22 @@ def ingest(
     if fields and objects is None:
         raise GaltoolsError("to cut stamps out of fields, give --catalogue with their positions")
 
-    def images(path: Path, survey):
+    def images(path: Path, survey, words):
+        names = dict(word.partition("=")[::2] for word in words)
+        options = {"catalogue": objects, "names": names}
         if path.is_file():
-            return read_arrays(path, survey, unit=unit or "nanomaggies", catalogue=objects)
+            options |= {name: names.pop(name) for name in ("key", "axes", "bands") if name in names}
+            return read_arrays(path, survey, unit=unit or "nanomaggies", **options)
         if not fields:
-            return read_folder(path, survey, catalogue=objects, unit=unit or None)
+            return read_folder(path, survey, unit=unit or None, **options)
         files = sorted(file for file in path.iterdir() if ENDING.fullmatch(file.name))
         return cut((read_plane(file, survey, unit or None) for file in files), objects, survey)
 
-    names = {source: survey_from, target: survey_to}
-    sets = [images(Path(path), find_survey(name)) for path, name in names.items()]
-    pairs, outcomes = match(*sets, radius=radius)
+    pairs, outcomes = match(
+        images(Path(source), find_survey(survey_from), source_names),
+        images(Path(target), find_survey(survey_to), target_names),
+        radius=radius,
+    )
     data.save(pairs, out)
     print(*(f"{row['objects']} {row['outcome']}" for row in outcomes), sep=", ")
 
@@ -108,7 +116,7 @@ def card(
         z = image_files.read_column(truth, "redshift")
         before = image_files.open_images(source, names=image_files.SOURCE) if source else None
         facts = {
-            "bands": tuple(bands) or None,
+            "bands": band_names(bands) if bands else None,
             "noise": noise or None,
             "psf_fwhm": psf_fwhm or None,
         }
@@ -148,7 +156,8 @@ def parser() -> argparse.ArgumentParser:
                 command.add_argument(name, type=kind, help=about)
                 continue
             option = {"action": "store_true"} if kind is bool else {"type": kind}
-            option = {"type": float, "nargs": "+"} if get_origin(kind) is list else option
+            if get_origin(kind) is list:
+                option = {"type": get_args(kind)[0], "nargs": "+"}
             about = " ".join([about, f"(default: {given.default})" * bool(given.default)])
             flag = f"--{name.replace('_', '-')}"[len(name) == 1 :]  # -n, but --seed
             command.add_argument(flag, default=given.default, help=about, **option)

@@ -9,6 +9,8 @@
         noise            (n, bands) sky sigma per pixel, nanomaggies
         psf_fwhm         (n, bands) arcsec
         mask             (n, bands, H, W) bits of `galtools.data.pairs`, if there is a bad pixel
+        sigma_map        (n, bands, H, W) sigma of each pixel, inf without data, if known
+        psf              (n, bands, h, w) images of the PSF, of sum one, if known
 
 Images are rounded to a power of two between a sixteenth and an eighth of the sky noise of each
 galaxy and band, an rms of at most sigma / (8 sqrt 12) = .036 sigma, so that gzip makes them three
@@ -28,7 +30,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from galtools.artefacts import atomic
-from galtools.data.pairs import ImageSet, Pairs
+from galtools.data.pairs import ARRAYS, ImageSet, Pairs
 from galtools.errors import GaltoolsError, reading
 from galtools.flags import Flag, good
 from galtools.hdf5 import create, read_attributes, safe_open, write_attributes
@@ -73,15 +75,14 @@ def _append_set(group: h5py.Group, images: ImageSet) -> None:
     if read_attributes(group) not in ({}, about):
         raise GaltoolsError("batches of several surveys, bands or pixel scales in one sample")
     write_attributes(group, **about)
-    for name in ("noise", "psf_fwhm"):
-        _append(group, name, np.asarray(getattr(images, name), np.float32))
-    layout = {"chunks": (1, *images.images.shape[1:]), **IMAGE_FILTERS}
-    rounded = quantize(images.images, images.noise).astype(np.float32)
-    n = len(_append(group, "images", rounded, **layout))
+    stacks = images.arrays | {"images": quantize(images.images, images.noise)}
     if images.mask is not None:  # earlier galaxies had no bad pixel
-        first = n - len(images) - len(group.get("mask", ()))
-        mask = np.pad(images.mask, [(first, 0), (0, 0), (0, 0), (0, 0)])
-        _append(group, "mask", mask, **layout)
+        first = len(group.get("images", ())) - len(group.get("mask", ()))
+        stacks["mask"] = np.pad(images.mask, [(first, 0), (0, 0), (0, 0), (0, 0)])
+    for name, stack in stacks.items():
+        kind = np.uint8 if name == "mask" else np.float32
+        layout = {"chunks": (1, *stack.shape[1:]), **IMAGE_FILTERS} if stack.ndim == 4 else {}
+        _append(group, name, np.asarray(stack, kind), **layout)
 
 
 def save(
@@ -109,6 +110,8 @@ def save(
         for group in (file[name] for name in SIDES):
             if "mask" in group:
                 group["mask"].resize(n, axis=0)
+            if short := [key for key, part in group.items() if len(part) != n]:
+                raise GaltoolsError(f"some batches have a {short[0]} and others none: drop it")
         _append(file, "split", np.broadcast_to(names, (n,)))
         catalogue = vstack(catalogues, metadata_conflicts="silent")
         catalogue.write(file, path="catalogue", serialize_meta=True, fletcher32=True)
@@ -130,7 +133,8 @@ def open_pairs(path: Path) -> Iterator[h5py.File]:
             parts = file[name] if name in SIDES else {name: file[name]}
             for key, part in parts.items():
                 shape = parts["images"].shape if name in SIDES else (n,)
-                wanted = (n, *(shape[1:2] if key in ("noise", "psf_fwhm") else shape[1:]))
+                own = {"noise": (), "psf_fwhm": (), "psf": part.shape[2:]}
+                wanted = (n, *shape[1:2], *own.get(key, shape[2:]))
                 if part.shape != wanted:
                     raise GaltoolsError(
                         f"{path}: {part.name[1:]} is {part.shape}, but {wanted} is needed"
@@ -157,8 +161,7 @@ def read_rows(dataset: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
 
 
 def _read_set(group: h5py.Group, rows: np.ndarray) -> ImageSet:
-    names = ("images", "noise", "psf_fwhm", "mask")
-    parts = {name: read_rows(group[name], rows) for name in names if name in group}
+    parts = {name: read_rows(group[name], rows) for name in ARRAYS if name in group}
     about = read_attributes(group)
     bands, scale = tuple(about["bands"].split()), float(about["pixel_scale"])
     return ImageSet(survey=about["survey"], bands=bands, pixel_scale=scale, **parts)
@@ -189,6 +192,7 @@ def describe(path: Path) -> dict:
             facts[name] = (
                 f"{about['survey']}, {about['bands']}, {height} x {width} pixels "
                 f"of {about['pixel_scale']:.3f} arcsec"
+                + "".join(f", {key}" for key in ARRAYS[3:] if key in file[name])
             )
         return facts | {"provenance": json.loads(read_attributes(file)["provenance"])}
 

@@ -22,7 +22,8 @@ TRANSLATED = ("translated", "translations", "images", "data")
 SOURCE = ("source", "images", "data")
 NAMES = ("images", "translated", "truth", "target", "data")
 STATED = ("pixel_scale", "bands")  # as attributes, or in FITS as PIXSCALE and BANDS
-FACTS = (*STATED, "noise", "psf_fwhm", "weights")  # what a file may state beside its images
+# what a file may state beside its images
+FACTS = (*STATED, "noise", "psf_fwhm", "weights", "sigma_map", "psf")
 SIDES = ("source", "target")
 FITS = (".fits", ".fit")
 
@@ -61,8 +62,8 @@ def open_images(path, name: str | None = None, names=NAMES) -> Stack:
         wanted = [name if name in stacks else name.lower()]  # FITS has names in capitals
     else:
         wanted = [key for key in names if key in stacks]
-    if not wanted and len(stacks) == 1:
-        wanted = list(stacks)
+    if not wanted and len(others := stacks.keys() - {*FACTS}) == 1:
+        wanted = [*others]
     if not wanted or wanted[0] not in stacks:
         raise GaltoolsError(
             f"{path} has no images (galaxies, bands, height, width) named {name or 'images'!r}: "

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from astropy.table import Table, vstack
 
+from galtools.data.photometry import fitted_fwhm
 from galtools.errors import GaltoolsError
 from galtools.surveys import Survey, check_task, find_bands, find_survey
 
 NO_DATA, SATURATED = 1, 2  # bits of a mask; a pixel with any bit set does not count
+ARRAYS = ("noise", "psf_fwhm", "images", "mask", "sigma_map", "psf")  # a row per object
 
 
 @dataclass
@@ -23,6 +25,8 @@ class ImageSet:
     psf_fwhm: np.ndarray  # (n, bands) float32, arcsec
     mask: np.ndarray | None = None  # (n, bands, H, W) uint8 bits, None where every pixel counts
     catalogue: Table | None = None  # n rows; `Pairs` have one for both surveys
+    sigma_map: np.ndarray | None = None  # (n, bands, H, W) float32, of each pixel, inf: no data
+    psf: np.ndarray | None = None  # (n, bands, h, w) float32, image of the PSF, centred, of sum one
 
     def __post_init__(self):
         """Refuse parts that do not belong together."""
@@ -32,8 +36,13 @@ class ImageSet:
         for name in ("noise", "psf_fwhm"):
             if (found := np.shape(getattr(self, name))) != shape[:2]:
                 raise GaltoolsError(f"{name} is {found}: need {shape[:2]}, per galaxy and band")
-        if self.mask is not None and np.shape(self.mask) != shape:
-            raise GaltoolsError(f"the mask is {np.shape(self.mask)}, its images are {shape}")
+        for name in {"mask", "sigma_map"} & self.arrays.keys():
+            if (found := np.shape(getattr(self, name))) != shape:
+                raise GaltoolsError(f"the {name} is {found}, its images are {shape}")
+        if self.sigma_map is not None and not (self.sigma_map > 0).all():
+            raise GaltoolsError("a sigma_map must be positive, and infinite without data")
+        if self.psf is not None:
+            expand_psf(self.psf, shape)
         if self.catalogue is not None and len(self.catalogue) != shape[0]:
             raise GaltoolsError(f"{shape[0]} images, but {len(self.catalogue)} rows of a catalogue")
         if len(self.bands) != shape[1] or len({*self.bands}) != shape[1]:
@@ -44,16 +53,37 @@ class ImageSet:
             raise GaltoolsError(f"a pixel of {self.pixel_scale} arcsec: give arcsec per pixel")
 
     @classmethod
-    def of(cls, survey: Survey, images, noise, psf_fwhm=None, mask=None, catalogue=None):
-        """Images on the pixels of `survey`, at its median seeing where no other is given."""
-        if psf_fwhm is None:
-            psf_fwhm = np.tile(np.float32(survey.psf_fwhm), (len(images), 1))
-        numbers = (np.asarray(array, np.float32) for array in (images, noise, psf_fwhm))
-        images, noise, psf_fwhm = numbers
+    def of(
+        cls, survey: Survey, images, noise, psf_fwhm=None, mask=None, catalogue=None,
+        sigma_map=None, psf=None,
+    ):  # fmt: skip
+        """Images on the pixels of `survey`, at its median seeing where nothing else is given.
+
+        Pixels whose sigma is not positive have no data. A PSF may be that of all, (h, w) or
+        (bands, h, w); the seeing is its width if none is given.
+        """
+        images, noise = (np.asarray(array, np.float32) for array in (images, noise))
+        if sigma_map is not None:
+            known = np.greater(sigma_map, 0) & np.isfinite(sigma_map)
+            sigma_map = np.where(known, sigma_map, np.inf).astype(np.float32)
+            mask = np.where(known, 0 if mask is None else mask, NO_DATA).astype(np.uint8)
+        if psf is not None:
+            psf = np.asarray(psf, np.float32)
+            psf = psf / psf.sum(axis=(-2, -1), keepdims=True)
+            psf_fwhm = fitted_fwhm(psf, survey.pixel_scale) if psf_fwhm is None else psf_fwhm
+            psf = expand_psf(psf, images.shape)
+        psf_fwhm = survey.psf_fwhm if psf_fwhm is None else psf_fwhm
+        psf_fwhm = np.array(np.broadcast_to(psf_fwhm, images.shape[:2]), np.float32)
         if mask is not None and not mask.any():
             mask = None
         about = survey.name, survey.bands, survey.pixel_scale
-        return cls(images, noise, *about, psf_fwhm, mask, catalogue)
+        return cls(images, noise, *about, psf_fwhm, mask, catalogue, sigma_map, psf)
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Arrays by name, without those that are absent."""
+        parts = {name: getattr(self, name) for name in ARRAYS}
+        return {name: part for name, part in parts.items() if part is not None}
 
     @property
     def instrument(self) -> Survey:
@@ -63,8 +93,7 @@ class ImageSet:
     def in_bands(self, bands) -> "ImageSet":
         """Images in some of the bands, in this order."""
         k = find_bands(self.bands, bands)
-        parts = {name: getattr(self, name) for name in ("images", "noise", "psf_fwhm", "mask")}
-        chosen = {name: part if part is None else part[:, k] for name, part in parts.items()}
+        chosen = {name: part[:, k] for name, part in self.arrays.items()}
         return replace(self, bands=tuple(bands), **chosen)
 
     def __len__(self):
@@ -73,24 +102,36 @@ class ImageSet:
 
     def __getitem__(self, rows):
         """Select objects by slice, mask or index array."""
-        names = ("images", "noise", "psf_fwhm", "mask", "catalogue")
-        parts = {name: getattr(self, name) for name in names}
-        chosen = {name: part if part is None else part[rows] for name, part in parts.items()}
-        return replace(self, **chosen)
+        chosen = {name: part[rows] for name, part in self.arrays.items()}
+        catalogue = None if self.catalogue is None else self.catalogue[rows]
+        return replace(self, catalogue=catalogue, **chosen)
 
     @property
     def facts(self) -> dict:
         """What is known about the images, as a file states it (`image_files.FACTS`)."""
-        facts = {
-            "pixel_scale": self.pixel_scale, "bands": self.bands, "psf_fwhm": self.psf_fwhm
-        }  # fmt: skip
-        facts |= {"noise": self.noise} if np.isfinite(self.noise).all() else {}
-        return facts if self.mask is None else facts | {"weights": self.mask == 0}
+        facts = {"pixel_scale": self.pixel_scale, "bands": self.bands, **self.arrays}
+        if not np.isfinite(self.noise).all():
+            del facts["noise"]
+        mask = facts.pop("mask", None)
+        return facts if mask is None else facts | {"weights": mask == 0}
 
     @property
     def bad(self) -> np.ndarray | None:
         """True (n, bands, H, W) where a pixel does not count; None if every pixel does."""
         return None if self.mask is None else self.mask > 0
+
+
+def expand_psf(psf, shape):
+    """Images of PSFs (n, bands, h, w) for images of a shape, from those of all objects or bands.
+
+    Refused are those without a pixel at their centre.
+    """
+    found = np.shape(psf)
+    if found[:-2] in ((), tuple(shape[1:2])):
+        psf = np.broadcast_to(psf, (*shape[:2], *found[-2:]))
+    if np.shape(psf)[:-2] != tuple(shape[:2]) or not all(side % 2 for side in found[-2:]):
+        raise GaltoolsError(f"the psf is {found}: need (n, bands, h, w), with odd h and w")
+    return psf
 
 
 @dataclass
@@ -160,14 +201,13 @@ def _join(sets: list[ImageSet]) -> ImageSet:
     """Join images of one survey; where a part has no mask, every pixel counts."""
     if len({(one.survey, one.bands, one.pixel_scale) for one in sets}) > 1:
         raise GaltoolsError("samples of several surveys, bands or pixel scales cannot be joined")
-    names = ("images", "noise", "psf_fwhm")
-    arrays = {name: np.concatenate([getattr(one, name) for one in sets]) for name in names}
-    masks = [one.mask for one in sets]
-    if any(mask is not None for mask in masks):
-        whole = zip(masks, sets, strict=True)
-        masks = [np.zeros(s.images.shape, np.uint8) if mask is None else mask for mask, s in whole]
-        arrays["mask"] = np.concatenate(masks)
-    return replace(sets[0], **arrays)
+    parts = [one.arrays for one in sets]
+    if any("mask" in part for part in parts):
+        parts = [{"mask": np.zeros(part["images"].shape, np.uint8)} | part for part in parts]
+    if any(part.keys() != parts[0].keys() for part in parts):
+        raise GaltoolsError("some samples lack the sigma_map or psf that others have: drop it")
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return replace(sets[0], **joined)
 
 
 def for_task(pairs: Pairs, task: str) -> Pairs:

@@ -15,6 +15,7 @@ from scipy.stats import median_abs_deviation
 
 APERTURE = 3.0  # arcsec, radius of the standard aperture
 NORMAL_QUARTILE = ndtri(0.75)
+GAUSSIAN_FWHM = 1.057  # of the Gaussian fitted to Kolmogorov's PSF of FWHM 1
 BOX = 3  # pixels along a side of the box about the peak
 SEARCH = 0.25  # the peak is looked for in the central quarter of the stamp's (shorter) side
 
@@ -63,6 +64,20 @@ def offsets_from_centre(like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]
         for size in (height, width)
     )
     return down[:, None], right[None, :]
+
+
+def fitted_fwhm(psf, pixel_scale: float) -> np.ndarray:
+    """FWHM in arcsec of images (..., h, w) of PSFs, as if they were Kolmogorov's; NaN of NaN."""
+    from photutils.psf import fit_fwhm  # half a second: only where there are such images
+
+    stamps = np.reshape(psf, (-1, *np.shape(psf)[-2:]))
+    shape = stamps.shape[1:]
+    centre = tuple((side - 1) / 2 for side in reversed(shape))
+    widths = [
+        fit_fwhm(stamp, xypos=centre, fit_shape=shape)[0] if np.isfinite(stamp).all() else np.nan
+        for stamp in stamps
+    ]
+    return np.reshape(widths, np.shape(psf)[:-2]) * pixel_scale / GAUSSIAN_FWHM
 
 
 def radius_map(like: torch.Tensor) -> torch.Tensor:

@@ -7,8 +7,9 @@ ratio of the transfer functions of seeing and pixels; and to its grid. What is l
     r = (x - y_back - s . grad y_back) / sqrt(sigma^2 + max(y_back, 0) / gain),
 
 where a shift s is fitted in each band (surveys point differently), is white noise of unit variance
-if x and y show the same galaxy. That is necessary, not sufficient: nobody can check without a true
-image what the source does not resolve or detect.
+if x and y show the same galaxy. A sigma map of the source replaces the denominator; of PSF images
+only the widths are used, as those of Kolmogorov's profile. That is necessary, not sufficient:
+nobody can check without a true image what the source does not resolve or detect.
 """
 
 from functools import lru_cache
@@ -22,7 +23,7 @@ from galtools.data.photometry import aperture_flux, aperture_weights
 from galtools.data.resampling import lanczos_resample
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
-from galtools.fidelity.metrics import Metric
+from galtools.fidelity.metrics import Metric, per_pixel
 from galtools.fidelity.structure import neighbour_correlation
 from galtools.models.psf_matching import match_psf
 from galtools.simulate import population, spectra
@@ -72,7 +73,7 @@ def next_colours(magnitude: np.ndarray) -> np.ndarray:
 
 
 def carry_back(translated, psf_fwhm, survey: Survey, source: ImageSet) -> np.ndarray:
-    """Translations (n, bands, H, H) of seeing `psf_fwhm` (n, bands) as the source's survey sees."""
+    """Translations (n, bands, H, W) of seeing `psf_fwhm` (n, bands) as the source's survey sees."""
     terms = colour_terms(survey.filters, source.instrument.filters)
     flux = np.maximum(aperture_flux(translated, survey.pixel_scale), 1e-3)
     colour = np.clip(next_colours(-2.5 * np.log10(flux)), -1, 4)
@@ -82,12 +83,17 @@ def carry_back(translated, psf_fwhm, survey: Survey, source: ImageSet) -> np.nda
     broader = np.maximum(source.psf_fwhm, psf_fwhm)
     scales = survey.pixel_scale, source.pixel_scale
     blurred = match_psf(images, scales[0], psf_fwhm, broader, damping=0, new_scale=scales[1])
-    return lanczos_resample(blurred.numpy(), source.images.shape[-1], scales[1] / scales[0])
+    return lanczos_resample(blurred.numpy(), source.images.shape[-2:], scales[1] / scales[0])
 
 
 def residual(x, back, sigma, gain, inside) -> np.ndarray:
-    """Residual r of the module's text, (n, bands, H, W), from the source and y_back."""
-    noise = np.sqrt(sigma[..., None, None] ** 2 + np.maximum(back, 0) / gain[:, None, None])
+    """Residual r of the module's text, (n, bands, H, W), from the source and y_back.
+
+    `sigma` is that of the sky, (n, bands), or of every pixel.
+    """
+    noise = sigma
+    if sigma.ndim == 2:
+        noise = np.sqrt(per_pixel(sigma) ** 2 + np.maximum(back, 0) / gain[:, None, None])
     slopes = np.stack(np.gradient(back, axis=(-2, -1)), axis=-1)
     design = np.where(inside[..., None], slopes / noise[..., None], 0)
     left = np.where(inside, (x - back) / noise, 0)
@@ -112,7 +118,8 @@ def measure(source: ImageSet, translated, survey: Survey, psf_fwhm=None) -> dict
     for start in range(0, len(source), CHUNK):
         rows = slice(start, start + CHUNK)
         part = source[rows]
-        x, sigma = part.images.astype(float), part.noise.astype(float)
+        x = part.images.astype(float)
+        sigma = np.asarray(part.noise if part.sigma_map is None else part.sigma_map, float)
         back = carry_back(np.asarray(translated[rows]), psf_fwhm[rows], survey, part)
         inside = np.broadcast_to(near, x.shape)
         inside = inside if part.bad is None else inside & ~part.bad

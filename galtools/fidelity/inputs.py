@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
 
 from galtools.data import ImageSet
+from galtools.data.pairs import expand_psf
 from galtools.errors import GaltoolsError
 from galtools.fidelity import structure
 from galtools.fidelity.intervals import MIN_GALAXIES
@@ -50,39 +51,49 @@ class Inputs:
     facts: dict[str, np.ndarray]  # per galaxy and band
     psf_fwhm: np.ndarray | None = None  # (n, bands) arcsec, seeing of the truth
     weights: object = None  # as the images; pixels of weight zero do not count
+    sigma_map: object = None  # as the images, noise of every pixel of the truth
+    psf: object = None  # (n, bands, h, w) images of the truth's PSF
     notes: list[str] = field(default_factory=list)
 
 
-def check_inputs(
-    truth, translated, bands=None, pixel_scale=None, noise=None, weights=None, psf_fwhm=None
-) -> Inputs:
-    """Check the images; what is not given is taken from the file of the truth if that states it.
+def check_inputs(truth, translated, **given) -> Inputs:
+    """Check the images and what is known of them: as given, or else as the truth's file states.
 
     Noise that nobody states is estimated; an unknown pixel scale is refused.
     """
-    stated = getattr(truth, "facts", {})
+    stated = getattr(truth, "facts", {}) | {k: x for k, x in given.items() if x is not None}
+    bands, pixel_scale, noise, psf_fwhm, weights, sigma_map, psf = (
+        stated.get(name)
+        for name in ("bands", "pixel_scale", "noise", "psf_fwhm", "weights", "sigma_map", "psf")
+    )
     truth = truth.images if isinstance(truth, ImageSet) else truth
     truth, translated = check_real(truth, "truth"), check_real(translated, "translated")
-    weights, noise, psf_fwhm, pixel_scale, bands = (
-        stated.get(name) if value is None else value
-        for name, value in (("weights", weights), ("noise", noise), ("psf_fwhm", psf_fwhm),
-                            ("pixel_scale", pixel_scale), ("bands", bands))
-    )  # fmt: skip
-    _check_layout(truth, translated, weights)
+    _check_layout(truth, translated, weights=weights, sigma_map=sigma_map)
     bands = BANDS if bands is None and truth.shape[1] == len(BANDS) else tuple(bands or ())
     if len(bands) != truth.shape[1] or len(set(bands)) != len(bands):
         raise GaltoolsError(
             f"bands {bands} do not name the {truth.shape[1]} bands of the images: give bands='gri'"
         )
     pixel_scale = _check_scale(pixel_scale, translated)
-    facts = _gather_facts(truth, translated, weights)
+    facts = _gather_facts(truth, translated, weights, sigma_map)
     check_units(facts["flux_truth"], facts["flux_translated"], "translation")
-    given = Inputs(truth, translated, bands, pixel_scale, facts["sigma"], facts, weights=weights)
+    given = Inputs(
+        truth,
+        translated,
+        bands,
+        pixel_scale,
+        facts["sigma"],
+        facts,
+        weights=weights,
+        sigma_map=sigma_map,
+    )
     if noise is not None:
         given.sigma = _per_galaxy(noise, truth.shape[:2], "noise", "nanomaggies per pixel")
     if psf_fwhm is not None:
         given.psf_fwhm = _per_galaxy(psf_fwhm, truth.shape[:2], "psf_fwhm", "arcsec")
-    given.notes = _notes(given, noise)
+    if psf is not None:
+        given.psf = expand_psf(psf, truth.shape)
+    given.notes = _notes(given, noise is None and sigma_map is None)
     return given
 
 
@@ -100,8 +111,8 @@ def check_real(images, name: str):
     return images
 
 
-def _check_layout(truth, translated, weights) -> None:
-    """Refuse images of different shapes, bands last, tiny stamps, and weights of another shape."""
+def _check_layout(truth, translated, **maps) -> None:
+    """Refuse images of different shapes, bands last, tiny stamps, and maps of another shape."""
     for name, images in (("truth", truth), ("translated", translated)):
         if len(images.shape) == 4 and images.shape[-1] <= 10 < images.shape[1]:
             raise GaltoolsError(
@@ -113,8 +124,9 @@ def _check_layout(truth, translated, weights) -> None:
             f"stamps of {truth.shape[2]} x {truth.shape[3]} pixels are too small: give at least "
             f"{SMALLEST} x {SMALLEST}"
         )
-    if weights is not None and tuple(np.shape(weights)) != tuple(truth.shape):
-        raise GaltoolsError(f"weights have shape {np.shape(weights)}, images {truth.shape}")
+    for name, found in maps.items():
+        if found is not None and tuple(np.shape(found)) != tuple(truth.shape):
+            raise GaltoolsError(f"{name} have shape {np.shape(found)}, images {truth.shape}")
 
 
 def _check_scale(pixel_scale, translated) -> float:
@@ -152,13 +164,18 @@ def _per_galaxy(values, shape, name: str, unit: str) -> np.ndarray:
         ) from None
 
 
-def _gather_facts(truth, translated, weights) -> dict[str, np.ndarray]:
+def _gather_facts(truth, translated, weights, sigma_map) -> dict[str, np.ndarray]:
     """Fluxes, noise, and what is broken (n, bands), in one pass over the images."""
     parts = []
-    for _, x, y, valid in chunks(truth, translated, weights):
+    for rows, x, y, valid in chunks(truth, translated, weights):
         finite = np.isfinite(x) & np.isfinite(y)
         x, y = (np.where(np.isfinite(images), images, 0) for images in (x, y))
         sky, sigma = structure.sky_level_and_noise(x, valid)
+        if sigma_map is not None:
+            noise = np.asarray(sigma_map[rows], float)
+            if not np.all((noise > 0) & (noise < np.inf), where=valid & finite):
+                raise GaltoolsError("sigma_map must be positive: give weights of zero elsewhere")
+            sigma = structure.sky_level_and_noise(noise, valid)[0]
         part = {
             "broken": ~finite.all((2, 3)),
             "constant": (np.ptp(x, axis=(2, 3)) == 0) | (np.ptp(y, axis=(2, 3)) == 0),
@@ -186,7 +203,7 @@ def check_units(x, y, name: str) -> None:
     raise GaltoolsError(f"the {name} is {ratio:.3g} times as bright as the truth: {advice}")
 
 
-def _notes(given: Inputs, noise) -> list[str]:
+def _notes(given: Inputs, estimated: bool) -> list[str]:
     """What is odd about the images, and which odd galaxies cannot be measured."""
     facts, bands, n = given.facts, given.bands, len(given.truth)
     flux_x, flux_y = (facts[f"flux_{side}"].sum(axis=1) for side in ("truth", "translated"))
@@ -194,7 +211,7 @@ def _notes(given: Inputs, noise) -> list[str]:
     counts = {text: int(facts[name].any(axis=1).sum()) for name, text in ODD.items()}
     medians = [_median_fluxes(facts, side) for side in ("truth", "translated")]
     checks = [
-        (noise is None, "noise: not given, estimated from the edges of the truth; too high where "
+        (estimated, "noise: not given, estimated from the edges of the truth; too high where "
                         "galaxies, or neighbours that no mask covers, reach them"),
         (n < MIN_GALAXIES, f"only {n} galaxies: intervals are rough below {MIN_GALAXIES}"),
         *((count, f"{count} of {n} galaxies have {text}") for text, count in counts.items()),

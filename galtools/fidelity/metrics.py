@@ -1,9 +1,9 @@
 """From measurements of single galaxies to a tidy table of metrics with intervals.
 
 A module of metrics has a function ``measure(x, y, sigma, pixel_scale, valid)`` from a few images,
-truth x and translation y (n, bands, H, W) in nanomaggies per pixel with sky noise sigma (n, bands),
-to named quantities (n, bands), or (n, bands - 1) for colours; `valid` marks the pixels that count.
-Its table METRICS holds statistics of these quantities over galaxies.
+truth x and translation y (n, bands, H, W) in nanomaggies per pixel, with noise sigma, of the sky
+(n, bands) or of every pixel, to named quantities (n, bands), or (n, bands - 1) for colours; `valid`
+marks the pixels that count. Its table METRICS holds statistics of these quantities over galaxies.
 """
 
 from collections.abc import Callable
@@ -36,6 +36,12 @@ class Metric:
         if self.method == "wilson":
             return intervals.proportion(values)
         return intervals.bootstrap(self.statistic, values, n_boot, seed, self.method)
+
+
+def per_pixel(sigma) -> np.ndarray:
+    """Noise of the sky, (n, bands), shaped as images (n, bands, 1, 1); maps as they are."""
+    sigma = np.asarray(sigma)
+    return sigma if sigma.ndim == 4 else sigma[..., None, None]
 
 
 def check(truth, translated) -> None:
@@ -83,6 +89,7 @@ def measure_images(
         if bad.any():
             x, y = (np.where(bad[:, :, None, None], np.nan, images) for images in (x, y))
         noise, found = np.asarray(sigma[rows], dtype=np.float64), {}
+        noise = noise if noise.ndim == 2 else np.where(valid, noise, np.inf)
         for measure in functions:
             found |= measure(x, y, noise, pixel_scale, valid)
         parts.append(found)

@@ -99,11 +99,14 @@ def segment(image, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     return labels == label, (labels > 0) & (labels != label)
 
 
-def measure_one(image, own, others, sigma: float, psf, pixel_scale: float) -> dict:
-    """Measure one image (H, W) with the pixels `own`, masking `others`; radii in arcsec."""
-    if not own.any() or not np.isfinite(image).all() or not sigma > 0:
+def measure_one(image, own, others, sigma, psf, pixel_scale: float) -> dict:
+    """Measure one image (H, W) with the pixels `own`, masking `others`; radii in arcsec.
+
+    The noise `sigma` is one number, or that of every pixel.
+    """
+    if not own.any() or not np.isfinite(image).all() or not np.all(sigma > 0):
         return dict(MISSING)
-    weight = np.full(image.shape, float(sigma))
+    weight = np.array(np.broadcast_to(sigma, image.shape), float)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the flags say the same, and stay with the galaxy
         found = source_morphology(
@@ -133,26 +136,28 @@ def _measure_galaxy(task: tuple, code: str = "") -> dict:
     All it needs comes in one tuple: joblib would scatter bare arrays to a Dask worker beforehand,
     and they would be lost with it. `code` belongs to the key of what is kept.
     """
-    images, truth, masked, sigma, fwhm, pixel_scale = task
+    images, truth, masked, sigma, spread, seeing, pixel_scale = task
     own, others = segment(np.where(masked, 0, truth), sigma)
     own, others = own & ~masked, others | masked
     measured = {}
     for row, image in images.items():
         level = np.fmax(sigma, float(noise_level(image[None, None], ~masked[None, None])[0, 0]))
-        psf = psf_stamp(fwhm[row], pixel_scale)
-        measured[row] = measure_one(image, own, others, level, psf, pixel_scale)
+        own_psf = seeing[row]
+        psf = psf_stamp(own_psf, pixel_scale) if np.ndim(own_psf) == 0 else own_psf / own_psf.sum()
+        measured[row] = measure_one(image, own, others, level * spread, psf, pixel_scale)
     return measured
 
 
 def measure(
-    images: dict, truth, sigma, fwhm: dict, pixel_scale: float, jobs=2, progress=True,
-    checkpoint=None, masked=None,
+    images: dict, truth, sigma, seeing: dict, pixel_scale: float, jobs=2, progress=True,
+    checkpoint=None, masked=None, sigma_map=None,
 ) -> pd.DataFrame:  # fmt: skip
     """Measure every galaxy in every row, on `jobs` cores: a table, one line per row and galaxy.
 
-    `images` maps rows to stamps (n, H, W) of one band, `fwhm` rows to seeing (n,) in arcsec;
-    `truth` (n, H, W) with its sky noise `sigma` (n,) gives the pixels, of which those that are
-    `masked` do not count. joblib's backend decides where it runs. What is done lies in the folder
+    `images` maps rows to stamps (n, H, W) of one band, `seeing` rows to FWHM (n,) in arcsec or to
+    images of the PSF (n, h, w); `truth` (n, H, W) with its sky noise `sigma` (n,) gives the pixels,
+    of which those that are `masked` do not count. A `sigma_map` (n, H, W) says how the noise
+    differs between pixels. joblib's backend decides where it runs. What is done lies in the folder
     `checkpoint` until all is: a run that was killed continues.
     """
     n = len(truth)
@@ -161,7 +166,8 @@ def measure(
         (
             {row: np.ascontiguousarray(stack[k]) for row, stack in images.items()},
             np.ascontiguousarray(truth[k]), masked[k], float(sigma[k]),
-            {row: float(f[k]) for row, f in fwhm.items()}, pixel_scale,
+            1.0 if sigma_map is None else np.where(masked[k], 1, sigma_map[k] / sigma[k]),
+            {row: np.float64(one[k]) for row, one in seeing.items()}, pixel_scale,
         )
         for k in range(n)
     )  # fmt: skip

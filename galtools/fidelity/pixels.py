@@ -1,6 +1,7 @@
 """Fidelity pixel by pixel: residuals, similarity, fluxes and colours.
 
-Images are in nanomaggies per pixel, shape (n, bands, H, W); truth x, translation y.
+Images are in nanomaggies per pixel, shape (n, bands, H, W); truth x, translation y. The noise is
+that of every pixel if its map is known, else that of the sky.
 """
 
 from functools import lru_cache
@@ -8,16 +9,16 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from galtools.data.photometry import APERTURE, aperture_flux, colours
+from galtools.data.photometry import aperture_flux, colours
 from galtools.fidelity import intervals
-from galtools.fidelity.metrics import Metric
+from galtools.fidelity.metrics import Metric, per_pixel
 
 # AB mag per square arcsec: the surface brightness that is full scale for PSNR and SSIM
 RANGE_MAGNITUDE = 18.0
 
 METRICS = {
-    "residual_mean": Metric(("chi_mean",), intervals.mean, 0, "mean of (y - x) / sky noise"),
-    "residual_scatter": Metric(("chi_var",), intervals.rms, 0, "scatter of (y - x) / sky noise"),
+    "residual_mean": Metric(("chi_mean",), intervals.mean, 0, "mean of (y - x) / noise"),
+    "residual_scatter": Metric(("chi_var",), intervals.rms, 0, "scatter of (y - x) / noise"),
     "mae": Metric(("mae",), intervals.mean, 0, "mean |y - x|, nanomaggies per pixel"),
     "rmse": Metric(("mse",), intervals.rms, 0, "root mean (y - x)^2, nanomaggies per pixel"),
     "psnr": Metric(("psnr",), intervals.mean, np.inf, "20 log10(R / rmse) of a galaxy, dB"),
@@ -78,7 +79,8 @@ def ssim(x, y, scale: float, valid=True) -> np.ndarray:
 def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray]:
     """Quantities of METRICS, (n, bands), of colours (n, bands - 1)."""
     scale, pixels = full_scale(pixel_scale), (2, 3)
-    residual = y - x
+    residual, noise = y - x, per_pixel(sigma)
+    chi, variance = residual / noise, np.where(valid, noise**2, 0)
     mse = np.mean(residual**2, pixels, where=valid)
     with np.errstate(divide="ignore"):  # a perfect copy has an infinite PSNR
         psnr = 10 * np.log10(scale**2 / mse)
@@ -87,8 +89,8 @@ def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray
     flat = np.stack([x, y]).reshape(2, *x.shape[:2], -1)
     counted = valid if valid is True else valid.reshape(flat.shape[1:])
     return {
-        "chi_mean": residual.mean(pixels, where=valid) / sigma,
-        "chi_var": residual.var(pixels, where=valid) / sigma**2,
+        "chi_mean": chi.mean(pixels, where=valid),
+        "chi_var": chi.var(pixels, where=valid),
         "mae": np.abs(residual).mean(pixels, where=valid),
         "mse": mse,
         "psnr": psnr,
@@ -96,7 +98,7 @@ def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray
         "correlation": intervals.correlation(flat, counted),
         "flux_error": intervals.divide(flux_y - flux_x, flux_x),
         "aperture_flux": inside_x,
-        "snr": inside_x * pixel_scale / (np.sqrt(np.pi) * APERTURE * sigma),  # of the sky alone
+        "snr": inside_x / aperture_flux(np.broadcast_to(variance, x.shape), pixel_scale) ** 0.5,
         "aperture_error": intervals.divide(inside_y - inside_x, inside_x),
         "colour_error": colours(inside_y) - colours(inside_x),
     }

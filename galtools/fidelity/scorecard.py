@@ -171,8 +171,8 @@ def merge(cards, taken=()) -> pd.DataFrame:
 @threadpool_limits.wrap(limits=1)  # threads that wait for each other: five times slower, if busy
 def card(
     truth, translated, source=None, redshift=None, *, repeat=None, name="translation", bands=None,
-    pixel_scale=None, noise=None, weights=None, psf_fwhm=None, morphology=100,
-    morphology_bands=None, jobs=2, n_boot=intervals.N_BOOT, seed=0,
+    pixel_scale=None, noise=None, weights=None, psf_fwhm=None, sigma_map=None, psf=None,
+    morphology=100, morphology_bands=None, jobs=2, n_boot=intervals.N_BOOT, seed=0,
 ) -> Card:  # fmt: skip
     """Fidelity of `translated` to `truth`, both (n, bands, H, W) in nanomaggies per pixel.
 
@@ -188,11 +188,16 @@ def card(
     noise        sky sigma of the truth, one number, per band, or (n, bands); else estimated
     weights      (n, bands, H, W), pixels of weight zero count in no metric
     psf_fwhm     seeing of the truth in arcsec, as `noise`, for the morphology
+    sigma_map    (n, bands, H, W), noise of every pixel of the truth, for residuals and morphology
+    psf          images of its PSF, (n, bands, h, w), (bands, h, w) or (h, w), before `psf_fwhm`
     morphology   galaxies that statmorph measures, 0 for none, in `morphology_bands`: r if not given
     """
     if not (isinstance(morphology, int | np.integer) and morphology >= 0):
         raise GaltoolsError(f"morphology is a number of galaxies, 0 for none, not {morphology!r}")
-    given = inputs.check_inputs(truth, translated, bands, pixel_scale, noise, weights, psf_fwhm)
+    given = inputs.check_inputs(
+        truth, translated, bands=bands, pixel_scale=pixel_scale, noise=noise, weights=weights,
+        psf_fwhm=psf_fwhm, sigma_map=sigma_map, psf=psf,
+    )  # fmt: skip
     chosen = morphology_bands or [reference_band(given.bands)]
     for band in chosen:
         check_choice("band", band, given.bands)
@@ -238,6 +243,10 @@ def _about(given, source) -> dict[str, str]:
         if values is not None:
             medians = pd.DataFrame(values).median()  # NaN for a band without any noise
             about[name] = f"{', '.join(f'{x:.3g}' for x in medians)} {unit} (medians)"
+    if given.sigma_map is not None:
+        about["noise of residuals"] = "of every pixel, by the sigma map"
+    if given.psf is not None:
+        about["PSF of the truth"] = "images, {} x {} pixels".format(*np.shape(given.psf)[2:])
     return about
 
 
@@ -262,11 +271,10 @@ def card_without_truth(
     seeing, if it is not the survey's median.
     """
     translated = inputs.check_real(translated, "translated")
-    n, bands, height, width = source.images.shape
-    if tuple(translated.shape[:2]) != (n, bands) or height != width:
+    if tuple(translated.shape[:2]) != source.images.shape[:2]:
         raise GaltoolsError(
             f"source is {source.images.shape} and the translation {tuple(translated.shape)}: hand "
-            "in the same galaxies and bands, on square stamps"
+            "in the same galaxies and bands"
         )
     if pixel_scale is None and translated.shape[-1] != survey.stamp:
         raise GaltoolsError(f"stamps of {translated.shape[-1]} pixels: give their pixel_scale")
@@ -276,6 +284,7 @@ def card_without_truth(
     table = tabulate(measured, consistency.METRICS, survey.bands, "source", n_boot, seed)
     missing = dict.fromkeys((*LEVELS, "morphology"), "no true images")
     notes = [] if np.isfinite(source.noise).all() else ["the noise of some source is unknown"]
+    notes += [] if source.psf is None else ["of the PSF images of the source, the widths are used"]
     return Card(name, table, missing, notes)
 
 
@@ -293,9 +302,8 @@ def _measure(given, images) -> dict[str, np.ndarray]:
         return sources.measure(x[one], y[one], sigma[one], pixel_scale, valid)
 
     functions = pixels.measure, structure.measure, peaks.measure, measure_sources
-    return measure_images(
-        functions, given.truth, images, given.sigma, given.pixel_scale, given.weights
-    )
+    sigma = given.sigma if given.sigma_map is None else given.sigma_map
+    return measure_images(functions, given.truth, images, sigma, given.pixel_scale, given.weights)
 
 
 def _tabulate(given, measured, statistics) -> pd.DataFrame:
@@ -345,7 +353,7 @@ def _morphology(given, count, bands, jobs, statistics) -> pd.DataFrame:
         raise Missing("not asked for: morphology=0")
     from galtools.fidelity import morphology  # statmorph takes a second to import
 
-    if given.psf_fwhm is None:
+    if given.psf_fwhm is None and given.psf is None:
         given.notes.append(f"PSF: not given, {SEEING} arcsec assumed for the morphology")
     some, parts = slice(min(count, len(given.truth))), []
     images = {row: np.asarray(getattr(given, row)[some]) for row in ("truth", "translated")}
@@ -353,12 +361,15 @@ def _morphology(given, count, bands, jobs, statistics) -> pd.DataFrame:
     if given.weights is not None:
         hidden = np.asarray(given.weights[some]) <= 0
     seeing = np.full(given.sigma.shape, SEEING) if given.psf_fwhm is None else given.psf_fwhm
+    seeing = np.asarray((seeing if given.psf is None else given.psf)[some])
+    spread = None if given.sigma_map is None else np.asarray(given.sigma_map[some])
     for band in bands:
         k = given.bands.index(band)
         stamps = {row: stack[:, k] for row, stack in images.items()}
         table = morphology.measure(
-            stamps, stamps["truth"], given.sigma[some, k], dict.fromkeys(stamps, seeing[some, k]),
+            stamps, stamps["truth"], given.sigma[some, k], dict.fromkeys(stamps, seeing[:, k]),
             given.pixel_scale, jobs, progress=False, masked=hidden[:, k],
+            sigma_map=None if spread is None else spread[:, k],
         )  # fmt: skip
         rows = {row: part.reset_index(drop=True) for row, part in table.groupby("row")}
         parts.append(morphology.compare(rows["truth"], rows["translated"], band, **statistics))

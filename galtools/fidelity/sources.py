@@ -17,7 +17,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter, gaussian_filter1d, maximum_filter
 
 from galtools.fidelity import intervals
-from galtools.fidelity.metrics import Metric
+from galtools.fidelity.metrics import Metric, per_pixel
 
 SMALL, LARGE = 0.4, 1.2  # arcsec, the Gaussians whose difference shows sources
 CERTAIN = 10.0  # noises above which something is a source
@@ -71,7 +71,7 @@ def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray
         searched = searched & ~binary_dilation(~valid, near)
     details = {"x": difference_of_gaussians(x, pixel_scale)}
     details["y"] = difference_of_gaussians(y, pixel_scale)
-    level = CERTAIN * noise_gain(x.shape[-2:], pixel_scale) * sigma[..., None, None]
+    level = CERTAIN * noise_gain(x.shape[-2:], pixel_scale) * per_pixel(sigma)
     certain, likely = {}, {}
     for side, detail in details.items():
         peak = (detail == maximum_filter(detail, (1, 1, 3, 3))) & searched

@@ -4,8 +4,14 @@
     one per band     `u`, `g`, ... (N, H, W), with a separate catalogue of N rows
 
 Other names and orders of axes are given by `key` and `axes`. The bands are those of the argument or
-the array `bands` (such as "grizu"), or all of the survey's. Arrays `noise` and `psf_fwhm`
-(N, bands) and `weights` (as the images; 0 where a pixel does not count) are kept with the images.
+the array `bands` (such as "grizu"), or all of the survey's. Kept with the images are the arrays
+
+    noise, psf_fwhm              (N, bands)
+    sigma_map, variance or ivar  with the axes and in the unit of the images
+    mask, weights                likewise; not 0, or 0, where a pixel does not count
+    psf                          images of the PSF, (N, bands, h, w), (bands, h, w) or (h, w)
+
+under these names, or others that `names` gives: {"sigma_map": "err", "mask": "dq"}.
 """
 
 from pathlib import Path
@@ -15,13 +21,14 @@ from astropy.table import Table
 
 from galtools.data import ImageSet
 from galtools.data.image_files import read_stacks
-from galtools.data.pairs import NO_DATA
-from galtools.errors import GaltoolsError
+from galtools.data.pairs import NO_DATA, expand_psf
+from galtools.errors import GaltoolsError, check_choice
 from galtools.ingest.catalogue import ALIASES, tidy
-from galtools.ingest.units import calibrated, to_nanomaggies
+from galtools.ingest.units import TO_SIGMA, calibrated, to_nanomaggies, to_sigma
 from galtools.surveys import Survey, band_names
 
 IMAGE_KEYS = ("data", "images", "cube", "x")
+BESIDE = ("noise", "psf_fwhm", "psf", "mask", "weights", *TO_SIGMA)
 
 
 def _axes(shape: tuple, count: int, axes: str | None, path: Path) -> str:
@@ -38,13 +45,14 @@ def _axes(shape: tuple, count: int, axes: str | None, path: Path) -> str:
 
 
 def _cube(stacks: dict, survey: Survey, key, axes, bands, path: Path):
-    """Images (N, bands, H, W) and the names of their bands, out of the arrays of a file."""
+    """Images (N, bands, H, W), their bands and the order of their axes in the file."""
     apart = {band: stacks[band] for band in survey.bands if len(_shape(stacks, band)) == 3}
     if apart and key is None:
         shapes = {band: stack.shape for band, stack in apart.items()}
         if len(set(shapes.values())) > 1:
             raise GaltoolsError(f"{path}: bands differ in shape, {shapes}; cut them alike")
-        return np.stack([stack.read(()) for stack in apart.values()], axis=1), tuple(apart)
+        cube = np.stack([stack.read(()) for stack in apart.values()], axis=1)
+        return cube, tuple(apart), "nbyx"
     key = key or next((key for key in IMAGE_KEYS if key in stacks), None)
     if key not in stacks:
         raise GaltoolsError(f"{path} holds {', '.join(stacks)}: name the images with `key`")
@@ -57,7 +65,7 @@ def _cube(stacks: dict, survey: Survey, key, axes, bands, path: Path):
     images = np.moveaxis(stacks.pop(key).read(()), [axes.index(a) for a in "nbyx"], range(4))
     if images.shape[1] != len(names):
         raise GaltoolsError(f"{path}: {images.shape[1]} bands, but {len(names)} names for them")
-    return images, names
+    return images, names, axes
 
 
 def _shape(stacks: dict, key: str) -> tuple:
@@ -82,6 +90,7 @@ def read_arrays(
     key: str | None = None,
     axes: str | None = None,
     bands=None,
+    names: dict | None = None,
     catalogue: Table | None = None,
     pixel_scale: float | None = None,
     check: bool = True,
@@ -91,31 +100,52 @@ def read_arrays(
     `check` compares the sky noise with the survey's, which reveals wrong units and orders of bands.
     """
     stacks = read_stacks(path)
-    cube, names = _cube(stacks, survey, key, axes, bands, path)
+    for ours, theirs in (names or {}).items():
+        check_choice("name of an array", ours, BESIDE)
+        if not {theirs, theirs.lower()} & stacks.keys():
+            raise GaltoolsError(f"{path} holds {', '.join(stacks)}, but no {theirs}")
+        stacks[ours] = stacks.pop(theirs if theirs in stacks else theirs.lower())
+    beside = {name: stacks.pop(name) for name in BESIDE if name in stacks}
+    cube, bands, axes = _cube(stacks, survey, key, axes, bands, path)
     if not cube.size or cube.dtype.kind not in "fiu":
         raise GaltoolsError(f"{path}: images are {cube.shape} {cube.dtype}; need some numbers")
     table = _catalogue(stacks, len(cube), path) if catalogue is None else catalogue
     if len(table) != len(cube):
         raise GaltoolsError(f"{path} has {len(cube)} objects, its catalogue {len(table)}: match")
-    survey = survey.in_bands([band for band in survey.bands if band in names])
-    order = [names.index(band) for band in survey.bands]
+    survey = survey.in_bands([band for band in survey.bands if band in bands])
+    order = [bands.index(band) for band in survey.bands]
     with np.errstate(over="ignore"):
         images = np.asarray(to_nanomaggies(cube[:, order], unit, survey), np.float32)
-    mask = np.where(np.isnan(images), NO_DATA, 0).astype(np.uint8)
-    if "weights" in stacks:
-        mask[_beside(stacks, "weights", cube.shape, path)[:, order] == 0] = NO_DATA
     given = {
-        name: _beside(stacks, name, cube.shape[:2], path)[:, order]
-        for name in ("noise", "psf_fwhm")
-        if name in stacks
+        name: _beside(name, stack, axes, cube.shape, order, path) for name, stack in beside.items()
     }
-    table = tidy(table, path, positions=False)
+    bad = np.isnan(images) | (given.pop("mask", 0) != 0) | (given.pop("weights", 1) == 0)
+    for name in [name for name in ("noise", *TO_SIGMA) if name in given]:
+        if unit == "luptitudes":
+            raise GaltoolsError(f"{path}: bring luptitudes with their {name} to nanomaggies first")
+        sigma = to_sigma(name, given.pop(name))
+        kept = "noise" if name == "noise" else "sigma_map"
+        given.setdefault(kept, to_nanomaggies(sigma, unit, survey))
+    if pixel_scale is None and "pixel_scale" in stacks:
+        pixel_scale = float(stacks["pixel_scale"].read(()))
     given |= {"pixel_scale": pixel_scale, "check": check}
-    return calibrated(survey, images, table, mask, path, **given)
+    mask = np.where(bad, NO_DATA, 0).astype(np.uint8)
+    return calibrated(survey, images, tidy(table, path, positions=False), mask, path, **given)
 
 
-def _beside(stacks: dict, name: str, shape: tuple, path: Path) -> np.ndarray:
-    """Read what a file states of every image or pixel."""
-    if stacks[name].shape != shape:
-        raise GaltoolsError(f"{path}: {name} is {stacks[name].shape}, need {shape}")
-    return np.asarray(stacks[name].read(()))
+def _beside(name: str, stack, axes: str, shape: tuple, order: list, path: Path) -> np.ndarray:
+    """Read what a file states of every image or pixel, its bands in an order."""
+    values, wanted = np.asarray(stack.read(())), "nbyx"
+    if name in ("noise", "psf_fwhm"):
+        axes, wanted, shape = "nb", "nb", shape[:2]
+    if name == "psf":  # that of all objects, or of all bands too, has fewer axes
+        wanted = wanted[max(0, 4 - values.ndim) :]
+    own = [axis for axis in axes if axis in wanted]
+    if values.ndim != len(own):
+        raise GaltoolsError(f"{path}: {name} is {values.shape}, its images have axes {axes}")
+    values = np.moveaxis(values, [own.index(axis) for axis in wanted], range(len(own)))
+    if name == "psf":
+        expand_psf(values, shape)
+    elif values.shape != shape:
+        raise GaltoolsError(f"{path}: {name} is {values.shape}, need {shape}")
+    return np.take(values, order, wanted.index("b")) if "b" in wanted else values

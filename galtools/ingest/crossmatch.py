@@ -47,9 +47,10 @@ def match(source: ImageSet, target: ImageSet, radius: float = 1.0) -> tuple[Pair
     nearest, doubtful = counterparts(source.catalogue, target.catalogue, radius)
     lost = nearest < 0
     found = target[nearest]
-    found.images[lost], found.noise[lost] = np.nan, np.nan
-    if found.mask is not None:
-        found.mask[lost] = NO_DATA
+    nothing = dict.fromkeys(("images", "noise", "psf"), np.nan)
+    nothing |= {"mask": NO_DATA, "sigma_map": np.inf}
+    for name in nothing.keys() & found.arrays.keys():
+        getattr(found, name)[lost] = nothing[name]
     catalogue = source.catalogue.copy()
     raise_flag(catalogue, ~lost, np.asarray(found.catalogue[FLAG])[~lost])
     raise_flag(catalogue, lost, Flag.LOST)

@@ -78,6 +78,17 @@ def read_fits(path: Path, ndim=(2,)) -> tuple[np.ndarray, fits.Header]:
     return pixels, header
 
 
+def read_extensions(path: Path, names: dict) -> dict[str, np.ndarray]:
+    """Read images beside that of the sky; `names` says in which extension each one is."""
+    found = {}
+    with reading(path, DAMAGED), fits.open(path, memmap=False) as hdus:
+        for ours, theirs in names.items():
+            if theirs not in hdus or hdus[theirs].data is None:
+                raise GaltoolsError(f"{path} has no extension {theirs}: name one of its images")
+            found[ours] = np.asarray(hdus[theirs].data, np.float64)
+    return found
+
+
 def _science_image(hdus: fits.HDUList, path: Path):
     """The one image of the sky in a file, whatever its place."""
     images = [hdu for hdu in hdus if hdu.is_image and hdu.header["NAXIS"]]

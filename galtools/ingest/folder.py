@@ -6,6 +6,10 @@
 Endings are .fits, .fit and .fts, with .gz, .bz2 or .fz. Units and zero points are those of every
 file's header, or of `unit`; pixels of a file that says neither are nanomaggies. Rows whose files
 are at odds with one another, with the catalogue or with the survey are flagged.
+
+Extensions of every file, {"sigma_map": "ERR", "mask": "DQ", "psf": "PSF"} for instance, are kept
+with the images; instead of a sigma map they may hold a variance or its inverse, ivar, and in a mask
+pixels that do not count are not 0.
 """
 
 import re
@@ -27,10 +31,12 @@ from galtools.ingest.fits_images import (
     calibrate,
     check_scale,
     pixel_scale_of,
+    read_extensions,
     read_fits,
     read_wcs,
 )
-from galtools.ingest.units import calibrated
+from galtools.ingest.pixel_units import zero_point_of
+from galtools.ingest.units import TO_SIGMA, calibrated, counts_to_nanomaggies, to_sigma
 from galtools.surveys import Survey
 
 ENDING = re.compile(r"(.+)\.(fits|fit|fts)(\.(gz|bz2|fz))?", re.IGNORECASE)
@@ -75,9 +81,10 @@ def _place(header, survey: Survey, path: Path) -> np.ndarray:
 class _Folder:
     """What is read of n objects: images, masks, places of every file, and flags."""
 
-    def __init__(self, files: list[dict[str, Path]], survey: Survey, unit: str | None):
+    def __init__(self, files: list[dict[str, Path]], survey: Survey, unit: str | None, names):
         self.survey, self.unit, n = survey, unit, (len(files), len(survey.bands))
         self.images = self.mask = None
+        self.names, self.beside = names or {}, {}
         self.flag, self.places = np.zeros(n[0], np.int32), np.full((*n, 8), np.nan)
         self.exists = np.zeros(n, bool)
         for row, own in enumerate(files):
@@ -120,7 +127,26 @@ class _Folder:
             )
         except GaltoolsError:
             flag |= Flag.UNCALIBRATED
+        else:
+            self.read_beside(row, k, path, header)
         return flag
+
+    def read_beside(self, row: int, k, path: Path, header) -> None:
+        """Read the extensions of a file into a row of `beside`, sigma in nanomaggies."""
+        for name, values in read_extensions(path, self.names).items():
+            if name == "mask":
+                self.mask[row, k] |= np.where(values != 0, NO_DATA, 0).astype(np.uint8)
+                continue
+            if name in TO_SIGMA:
+                zero_point = zero_point_of(header, path, self.survey, self.unit, NANOMAGGIES)
+                values = counts_to_nanomaggies(to_sigma(name, values), zero_point)
+                name = "sigma_map"
+            if name not in self.beside:
+                shape = (*self.exists.shape, *values.shape[-2:])
+                self.beside[name] = np.full(shape, np.nan, np.float32)
+            if values.shape != (wanted := self.beside[name][row, k].shape):
+                raise GaltoolsError(f"{path}: its {name} is {values.shape}, need {wanted}")
+            self.beside[name][row, k] = values
 
     def centres(self) -> np.ndarray:
         """Unit vectors (n, 3) to the median centre of every object's files."""
@@ -159,6 +185,7 @@ def read_folder(
     *,
     catalogue: Table | None = None,
     unit: str | None = None,
+    names: dict | None = None,
     check: bool = True,
 ) -> ImageSet:
     """Read every object of a folder; damaged and missing files are flagged, the rows stay.
@@ -167,11 +194,13 @@ def read_folder(
     """
     if unit is not None:
         check_choice("unit", unit, ("nanomaggies", "counts"))
+    for name in names or ():
+        check_choice("name of an extension", name, ("mask", "psf", *TO_SIGMA))
     objects = list_objects(folder, survey)
     files, table = list(objects.values()), Table({"id": list(objects)})
     if catalogue is not None:
         files, table = _match_rows(objects, catalogue, folder)
-    found = _Folder(files, survey, unit)
+    found = _Folder(files, survey, unit, names)
     scales = found.places[..., 7][np.isfinite(found.places[..., 7])]
     scale = float(np.median(scales)) if len(scales) else survey.pixel_scale
     centres, reach = found.centres(), max(found.images.shape[2:]) / 2 * np.radians(scale / 3600)
@@ -186,5 +215,5 @@ def read_folder(
         odd[rows] |= np.linalg.norm(stated - centres[rows], axis=1) > reach
     raise_flag(table, slice(None), found.flag)
     raise_flag(table, odd, Flag.ODD_WCS)
-    given = {"pixel_scale": scale, "check": check}
+    given = {"pixel_scale": scale, "check": check, **found.beside}
     return calibrated(survey, found.images, table, found.mask, folder, **given)

@@ -17,6 +17,7 @@ from galtools.flags import Flag, raise_flag
 from galtools.surveys import BANDS, SDSS, Survey, find_bands, log_pivots, reference_band
 
 UNITS = ("nanomaggies", "counts", "luptitudes")
+TO_SIGMA = {"sigma_map": 1, "variance": 0.5, "ivar": -0.5}  # the power that makes sigma of a map
 SOFTENING = np.array([1.4e-10, 0.9e-10, 1.2e-10, 1.8e-10, 7.4e-10])  # SDSS's b of u g r i z
 POGSON = 2.5 / np.log(10)
 # A_band / E(B-V), for E(B-V) of Schlegel, Finkbeiner & Davis (1998), R_V = 3.1:
@@ -79,7 +80,10 @@ def deredden(stamps: ImageSet) -> ImageSet:
     catalogue.meta["dereddened"] = True
     raise_flag(catalogue, ~np.isfinite(ebv), Flag.NO_REDDENING)
     images, noise = stamps.images * factor[:, :, None, None], stamps.noise * factor
-    return replace(stamps, images=images, noise=noise, catalogue=catalogue)
+    scaled = {"images": images, "noise": noise, "catalogue": catalogue}
+    if stamps.sigma_map is not None:
+        scaled["sigma_map"] = stamps.sigma_map * factor[:, :, None, None]
+    return replace(stamps, **scaled)
 
 
 def sky_noise(images: np.ndarray) -> np.ndarray:
@@ -103,18 +107,25 @@ def sky_noise(images: np.ndarray) -> np.ndarray:
     return noise
 
 
+def to_sigma(name: str, values) -> np.ndarray:
+    """Sigma from a sigma_map, a variance or its inverse, ivar; not finite where there is none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(values, np.float64) ** TO_SIGMA.get(name, 1)
+
+
 def calibrated(
     survey: Survey, images, catalogue: Table, mask, origin, psf_fwhm=None,
-    noise=None, pixel_scale: float | None = None, check: bool = True,
+    noise=None, pixel_scale: float | None = None, check: bool = True, sigma_map=None, psf=None,
 ) -> ImageSet:  # fmt: skip
     """Images with their noise measured, if it is not given, and their rows flagged.
 
-    Pixels that no sky can have, such as 1e38, are flagged and lose their data. `check` compares
-    the sky noise with the survey's, which reveals wrong units: of all rows (refused, with `origin`
-    named) or of some (flagged).
+    Masked pixels do not count in it. Those that no sky can have, such as 1e38, are flagged and lose
+    their data. `check` compares the sky noise with the survey's, and with the sigma map, which
+    reveals wrong units: of all rows (refused, with `origin` named) or of some (flagged).
     """
     images = np.asarray(images)
-    measured = sky_noise(images) if noise is None else np.asarray(noise)
+    shown = images if mask is None or not mask.any() else np.where(mask > 0, np.nan, images)
+    measured = sky_noise(shown) if noise is None else np.asarray(noise)
     sigma = np.fmax(measured, np.float32(survey.sky_noise))[:, :, None, None]
     with np.errstate(invalid="ignore"):
         absurd = np.abs(images) > ABSURD * np.float64(sigma)
@@ -124,9 +135,9 @@ def calibrated(
     if absurd.any():
         images = np.where(absurd, np.float32(np.nan), images)
         mask = np.where(absurd, NO_DATA, 0 if mask is None else mask).astype(np.uint8)
-        measured = sky_noise(images) if noise is None else measured
+        measured = sky_noise(np.where(absurd, np.nan, shown)) if noise is None else measured
     grid = replace(survey, pixel_scale=pixel_scale or survey.pixel_scale)
-    stamps = ImageSet.of(grid, images, measured, psf_fwhm, mask, catalogue)
+    stamps = ImageSet.of(grid, images, measured, psf_fwhm, mask, catalogue, sigma_map, psf)
     flag_images(stamps)
     if check:
         check_units(stamps, survey, origin)
@@ -166,6 +177,13 @@ def check_units(stamps: ImageSet, survey: Survey, origin) -> None:
         odd = np.abs(np.log(noise * own)) > np.log(ROW_NOISE_RANGE)
         ratio = np.nanmedian(noise, axis=0) * own
     raise_flag(stamps.catalogue, odd.any(axis=1), Flag.ODD_NOISE)
+    if stamps.sigma_map is not None:
+        stated = np.nanmedian(np.median(stamps.sigma_map, axis=(2, 3)) / noise)
+        if not 1 / NOISE_RANGE < stated < NOISE_RANGE:
+            raise GaltoolsError(
+                f"{origin}: the sigma map is {stated:.2g} times the noise of the sky; check its "
+                "unit, name a variance or ivar as such, or pass check=False"
+            )
     log = np.log(ratio[np.isfinite(ratio)])
     if not len(log) or max(np.abs(log).max(), np.ptp(log)) <= np.log(NOISE_RANGE):
         return

@@ -33,14 +33,15 @@ def validation_metrics(
 ) -> dict:
     """Residual in units of the noise, flux bias, flux scatter and colour scatter of translations.
 
-    `chi` is the root mean square of (y' - y) / sky. With d = (F' - F) / F of the central flux, bias
-    is the median of d over galaxies, scatter 1.4826 times its median absolute deviation, and
-    `colour` that of the flux ratio of neighbouring bands, (1 + d_b) / (1 + d_b+1) - 1. Pixels of
-    the target that are `bad` are replaced by the translation.
+    `chi` is the root mean square of (y' - y) / sky, the noise (n, bands) or of every pixel. With
+    d = (F' - F) / F of the central flux, bias is the median of d over galaxies, scatter 1.4826
+    times its median absolute deviation, and `colour` that of the flux ratio of neighbouring bands,
+    (1 + d_b) / (1 + d_b+1) - 1. Pixels of the target that are `bad` are replaced by the
+    translation.
     """
     if bad is not None:
         target = np.where(bad, translated, target)
-    chi = (translated - target) / sky[:, :, None, None]
+    chi = (translated - target) / (sky if sky.ndim == 4 else sky[:, :, None, None])
     d = central_flux(translated) / central_flux(target) - 1
     bias = np.median(d, axis=0)
     scatter = robust_scatter(d, axis=0)
@@ -61,7 +62,9 @@ def validate(network, pairs) -> dict:
     """Validation metrics of a network that has its scaling, on full stamps."""
     samples = sample_images(network, network.scaling, pairs.source)
     translated = np.concatenate([images[:, 0] for images in samples])
-    return validation_metrics(translated, pairs.target, pairs.noise[:, 1], pairs.bad[1])
+    target = pairs.target_set
+    sky = target.noise if target.sigma_map is None else target.sigma_map
+    return validation_metrics(translated, pairs.target, sky, target.bad)
 
 
 def train(network, pairs, valid, settings: Settings, *, folder=None, key="", device=None):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import galsim
 import h5py
 import numpy as np
 import pytest
@@ -201,7 +202,7 @@ def test_a_file_holds_all_that_describes_its_images(path):
     data.save(pairs, path, split=split, provenance={"made by": "a test"})
     facts = data.describe(path)
     assert facts["galaxies"] == 5
-    assert facts["target"] == "CFHTLS, u g r i z, 12 x 12 pixels of 0.186 arcsec"
+    assert facts["target"] == "CFHTLS, u g r i z, 12 x 12 pixels of 0.186 arcsec, mask"
     assert facts["provenance"] == {"made by": "a test"}
     with h5py.File(path) as file:
         assert file["split"].asstr()[:].tolist() == split
@@ -215,6 +216,57 @@ def test_a_file_holds_all_that_describes_its_images(path):
     assert found.source_set.mask is None
     np.testing.assert_allclose(found.source_set.psf_fwhm[1], SDSS.psf_fwhm)
     data.validate(path)
+
+
+def with_maps(pairs, seed=2):
+    """Pairs with a sigma map, a mask and PSF images on the target's side."""
+    rng, target = np.random.default_rng(seed), pairs.target_set
+    sigma = rng.uniform(0.5, 2, target.images.shape) * target.noise[..., None, None]
+    sigma[0, 0, 1, 2] = 0  # no data
+    psf = rng.uniform(0, 1, (*sigma.shape[:2], 7, 9))
+    survey = replace(target.instrument, pixel_scale=target.pixel_scale)
+    maps = {"psf_fwhm": target.psf_fwhm, "sigma_map": sigma, "psf": psf}
+    return replace(pairs, target_set=ImageSet.of(survey, target.images, target.noise, **maps))
+
+
+def test_sigma_maps_and_psf_images_go_in_and_come_out(path):
+    pairs = with_maps(sample())
+    data.save([pairs[:2], pairs[2:]], path)
+    wanted, found = pairs.target_set[[3, 0]], data.load(path, [3, 0]).target_set
+    for name in ("sigma_map", "psf", "mask"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+    assert np.isinf(found.sigma_map[1, 0, 1, 2]) and found.mask.sum() == found.mask[1, 0, 1, 2] == 1
+    np.testing.assert_allclose(found.psf.sum((2, 3)), 1, rtol=1e-5)
+    np.testing.assert_array_equal(found.in_bands("r").psf[:, 0], found.psf[:, 2])
+    assert data.describe(path)["target"].endswith("0.187 arcsec, mask, sigma_map, psf")
+    assert data.load(path).source_set.sigma_map is None
+    with h5py.File(path) as file:
+        assert file["target/psf"].shape == (5, 5, 7, 9) and file["target/sigma_map"].fletcher32
+        np.testing.assert_array_equal(file["target/sigma_map"][3], found.sigma_map[0])
+    facts = image_files.open_images(path).facts
+    np.testing.assert_array_equal(facts["psf"][[0, 3]], found.psf[::-1])
+    np.testing.assert_array_equal(facts["weights"][0], pairs.target_set.mask[0] == 0)
+    np.testing.assert_array_equal(join([pairs[:1], pairs[3:]]).target_set.psf[1], found.psf[0])
+
+
+def test_maps_are_those_of_all_galaxies_or_of_none(path):
+    pairs = with_maps(sample())
+    with pytest.raises(GaltoolsError, match="some samples lack"):
+        join([pairs, sample()])
+    for batches in ([pairs, sample()], [sample(), pairs]):
+        with pytest.raises(GaltoolsError, match="some batches have a"):
+            data.save(batches, path)
+
+
+def test_a_psf_may_be_that_of_all_and_gives_the_seeing():
+    psf = galsim.Kolmogorov(fwhm=0.8).drawImage(nx=31, ny=31, scale=0.2).array
+    images = np.zeros((3, 2, 16, 16))
+    for shared in (psf, np.stack([psf] * 2)):
+        found = ImageSet.of(
+            replace(SDSS.in_bands("ri"), pixel_scale=0.2), images, images[..., 0, 0], psf=3 * shared
+        )
+        np.testing.assert_allclose(found.psf[2, 1], psf / psf.sum(), rtol=1e-5)
+        np.testing.assert_allclose(found.psf_fwhm, 0.8, rtol=0.005)
 
 
 def test_an_absent_pixel_scale_is_an_error(path):
@@ -281,6 +333,10 @@ def test_any_bands_and_sides_go_in_and_come_out(path, bands):
         ({"noise": np.ones((5, 2, 5))}, "need \\(5, 5\\), per galaxy and band"),
         ({"psf_fwhm": np.ones((5, 4))}, "need \\(5, 5\\), per galaxy and band"),
         ({"mask": np.zeros((5, 5, 9, 9), np.uint8)}, "the mask is"),
+        ({"sigma_map": np.ones((5, 5, 9, 9))}, "the sigma_map is"),
+        ({"sigma_map": np.zeros((5, 5, 8, 8))}, "must be positive"),
+        ({"psf": np.ones((5, 5, 8, 9))}, "odd h and w"),
+        ({"psf": np.ones((4, 9, 9))}, "need \\(n, bands, h, w\\)"),
         ({"catalogue": Table({"id": [1]})}, "1 rows"),
         ({"bands": BANDS[:4]}, "do not name the 5 bands"),
         ({"bands": tuple("ugrii")}, "do not name the 5 bands"),

@@ -76,6 +76,25 @@ def test_what_explains_its_source_leaves_white_noise():
     assert measured("source_flux_bias") == pytest.approx(0, abs=0.005)
 
 
+def test_the_noise_may_be_that_of_every_pixel_and_stamps_rectangles(pairs):
+    """Of sky and photons it gives the same chi^2; of rectangles, what their squares give."""
+    some = pairs[:6]
+    source, seeing = some.source_set, some.target_set.psf_fwhm
+    survey, near = CFHTLS, np.asarray(some.target)
+    plain = consistency.measure(source, near, survey, seeing)
+    back = consistency.carry_back(near, seeing, survey, source)
+    gain = np.array(SDSS.electrons_per_nanomaggy)[:, None, None]
+    sigma = np.sqrt(source.noise[..., None, None] ** 2 + np.maximum(back, 0) / gain)
+    mapped = replace(source, sigma_map=np.float32(sigma))
+    found = consistency.measure(mapped, near, survey, seeing)
+    np.testing.assert_allclose(found["chi2"], plain["chi2"], rtol=1e-4)
+    half = replace(mapped, sigma_map=np.float32(sigma / 2))
+    assert np.median(consistency.measure(half, near, survey, seeing)["chi2"] / plain["chi2"]) > 3.5
+    cut = replace(source, images=source.images[..., 12:52, :])
+    tall = consistency.measure(cut, near[..., 26:-26, :], survey, seeing)
+    np.testing.assert_allclose(tall["chi2"], plain["chi2"], rtol=0.1)
+
+
 def test_a_shift_of_the_whole_galaxy_is_no_fault(pairs):
     """Half a source pixel along both axes is fitted away, of a residual that is linear in it."""
     x = star(SDSS.psf_fwhm, SDSS.pixel_scale, SDSS.stamp, 30.0)

@@ -338,6 +338,6 @@ def test_the_noise_of_a_row_is_its_own_and_not_below_the_truth_s(monkeypatch):
     truth, rng = galaxy(), np.random.default_rng(1)
     rows = {"quiet": gaussian_filter(truth, 3), "loud": truth + rng.normal(0, 3 * SIGMA, (64, 64))}
     morphology._measure_galaxy(
-        (rows, truth, np.zeros((64, 64), bool), SIGMA, dict.fromkeys(rows, FWHM), SCALE)
+        (rows, truth, np.zeros((64, 64), bool), SIGMA, 1.0, dict.fromkeys(rows, FWHM), SCALE)
     )
     assert levels == [SIGMA, pytest.approx(10**0.5 * SIGMA, rel=0.1)]

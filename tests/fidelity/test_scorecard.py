@@ -13,7 +13,7 @@ from galtools import artefacts, data, fidelity
 from galtools.data import image_files
 from galtools.data.resampling import lanczos_resample
 from galtools.errors import GaltoolsError
-from galtools.fidelity import inputs, scorecard
+from galtools.fidelity import inputs, morphology, scorecard
 from galtools.surveys import BANDS
 
 N = 60
@@ -83,6 +83,46 @@ def test_a_partial_card_says_what_is_missing_and_why(sample):
     assert "too few" in few.missing["peak redshift"]
     assert "resample" in few.missing["against source"]
     assert any("only 20 galaxies" in note for note in few.notes)
+
+
+def test_residuals_are_in_units_of_the_noise_of_every_pixel(sample):
+    """Recomputed from the definition, with masked pixels whose sigma is nonsense."""
+    truth, translated, _ = sample
+    sigma = np.random.default_rng(3).uniform(0.02, 0.06, truth.shape)
+    weights = np.ones(truth.shape)
+    weights[:, :, 4:9, 20:], sigma[:, :, 4:9, 20:] = 0, np.nan
+    chi = np.where(weights > 0, (translated - truth) / sigma, np.nan)
+    card = short(truth, translated, sigma_map=sigma, weights=weights)
+    for k, band in enumerate(BANDS):
+        mean, scatter = np.nanmean(chi[:, k]), np.sqrt(np.mean(np.nanvar(chi[:, k], axis=(1, 2))))
+        assert card.get("residual_mean", band).value == pytest.approx(mean)
+        assert card.get("residual_scatter", band).value == pytest.approx(scatter)
+    known = np.nanmedian(np.where(weights > 0, sigma, np.nan)[..., [*range(4), *range(28, 32)], :])
+    assert np.nanmedian(card.galaxies.sky_noise_r) == pytest.approx(known, rel=0.02)
+    assert "sigma map" in card.about["noise of residuals"]
+    assert not any("noise: not given" in note for note in card.notes)
+    flat = short(truth, translated, sigma_map=np.full(truth.shape, 0.02)).table
+    pd.testing.assert_frame_equal(flat, short(truth, translated, noise=0.02).table)
+    with pytest.raises(GaltoolsError, match="must be positive: give weights"):
+        short(truth, translated, sigma_map=sigma)
+
+
+def test_the_card_takes_images_of_the_psf(sample):
+    """Of the Moffat profile, they give the card that its width gives; of another, another."""
+    truth, translated, _ = sample
+    options = {"morphology": 4, "jobs": 1}
+    narrow, wide = (morphology.psf_stamp(fwhm, 0.396) for fwhm in (0.8, 1.4))
+    of_each = np.tile(2 * wide, (N, 5, 1, 1))
+    by_width = short(truth, translated, psf_fwhm=1.4, **options)
+    for psf in (wide, of_each):
+        card = short(truth, translated, psf=psf, **options)
+        pd.testing.assert_frame_equal(card.table, by_width.table, rtol=1e-3)
+        assert not any("PSF" in note for note in card.notes)
+    assert card.about["PSF of the truth"] == "images, {} x {} pixels".format(*wide.shape)
+    other = short(truth, translated, psf=narrow, **options)
+    assert other.galaxies is not None and not other.table.equals(card.table)
+    with pytest.raises(GaltoolsError, match="odd h and w"):
+        short(truth, translated, psf=wide[1:], **options)
 
 
 @pytest.mark.parametrize("bands", ["", "gr"])

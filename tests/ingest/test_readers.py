@@ -1,5 +1,8 @@
 """Readers of other people's files: known layouts are read, bad ones refused or flagged, by name."""
 
+from dataclasses import replace
+
+import h5py
 import numpy as np
 import pytest
 from astropy import units as u
@@ -8,6 +11,7 @@ from astropy.io import fits
 from astropy.table import Table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.signal.windows import gaussian
 
 from companion.mock_surveys import field_wcs
 from galtools import flags
@@ -75,6 +79,77 @@ def test_luptitudes_and_counts_become_nanomaggies(tmp_path):
     np.savez(tmp_path / "counts.npz", data=1000 * deep)
     found = read_arrays(tmp_path / "counts.npz", CFHTLS, unit="counts")
     np.testing.assert_allclose(found.images, deep, rtol=1e-6)
+
+
+@pytest.mark.parametrize("power", [1, 2, -2], ids=["sigma_map", "variance", "ivar"])
+@pytest.mark.parametrize("ending", ["npz", "h5", "fits"])
+def test_maps_and_psf_images_are_read_by_their_names(tmp_path, ending, power):
+    """In the order of the images' axes, on stamps that are not square, in counts."""
+    images, rng = 100 * sky()[..., :48], np.random.default_rng(1)
+    sigma = np.float32(
+        rng.uniform(1, 2, images.shape) * 100 * np.array(SDSS.sky_noise)[:, None, None]
+    )
+    bad, psf = rng.random(images.shape) < 0.01, rng.random((5, 7, 9))
+    psf_of_each = np.stack([psf] * 3)
+    path, content = tmp_path / f"a.{ending}", {"flux": images, "err": sigma**power, "dq": bad}
+    content = {name: np.moveaxis(x, 1, 3).astype("f4") for name, x in content.items()}
+    content["psfs"] = np.moveaxis(psf_of_each, 1, 3) if ending == "npz" else np.moveaxis(psf, 0, 2)
+    if ending == "npz":
+        np.savez(path, **content)
+    elif ending == "h5":
+        with h5py.File(path, "w") as file:
+            for name, values in content.items():
+                file[name] = values
+    else:
+        hdus = [fits.ImageHDU(values, name=name) for name, values in content.items()]
+        fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
+    names = {{1: "sigma_map", 2: "variance", -2: "ivar"}[power]: "err", "mask": "dq", "psf": "psfs"}
+    counts = replace(SDSS, zero_point=27.5)
+    found = read_arrays(path, counts, unit="counts", key="flux", axes="nyxb", names=names)
+    np.testing.assert_allclose(found.images, images / 100, rtol=1e-6)
+    np.testing.assert_allclose(found.sigma_map, sigma / 100, rtol=1e-5)
+    np.testing.assert_array_equal(found.bad, bad)
+    np.testing.assert_allclose(
+        found.psf, psf_of_each / psf_of_each.sum((2, 3), keepdims=True), rtol=1e-5
+    )
+    with pytest.raises(GaltoolsError, match="but no error"):
+        read_arrays(path, counts, key="flux", axes="nyxb", names={"sigma_map": "error"})
+
+
+def test_a_sigma_map_in_another_unit_and_odd_maps_are_refused(tmp_path):
+    images = sky()
+    sigma = np.ones_like(images) * np.float32(SDSS.sky_noise)[:, None, None]
+    cases = [
+        ({"sigma_map": sigma**2}, "the sigma map is .* times the noise"),
+        ({"sigma_map": sigma[:2]}, r"sigma_map is \(2, 5, 64, 64\), need"),
+        ({"mask": sigma[0, 0]}, "its images have axes nbyx"),
+        ({"psf": np.ones((4, 5, 5))}, "need \\(n, bands, h, w\\)"),
+    ]
+    for content, message in cases:
+        np.savez(tmp_path / "a.npz", data=images, **content)
+        with pytest.raises(GaltoolsError, match=message):
+            read_arrays(tmp_path / "a.npz", SDSS)
+    np.savez(tmp_path / "a.npz", data=luptitudes(images), noise=sigma[..., 0, 0])
+    with pytest.raises(GaltoolsError, match="bring luptitudes with their noise"):
+        read_arrays(tmp_path / "a.npz", SDSS, unit="luptitudes")
+
+
+def test_the_scale_and_noise_are_those_that_the_file_states(tmp_path):
+    images = sky()
+    noise = np.tile(np.float32(SDSS.sky_noise), (3, 1))
+    np.savez(tmp_path / "a.npz", data=images, pixel_scale=0.4, noise=1.1 * noise)
+    found = read_arrays(tmp_path / "a.npz", SDSS)
+    assert found.pixel_scale == 0.4
+    np.testing.assert_allclose(found.noise, 1.1 * noise)
+
+
+def test_masked_pixels_do_not_count_in_the_noise(tmp_path):
+    images = sky(survey=SDSS)
+    bad = np.zeros(images.shape)
+    images[..., :40], bad[..., :40] = 30 * images[..., :40], 1
+    np.savez(tmp_path / "a.npz", data=images, mask=bad)
+    found = read_arrays(tmp_path / "a.npz", SDSS)
+    np.testing.assert_allclose(found.noise / np.float32(SDSS.sky_noise), 1, atol=0.15)
 
 
 def test_pickles_are_refused_and_not_run(tmp_path):
@@ -309,6 +384,32 @@ def fill(folder, images, names, **cards):
             hdu.data = image
             hdu.writeto(folder / f"{name}_{band}.fits")
     return folder
+
+
+def test_extensions_beside_the_image_are_read(tmp_path):
+    """Sigma in the unit of the image, a mask, a PSF; without a name they stay unread."""
+    images = sky()
+    folder = fill(tmp_path / "cut", 100 * images, "abc", BUNIT="adu", MAGZP=27.5)
+    sigma = 100 * np.float32(SDSS.sky_noise)
+    psf = np.outer(gaussian(9, std=1.5), gaussian(9, std=1.5))
+    bad = np.zeros((64, 64), np.int16)
+    bad[3, 4] = 32
+    for path in folder.iterdir():
+        level = sigma[BANDS.index(path.stem[-1])]
+        var = np.full((64, 64), level**2, "f4")
+        for pixels, name in ((var, "VAR"), (bad, "DQ"), (psf, "PSF")):
+            fits.append(path, pixels, fits.Header({"EXTNAME": name}))
+    found = read_folder(folder, SDSS, names={"variance": "VAR", "mask": "DQ", "psf": "PSF"})
+    np.testing.assert_allclose(found.images, images, rtol=1e-5)
+    assert np.argwhere(found.bad[0, 0]).tolist() == [[3, 4]]
+    np.testing.assert_allclose(found.sigma_map[1, :, 0, 0], SDSS.sky_noise, rtol=1e-5)
+    np.testing.assert_allclose(found.psf[2, 4], psf / psf.sum(), rtol=1e-5)
+    plain = read_folder(folder, SDSS)
+    assert plain.sigma_map is None and plain.psf is None and plain.mask is None
+    with pytest.raises(GaltoolsError, match="has no extension ERR"):
+        read_folder(folder, SDSS, names={"sigma_map": "ERR"})
+    with pytest.raises(GaltoolsError, match="unknown name of an extension 'noise'"):
+        read_folder(folder, SDSS, names={"noise": "VAR"})
 
 
 def test_folder_of_cutouts(tmp_path):
