@@ -9,7 +9,7 @@ from galtools.data.photometry import fitted_fwhm
 from galtools.errors import GaltoolsError
 from galtools.surveys import Survey, check_task, find_bands, find_survey
 
-NO_DATA, SATURATED = 1, 2  # bits of a mask; a pixel with any bit set does not count
+NO_DATA, SATURATED, MASKED = 1, 2, 4  # bits of a mask; a pixel with any bit does not count
 ARRAYS = ("noise", "psf_fwhm", "images", "mask", "sigma_map", "psf")  # a row per object
 
 

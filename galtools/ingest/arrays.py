@@ -21,7 +21,7 @@ from astropy.table import Table
 
 from galtools.data import ImageSet
 from galtools.data.image_files import read_stacks
-from galtools.data.pairs import NO_DATA, expand_psf
+from galtools.data.pairs import MASKED, NO_DATA, expand_psf
 from galtools.errors import GaltoolsError, check_choice
 from galtools.ingest.catalogue import ALIASES, tidy
 from galtools.ingest.units import TO_SIGMA, calibrated, to_nanomaggies, to_sigma
@@ -119,7 +119,8 @@ def read_arrays(
     given = {
         name: _beside(name, stack, axes, cube.shape, order, path) for name, stack in beside.items()
     }
-    bad = np.isnan(images) | (given.pop("mask", 0) != 0) | (given.pop("weights", 1) == 0)
+    masked = (given.pop("mask", 0) != 0) | (given.pop("weights", 1) == 0)
+    mask = np.where(np.isnan(images), NO_DATA, np.where(masked, MASKED, 0)).astype(np.uint8)
     for name in [name for name in ("noise", *TO_SIGMA) if name in given]:
         if unit == "luptitudes":
             raise GaltoolsError(f"{path}: bring luptitudes with their {name} to nanomaggies first")
@@ -129,7 +130,6 @@ def read_arrays(
     if pixel_scale is None and "pixel_scale" in stacks:
         pixel_scale = float(stacks["pixel_scale"].read(()))
     given |= {"pixel_scale": pixel_scale, "check": check}
-    mask = np.where(bad, NO_DATA, 0).astype(np.uint8)
     return calibrated(survey, images, tidy(table, path, positions=False), mask, path, **given)
 
 

@@ -21,7 +21,7 @@ from astropy.coordinates import SkyCoord, cartesian_to_spherical
 from astropy.table import Table
 
 from galtools.data import ImageSet
-from galtools.data.pairs import NO_DATA
+from galtools.data.pairs import MASKED, NO_DATA
 from galtools.errors import GaltoolsError, check_choice
 from galtools.flags import FLAG, Flag, raise_flag
 from galtools.ingest.catalogue import has_position, tidy
@@ -135,7 +135,7 @@ class _Folder:
         """Read the extensions of a file into a row of `beside`, sigma in nanomaggies."""
         for name, values in read_extensions(path, self.names).items():
             if name == "mask":
-                self.mask[row, k] |= np.where(values != 0, NO_DATA, 0).astype(np.uint8)
+                self.mask[row, k] |= np.where(values != 0, MASKED, 0).astype(np.uint8)
                 continue
             if name in TO_SIGMA:
                 zero_point = zero_point_of(header, path, self.survey, self.unit, NANOMAGGIES)
