@@ -248,14 +248,9 @@ def quoted_numbers(study: Study) -> dict:
     table, beaten = study.errors, margin(study)
     ours, best = next(iter(table.values())), table.get("Mean of samples")
     values = {
-        **{name: found.value for name, found in ours.items()},
+        "chi": ours["chi"].value,
         "chi_best": (best or ours)["chi"].value,
         "chi_floor": table["Resampling"]["chi"].value,
-        "chi_matched": table["PSF matching"]["chi"].value,
-        "chi_again": table["Repeat observation"]["chi"].value
-        if "Repeat observation" in table
-        else np.nan,
-        "scatter_floor": table["Resampling"]["scatter"].value,
         "noise": noise_ratio(study.translated, study.pairs.target)[study.band],
         "seconds": study.seconds,
     }

@@ -7,13 +7,13 @@ it is now. They always belong together, because a run whose code has changed sin
 import base64
 import re
 from collections import defaultdict
-from copy import deepcopy
 from importlib.metadata import files
 from pathlib import Path
 
 import nbformat
 import pipeline
 import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from companion import browser_translator, papermill_io, paths
 from galtools.errors import GaltoolsError
@@ -34,11 +34,10 @@ SECTION = """## Within SDSS
 {finding}
 
 The same notebook with SDSS as source and target,
-<a href="../{file}" download>as executed</a>:"""
+<a href="../executed/{name}.ipynb" download>as executed</a>:"""
 SVG = "image/svg+xml"
 INTERVAL = re.compile(r"(?<=[\d∞]) (\([-−]?[\d.]+, [-−]?[\d.]+\))")
 VECTOR = '<a class="vector" href="../vector/{name}" download>This figure as SVG</a>'
-EXECUTED = "executed/"  # folder of the notebooks that are no pages
 NOT_RUN = "*(not run)*"  # stands for every number that is not there
 NOTICE = """:::{{admonition}} This page could not be run
 :class: danger
@@ -107,8 +106,7 @@ def vectors(book, run: pipeline.Run) -> dict[str, bytes]:
             name = f"{run.name}-{figure_name(cell)}.svg"
             found[f"_extra/vector/{name}"] = drawn[-1].encode()
             about = {"tags": [tag for tag in cell.metadata.get("tags", ()) if tag == LEADING]}
-            link = nbformat.v4.new_markdown_cell(VECTOR.format(name=name), metadata=about)
-            cells.append(link)
+            cells.append(new_markdown_cell(VECTOR.format(name=name), metadata=about))
     book.cells = cells
     return found
 
@@ -120,9 +118,8 @@ def as_executed(run: pipeline.Run, missing: dict[str, str]):
         book, record = refreshed(book, nbformat.read(run.executed, 4)), pipeline.record(run)
         about = PAGE.format(**record, **record["packages"])
         note = PROVENANCE.format(title="How these results were made", about=about)
-        cell = nbformat.v4.new_markdown_cell(note, metadata={"tags": [LEADING]})
-        as_run(book, record).cells.append(cell)
-        return book
+        book.cells.append(new_markdown_cell(note, metadata={"tags": [LEADING]}))
+        return as_run(book, record)
     title, _, rest = book.cells[0].source.partition("\n")
     notice = NOTICE.format(reason=re.sub(r"\n\s*\n", "\n", lost), blank=NOT_RUN)
     book.cells[0].source = f"{title}\n\n{notice}\n{rest}"
@@ -133,39 +130,38 @@ def as_executed(run: pipeline.Run, missing: dict[str, str]):
 
 def opened(book):
     """Move the first leading figure of a chapter, with its link, to below its finding."""
-    new = nbformat.v4
     for place, cell in enumerate(book.cells):
         if tagged(cell, LEADING) and figure_name(cell) and cell.outputs:
             title, finding, rest = book.cells[0].source.split("\n\n", 2)
             about = {"tags": ["remove-input"], "mystnb": cell.metadata.pop("mystnb")}
-            figure = new.new_code_cell("# drawn below", outputs=cell.outputs, metadata=about)
+            figure = new_code_cell("# drawn below", outputs=cell.outputs, metadata=about)
             cell.outputs, link = [], book.cells[place + 1]
             note = f"The result is {{numref}}`fig-{figure_name(figure)}`."
-            book.cells[place + 1] = new.new_markdown_cell(note)
-            top = new.new_markdown_cell(f"{title}\n\n{finding}")
-            book.cells[:1] = [top, figure, link, new.new_markdown_cell(rest)]
+            book.cells[place + 1] = new_markdown_cell(note)
+            top = new_markdown_cell(f"{title}\n\n{finding}")
+            book.cells[:1] = [top, figure, link, new_markdown_cell(rest)]
             break
     return book
 
 
 def section(book, run: pipeline.Run) -> list:
     """Cells that show a second run in its chapter: its finding, leading figures and tables."""
-    finding = book.cells[0].source.split("\n\n", 2)[1]
-    text = re.sub(r"(\{glue:\w+\}`)", rf"\g<1>{run.name}_", finding)
-    text = SECTION.format(finding=text, file=f"{EXECUTED}{run.name}.ipynb")
-    hidden = nbformat.v4.new_code_cell(metadata={"tags": ["remove-cell"]})
+    finding, hidden = book.cells[0].source.split("\n\n", 2)[1], []
+    finding = re.sub(r"(\{glue:\w+\}`)", rf"\g<1>{run.name}_", finding)
     for cell in [cell for cell in book.cells if cell.cell_type == "code"]:
         glued = [output for output in cell.outputs if "scrapbook" in output.get("metadata", ())]
         for output in glued:
             output.metadata.scrapbook.name = f"{run.name}_{output.metadata.scrapbook.name}"
-        hidden.outputs += glued
+        hidden += glued
         cell.outputs = [output for output in cell.outputs if output not in glued]
         if name := figure_name(cell):
             cell.metadata["mystnb"]["figure"]["name"] = f"fig-{name}-{run.name}"
-    shown = [cell for cell in book.cells if tagged(cell, LEADING)]
-    for cell in [cell for cell in shown if cell.cell_type == "code"]:
-        cell.source, cell.metadata["tags"] = f"# an output of {run.name}", ["remove-input"]
-    return [nbformat.v4.new_markdown_cell(text), hidden, *shown]
+        if tagged(cell, LEADING):
+            cell.source = f"# an output of {run.name}"
+            cell.metadata["tags"] = ["remove-input", LEADING]
+    text = new_markdown_cell(SECTION.format(finding=finding, name=run.name))
+    numbers = new_code_cell(outputs=hidden, metadata={"tags": ["remove-cell"]})
+    return [text, numbers, *(cell for cell in book.cells if tagged(cell, LEADING))]
 
 
 def finished(book, missing, sections=()) -> bytes:
@@ -194,7 +190,7 @@ def chapters(runs: dict[str, pipeline.Run], missing: dict[str, str]) -> dict[str
         if name == run.notebook:
             books[name] = book
         else:
-            made[f"_extra/{EXECUTED}{name}.ipynb"] = finished(deepcopy(book), missing)
+            made[f"_extra/executed/{name}.ipynb"] = finished(book, missing)
             sections[run.notebook] += section(book, run)
     for name, book in books.items():
         made[f"notebooks/{name}.ipynb"] = finished(opened(book), missing, sections[name])
@@ -236,10 +232,9 @@ def quoted(text: str, records: dict[str, dict]) -> str:
     used = [records[name] for name in records if f"{name}.ipynb::" in text]
     if not used:
         return text
-    told = {}
-    for key in ("profile", "seed", "made", "device", "version"):
-        values = sorted({str(record[key]) for record in used})
-        told[key] = " to ".join(dict.fromkeys([values[0], values[-1]]))
+    told = {key: sorted(str(record[key]) for record in used)
+            for key in ("profile", "seed", "made", "device", "version")}  # fmt: skip
+    told = {key: " to ".join(dict.fromkeys([v[0], v[-1]])) for key, v in told.items()}
     about = QUOTED.format(count=len(used), **told)
     note = PROVENANCE.format(title="Where the numbers on this page come from", about=about)
     return f"{text.rstrip()}\n\n{note}\n"
@@ -255,12 +250,6 @@ def contents(toc: bytes, runs) -> bytes:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
 
 
-def mathjax() -> bytes:
-    """Read MathJax's single file in the installed package: no page may need the network."""
-    (file,) = (file for file in files("sphinx-mathjax-offline") if file.name == "tex-svg.js")
-    return Path(file.locate()).read_bytes()
-
-
 def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] | None = None):
     """Bring `folder` up to date with the book's prose and every run; remove what is gone.
 
@@ -273,7 +262,8 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
         pages["_toc.yml"] = contents(pages["_toc.yml"], runs)
     shown = b"".join(content for name, content in pages.items() if name.endswith(".md")).decode()
     wanted = set(re.findall(r"figures/([\w-]+\.png)", shown))
-    pages["_extra/tex-svg.js"] = mathjax()
+    (mathjax,) = (file for file in files("sphinx-mathjax-offline") if file.name == "tex-svg.js")
+    pages["_extra/tex-svg.js"] = Path(mathjax.locate()).read_bytes()
     data = browser_translator.script(folder.with_name("translate_data.js"))
     pages["_extra/translate/data.js"] = data.encode()
     for name in records:
