@@ -1,14 +1,13 @@
-"""Posteriors of latent variables by adaptive importance sampling, and their Laplace approximation.
+"""Posteriors of latent variables by adaptive importance sampling.
 
 The data of galaxy i have Gaussian errors about what its latents x and its type t predict,
 
     ln p(x, t | data) = ln p(x, t) - 1/2 r' P r + const,   r = residual(x, t) of galaxy i.
 
 Near a mode the curvature is J'PJ plus that of the prior: the Fisher information and the prior's
-own, which give the Laplace approximation. Samples from a mixture of Student's t distributions about
-several modes, weighted by p / q, give the posterior itself, up to their number. The effective
-sample size (sum w)^2 / sum w^2 and the Pareto index k of the largest weights (Vehtari et al. 2024)
-tell whether they can be trusted.
+own. Samples from a mixture of Student's t distributions about several modes, weighted by p / q,
+give the posterior itself, up to their number. The effective sample size (sum w)^2 / sum w^2 and the
+Pareto index k of the largest weights (Vehtari et al. 2024) tell whether they can be trusted.
 """
 
 from collections.abc import Callable
@@ -168,11 +167,6 @@ class Mixture:
         log_weight = target.log_density(x, kind) - self.log_prob(x, kind)
         return WeightedSamples(x, kind, np.nan_to_num(log_weight, nan=-np.inf))
 
-    def laplace(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation (n,) of the first latent in the heaviest component."""
-        rows, best = np.arange(len(self.weight)), self.weight.argmax(axis=1)
-        return self.mean[rows, best, 0], np.sqrt(self.covariance[rows, best, 0, 0])
-
 
 def choose(weight, count: int, rng: np.random.Generator) -> np.ndarray:
     """Random columns (n, count), with probabilities (n, k)."""
@@ -211,10 +205,10 @@ def refined_mixture(target: Target, modes: Mixture, samples: WeightedSamples, po
 
 
 def sample_posterior(target: Target, start, kind, count: int, points: int = 24, seed: int = 0):
-    """Samples of the posterior and the modes; two rounds adapt the proposal, the third counts."""
+    """Samples of the posterior; two rounds adapt the proposal, the third counts."""
     modes = mixture = mixture_at_modes(target, start, kind)
     rng = np.random.default_rng(seed)
     for _ in range(2):
-        samples = mixture.sample(target, max(count // 2, 2 * points), rng)
+        samples = mixture.sample(target, max(count // 8, 2 * points), rng)
         mixture = refined_mixture(target, modes, samples, points, rng)
-    return mixture.sample(target, count, rng), modes
+    return mixture.sample(target, count, rng)

@@ -1,10 +1,9 @@
-"""How well the redshift can be known from an image at best: the information bound, in three ways.
+"""How well the redshift can be known from an image at best: the information bound.
 
-The pixels of each image are compressed to the fluxes of its galaxy in five bands and to its size
-(`fisher`); its axis ratio is taken as known. From these follow the posterior of the simulator's
-latents, exactly by importance sampling and locally by Laplace's approximation
-(`importance_sampling`, `latent_model`), and an estimator that learns from simulated galaxies
-measured with the same errors. All of them give densities of redshift in the same bins.
+The pixels of each image are compressed to the fluxes of its galaxy in five bands (`fisher`); size
+and axis ratio are taken as known. From these follows the posterior of the simulator's latents by
+importance sampling (`importance_sampling`, `latent_model`), and with all components measured apart
+its local approximation (`sensitivity`).
 
 With L the limit of an image and I what an estimator finds in it, the loss of a translation splits:
 
@@ -17,9 +16,8 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy.spatial import cKDTree
 
-from companion import fisher, importance_sampling, latent_model, mixture_density, sensitivity
+from companion import fisher, importance_sampling, latent_model, sensitivity
 from companion.latent_model import LatentModel
 from galtools import data
 from galtools.errors import GaltoolsError
@@ -31,7 +29,6 @@ SIDES = ("source", "target")
 LIBRARY = 20000  # simulated galaxies among which the optimiser's starting points are chosen
 NEAREST, STARTS = 60, 5  # galaxies of each type most like a measured one; so many of them start
 CHUNK = 24  # galaxies at a time
-EPOCHS = 30  # of the estimator's training, at most
 PARTS = ("irreducible", "estimator", "translator")
 RETRY = 3  # times as many samples for galaxies that were refused
 
@@ -43,36 +40,34 @@ def surveys_of(pairs) -> tuple:
 
 
 def photometric_data(pairs, side: str, pixels: fisher.PixelInformation, zero_point):
-    """Photometry of n galaxies: ln fluxes and ln R (n, 6), and relative covariance (n, 6, 6).
+    """Photometry of n galaxies: ln fluxes and ln R (n, 6), relative covariance of fluxes (n, 5, 5).
 
-    The best estimates given the pixels, at zero points (n, 5); the errors are those of the pixels
-    alone.
+    The fluxes are the best estimates given the pixels, at zero points (n, 5); the errors are those
+    of the pixels alone. The size is the true one.
     """
     table, whole = pairs.catalogue, pixels.whole()
     errors = np.linalg.inv(whole.information)
     off = np.einsum("nij,nj->ni", errors, whole.score)
     magnitude = np.stack([table[f"{side}_{band}"] for band in BANDS], axis=1)
     truth = np.log(10) * 0.4 * (22.5 - magnitude) + np.log(zero_point)
-    scale = np.maximum(1 + off[:, :5], 0.05)
-    size = np.log(np.asarray(table["half_light_radius"], float)) + off[:, 5]
+    scale = np.maximum(1 + off, 0.05)
+    size = np.log(np.asarray(table["half_light_radius"], float))
     values = np.column_stack([truth + np.log(scale), size])
-    scale = np.column_stack([scale, np.ones(len(size))])
     return values, errors / scale[:, :, None] / scale[:, None]
 
 
 def covariance(survey, errors) -> np.ndarray:
     """Covariance (n, 6, 6) of the fluxes about those of the latents, and of ln R / s(M).
 
-    To the errors of the pixels comes the zero point of each band. Pixels know the size much better
-    than its scatter s(M), which is that of ln R therefore.
+    To the errors of the pixels comes the zero point of each band; that of the size is its scatter.
     """
-    whole = errors + np.diag([*survey.calibration_error, 0.0]) ** 2
-    whole[:, -1], whole[:, :, -1] = np.eye(6)[-1], np.eye(6)[-1]
+    whole = np.tile(np.eye(6), (len(errors), 1, 1))
+    whole[:, :5, :5] = errors + np.diag(survey.calibration_error) ** 2
     return whole
 
 
 def target(survey, measured: dict) -> importance_sampling.Target:
-    """Posterior of galaxies `measured` with "errors" (n, 6, 6) at known "axis_ratio" (n,).
+    """Posterior of galaxies `measured` with "errors" (n, 5, 5) at known "axis_ratio" (n,).
 
     Errors are normal in the fluxes themselves, in units of the measured ones.
     """
@@ -118,7 +113,7 @@ def starts(known, values, precision):
 
 
 def posteriors(survey, measured: dict, count: int, points: int, seeds: int, seed: int = 0) -> dict:
-    """Exact and local posteriors of the redshift of n galaxies `measured`, as a dict of arrays.
+    """Posteriors of the redshift of n galaxies `measured`, as a dict of arrays.
 
     The samples of each galaxy are split into `seeds` independent subsets, each of which gives a
     density. Galaxies whose samples cannot be trusted are tried once more, with more samples.
@@ -141,24 +136,12 @@ def posteriors(survey, measured: dict, count: int, points: int, seeds: int, seed
 def _posteriors(survey, known, measured, count, points, seeds, seed) -> dict:
     posterior = target(survey, measured)
     begin = starts(known, measured["measured"], posterior.precision)
-    samples, modes = importance_sampling.sample_posterior(posterior, *begin, count, points, seed)
+    samples = importance_sampling.sample_posterior(posterior, *begin, count, points, seed)
     parts = [samples[:, k::seeds] for k in range(seeds)]
     density = [part.density(Grid().edges) for part in parts]
     arrays = {"effective": samples.effective, "good": samples.good}
     arrays["mean"], arrays["scatter"] = samples.moments()
-    arrays["local_mean"], arrays["local_scatter"] = modes.laplace()
     return {**arrays, "density": np.stack(density, axis=1)}
-
-
-def compression_scatter(path, n: int) -> np.ndarray:
-    """Scatter of `fisher.compression_error` (n, 2) of the first n galaxies of a file, by side."""
-    pairs, found = data.load(path, slice(n)), np.zeros((n, len(SIDES)))
-    seed, galaxies = int(pairs.catalogue["seed"][0]), np.asarray(pairs.catalogue["galaxy"])
-    for k, index in np.ndindex(found.shape):
-        observed = fisher.observed_scene(seed, galaxies[k : k + 1], surveys_of(pairs), index)
-        image = getattr(pairs, SIDES[index])[k]
-        found[k, index] = fisher.compression_error(observed, image).std()
-    return found
 
 
 def compute_posteriors(path, side: str, n: int, draws: int, points: int, seeds: int, seed=0):
@@ -181,59 +164,15 @@ def compute_posteriors(path, side: str, n: int, draws: int, points: int, seeds: 
     return {**found, **about, **measured, "z": np.asarray(pairs.catalogue["redshift"], float)}
 
 
-def features(values, axis_ratio) -> np.ndarray:
-    """Five ln fluxes, ln R, four colours and the axis ratio, (n, 11)."""
-    return np.column_stack([values, np.diff(values[:, :-1], axis=1), axis_ratio])
-
-
-def simulated(survey, n: int, like: dict, seed: int = 0):
-    """Photometry of n simulated galaxies with the errors of the measured galaxies most like them.
-
-    Returns ln fluxes and ln R (n, 6), axis ratios (n,) and redshifts (n,). Like means in r
-    brightness and size; errors are taken over in nanomaggies.
-    """
-    x, kind, axis_ratio, size = latent_model.sample_population(n, seed)
-    truth = LatentModel(survey, axis_ratio).predict(x, kind)
-    truth[:, -1] += size
-    seen, rng = like["measured"], np.random.default_rng([seed, 34])
-    near = cKDTree(seen[:, [2, 5]]).query(truth[:, [2, 5]])[1]
-    lower = np.linalg.cholesky(like["errors"])[near]
-    error = np.einsum("nij,nj->ni", lower, rng.standard_normal(truth.shape))
-    error[:, :-1] *= np.exp(seen[near, :-1] - truth[:, :-1])
-    error[:, :-1] += survey.calibration_error * rng.standard_normal((n, len(BANDS)))
-    error[:, :-1] = np.log(np.maximum(1 + error[:, :-1], 0.05))
-    return truth + error, axis_ratio, x[:, 0]
-
-
-def learned_densities(like: dict, side: str, sizes, steps: int, seeds: int, seed=0):
-    """Densities {"size_seed": (n, bins)} of galaxies `like` those of `compute_posteriors`.
-
-    By estimators trained on `sizes` simulated galaxies; fewer steps for smaller training sets limit
-    overfitting.
-    """
-    survey = SDSS if side == "source" else CFHTLS
-    found = {}
-    for k in range(seeds):
-        values, axis_ratio, z = simulated(survey, max(sizes), like, seed=1000 * seed + 100 + k)
-        for size in sizes:
-            enough = min(steps, max(steps // 8, EPOCHS * size // mixture_density.BATCH))
-            network = mixture_density.MixtureDensityNetwork(
-                features(values, axis_ratio)[:size], z[:size], enough, 1000 * seed + k
-            )
-            shown = features(like["measured"], like["axis_ratio"])
-            found[f"{size}_{k}"] = network.density(shown, Grid().edges)
-    return found
-
-
 def bits(density, z, prior, good=None) -> np.ndarray:
     """Information (n,) in bits; NaN for galaxies that were refused."""
     known = information.information_bits(density, z, Grid().edges, prior)
     return known if good is None else np.where(good, known, np.nan)
 
 
-def local_bits(found: dict, name: str, prior) -> np.ndarray:
-    """Information (n,) of the normal posterior `name`: "local" or "components"."""
-    mean, scatter = found[f"{name}_mean"], found[f"{name}_scatter"]
+def component_bits(found: dict, prior) -> np.ndarray:
+    """Information (n,) of the local posterior with all components measured apart."""
+    mean, scatter = found["components_mean"], found["components_scatter"]
     return bits(information.gaussian_density(mean, scatter, Grid().edges), found["z"], prior)
 
 

@@ -19,6 +19,7 @@ from galtools.simulate import components, population
 
 EARLY_BULGE = 0.08  # relative scatter of the bulge fraction of early types
 SCATTER = {"arm_fraction": 0.28, "bar_fraction": 0.31, "lane_depth": 0.22}  # relative
+SIZE_PRECISION = 1e6  # inverse variance of ln R: known much better than the sizes scatter
 STEP = 1e-3  # of the differences, in z and r and in normal numbers alike
 NORMAL = slice(2, 2 + population.NORMAL)  # z, r, all normal numbers, those of SCATTER
 BULGE = NORMAL.start + 7  # bulge fraction of a disc galaxy
@@ -84,8 +85,12 @@ def prior(observed: ObservedScene) -> tuple[np.ndarray, np.ndarray]:
 
 def local_posterior(observed: ObservedScene, pixels: PixelInformation):
     """Mean and standard deviation (n,) of the redshift if all components are measured apart."""
-    d, (slope, curvature) = derivatives(observed), prior(observed)
-    covariance = np.linalg.inv(d.mT @ pixels.information @ d + curvature)
+    (d, size), (slope, curvature) = (
+        np.split(derivatives(observed), [C * B], axis=1),
+        prior(observed),
+    )
+    known = d.mT @ pixels.information @ d + SIZE_PRECISION * size.mT @ size
+    covariance = np.linalg.inv(known + curvature)
     gradient = (d.mT @ pixels.score[..., None])[..., 0] + slope
     step = (covariance[:, 0] * gradient).sum(axis=1)
     return observed.physics["redshift"] + step, np.sqrt(covariance[:, 0, 0])

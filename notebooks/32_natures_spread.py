@@ -110,7 +110,7 @@ for i, quantity in enumerate(quantities):
 table = seeds_agree.keep(lines, store.table("natures_spread"), [store.data("spread")])
 fractions = table.set_index(["quantity", "component"])
 
-# %% mystnb={"figure": {"caption": "Noise and degeneracy (an upper limit) as fractions of the variance of CFHTLS measurements, with 95 % intervals over galaxies. The rest is explained by SDSS. Fractions below the axis range, or not above 0, are omitted; intervals may extend beyond it.", "name": "fig-spread-shares"}, "image": {"alt": "Ten rows, one for each quantity, with points for noise and for degeneracy on a logarithmic axis of fractions of the variance. The table below gives the numbers."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Noise and degeneracy (an upper limit) as fractions of the variance of CFHTLS measurements, with 95 % intervals over galaxies. The rest is explained by SDSS. Fractions below the axis range, or not above 0, are omitted; intervals may extend beyond it.", "name": "fig-spread-shares"}, "image": {"alt": "Ten rows, one for each quantity, with points for noise and for degeneracy on a logarithmic axis of fractions of the variance. The table below gives the numbers."}} tags=["leading", "hide-input"]
 SMALLEST = 5e-5
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 4.8))
 for shift, (component, colour) in enumerate({"noise": "black", "degeneracy": "#D55E00"}.items()):

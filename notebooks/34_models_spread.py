@@ -93,7 +93,7 @@ for quantity in QUANTITIES:
     ratio[quantity] = intervals.bootstrap(calibration.spread_to_error, pair, n_boot, seed)
     words[quantity] = WIDTH[intervals.verdict(ratio[quantity], (1, np.inf))]
 
-# %% mystnb={"figure": {"caption": "Ratio of the scatter of the samples to the error of their mean, with 95 % intervals over galaxies. Line: calibrated (1).", "name": "fig-draws-ratio"}, "image": {"alt": "Thirteen rows, one for each quantity, with a point and its interval, and a vertical line at 1."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Ratio of the scatter of the samples to the error of their mean, with 95 % intervals over galaxies. Line: calibrated (1).", "name": "fig-draws-ratio"}, "image": {"alt": "Thirteen rows, one for each quantity, with a point and its interval, and a vertical line at 1."}} tags=["leading", "hide-input"]
 size = panels.sample_size(pd.DataFrame(map(vars, ratio.values())))
 colours = {name: plotting.BAND_COLOUR[name[-1]] for name in FLUXES}
 strips = {(quantity, 0): e for quantity, e in ratio.items()}

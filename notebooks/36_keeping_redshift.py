@@ -101,7 +101,7 @@ ours = pd.DataFrame(
 table = pd.concat([theirs[ours.columns], ours], ignore_index=True)
 kept = seeds_agree.keep(table, store.table("keeping"), [weights, store.table("redshift")])
 
-# %% mystnb={"figure": {"caption": "Fraction of the source's redshift information that is retained, by estimators trained from scratch on each row (filled) and by the frozen estimator (hollow). Dashed: all of it; dotted: the goal of 95 %. Intervals of 95 % over galaxies and estimator seeds.", "name": "fig-keeping-goal"}, "image": {"alt": "One line for a copy of the source, each model and the flux-corrected translator, with vertical lines at 100 % and at the goal of 95 %."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Fraction of the source's redshift information that is retained, by estimators trained from scratch on each row (filled) and by the frozen estimator (hollow). Dashed: all of it; dotted: the goal of 95 %. Intervals of 95 % over galaxies and estimator seeds.", "name": "fig-keeping-goal"}, "image": {"alt": "One line for a copy of the source, each model and the flux-corrected translator, with vertical lines at 100 % and at the goal of 95 %."}} tags=["leading", "hide-input"]
 retained_panel.retained_strips(table[table.metric == "retained"], goal=0.95)
 plt.show()
 

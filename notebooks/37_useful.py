@@ -117,7 +117,7 @@ def mean_scatter(errors):
     return intervals.robust_scatter(errors).mean(axis=0)
 
 
-# %% mystnb={"figure": {"caption": "Redshift scatter of CFHTLS galaxies against the number of labelled CFHTLS galaxies, for two estimators, with 95 % intervals over galaxies.", "name": "fig-useful-labels"}, "image": {"alt": "Two panels, boosting and kernel, each with three curves of the scatter against the number of labels: alone, with SDSS as it is, and with SDSS translated."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Redshift scatter of CFHTLS galaxies against the number of labelled CFHTLS galaxies, for two estimators, with 95 % intervals over galaxies.", "name": "fig-useful-labels"}, "image": {"alt": "Two panels, boosting and kernel, each with three curves of the scatter against the number of labels: alone, with SDSS as it is, and with SDSS translated."}} tags=["leading", "hide-input"]
 found = {key: intervals.bootstrap(mean_scatter, error, n_boot) for key, error in errors.items()}
 title = plotting.MODEL_NAME.get(models[0], models[0])
 arms = {"alone": "alone", "SDSS as it is": "SDSS as it is", models[0]: f"SDSS by {title}"}

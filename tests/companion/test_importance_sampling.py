@@ -71,19 +71,16 @@ def explored():
 
 
 def test_local_posterior_is_the_closed_form(explored):
-    y, (_, modes) = explored
-    mean, covariance, evidence = closed_form(y)
+    y, _ = explored
+    modes = importance_sampling.mixture_at_modes(world(12)[2], *begin(12))
+    mean, covariance, _ = closed_form(y)
     np.testing.assert_allclose(modes.mean, mean.transpose(1, 0, 2), atol=1e-6, rtol=0)
     expected = np.broadcast_to(covariance, (12, 3, D, D))
     np.testing.assert_allclose(modes.covariance, expected, atol=1e-9, rtol=0)
-    best, rows = evidence.argmax(0), np.arange(12)
-    found = modes.laplace()
-    np.testing.assert_allclose(found[0], mean[best, rows, 0], atol=1e-6, rtol=0)
-    np.testing.assert_allclose(found[1], np.sqrt(covariance[best, 0, 0]), atol=1e-6, rtol=0)
 
 
 def test_samples_give_evidence_types_and_moments(explored):
-    y, (samples, _) = explored
+    y, samples = explored
     mean, covariance, evidence = closed_form(y)
     found = logsumexp(samples.log_weight, axis=1) - np.log(4000)
     np.testing.assert_allclose(found, logsumexp(evidence, axis=0), atol=0.06)
