@@ -18,6 +18,7 @@ from galtools.ingest.crossmatch import match
 from galtools.ingest.cutouts import cut
 from galtools.ingest.fits_images import read_plane
 from galtools.ingest.folder import ENDING, read_folder
+from galtools.models.checkpoint import load_weights
 from galtools.simulate import matched_pairs
 from galtools.surveys import band_names, find_survey, load_surveys
 from galtools.training import translate as translation
@@ -88,13 +89,16 @@ def translate(
     model: str = "residual", task: str = "cross", samples: int = 1, seed: int = 0,
 ):  # fmt: skip
     """Translate images with kept or own weights: pairs.h5 translated.h5 --model swin"""
-    network = weights or models.pretrained(model, task)
     stack = image_files.open_images(images, names=image_files.SOURCE)
-    parts = [
-        translation.translate(network, np.float32(stack[k : k + 64]), samples, seed, start=k)
-        for k in tqdm(range(0, len(stack), 64), "translating")
-    ]
-    translation.save_translations(out, np.concatenate(parts))
+    network = load_weights(weights) if weights else models.pretrained(model, task)
+    mask, scale = (stack.facts.get(name) for name in ("weights", "pixel_scale"))
+    parts = []
+    for k in tqdm(range(0, len(stack), 64), "translating"):
+        rows = slice(k, k + 64)
+        some = stack[rows] if mask is None else np.where(mask[rows] > 0, stack[rows], 0)
+        parts.append(translation.translate(network, np.float32(some), samples, seed, start=k))
+    about = {} if scale is None else {"pixel_scale": float(scale) * network.scaling.step}
+    translation.save_translations(out, np.concatenate(parts), about)
     print(f"{len(stack)} translations in {out}")
 
 
@@ -103,12 +107,15 @@ def card(
     truth: Annotated[str, "true images, same galaxies, same order"] = "",
     source: Annotated[str, "the images that were translated"] = "", name: str = "translation",
     survey: Annotated[str, "into which was translated, for a card without truth"] = "CFHTLS",
+    surveys: Annotated[str, "TOML file of further surveys"] = "",
     bands: Annotated[str, "their names in order, as gri"] = "",
     pixel_scale: Annotated[float, "arcsec per pixel, if no file says"] = 0.0,
     noise: PerBand = (), psf_fwhm: PerBand = (),
     morphology: Annotated[int, "galaxies that statmorph measures"] = 100,
 ):  # fmt: skip
     """Measure translations, with truth or source alone: made.h5 card.html --truth pairs.h5"""
+    if surveys:
+        load_surveys(surveys)
     images = image_files.open_images(translations, names=image_files.TRANSLATED)
     common = {"pixel_scale": pixel_scale or None, "name": name}
     if truth:
@@ -122,6 +129,7 @@ def card(
         }
         result = fidelity.card(true, images, before, z, morphology=morphology, **facts, **common)
     elif source:
+        common["pixel_scale"] = pixel_scale or images.facts.get("pixel_scale")
         common["survey"] = find_survey(survey)
         result = scorecard.card_without_truth(data.load(source).source_set, images[:], **common)
     else:

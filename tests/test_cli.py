@@ -5,9 +5,13 @@ import json
 import numpy as np
 import pytest
 from astropy.table import Table
+from blobs import blobs
+from scipy.signal.windows import gaussian
 
-from galtools import cli, data, models, simulate
+from galtools import cli, data, flags, models, simulate
+from galtools.fidelity import scorecard
 from galtools.models import checkpoint
+from galtools.surveys import SURVEYS
 from galtools.training import train
 from galtools.training.loop import Settings
 from galtools.training.translate import load_translations
@@ -63,6 +67,67 @@ def test_ingest_matches_arrays_of_two_surveys(tmp_path, capsys):
     found = data.load(tmp_path / "p.h5")
     assert (np.abs(found.source - pairs.source) < pairs.noise[:, 0, :, None, None]).all()
     np.testing.assert_allclose(found.redshift, pairs.redshift)
+
+
+SURVEY = """
+[{name}]
+bands = ["F435W", "J", "Ks2"]
+pixel_scale = 0.4
+zero_point = 25.0
+psf_fwhm = [1.0, 1.0, 1.0]
+sky_noise = [{noise}, {noise}, {noise}]
+filters = ["4000-5000", "5500-6500", "7000-8500"]
+electrons_per_nanomaggy = [900, 900, 900]
+"""
+
+
+def test_other_surveys_with_maps_on_rectangles_go_all_the_way(tmp_path, monkeypatch):
+    """Three bands of odd names, 48 x 64 pixels: ingest, a training, translation and both cards."""
+    monkeypatch.setattr("galtools.surveys.SURVEYS", dict(SURVEYS))
+    names, galaxies = {"Alpha": 0.03, "Beta": 0.01}, blobs(n=12, size=64, bands=3)
+    described = "".join(SURVEY.format(name=name, noise=x) for name, x in names.items())
+    (tmp_path / "surveys.toml").write_text(described)
+    psf = np.outer(gaussian(15, 1.5), gaussian(15, 1.5))
+    sky = {"ra": 150 + np.arange(12) / 100, "dec": np.full(12, 2.0), "z": galaxies.redshift}
+    for (name, noise), images in zip(
+        names.items(), (galaxies.source, galaxies.target), strict=True
+    ):
+        cube = np.moveaxis(images[:, :, 8:56], 1, 3)
+        masked = np.zeros(cube.shape, bool)
+        masked[:, 3, 4] = True
+        cube[masked] = 1e3
+        err = np.full(cube.shape, noise, "f4")
+        content = {"img": cube, "err": err, "dq": masked, "bands": "F435W J Ks2", **sky}
+        np.savez(tmp_path / f"{name}.npz", psf=psf, **content)
+    files = {name: f"{tmp_path}/{name}" for name in ("pairs.h5", "made.h5", "w.safetensors")}
+    sides = [f"{tmp_path}/{name}.npz" for name in names]
+    known = ["--surveys", f"{tmp_path}/surveys.toml"]
+    layout = ["key=img", "axes=nyxb", "sigma_map=err", "mask=dq"]
+    given = ["--source-names", *layout, "--target-names", *layout, *known]
+    from_to = ["--survey-from", "Alpha", "--survey-to", "Beta"]
+    cli.main(["ingest", files["pairs.h5"], *sides, *given, *from_to])
+    pairs = data.load(files["pairs.h5"])
+    assert pairs.target.shape == (12, 3, 48, 64)
+    assert flags.good(pairs.catalogue).all()
+    network = models.build("flux_corrected", "cross", "tiny", (3, 3))
+    history = train.train(network, pairs, pairs, Settings(steps=2, batch=2, crop=32))
+    assert np.isfinite(history[-1]["chi"])
+    checkpoint.save_weights(files["w.safetensors"], network)
+    cli.main(
+        ["translate", files["pairs.h5"], files["made.h5"], "--weights", files["w.safetensors"]]
+    )
+    truth, source = (["--" + side, files["pairs.h5"]] for side in ("truth", "source"))
+    for card, options in (("full", [*truth, *source]), ("blind", [*source, "--survey", "Beta"])):
+        out = tmp_path / f"{card}.json"
+        cli.main(["card", files["made.h5"], str(out), *options, *known, "--morphology", "2"])
+        content = scorecard.load(out)
+        assert {*content.table.band} >= {"F435W", "J", "Ks2"}
+        assert np.isfinite(content.table.query("metric in ['mae', 'source_chi2']").value).all()
+        if card == "full":
+            assert content.about["PSF of the truth"] == "images, 15 x 15 pixels"
+            assert content.get("mae", "J").value < 1  # though masked pixels are wrong by 1000
+        else:
+            assert "the widths are used" in content.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def card_without_truth(
     if pixel_scale is None and translated.shape[-1] != survey.stamp:
         raise GaltoolsError(f"stamps of {translated.shape[-1]} pixels: give their pixel_scale")
     survey = survey.in_bands(source.bands)
-    survey = replace(survey, pixel_scale=pixel_scale or survey.pixel_scale)
+    survey = replace(survey, pixel_scale=float(pixel_scale or survey.pixel_scale))
     measured = consistency.measure(source, translated, survey, psf_fwhm)
     table = tabulate(measured, consistency.METRICS, survey.bands, "source", n_boot, seed)
     missing = dict.fromkeys((*LEVELS, "morphology"), "no true images")
