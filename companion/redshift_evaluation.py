@@ -40,10 +40,10 @@ class Recipe:
 
     learn: int = 1200  # galaxies of the training split
     check: int = 300  # of the validation split, which fix its calibration
-    steps: int = 1500
+    steps: int = 400
     members: int = 2  # networks that differ in their seed
-    batch: int = 64
-    rate: float = 0.003
+    batch: int = 256
+    rate: float = 0.006
     hidden: int = 128
     width: int = 0  # channels of convolutions that see pixels alone; 0: measurements alone
 

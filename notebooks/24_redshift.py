@@ -53,7 +53,9 @@ task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to SDSS
 models: list[str] = ["residual"]  # the translators to judge
 learn: int = 1200  # galaxies that the estimator of each row learns from
 check: int = 300  # galaxies that calibrate it
-steps: int = 1500  # steps of its training
+steps: int = 400  # steps of its training
+batch: int = 256  # galaxies in a step
+rate: float = 0.006  # highest learning rate
 members: int = 2  # networks, of different seeds, in each estimator
 width: int = 0  # channels of convolutions that see pixels alone; 0: the measurements of chapter 16
 reference: bool = False  # write the table into book/reference, as the second judge below
@@ -83,7 +85,7 @@ store = paths.Results(results, profile)
 sample = comparison.load_comparison(store, task, paths.check_models(models), seed)
 images = {"source": sample.pairs.source, "copy": sample.pairs.source} | sample.images
 z, prior = sample.pairs.redshift.astype(float), redshift_evaluation.prior_of(store)
-recipe = redshift_evaluation.Recipe(learn, check, steps, members, width=width)
+recipe = redshift_evaluation.Recipe(learn, check, steps, members, batch, rate, width=width)
 compared = [row for row in images if row != "source"]
 translated = compared[1:]  # the copy is judged by the retrained estimator alone
 
@@ -258,7 +260,7 @@ made = artefacts.make(
 # `book/reference/`; after `make book`, this command makes it anew:
 #
 #     .venv/bin/papermill notebooks/24_redshift.py _build/24.ipynb -p width 32 -p learn 3000 \
-#         -p steps 4000 -p reference True \
+#         -p steps 4000 -p batch 64 -p rate 0.003 -p reference True \
 #         -y "models: [residual, swin, srgan, capsule, diffusion, flux_corrected]"
 #
 # For SDSS to SDSS, add `-p task intra` and omit the last model. Two fractions *disagree* if the interval

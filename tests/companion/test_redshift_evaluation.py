@@ -15,7 +15,7 @@ from galtools.redshift import Grid
 
 SCATTER = 0.04  # of redshifts about 0.2
 NOISE = 0.4  # of the magnitude of a band, in units of the change by one SCATTER of redshift
-RECIPE = Recipe(learn=1500, check=400, steps=500, hidden=64, rate=0.005)
+RECIPE = Recipe(learn=1500, check=400, steps=500, batch=64, hidden=64, rate=0.005)
 
 
 def known_world(n: int, seed: int):
