@@ -2,12 +2,12 @@
 
     .venv/bin/python benchmarks/companions.py
 
-Rewrites the row of this book in book/reference/companions.csv; the other rows were counted by the
-same rules on the pages that `source` names. Words are those of the text, without code, equations
-and tables; a formula or a code span is one word. Code is what a reader sees without unfolding it,
-without empty lines; a cell is what is shown as one block. The first result is the first figure or
-number that the page computes. All but the number of pages are medians over pages; the longest cell
-is that of all pages.
+Rewrites the column of this book in book/reference/companions.csv; the others were counted by the
+same rules on the pages that book/running.md names. Words are those of the text, without code,
+equations and tables; a formula or a code span is one word. Code is what a reader sees without
+unfolding it, without empty lines; a cell is what is shown as one block. The first result is the
+first figure or number that the page computes. All but the number of pages are medians over pages;
+the longest cell is that of all pages.
 """
 
 import re
@@ -64,9 +64,9 @@ def main() -> None:
     pages = pd.DataFrame([chapter(read_percent(f.read_text(), f).cells) for f in files])
     row = pages.median()
     row["longest cell"] = pages["longest cell"].max()
-    table = pd.read_csv(TABLE, dtype=str).set_index("companion")
-    table.loc[OURS, row.index] = [f"{value:.3g}" for value in row]
-    table.loc[OURS, ["pages", "source"]] = str(len(pages)), "notebooks/"
+    row["pages"] = len(pages)
+    table = pd.read_csv(TABLE, index_col=0, dtype=str)
+    table[OURS] = row.reindex(table.index).map("{:.3g}".format)
     artefacts.make(
         TABLE, lambda path: table.to_csv(path), params={"pages": [f.stem for f in files]}
     )

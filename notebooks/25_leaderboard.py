@@ -155,8 +155,8 @@ glue("leaderboard_task", task, display=False)
 # ([remade](../contributing.md) by `.venv/bin/python benchmarks/trainings.py`) hold {glue:text}`trainings_count`
 # for the task *cross* (profile {glue:text}`trainings_profile`, {glue:text}`trainings_made`, commit
 # {glue:text}`trainings_commit`). Trainings of a model differ only in their seed: initial weights, batches and
-# samples. Their redshift estimators were {glue:text}`trainings_estimators`; so bits are compared within these
-# tables only, not with the figure above.
+# samples. Their redshift estimators were {glue:text}`trainings_estimators`, those of the figure above are trained
+# from scratch; bits are compared within these tables only.
 
 # %%
 several = training_scatter.read_kept()
@@ -268,8 +268,8 @@ counts = {plotting.MODEL_NAME[m]: len(seeds) for m, seeds in about["seeds"].item
 said = ", ".join(f"{name} {n}" for name, n in counts.items())
 glue("trainings_count", f"trainings of each model ({said})", display=False)
 for name in ("profile", "made", "commit"):
-    glue(f"trainings_{name}", about[name], display=False)
-how = "trained from scratch, as here" if "estimators" in about else "fine-tuned, here from scratch"
+    glue(f"trainings_{name}", about[name].partition("T")[0], display=False)
+how = "trained from scratch" if "estimators" in about else "fine-tuned"
 glue("trainings_estimators", how, display=False)
 
 # %% [markdown]
