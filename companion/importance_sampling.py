@@ -209,6 +209,6 @@ def sample_posterior(target: Target, start, kind, count: int, points: int = 24, 
     modes = mixture = mixture_at_modes(target, start, kind)
     rng = np.random.default_rng(seed)
     for _ in range(2):
-        samples = mixture.sample(target, max(count // 8, 2 * points), rng)
+        samples = mixture.sample(target, max(count // 4, 2 * points), rng)
         mixture = refined_mixture(target, modes, samples, points, rng)
     return mixture.sample(target, count, rng)

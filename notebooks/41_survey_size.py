@@ -8,15 +8,14 @@
 # %% [markdown]
 # # Half a million galaxies: time and cost
 #
-# Scaled up from {glue:text}`cost_sample` galaxies, translating {glue:text}`cost_n:,` galaxies, estimating
-# their redshifts and measuring their shapes in one band takes {glue:text}`cost_hours:.0f` core-hours and
+# Translating {glue:text}`cost_n:,` galaxies with the model *{glue:text}`cost_model`*, estimating their
+# redshifts and measuring their shapes in one band takes {glue:text}`cost_hours:.0f` core-hours and
 # {glue:text}`cost_disk:.0f` GB at the rates of the machine that made this page. The most expensive step is
 # "{glue:text}`cost_dearest`".
 #
 # **What you will learn**
 #
 # - how a sample that exceeds the memory is split into *shards*, each an independent, repeatable job;
-# - how this notebook runs as one of a thousand batch jobs, or on a Dask cluster;
 # - what a survey costs in core-hours and disk space, from rates measured on your machine.
 #
 # **Prerequisites:** the chapters on [the residual network](11_residual.py) and on [the redshift
@@ -33,7 +32,6 @@ from companion import paths, plotting, shards
 from companion.shards import Shard
 from galtools import artefacts
 from galtools.data import describe
-from galtools.training.loop import best_device
 
 plotting.use_style()
 
@@ -45,7 +43,7 @@ sample: list[str] = []  # files of pairs, in order; empty: the test galaxies
 model: str = "residual"  # the translator
 count: int = 4  # shards in all
 only: int = -1  # the shard that this run does; -1: all of them, one after the other
-shapes: int = 10  # galaxies of each shard that statmorph measures; 0 for all
+shapes: int = 5  # galaxies of each shard that statmorph measures; 0 for all
 scheduler: str = ""  # Dask scheduler, as tcp://host:8786; empty: this machine
 jobs: int = 1  # processes that measure shapes, without Dask
 n_survey: int = 500_000  # galaxies of the survey whose cost is asked for
@@ -54,8 +52,7 @@ n_survey: int = 500_000  # galaxies of the survey whose cost is asked for
 # ## Shards
 #
 # The galaxies of all files are numbered from 0 to $N - 1$. Shard $k$ of $K$ contains those from $\lfloor
-# kN/K \rfloor$ up to, but not including, $\lfloor (k+1)N/K \rfloor$: each galaxy is in exactly one shard,
-# and shard sizes differ by at most one. A shard reads its own rows only.
+# kN/K \rfloor$ up to, but not including, $\lfloor (k+1)N/K \rfloor$, and reads its own rows only.
 #
 # Each shard writes three artefacts: translations, redshifts and shapes. An artefact is made once and is
 # either complete or absent, so an interrupted job can simply be restarted. Results depend on the number
@@ -86,12 +83,7 @@ with shards.workers(scheduler, jobs):
     made = {number: measure(Shard(files, number, count)) for number in numbers}
 
 # %% [markdown]
-# ## Parallel execution
-#
-# statmorph is called through joblib. `workers` selects where joblib runs: in this process, in several
-# processes, or, with `-p scheduler tcp://host:8786`, on all workers of a Dask cluster.
-#
-# On a batch system it is simpler to make each shard a separate run. The grid file
+# On a batch system each shard is a run of its own. The grid file
 #
 # ```yaml
 # runs:
@@ -100,18 +92,17 @@ with shards.workers(scheduler, jobs):
 #     parameters: {sample: [[mine/a.h5, mine/b.h5]], count: 1000, only: {range: 1000}}
 # ```
 #
-# defines a thousand idempotent jobs, which are retried when they are killed, and a table of their
-# results. Details are in [At scale](../scale.md).
+# defines a thousand jobs, which are retried when they are killed, and a table of their results ([At
+# scale](../scale.md)). With `-p scheduler tcp://host:8786`, statmorph runs on the workers of a Dask cluster.
 #
-# ## Cost model
+# ## Cost
 #
 # If step $s$ takes $t_s$ core-seconds and $b_s$ bytes per galaxy, $N$ galaxies cost
 #
 # $$ \text{core-hours} = \frac{N}{3600\,\mathrm{s}} \sum_s t_s, \qquad
 #    \text{disk} = N \sum_s b_s . $$
 #
-# All $t_s$ and $b_s$ in the table were measured above on the machine that made this page; the first row is
-# the disk space of the images themselves.
+# The rates were measured above; the first row is the disk space of the images themselves.
 
 # %%
 steps = ("translate", "redshift", "shapes, r band")
@@ -147,7 +138,7 @@ artefacts.make(
 )  # fmt: skip
 cost.round({"seconds per galaxy": 4, "core-hours": 2, "kB per galaxy": 1, "GB": 1})
 
-# %% mystnb={"figure": {"caption": "Core-hours for the whole survey per step: one point per shard, and their mean (bar).", "name": "fig-survey-cost"}, "image": {"alt": "Points on three lines, one per step, against core-hours on a logarithmic axis."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Core-hours for the whole survey per step: one point per shard, and their mean (bar).", "name": "fig-survey-cost"}, "image": {"alt": "Points on three lines, one per step, against core-hours on a logarithmic axis."}} tags=["leading", "hide-input"]
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.2))
 hours = rates.assign(hours=rates.seconds * n_survey / 3600).query("hours > 0")
 places = [steps.index(step) for step in hours.step]
@@ -160,12 +151,8 @@ fig.legend(loc="outside upper center", ncols=2)
 plt.show()
 
 # %% tags=["remove-cell"]
-device = best_device().type
 glue("cost_hours", float(cost.loc["sum", "core-hours"]), display=False)
-glue("cost_shapes", float(cost.loc[steps[2], "core-hours"]), display=False)
-glue("cost_translate", float(cost.loc[steps[0], "core-hours"]), display=False)
 glue("cost_disk", float(cost.loc["sum", "GB"]), display=False)
-glue("cost_minutes", float(cost.loc["sum", "core-hours"] * 60 / 100), display=False)
 glue("cost_n", n_survey, display=False)
 glue("cost_model", model, display=False)
 glue("cost_dearest", cost.loc[list(steps), "core-hours"].idxmax(), display=False)
@@ -173,34 +160,20 @@ counted = [[told["extra"]["galaxies"] for told in manifests] for manifests in ma
 translated, _, measured = (sum(numbers) for numbers in zip(*counted, strict=True))
 glue("cost_sample", int(translated), display=False)
 glue("cost_measured", int(measured), display=False)
-gpu = "not measured: this page was made without a GPU"
-if device == "cuda":
-    gpu = f"{cost.loc[steps[0], 'core-hours']:.2f}, for translation"
-glue("cost_gpu", gpu, display=False)
 
 # %% [markdown]
 # ## What we found
 #
-# {glue:text}`cost_n:,` galaxies take {glue:text}`cost_hours:.0f` core-hours and
-# {glue:text}`cost_disk:.0f` GB, extrapolated from {glue:text}`cost_sample` galaxies and, for shapes, from
-# {glue:text}`cost_measured`. Shapes in one band take {glue:text}`cost_shapes:.0f` of these core-hours,
-# and translation with the model *{glue:text}`cost_model`* {glue:text}`cost_translate:.1f`. With ideal
-# scaling, a hundred cores need {glue:text}`cost_minutes:.0f` minutes. GPU-hours: {glue:text}`cost_gpu`.
+# The cost is extrapolated from {glue:text}`cost_sample` galaxies and, for shapes, from
+# {glue:text}`cost_measured`. statmorph needs no GPU and can be distributed over machines; five bands cost
+# five times as much. For the cost of another translator, train it and run this chapter with `-p model`.
 #
-# statmorph needs no GPU and can be distributed over machines; five bands cost five times as much. For the
-# cost of another translator, train it and run this chapter with `-p model`.
+# **Exercise.** How many shards would you choose for the whole survey on a cluster that kills jobs after an
+# hour?
 #
-# ## Exercises
-#
-# 1. Delete the translations of one shard and run the notebook again. What is remade, and why are the
-#    redshifts of this shard not?
-# 2. How many shards would you choose for the whole survey on a cluster that kills jobs after an hour?
-#
-# ```{dropdown} Solutions
-# 1. Only the missing file. It is reproduced with the same bytes, and the table of redshifts is keyed by the
-#    contents of its input, not by the date.
-# 2. At least as many as there are core-hours in the table, and two or three times more as a margin. A killed
-#    job then loses about twenty minutes, and the start of a job (some seconds) is still negligible.
+# ```{dropdown} Solution
+# At least as many as there are core-hours in the table, and two or three times more as a margin. A killed
+# job then loses about twenty minutes, and the start of a job (some seconds) is still negligible.
 # ```
 #
 # **What's next:** running the same shards through Slurm: [at scale](../scale.md).
