@@ -97,8 +97,8 @@ def psf_fwhm(psf: np.ndarray, pixel_scale: float) -> float:
     return float(minimize_scalar(misfit, bounds=(0.3, 3), method="bounded").x)
 
 
-def read_stamps(root: Path, survey: Survey, galaxies=SEEN) -> tuple[ImageSet, np.ndarray]:
-    """Stamps of one survey, and their noise maps (n, 1, H, W), in nanomaggies."""
+def read_stamps(root: Path, survey: Survey, galaxies=SEEN) -> ImageSet:
+    """Stamps of one survey with their sigma maps, masks and images of the PSF."""
     stamps = []
     for galaxy in galaxies:
         maps = [read_fits(file)[0] for file in files(root, survey.name[:4], galaxy)]
@@ -107,25 +107,25 @@ def read_stamps(root: Path, survey: Survey, galaxies=SEEN) -> tuple[ImageSet, np
         sky = np.median(sigma[(segments == 0) & (mask == 0)])
         cuts = [cut_square(m, at, survey.stamp, fill) for m, fill in ((image, 0), (sigma, sky))]
         bad = cut_square(mask, at, survey.stamp, 1) > 0
-        stamps.append((*cuts, bad, sky, psf_fwhm(psf, survey.pixel_scale)))
-    images, sigma, bad, sky, fwhm = (np.array(part)[:, None] for part in zip(*stamps, strict=True))
+        stamps.append((*cuts, bad, sky, psf_fwhm(psf, survey.pixel_scale), psf))
+    images, sigma, bad, sky, fwhm, psf = (np.array(x)[:, None] for x in zip(*stamps, strict=True))
     mask = np.where(bad, NO_DATA, 0).astype(np.uint8)
-    images = ImageSet.of(survey, MAGGIES * images * ~bad, MAGGIES * sky, fwhm, mask)
-    return images, np.float32(MAGGIES * sigma)
+    maps = {"mask": mask, "sigma_map": MAGGIES * sigma, "psf": psf}
+    return ImageSet.of(survey, MAGGIES * images * ~bad, MAGGIES * sky, fwhm, **maps)
 
 
-def read_pairs(root: Path, galaxies=SEEN) -> tuple[Pairs, np.ndarray]:
-    """Real pairs, and the noise maps of their targets."""
-    source, _ = read_stamps(root, SDSS_GAMA, galaxies)
-    target, sigma = read_stamps(root, KIDS_GAMA, galaxies)
+def read_pairs(root: Path, galaxies=SEEN) -> Pairs:
+    """Real pairs, with all that is known of them."""
+    source, target = (read_stamps(root, survey, galaxies) for survey in (SDSS_GAMA, KIDS_GAMA))
     unknown = np.full(len(source), np.nan, np.float32)
-    return Pairs(source, target, unknown, Table({"id": list(galaxies)})), sigma
+    return Pairs(source, target, unknown, Table({"id": list(galaxies)}))
 
 
-def noise_maps(images: ImageSet) -> np.ndarray:
-    """Sigma (n, bands, H, W) of sky and photons, as those of the real images."""
+def with_sigma_map(images: ImageSet) -> ImageSet:
+    """Images with the sigma of sky and photons of every pixel, as the real images have it."""
     gain = np.array(images.instrument.electrons_per_nanomaggy)[:, None, None]
-    return np.sqrt(images.noise[..., None, None] ** 2 + np.clip(images.images, 0, None) / gain)
+    variance = images.noise[..., None, None] ** 2 + np.clip(images.images, 0, None) / gain
+    return replace(images, sigma_map=np.sqrt(variance))
 
 
 def deconvolved(pairs: Pairs) -> np.ndarray:
@@ -168,26 +168,27 @@ def registered(images: np.ndarray, pairs: Pairs) -> np.ndarray:
     return scaled + np.einsum("nyxi,ni->nyx", slopes, shift)
 
 
-def residual_maps(images: np.ndarray, pairs: Pairs, sigma: np.ndarray) -> np.ndarray:
+def residual_maps(images: np.ndarray, pairs: Pairs) -> np.ndarray:
     """Maps (n, H, W) of (y' - y) / sigma, y' `registered`; 0 if masked."""
-    residual = (registered(images, pairs) - pairs.target[:, 0]) / sigma[:, 0]
-    return residual if pairs.bad[1] is None else residual * ~pairs.bad[1][:, 0]
+    target = pairs.target_set
+    residual = (registered(images, pairs) - target.images[:, 0]) / target.sigma_map[:, 0]
+    return residual if target.bad is None else residual * ~target.bad[:, 0]
 
 
-def measure(images: np.ndarray, pairs: Pairs, sigma: np.ndarray) -> dict[str, np.ndarray]:
+def measure(images: np.ndarray, pairs: Pairs) -> dict[str, np.ndarray]:
     """Errors (n,) of translations in r within `OUTER`, masked pixels left out; 0 is perfect.
 
     `flux` is F' / F - 1, `concentration` that of the fraction of it within `INNER`. With y'
     `registered`, `residual` is the square root of what the noise leaves of the squared difference,
     sum (y' - y)^2 - sigma^2, over sum y^2 - sigma^2.
     """
-    truth = pairs.target[:, 0]
+    truth, sigma = pairs.target[:, 0], pairs.target_set.sigma_map[:, 0]
     (core, true_core), (flux, true_flux) = (
         [np.sum(circle(pairs, radius) * stack, axis=(1, 2)) for stack in (images[:, 0], truth)]
         for radius in (INNER, OUTER)
     )
     left, power = (
-        np.sum(circle(pairs, OUTER) * (stack**2 - sigma[:, 0] ** 2), axis=(1, 2))
+        np.sum(circle(pairs, OUTER) * (stack**2 - sigma**2), axis=(1, 2))
         for stack in (registered(images, pairs) - truth, truth)
     )
     return {
@@ -264,7 +265,7 @@ def consistency(pairs: Pairs) -> dict[str, np.ndarray]:
     return {"seeing": seeing - 1, "zero_point": flux[1] / flux[0] - 1}
 
 
-def judge(pairs: Pairs, sigma: np.ndarray, translated: np.ndarray) -> dict:
+def judge(pairs: Pairs, translated: np.ndarray) -> dict:
     """Errors of the translation and of two baselines: {row: what `measure` returns}.
 
     `gain` is the residual of the translation over that of resampling. The row "pair" is of the
@@ -275,17 +276,17 @@ def judge(pairs: Pairs, sigma: np.ndarray, translated: np.ndarray) -> dict:
         "wiener": deconvolved(pairs),
         "resample": on_grid_of_target(pairs.source, pairs),
     }
-    errors = {row: measure(images, pairs, sigma) for row, images in rows.items()}
+    errors = {row: measure(images, pairs) for row, images in rows.items()}
     errors["residual"]["gain"] = errors["residual"]["residual"] / errors["resample"]["residual"]
     return {**errors, "pair": consistency(pairs)}
 
 
 def transfer_table(weights: Path, test: Path, translations: Path, root: Path) -> pd.DataFrame:
     """Errors of a trained translator on the real pairs, beside those on simulated ones."""
-    real, sigma = read_pairs(root)
-    simulated = data.load(test)
-    errors = judge(real, sigma, translate(weights, real.source))
-    others = judge(simulated, noise_maps(simulated.target_set), load_translations(translations))
+    real, simulated = read_pairs(root), data.load(test)
+    simulated.target_set = with_sigma_map(simulated.target_set)
+    errors = judge(real, translate(weights, real.source))
+    others = judge(simulated, load_translations(translations))
     return compare(errors, others, size_and_magnitude(real), size_and_magnitude(simulated))
 
 

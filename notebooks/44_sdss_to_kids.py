@@ -111,7 +111,7 @@ plt.show()
 result = translated["r"]
 root = real_pairs.folder()
 if root is not None:
-    real, sigma = real_pairs.read_pairs(root)
+    real = real_pairs.read_pairs(root)
     images = translate(result.network, real.source)
 table = real_pairs.table_cached(own["r"], root, seed, reference)
 
@@ -120,7 +120,7 @@ if root is not None:
     near = (..., slice(18, -18), slice(18, -18))
     resampled = real_pairs.on_grid_of_target(real.source, real)
     rows = {"SDSS": resampled, "translation": images, "KiDS": real.target}
-    residual = real_pairs.residual_maps(images, real, sigma)
+    residual = real_pairs.residual_maps(images, real)
     rows = {name: stamps[near] for name, stamps in rows.items()}
     survey_panels.real_stamps(rows, KIDS_GAMA.pixel_scale, residual[near])
     plt.show()

@@ -13,8 +13,8 @@ from astropy.table import Table
 
 from companion import real_pairs
 from companion.real_pairs import KIDS_GAMA, SDSS_GAMA
-from galtools import artefacts, simulate
-from galtools.data import ImageSet, Pairs
+from galtools import artefacts, data, fidelity, simulate
+from galtools.data import ImageSet, Pairs, image_files
 from galtools.surveys import SURVEYS
 
 REAL = Path(os.environ.get("GALTOOLS_REAL_DATA", "unset")) / "sdss_kids_pairs"
@@ -57,7 +57,7 @@ def root(tmp_path):
 
 
 def test_stamps_are_centred_on_the_galaxy_in_nanomaggies(root):
-    pairs, sigma = real_pairs.read_pairs(root, ["G1"])
+    pairs = real_pairs.read_pairs(root, ["G1"])
     for stamps in (pairs.source_set, pairs.target_set):
         image = stamps.images[0, 0]
         peak = np.unravel_index(image.argmax(), image.shape)
@@ -66,7 +66,8 @@ def test_stamps_are_centred_on_the_galaxy_in_nanomaggies(root):
         assert stamps.noise[0, 0] == pytest.approx(0.003)
         assert stamps.mask.sum() == 40
         np.testing.assert_array_equal(image[stamps.mask[0, 0] > 0], 0)
-    np.testing.assert_allclose(sigma, 0.003)
+    np.testing.assert_allclose(pairs.target_set.sigma_map, 0.003)
+    assert pairs.source_set.psf.shape == (1, 1, 25, 25)
     flux = np.sum(pairs.target * real_pairs.circle(pairs, 6.0))
     assert flux == pytest.approx(50, rel=0.03)
 
@@ -77,10 +78,11 @@ def test_what_lies_off_the_image_is_masked():
     np.testing.assert_array_equal(cut[[0, 4, 5, 14, 15, 20], 10], [7, 7, 1, 1, 7, 7])
 
 
-def pairs_of(target, mask=None):
+def pairs_of(target, mask=None, sigma=0.01):
     n, side = len(target), target.shape[-1]
     survey = replace(KIDS_GAMA, stamp=side)
-    images = ImageSet.of(survey, target, np.full((n, 1), 0.01), mask=mask)
+    maps = {"mask": mask, "sigma_map": np.full(target.shape, sigma)}
+    images = ImageSet.of(survey, target, np.full((n, 1), 0.01), **maps)
     return Pairs(images, images, np.zeros(n, np.float32), Table({"id": np.arange(n)}))
 
 
@@ -89,7 +91,7 @@ def test_errors_of_known_translations():
     rng = np.random.default_rng(0)
     y, x = np.indices((127, 127)) - 63
     truth = np.tile(np.exp(-np.hypot(x, y) / 8)[None, None], (4, 1, 1, 1)).astype(np.float32)
-    sigma, mask = np.full(truth.shape, 0.01), np.zeros(truth.shape, np.uint8)
+    mask = np.zeros(truth.shape, np.uint8)
     mask[2, 0, 60:70, 50:58] = 1
     made, pairs = truth.copy(), pairs_of(truth, mask)
     weights = real_pairs.circle(pairs, real_pairs.OUTER)
@@ -98,7 +100,7 @@ def test_errors_of_known_translations():
     made[1, 0] += 0.05 * board
     made[2, mask[2] > 0] += 3
     made[3] += 0.01 * rng.standard_normal(truth.shape[1:])
-    found = real_pairs.measure(made, pairs, sigma)
+    found = real_pairs.measure(made, pairs)
     np.testing.assert_allclose(found["flux"][[0, 2]], [-0.2, 0], atol=1e-6)
     np.testing.assert_allclose(found["concentration"][[0, 2]], 0, atol=1e-6)
     power = np.sum(weights[1] * (truth[1, 0] ** 2 - 1e-4))
@@ -106,7 +108,7 @@ def test_errors_of_known_translations():
     assert found["residual"][1] == pytest.approx(expected, rel=0.01)
     assert found["residual"][0] == found["residual"][2] == 0  # noise of zero is less than sigma
     assert found["residual"][3] < 0.25 * found["residual"][1]
-    maps = real_pairs.residual_maps(made, pairs, sigma)
+    maps = real_pairs.residual_maps(made, pairs)
     np.testing.assert_allclose(maps[[0, 2]], 0, atol=1e-4)
     assert maps[3].std() == pytest.approx(1, rel=0.03)
 
@@ -130,7 +132,7 @@ def test_a_core_that_is_too_bright_is_found():
     truth[..., 63, 63], truth[..., 63, 80] = 1, 1  # within 1 arcsec, and 3.4 arcsec off
     made = truth.copy()
     made[..., 63, 63], made[..., 63, 80] = 1.2, 0.8
-    found = real_pairs.measure(made, pairs_of(truth), np.full(truth.shape, 0.01))
+    found = real_pairs.measure(made, pairs_of(truth))
     assert found["concentration"][0] == pytest.approx(0.2) and found["flux"][0] == pytest.approx(
         0, abs=1e-6
     )
@@ -183,11 +185,27 @@ def test_the_kept_table_is_whole_and_holds_no_galaxy_that_is_to_stay_unseen():
 
 
 @real
+def test_the_card_takes_real_pairs_from_a_file_with_all_that_is_known_of_them(tmp_path):
+    """Chi of a resampled source by the sigma map of KiDS, recomputed from the FITS files' numbers."""
+    pairs = real_pairs.read_pairs(REAL)
+    data.save(pairs, tmp_path / "real.h5")
+    made = np.where(pairs.bad[1], 0, real_pairs.on_grid_of_target(pairs.source, pairs))
+    truth = image_files.open_images(tmp_path / "real.h5")
+    card = fidelity.card(truth, made, morphology=2, jobs=1, n_boot=40)
+    target = pairs.target_set
+    chi = np.where(target.bad, np.nan, (made - target.images) / target.sigma_map)
+    expected = np.sqrt(np.nanvar(chi, axis=(2, 3)).mean())
+    assert card.get("residual_scatter", "r").value == pytest.approx(expected, rel=0.01)
+    assert card.about["PSF of the truth"] == "images, 25 x 25 pixels"
+    assert np.isfinite(card.get("gini_bias", "r").value)
+
+
+@real
 def test_the_kept_table_is_that_of_the_files_and_of_this_code():
     """All but the trained translator, whose rows depend on a training."""
-    pairs, sigma = real_pairs.read_pairs(REAL)
+    pairs = real_pairs.read_pairs(REAL)
     table = pd.read_csv(real_pairs.KEPT).set_index(["row", "metric"])
-    for row, errors in real_pairs.judge(pairs, sigma, pairs.target).items():
+    for row, errors in real_pairs.judge(pairs, pairs.target).items():
         for metric, values in errors.items():
             if row != "residual":
                 kept = table.loc[[(row, metric)]].real
@@ -197,14 +215,14 @@ def test_the_kept_table_is_that_of_the_files_and_of_this_code():
 @real
 def test_the_description_is_that_of_the_files():
     """Noise, its correlation, electrons and PSF of the five cut-outs that may be looked at."""
-    pairs, sigma = real_pairs.read_pairs(REAL)
+    pairs = real_pairs.read_pairs(REAL)
     for stamps, survey in ((pairs.source_set, SDSS_GAMA), (pairs.target_set, KIDS_GAMA)):
         assert np.mean(stamps.noise) == pytest.approx(survey.sky_noise[0], rel=0.03)
     assert np.mean(pairs.target_set.psf_fwhm) == pytest.approx(KIDS_GAMA.psf_fwhm[0], rel=0.05)
     assert np.median(real_pairs.matched_width(pairs)) == pytest.approx(0.97, abs=0.04)
     bright = pairs.target > 0.2
     sky = pairs.target_set.noise[..., None, None]
-    gain = pairs.target[bright] / (sigma**2 - sky**2)[bright]
+    gain = pairs.target[bright] / (pairs.target_set.sigma_map**2 - sky**2)[bright]
     assert np.median(gain) == pytest.approx(15600, rel=0.1)
     for galaxy in real_pairs.SEEN[:1]:
         image, sigma, _, segments, _ = (
