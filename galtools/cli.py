@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from galtools import data, fidelity, models
 from galtools.data import image_files
-from galtools.errors import GaltoolsError
+from galtools.errors import GaltoolsError, check_choice
 from galtools.fidelity import scorecard
 from galtools.ingest.arrays import read_arrays
 from galtools.ingest.catalogue import read_catalogue
@@ -73,7 +73,10 @@ def ingest(
         if not fields:
             return read_folder(path, survey, unit=unit or None, **options)
         files = sorted(file for file in path.iterdir() if ENDING.fullmatch(file.name))
-        return cut((read_plane(file, survey, unit or None) for file in files), objects, survey)
+        for name in names:
+            check_choice("name of an extension of a field", name, ["mask"])
+        options = {"unit": unit or None, "mask_in": names.get("mask")}
+        return cut((read_plane(file, survey, **options) for file in files), objects, survey)
 
     pairs, outcomes = match(
         images(Path(source), find_survey(survey_from), source_names),

@@ -472,7 +472,8 @@ for key, value in numbers.items():
 #     psf_fwhm=(1.5, 1.5, 1.4), sky_noise=(0.03, 0.03, 0.04),
 # ))
 # images = read_folder("cutouts", mine)
-# images = read_arrays("cubes.h5", mine, key="img", axes="nyxb", bands="irg")
+# images = read_arrays("cubes.h5", mine, key="img", axes="nyxb", bands="irg",
+#                      names={"sigma_map": "err", "mask": "dq", "psf": "psfs"})
 # ```
 #
 # `simulate.pairs(100, survey_from=SDSS, survey_to=mine)` simulates pairs of any two surveys that name their

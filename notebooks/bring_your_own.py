@@ -74,8 +74,9 @@ n_demo: int = 300  # galaxies of the demonstration
 # forgotten. Both files must have the same order of galaxies and bands. A galaxy with undefined pixels is
 # excluded in that band, and counted. Only truth and translations are required.
 #
-# The file of the truth may hold arrays `pixel_scale`, `bands`, `noise`, `psf_fwhm` and `weights`, as the
-# files of this book do; the parameters above override them. The pixel scale must be known.
+# The file of the truth may hold arrays `pixel_scale`, `bands`, `noise`, `psf_fwhm`, `weights`, `sigma_map`
+# and `psf` (images), as the files of this book do; the parameters above override them. The pixel scale must be
+# known.
 #
 # One npz file with arrays `truth`, `translated` and `redshift` may serve as `truth` and `translations`. For
 # this book's test galaxies, set `truth` and `source` to `results/quick/data/test.h5`; for translations within

@@ -24,7 +24,7 @@ from astropy.wcs.utils import skycoord_to_pixel
 from reproject import reproject_exact
 
 from galtools.data import ImageSet
-from galtools.data.pairs import NO_DATA, SATURATED
+from galtools.data.pairs import MASKED, NO_DATA, SATURATED
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag, raise_flag
 from galtools.ingest.catalogue import has_position, tidy
@@ -99,7 +99,7 @@ def cut_aligned(plane: Plane, position, size: int, wcs: WCS, scale: float):
     part, mask = _cutouts(plane, position, reach)
     image, covered = reproject_exact((part.data, part.wcs), wcs, shape_out=(size, size))
     bits = np.where(np.isfinite(image) & (covered > 0.999), 0, NO_DATA).astype(np.uint8)
-    for bit in (NO_DATA, SATURATED):
+    for bit in (NO_DATA, SATURATED, MASKED):
         bad = (mask.data & bit > 0).astype(float)
         if bad.any():
             overlap, _ = reproject_exact((bad, part.wcs), wcs, shape_out=(size, size))

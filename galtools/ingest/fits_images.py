@@ -16,7 +16,7 @@ from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import proj_plane_pixel_area
 from photutils.background import Background2D, SExtractorBackground
 
-from galtools.data.pairs import NO_DATA, SATURATED
+from galtools.data.pairs import MASKED, NO_DATA, SATURATED
 from galtools.errors import GaltoolsError, reading
 from galtools.ingest.pixel_units import linear, number_in, zero_point_of
 from galtools.ingest.units import ABSURD, counts_to_nanomaggies
@@ -183,12 +183,14 @@ def calibrate(pixels, header: fits.Header, path, survey: Survey, unit=None, sile
 
 
 def read_plane(
-    path: Path, survey: Survey, unit: str | None = None, ts_field=None, ps_field=None
+    path: Path, survey: Survey, unit: str | None = None, ts_field=None, ps_field=None, mask_in=None
 ) -> Plane:
     """Read an image of one band with its coordinates; an SDSS fpC needs its tsField file.
 
     Pixels brighter than any detector can record lose their data. The seeing is that of the header
-    (IQIMAGE), or of the psField file of an SDSS field. For `unit` see `zero_point_of`.
+    (IQIMAGE), or of the psField file of an SDSS field. `mask_in` names an extension that is not 0
+    where a pixel does not count; weights are not read, as the noise of stamps is measured. For
+    `unit` see `zero_point_of`.
     """
     path = Path(path)
     pixels, header = read_fits(path)
@@ -199,6 +201,11 @@ def read_plane(
         image, mask = _calibrate_fpc(pixels, header, path, band, ts_field)
     absurd = np.abs(image) > ABSURD * survey.sky_noise[survey.bands.index(band)]
     image, mask = np.where(absurd, np.nan, image), np.where(absurd, NO_DATA, mask)
+    if mask_in:
+        masked = read_extensions(path, {"mask": mask_in})["mask"] != 0
+        if masked.shape != mask.shape:
+            raise GaltoolsError(f"{path}: {mask_in} is {masked.shape}, the image {mask.shape}")
+        mask = np.where(masked, mask | MASKED, mask)
     seeing = number_in(header, "IQIMAGE")
     if ps_field is not None:
         seeing = float(read_psf_fwhm(ps_field)[BANDS.index(band)])

@@ -186,7 +186,7 @@ def test_the_kept_table_is_whole_and_holds_no_galaxy_that_is_to_stay_unseen():
 
 @real
 def test_the_card_takes_real_pairs_from_a_file_with_all_that_is_known_of_them(tmp_path):
-    """Chi of a resampled source by the sigma map of KiDS, recomputed from the FITS files' numbers."""
+    """Chi of a resampled source by the sigma map of KiDS, recomputed from its definition."""
     pairs = real_pairs.read_pairs(REAL)
     data.save(pairs, tmp_path / "real.h5")
     made = np.where(pairs.bad[1], 0, real_pairs.on_grid_of_target(pairs.source, pairs))

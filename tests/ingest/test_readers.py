@@ -15,11 +15,13 @@ from scipy.signal.windows import gaussian
 
 from companion.mock_surveys import field_wcs
 from galtools import flags
+from galtools.data.pairs import MASKED
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag
 from galtools.ingest import units
 from galtools.ingest.arrays import read_arrays
 from galtools.ingest.catalogue import read_catalogue, tidy
+from galtools.ingest.cutouts import cut
 from galtools.ingest.fits_images import band_of, read_fits, read_plane
 from galtools.ingest.folder import read_folder
 from galtools.ingest.units import sky_noise
@@ -310,6 +312,23 @@ def frame(size=40, **cards):
 )
 def test_bands_are_told_by_their_many_names(text, band):
     assert band_of(fits.Header({"FILTER": text}.items()), SDSS, "x") == band
+
+
+@pytest.mark.parametrize("align", [False, True])
+def test_the_mask_of_a_field_goes_into_its_stamps(tmp_path, align):
+    bad = np.zeros((40, 40), np.int16)
+    bad[20, 19] = 8
+    hdus = [frame(), fits.ImageHDU(bad, name="DQ"), fits.ImageHDU(bad[1:], name="MASK")]
+    fits.HDUList(hdus).writeto(tmp_path / "f.fits")
+    plane = read_plane(tmp_path / "f.fits", SDSS, mask_in="DQ")
+    assert np.argwhere(plane.mask).tolist() == [[20, 19]]
+    assert not read_plane(tmp_path / "f.fits", SDSS).mask.any()
+    objects = tidy(Table({"ra": [150.0], "dec": [2.0]}))
+    stamps = cut([plane], objects, SDSS.in_bands("r"), align=align, size=16, check=False)
+    near = stamps.mask[0, 0, 7:10, 6:9]
+    assert near.any() and near.sum() == stamps.mask.sum() and set(near.flat) == {0, MASKED}
+    with pytest.raises(GaltoolsError, match=r"MASK is \(39, 40\), the image \(40, 40\)"):
+        read_plane(tmp_path / "f.fits", SDSS, mask_in="MASK")
 
 
 def test_wrong_fits_is_refused_by_name(tmp_path):
