@@ -1,6 +1,6 @@
 """Claims tested with several seeds.
 
-A claim compares a statistic of two methods on the same galaxies. Its verdict follows from the
+A claim compares the mean of two methods on the same galaxies. Its verdict follows from the
 paired difference, resampled over galaxies, for each seed of translators and estimators; the verdict
 of all seeds is theirs if they agree, else inconclusive.
 """
@@ -12,7 +12,6 @@ from galtools.fidelity import intervals
 from galtools.fidelity.intervals import Verdict
 
 POSITIVE = (0, float("inf"))
-VERDICTS = (Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.INCONCLUSIVE)
 
 
 def judge_seed(claim: str, seed: int, found: intervals.Estimate, within=POSITIVE) -> dict:
@@ -21,33 +20,24 @@ def judge_seed(claim: str, seed: int, found: intervals.Estimate, within=POSITIVE
     return {"claim": claim, "seed": seed, **vars(found), "verdict": verdict}
 
 
-def compare(
-    values, claims, n_boot=intervals.N_BOOT, seed=0, statistic=intervals.mean, within=POSITIVE
-) -> pd.DataFrame:
-    """Test claims {sentence: (first, second)} that a statistic of first - second lies `within`.
+def compare(values, claims, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
+    """Test claims {sentence: (first, second)} that the mean of first exceeds that of second.
 
-    `values` are {(method, seed): (..., n)} of the galaxies. Returns a row per claim and seed: the
-    difference of the statistic, its 95 % interval, n, and the verdict.
+    `values` are {(method, seed): (n,)} of the galaxies. Returns a row per claim and seed: the
+    difference of the means, its 95 % interval, n, and the verdict.
     """
     rows = []
     for claim, (first, second) in claims.items():
         for k in sorted({k for _, k in values}):
             pair = values[first, k], values[second, k]
-            found = intervals.paired_difference(statistic, *pair, n_boot, seed)
-            rows.append(judge_seed(claim, k, found, within))
+            found = intervals.paired_difference(intervals.mean, *pair, n_boot, seed)
+            rows.append(judge_seed(claim, k, found))
     return pd.DataFrame(rows)
 
 
 def consensus_by_claim(table: pd.DataFrame) -> dict[str, Verdict]:
     """Verdict of all seeds on each claim of a table of verdicts."""
     return {claim: intervals.consensus(rows) for claim, rows in table.groupby("claim").verdict}
-
-
-def claims_by_consensus(table: pd.DataFrame) -> dict[Verdict, str]:
-    """Claims of a table of verdicts, in order and separated by semicolons, by `VERDICTS`."""
-    found = consensus_by_claim(table)
-    claims = {v: [claim for claim in table.claim.unique() if found[claim] == v] for v in VERDICTS}
-    return {verdict: "; ".join(names) or "none" for verdict, names in claims.items()}
 
 
 def summary(table: pd.DataFrame, quantity: str = "difference") -> pd.DataFrame:
@@ -57,16 +47,6 @@ def summary(table: pd.DataFrame, quantity: str = "difference") -> pd.DataFrame:
     wide.columns = [f"{quantity}, seed {k}" for k in wide.columns]
     wide["verdict"] = pd.Series(consensus_by_claim(table))
     return wide.loc[table.claim.unique()].rename_axis(None)
-
-
-def cross_table(table: pd.DataFrame, cells: dict) -> pd.DataFrame:
-    """Estimate of the first seed and verdict of all; `cells` {claim: (row, column)}."""
-    found, shown = consensus_by_claim(table), {}
-    for x in table[table.seed == table.seed.min()].itertuples():
-        row, column = cells[x.claim]
-        text = f"{intervals.format_interval(x.value, x.low, x.high)} {found[x.claim]}"
-        shown.setdefault(column, {})[row] = text
-    return pd.DataFrame(shown)
 
 
 def keep(rows, path, inputs) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Are samples of a model drawn from the right distribution? Scores, ranks and coverage.
+"""Are samples of a model drawn from the right distribution? Scores and ranks.
 
 Samples have shape (m, n), m of them for each of n inputs, or (m, n, d) for d quantities at once;
 the truth has shape (n,) or (n, d). Results have a value for each input. With X, X' independent
@@ -53,11 +53,6 @@ def tarp(samples, truth, seed=0) -> np.ndarray:
     scale = np.std(truth, axis=0)
     sampled, true = (np.linalg.norm((x - point) / scale, axis=-1) for x in (samples, truth))
     return pit(sampled, true, [seed, n])
-
-
-def coverage(pit_values, levels) -> np.ndarray:
-    """Whether the truth lies in the central interval of each level, 0 or 1: (levels, n)."""
-    return (np.abs(2 * pit_values - 1) <= np.asarray(levels)[:, None]).astype(float)
 
 
 def crps(samples, truth) -> np.ndarray:

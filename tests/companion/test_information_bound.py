@@ -13,7 +13,6 @@ from companion import (
     importance_sampling,
     information_bound,
     latent_model,
-    seed_agreement,
     sensitivity,
 )
 from companion.latent_model import LatentModel
@@ -231,11 +230,6 @@ def test_parts_of_the_loss_add_up_and_refused_galaxies_are_left_out_everywhere()
     whole = table.groupby("seed").value.sum()
     for k in (0, 1):
         assert whole[k] == pytest.approx(np.nanmean(known["CFHTLS", k] - known["swin", k]))
-    near = {("a", 0): np.zeros(60), ("b", 0): np.zeros(60) + 0.01, ("c", 0): np.ones(60)}
-    found = seed_agreement.compare(
-        near, {"same": ("a", "b"), "other": ("a", "c")}, 50, within=(-0.1, 0.1)
-    )
-    assert list(found.verdict) == ["supported", "contradicted"]
 
 
 def test_images_without_a_truth_are_refused(tmp_path):

@@ -63,14 +63,6 @@ def test_few_galaxies_cannot_tell():
     assert intervals.consensus(["supported", "contradicted"]) == "inconclusive"
 
 
-def test_coverage_is_the_level():
-    levels = np.array([0.0, 0.3, 0.68, 0.95, 1.0])
-    share = calibration.coverage(calibration.pit(ONE, TRUE), levels).mean(-1)
-    np.testing.assert_allclose(share, levels, atol=0.03)
-    narrow = calibration.coverage(calibration.pit(NARROW, TRUE), levels).mean(-1)
-    np.testing.assert_allclose(narrow[2], 2 * norm.cdf(0.8 * norm.ppf(0.84)) - 1, atol=0.03)
-
-
 def test_crps_of_a_normal_law():
     y = np.linspace(-2, 2, 5)
     draws = np.random.default_rng(1).standard_normal((20000, 1)).repeat(5, axis=1)
