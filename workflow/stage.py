@@ -244,9 +244,9 @@ def contents(toc: bytes, runs) -> bytes:
     """Table of contents without the chapters that are no runs: nothing is kept that they show."""
     content = yaml.safe_load(toc)
     for part in content["parts"]:
-        files = [Path(chapter["file"]) for chapter in part["chapters"]]
-        shown = [file for file in files if file.parent.name != "notebooks" or file.name in runs]
-        part["chapters"] = [{"file": str(file)} for file in shown]
+        files = {chapter["file"]: chapter for chapter in part["chapters"]}
+        names = {file: Path(file).name for file in files if file.startswith("notebooks/")}
+        part["chapters"] = [files[file] for file in files if names.get(file) in (None, *runs)]
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
 
 

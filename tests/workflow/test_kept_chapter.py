@@ -42,6 +42,7 @@ def test_without_kept_weights_nothing_speaks_of_them(keep):
     assert not [name for run in runs().values() for name in run.needs if name.startswith("17")]
     assert not [page for page in pages(runs()) if "17_" in page]
     assert "notebooks/25_leaderboard" in pages(runs())
+    assert b"sections:" not in TOC or b"sections:" in stage.contents(TOC, runs())
 
 
 def test_with_kept_weights_every_judge_waits_for_them(keep):
