@@ -1,32 +1,13 @@
-"""Redshift densities from fluxes alone: kernel regression with heteroscedastic errors.
-
-With features x of a galaxy (magnitudes and colours of its core and of its aperture),
-
-    log(1 + z) = m(x) + c s(x) t_nu,
-
-where the mean m and the logarithm of the width s are ridge regressions on x and on radial basis
-functions about some of the galaxies (Nystroem's approximation of a Gaussian kernel). The penalties
-are those of the least leave-one-out error; the width follows from such errors, whose distribution
-is Student's t: nu and the factor c maximise its likelihood.
-"""
+"""Fluxes of centre and aperture, their errors by another galaxy's, and cores that are swapped."""
 
 import numpy as np
-from scipy.stats import t as student
-from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import RidgeCV
-from sklearn.pipeline import make_pipeline, make_union
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from galtools.data import photometry
-from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals, peaks
 from galtools.fidelity.metrics import CHUNK
 
-FEWEST = 10  # galaxies of a training set
-CENTRES = 300  # galaxies about which there is a radial basis function
-GAMMA = 0.4  # they are exp(-GAMMA d^2 / k), d in standard deviations of each of the k features
 PENALTIES = np.logspace(-4, 3, 8)
-SMALLEST = 1e-3  # of the errors whose logarithm gives the width: an exact estimate is luck
 
 
 def peak_and_aperture_features(images, sigma, pixel_scale: float) -> np.ndarray:
@@ -68,38 +49,3 @@ def ridge(x, y):
     model = RidgeCV(PENALTIES, scoring=scoring, store_cv_results=True).fit(x, y)
     predicted = model.cv_results_[:, model.alpha_ == PENALTIES]
     return model, y - predicted[:, 0]
-
-
-class FluxRedshift:
-    """Density p(z | features) in bins of redshift."""
-
-    def __init__(self, table: np.ndarray, redshift, seed: int = 0):
-        """Fit to features (n, k) and redshifts (n,)."""
-        if len(table) < FEWEST or len(table) != len(redshift):
-            raise GaltoolsError(
-                f"{len(table)} galaxies, {len(redshift)} redshifts: need as many, at least {FEWEST}"
-            )
-        if not np.isfinite(table).all():
-            raise GaltoolsError("a feature is not finite: leave such galaxies out and count them")
-        count, gamma = min(CENTRES, len(table)), GAMMA / np.shape(table)[1]
-        kernel = Nystroem(gamma=gamma, n_components=count, random_state=seed)
-        self.basis = make_pipeline(StandardScaler(), make_union(FunctionTransformer(), kernel))
-        x = self.basis.fit_transform(np.asarray(table, float))
-        self.mean, error = ridge(x, np.log1p(np.asarray(redshift, float)))
-        log_size = np.log(np.abs(error) + SMALLEST)
-        self.log_width, log_error = ridge(x, log_size)
-        width = np.exp(log_size - log_error)
-        self.nu, _, self.factor = student.fit(error / width, floc=0)
-
-    def predict(self, table) -> np.ndarray:
-        """Point estimates (n,): the centre of the density in log(1 + z)."""
-        return np.expm1(self.mean.predict(self.basis.transform(table)))
-
-    def density(self, table, edges) -> np.ndarray:
-        """Probability (n, bins) between `edges` of redshift, sum one."""
-        x = self.basis.transform(table)
-        width = self.factor * np.exp(self.log_width.predict(x))
-        z = np.log1p(edges)[None]
-        cumulative = student.cdf(z, self.nu, self.mean.predict(x)[:, None], width[:, None])
-        mass = np.diff(cumulative, axis=1) + 1e-9
-        return mass / mass.sum(axis=1, keepdims=True)
