@@ -85,8 +85,11 @@ class Study:
         return {name: error_estimates(images, self.pairs) for name, images in rows.items()}
 
 
-def run(results, profile, model, task, seed, settings, samples: int = 1) -> Study:
-    """Train and translate what has not been trained and translated yet; load the rest."""
+def run(results, profile, model, task, seed, settings, samples: int = 1, mean=None) -> Study:
+    """Train and translate what has not been trained and translated yet; load the rest.
+
+    `mean` is the file of the regression network that a diffusion model samples about.
+    """
     store = paths.Results(results, profile, kept=False)
     splits = ("train", "valid", "test")
     learn, valid, test = (paths.need(store.data(split), "01_two_surveys") for split in splits)
@@ -99,7 +102,7 @@ def run(results, profile, model, task, seed, settings, samples: int = 1) -> Stud
     bands = tuple(len(s.bands) for s in (test_pairs.source_set, test_pairs.target_set))
     if bands != (len(BANDS),) * 2:
         build["bands"] = bands
-    made = train.train_cached(store.model(task, model, seed), build, settings, learn, valid)
+    made = train.train_cached(store.model(task, model, seed), build, settings, learn, valid, mean)
     weights, translations = store.weights(task, model, seed), store.translations(task, model, seed)
     translate.translate_cached(translations, weights, test, samples, seed)
     return Study(

@@ -1,22 +1,20 @@
 """Residual diffusion: a regression network for the mean, and EDM for what it leaves.
 
-Following CorrDiff (Mardani et al. 2025), a residual network predicts m(x), and a diffusion model
-samples the residual. CorrDiff divides it by one rms per channel; ours varies a hundredfold between
-sky and core, is larger on large scales, since the flux of a galaxy errs as a whole, and is alike in
-neighbouring bands. So r is the residual whitened in an orthonormal wavelet transform, with widths
-and correlations of the bands that follow from m (`Whitening`). The denoiser D is preconditioned and
-trained as in EDM (Karras et al. 2022), for data of unit variance, z = r + sigma n with n ~ N(0, 1):
+Following CorrDiff (Mardani et al. 2025), a residual network m(x) that was trained before translates
+a source x, and a diffusion model samples what is left of the stretched target y,
+
+    r = (y - m(x)) / s,
+
+divided by one rms s per band. Without a regression network m = 0: plain conditional EDM. The
+denoiser D is preconditioned and trained as in EDM (Karras et al. 2022), for data of unit variance,
+z = r + sigma n with n ~ N(0, 1):
 
     D(z; sigma, x) = c_skip z + c_out F(c_in z; ln(sigma) / 4, x),
     c_skip = 1 / (sigma^2 + 1),  c_out = sigma / sqrt(sigma^2 + 1),  c_in = 1 / sqrt(sigma^2 + 1),
     L = <(F - (r - c_skip z) / c_out)^2>,    ln(sigma) ~ N(-0.5, 1.2^2).
 
-F is a U-Net times c_in: the regression leaves residuals of mean zero, about which pure noise says
-nothing. Otherwise small coherent errors of F at high noise, invisible in L, move whole galaxies.
-
 A sample follows EDM's dz / d sigma = (z - D) / sigma. In u = c_in z = r cos(t) + n sin(t), with
-tan(t) = sigma, this reads du / dt = -F (Lu & Song 2025): Heun's method solves it without any error
-where F = 0, the exact answer for white residuals, with which the training begins.
+tan(t) = sigma, this reads du / dt = -F (Lu & Song 2025), solved by Heun's method.
 """
 
 import math
@@ -27,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from galtools.errors import GaltoolsError
 from galtools.models import register
 from galtools.models.base import (
     Batch,
@@ -35,14 +34,12 @@ from galtools.models.base import (
     autocast,
     has_bfloat16,
     pad_to_multiple,
-    pixel_loss,
 )
 from galtools.models.residual import Residual
-from galtools.models.wavelets import Whitening
 
 LOG_SIGMA = (-0.5, 1.2)  # of training; EDM's -1.2 is for data of rms 0.5
 SIGMA_MIN, SIGMA_MAX, RHO = 0.01, 20.0, 7.0  # ends and spacing of the sampler's noise levels
-LEVELS = 5  # of the wavelet transform
+FITTED = 256  # pairs from which the rms is measured
 
 
 def preconditioning(sigma: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -126,92 +123,77 @@ class Denoiser(nn.Module):
         h = h + self.whole(h.mean(dim=(2, 3)))[..., None, None]
         for block, grow, skip in reversed(list(zip(self.up, self.grow, skips, strict=True))):
             h = block(grow(h) + skip, level)
-        c_in = (1 + (8 * c_noise).exp()).rsqrt()[:, None, None, None]
-        return c_in * F.pixel_shuffle(self.tail(h), 2).float()
+        return F.pixel_shuffle(self.tail(h), 2).float()
 
 
 @register(
     "diffusion",
-    tiny={"width": 8, "blocks": 1, "widths": (8, 16), "steps": 3},
-    quick={"width": 48, "blocks": 3, "widths": (32, 64, 128)},
-    long={"width": 64, "blocks": 4, "widths": (48, 96, 192), "levels": 4, "start": 0.4},
-    paper={"width": 128, "blocks": 12, "widths": (128, 128, 256), "steps": 18, "levels": 4},
+    tiny={"widths": (8, 16), "steps": 3},
+    quick={"widths": (32, 64, 128)},
+    long={"widths": (48, 96, 192), "steps": 12},
+    paper={"widths": (128, 128, 256), "steps": 18},
 )
 class Diffusion(Translator):
-    """Regression mean m(x), Gaussian of its residual, and a denoiser of the whitened residual."""
+    """Regression network m(x), which is not trained here, and a denoiser of what it leaves."""
 
-    def __init__(
-        self, bands_in, bands_out, width, blocks, widths, steps: int = 6, start: float = 0.6,
-        levels: int = 2, residual: bool = True,
-    ):  # fmt: skip
-        """Make both networks; the denoiser is trained after a fraction `start` of the steps.
+    def __init__(self, bands_in, bands_out, widths, steps: int = 12, mean: dict | None = None):
+        """Make the denoiser, sampled in so many Heun `steps`.
 
-        It sees each galaxy of a batch at so many noise `levels`. Without `residual` the mean is 0:
-        conditional EDM.
+        `mean` holds the sizes of the regression network, whose weights `set_mean` gives.
         """
         super().__init__()
         self.multiple = 2 ** len(widths)
-        self.mean = Residual(bands_in, bands_out, width, blocks) if residual else None
-        self.whitening = Whitening(bands_out, LEVELS)
+        self.mean = Residual(bands_in, bands_out, **mean).requires_grad_(False) if mean else None
         self.denoiser = Denoiser(bands_out, bands_in + bands_out, tuple(widths))
-        self.bands, self.steps, self.start, self.levels = bands_out, steps, start, levels
+        self.register_buffer("rms", torch.ones(bands_out, 1, 1))
+        self.bands, self.steps = bands_out, steps
+
+    def set_mean(self, regression: Residual) -> None:
+        """Sample about the translations of a trained residual network from now on."""
+        self.mean = regression.requires_grad_(False)
+        self.recipe["sizes"]["mean"] = regression.recipe["sizes"]
+
+    def prepare(self, pairs) -> None:
+        """Measure the rms of what the mean leaves of the training pairs."""
+        if self.mean is not None and self.mean.scaling != self.scaling:
+            raise GaltoolsError("the regression network was trained on other pairs than these")
+        pairs = pairs[slice(0, FITTED)]
+        x = self.scaling.normalize(torch.as_tensor(pairs.source))
+        y = self.scaling.target.forward(torch.as_tensor(pairs.target))
+        with torch.no_grad():
+            left = [b - self(a) for a, b in zip(x.split(16), y.split(16), strict=True)]
+        self.rms.copy_(torch.cat(left).square().mean(dim=(0, 2, 3), keepdim=True)[0].sqrt())
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
-        """Translate by the regression mean alone."""
+        """Translate by the regression network alone."""
         if self.mean is None:
             return x.new_zeros(len(x), self.bands, *x.shape[2:])
         return self.mean(x).float()
 
     def optimizer_groups(self) -> dict[str, OptimizerGroup]:
-        """First the mean and the Gaussian of its errors, then the denoiser."""
-        first = [p for name, p in self.named_parameters() if not name.startswith("denoiser.")]
-        second = list(self.denoiser.parameters()), self.denoiser_losses
-        return {
-            "mean": OptimizerGroup(first, self.mean_losses, end=self.start),
-            "denoiser": OptimizerGroup(*second, begin=self.start, lr_scale=0.5),
-        }
+        """Only the denoiser learns."""
+        return {"denoiser": OptimizerGroup(list(self.denoiser.parameters()), self.losses)}
 
-    def residual(self, y: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-        """White residual r of stretched targets."""
-        return self.whitening.whiten(y - mean, mean)
-
-    def image(self, mean: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
-        """Undo `residual`."""
-        return mean + self.whitening.colour(r, mean)
-
-    def mean_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Pixel loss of the mean, and a likelihood of its errors; masked pixels have none."""
-        mean = self.network(batch.source)
-        errors = (batch.valid_target(mean) - mean).detach()
-        losses = {} if self.mean is None else pixel_loss(mean, batch)
-        return losses | {"whitening": self.whitening.loss(errors, mean.detach())}
-
-    def denoiser_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Mean squared error of F."""
+    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Mean squared error of F; masked pixels have none."""
         with torch.no_grad():
             mean = self.network(batch.source)
-            r = self.residual(batch.valid_target(mean), mean)
-
+            r = (batch.valid_target(mean) - mean) / self.rms
         normal = partial(torch.randn, generator=batch.generator, device=r.device)
-        each_level = partial(torch.repeat_interleave, repeats=self.levels, dim=0)
         center, width = LOG_SIGMA
-        shape = (len(r), self.levels, *r.shape[1:])
-        sigma = (center + width * batch.random(normal, (*shape[:2], 1, 1, 1))).exp().flatten(0, 1)
-        noise = batch.random(normal, shape).flatten(0, 1)
-        known, r = each_level(torch.cat([batch.source, mean], dim=1)), each_level(r)
-        z = r + sigma * noise
+        sigma = (center + width * batch.random(normal, (len(r), 1, 1, 1))).exp()
+        z = r + sigma * batch.random(normal, r.shape)
         skip, out, scale_in, c_noise = preconditioning(sigma)
+        known = torch.cat([batch.source, mean], dim=1)
         error = self.denoiser(scale_in * z, known, c_noise.flatten()) - (r - skip * z) / out
         if batch.good is not None:
-            error = torch.where(each_level(batch.good), error, 0.0)
+            error = torch.where(batch.good, error, 0.0)
         return {"v": error.square().mean()}
 
     def sampler(self, x: torch.Tensor):
         """Return a function from white noise to a sample."""
         height, width = x.shape[-2:]
-        small = min(height, width) <= 2 ** (LEVELS - 1)  # has fewer scales, nothing to reflect
-        multiple = self.multiple if small else max(self.multiple, 2**LEVELS)
-        x = pad_to_multiple(x, multiple)
+        x = pad_to_multiple(x, self.multiple)
         mean = self.network(x)
         known = torch.cat([x, mean], dim=1)
 
@@ -221,7 +203,7 @@ class Diffusion(Translator):
                 return self.denoiser(u, known, c_noise)
 
         def sample(noise):
-            r = heun(velocity, pad_to_multiple(noise, multiple), self.steps)
-            return self.image(mean, r)[..., :height, :width]
+            r = heun(velocity, pad_to_multiple(noise, self.multiple), self.steps)
+            return (mean + self.rms * r)[..., :height, :width]
 
         return sample

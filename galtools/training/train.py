@@ -90,14 +90,16 @@ def train(network, pairs, valid, settings: Settings, *, folder=None, key="", dev
 
 
 def train_and_save(device, weights, build, settings, load, files, key) -> dict:
-    """Train a new network on the first of two files, validate on the second, write its weights.
+    """Train a new network on the first of the files, validate on the second, write its weights.
 
-    Several processes do so together; the first one writes. Returns what the manifest of the weights
-    keeps.
+    A third file holds the regression network that a diffusion model samples about. Several
+    processes do so together; the first one writes. Returns what the manifest of the weights keeps.
     """
     torch.manual_seed(settings.seed)
     network = models.build(**build)
-    pairs, valid = map(load, files)
+    pairs, valid = map(load, files[:2])
+    for mean in files[2:]:
+        network.set_mean(checkpoint.load_weights(mean))
     folder = Path(weights).parent
     history = train(network, pairs, valid, settings, folder=folder, key=key, device=device)
     if distributed.is_main():
@@ -109,17 +111,20 @@ def train_and_save(device, weights, build, settings, load, files, key) -> dict:
 
 
 def train_cached(
-    folder: Path, build: dict, settings: Settings, train_file: Path, valid_file: Path
-) -> dict:
+    folder: Path, build: dict, settings: Settings, train_file: Path, valid_file: Path,
+    mean: Path | None = None,
+) -> dict:  # fmt: skip
     """Train unless this very training has been done; return its manifest.
 
-    `build` holds the arguments of `models.build`. The folder receives weights.safetensors,
+    `build` holds the arguments of `models.build`; a diffusion model samples about the `mean` of
+    these weights of a residual network (see `Diffusion.set_mean`). The folder receives weights.safetensors,
     history.csv and metrics.json. A training is the same if the settings, the data and the code of
     the model and of the training are the same; neither prose nor figures count, nor does the number
     of processes.
     """
     params = {"build": build, "settings": asdict(settings)}
-    folder, files, device = Path(folder), [train_file, valid_file], loop.best_device()
+    files = [train_file, valid_file, *([mean] if mean else [])]
+    folder, device = Path(folder), loop.best_device()
 
     def maker(new):
         precision = loop.used_precision(settings.precision, device)
@@ -133,7 +138,7 @@ def train_cached(
     made = artefacts.make(
         folder / "weights.safetensors", maker,
         params=params, modules=models.modules(build["name"]), inputs=files,
-        seed=settings.seed, device=device, ignore=["folder", "device"],
+        seed=settings.seed, device=device, ignore=["folder", "device", "mean"],
     )  # fmt: skip
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     history = made["extra"]["history"]
