@@ -154,9 +154,12 @@ class Diffusion(Translator):
         self.recipe["sizes"]["mean"] = regression.recipe["sizes"]
 
     def prepare(self, pairs) -> None:
-        """Measure the rms of what the mean leaves of the training pairs."""
-        if self.mean is not None and self.mean.scaling != self.scaling:
-            raise GaltoolsError("the regression network was trained on other pairs than these")
+        """Measure the rms of what the mean, in its own stretch, leaves of the training pairs."""
+        if self.mean is not None:
+            grids = {(scaling.size, scaling.step) for scaling in (self.scaling, self.mean.scaling)}
+            if len(grids) > 1:
+                raise GaltoolsError("the regression network was trained on another grid of pixels")
+            self.scaling = self.mean.scaling  # its stretch is the one that it knows
         pairs = pairs[slice(0, FITTED)]
         x = self.scaling.normalize(torch.as_tensor(pairs.source))
         y = self.scaling.target.forward(torch.as_tensor(pairs.target))

@@ -117,10 +117,10 @@ def train_cached(
     """Train unless this very training has been done; return its manifest.
 
     `build` holds the arguments of `models.build`; a diffusion model samples about the `mean` of
-    these weights of a residual network (see `Diffusion.set_mean`). The folder receives weights.safetensors,
-    history.csv and metrics.json. A training is the same if the settings, the data and the code of
-    the model and of the training are the same; neither prose nor figures count, nor does the number
-    of processes.
+    these weights of a residual network (see `Diffusion.set_mean`). The folder receives
+    weights.safetensors, history.csv and metrics.json. A training is the same if the settings, the
+    data and the code of the model and of the training are the same; neither prose nor figures
+    count, nor does the number of processes.
     """
     params = {"build": build, "settings": asdict(settings)}
     files = [train_file, valid_file, *([mean] if mean else [])]
