@@ -19,7 +19,7 @@ def loss_at(network, x, y, sigma: float, seed: int = 0) -> float:
     """EDM loss of stretched pairs at one noise level; a silent denoiser has 1 for white r."""
     with torch.no_grad():
         mean = network(x)
-        r = network.residual(y, mean)
+        r = (y - mean) / network.rms
         noise = torch.randn(r.shape, generator=torch.Generator().manual_seed(seed))
         c_skip, c_out, c_in, c_noise = preconditioning(torch.tensor(sigma))
         z = r + sigma * noise
@@ -59,7 +59,7 @@ def scores(samples: np.ndarray, target: np.ndarray, scaling) -> dict[str, float]
 
 
 def ablation(result, n: int, seed: int = 0) -> pd.DataFrame:
-    """Scores of the mean alone, of white residuals about it, and of the diffusion model."""
+    """Scores of the regression alone, of white residuals about it, and of the diffusion model."""
     pairs, network = result.pairs[slice(0, n)], result.network
     x = network.scaling.normalize(torch.as_tensor(pairs.source))
     with torch.no_grad():
@@ -68,7 +68,7 @@ def ablation(result, n: int, seed: int = 0) -> pd.DataFrame:
     silent = translate(silenced(network), pairs.source, count, seed).reshape(
         result.samples[:n].shape
     )
-    rows = {"mean alone": mean, "denoiser silent": silent, "diffusion": result.samples[:n]}
+    rows = {"regression alone": mean, "denoiser silent": silent, "diffusion": result.samples[:n]}
     return pd.DataFrame(
         {name: scores(images, pairs.target, network.scaling) for name, images in rows.items()}
     ).T

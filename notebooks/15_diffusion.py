@@ -19,7 +19,7 @@
 #
 # **What you will learn**
 #
-# - residual diffusion with the preconditioning, loss and sampler of EDM {cite}`karras2022`;
+# - residual diffusion {cite}`mardani2025` with the preconditioning, loss and sampler of EDM {cite}`karras2022`;
 # - calibration tests of image samples;
 # - the contribution of the denoiser.
 #
@@ -27,6 +27,7 @@
 
 # %% tags=["hide-input"]
 from itertools import pairwise
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -34,8 +35,9 @@ import pandas as pd
 import torch
 from myst_nb import glue
 
-from companion import diffusion_checks, plotting, study
+from companion import diffusion_checks, paths, plotting, study
 from galtools.data import photometry
+from galtools.models import kept
 from galtools.models.base import count_parameters
 from galtools.models.diffusion import LOG_SIGMA, SIGMA_MAX, heun, preconditioning
 from galtools.surveys import BANDS
@@ -48,27 +50,22 @@ profile: str = "quick"  # tiny, quick, long, paper; with papermill it also sets 
 seed: int = 0  # every random number follows from it
 results: str = ""  # folder of artefacts; empty: the repository's
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to the same SDSS image
-steps: int = 500  # training steps
+mean: str = ""  # weights of the regression network; empty: those of its chapter; kept: long trained
+steps: int = 550  # training steps
 batch: int = 8  # galaxies in a step
 crop: int = 64  # pixels along a side of the random crops: whole stamps
-rate: float = 0.002  # highest learning rate
+rate: float = 0.005  # highest learning rate
 draws: int = 5  # samples of each test galaxy
 n_scored: int = 64  # test galaxies on which the ablation is scored
 
 # %% [markdown]
 # ## Residual diffusion
 #
-# As in CorrDiff {cite}`mardani2025`, a residual network learns the mean $m(x)$, and a diffusion model
-# samples the residual. CorrDiff divides it by one rms per channel. But errors differ a hundredfold between
-# sky and core, flux errors are coherent over a thousand pixels, and neighbouring bands err alike. Here the
-# residual is whitened: the coefficients $c = W (y - m)$ of an orthonormal wavelet transform $W$, on scales
-# of $2^l$ pixels, are modelled as independent Gaussians with correlated bands, and
+# As in CorrDiff {cite}`mardani2025`, the residual network of [its chapter](11_residual.py), already trained,
+# translates the source $x$ to $m(x)$, and a diffusion model samples what this leaves of the stretched target
+# $y$, divided by one rms $s_b$ per band $b$:
 #
-# $$ r = W^{-1} z, \qquad z = A\,\frac{c}{s} . $$
-#
-# On each scale a perceptron finds the widths $s$ of the bands and the unit lower triangle $A$ from the mean:
-# from the rms of its coefficients at the same place, and of its pixels there. It is fitted by likelihood.
-# Then $r$ has about unit variance everywhere, on every scale, and independent bands.
+# $$ r = \frac{y - m(x)}{s_b} . $$
 #
 # ## Denoiser
 #
@@ -80,9 +77,8 @@ n_scored: int = 64  # test galaxies on which the ablation is scored
 # $$ c_\mathrm{skip} = \frac{1}{\sigma^2 + 1}, \quad c_\mathrm{out} = \frac{\sigma}{\sqrt{\sigma^2 + 1}},
 #    \quad c_\mathrm{in} = \frac{1}{\sqrt{\sigma^2 + 1}} . $$
 #
-# $D$ estimates $r$. $F$ is a U-Net of noisy residual, source and mean, times $c_\mathrm{in}$, since pure
-# noise carries no information about a zero-mean residual. Its input and target have unit variance for every
-# $\sigma$. One training step:
+# $D$ estimates $r$. $F$ is a U-Net of noisy residual, source and $m$. Its input and target have unit variance
+# for every $\sigma$. One training step:
 
 
 # %%
@@ -90,7 +86,7 @@ def training_loss(network, x, y, rng):
     """EDM loss of a batch of stretched pairs, each at its own noise level."""
     with torch.no_grad():
         mean = network(x)
-        r = network.residual(y, mean)
+        r = (y - mean) / network.rms
     center, width = LOG_SIGMA
     sigma = (center + width * torch.randn(len(r), 1, 1, 1, generator=rng)).exp()
     noisy = r + sigma * torch.randn(r.shape, generator=rng)
@@ -102,7 +98,7 @@ def training_loss(network, x, y, rng):
 
 # %% [markdown]
 # For white residuals $F = 0$ is optimal, with a loss of 1. Stamps are used whole, since a crop lacks part of
-# the flux, and at several noise levels, since their mean is computed only once.
+# the flux.
 #
 # ## Sampler
 #
@@ -121,15 +117,17 @@ print("with F = 0 the sampler returns its input noise:", bool((silent == noise).
 # %% [markdown]
 # ## Training
 #
-# The mean and the Gaussian of its errors are trained for the first {glue:text}`diffusion_start:.0f` per cent
-# of the steps, then the denoiser. Validation uses one sample; if calibrated, its residual is $\sqrt 2$ times
-# the mean's. Two criteria were fixed in advance: the *mean* of the samples beats resampling, or for `intra` a
+# Only the denoiser is trained. Validation uses one sample; if calibrated, its residual is $\sqrt 2$ times that
+# of the conditional mean. Two criteria were fixed in advance: the *mean* of the samples beats resampling, or for `intra` a
 # repeat observation, in the residual; and the ablation shows that the denoiser matters.
 
 # %% tags=["remove-stderr"]
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
-result = study.run(results, profile, "diffusion", task, seed, settings, draws)
-glue("diffusion_start", 100 * result.network.start, display=False)
+store = paths.Results(results, profile, kept=False)
+kept_mean = kept.weights_file("residual", task)
+regression = {"": store.weights(task, "residual", seed), "kept": kept_mean}.get(mean, Path(mean))
+paths.need_of(regression, "residual")
+result = study.run(results, profile, "diffusion", task, seed, settings, draws, regression)
 print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
 
 # %% mystnb={"figure": {"caption": "Left: loss terms. Right: residual on the validation galaxies in units of the target's sky noise, for the running mean of the weights.", "name": "fig-diffusion-curve"}, "image": {"alt": "Curves of the loss terms and of the validation residual against the step."}} tags=["hide-input"]
@@ -172,7 +170,7 @@ study.error_table(result)
 for name, value in study.quoted_numbers(result).items():
     glue(name, value, display=False)
 
-# %% mystnb={"figure": {"caption": "Five test galaxies, one per column: source, regression mean, two samples and target. The samples of a galaxy differ in what the source does not determine.", "name": "fig-diffusion-samples"}, "image": {"alt": "A grid of colour stamps: five galaxies in columns, and in rows source, mean, two samples and target."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Five test galaxies, one per column: source, regression network, two samples and target. The samples of a galaxy differ in what the source does not determine.", "name": "fig-diffusion-samples"}, "image": {"alt": "A grid of colour stamps: five galaxies in columns, and in rows source, regression, two samples and target."}} tags=["hide-input"]
 order = np.argsort(-result.pairs.target[:, study.R_BAND].sum(axis=(1, 2)))
 chosen = order[np.linspace(0, 0.7 * len(order), 5).astype(int)]
 with torch.no_grad():
@@ -180,7 +178,7 @@ with torch.no_grad():
     mean = scaling.denormalize(result.network(source)).numpy()
 samples = [result.samples[chosen, k] for k in (0, 1)]
 rows = [result.floor[chosen], mean, *samples, result.pairs.target[chosen]]
-plotting.stamps(rows, ["source", "mean", "sample 1", "sample 2", "target"])
+plotting.stamps(rows, ["source", "regression", "sample 1", "sample 2", "target"])
 plt.show()
 
 # %% [markdown]
@@ -252,9 +250,9 @@ for name, found in (("flux", flux), ("colour", colour), ("corner", corners)):
 # %% [markdown]
 # ## Contribution of the denoiser
 #
-# With $F = 0$ (*denoiser silent*) the model samples the fitted Gaussian about the mean. Proper scores
+# With $F = 0$ (*denoiser silent*) the model adds white noise of the residual's rms to $m$. Proper scores
 # {cite}`gneiting2007` compare both, lower is better: the energy score of stretched stamps and the CRPS of
-# fluxes, in per cent. The score of the mean alone is its error.
+# fluxes, in per cent. The score of the regression alone is its error.
 
 # %%
 table = diffusion_checks.ablation(result, n_scored, seed)
@@ -295,8 +293,8 @@ glue("diffusion_off", float(ours["difference / σ"]), display=False)
 # | | EDM, CorrDiff | here | reason |
 # |---|---|---|---|
 # | mean | U-Net, squared error | residual network, `pixel_loss` | its own chapter |
-# | residual | divided by one rms per channel | whitened | sky and core differ a hundredfold, bands err alike |
-# | output | $F$ | $c_\mathrm{in}$ times a U-Net | coherent errors at high noise would change galaxy fluxes |
+# | noise at the start of sampling | $\sigma = 80$ of data of rms 0.5 | $\sigma = 20$ of rms 1 | the regression leaves little on large scales |
+# | variable of the sampler | $r_\sigma$, steps in $\sigma$ | $u = c_\mathrm{in} r_\sigma$, steps in $t$ | exact where $F = 0$ |
 # | network | U-Net with attention, 50 to 80 million weights | convolutional U-Net | a minute on one core |
 # | stochastic sampling | optional | none | a sample is a function of its noise |
 #
@@ -327,7 +325,7 @@ glue("diffusion_off", float(ours["difference / σ"]), display=False)
 #
 # ## Exercises
 #
-# 1. Train with `residual=False` (a change of `models.build`): conditional EDM without a regression mean.
+# 1. Train without a regression network (`train_cached` without `mean`): plain conditional EDM.
 #
 # ```{dropdown} Solution
 # The denoiser has to learn the mean image too. Compare both scores after the same time.

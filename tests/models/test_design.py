@@ -31,7 +31,6 @@ def test_convolutions_see_as_far_as_their_kernels_reach(blocks):
     body = 2 * blocks
     assert field_of_view(fresh("residual", "tiny", blocks=blocks)) == seen(1, body, 1)
     assert field_of_view(fresh("srgan", "tiny", blocks=blocks)) == seen(2, body, 1, 1)
-    assert field_of_view(fresh("diffusion", "tiny", blocks=blocks)) == seen(1, body, 1)  # the mean
 
 
 def test_attention_sees_whole_windows():

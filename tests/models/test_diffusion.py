@@ -3,18 +3,31 @@
 import numpy as np
 import pytest
 import torch
+from blobs import blobs
 from diffusers import EDMEulerScheduler
 
 from galtools import models
+from galtools.errors import GaltoolsError
 from galtools.models import diffusion
 from galtools.models.base import Batch
-from galtools.models.diffusion import LEVELS, heun, noise_levels, preconditioning
-from galtools.models.wavelets import GAIN, analyse
+from galtools.models.diffusion import heun, noise_levels, preconditioning
+from galtools.training import loop
+from galtools.training.crops import normalization_of
 
 
-def fresh(**changes):
+def fresh(rms=0.5, **changes):
+    """An untrained denoiser about a regression network whose weights are random."""
     torch.manual_seed(0)
-    return models.build("diffusion", "cross", "tiny", **changes)
+    network = models.build("diffusion", "cross", "tiny", **changes)
+    network.set_mean(regression())
+    network.rms.fill_(rms)
+    return network
+
+
+def regression():
+    network = models.build("residual", "cross", "tiny")
+    network.scaling = normalization_of(blobs(n=8))
+    return network
 
 
 def batch_of(source, target, good=None):
@@ -68,16 +81,16 @@ def test_a_gaussian_whose_denoiser_is_exact_is_sampled(mean, sigma):
 
 def test_loss_is_that_of_karras():
     """lambda(sigma) |D(r + sigma n) - r|^2 with lambda = (sigma^2 + 1) / sigma^2, their eq. 8."""
-    network = fresh(levels=1)
+    network = fresh()
     torch.nn.init.normal_(network.denoiser.tail[-1].weight, 0, 0.3)
     x, target = random(2, 4, 5, 16, 16)
     with torch.no_grad():
-        found = network.denoiser_losses(batch_of(x, target))["v"]
+        found = network.losses(batch_of(x, target))["v"]
         mean, rng = network(x), torch.Generator().manual_seed(1)
-        r = network.residual(target, mean)
+        r = (target - mean) / 0.5
         center, width = diffusion.LOG_SIGMA
-        sigma = torch.exp(center + width * torch.randn(4, 1, 1, 1, 1, generator=rng))[:, 0]
-        z = r + sigma * torch.randn(4, 1, 5, 16, 16, generator=rng)[:, 0]
+        sigma = torch.exp(center + width * torch.randn(4, 1, 1, 1, generator=rng))
+        z = r + sigma * torch.randn(4, 5, 16, 16, generator=rng)
         f = network.denoiser(
             z / (sigma**2 + 1).sqrt(), torch.cat([x, mean], dim=1), (sigma.log() / 4).flatten()
         )
@@ -91,7 +104,7 @@ def test_an_untrained_denoiser_samples_white_residuals():
     network = fresh(steps=12)
     x, noise = torch.randn(2, 5, 16, 16), torch.randn(2, 5, 16, 16)
     with torch.no_grad():
-        white = network.image(network(x), noise)
+        white = network(x) + 0.5 * noise
         assert torch.allclose(network.sampler(x)(noise), white, atol=1e-4)
         torch.nn.init.normal_(network.denoiser.tail[-1].weight, 0, 0.3)
         assert not torch.allclose(network.sampler(x)(noise), white, atol=1e-2)
@@ -101,8 +114,8 @@ def test_loss_of_a_silent_denoiser_is_one_for_white_residuals():
     network = fresh()
     x = torch.randn(64, 5, 16, 16)
     with torch.no_grad():
-        target = network.image(network(x), torch.randn(x.shape))
-        loss = network.denoiser_losses(batch_of(x, target))["v"]
+        target = network(x) + 0.5 * torch.randn(x.shape)
+        loss = network.losses(batch_of(x, target))["v"]
     assert loss.item() == pytest.approx(1, abs=0.02)
 
 
@@ -122,34 +135,66 @@ def test_masked_pixels_change_no_loss_and_no_gradient():
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
-def test_images_of_residuals_come_back():
-    network, mean, r = fresh(), random(2, 5, 32, 32), random(2, 5, 32, 32, seed=1)
+def test_the_rms_is_that_of_what_the_regression_leaves():
+    pairs, network = blobs(n=8), fresh()
+    network.scaling = normalization_of(pairs)
+    network.prepare(pairs)
+    scaling = network.mean.scaling
     with torch.no_grad():
-        assert torch.allclose(network.residual(network.image(mean, r), mean), r, atol=1e-4)
+        left = scaling.target.forward(torch.as_tensor(pairs.target)) - network(
+            scaling.normalize(torch.as_tensor(pairs.source))
+        )
+    rms = left.square().mean(dim=(0, 2, 3)).sqrt()
+    assert torch.allclose(network.rms.flatten(), rms)
 
 
-def test_a_silent_denoiser_samples_the_fitted_gaussian():
-    """With z = A (c / s), the coefficients of samples are s A^-1 times white noise, exactly."""
-    network, noise, x = fresh(steps=12), random(2, 5, 32, 32), random(2, 5, 32, 32, seed=1)
-    triangle = torch.eye(5) + 0.5 * torch.diag(torch.ones(4), -1)
-    widths = torch.linspace(0.1, 2.0, 5)
+def test_the_stretch_is_that_of_the_regression_and_its_grid_must_be_the_same():
+    network, pairs = fresh(), blobs(n=12)
+    network.scaling = normalization_of(pairs)
+    assert network.scaling != network.mean.scaling  # fitted to other galaxies
+    network.prepare(pairs)
+    assert network.scaling == network.mean.scaling
+    other = blobs(n=8, size=24)
+    network.scaling = normalization_of(other)
+    with pytest.raises(GaltoolsError, match="another grid"):
+        network.prepare(other)
+
+
+def test_only_the_denoiser_learns_and_the_recipe_tells_of_the_regression():
+    network = fresh()
+    learning = {id(p) for g in network.optimizer_groups().values() for p in g.parameters}
+    assert learning == {id(p) for p in network.parameters() if p.requires_grad}
+    again = models.rebuild(network.recipe)
+    again.load_state_dict(network.state_dict())
+    x = random(2, 5, 16, 16)
     with torch.no_grad():
-        for *_, last in network.whitening.scales:
-            last.bias.copy_(torch.cat([widths.log(), triangle.flatten()]) / GAIN)
-        errors = network.sampler(x)(noise) - network(x)
-    root = torch.diag(widths) @ torch.linalg.inv(triangle)
-    for found, white in zip(analyse(errors, LEVELS), analyse(noise, LEVELS), strict=True):
-        assert torch.allclose(found, torch.einsum("ij,njkhw->nikhw", root, white), atol=1e-3)
+        assert torch.equal(again(x), network(x))
 
 
-def test_without_a_regression_mean_it_is_conditional_edm():
-    network = fresh(residual=False)
-    x, target = random(2, 8, 5, 16, 16)
+def test_without_a_regression_network_it_is_conditional_edm():
+    network, x = models.build("diffusion", "cross", "tiny"), random(2, 5, 16, 16)
     assert (network(x) == 0).all()
-    assert list(network.mean_losses(batch_of(x, target))) == ["whitening"]
     with torch.no_grad():
-        r = network.residual(network.sampler(x)(target), network(x))
-    assert torch.allclose(r, target, atol=1e-3)
+        assert torch.allclose(network.sampler(x)(x), x, atol=1e-3)  # white noise of rms one
+
+
+def test_the_denoiser_learns_that_residuals_are_coherent():
+    """Residuals of one number per 4 x 4 block, all bands alike: white noise has 1 / sqrt(80)."""
+    network, x = fresh(rms=1.0, steps=12), torch.zeros(32, 5, 16, 16)
+    with torch.no_grad():
+        mean = network(x)
+
+    def batch(generator, progress):
+        blocks = torch.randn(32, 1, 4, 4, generator=generator)
+        residual = blocks.repeat_interleave(4, 2).repeat_interleave(4, 3)
+        return Batch(x, mean + residual, None, None, progress, generator)
+
+    loop.fit(network, batch, loop.Settings(steps=200, batch=32, rate=5e-3, ema=0.9, checks=1))
+    with torch.no_grad():
+        left = network.sampler(x)(random(32, 5, 16, 16)) - mean
+    blocks = left.unfold(2, 4, 4).unfold(3, 4, 4).mean(dim=(1, 4, 5))
+    assert blocks.std().item() == pytest.approx(1, rel=0.25)
+    assert blocks.std() / left.std() > 0.6
 
 
 @pytest.mark.parametrize("side", [16, 18, 23])
