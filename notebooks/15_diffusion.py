@@ -118,8 +118,8 @@ print("with F = 0 the sampler returns its input noise:", bool((silent == noise).
 # ## Training
 #
 # Only the denoiser is trained. Validation uses one sample; if calibrated, its residual is $\sqrt 2$ times that
-# of the conditional mean. Two criteria were fixed in advance: the *mean* of the samples beats resampling, or for `intra` a
-# repeat observation, in the residual; and the ablation shows that the denoiser matters.
+# of the conditional mean. Two criteria were fixed in advance: the *mean* of the samples beats resampling, or
+# for `intra` a repeat observation, in the residual; and the ablation shows that the denoiser matters.
 
 # %% tags=["remove-stderr"]
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
