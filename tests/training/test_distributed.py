@@ -37,10 +37,14 @@ def assert_equal_weights(alone, together, start, most=1e-4):
     """Of two trainings from the same start: equal, as measured by the way that they went."""
     ours, theirs = alone.state_dict(), together.state_dict()
     numbers = [name for name in ours if ours[name].is_floating_point()]
-    way = max((ours[name] - start[name]).abs().max() for name in numbers)
-    gap = max((ours[name] - theirs[name]).abs().max() for name in numbers)
-    assert way > 1e-3  # it has learnt
-    assert gap < most * way
+
+    def rms(one, two):
+        gaps = [(one[name] - two[name]).flatten() for name in numbers]
+        return torch.cat(gaps).square().mean().sqrt()
+
+    way = rms(ours, start)
+    assert way > 1e-4  # it has learnt
+    assert rms(ours, theirs) < most * way
 
 
 def beginning(name):
@@ -69,9 +73,8 @@ def test_two_processes_give_the_weights_of_one(tmp_path, files, name, monkeypatc
     assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(
         p.name for p in (tmp_path / "one").iterdir()
     )
-    # Adam divides the tiny first gradients of a denoiser that begins at zero by their own size,
-    # rounding included: in double precision the gap is 1e-14
-    assert_equal_weights(alone, together, beginning(name), 3e-3 if name == "diffusion" else 1e-4)
+    # biases before the norm of a single channel change nothing, and Adam follows their rounding
+    assert_equal_weights(alone, together, beginning(name), 1e-3 if name == "diffusion" else 1e-4)
     losses = [[{k: v for k, v in row.items() if k != "seconds"} for row in m["extra"]["history"]]
               for m in (told, made)]  # fmt: skip
     for one, two in zip(*losses, strict=True):
