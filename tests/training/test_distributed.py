@@ -73,12 +73,14 @@ def test_two_processes_give_the_weights_of_one(tmp_path, files, name, monkeypatc
     assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(
         p.name for p in (tmp_path / "one").iterdir()
     )
-    # biases before the norm of a single channel change nothing, and Adam follows their rounding
-    assert_equal_weights(alone, together, beginning(name), 1e-3 if name == "diffusion" else 1e-4)
+    # a denoiser begins at zero: Adam divides its first tiny gradients, and those of biases that a
+    # norm takes away, by their own size, rounding included
+    most = 1e-3 if name == "diffusion" else 1e-4
+    assert_equal_weights(alone, together, beginning(name), most)
     losses = [[{k: v for k, v in row.items() if k != "seconds"} for row in m["extra"]["history"]]
               for m in (told, made)]  # fmt: skip
     for one, two in zip(*losses, strict=True):
-        assert one == pytest.approx(two, rel=1e-4, abs=1e-6)
+        assert one == pytest.approx(two, rel=most, abs=1e-6)
 
 
 @pytest.mark.notebook
