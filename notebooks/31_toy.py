@@ -82,7 +82,7 @@ fig, axes = plt.subplots(1, 3, figsize=(plotting.WIDTH, 2.8), sharex=True, share
 for ax, name in zip(axes.flat, toy.LEARNERS, strict=True):
     ax.imshow(exact, extent=(-1, 1, -2, 2), aspect="auto", cmap="Greys", vmax=3)
     ax.plot(x[:shown], sampled[name, seed][0, :shown], ".", ms=3, color="#D55E00")
-    ax.set_title(f"{name} (n = {shown})")
+    ax.set(title=f"{name} (n = {shown})", xticks=[-0.5, 0, 0.5])
     ax.grid(False)
 fig.supxlabel("input x (dimensionless)", fontsize=11)
 fig.supylabel("output y (dimensionless)", fontsize=11)

@@ -66,8 +66,8 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # lines. Its size scatters about the mean for its type and luminosity. Dust reddens inclined discs more.
 # The axis ratio $q$ is well measured and taken as known.
 #
-# The redshift affects the pixels through colours, brightness and size, and each of the other variables
-# can partly mimic its effect. The posterior marginalises over them,
+# Each of these variables can partly mimic the effect of the redshift on colours, brightness and size. The
+# posterior marginalises over them,
 #
 # $$ p(z \mid d) \propto \sum_\mathrm{type} \int p(d \mid \mathrm{type}, z, r, \mathbf{n}, q)\,
 # p(\mathrm{type}, z, r)\, p(q \mid \mathrm{type}) \prod_{k=1}^{7} N(n_k; 0, 1)\; dr\, d\mathbf{n} . $$
@@ -82,8 +82,8 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # independent zero points.
 #
 # The latent variables and the type are sampled from a proposal adapted to each galaxy and weighted by the
-# ratio of posterior to proposal (*importance sampling*). The result is exact up to the effective number of
-# samples. Galaxies with too few effective samples or a heavy tail of weights (Pareto index) are rejected.
+# ratio of posterior to proposal (*importance sampling*). Galaxies with too few effective samples or a heavy tail of
+# weights (Pareto index) are rejected.
 
 # %%
 SURVEYS = {"source": "SDSS", "target": "CFHTLS"}
@@ -136,7 +136,7 @@ plt.show()
 # real estimator has this additional knowledge, and on average none exceeds the bound. Both ends hold for the
 # simulated population only.
 
-# %%
+# %% tags=["hide-input"]
 known, lines = {}, {}
 for side, name in SURVEYS.items():
     one = found[side]
@@ -174,11 +174,10 @@ pd.DataFrame(lines).map(str)
 # + \underbrace{L_\mathrm{source} - I_\mathrm{source}}_\text{estimator}
 # + \underbrace{I_\mathrm{source} - I_\mathrm{translated}}_\text{translator} . $$
 #
-# The *irreducible* loss is information absent from the source image, which no model can recover. The
-# *estimator* loss is information in the source that the trained estimator does not extract. The
-# *translator* loss is information extracted from the source and not from the translation. All estimators
-# are trained from scratch, alike and on equally many galaxies, so that the inefficiency of the source's
-# estimator is not attributed to a translator. The networks of an ensemble serve as seeds.
+# The *irreducible* loss is information absent from the source image. The *estimator* loss is information in
+# the source that the trained estimator does not extract, the *translator* loss information extracted from the
+# source and not from the translation. All estimators are trained from scratch alike, and the networks of an
+# ensemble serve as seeds.
 
 # %%
 for row, ensemble in estimators.items():
