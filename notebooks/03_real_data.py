@@ -147,12 +147,15 @@ glue(
 )
 facts.style.format(precision=4).hide()
 
-# %% mystnb={"figure": {"caption": "The same field in one band on the pixel grid of each survey. In the simulated SDSS frame north is right, in the CFHTLS tile up. Straight edges of galaxies are edges of the simulated stamps.", "name": "fig-real-fields"}, "image": {"alt": "Two grey images of a grid of galaxies, one rotated by 90 degrees with respect to the other."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The central 100 arcsec of the field in one band on the pixel grid of each survey. In the simulated SDSS frame north is right, in the CFHTLS tile up. Straight edges of galaxies are edges of the simulated stamps.", "name": "fig-real-fields"}, "image": {"alt": "Two grey images of a grid of galaxies, one rotated by 90 degrees with respect to the other."}} tags=["hide-input"]
 band = reference_band(common)
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.3))
 for ax, survey, layers in zip(axes, sides, planes, strict=True):
     plane = next(plane for plane in layers if plane.band == band)
-    ax.imshow(np.arcsinh(plane.image / plane.noise), cmap="Greys", vmin=-1, vmax=6)
+    y, x = (side // 2 for side in plane.image.shape)
+    reach = int(50 / plane.pixel_scale)  # arcsec
+    view = plane.image[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach]
+    ax.imshow(np.arcsinh(view / plane.noise), cmap="Greys", vmin=-1, vmax=6)
     ax.set(title=survey.name, xlabel="x [pixel]", ylabel="y [pixel]")
     ax.grid(False)
 plt.show()
