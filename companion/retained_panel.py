@@ -4,9 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from companion import panels, plotting
-from galtools.fidelity.intervals import Estimate
 
-SCALE = "Scatter of trainings"  # heading of a line that is no image
 GROUPS = {  # headings, and the rows below them
     "References": ("source", "copy", "truth", "again", "resample"),
     "Models of the paper": ("swin", "srgan", "capsule", "diffusion"),
@@ -26,21 +24,17 @@ def layout(table) -> list[str]:
     return lines
 
 
-def retained_strips(table, goal: float | None = None, scatter: dict[str, float] | None = None):
+def retained_strips(table, goal: float | None = None):
     """Draw a line per row of a tidy table, retrained (filled) and frozen (hollow), in per cent.
 
-    A dashed line marks all the information of the source, a dotted one a `goal`. With `scatter`,
-    standard deviations by protocol, a line below the rows shows their size on the same axis.
+    A dashed line marks all the information of the source, a dotted one a `goal`.
     """
-    lines = layout(table) + [SCALE, "± 1 s.d."] * bool(scatter)
+    lines = layout(table)
     fig, ax = plt.subplots(figsize=(plotting.WIDTH, 0.31 * len(lines) + 1.2))
     found = table.set_index(["band", "row"])[["value", "low", "high"]] * 100
     for (protocol, row), e in found.iterrows():
         if row in lines and protocol in SHIFT and np.isfinite(e.value):
             _dot(ax, e, lines.index(row) + SHIFT[protocol], row, protocol == "frozen")
-    for protocol, size in (scatter or {}).items():
-        e = Estimate(50, 50 - 100 * size, 50 + 100 * size, 0)
-        _dot(ax, e, len(lines) - 1 + SHIFT[protocol], "", protocol == "frozen")
     if found.value.isna().all():  # a fraction of nothing, say
         ax.text(0.5, 0.5, "could not be measured", transform=ax.transAxes, ha="center")
     for protocol, fill in {"retrained": "0.3", "frozen": "white"}.items():
@@ -72,5 +66,5 @@ def _name_lines(ax, lines) -> None:
     ax.set_ylim(len(lines) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     for label, row in zip(ax.get_yticklabels(), lines, strict=True):
-        label.set_fontweight("bold" if row in (*GROUPS, SCALE) else "normal")
+        label.set_fontweight("bold" if row in GROUPS else "normal")
     ax.grid(axis="y", visible=False)

@@ -9,9 +9,11 @@
 # # SRGAN: adversarial training
 #
 # On {glue:text}`srgan_n` test galaxies (task {glue:text}`srgan_task`) the claim that the SRGAN has a smaller
-# residual than {glue:text}`srgan_yardstick` is {glue:text}`srgan_test`. In a kept comparison, the generator
-# has {glue:text}`critic_fine_with:.2f` of the target's power beyond 0.3 cycles per pixel when trained with a
-# critic, and {glue:text}`critic_fine_without:.2f` without.
+# residual than {glue:text}`srgan_yardstick` is {glue:text}`srgan_test`.
+#
+# In a kept comparison of the task *cross*, the generator has {glue:text}`critic_fine_with:.2f` of the target's
+# power beyond 0.3 cycles per pixel when trained with a critic, and {glue:text}`critic_fine_without:.2f`
+# without.
 #
 # In a *generative adversarial network* such as the SRGAN {cite}`ledig2017`, a critic is trained to distinguish
 # translations from true images, and the generator to fool it.

@@ -10,9 +10,11 @@
 #
 # For this run's task, {glue:text}`leaderboard_task`, the best translator is {glue:text}`best_psnr` in
 # PSNR, {glue:text}`best_box_scatter` in the scatter of peak fluxes and {glue:text}`best_aperture_scatter`
-# in that of aperture fluxes. In a precomputed run with several trainings of each model, the scatter between
-# trainings leaves {glue:text}`trainings_bits_2` of {glue:text}`trainings_bits_orders` orders in redshift
-# information inconclusive.
+# in that of aperture fluxes.
+#
+# In a precomputed run of the task *cross* with several trainings of each model, the scatter between trainings
+# leaves {glue:text}`trainings_bits_2` of {glue:text}`trainings_bits_orders` orders in redshift information
+# inconclusive.
 #
 # **What you will learn**
 #
@@ -156,7 +158,8 @@ glue("leaderboard_task", task, display=False)
 # for the task *cross* (profile {glue:text}`trainings_profile`, {glue:text}`trainings_made`, commit
 # {glue:text}`trainings_commit`). Trainings of a model differ only in their seed: initial weights, batches and
 # samples. Their redshift estimators were {glue:text}`trainings_estimators`, those of the figure above are trained
-# from scratch; bits are compared within these tables only.
+# from scratch; bits are compared within these tables only. The recipes have changed since (this run:
+# {glue:text}`trainings_changes`), and the diffusion model is an earlier one.
 
 # %%
 several = training_scatter.read_kept()
@@ -195,28 +198,17 @@ plt.show()
 # one model with standard deviation $s$ differ by more than $1.96 \sqrt 2 \, s$ in 5 % of cases.
 
 # %%
-lines, pooled = {}, {}
+lines = {}
 for key, name in quantities.items():
-    pooled[key] = training_scatter.variance_components({m: trained[*key, m] for m in kept})
+    pooled = training_scatter.variance_components({m: trained[*key, m] for m in kept})
     part = several[(several.metric == key[0]) & (several.band == key[1])]
     lines[name] = {
         "galaxies, one training": ((part.high - part.low) / (2 * intervals.Z)).mean(),
-        "trainings of one model": pooled[key]["trainings"],
-        "models": pooled[key]["models"],
-        "two trainings, 95 %": intervals.Z * np.sqrt(2) * pooled[key]["trainings"],
+        "trainings of one model": pooled["trainings"],
+        "models": pooled["models"],
+        "two trainings, 95 %": intervals.Z * np.sqrt(2) * pooled["trainings"],
     }
-scatters = pd.DataFrame(lines)
-scatters.map("{:.3f}".format)
-
-# %% tags=["remove-cell"]
-made = artefacts.make(
-    folder.table(f"training_scatter{ending}"),
-    lambda path: scatters.rename_axis("scatter").to_csv(path),
-    params={"quantities": list(quantities.values())},
-    modules=["companion.training_scatter"],
-    inputs=[training_scatter.TABLE],
-    seed=seed,
-)
+pd.DataFrame(lines).map("{:.3f}".format)
 
 # %% [markdown]
 # Pairs of models are ordered by their first training. The difference is that of the means over trainings, and
@@ -247,12 +239,13 @@ for model, (key, name) in product(known, quantities.items()):
 for model in known:
     mine = artefacts.read_manifest(folder.weights("cross", model, seed))
     changes.add(training_scatter.recipe_changes(mine, about["recipes"][model]))
-print("changes of the recipe since then:", "; ".join(sorted(changes)) or "not compared")
+changed = "; ".join(sorted(changes)) or "not compared"
+print("changes of the recipe since then:", changed)
 pd.DataFrame(checked).round(3).replace(-0.0, 0.0)
 
 # %% tags=["remove-cell"]
 short = dict(zip(quantities.values(), ("bits", "frozen", "psnr"), strict=True))
-for (key, name), word in zip(quantities.items(), short.values(), strict=True):
+for name, word in short.items():
     part = verdicts.loc[name]
     for column, ending in {"over trainings": "", "and galaxies": "_both"}.items():
         for k, said in enumerate(training_scatter.WORDS):
@@ -260,7 +253,6 @@ for (key, name), word in zip(quantities.items(), short.values(), strict=True):
             glue(f"trainings_{word}{ending}_{k}", len(chosen), display=False)
             glue(f"trainings_{word}{ending}_list_{k}", "; ".join(chosen) or "none", display=False)
     glue(f"trainings_{word}_orders", len(part), display=False)
-    glue(f"trainings_{word}_sd", pooled[key]["trainings"], display=False)
     glue(f"trainings_{word}_telling", float(lines[name]["two trainings, 95 %"]), display=False)
 
 # %% tags=["remove-cell"]
@@ -271,6 +263,7 @@ for name in ("profile", "made", "commit"):
     glue(f"trainings_{name}", about[name].partition("T")[0], display=False)
 how = "trained from scratch" if "estimators" in about else "fine-tuned"
 glue("trainings_estimators", how, display=False)
+glue("trainings_changes", changed, display=False)
 
 # %% [markdown]
 # ## What we found

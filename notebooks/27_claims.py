@@ -48,12 +48,11 @@ folder = paths.Results(results, profile)
 kept = claims.retained(folder, seed)
 ran = [row for row in kept.get("row", ()) if folder.weights("cross", row, seed).exists()]
 models = [row for row in dict.fromkeys(ran) if row != "flux_corrected"]
-scatter = claims.scatter_of_trainings(folder, seed)
 print("no chapter has measured redshifts" if kept.empty else f"translators: {', '.join(models)}")
 
-# %% mystnb={"figure": {"caption": "Redshift information of SDSS galaxies that is retained in their CFHTLS images, relative to the source: filled, an estimator trained from scratch on each kind of image; hollow, the estimator of true CFHTLS images. Dashed: all information of the source; triangles: far below the axis. 95 % intervals over galaxies and estimator seeds. They exclude the scatter between trainings of one translator, whose size the last line shows: one standard deviation on either side (centred at 50 % for display), pooled over five short trainings of each network that were judged by fine-tuned estimators. Target and repeat observation are not derived from the source and may exceed 100 %.", "name": "fig-headline"}, "image": {"alt": "One line per kind of image in three groups: references, the four models of the paper, and the residual network and the flux-corrected translator of this book. On each line the percentage of redshift information retained by a retrained and by a frozen estimator, with intervals, beside a dashed line at 100 %. A last line shows the scatter of trainings."}} tags=["leading", "hide-input"]
+# %% mystnb={"figure": {"caption": "Redshift information of SDSS galaxies that is retained in their CFHTLS images, relative to the source: filled, an estimator trained from scratch on each kind of image; hollow, the estimator of true CFHTLS images. Dashed: all information of the source; triangles: far below the axis. 95 % intervals over galaxies and estimator seeds. They exclude the scatter between trainings of one translator. Target and repeat observation are not derived from the source and may exceed 100 %.", "name": "fig-headline"}, "image": {"alt": "One line per kind of image in three groups: references, the four models of the paper, and the residual network and the flux-corrected translator of this book. On each line the percentage of redshift information retained by a retrained and by a frozen estimator, with intervals, beside a dashed line at 100 %."}} tags=["leading", "hide-input"]
 if not kept.empty:
-    retained_panel.retained_strips(kept, scatter=scatter)
+    retained_panel.retained_strips(kept)
     plt.show()
 
 # %% [markdown]

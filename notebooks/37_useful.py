@@ -156,7 +156,7 @@ def decrease(method, arm):
 gains = {(m, method): decrease(method, m) for m, method in product(added, METHODS)}
 useful = {f"{m}, {method}": e for (m, method), e in gains.items() if m in models}
 unchanged = (gains["SDSS as it is", method] for method in METHODS)
-useful["resample"] = max(unchanged, key=lambda e: e.value)
+useful["unchanged"] = max(unchanged, key=lambda e: e.value)
 evidence = claims.evidence("useful", useful)
 inputs = [train, *sample.inputs]
 claims.keep(evidence, store, "37_useful", inputs, seed=seed)

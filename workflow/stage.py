@@ -187,8 +187,8 @@ def chapters(runs: dict[str, pipeline.Run], missing: dict[str, str]) -> dict[str
             raise GaltoolsError(f"the code of {name} changed while it ran: start again")
         book = as_executed(run, missing)
         made |= vectors(book, run)
-        if name == run.notebook:
-            books[name] = book
+        if run.notebook not in books:  # its first run, whichever there is
+            books[run.notebook] = book
         else:
             made[f"_extra/executed/{name}.ipynb"] = finished(book, missing)
             sections[run.notebook] += section(book, run)
@@ -241,12 +241,17 @@ def quoted(text: str, records: dict[str, dict]) -> str:
 
 
 def contents(toc: bytes, runs) -> bytes:
-    """Table of contents without the chapters that are no runs: nothing is kept that they show."""
-    content = yaml.safe_load(toc)
+    """Table of contents without the chapters that have no run: nothing is kept that they show."""
+    content, ran = yaml.safe_load(toc), {f"notebooks/{run.notebook}" for run in runs.values()}
+
+    def with_runs(entries: list) -> list:
+        for entry in entries:
+            if "sections" in entry:
+                entry["sections"] = with_runs(entry["sections"])
+        return [e for e in entries if e["file"] in ran or not e["file"].startswith("notebooks/")]
+
     for part in content["parts"]:
-        files = {chapter["file"]: chapter for chapter in part["chapters"]}
-        names = {file: Path(file).name for file in files if file.startswith("notebooks/")}
-        part["chapters"] = [files[file] for file in files if names.get(file) in (None, *runs)]
+        part["chapters"] = with_runs(part["chapters"])
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
 
 

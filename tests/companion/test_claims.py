@@ -102,23 +102,6 @@ def test_retained_information_is_that_of_both_chapters(tmp_path):
         claims.retained(folder, 1)
 
 
-@pytest.mark.parametrize(
-    ("bits", "expected"), [(2.0, {"retrained": 0.05, "frozen": 0.2}), (-1.0, {})]
-)
-def test_scatter_of_trainings_is_relative_to_the_information_of_the_source(
-    tmp_path, bits, expected
-):
-    folder = paths.Results(str(tmp_path), "tiny")
-    assert claims.scatter_of_trainings(folder) == {}
-    source = {"row": "source", "band": "retrained", "metric": "bits", "value": bits}
-    sizes = {"scatter": "trainings of one model", "bits, retrained": 0.1, "bits, frozen": 0.4}
-    for name, line in {"redshift": source, "training_scatter": sizes}.items():
-        table = pd.DataFrame([line])
-        artefacts.make(folder.table(name), lambda new, x=table: x.to_csv(new, index=False),
-                       params={}, modules=[])  # fmt: skip
-    assert claims.scatter_of_trainings(folder) == pytest.approx(expected)
-
-
 def test_claims_name_chapters_that_leave_their_evidence():
     for name, claim in CLAIMS.items():
         text = (paths.NOTEBOOKS / f"{claim.chapter}.py").read_text()
@@ -206,7 +189,7 @@ def mapping(model, control):
 def useful(model, control):
     """Few labels give a scatter of 0.02, averaged over three subsets of them."""
     alone = normal(0, 0.02, (3, N))
-    pairs = {"model": (alone, alone * model), "resample": (alone, alone * control)}
+    pairs = {"model": (alone, alone * model), "unchanged": (alone, alone * control)}
     return claims.differences(pairs, lambda x: intervals.robust_scatter(x).mean(axis=0))
 
 

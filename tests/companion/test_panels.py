@@ -51,18 +51,6 @@ def test_retained_information_is_grouped_sorted_and_in_per_cent():
     assert ax.get_xlim()[0] == 0 and ax.get_xlim()[1] > 100
 
 
-def test_scatter_of_trainings_is_a_line_of_its_own_on_the_same_axis():
-    table = pd.DataFrame([{"band": "frozen", "row": "swin", "value": 0.2, "low": 0.1, "high": 0.4}])
-    table = pd.concat([table.assign(band="retrained"), table])
-    ax = retained_panel.retained_strips(table, scatter={"retrained": 0.05}).axes[0]
-    assert [label.get_text() for label in ax.get_yticklabels()][-2:] == [
-        "Scatter of trainings",
-        "± 1 s.d.",
-    ]
-    bars = [path.get_segments()[0] for path in ax.collections]
-    assert any(np.allclose(bar, [[45, 2.86], [55, 2.86]]) for bar in bars)
-
-
 def test_what_is_far_below_the_axis_or_was_not_measured_says_so():
     ax = retained(
         [("retrained", "swin", np.nan, np.nan, np.nan), ("frozen", "swin", -3.0, -4.0, -2.0)]

@@ -32,9 +32,11 @@ def runs() -> dict:
 
 
 def pages(found: dict) -> list[str]:
-    """Pages in the table of contents, in their order."""
+    """Pages in the table of contents, in their order; those below another as `page/section`."""
     parts = yaml.safe_load(stage.contents(TOC, found))["parts"]
-    return [chapter["file"] for part in parts for chapter in part["chapters"]]
+    chapters = [chapter for part in parts for chapter in part["chapters"]]
+    below = [f"{c['file']}/{x['file']}" for c in chapters for x in c.get("sections", ())]
+    return [chapter["file"] for chapter in chapters] + below
 
 
 def test_without_kept_weights_nothing_speaks_of_them(keep):
@@ -42,7 +44,26 @@ def test_without_kept_weights_nothing_speaks_of_them(keep):
     assert not [name for run in runs().values() for name in run.needs if name.startswith("17")]
     assert not [page for page in pages(runs()) if "17_" in page]
     assert "notebooks/25_leaderboard" in pages(runs())
-    assert b"sections:" not in TOC or b"sections:" in stage.contents(TOC, runs())
+    assert "scale/notebooks/41_survey_size" in pages(runs())
+
+
+def test_sections_and_chapters_without_a_run_are_left_out():
+    found = {
+        name: run for name, run in runs().items() if name not in ("41_survey_size", "02_simulation")
+    }
+    assert {*pages(runs())} - {*pages(found)} == {
+        "scale/notebooks/41_survey_size",
+        "notebooks/02_simulation",
+    }
+
+
+def test_weights_kept_for_the_second_task_alone_have_the_chapter_too(keep):
+    keep("intra")
+    assert "17_long_trainings" not in runs()
+    assert "notebooks/17_long_trainings" in pages(runs())
+    run = runs()["17_long_trainings_intra"]
+    made = stage.chapters({run.name: run}, {run.name: "not run here"})
+    assert "notebooks/17_long_trainings.ipynb" in made
 
 
 def test_with_kept_weights_every_judge_waits_for_them(keep):
