@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/companions.py
 
-Rewrites the column of this book in book/reference/companions.csv; the others were counted by the
-same rules on the pages that book/running.md names. Words are those of the text, without code,
+Rewrites the column of this book in book/reference/companions.csv. The others were counted once, by
+the same rules, on the pages that book/running.md names, and are typed in; nothing here makes them
+anew. Words are those of the text, without code,
 equations and tables; a formula or a code span is one word. Code is what a reader sees without
 unfolding it, without empty lines; a cell is what is shown as one block. The first result is the
 first figure or number that the page computes. All but the number of pages are medians over pages;
@@ -58,15 +59,20 @@ def chapter(cells) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Count every chapter and rewrite the row of this book."""
-    files = sorted(paths.NOTEBOOKS.glob("[0-9]*.py"))
+def count(files) -> pd.Series:
+    """Count the chapters in `files`: medians, the longest cell and the number of pages."""
     pages = pd.DataFrame([chapter(read_percent(f.read_text(), f).cells) for f in files])
     row = pages.median()
     row["longest cell"] = pages["longest cell"].max()
     row["pages"] = len(pages)
+    return row
+
+
+def main() -> None:
+    """Count every chapter and rewrite the column of this book."""
+    files = sorted(paths.NOTEBOOKS.glob("[0-9]*.py"))
     table = pd.read_csv(TABLE, index_col=0, dtype=str)
-    table[OURS] = row.reindex(table.index).map("{:.3g}".format)
+    table[OURS] = count(files).reindex(table.index).map("{:.3g}".format)
     artefacts.make(
         TABLE, lambda path: table.to_csv(path), params={"pages": [f.stem for f in files]}
     )

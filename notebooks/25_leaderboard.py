@@ -158,8 +158,8 @@ glue("leaderboard_task", task, display=False)
 # for the task *cross* (profile {glue:text}`trainings_profile`, {glue:text}`trainings_made`, commit
 # {glue:text}`trainings_commit`). Trainings of a model differ only in their seed: initial weights, batches and
 # samples. Their redshift estimators were {glue:text}`trainings_estimators`, those of the figure above are trained
-# from scratch; bits are compared within these tables only. The recipes have changed since (this run:
-# {glue:text}`trainings_changes`), and the diffusion model is an earlier one.
+# from scratch; bits are compared within these tables only. Changed in the recipes of this run since then:
+# {glue:text}`trainings_changes`; the diffusion model of the tables is an earlier one.
 
 # %%
 several = training_scatter.read_kept()

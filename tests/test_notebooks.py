@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 import yaml
 
@@ -147,6 +148,17 @@ def test_words_are_counted_without_code_equations_and_tables(monkeypatch):
         "```python\nx = 1\n```\n\n$$ y = x $$\n\n| a | table |\n\n```{dropdown} Solution\nYes.\n```"
     )
     assert words(text) == 2 + 8 + 1  # title, sentence with a formula and a number, solution
+
+
+def test_the_kept_counts_of_this_book_are_those_of_its_chapters(monkeypatch):
+    """Up to small edits: of 15 per cent, or of half a figure or line, as a median takes."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from companions import OURS, TABLE, count
+
+    kept = pd.read_csv(TABLE, index_col=0)[OURS].astype(float)
+    found = count(CHAPTERS)[kept.index]
+    assert kept["pages"] == found["pages"]
+    assert kept.to_dict() == pytest.approx(found.to_dict(), rel=0.15, abs=0.5)
 
 
 @every_notebook
