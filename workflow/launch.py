@@ -84,7 +84,8 @@ def main() -> bool:
     copy = ["git", "checkout-index", "--all", f"--prefix={args.folder}/"]
     subprocess.run(copy, cwd=paths.ROOT, check=True)
     runs = pipeline.load("quick", pipeline.RESULTS)
-    for name, run in ((name, run) for name, run in runs.items() if name == run.notebook):
+    pages = {run.notebook: run for run in reversed(runs.values())}  # by its first run
+    for name, run in pages.items():
         book = nbformat.read(args.staged / "notebooks" / f"{name}.ipynb", as_version=4)
         cell = nbformat.v4.new_code_cell(first_cell(run, runs, address), id="install")
         book.cells.insert(1, cell)
