@@ -22,6 +22,7 @@ from galtools.models.checkpoint import load_weights
 from galtools.simulate import matched_pairs
 from galtools.surveys import band_names, find_survey, load_surveys
 from galtools.training import translate as translation
+from galtools.training.loop import best_device
 
 Bounds = Annotated[list[float], "two bounds in degrees"]
 Words = list[str]
@@ -94,6 +95,7 @@ def translate(
     """Translate images with kept or own weights: pairs.h5 translated.h5 --model swin"""
     stack = image_files.open_images(images, names=image_files.SOURCE)
     network = load_weights(weights) if weights else models.pretrained(model, task)
+    network.to(best_device())
     mask, scale = (stack.facts.get(name) for name in ("weights", "pixel_scale"))
     parts = []
     for k in tqdm(range(0, len(stack), 64), "translating"):

@@ -1,9 +1,11 @@
 """The command line, as a user of the library types it."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from astropy.table import Table
 from blobs import blobs
 from scipy.signal.windows import gaussian
@@ -54,6 +56,24 @@ def test_translate_then_card(folder, capsys):
     blind = [made, f"{folder}/blind.csv", "--source", f"{folder}/pairs.h5"]
     cli.main(["card", *blind, "--pixel-scale", "0.396"])
     assert "source_chi2" in (folder / "blind.csv").read_text()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_translate_uses_the_best_device(folder, monkeypatch, kept):
+    """Weights from a file and kept ones alike."""
+    network = models.build("residual", "cross", "tiny")
+    network.scaling, devices = SimpleNamespace(step=1), []
+
+    def translate(network, images, *args, **options):
+        devices.append(next(network.parameters()).device.type)
+        return images
+
+    monkeypatch.setattr(cli, "best_device", lambda: torch.device("meta"))
+    monkeypatch.setattr(cli.translation, "translate", translate)
+    monkeypatch.setattr(models, "pretrained", lambda *_: network)
+    options = [] if kept else ["--weights", f"{folder}/weights.safetensors"]
+    cli.main(["translate", f"{folder}/pairs.h5", f"{folder}/device.h5", *options])
+    assert devices == ["meta"]
 
 
 def test_ingest_matches_arrays_of_two_surveys(tmp_path, capsys):

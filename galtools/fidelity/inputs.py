@@ -18,6 +18,7 @@ from galtools.surveys import BANDS
 FOREIGN = 20  # a median flux ratio beyond this means other units
 UNITS = {1000: "the factor 1000 between zero points 30 and 22.5", 1e9: "maggies in nanomaggies"}
 PLAUSIBLE = (1e-3, 1e4)  # nanomaggies of a median galaxy: 30th to 12.5th magnitude
+OVERRIDES = {"noise": "sigma_map", "psf_fwhm": "psf"}  # what is given: what of the file it replaces
 SCALES = (0.01, 10)  # arcsec per pixel
 SMALLEST = 16  # pixels along a side of a stamp: less shows no sky
 SWAPPED = 0.2  # dex, in all bands together, that another order of the bands has to fit better
@@ -61,7 +62,9 @@ def check_inputs(truth, translated, **given) -> Inputs:
 
     Noise that nobody states is estimated; an unknown pixel scale is refused.
     """
-    stated = getattr(truth, "facts", {}) | {k: x for k, x in given.items() if x is not None}
+    given = {name: value for name, value in given.items() if value is not None}
+    replaced = {finer for name, finer in OVERRIDES.items() if name in given}
+    stated = {k: x for k, x in getattr(truth, "facts", {}).items() if k not in replaced} | given
     bands, pixel_scale, noise, psf_fwhm, weights, sigma_map, psf = (
         stated.get(name)
         for name in ("bands", "pixel_scale", "noise", "psf_fwhm", "weights", "sigma_map", "psf")
@@ -77,16 +80,8 @@ def check_inputs(truth, translated, **given) -> Inputs:
     pixel_scale = _check_scale(pixel_scale, translated)
     facts = _gather_facts(truth, translated, weights, sigma_map)
     check_units(facts["flux_truth"], facts["flux_translated"], "translation")
-    given = Inputs(
-        truth,
-        translated,
-        bands,
-        pixel_scale,
-        facts["sigma"],
-        facts,
-        weights=weights,
-        sigma_map=sigma_map,
-    )
+    given = Inputs(truth, translated, bands, pixel_scale, facts["sigma"], facts)
+    given.weights, given.sigma_map = weights, sigma_map
     if noise is not None:
         given.sigma = _per_galaxy(noise, truth.shape[:2], "noise", "nanomaggies per pixel")
     if psf_fwhm is not None:

@@ -10,11 +10,11 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import galtools
 from galtools import artefacts, data, fidelity
-from galtools.data import image_files
+from galtools.data import ImageSet, image_files
 from galtools.data.resampling import lanczos_resample
 from galtools.errors import GaltoolsError
 from galtools.fidelity import inputs, morphology, scorecard
-from galtools.surveys import BANDS
+from galtools.surveys import BANDS, SDSS
 
 N = 60
 
@@ -123,6 +123,19 @@ def test_the_card_takes_images_of_the_psf(sample):
     assert other.galaxies is not None and not other.table.equals(card.table)
     with pytest.raises(GaltoolsError, match="odd h and w"):
         short(truth, translated, psf=wide[1:], **options)
+
+
+def test_given_noise_and_seeing_override_the_maps_that_the_truth_states(sample):
+    truth, translated, _ = sample
+    maps = {"sigma_map": np.full(truth.shape, 0.02), "psf": morphology.psf_stamp(0.8, 0.396)}
+    stated = ImageSet.of(SDSS, truth, np.full((N, 5), 0.02), **maps)
+    kept = inputs.check_inputs(stated, translated)
+    assert kept.sigma_map is not None and kept.psf is not None
+    given = inputs.check_inputs(stated, translated, noise=0.04, psf_fwhm=1.4)
+    assert given.sigma_map is None and given.psf is None
+    assert (given.sigma == 0.04).all() and (given.psf_fwhm == 1.4).all()
+    both = inputs.check_inputs(stated, translated, noise=0.04, sigma_map=maps["sigma_map"])
+    assert both.sigma_map is maps["sigma_map"]
 
 
 @pytest.mark.parametrize("bands", ["", "gr"])
