@@ -59,17 +59,17 @@ class ImageSet:
     ):  # fmt: skip
         """Images on the pixels of `survey`, at its median seeing where nothing else is given.
 
-        Pixels whose sigma is not positive have no data. A PSF may be that of all, (h, w) or
-        (bands, h, w); the seeing is its width if none is given.
+        Pixels whose sigma is not positive have no data, those of infinite sigma are masked. A PSF
+        may be that of all, (h, w) or (bands, h, w); the seeing is its width if none is given.
         """
         images, noise = (np.asarray(array, np.float32) for array in (images, noise))
         if sigma_map is not None:
             known = np.greater(sigma_map, 0) & np.isfinite(sigma_map)
+            bits = np.where(known, 0, np.where(np.isposinf(sigma_map), MASKED, NO_DATA))
+            mask = np.uint8(bits if mask is None else bits | mask)
             sigma_map = np.where(known, sigma_map, np.inf).astype(np.float32)
-            mask = np.where(known, 0 if mask is None else mask, NO_DATA).astype(np.uint8)
         if psf is not None:
-            psf = np.asarray(psf, np.float32)
-            psf = psf / psf.sum(axis=(-2, -1), keepdims=True)
+            psf = normalized_psf(psf)
             psf_fwhm = fitted_fwhm(psf, survey.pixel_scale) if psf_fwhm is None else psf_fwhm
             psf = expand_psf(psf, images.shape)
         psf_fwhm = survey.psf_fwhm if psf_fwhm is None else psf_fwhm
@@ -119,6 +119,16 @@ class ImageSet:
     def bad(self) -> np.ndarray | None:
         """True (n, bands, H, W) where a pixel does not count; None if every pixel does."""
         return None if self.mask is None else self.mask > 0
+
+
+def normalized_psf(psf) -> np.ndarray:
+    """Images (..., h, w) of PSFs of sum one; NaN throughout where one is unknown."""
+    psf = np.asarray(psf, np.float32)
+    total = psf.sum(axis=(-2, -1), keepdims=True)
+    known = ~np.isnan(psf).all(axis=(-2, -1), keepdims=True)
+    if (known & ~((total > 0) & np.isfinite(total))).any():
+        raise GaltoolsError("a psf has no positive, finite sum: check the order of its axes")
+    return psf / total
 
 
 def expand_psf(psf, shape):

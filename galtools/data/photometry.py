@@ -72,7 +72,7 @@ def fitted_fwhm(psf, pixel_scale: float) -> np.ndarray:
     It follows from that of the Gaussian, averaged over pixels, of least squared difference.
     """
     shape = np.shape(psf)[-2:]
-    widths = np.geomspace(1, max(shape), 500)  # pixels
+    widths = np.geomspace(0.3, max(shape), 700)  # pixels
     rows, columns = (
         np.diff(ndtr(2.3548 * (np.arange(size + 1) - size / 2) / widths[:, None])) for size in shape
     )

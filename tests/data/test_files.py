@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from galtools import data, flags
 from galtools.data import ImageSet, image_files, join
 from galtools.data.files import quantize
-from galtools.data.pairs import SATURATED
+from galtools.data.pairs import MASKED, NO_DATA, SATURATED
 from galtools.errors import GaltoolsError
 from galtools.surveys import BANDS, SDSS
 
@@ -247,6 +247,17 @@ def test_sigma_maps_and_psf_images_go_in_and_come_out(path):
     np.testing.assert_array_equal(facts["psf"][[0, 3]], found.psf[::-1])
     np.testing.assert_array_equal(facts["weights"][0], pairs.target_set.mask[0] == 0)
     np.testing.assert_array_equal(join([pairs[:1], pairs[3:]]).target_set.psf[1], found.psf[0])
+
+
+def test_pixels_without_sigma_keep_their_other_bits():
+    images, mask = np.zeros((1, 5, 2, 2)), np.zeros((1, 5, 2, 2), np.uint8)
+    sigma = np.ones(images.shape)
+    sigma[0, 0] = [[np.nan, 0], [np.inf, 1]]
+    mask[0, 0] = SATURATED
+    found = ImageSet.of(SDSS, images, images[..., 0, 0], mask=mask, sigma_map=sigma).mask[0]
+    expected = SATURATED + np.array([[NO_DATA, NO_DATA], [MASKED, 0]])
+    np.testing.assert_array_equal(found[0], expected)
+    assert not found[1:].any()
 
 
 def test_maps_are_those_of_all_galaxies_or_of_none(path):

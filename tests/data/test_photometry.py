@@ -1,5 +1,6 @@
 """Photometry where the answer is known; and nowhere is any of it written a second time."""
 
+import math
 import re
 from pathlib import Path
 
@@ -126,3 +127,12 @@ def test_soft_apertures_of_a_stamp_do_not_know_its_blank_edges():
     np.testing.assert_array_equal(
         photometry.box_flux(wide.numpy()), photometry.box_flux(image.numpy())
     )
+
+
+@pytest.mark.parametrize("pixels", [0.5, 0.8, 3.0])
+def test_a_psf_narrower_than_a_pixel_keeps_its_width(pixels):
+    """Of a Gaussian averaged over pixels, integrated by error functions."""
+    edges = (np.arange(10) - 4.5) * np.sqrt(4 * np.log(2)) / pixels
+    profile = np.diff([math.erf(edge) for edge in edges])
+    found = photometry.fitted_fwhm(np.outer(profile, profile), SCALE)
+    assert found * photometry.GAUSSIAN_FWHM / SCALE == pytest.approx(pixels, rel=0.01)
