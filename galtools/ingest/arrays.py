@@ -11,7 +11,8 @@ the array `bands` (such as "grizu"), or all of the survey's. Kept with the image
     mask, weights                likewise; not 0, or 0, where a pixel does not count
     psf                          images of the PSF, (N, bands, h, w), (bands, h, w) or (h, w)
 
-under these names, or others that `names` gives: {"sigma_map": "err", "mask": "dq"}.
+under these names, or others that `names` gives: {"sigma_map": "err", "mask": "dq"}. Their axes are
+in the order of the images': beside images (N, H, W, bands), PSFs are (N, h, w, bands).
 """
 
 from pathlib import Path

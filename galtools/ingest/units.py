@@ -162,6 +162,14 @@ def flag_images(stamps: ImageSet) -> None:
     raise_flag(table, seen & (core <= 0), Flag.NEGATIVE)
 
 
+def _median_sigma(stamps: ImageSet) -> np.ndarray:
+    """Median of the sigma map in every stamp (n, bands), NaN where it knows none."""
+    if stamps.sigma_map is None:
+        return np.full(stamps.noise.shape, np.nan)
+    known = np.isfinite(stamps.sigma_map)
+    return np.nanmedian(np.where(known, stamps.sigma_map, np.nan), axis=(2, 3))
+
+
 def check_units(stamps: ImageSet, survey: Survey, origin) -> None:
     """Refuse images whose sky noise is impossible for their survey: wrong unit, or order of bands.
 
@@ -176,13 +184,13 @@ def check_units(stamps: ImageSet, survey: Survey, origin) -> None:
         own = survey.pixel_scale / stamps.pixel_scale / np.array(survey.sky_noise)
         odd = np.abs(np.log(noise * own)) > np.log(ROW_NOISE_RANGE)
         ratio = np.nanmedian(noise, axis=0) * own
+        stated = np.nanmedian(_median_sigma(stamps) / noise, axis=0)
     raise_flag(stamps.catalogue, odd.any(axis=1), Flag.ODD_NOISE)
-    if stamps.sigma_map is not None:
-        stated = np.nanmedian(np.median(stamps.sigma_map, axis=(2, 3)) / noise)
-        if not 1 / NOISE_RANGE < stated < NOISE_RANGE:
+    for band, factor in zip(stamps.bands, stated, strict=True):
+        if np.abs(np.log(factor)) > np.log(NOISE_RANGE):
             raise GaltoolsError(
-                f"{origin}: the sigma map is {stated:.2g} times the noise of the sky; check its "
-                "unit, name a variance or ivar as such, or pass check=False"
+                f"{origin}: the sigma map is {factor:.2g} times the noise of the sky in {band}; "
+                "check its unit, name a variance or ivar as such, or pass check=False"
             )
     log = np.log(ratio[np.isfinite(ratio)])
     if not len(log) or max(np.abs(log).max(), np.ptp(log)) <= np.log(NOISE_RANGE):

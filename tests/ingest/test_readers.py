@@ -121,11 +121,17 @@ def test_maps_and_psf_images_are_read_by_their_names(tmp_path, ending, power):
 def test_a_sigma_map_in_another_unit_and_odd_maps_are_refused(tmp_path):
     images = sky()
     sigma = np.ones_like(images) * np.float32(SDSS.sky_noise)[:, None, None]
+    one_band = sigma * np.array([1, 1, 1, 1, 1000])[:, None, None]
     cases = [
         ({"sigma_map": sigma**2}, "the sigma map is .* times the noise"),
+        ({"sigma_map": one_band}, "the sigma map is 1e.03 times the noise of the sky in z"),
         ({"sigma_map": sigma[:2]}, r"sigma_map is \(2, 5, 64, 64\), need"),
         ({"mask": sigma[0, 0]}, "its images have axes nbyx"),
         ({"psf": np.ones((4, 5, 5))}, "need \\(n, bands, h, w\\)"),
+        (
+            {"psf": np.pad(np.ones((5, 5, 3)), ((0, 0), (0, 0), (1, 1))).T},
+            "no positive, finite sum",
+        ),
     ]
     for content, message in cases:
         np.savez(tmp_path / "a.npz", data=images, **content)
@@ -134,6 +140,28 @@ def test_a_sigma_map_in_another_unit_and_odd_maps_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", data=luptitudes(images), noise=sigma[..., 0, 0])
     with pytest.raises(GaltoolsError, match="bring luptitudes with their noise"):
         read_arrays(tmp_path / "a.npz", SDSS, unit="luptitudes")
+
+
+def test_a_sigma_map_tells_nothing_of_noise_that_is_unknown(tmp_path):
+    """All borders are masked, so that no sky is left."""
+    images, bad = sky(), np.ones((3, 5, 64, 64), bool)
+    bad[..., 20:44, 20:44] = False
+    sigma = np.ones_like(images) * np.float32(SDSS.sky_noise)[:, None, None]
+    np.savez(tmp_path / "a.npz", data=images, sigma_map=sigma, mask=bad)
+    found = read_arrays(tmp_path / "a.npz", SDSS)
+    assert np.isnan(found.noise).all()
+    np.testing.assert_array_equal(found.sigma_map, sigma)
+
+
+@pytest.mark.parametrize("name", ["ivar", "weights"])
+def test_a_weight_of_zero_masks_a_pixel_and_keeps_its_stamp_whole(tmp_path, name):
+    images = sky()
+    weight = np.ones_like(images) / np.square(np.float32(SDSS.sky_noise))[:, None, None]
+    weight[1, 2, 3, 4] = 0
+    np.savez(tmp_path / "a.npz", data=images, **{name: weight})
+    found = read_arrays(tmp_path / "a.npz", SDSS)
+    assert not (found.catalogue["flag"] & Flag.INCOMPLETE).any()
+    assert np.argwhere(found.mask).tolist() == [[1, 2, 3, 4]] and found.mask[1, 2, 3, 4] == MASKED
 
 
 def test_the_scale_and_noise_are_those_that_the_file_states(tmp_path):
