@@ -178,7 +178,8 @@ def card(
 
     Arrays, or anything that gives arrays when sliced (`galtools.data.image_files.open_images`). The
     truth may be an `ImageSet`, too. Scale, noise, seeing and masks that it or its file states are
-    used where none is given; `noise` replaces a sigma map, `psf_fwhm` a PSF. `missing` says what is.
+    used where none is given; `noise` replaces its sigma map, `psf_fwhm` its PSF. What is missing is
+    listed in `Card.missing`.
 
     source       the images that were translated: the gain over them, resampled to the truth's grid
     redshift     (n,): how well the peak fluxes predict it

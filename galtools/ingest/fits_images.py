@@ -30,7 +30,7 @@ FILTER_KEYS = ("FILTER", "BAND", "FPA.FILTERID", "FPA.FILTER", "ESO INS FILT1 NA
 NOT_SKY = {
     *("WHT", "WGT", "WT", "WEIGHT", "WEIGHTS", "WEIGHTMAP", "IVAR", "INVVAR", "VAR", "VARIANCE"),
     *("ERR", "ERROR", "SIGMA", "RMS", "MASK", "MSK", "DQ", "FLAG", "FLAGS", "EXP", "EXPMAP"),
-    *("NOISE", "PSF", "SKY", "BACKGROUND", "BKG", "SEG", "SEGMENTATION", "DEPTH"),
+    *("NOISE", "UNCERT", "PSF", "SKY", "BACKGROUND", "BKG", "SEG", "SEGMENTATION", "DEPTH"),
 }  # words in the names of images that belong to one of the sky
 WCS_CARD = re.compile(r"(CD|PC|PV|CTYPE|CRVAL|CRPIX|CDELT|CUNIT|CROTA|LONP|LATP|WCS|[AB]P?_)")
 WCS_NUMBER = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]")
@@ -60,10 +60,11 @@ class Plane:
         return float(mad_std(sigma_clip(good, sigma=3, masked=False)))
 
 
-def read_fits(path: Path, ndim=(2,)) -> tuple[np.ndarray, fits.Header]:
+def read_fits(path: Path, ndim=(2,), beside=()) -> tuple[np.ndarray, fits.Header]:
     """Read the image of a FITS file, or say in one line what is wrong with it.
 
-    EXTNAME, EXTTYPE or IMAGETYP tell weights and masks; several images of the sky are refused.
+    EXTNAME, EXTTYPE or IMAGETYP tell weights and masks, as do the names of those known to be
+    `beside` the image; several images of the sky are refused.
     CHECKSUM and DATASUM are verified where they are given. The primary header's cards hold for an
     extension that lacks them.
     """
@@ -71,7 +72,7 @@ def read_fits(path: Path, ndim=(2,)) -> tuple[np.ndarray, fits.Header]:
         warnings.filterwarnings("error", message=".*truncated.*|.*sum verification failed.*")
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
         with fits.open(path, memmap=False, checksum=True) as hdus:
-            image = _science_image(hdus, path)
+            image = _science_image(hdus, path, beside)
             pixels, header = np.asarray(image.data, np.float32), _header_of(image, hdus[0])
     if pixels.ndim not in ndim:
         raise GaltoolsError(f"{path} holds an image of {pixels.ndim} dimensions: need {ndim[0]}")
@@ -81,6 +82,8 @@ def read_fits(path: Path, ndim=(2,)) -> tuple[np.ndarray, fits.Header]:
 def read_extensions(path: Path, names: dict) -> dict[str, np.ndarray]:
     """Read images beside that of the sky; `names` says in which extension each one is."""
     found = {}
+    if not names:
+        return found
     with reading(path, DAMAGED), fits.open(path, memmap=False) as hdus:
         for ours, theirs in names.items():
             if theirs not in hdus or hdus[theirs].data is None:
@@ -89,8 +92,9 @@ def read_extensions(path: Path, names: dict) -> dict[str, np.ndarray]:
     return found
 
 
-def _science_image(hdus: fits.HDUList, path: Path):
+def _science_image(hdus: fits.HDUList, path: Path, beside):
     """The one image of the sky in a file, whatever its place."""
+    taken = {str(name).upper() for name in beside}
     images = [hdu for hdu in hdus if hdu.is_image and hdu.header["NAXIS"]]
     if not images:
         raise GaltoolsError(f"{path} holds no image: give a FITS image")
@@ -99,7 +103,7 @@ def _science_image(hdus: fits.HDUList, path: Path):
         named = (str(hdu.header.get(key, "")) for key in ("EXTNAME", "EXTTYPE", "IMAGETYP"))
         return {*re.split("[^A-Z]+", " ".join(named).upper())}
 
-    sky = [hdu for hdu in images if not words(hdu) & NOT_SKY]
+    sky = [hdu for hdu in images if hdu.name.upper() not in taken and not words(hdu) & NOT_SKY]
     planes = [hdu for hdu in sky if hdu.header["NAXIS"] > 1] or sky
     chosen = [hdu for hdu in planes if hdu.name.upper() in ("SCI", "IMAGE", "SCIENCE")] or planes
     if len(chosen) == 1:
@@ -193,7 +197,7 @@ def read_plane(
     `unit` see `zero_point_of`.
     """
     path = Path(path)
-    pixels, header = read_fits(path)
+    pixels, header = read_fits(path, beside=[mask_in] if mask_in else [])
     wcs, band = read_wcs(header, path), band_of(header, survey, path)
     if ts_field is None:
         image, mask = calibrate(pixels, header, path, survey, unit)

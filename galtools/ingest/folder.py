@@ -21,7 +21,7 @@ from astropy.coordinates import SkyCoord, cartesian_to_spherical
 from astropy.table import Table
 
 from galtools.data import ImageSet
-from galtools.data.pairs import MASKED, NO_DATA
+from galtools.data.pairs import MASKED, NO_DATA, normalized_psf
 from galtools.errors import GaltoolsError, check_choice
 from galtools.flags import FLAG, Flag, raise_flag
 from galtools.ingest.catalogue import has_position, tidy
@@ -83,7 +83,8 @@ class _Folder:
 
     def __init__(self, files: list[dict[str, Path]], survey: Survey, unit: str | None, names):
         self.survey, self.unit, n = survey, unit, (len(files), len(survey.bands))
-        self.images = self.mask = None
+        self.images = self.mask = self.lacking = None
+        self.complete = False  # whether any file has all extensions
         self.names, self.beside = names or {}, {}
         self.flag, self.places = np.zeros(n[0], np.int32), np.full((*n, 8), np.nan)
         self.exists = np.zeros(n, bool)
@@ -94,11 +95,13 @@ class _Folder:
                 self.flag[row] |= self.read(row, part, path)
         if self.images is None:
             raise GaltoolsError(f"{path}: neither this nor any other file can be read")
+        if self.lacking and not self.complete:
+            raise self.lacking
 
     def read(self, row: int, part: str, path: Path) -> Flag:
         """Read a file into a row and return what is wrong with it."""
         try:
-            pixels, header = read_fits(path, ndim=(2, 3))
+            pixels, header = read_fits(path, (2, 3), self.names.values())
         except GaltoolsError:
             return Flag.UNREADABLE
         if self.images is None:
@@ -127,26 +130,39 @@ class _Folder:
             )
         except GaltoolsError:
             flag |= Flag.UNCALIBRATED
-        else:
+            return flag
+        try:
             self.read_beside(row, k, path, header)
+            self.complete = True
+        except GaltoolsError as error:
+            self.lacking = error
+            flag |= Flag.UNREADABLE
         return flag
 
     def read_beside(self, row: int, k, path: Path, header) -> None:
         """Read the extensions of a file into a row of `beside`, sigma in nanomaggies."""
         for name, values in read_extensions(path, self.names).items():
             if name == "mask":
+                self.check_shape(name, values, self.mask[row, k], path)
                 self.mask[row, k] |= np.where(values != 0, MASKED, 0).astype(np.uint8)
                 continue
-            if name in TO_SIGMA:
+            if name == "psf":
+                values = normalized_psf(values)
+            else:
+                self.check_shape(name, values, self.mask[row, k], path)
                 zero_point = zero_point_of(header, path, self.survey, self.unit, NANOMAGGIES)
                 values = counts_to_nanomaggies(to_sigma(name, values), zero_point)
                 name = "sigma_map"
             if name not in self.beside:
                 shape = (*self.exists.shape, *values.shape[-2:])
                 self.beside[name] = np.full(shape, np.nan, np.float32)
-            if values.shape != (wanted := self.beside[name][row, k].shape):
-                raise GaltoolsError(f"{path}: its {name} is {values.shape}, need {wanted}")
+            self.check_shape(name, values, self.beside[name][row, k], path)
             self.beside[name][row, k] = values
+
+    def check_shape(self, name: str, values, like, path: Path) -> None:
+        """Refuse an extension of another shape than `like`."""
+        if values.shape != like.shape:
+            raise GaltoolsError(f"{path}: its {name} is {values.shape}, need {like.shape}")
 
     def centres(self) -> np.ndarray:
         """Unit vectors (n, 3) to the median centre of every object's files."""

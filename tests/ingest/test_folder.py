@@ -10,11 +10,13 @@ from astropy.table import Table
 
 from galtools import flags
 from galtools.data.files import quantize
+from galtools.data.pairs import MASKED
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag
 from galtools.ingest import cutouts
 from galtools.ingest.arrays import read_arrays
 from galtools.ingest.catalogue import read_catalogue
+from galtools.ingest.fits_images import read_plane
 from galtools.ingest.folder import list_objects, read_folder
 from galtools.surveys import BANDS, SDSS
 
@@ -180,6 +182,41 @@ def test_a_file_of_several_ccds_is_flagged_and_a_weight_map_passed_over(folder):
     stamps = read_folder(folder, SDSS)
     assert words(stamps) == ["INCOMPLETE, UNREADABLE", *[""] * 4]
     np.testing.assert_array_equal(stamps.images[1], sky()[1])
+
+
+def with_extensions(path, **images):
+    for name, pixels in images.items():
+        fits.append(path, pixels, fits.Header({"EXTNAME": name}))
+
+
+@pytest.mark.parametrize("name", ["UNCERT", "Scatter"])
+def test_an_image_named_as_sigma_map_is_not_taken_for_the_sky(folder, name):
+    for path in folder.iterdir():
+        with_extensions(path, **{name: np.full((64, 64), 0.05)})
+    stamps = read_folder(folder, SDSS, names={"sigma_map": name}, check=False)
+    assert words(stamps) == [""] * 5
+    np.testing.assert_allclose(stamps.sigma_map, 0.05)
+    plane = read_plane(folder / "a_r.fits", SDSS, mask_in=name)
+    assert (plane.mask == MASKED).all()
+
+
+def test_a_file_whose_extensions_lack_or_differ_is_flagged(folder):
+    """Objects b, c and d lack a map, have a mask of one row, and a PSF of zeros."""
+    bad = np.zeros((64, 64), "i2")
+    for path in folder.iterdir():
+        sigma = np.full((64, 64), SDSS.sky_noise[BANDS.index(path.stem[-1])])
+        images = {"UNCERT": sigma, "DQ": bad, "PSF": np.ones((5, 5))}
+        images |= {"c_r": {"DQ": bad[0]}, "d_r": {"PSF": np.zeros((5, 5))}}.get(path.stem, {})
+        if path.stem != "b_r":
+            with_extensions(path, **images)
+    names = {"sigma_map": "UNCERT", "mask": "DQ", "psf": "PSF"}
+    stamps = read_folder(folder, SDSS, names=names)
+    found = words(stamps)
+    assert found[0] == found[4] == "" and all("UNREADABLE" in found[k] for k in (1, 2, 3))
+    np.testing.assert_array_equal(stamps.images, sky())
+    assert np.isinf(stamps.sigma_map[1, 2]).all() and np.isfinite(stamps.sigma_map[[0, 4]]).all()
+    with pytest.raises(GaltoolsError, match="has no extension ERR"):
+        read_folder(folder, SDSS, names={"sigma_map": "ERR"})
 
 
 # --- photoObj --------------------------------------------------------------------------------
