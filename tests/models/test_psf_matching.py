@@ -85,8 +85,9 @@ def test_power_of_the_scene_never_grows_with_frequency_and_noise_counts_photons(
     powers = torch.tensor([[[[400.0, 2], [9, 1]]], [[[400, 8], [2.01, 2]]], [[[1, 4], [4, 0]]]])
     scene, white = psf_matching.power_spectra(powers.sqrt() + 0j, blur, torch.ones(3, 1), ring)
     assert torch.allclose(white.flatten(), torch.tensor([1.0, 2, 1]))
-    wanted = [[[399, 4.0], [4, 0]], [[398, 24], [1, 0]], [[0, 0], [0, 0]]]
-    assert torch.allclose(scene[:, 0], torch.tensor(wanted), atol=1e-4)
+    two, three = 0.33 / 0.0626, 0.78 / 1.0626  # rings together: sum M_s^2 (P - N) / sum M_s^4
+    wanted = [[[399, two], [two, 0]], [[398, 24], [1, 0]], [[three, three], [three, 0]]]
+    assert torch.allclose(scene[:, 0], torch.tensor(wanted), atol=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(160, 160), (161, 120)])
@@ -144,5 +145,33 @@ def test_pure_noise_is_nearly_removed_and_a_flat_image_kept():
     sky = np.full((8, 5), 0.1)
     known = (SDSS.pixel_scale, SDSS.psf_fwhm, SDSS.psf_fwhm)
     assert psf_matching.wiener_deconvolve(noise, sky, *known).std() < 0.35 * noise.std()
-    flat = psf_matching.wiener_deconvolve(torch.full((8, 5, 64, 64), 3.0), sky, *known)
-    assert torch.allclose(flat, torch.tensor(3.0), atol=1e-4)
+    for level in (3.0, 1e-3):  # far above the noise, and below it
+        flat = torch.full((8, 5, 64, 64), level)
+        found = psf_matching.wiener_deconvolve(flat, sky, *known)
+        assert torch.allclose(found, flat, rtol=1e-4)
+
+
+@pytest.mark.parametrize("snr, near, blank", [(10, 0.08, 0.02), (25, 0.05, 0), (50, 0.03, 0)])
+@pytest.mark.parametrize("sky", [0.0, -0.01])
+def test_faint_stars_keep_the_flux_that_known_power_would_leave(snr, near, blank, sky):
+    """Within 6 pixels, median of 64 noises; S of a star is flat, its flux squared over 96^2."""
+    side, scale, seeings = 96, 0.4, ([1.4], [0.7])  # a stamp of 64 with its margins
+    down, right = torch.fft.fftfreq(side, scale)[:, None], torch.fft.rfftfreq(side, scale)
+    low, high = (psf_matching.mtf(down, right, torch.tensor(w)) for w in seeings)
+
+    def star(transfer):
+        image = torch.fft.fftshift(torch.fft.irfft2(transfer + 0j, s=(side, side)))
+        return image[..., 16:-16, 16:-16]
+
+    y, x = np.indices((64, 64)) - 32
+    within = torch.from_numpy(np.hypot(y, x) < 6)
+    flux = snr / float(star(low).square().sum().sqrt())
+    scene = (flux / side) ** 2
+    gain = high * low * scene / (low**2 * scene + 1)
+    gain[..., 0, 0] = 1
+    torch.manual_seed(0)
+    images = sky + flux * star(low) + torch.randn(64, 1, 64, 64)
+    found = psf_matching.wiener_deconvolve(images, np.ones((64, 1)), scale, *seeings)
+    assert float((found.std((2, 3)) < 0.01).float().mean()) <= blank
+    left = (found[:, 0, within] - sky).sum(-1).median() / flux
+    assert float(left) == pytest.approx(float(star(low * gain)[..., within].sum()), abs=near)
