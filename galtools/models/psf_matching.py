@@ -17,8 +17,8 @@ M_s is tiny, chance excesses of noise would pass as signal. It is the least-squa
 constraint, weighted by the number of modes times M_s^4; the lowest rings, of few modes, count
 together where one falls short by chance. T is at most M_t M_s S(0) / N, and 1 at zero: the mean
 of the image stays. What noise hides is removed: on stamps of 64 pixels, a lone star at a matched
-signal-to-noise ratio of 10 keeps 30 per cent of its flux within 6 pixels, at 25 74. Where all
-the power is within the noise, only the mean is left, as for one in 20 stars at a ratio of 6.
+signal-to-noise ratio of 10 keeps 31 per cent of its flux within 6 pixels; at 25, 74 per cent.
+Where no power exceeds the noise, only the mean is left, as for one star in 20 at a ratio of 6.
 """
 
 import math
