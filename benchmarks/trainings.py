@@ -50,7 +50,8 @@ def train(store: paths.Results, results: str, model: str, seed: int) -> None:
     values = chapter(notebook.stem, store.profile)
     recipe = {name: values[name] for name in ("steps", "batch", "crop", "rate")}
     settings = Settings(**recipe, seed=seed)
-    study.run(results, store.profile, model, TASK, seed, settings, values.get("draws", 1))
+    mean = store.weights(TASK, "residual", FIXED) if model == "diffusion" else None  # one for all
+    study.run(results, store.profile, model, TASK, seed, settings, values.get("draws", 1), mean)
 
 
 def measure(store: paths.Results, model: str, seed: int) -> None:

@@ -2,13 +2,16 @@
 
 import time
 from copy import copy, deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 
+from companion import study
 from galtools.data import photometry
 from galtools.fidelity import calibration
+from galtools.models import checkpoint, kept
 from galtools.models.diffusion import preconditioning
 from galtools.training.translate import translate
 
@@ -56,6 +59,32 @@ def scores(samples: np.ndarray, target: np.ndarray, scaling) -> dict[str, float]
         crps = calibration.crps(fluxes.swapaxes(0, 1).reshape(len(fluxes[0]), -1), truth.ravel())
         found[f"{box} px [%]"] = float(np.median(100 * crps / np.abs(truth.ravel())))
     return found
+
+
+def calibration_table(samples: np.ndarray, target: np.ndarray, bands) -> pd.DataFrame:
+    """Scatter over error of box fluxes and colours, and corner noise; 1 is calibrated.
+
+    A colour stands in the column of its bluer band.
+    """
+    rows = {}
+    for box in (box for box in BOXES if box <= target.shape[-1]):
+        rows[f"flux, {box} px"] = study.spread_ratio(samples, target, box)
+        rows[f"colour, {box} px"] = study.spread_ratio(samples, target, box, colours=True)
+    rows["noise in corners"] = study.noise_ratio(samples[:, 0], target)
+    return pd.DataFrame({name: dict(zip(bands, row)) for name, row in rows.items()}).T  # noqa: B905
+
+
+def long_trained(result, n: int, samples: int, seed: int = 0):
+    """Study of n test galaxies by the kept weights of the long training, or None without any."""
+    file = kept.weights_file("diffusion", result.task)
+    pairs = result.pairs[slice(0, n)]
+    if not file.exists() or kept.misfit(file):
+        return None
+    network = checkpoint.load_weights(file)
+    if network.scaling.shape != pairs.target.shape[-2:]:
+        return None
+    images = translate(network, pairs.source, samples, seed)
+    return replace(result, network=network, pairs=pairs, samples=images)
 
 
 def ablation(result, n: int, seed: int = 0) -> pd.DataFrame:

@@ -88,7 +88,8 @@ class Study:
 def run(results, profile, model, task, seed, settings, samples: int = 1, mean=None) -> Study:
     """Train and translate what has not been trained and translated yet; load the rest.
 
-    `mean` is the file of the regression network that a diffusion model samples about.
+    `mean` is the file of the regression network that a diffusion model samples about; if it is not
+    given, the residual network of these results.
     """
     store = paths.Results(results, profile, kept=False)
     splits = ("train", "valid", "test")
@@ -102,6 +103,8 @@ def run(results, profile, model, task, seed, settings, samples: int = 1, mean=No
     bands = tuple(len(s.bands) for s in (test_pairs.source_set, test_pairs.target_set))
     if bands != (len(BANDS),) * 2:
         build["bands"] = bands
+    if model == "diffusion":
+        mean = paths.need_of(mean or store.weights(task, "residual", seed), "residual")
     made = train.train_cached(store.model(task, model, seed), build, settings, learn, valid, mean)
     weights, translations = store.weights(task, model, seed), store.translations(task, model, seed)
     translate.translate_cached(translations, weights, test, samples, seed)

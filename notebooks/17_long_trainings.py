@@ -12,8 +12,8 @@
 # {glue:text}`long_better` have a smaller pixel residual after the long training. Kept weights are used only
 # after a check against the current code and simulation.
 #
-# The preceding chapters train each network for about a minute. Long trainings use up to an hour of one core
-# (the diffusion model two) and ten times as many galaxies, and their weights are kept. Once every model has
+# The preceding chapters train each network for about a minute. Long trainings use about an hour of one
+# core and ten times as many galaxies, and their weights are kept. Once every model has
 # consistent weights, **all later chapters evaluate these networks**, on galaxies used in no training.
 #
 # **What you will learn**

@@ -129,7 +129,7 @@ class Denoiser(nn.Module):
 @register(
     "diffusion",
     tiny={"widths": (8, 16), "steps": 3},
-    quick={"widths": (32, 64, 128)},
+    quick={"widths": (32, 64, 128), "steps": 5},
     long={"widths": (48, 96, 192), "steps": 12},
     paper={"widths": (128, 128, 256), "steps": 18},
 )
@@ -164,8 +164,10 @@ class Diffusion(Translator):
         x = self.scaling.normalize(torch.as_tensor(pairs.source))
         y = self.scaling.target.forward(torch.as_tensor(pairs.target))
         with torch.no_grad():
-            left = [b - self(a) for a, b in zip(x.split(16), y.split(16), strict=True)]
-        self.rms.copy_(torch.cat(left).square().mean(dim=(0, 2, 3), keepdim=True)[0].sqrt())
+            left = torch.cat([b - self(a) for a, b in zip(x.split(16), y.split(16), strict=True)])
+        if (bad := pairs.bad[1]) is not None:
+            left[torch.as_tensor(bad)] = torch.nan
+        self.rms.copy_(left.square().movedim(1, 0).flatten(1).nanmean(dim=1).sqrt()[:, None, None])
 
     def network(self, x: torch.Tensor) -> torch.Tensor:
         """Translate by the regression network alone."""
@@ -179,7 +181,7 @@ class Diffusion(Translator):
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Mean squared error of F; masked pixels have none."""
-        with torch.no_grad():
+        with torch.no_grad(), autocast(batch.source.device, enabled=False):  # as in `sampler`
             mean = self.network(batch.source)
             r = (batch.valid_target(mean) - mean) / self.rms
         normal = partial(torch.randn, generator=batch.generator, device=r.device)

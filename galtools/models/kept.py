@@ -21,7 +21,7 @@ from galtools.models import checkpoint, weights_folder
 from galtools.models.base import sample_images
 
 LARGEST = 4_000_000  # bytes of a file of weights
-HALF_COST = 0.02  # change of translations, in units of the sky noise, that half precision may cost
+HALF_COST = 0.02  # change of translations, in units of the sky noise, that fewer bits may cost
 SAME = 1e-3  # largest difference of two fingerprints relative to the largest number of the band
 PROBE = {"n": 3, "seed": 2508, "start": 10**6, "grid": "sdss"}  # galaxies of the fingerprint
 BLOCK = 8  # pixels along a side of the blocks of the fingerprint of a translation
@@ -144,7 +144,7 @@ def publish(file: Path, weights: Path, inputs: list[Path], copy: Callable, answe
 
 
 def keep(weights: Path, train_file: Path, valid_file: Path, folder=None) -> Path:
-    """Keep the weights of a translator, in half precision where that costs nothing.
+    """Keep the weights of a translator, in half precision or bfloat16 where that costs nothing.
 
     The cost is the root mean square change of the translations of a few validation galaxies, in
     units of the target's sky noise.
@@ -155,14 +155,22 @@ def keep(weights: Path, train_file: Path, valid_file: Path, folder=None) -> Path
 
     def copy(new):
         tensors, about = checkpoint.load_finite(weights)
-        half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
-        checkpoint.save(new, half, about)
-        if (cost := _change(weights, new, pairs)) > HALF_COST:
-            checkpoint.save(new, tensors, about)
+        for shorter in (torch.Tensor.half, as_computed, torch.Tensor.float):
+            numbers = {k: shorter(v) if v.is_floating_point() else v for k, v in tensors.items()}
+            checkpoint.save(new, numbers, about)
+            if (cost := _change(weights, new, pairs)) <= HALF_COST:
+                break
         return {"half_cost": cost, "seconds": trained["extra"]["history"][-1]["seconds"]}
 
     modules = ["galtools.models.kept", *models.modules(recipe["model"])]
     return publish(file, weights, [train_file, valid_file], copy, translation, modules)
+
+
+def as_computed(weights: torch.Tensor) -> torch.Tensor:
+    """Half precision where that is exact; else bfloat16, as networks compute, but for vectors."""
+    if torch.equal(weights.half().to(weights), weights):
+        return weights.half()
+    return weights.bfloat16() if weights.dim() > 1 else weights
 
 
 def _change(one: Path, two: Path, pairs) -> float:

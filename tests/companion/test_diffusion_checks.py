@@ -42,25 +42,34 @@ def test_scores_of_gaussians_are_those_of_the_formula():
     assert found["8 px [%]"] < single["8 px [%]"]
 
 
-def test_loss_of_a_silent_denoiser_is_one_at_every_noise_level():
+def fresh():
+    """A diffusion model about a regression network of random weights."""
     torch.manual_seed(0)
-    network = models.build("diffusion", "cross", "tiny")
+    network, regression = (models.build(n, "cross", "tiny") for n in ("diffusion", "residual"))
+    regression.scaling = normalization_of(blobs(n=4, size=32))
+    network.set_mean(regression)
+    network.rms.fill_(0.5)
+    return network
+
+
+def test_loss_of_a_silent_denoiser_is_one_at_every_noise_level():
+    network = fresh()
     x = torch.randn(16, 5, 32, 32)
     with torch.no_grad():
-        y = torch.randn(x.shape)
+        y = network(x) + 0.5 * torch.randn(x.shape)
     for sigma in (0.1, 1.0, 10.0):
         assert diffusion_checks.loss_at(network, x, y, sigma) == pytest.approx(1, abs=0.03)
 
 
-def test_a_silenced_model_samples_white_residuals():
-    torch.manual_seed(0)
-    network = models.build("diffusion", "cross", "tiny")
+def test_a_silenced_model_samples_white_residuals_about_the_regression():
+    network = fresh()
     torch.nn.init.normal_(network.denoiser.tail[-1].weight, 0, 0.3)
     x, noise = torch.randn(2, 2, 5, 16, 16)
     silent = diffusion_checks.silenced(network)
     with torch.no_grad():
-        assert torch.allclose(silent.sampler(x)(noise), noise, atol=1e-4)
-        assert not torch.allclose(network.sampler(x)(noise), noise, atol=1e-2)
+        white = network(x) + 0.5 * noise
+        assert torch.allclose(silent.sampler(x)(noise), white, atol=1e-4)
+        assert not torch.allclose(network.sampler(x)(noise), white, atol=1e-2)
 
 
 def test_steps_end_where_the_most_steps_do():
@@ -74,3 +83,16 @@ def test_steps_end_where_the_most_steps_do():
     )
     off = table["difference / σ"]
     assert off[20] == 0 and off[6] < off[2] and network.steps == 3
+
+
+def test_calibration_of_samples_that_scatter_as_the_truth_does():
+    rng = np.random.default_rng(3)
+    centre = 100 + rng.normal(size=(400, 1, 3, 16, 16))
+    samples, target = (centre + rng.normal(size=(400, k, 3, 16, 16)) for k in (6, 1))
+    table = diffusion_checks.calibration_table(samples, target[:, 0], "ugr")
+    assert list(table.index[:2]) == ["flux, 4 px", "colour, 4 px"]
+    assert table.loc["colour, 4 px"].isna().tolist() == [False, False, True]
+    flux = table[table.index.str.startswith("flux")].to_numpy()
+    assert flux == pytest.approx(np.ones(flux.shape), abs=0.15)
+    wide = diffusion_checks.calibration_table(centre + 2 * (samples - centre), target[:, 0], "ugr")
+    assert wide.loc["flux, 16 px"].to_numpy() == pytest.approx(2 * np.ones(3), rel=0.2)

@@ -148,6 +148,20 @@ def test_the_rms_is_that_of_what_the_regression_leaves():
     assert torch.allclose(network.rms.flatten(), rms)
 
 
+def test_masked_pixels_do_not_count_in_the_rms():
+    pairs, found = blobs(n=8), []
+    for hidden in (0.0, 1e4):
+        network = fresh()
+        network.scaling = network.mean.scaling
+        pairs.target_set.mask = np.zeros(pairs.target.shape, np.uint8)
+        pairs.target_set.mask[..., 6:9, 6:9] = 1
+        pairs.target_set.images[..., 6:9, 6:9] = hidden
+        network.prepare(pairs)
+        found.append(network.rms)
+    assert torch.equal(*found)
+    assert found[0].isfinite().all()
+
+
 def test_the_stretch_is_that_of_the_regression_and_its_grid_must_be_the_same():
     network, pairs = fresh(), blobs(n=12)
     network.scaling = normalization_of(pairs)

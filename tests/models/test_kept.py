@@ -94,6 +94,15 @@ def test_weights_that_half_precision_would_change_stay_single(trained, tmp_path,
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+def test_where_half_precision_costs_too_much_matrices_are_kept_as_networks_compute():
+    vector = torch.linspace(0.1, 0.2, 6)
+    exact, matrix = torch.tensor([[0.5, 1024.0]]), vector.view(2, 3)
+    found = [kept.as_computed(weights) for weights in (exact, matrix, vector)]
+    assert [weights.dtype for weights in found] == [torch.half, torch.bfloat16, torch.float]
+    assert torch.equal(found[0].float(), exact) and torch.equal(found[2], vector)
+    assert torch.equal(found[1], matrix.bfloat16())
+
+
 def test_what_is_not_there_is_said(folder):
     with pytest.raises(GaltoolsError, match=r"no weights of swin .*there: cross residual seed1"):
         models.pretrained("swin", "cross")

@@ -79,8 +79,8 @@ def test_draws_together_are_those_made_one_by_one(monkeypatch):
     for parameter in model.denoiser.parameters():
         torch.nn.init.normal_(parameter, 0, 0.05)
     model.scaling, asked = normalization_of(pairs), []
-    mean = model.mean
-    monkeypatch.setattr(model, "network", lambda x: asked.append(len(x)) or mean(x))
+    known = model.network
+    monkeypatch.setattr(model, "network", lambda x: asked.append(len(x)) or known(x))
     together = translate.translate(model, pairs.source, samples=3, seed=5)
     assert asked == [16, 4]
     for k in range(3):
