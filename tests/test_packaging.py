@@ -51,7 +51,8 @@ def imported(*folders: str) -> set[str]:
                 modules |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 modules.add(node.module.split(".")[0])
-    beside = (ROOT / "workflow").glob("*.py")  # which tests import as its scripts do
+    # tests import from these folders as the scripts in them do
+    beside = [f for name in ("workflow", "benchmarks") for f in (ROOT / name).glob("*.py")]
     own = {file.stem for file in [*files, *beside]} | {"galtools", "companion"}
     known = providers()
     return {
