@@ -146,7 +146,7 @@ def opened(book):
 
 def section(book, run: pipeline.Run) -> list:
     """Cells that show a second run in its chapter: its finding, leading figures and tables."""
-    finding, hidden = book.cells[0].source.split("\n\n", 2)[1], []
+    finding, hidden = [*book.cells[0].source.split("\n\n"), ""][1], []
     finding = re.sub(r"(\{glue:\w+\}`)", rf"\g<1>{run.name}_", finding)
     for cell in [cell for cell in book.cells if cell.cell_type == "code"]:
         glued = [output for output in cell.outputs if "scrapbook" in output.get("metadata", ())]

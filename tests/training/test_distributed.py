@@ -88,10 +88,16 @@ def test_two_processes_give_the_weights_of_one(tmp_path, files, name, regression
     # norm takes away, by their own size, rounding included
     most = 1e-3 if name == "diffusion" else 1e-4
     assert_equal_weights(alone, together, beginning(name), most)
-    losses = [[{k: v for k, v in row.items() if k != "seconds"} for row in m["extra"]["history"]]
+    left = {"seconds"}
+    if name == "diffusion":  # ratios of its samples' fluxes, few and noisy, magnify rounding
+        left |= {
+            key for key in made["extra"]["history"][0] if key.startswith(("sca", "col", "bias"))
+        }
+    losses = [[{k: v for k, v in row.items() if k not in left} for row in m["extra"]["history"]]
               for m in (told, made)]  # fmt: skip
     for one, two in zip(*losses, strict=True):
-        assert one == pytest.approx(two, rel=most, abs=1e-6)
+        assert {"step", "chi"} < one.keys()
+        assert one == pytest.approx(two, rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.notebook
