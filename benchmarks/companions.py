@@ -4,11 +4,10 @@
 
 Rewrites the column of this book in book/reference/companions.csv. The others were counted once, by
 the same rules, on the pages that book/running.md names, and are typed in; nothing here makes them
-anew. Words are those of the text, without code,
-equations and tables; a formula or a code span is one word. Code is what a reader sees without
-unfolding it, without empty lines; a cell is what is shown as one block. The first result is the
-first figure or number that the page computes. All but the number of pages are medians over pages;
-the longest cell is that of all pages.
+anew. Words are those of the text, without code, equations and tables; a formula or a code span is
+one word. Code is what a reader sees without unfolding it, without empty lines; a cell is what is
+shown as one block. The first result is the first figure or number that the page computes. All but
+the number of pages are medians over pages; the longest cell is that of all pages.
 """
 
 import re

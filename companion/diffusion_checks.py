@@ -71,7 +71,7 @@ def calibration_table(samples: np.ndarray, target: np.ndarray, bands) -> pd.Data
         rows[f"flux, {box} px"] = study.spread_ratio(samples, target, box)
         rows[f"colour, {box} px"] = study.spread_ratio(samples, target, box, colours=True)
     rows["noise in corners"] = study.noise_ratio(samples[:, 0], target)
-    return pd.DataFrame({name: dict(zip(bands, row)) for name, row in rows.items()}).T  # noqa: B905
+    return pd.DataFrame({name: dict(zip(bands, row, strict=False)) for name, row in rows.items()}).T
 
 
 def long_trained(result, n: int, samples: int, seed: int = 0):
