@@ -307,7 +307,7 @@ if long:
 # | | EDM, CorrDiff | here | reason |
 # |---|---|---|---|
 # | mean | U-Net, squared error | residual network, `pixel_loss` | its own chapter |
-# | noise at the start of sampling | $\sigma = 80$ of data of rms 0.5 | $\sigma = 20$ of rms 1 | the regression leaves little on large scales |
+# | noise at the start of sampling | $\sigma = 80$ of data of rms 0.5 | $\sigma = 20$ of rms 1 | fewer steps; residuals that are coherent over a whole stamp would need more |
 # | variable of the sampler | $r_\sigma$, steps in $\sigma$ | $u = c_\mathrm{in} r_\sigma$, steps in $t$ | exact where $F = 0$ |
 # | network | U-Net with attention, 50 to 80 million weights | convolutional U-Net | a minute on one core |
 # | stochastic sampling | optional | none | a sample is a function of its noise |
