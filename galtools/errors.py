@@ -48,7 +48,7 @@ def _check_contents(path) -> None:
     """
     with open(path, "rb") as file:
         start = file.read(9)
-    if start.startswith(b"PK"):
+    if start.startswith(b"PK\3\4"):
         with zipfile.ZipFile(path) as archive:
             check_unpacked(path, sum(entry.file_size for entry in archive.infolist()))
     openers = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open, FITS[0]: open}

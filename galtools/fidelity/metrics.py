@@ -38,6 +38,16 @@ class Metric:
         return intervals.bootstrap(self.statistic, values, n_boot, seed, self.method)
 
 
+def bias_and_scatter(name: str, quantity: str, meaning: str) -> dict[str, Metric]:
+    """Median and robust scatter of an error, as the metrics NAME_bias and NAME_scatter."""
+    return {
+        f"{name}_bias": Metric((quantity,), intervals.median, 0, f"median {meaning}"),
+        f"{name}_scatter": Metric(
+            (quantity,), intervals.robust_scatter, 0, f"1.48 MAD of the {meaning}"
+        ),
+    }
+
+
 def per_pixel(sigma) -> np.ndarray:
     """Noise of the sky, (n, bands), shaped as images (n, bands, 1, 1); maps as they are."""
     sigma = np.asarray(sigma)

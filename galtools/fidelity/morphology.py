@@ -19,7 +19,7 @@ from galtools import artefacts
 from galtools.data.photometry import robust_scatter
 from galtools.fidelity import intervals
 from galtools.fidelity.fast_statmorph import NOT_MEASURED, QUANTITIES, source_morphology
-from galtools.fidelity.metrics import Metric, tabulate
+from galtools.fidelity.metrics import Metric, bias_and_scatter, tabulate
 from galtools.fidelity.structure import noise_level
 
 RADII = ("half_light_radius", "petrosian_radius")  # statmorph's pixels become arcsec
@@ -34,11 +34,10 @@ START = 60  # images from which on a second process saves more time than its sta
 
 def _metrics_of(name: str) -> dict[str, Metric]:
     """Metrics of one quantity, from its values in both images and its error."""
-    both, error = (f"{name}_truth", f"{name}_translated"), (f"{name}_error",)
+    both = (f"{name}_truth", f"{name}_translated")
     distance = {"perfect": 0, "method": "distance"}
     return {
-        f"{name}_bias": Metric(error, intervals.median, 0, "median error"),
-        f"{name}_scatter": Metric(error, robust_scatter, 0, "1.48 MAD of the error"),
+        **bias_and_scatter(name, f"{name}_error", "error"),
         f"{name}_correlation": Metric(both, intervals.correlation, 1, "Pearson's r over galaxies"),
         f"{name}_catastrophic": Metric(
             (f"{name}_lost",), intervals.mean, 0, "fraction with an error above the scatter of x",

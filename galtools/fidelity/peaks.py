@@ -10,20 +10,15 @@ import numpy as np
 from galtools.data.photometry import asinh_magnitude, box_flux, colours, peak_flux
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
-from galtools.fidelity.metrics import Metric, tabulate
+from galtools.fidelity.metrics import Metric, bias_and_scatter, tabulate
 
 NEIGHBOURS = 20  # of which a galaxy of a table takes its redshift
 OUTLIER = 0.05  # |dz| / (1 + z) beyond which a redshift is wrong
 
 METRICS = {
-    "peak_bias": Metric(("peak_error",), intervals.median, 0, "median (Py - Px) / Px, max pixel"),
-    "peak_scatter": Metric(("peak_error",), intervals.robust_scatter, 0, "1.48 MAD of the same"),
-    "box_bias": Metric(("box_error",), intervals.median, 0, "as the max pixel, mean of 3 x 3"),
-    "box_scatter": Metric(("box_error",), intervals.robust_scatter, 0, "1.48 MAD of it"),
-    "peak_ratio_bias": Metric(("ratio_error",), intervals.median, 0, "shift of box colour, mag"),
-    "peak_ratio_scatter": Metric(
-        ("ratio_error",), intervals.robust_scatter, 0, "1.48 MAD of it, mag"
-    ),
+    **bias_and_scatter("peak", "peak_error", "flux error (Py - Px) / Px, max pixel"),
+    **bias_and_scatter("box", "box_error", "flux error (Py - Px) / Px, mean of 3 x 3"),
+    **bias_and_scatter("peak_ratio", "ratio_error", "colour error of the box, mag"),
 }
 REDSHIFT_METRICS = {
     "bias": Metric(("dz",), intervals.median, 0, "median dz / (1 + z)"),

@@ -4,14 +4,14 @@ Images are in nanomaggies per pixel, shape (n, bands, H, W); truth x, translatio
 that of every pixel if its map is known, else that of the sky.
 """
 
-from functools import lru_cache
+from functools import partial
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter
 
 from galtools.data.photometry import aperture_flux, colours
 from galtools.fidelity import intervals
-from galtools.fidelity.metrics import Metric, per_pixel
+from galtools.fidelity.metrics import Metric, bias_and_scatter, per_pixel
 
 # AB mag per square arcsec: the surface brightness that is full scale for PSNR and SSIM
 RANGE_MAGNITUDE = 18.0
@@ -24,18 +24,9 @@ METRICS = {
     "psnr": Metric(("psnr",), intervals.mean, np.inf, "20 log10(R / rmse) of a galaxy, dB"),
     "ssim": Metric(("ssim",), intervals.mean, 1, "structural similarity with full scale R"),
     "correlation": Metric(("correlation",), intervals.mean, 1, "Pearson's r of a galaxy's pixels"),
-    "flux_bias": Metric(("flux_error",), intervals.median, 0, "median (Fy - Fx) / Fx, whole stamp"),
-    "flux_scatter": Metric(
-        ("flux_error",), intervals.robust_scatter, 0, "1.48 MAD of (Fy - Fx) / Fx, stamp"
-    ),
-    "aperture_bias": Metric(
-        ("aperture_error",), intervals.median, 0, "median (Fy - Fx) / Fx, 3 arcsec"
-    ),
-    "aperture_scatter": Metric(
-        ("aperture_error",), intervals.robust_scatter, 0, "1.48 MAD of (Fy - Fx) / Fx, 3 arcsec"
-    ),
-    "colour_bias": Metric(("colour_error",), intervals.median, 0, "median shift of colour, mag"),
-    "colour_scatter": Metric(("colour_error",), intervals.robust_scatter, 0, "1.48 MAD of it, mag"),
+    **bias_and_scatter("flux", "flux_error", "flux error (Fy - Fx) / Fx, whole stamp"),
+    **bias_and_scatter("aperture", "aperture_error", "flux error (Fy - Fx) / Fx, 3 arcsec"),
+    **bias_and_scatter("colour", "colour_error", "colour error, mag"),
 }
 
 
@@ -47,16 +38,7 @@ def full_scale(pixel_scale: float) -> float:
     return 10 ** (0.4 * (22.5 - RANGE_MAGNITUDE)) * pixel_scale**2
 
 
-@lru_cache(maxsize=4)
-def _gaussian_weights(size: int) -> np.ndarray:
-    """Weights (size, size) of 11 pixels about each one of a line: a Gaussian of 1.5, mirrored."""
-    return gaussian_filter1d(np.eye(size), 1.5, axis=0, mode="mirror", radius=5)
-
-
-def _gaussian_window(images):
-    """Weigh an 11 x 11 window: two products of matrices, faster than a filter on small stamps."""
-    height, width = images.shape[-2:]
-    return _gaussian_weights(height) @ (images @ _gaussian_weights(width).T)
+_gaussian_window = partial(gaussian_filter, sigma=1.5, mode="mirror", radius=5, axes=(2, 3))
 
 
 def ssim(x, y, scale: float, valid=True) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from galtools.data.photometry import annulus_flux, annulus_weights, colours, robust_scatter
 from galtools.fidelity import intervals
-from galtools.fidelity.metrics import Metric
+from galtools.fidelity.metrics import Metric, bias_and_scatter
 
 RINGS = (0.0, 1.0, 2.0, 4.0, 8.0)  # arcsec, edges of the rings of the radial profile
 QUARTERS = 4  # rings of the power spectrum between zero and the Nyquist frequency
@@ -42,8 +42,7 @@ METRICS = {
     ),
     "centroid_shift": Metric(("shift",), intervals.median, 0, "distance of the centroids, arcsec"),
     "blur": Metric(("blur",), intervals.median, 0, "FWHM of the extra blur of y, arcsec"),
-    "gradient_bias": Metric(("gradient_error",), intervals.median, 0, "shift of the gradient, mag"),
-    "gradient_scatter": Metric(("gradient_error",), robust_scatter, 0, "1.48 MAD of it, mag"),
+    **bias_and_scatter("gradient", "gradient_error", "error of the colour gradient, mag"),
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from torch.nn.modules import module
 
 from galtools.artefacts import atomic
 from galtools.data.stretch import Normalization
-from galtools.errors import GaltoolsError
+from galtools.errors import GaltoolsError, reading
 from galtools.models import rebuild
 
 REGISTRATIONS = (  # of what a network consists of, by which its parts are counted
@@ -43,17 +43,13 @@ def checksum(tensors: dict, about: dict) -> str:
 
 def load(path: Path) -> tuple[dict, dict]:
     """Read what `save` wrote: the tensors and the dictionary about them."""
-    if not Path(path).is_file():
-        raise GaltoolsError(f"{path} is missing: train the model first, or check the name")
-    try:
+    with reading(path, "damaged or not ours; train the model again"):
         with safe_open(path, "pt") as file:
             header = json.loads(file.metadata()["galtools"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if header["sha256"] != checksum(tensors, header["about"]):
             raise ValueError("other bytes than were written")
         return nest(tensors), header["about"]
-    except Exception:  # a stranger's bytes can break a parser anywhere
-        raise GaltoolsError(f"{path} is damaged or not ours: delete it and train again") from None
 
 
 def load_finite(path: Path) -> tuple[dict, dict]:

@@ -9,7 +9,6 @@ from torch import nn
 
 from galtools.data.photometry import central_square
 from galtools.data.stretch import fit_stretch
-from galtools.errors import GaltoolsError
 from galtools.models.base import OptimizerGroup, autocast
 from galtools.redshift.density import Grid
 from galtools.redshift.photometry_layer import GROUPS, PhotometryLayer
@@ -88,12 +87,7 @@ class RedshiftNetwork(nn.Module):
     @torch.no_grad()
     def extract_features(self, images) -> Features:
         """Features of many images, a few at a time."""
-        check_images(images, "images")
-        bands = self.photometry.bands
-        if images.shape[1] != bands:
-            raise GaltoolsError(
-                f"the images have {images.shape[1]} bands, the estimator takes {bands}"
-            )
+        check_images(images, "images", self.photometry.bands)
         chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
         parts = [self.features(torch.as_tensor(part, device=self.mean.device)) for part in chunks]
         return Features(*map(torch.cat, zip(*parts, strict=True)))

@@ -14,10 +14,12 @@ SOFTENING = 2.0  # softening of the stretch in units of the source's sky noise p
 # to 10 the residual and the flux scatter hardly differ, but a larger one lets more noise through
 
 
-def check_images(images, name: str) -> None:
+def check_images(images, name: str, bands: int | None = None) -> None:
     """Refuse what is not a stack of finite float images (n, bands, H, W)."""
     if getattr(images, "ndim", 0) != 4:
         raise GaltoolsError(f"{name} must have shape (n, bands, H, W), not {np.shape(images)}")
+    if bands is not None and images.shape[1] != bands:
+        raise GaltoolsError(f"{name} have {images.shape[1]} bands, the model takes {bands}")
     if images.dtype != np.float32:
         raise GaltoolsError(f"{name} must be float32 nanomaggies per pixel, not {images.dtype}")
     if not np.isfinite(images).all():
@@ -35,11 +37,6 @@ def check_pairs(pairs, crop: int = 0) -> None:
         raise GaltoolsError(f"crop {crop} is larger than the stamps of {pairs.target.shape[-2:]}")
     if not (np.isfinite(pairs.noise).all() and (pairs.noise > 0).all()):
         raise GaltoolsError("noise must be positive: it sets the stretch and the unit of residuals")
-
-
-def load_pairs(task: str, path) -> data.Pairs:
-    """Read the pairs of a task from a file."""
-    return data.for_task(data.load(path), task)
 
 
 def zero_masked(pairs):

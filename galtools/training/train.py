@@ -2,27 +2,20 @@
 
 import json
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from galtools import artefacts, models
+from galtools import artefacts, data, models
 from galtools.data.photometry import central_flux, robust_scatter
 from galtools.errors import GaltoolsError
 from galtools.models import checkpoint
 from galtools.models.base import count_parameters, sample_images
 from galtools.provenance import module_digests, package_versions
 from galtools.training import distributed, loop
-from galtools.training.crops import (
-    Crops,
-    check_pairs,
-    load_pairs,
-    normalization_of,
-    zero_masked,
-)
+from galtools.training.crops import Crops, check_pairs, normalization_of, zero_masked
 from galtools.training.loop import Settings
 
 VALID = 128  # galaxies of the validation split that are used during the training
@@ -89,7 +82,7 @@ def train(network, pairs, valid, settings: Settings, *, folder=None, key="", dev
     )  # fmt: skip
 
 
-def train_and_save(device, weights, build, settings, load, files, key) -> dict:
+def train_and_save(device, weights, build, settings, files, key) -> dict:
     """Train a new network on the first of the files, validate on the second, write its weights.
 
     A third file holds the regression network that a diffusion model samples about. Several
@@ -97,7 +90,7 @@ def train_and_save(device, weights, build, settings, load, files, key) -> dict:
     """
     torch.manual_seed(settings.seed)
     network = models.build(**build)
-    pairs, valid = map(load, files[:2])
+    pairs, valid = (data.for_task(data.load(file), build["task"]) for file in files[:2])
     for mean in files[2:]:
         network.set_mean(checkpoint.load_weights(mean))
     folder = Path(weights).parent
@@ -105,9 +98,8 @@ def train_and_save(device, weights, build, settings, load, files, key) -> dict:
     if distributed.is_main():
         checkpoint.save_weights(weights, network)
     precision = loop.used_precision(settings.precision, device)
-    return {
-        "history": history, "parameters": count_parameters(network), "precision": precision,
-    }  # fmt: skip
+    parameters = count_parameters(network)
+    return {"history": history, "parameters": parameters, "precision": precision}
 
 
 def train_cached(
@@ -130,7 +122,7 @@ def train_cached(
         precision = loop.used_precision(settings.precision, device)
         code = module_digests([__name__, *models.modules(build["name"])])
         known = [params, precision, code, *map(artefacts.sha256, files), package_versions()]
-        what = (build, settings, partial(load_pairs, build["task"]), files, artefacts.digest(known))
+        what = (build, settings, files, artefacts.digest(known))
         if distributed.needs_launch():
             return distributed.run(train_and_save, new, *what)
         return train_and_save(device, new, *what)
@@ -148,8 +140,6 @@ def train_cached(
         "metrics.json": json.dumps(history[-1] | about, indent=1) + "\n",
     }
     for name, text in reports.items():
-        file = folder / name
-        if not (file.exists() and file.read_text() == text):
-            with artefacts.atomic(file) as new:
-                new.write_text(text)
+        with artefacts.atomic(folder / name) as new:
+            new.write_text(text)
     return made

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from galtools import artefacts
-from galtools.errors import GaltoolsError
+from galtools import artefacts, data
+from galtools.errors import GaltoolsError, reading
 from galtools.hdf5 import create, read_attributes, safe_open, write_attributes
 from galtools.models.base import sample_images
 from galtools.models.checkpoint import load_weights
-from galtools.training.crops import check_images, load_pairs, zero_masked
+from galtools.training.crops import check_images, zero_masked
 from galtools.training.loop import best_device
 
 FORMAT = "galtools translations 1"
@@ -34,11 +34,7 @@ def translate(weights_or_model, images, samples: int = 1, seed: int = 0, start: 
     scaling = getattr(network, "scaling", None)
     if scaling is None:
         raise GaltoolsError("this network was never trained: train it, or give a file of weights")
-    check_images(images, "images")
-    if images.shape[1] != network.recipe["bands"][0]:
-        raise GaltoolsError(
-            f"the images have {images.shape[1]} bands, the model takes {network.recipe['bands'][0]}"
-        )
+    check_images(images, "images", network.recipe["bands"][0])
     if scaling.step == 1 and images.shape[-2:] != scaling.shape:
         raise GaltoolsError(
             f"the images have {images.shape[-2:]} pixels, the model takes {scaling.shape}"
@@ -70,20 +66,13 @@ def save_translations(path: Path, images: np.ndarray, about: dict | None = None)
 
 def load_translations(path: Path, sample: int | None = 0) -> np.ndarray:
     """Read translations: one sample (n, bands, H, W), or for None all (n, K, bands, H, W)."""
-    if not Path(path).exists():
-        raise GaltoolsError(f"{path} is missing: run the notebook that trains this model first")
-    try:
-        with safe_open(path) as file:
-            if read_attributes(file).get("format") != FORMAT:
-                raise GaltoolsError(f"{path} is no file of translations made by galtools")
-            images = file["images"]
-            if sample is not None and not 0 <= sample < images.shape[1]:
-                raise GaltoolsError(f"{path} has {images.shape[1]} samples: there is no {sample}")
-            return images[:] if sample is None else images[:, sample]
-    except GaltoolsError:
-        raise
-    except Exception:  # a stranger's bytes can break a parser anywhere
-        raise GaltoolsError(f"{path} is damaged: delete it and run its notebook again") from None
+    with reading(path, "damaged; delete it and run its notebook again"), safe_open(path) as file:
+        if read_attributes(file).get("format") != FORMAT:
+            raise GaltoolsError(f"{path} is no file of translations made by galtools")
+        images = file["images"]
+        if sample is not None and not 0 <= sample < images.shape[1]:
+            raise GaltoolsError(f"{path} has {images.shape[1]} samples: there is no {sample}")
+        return images[:] if sample is None else images[:, sample]
 
 
 def translate_cached(
@@ -98,7 +87,7 @@ def translate_cached(
     about = {name: network.recipe[name] for name in ("model", "task")}
 
     def maker(new):
-        pairs = zero_masked(load_pairs(about["task"], test_file))
+        pairs = zero_masked(data.for_task(data.load(test_file), about["task"]))
         save_translations(new, translate(network, pairs.source, samples, seed), about)
 
     return artefacts.make(

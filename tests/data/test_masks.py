@@ -78,7 +78,7 @@ def test_what_is_masked_may_hold_nan_when_it_is_translated(tmp_path, monkeypatch
     checkpoint.save_weights(weights, network)
     test_file.write_bytes(b"galaxies")
     masked = holes(blobs(n=3), np.nan)
-    monkeypatch.setattr(translate, "load_pairs", lambda task, path: masked)
+    monkeypatch.setattr(data, "load", lambda path: masked)
     translate.translate_cached(tmp_path / "seed0.h5", weights, test_file)
     known = translate.translate(network, np.where(masked.bad[0], np.float32(0), pairs.source))
     np.testing.assert_array_equal(translate.load_translations(tmp_path / "seed0.h5"), known)
