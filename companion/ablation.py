@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from companion import paths, study
 from galtools import models
-from galtools.models.base import autocast, count_parameters, has_bfloat16
+from galtools.models.base import autocast, count_parameters
 from galtools.training import translate
 
 CROP, BATCH, REPEATS = 32, 16, 3  # of the networks whose speed is measured
@@ -49,7 +49,7 @@ def network_cost(model: str, profile: str) -> dict[str, float]:
     seconds = []
     for _ in range(REPEATS + 1):  # the first one warms up
         start = time.perf_counter()
-        with autocast("cpu", enabled=has_bfloat16("cpu")):
+        with autocast("cpu"):
             loss = network(x).square().mean()
         torch.autograd.grad(loss, list(network.parameters()), allow_unused=True)
         seconds.append(time.perf_counter() - start)

@@ -13,11 +13,11 @@ import matplotlib as mpl
 import numpy as np
 
 from companion import plotting
-from galtools import artefacts, models, simulate
+from galtools import artefacts, models, pretrained, simulate
 from galtools.data.photometry import aperture_weights
 from galtools.errors import GaltoolsError
 from galtools.fidelity import consistency
-from galtools.models import checkpoint, kept
+from galtools.models import checkpoint
 from galtools.simulate.render import KOLMOGOROV_FWHM
 from galtools.surveys import CFHTLS, SDSS
 
@@ -88,7 +88,7 @@ def facts(weights) -> dict:
 
 def script(file: Path) -> str:
     """JavaScript that sets `galaxyData`, kept in `file`; null in a copy without kept weights."""
-    weights = kept.weights_file(MODEL, TASK)
+    weights = pretrained.weights_file(MODEL, TASK)
     if not weights.exists():
         return "window.galaxyData = null;\n"
 

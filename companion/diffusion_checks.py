@@ -9,9 +9,10 @@ import pandas as pd
 import torch
 
 from companion import study
+from galtools import pretrained
 from galtools.data import photometry
 from galtools.fidelity import calibration
-from galtools.models import checkpoint, kept
+from galtools.models import checkpoint
 from galtools.models.diffusion import preconditioning
 from galtools.training.translate import translate
 
@@ -76,9 +77,9 @@ def calibration_table(samples: np.ndarray, target: np.ndarray, bands) -> pd.Data
 
 def long_trained(result, n: int, samples: int, seed: int = 0):
     """Study of n test galaxies by the kept weights of the long training, or None without any."""
-    file = kept.weights_file("diffusion", result.task)
+    file = pretrained.weights_file("diffusion", result.task)
     pairs = result.pairs[slice(0, n)]
-    if not file.exists() or kept.misfit(file):
+    if not file.exists() or pretrained.misfit(file):
         return None
     network = checkpoint.load_weights(file)
     if network.scaling.shape != pairs.target.shape[-2:]:

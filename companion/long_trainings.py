@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from companion import paths
-from galtools import artefacts, data
+from galtools import artefacts, data, pretrained
 from galtools.data import image_files
 from galtools.fidelity import information, pixels
-from galtools.models import checkpoint, kept, weights_folder
+from galtools.models import checkpoint, weights_folder
 from galtools.models.base import Translator
 from galtools.redshift import Ensemble
 from galtools.training import train, translate
@@ -85,7 +85,7 @@ def waits_for(table: pd.DataFrame, models, seed: int = 0) -> list[str]:
 
 def unfit(file: Path, test_file: Path) -> str:
     """Say why kept weights cannot be judged by these test galaxies, or nothing."""
-    if reason := kept.misfit(file):
+    if reason := pretrained.misfit(file):
         return reason
     size = data.load(test_file, slice(0, 1)).target.shape[-1]
     if size != (made := checkpoint.load_weights(file).scaling.size):

@@ -103,7 +103,7 @@ def redshifts(path: Path, shard: Shard, images: Path, networks: Path) -> dict:
         density = estimator.predict(translate.load_translations(images))
         table = pd.DataFrame({"galaxy": start + np.arange(len(density))})
         for name, share in {"z_low": 0.16, "z": 0.5, "z_high": 0.84}.items():
-            table[name] = redshift.quantile(density, share, estimator.grid)
+            table[name] = redshift.density.quantile(density, share, estimator.grid)
         table.to_csv(new, index=False)
         return {"galaxies": len(density)}
 

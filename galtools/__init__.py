@@ -15,7 +15,8 @@ module that defines it, since the key of an artefact follows imports.
 from importlib import import_module
 
 __version__ = "0.1.0"
-PACKAGES = ("data", "fidelity", "ingest", "models", "redshift", "simulate", "surveys", "training")
+PACKAGES = ("data", "fidelity", "ingest", "models", "pretrained", "redshift", "simulate", "surveys",
+            "training")  # fmt: skip
 FUNCTIONS = {"card": "fidelity.scorecard", "train": "training.train", "Settings": "training.loop",
              "translate": "training.translate"}  # fmt: skip
 __all__ = [*PACKAGES, *FUNCTIONS]

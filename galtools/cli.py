@@ -8,7 +8,7 @@ from typing import Annotated, get_args, get_origin
 import numpy as np
 from tqdm import tqdm
 
-from galtools import data, fidelity, models
+from galtools import data, fidelity, pretrained
 from galtools.data import image_files
 from galtools.errors import GaltoolsError, check_choice
 from galtools.fidelity import scorecard
@@ -94,7 +94,7 @@ def translate(
 ):  # fmt: skip
     """Translate images with kept or own weights: pairs.h5 translated.h5 --model swin"""
     stack = image_files.open_images(images, names=image_files.SOURCE)
-    network = load_weights(weights) if weights else models.pretrained(model, task)
+    network = load_weights(weights) if weights else pretrained.load(model, task)
     network.to(best_device())
     mask, scale = (stack.facts.get(name) for name in ("weights", "pixel_scale"))
     parts = []

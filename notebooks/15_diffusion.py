@@ -36,8 +36,8 @@ from IPython.display import display
 from myst_nb import glue
 
 from companion import diffusion_checks, plotting, study
+from galtools import pretrained
 from galtools.data import photometry
-from galtools.models import kept
 from galtools.models.base import count_parameters
 from galtools.models.diffusion import LOG_SIGMA, SIGMA_MAX, heun, preconditioning
 from galtools.surveys import BANDS
@@ -123,7 +123,7 @@ print("with F = 0 the sampler returns its input noise:", bool((silent == noise).
 
 # %% tags=["remove-stderr"]
 settings = Settings(steps=steps, batch=batch, crop=crop, rate=rate, seed=seed)
-regression = kept.weights_file("residual", task) if mean == "kept" else mean and Path(mean)
+regression = pretrained.weights_file("residual", task) if mean == "kept" else mean and Path(mean)
 result = study.run(results, profile, "diffusion", task, seed, settings, draws, regression)
 print(f"{count_parameters(result.network):,} parameters, trained in {result.seconds:.0f} s")
 

@@ -118,7 +118,7 @@ compared.set_index(["model", "weights"]).round(3)
 #
 # ```python
 # import galtools
-# network = galtools.models.pretrained("swin", "cross")
+# network = galtools.pretrained.load("swin", "cross")
 # images = galtools.translate(network, sdss_images)     # (n, 5, 64, 64), nanomaggies per pixel
 # ```
 #

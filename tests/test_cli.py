@@ -10,7 +10,7 @@ from astropy.table import Table
 from blobs import blobs
 from scipy.signal.windows import gaussian
 
-from galtools import cli, data, flags, models, simulate
+from galtools import cli, data, flags, models, pretrained, simulate
 from galtools.fidelity import scorecard
 from galtools.models import checkpoint
 from galtools.surveys import SURVEYS
@@ -70,7 +70,7 @@ def test_translate_uses_the_best_device(folder, monkeypatch, kept):
 
     monkeypatch.setattr(cli, "best_device", lambda: torch.device("meta"))
     monkeypatch.setattr(cli.translation, "translate", translate)
-    monkeypatch.setattr(models, "pretrained", lambda *_: network)
+    monkeypatch.setattr(pretrained, "load", lambda *_: network)
     options = [] if kept else ["--weights", f"{folder}/weights.safetensors"]
     cli.main(["translate", f"{folder}/pairs.h5", f"{folder}/device.h5", *options])
     assert devices == ["meta"]

@@ -13,10 +13,8 @@ import pipeline
 
 from companion import long_trainings, paths
 from companion.redshift_evaluation import SURVEY
-from galtools import artefacts
+from galtools import artefacts, pretrained
 from galtools.errors import GaltoolsError
-from galtools.models import kept
-from galtools.redshift import kept as kept_estimators
 
 
 def estimators(stores: list[paths.Results]) -> dict[str, Path]:
@@ -28,12 +26,11 @@ def estimators(stores: list[paths.Results]) -> dict[str, Path]:
 def keep(store: paths.Results, weights: Path, out: Path | None, judges: dict[str, Path]) -> Path:
     """Keep one file of weights, of a translator with its history; return where."""
     task, train, valid = weights.parts[-4], store.data("train"), store.data("valid")
-    if task == "redshift":
-        return kept_estimators.keep(weights, train, valid, out)
-    file = kept.keep(weights, train, valid, out)
-    history = long_trainings.learning_curve(weights, train, valid, judges.get(task))
-    with artefacts.atomic(file.with_name("history.csv")) as new:
-        history.to_csv(new, index=False, float_format="%.6g")
+    file = pretrained.keep(weights, train, valid, out)
+    if task != "redshift":
+        history = long_trainings.learning_curve(weights, train, valid, judges.get(task))
+        with artefacts.atomic(file.with_name("history.csv")) as new:
+            history.to_csv(new, index=False, float_format="%.6g")
     return file
 
 

@@ -6,7 +6,7 @@ would be far too narrow. Every statistic works along the last axis, galaxies.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from scipy.stats import binomtest
@@ -19,14 +19,7 @@ N_BOOT = 400
 MIN_GALAXIES = 30  # below this, percentiles of the bootstrap mean little
 
 
-def mean(x):
-    """Mean over galaxies."""
-    return np.mean(x, axis=-1)
-
-
-def median(x):
-    """Median over galaxies."""
-    return np.median(x, axis=-1)
+mean, median = partial(np.mean, axis=-1), partial(np.median, axis=-1)
 
 
 def rms(x):
@@ -105,7 +98,6 @@ class Estimate:
     n: int
 
     def __str__(self):
-        """Write the value with its interval."""
         return format_interval(self.value, self.low, self.high)
 
 

@@ -50,7 +50,7 @@ def build(name: str, task: str, profile: str, bands: tuple[int, int] = (5, 5), *
     `changes` replace single sizes of the profile. The recipe is kept as ``network.recipe``, so
     that weights can be read back without it being known.
     """
-    import torch  # seconds, which whoever asks for a profile or a name need not wait
+    import torch  # takes seconds, and names and profiles do not need it
 
     network, profiles = REGISTRY[check_choice("model", name, names())]
     sizes = {**profiles[check_profile(profile)], **changes}
@@ -73,16 +73,6 @@ def weights_folder(folder=None) -> Path:
     """Folder of kept weights: the given one, that of GALTOOLS_WEIGHTS, or the repository's."""
     repository = Path(__file__).resolve().parents[2] / "book" / "reference" / "weights"
     return Path(folder or os.environ.get("GALTOOLS_WEIGHTS") or repository)
-
-
-def pretrained(name: str, task: str, seed: int = 0, folder=None):
-    """Network of a long training, ready for `translate`; refused where it no longer fits.
-
-    The weights lie in book/reference/weights of the repository; a copy elsewhere is named by
-    `folder` or by the environment variable GALTOOLS_WEIGHTS.
-    """
-    kept = importlib.import_module(f"{__name__}.kept")  # no key follows from it
-    return kept.pretrained(name, task, seed, folder)
 
 
 def modules(name: str) -> tuple[str, ...]:

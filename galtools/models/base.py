@@ -117,9 +117,9 @@ def has_bfloat16(device) -> bool:
     return any(map(torch.cpu.get_capabilities().get, ("avx512_bf16", "amx_bf16")))
 
 
-def autocast(device, enabled: bool = True) -> torch.autocast:
-    """Context in which networks compute in bfloat16, or with `enabled` false in float32."""
-    kind = torch.device(device).type
+def autocast(device, enabled: bool | None = None) -> torch.autocast:
+    """Context in which networks compute in bfloat16: if `enabled`, by default if the device can."""
+    kind, enabled = torch.device(device).type, has_bfloat16(device) if enabled is None else enabled
     return torch.autocast("cpu" if kind == "meta" else kind, torch.bfloat16, enabled=enabled)
 
 
@@ -162,7 +162,6 @@ class ResidualBlock(nn.Module):
     """h + conv(GELU(conv(h))), 3 x 3 each; begins as the identity."""
 
     def __init__(self, width: int):
-        """Make both convolutions; the second starts at zero."""
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)

@@ -65,7 +65,6 @@ class Capsule(Translator):
         self, bands_in, bands_out, children, parents, pose, width,
         iterations: int = 3, blocks: int = 1,
     ):  # fmt: skip
-        """Make encoder, votes and decoder."""
         super().__init__()
         self.parents, self.pose, self.iterations = parents, pose, iterations
         self.encoder = nn.Sequential(

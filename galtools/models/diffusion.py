@@ -27,14 +27,7 @@ from torch import nn
 
 from galtools.errors import GaltoolsError
 from galtools.models import register
-from galtools.models.base import (
-    Batch,
-    OptimizerGroup,
-    Translator,
-    autocast,
-    has_bfloat16,
-    pad_to_multiple,
-)
+from galtools.models.base import Batch, OptimizerGroup, Translator, autocast, pad_to_multiple
 from galtools.models.residual import Residual
 
 LOG_SIGMA = (-0.5, 1.2)  # of training; EDM's -1.2 is for data of rms 0.5
@@ -70,7 +63,6 @@ class NoiseBlock(nn.Module):
     """h + conv(SiLU((1 + a) norm(conv(h)) + b)), where a and b follow from the noise level."""
 
     def __init__(self, width: int, embedding: int):
-        """Make the block; its second convolution starts at zero."""
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.norm = nn.GroupNorm(8, width)
@@ -89,7 +81,6 @@ class Denoiser(nn.Module):
     """U-Net F on packed pixels, its coarsest level with the mean over the whole image."""
 
     def __init__(self, channels: int, conditions: int, widths, embedding: int = 96):
-        """Make one block per level on the way down, and one on the way up."""
         super().__init__()
         levels = range(len(widths) - 1)
         self.register_buffer("frequency", torch.logspace(-2, 3, 16, base=2.0))
@@ -134,13 +125,13 @@ class Denoiser(nn.Module):
     paper={"widths": (128, 128, 256), "steps": 18},
 )
 class Diffusion(Translator):
-    """Regression network m(x), which is not trained here, and a denoiser of what it leaves."""
+    """Regression network m(x), which is not trained here, and a denoiser of its residual.
+
+    It is sampled in so many Heun `steps`; `mean` holds the sizes of the regression network, whose
+    weights `set_mean` gives.
+    """
 
     def __init__(self, bands_in, bands_out, widths, steps: int = 12, mean: dict | None = None):
-        """Make the denoiser, sampled in so many Heun `steps`.
-
-        `mean` holds the sizes of the regression network, whose weights `set_mean` gives.
-        """
         super().__init__()
         self.multiple = 2 ** len(widths)
         self.mean = Residual(bands_in, bands_out, **mean).requires_grad_(False) if mean else None
@@ -159,7 +150,7 @@ class Diffusion(Translator):
             grids = {(scaling.size, scaling.step) for scaling in (self.scaling, self.mean.scaling)}
             if len(grids) > 1:
                 raise GaltoolsError("the regression network was trained on another grid of pixels")
-            self.scaling = self.mean.scaling  # its stretch is the one that it knows
+            self.scaling = self.mean.scaling  # it was trained in this stretch
         pairs = pairs[slice(0, FITTED)]
         x = self.scaling.normalize(torch.as_tensor(pairs.source))
         y = self.scaling.target.forward(torch.as_tensor(pairs.target))
@@ -204,7 +195,7 @@ class Diffusion(Translator):
 
         def velocity(u, sigma):
             c_noise = preconditioning(torch.full((1,), sigma, device=u.device))[-1]
-            with autocast(u.device, enabled=has_bfloat16(u.device)):
+            with autocast(u.device):
                 return self.denoiser(u, known, c_noise)
 
         def sample(noise):

@@ -58,10 +58,12 @@ def annulus_fluxes(within: torch.Tensor) -> torch.Tensor:
 
 
 class ApertureFluxRegression(nn.Module):
-    """Aperture fluxes of the target from those of the source; images in nanomaggies on one grid."""
+    """Aperture fluxes of the target from those of the source, within `circles`, radii in sides.
+
+    Images are in nanomaggies and on one grid.
+    """
 
     def __init__(self, bands_in: int, bands_out: int, circles=CIRCLES):
-        """Make it for circles of these radii, in sides; `fit` fits it."""
         super().__init__()
         self.circles = tuple(circles)
         inputs, outputs = (len(self.circles) * bands for bands in (bands_in, bands_out))
@@ -129,13 +131,15 @@ class ApertureFluxRegression(nn.Module):
     paper={"width": 128, "blocks": 12, "pack": 2},
 )
 class FluxCorrected(Residual):
-    """Residual network whose translations have the aperture fluxes that the regression predicts."""
+    """Residual network whose translations have the aperture fluxes that the regression predicts.
+
+    Fluxes are corrected in `rounds` (0: not at all) within `circles`, radii in sides.
+    """
 
     def __init__(
         self, bands_in: int, bands_out: int, width: int, blocks: int, pack: int = 2,
         rounds: int = ROUNDS, circles=CIRCLES,
     ):  # fmt: skip
-        """Correct fluxes in `rounds` (0: not at all) within `circles`, radii in sides."""
         super().__init__(bands_in, bands_out, width, blocks, pack)
         self.rounds = rounds
         self.rule = ApertureFluxRegression(bands_in, bands_out, circles)

@@ -23,10 +23,9 @@ from galtools.models.base import ResidualBlock, Translator
     paper={"width": 128, "blocks": 12, "pack": 2},
 )
 class Residual(Translator):
-    """Residual network of constant width."""
+    """`blocks` residual blocks of `width` channels on pack x pack packed pixels."""
 
     def __init__(self, bands_in: int, bands_out: int, width: int, blocks: int, pack: int = 2):
-        """Make `blocks` residual blocks of `width` channels on pack x pack packed pixels."""
         super().__init__()
         self.multiple = pack
         self.head = nn.Conv2d(bands_in * pack**2, width, 3, padding=1)

@@ -34,7 +34,6 @@ class Critic(nn.Module):
     """
 
     def __init__(self, bands: tuple[int, int], width: int):
-        """Make three layers of features and the score."""
         super().__init__()
         widths = (4 * (bands[0] + 2 * bands[1]), width, 2 * width, 2 * width)
         self.layers = nn.ModuleList(
@@ -60,7 +59,11 @@ class Critic(nn.Module):
     paper={"width": 128, "blocks": 12, "critic_width": 64},
 )
 class SRGAN(Translator):
-    """Residual generator with a long skip and sub-pixel output, trained against a critic."""
+    """Residual generator with a long skip and sub-pixel output, trained against a critic.
+
+    The critic joins after the fraction `start` of the training; `critic_lr_scale` is its learning
+    rate relative to that of the generator.
+    """
 
     multiple = 2
 
@@ -69,10 +72,6 @@ class SRGAN(Translator):
         adversarial: float = 0.05, content: float = 0.02, start: float = 0.4,
         critic_lr_scale: float = 0.1,
     ):  # fmt: skip
-        """Make both networks; the critic joins after the fraction `start` of the training.
-
-        `critic_lr_scale` is the critic's learning rate relative to that of the generator.
-        """
         super().__init__()
         self.head = nn.Conv2d(4 * bands_in, width, 5, padding=2)
         self.body = nn.Sequential(

@@ -65,7 +65,6 @@ class WindowAttention(nn.Module):
     """Multi-head attention within windows, with relative position bias."""
 
     def __init__(self, width: int, heads: int, window: int):
-        """Make the projections and the bias."""
         super().__init__()
         self.heads = heads
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
@@ -98,7 +97,6 @@ class SwinLayer(nn.Module):
     """h + attention(norm(h)), then h + mlp(norm(h)); windows shifted by `shift`."""
 
     def __init__(self, width: int, heads: int, window: int, shift: int):
-        """Make one layer."""
         super().__init__()
         self.window, self.shift = window, shift
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -122,10 +120,9 @@ class SwinLayer(nn.Module):
 
 
 class SwinGroup(nn.Module):
-    """Layers with straight and shifted windows in turn, closed by a convolution: h + conv(...)."""
+    """`depth` layers, straight and shifted windows in turn, and a convolution: h + conv(...)."""
 
     def __init__(self, width: int, depth: int, heads: int, window: int):
-        """Make `depth` layers."""
         super().__init__()
         self.layers = nn.Sequential(
             *[SwinLayer(width, heads, window, k % 2 * (window // 2)) for k in range(depth)]
@@ -149,10 +146,9 @@ def convolve(convolution: nn.Conv2d, h: torch.Tensor) -> torch.Tensor:
     paper={"width": 96, "groups": 4, "depth": 6, "heads": 6, "window": 8},
 )
 class Swin(Translator):
-    """Convolution, groups of shifted-window layers, sub-pixel output."""
+    """Convolution of pack x pack packed pixels, groups of window layers, sub-pixel output."""
 
     def __init__(self, bands_in, bands_out, width, groups, depth, heads, window, pack: int = 2):
-        """Make `groups` groups of `depth` layers on pack x pack packed pixels."""
         super().__init__()
         self.pack, self.multiple = pack, pack * window
         self.skip = bands_in == bands_out

@@ -40,14 +40,13 @@ class Sample:
 class RedshiftNetwork(nn.Module):
     """Photometry and, if `width` > 0, convolved pixels, through dense layers to p(z).
 
-    `groups` says what is measured; with none of them, the network sees pixels alone.
+    `groups` are those of `PhotometryLayer`; without any, the network sees pixels alone.
     """
 
     def __init__(
         self, bands=5, hidden=128, grid: Grid | None = None, width=0, groups=GROUPS,
         dropout=0.15, blur=3.0,
     ):  # fmt: skip
-        """Make the network; `prepare` and a training have to follow."""
         super().__init__()
         self.grid, self.stretch = grid or Grid(), None
         self.recipe = {
@@ -140,7 +139,7 @@ class RedshiftNetwork(nn.Module):
         device = photometry.device
         bins = torch.as_tensor(self.grid.number(z)).to(device)
 
-        def draw(generator, progress):
+        def make_batch(generator, progress):
             rows = torch.randint(len(bins), (settings.batch,), generator=generator, device=device)
             pixels = cutout[rows]
             if self.convolve is not None:
@@ -148,16 +147,16 @@ class RedshiftNetwork(nn.Module):
                 pixels = orient(pixels, *ORIENTATIONS[way])
             return Sample(photometry[rows], pixels, bins[rows])
 
-        with torch.random.fork_rng():  # dropout draws from torch's own stream
+        with torch.random.fork_rng():  # dropout uses the global generator
             torch.manual_seed(settings.seed)
-            loop.fit(self, draw, settings, label="redshift", device=device)
+            loop.fit(self, make_batch, settings, label="redshift", device=device)
 
 
 def smoothed_targets(bins: int, blur: float) -> torch.Tensor:
     """Target (bins, bins) of each true bin: a Gaussian of `blur` bins about it, sum one.
 
-    Cross-entropy alone does not know that neighbouring bins are alike. The temperature takes the
-    blur out again.
+    Cross-entropy alone ignores that neighbouring bins are similar. The temperature corrects for
+    the blur.
     """
     if blur <= 0:
         return torch.eye(bins)

@@ -33,10 +33,12 @@ def smooth(images: torch.Tensor, width: int) -> torch.Tensor:
 
 
 class PhotometryLayer(nn.Module):
-    """Images (n, bands, H, W) in nanomaggies to features (n, size) of the chosen groups."""
+    """Images (n, bands, H, W) in nanomaggies to features (n, size) of the chosen groups.
+
+    The buffer `noise` (bands,), the sky noise per pixel, is set before use.
+    """
 
     def __init__(self, bands: int = 5, groups=GROUPS):
-        """Choose the groups; the buffer `noise`, the sky noise per pixel, is set before use."""
         super().__init__()
         self.bands, self.groups = bands, tuple(groups)
         self.register_buffer("noise", torch.ones(bands))

@@ -61,7 +61,6 @@ class Crops:
     """
 
     def __init__(self, pairs, scaling, batch: int, crop=0, device=None):
-        """Put all stamps on the device."""
         self.source = torch.as_tensor(pairs.source).to(device)
         self.target = torch.as_tensor(pairs.target).to(device)
         bad = pairs.bad[1]

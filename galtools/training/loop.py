@@ -48,7 +48,6 @@ class Settings:
     snapshots: bool = False  # keep the averaged weights of every validation
 
     def __post_init__(self):
-        """Refuse what could not train."""
         check_choice("precision", self.precision, PRECISIONS)
         if min(self.steps, self.batch, self.checks) < 1 or self.rate <= 0 or self.crop < 0:
             raise GaltoolsError("steps, batch, checks and rate must be positive, crop not negative")
@@ -95,7 +94,6 @@ class Trainer:
     """State of one training: weights, their running mean, optimizers, history and step."""
 
     def __init__(self, network: nn.Module, settings: Settings, device=None):
-        """Start from the network's present weights."""
         self.settings, self.device = settings, torch.device(device or best_device())
         self.network = network.to(self.device).train()
         self.autocast = used_precision(settings.precision, self.device) == "bfloat16"

@@ -12,7 +12,7 @@ from astropy.io import fits
 from test_pages import overflow, violations
 
 from companion import browser_translator, plotting
-from galtools import models, simulate
+from galtools import pretrained, simulate
 from galtools.data import image_files
 from galtools.fidelity import consistency
 from galtools.surveys import BANDS, CFHTLS, SDSS
@@ -94,7 +94,7 @@ def result(tab, name: str):
 
 def in_doubles(images) -> np.ndarray:
     """PyTorch's translation, in double precision."""
-    network = models.pretrained("residual", "cross").double()
+    network = pretrained.load("residual", "cross").double()
     scaling = network.scaling
     with torch.no_grad():
         stretched = network.network(scaling.normalize(torch.from_numpy(images.astype(float))))
@@ -112,7 +112,7 @@ def test_translation_and_card_agree_with_python(tab, pairs):
     give(tab, ("galaxies.npz", npz(source=source.images, **facts)))
     exact, single = (
         in_doubles(source.images),
-        translate(models.pretrained("residual", "cross"), source.images),
+        translate(pretrained.load("residual", "cross"), source.images),
     )
     known = consistency.measure(source, exact, SURVEY)
     for k in range(len(pairs)):

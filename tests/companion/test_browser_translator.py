@@ -9,12 +9,12 @@ import pytest
 from scipy.stats import chi2
 
 from companion import browser_translator
-from galtools import artefacts, simulate
+from galtools import artefacts, pretrained, simulate
 from galtools.data import photometry
 from galtools.errors import GaltoolsError
-from galtools.models import checkpoint, kept
+from galtools.models import checkpoint
 
-WEIGHTS = kept.weights_file(browser_translator.MODEL, browser_translator.TASK)
+WEIGHTS = pretrained.weights_file(browser_translator.MODEL, browser_translator.TASK)
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from companion import comparison, long_trainings, paths
-from galtools import artefacts, data, models, simulate
+from galtools import artefacts, data, pretrained, simulate
 from galtools.errors import GaltoolsError
-from galtools.models import kept
 from galtools.training import train, translate
 from galtools.training.train import Settings
 
@@ -38,7 +37,7 @@ def made(tmp_path_factory):
         train.train_cached(store.model("cross", "residual"), BUILD, settings, *files)
         weights = store.weights("cross", "residual")
         if name == "long":
-            kept.keep(weights, *files, top / "kept")
+            pretrained.keep(weights, *files, top / "kept")
             history = long_trainings.learning_curve(weights, *files)
             history.to_csv(top / "kept/cross/residual/seed0/history.csv", index=False)
         path = store.translations("cross", "residual")
@@ -64,7 +63,7 @@ def test_readers_find_the_kept_network_once_it_is_brought_in(store, capsys):
     table = long_trainings.bring_in(store, "cross", ["residual"], 3)
     assert list(table.fits) == ["yes"]
     assert store.weights("cross", "residual").parent.name == "kept0"
-    network = models.pretrained("residual", "cross")
+    network = pretrained.load("residual", "cross")
     expected = translate.translate(network, data.load(store.data("test")).source)
     assert np.array_equal(judged(store), expected)
     assert "kept weights of long trainings: residual" in capsys.readouterr().out
@@ -94,7 +93,7 @@ def test_kept_networks_wait_until_every_model_has_one(store):
 def test_what_no_longer_fits_is_taken_away_and_said(store, monkeypatch):
     own = judged(store)
     long_trainings.bring_in(store, "cross", ["residual"], 1)
-    monkeypatch.setattr(kept, "simulation_fingerprint", lambda: [[[0.0] * 3] * 2] * 5)
+    monkeypatch.setattr(pretrained, "simulation_fingerprint", lambda: [[[0.0] * 3] * 2] * 5)
     (reason,) = long_trainings.bring_in(store, "cross", ["residual"], 1).fits
     assert "simulation has changed" in reason
     assert np.array_equal(judged(store), own)

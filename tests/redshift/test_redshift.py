@@ -83,7 +83,7 @@ def test_temperature_is_recovered():
     z = centres + rng.normal(0, 0.02, 3000)
     too_sure = np.concatenate([gaussian(c, 0.01) for c in centres])
     # a Gaussian to the power 1/T has T times the variance: (0.02 / 0.01)^2 = 4
-    found = redshift.fit_temperature(np.log(too_sure + 1e-300), z, GRID)
+    found = redshift.density.fit_temperature(np.log(too_sure + 1e-300), z, GRID)
     assert found == pytest.approx(4, rel=0.08)
 
 
@@ -98,8 +98,8 @@ def test_the_shape_of_densities_is_recalibrated():
         return np.mean(np.abs(redshift.cumulative(p, z, GRID) - 0.5) < 0.34)
 
     assert covered(density) > 0.75
-    tilt = redshift.fit_recalibration(density[:3000], z[:3000], GRID)
-    better = redshift.recalibrate(density, tilt)
+    tilt = redshift.density.fit_recalibration(density[:3000], z[:3000], GRID)
+    better = redshift.density.recalibrate(density, tilt)
     assert better.sum(axis=1) == pytest.approx(1)
     assert covered(better) == pytest.approx(0.68, abs=0.02)
     bins = np.arange(len(z)), GRID.number(z)
@@ -110,18 +110,18 @@ def test_calibrated_densities_stay_as_they_are():
     rng = np.random.default_rng(4)
     centres = rng.uniform(0.15, 0.25, 20_000)
     density = np.concatenate([gaussian(c, 0.01) for c in centres])
-    tilt = redshift.fit_recalibration(density, centres + rng.normal(0, 0.01, 20_000), GRID)
+    tilt = redshift.density.fit_recalibration(density, centres + rng.normal(0, 0.01, 20_000), GRID)
     assert np.abs(tilt).max() < 0.05
-    assert np.allclose(redshift.recalibrate(density, (0, 0)), density)
+    assert np.allclose(redshift.density.recalibrate(density, (0, 0)), density)
 
 
 @pytest.mark.parametrize("n", [1, 8])
 def test_few_galaxies_barely_change_the_densities(n):
     """Broad densities about the truth would want all their mass in the middle."""
     density = np.concatenate([gaussian(0.2, 0.05)] * n)
-    tilt = redshift.fit_recalibration(density, np.full(n, 0.2), GRID)
+    tilt = redshift.density.fit_recalibration(density, np.full(n, 0.2), GRID)
     assert np.abs(tilt).max() < 2.5
-    assert np.isfinite(redshift.recalibrate(density, (-1e4, 1e4))).all()
+    assert np.isfinite(redshift.density.recalibrate(density, (-1e4, 1e4))).all()
 
 
 def test_turns_are_eight_different_orientations():
@@ -146,7 +146,7 @@ def test_blurred_targets_are_a_gaussian():
 
 
 def test_quantiles_of_a_gaussian():
-    found = [redshift.quantile(gaussian(0.2, 0.02), q, GRID)[0] for q in (0.16, 0.5, 0.9)]
+    found = [redshift.density.quantile(gaussian(0.2, 0.02), q, GRID)[0] for q in (0.16, 0.5, 0.9)]
     assert found == pytest.approx(norm.ppf([0.16, 0.5, 0.9], 0.2, 0.02), abs=2e-4)
 
 
@@ -291,8 +291,8 @@ def test_estimator_learns_flux_as_redshift_and_round_trips(tmp_path, width):
     features = again.extract_features(test.source)
     _, members = again.densities(features)
     alone = again.networks[1].log_density(features)
-    alone = redshift.apply_temperature(alone, again.temperature)
-    assert np.allclose(members[1], redshift.recalibrate(alone, again.tilt), atol=1e-6)
+    alone = redshift.density.apply_temperature(alone, again.temperature)
+    assert np.allclose(members[1], redshift.density.recalibrate(alone, again.tilt), atol=1e-6)
     assert members.shape == (2, 100, 20)
     turned = np.ascontiguousarray(np.rot90(test.source, axes=(2, 3)))
     assert np.allclose(again.predict(turned), density, atol=2e-3)
