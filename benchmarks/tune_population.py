@@ -26,7 +26,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import spearmanr
 from sklearn.neighbors import KNeighborsRegressor
 
-from companion import fisher, sdss_statistics, sensitivity
+from companion import fisher, sdss_statistics, sensitivity, validation
 from galtools import simulate
 from galtools.data.photometry import robust_scatter
 from galtools.simulate import population
@@ -91,20 +91,6 @@ def real_catalogue():
     rows = rows[((rows[:, :5] > 10) & (rows[:, :5] < 25)).all(axis=1) & (rows[:, 2] < LIMIT)]
     rows = np.random.default_rng(0).permutation(rows)
     return rows[:, :5], rows[:, 10]
-
-
-def mock_catalogue(seed: int):
-    """Physics, true and catalogue magnitudes (n, 5) of simulated galaxies."""
-    physics = population.sample_galaxies(seed, range(N), LIMIT)
-    at = physics["redshift"], physics["r_magnitude"]
-    true = 22.5 - 2.5 * np.log10(population.normalised_fluxes(SDSS.filters, physics, *at))
-    noise = np.random.default_rng(seed + 1000).standard_normal(true.shape)
-    return physics, true, true + sdss_statistics.catalogue_errors(true) * noise
-
-
-def colours_and_r(magnitudes) -> np.ndarray:
-    """Four colours and r, (n, 5)."""
-    return np.column_stack([-np.diff(magnitudes, axis=1), magnitudes[:, 2]])
 
 
 def local_linear(x, z, known: int, neighbours: int = 60) -> np.ndarray:
@@ -172,8 +158,9 @@ def inclined(physics, true) -> np.ndarray:
 def residuals(x, facts, report: bool = False) -> np.ndarray:
     """Differences from the facts in units of the accuracy that is asked for."""
     set_parameters(x)
-    physics, true, magnitudes = mock_catalogue(1)
-    z, features = physics["redshift"], colours_and_r(magnitudes)
+    physics, magnitudes = validation.catalogue(1, N, LIMIT)
+    true = validation.true_magnitudes(physics, SDSS)
+    z, features = physics["redshift"], validation.colours_and_r(magnitudes)
     accuracy = np.array([0.06, 0.02, 0.012, 0.015, *[0.12] * 4, *[0.2] * 6])
     weights = [min(1, np.sqrt(bin.count / 600)) for bin in sdss_statistics.COLOURS]
     statistics = zip(weights, colour_statistics(magnitudes, z), facts["colours"], strict=True)
@@ -204,7 +191,7 @@ def main() -> None:
     asked = parser.parse_args()
     magnitudes, z = real_catalogue()
     facts = {"colours": colour_statistics(magnitudes, z)}
-    facts["difficulty"] = difficulty(colours_and_r(magnitudes), z)
+    facts["difficulty"] = difficulty(validation.colours_and_r(magnitudes), z)
     start = parameters()
     residuals(start, facts, report=True)
     low = np.array([0.0 if name in NONNEGATIVE or name in SINGLE else -9.0 for name in NAMES])

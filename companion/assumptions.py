@@ -10,6 +10,7 @@ minutes of one core):
 
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass, replace
+from functools import partial
 from importlib import import_module
 from unittest import mock
 
@@ -24,7 +25,7 @@ from galtools import artefacts
 from galtools.data import photometry
 from galtools.fidelity import intervals, peaks, pixels
 from galtools.simulate import observe, observing_conditions, population, scene
-from galtools.simulate.matched_pairs import BLOCK, one_thread
+from galtools.simulate.matched_pairs import BLOCK, in_order, one_thread
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
 KEPT = paths.REFERENCE / "02_assumptions.csv"
@@ -43,13 +44,17 @@ def information_gain(errors):
     return np.log2(photometry.robust_scatter(errors[0]) / photometry.robust_scatter(errors[1]))
 
 
+REPEATS = "repeat of peak g − r, SDSS", "repeat of peak g − r, CFHTLS"
+REDSHIFTS = "σ of z, SDSS peaks", "σ of z, CFHTLS peaks"
+PSNR, COLOURS = "repeat PSNR, CFHTLS r", "σ of z, catalogue colours"
+INFORMATION = "CFHTLS − SDSS, information in peaks"
 CONCLUSIONS = {  # their units, and the statistic of what `measured` says of each galaxy
-    "repeat of peak g − r, SDSS": ("mag", intervals.robust_scatter),
-    "repeat of peak g − r, CFHTLS": ("mag", intervals.robust_scatter),
-    "repeat PSNR, CFHTLS r": ("dB", intervals.mean),
-    "σ of z, catalogue colours": ("", intervals.robust_scatter),
-    "σ of z, SDSS peaks": ("", intervals.robust_scatter),
-    "CFHTLS − SDSS, information in peaks": ("bit", information_gain),
+    REPEATS[0]: ("mag", intervals.robust_scatter),
+    REPEATS[1]: ("mag", intervals.robust_scatter),
+    PSNR: ("dB", intervals.mean),
+    COLOURS: ("", intervals.robust_scatter),
+    REDSHIFTS[0]: ("", intervals.robust_scatter),
+    INFORMATION: ("bit", information_gain),
 }
 
 
@@ -116,11 +121,11 @@ def errors_from_peaks(fluxes, sigma, redshift) -> np.ndarray:
     return flux_redshift.ridge(features, np.log1p(redshift))[1]
 
 
-def observed_twice(start: int, surveys) -> dict[str, np.ndarray]:
+def observed_twice(start: int, surveys, seed: int = SEED) -> dict[str, np.ndarray]:
     """Redshifts of a block, central fluxes (n, observation, survey, band), noise and PSNR."""
     galaxies = np.arange(start, start + BLOCK)
-    physics, sky, _ = scene.sample_scene(SEED, galaxies, surveys)
-    seen = [[observing_conditions(SEED, galaxies, s, k) for s in surveys] for k in (0, 1)]
+    physics, sky, _ = scene.sample_scene(seed, galaxies, surveys)
+    seen = [[observing_conditions(seed, galaxies, s, k) for s in surveys] for k in (0, 1)]
     with one_thread():
         images = [
             [observe(sky, s, i, seen[k][i])[0] for i, s in enumerate(surveys)] for k in (0, 1)
@@ -135,23 +140,29 @@ def observed_twice(start: int, surveys) -> dict[str, np.ndarray]:
     }
 
 
+def observed(n: int, surveys=(SDSS, CFHTLS), seed: int = SEED, workers: int = 1) -> dict:
+    """Arrays of `observed_twice` of n galaxies on the pixels of SDSS."""
+    surveys, blocks = [survey.on_grid_of(SDSS) for survey in surveys], range(0, n, BLOCK)
+    work = partial(observed_twice, surveys=surveys, seed=seed)
+    parts = list(in_order(work, blocks, workers) if workers > 1 else map(work, blocks))
+    return {name: np.concatenate([part[name] for part in parts])[:n] for name in parts[0]}
+
+
 def measured(n: int, surveys=(SDSS, CFHTLS)) -> dict[str, np.ndarray]:
-    """What `CONCLUSIONS` are statistics of, for n galaxies on the pixels of SDSS."""
-    surveys = [survey.on_grid_of(SDSS) for survey in surveys]
-    parts = [observed_twice(start, surveys) for start in range(0, n, BLOCK)]
-    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    """What `CONCLUSIONS` are statistics of, for n galaxies."""
     physics, magnitudes = validation.catalogue(SEED, CATALOGUE)
-    return summarize(found, validation.nearest_neighbour_errors(magnitudes, physics["redshift"]))
+    errors = validation.nearest_neighbour_errors(magnitudes, physics["redshift"])
+    return summarize(observed(n, surveys)) | {COLOURS: errors}
 
 
-def summarize(found: dict, catalogue_errors) -> dict[str, np.ndarray]:
-    """Rows of `CONCLUSIONS`, each with galaxies along the last axis."""
+def summarize(found: dict) -> dict[str, np.ndarray]:
+    """Errors that follow from images, each with galaxies along the last axis."""
     fluxes, z, noise = found["fluxes"], found["redshift"], np.median(found["noise"], axis=0)
-    colour = photometry.magnitude(fluxes[..., G]) - photometry.magnitude(fluxes[..., R])
-    sdss, cfhtls = (colour[:, 1] - colour[:, 0]).T
+    colour = photometry.colours(fluxes)[..., G]
     errors = np.stack([errors_from_peaks(fluxes[:, 0, k], noise[k], z) for k in (0, 1)])
-    rows = (sdss, cfhtls, found["psnr"], catalogue_errors, errors[0], errors)
-    return dict(zip(CONCLUSIONS, rows, strict=True))
+    repeats = (colour[:, 1] - colour[:, 0]).T
+    rows = dict(zip(REPEATS, repeats, strict=True)) | dict(zip(REDSHIFTS, errors, strict=True))
+    return rows | {PSNR: found["psnr"], INFORMATION: errors}
 
 
 def changes(today: dict, after: dict, **setting) -> list[dict]:

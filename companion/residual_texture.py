@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from companion import fisher
 from galtools import simulate
+from galtools.simulate import population, scene
 from galtools.surveys import BANDS, CFHTLS
 
 OCTAVES = np.array([1.0, 1.5, 2.25, 3.4, 5.0, 7.5])  # arcsec: edges of the spatial periods
@@ -78,16 +79,18 @@ def simulated_discs(seed: int, n: int) -> np.ndarray:
 
     These are bright (14.9 < r < 18.1 there, 17.5 here), inclined discs some arcsec large.
     """
-    physics, _, truth = simulate.sample_scene(seed, np.arange(60 * n), (CFHTLS,))
-    q, disc = physics["axis_ratio"], np.isin(truth["morphology"], ("spiral", "lenticular"))
+    physics = population.sample_galaxies(seed, range(60 * n), population.MAIN_SAMPLE_LIMIT)
+    uniform, _ = population.random_numbers(seed, range(60 * n), "shape", scene.GENERAL, 1)
+    kinds = scene.sample_morphology(physics, uniform)["morphology"]
+    q, disc = physics["axis_ratio"], np.isin(kinds, ("spiral", "lenticular"))
     like = disc & (q > 0.25) & (q < 0.6) & (physics["r_magnitude"] < 17.5)
     chosen = np.flatnonzero(like & (physics["half_light_radius"] > 1.8))[:n]
-    _, scene, _ = simulate.sample_scene(seed, chosen, (CFHTLS,))
-    alone = torch.zeros_like(scene.flux)
+    _, sky, _ = simulate.sample_scene(seed, chosen, (CFHTLS,))
+    alone = torch.zeros_like(sky.flux)
     own = list(fisher.COMPONENTS.values())
-    alone[..., own] = scene.flux[..., own]
+    alone[..., own] = sky.flux[..., own]
     seen = simulate.observing_conditions(seed, chosen, CFHTLS)
-    images, clean = simulate.observe(replace(scene, flux=alone), CFHTLS, 0, seen)
+    images, clean = simulate.observe(replace(sky, flux=alone), CFHTLS, 0, seen)
     band = BANDS.index("r")
     noise = np.sqrt(fisher.variance(clean, seen.sky_noise, CFHTLS)[:, band])
     pairs = zip(images[:, band].astype(float), noise, strict=True)

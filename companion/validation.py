@@ -45,10 +45,14 @@ def true_magnitudes(physics: dict, survey) -> np.ndarray:
     return photometry.magnitude(population.normalised_fluxes(survey.filters, physics, *at))
 
 
+def colours_and_r(magnitudes) -> np.ndarray:
+    """Four colours and r (n, 5) of ugriz magnitudes: features for nearest neighbours."""
+    return np.column_stack([-np.diff(magnitudes), magnitudes[:, R]])
+
+
 def nearest_neighbour_errors(magnitudes, redshift, n_train=None) -> np.ndarray:
-    """dz / (1 + z) of held-out galaxies: mean redshift of the nearest in four colours and r."""
-    features = np.column_stack([-np.diff(magnitudes), magnitudes[:, R]])
-    cut = int(TRAINING_SHARE * len(redshift))
+    """dz / (1 + z) of held-out galaxies: mean redshift of the nearest in `colours_and_r`."""
+    features, cut = colours_and_r(magnitudes), int(TRAINING_SHARE * len(redshift))
     train = slice(min(n_train or cut, cut))
     k = min(KNN_NEIGHBOURS, len(redshift[train]))
     model = KNeighborsRegressor(k).fit(features[train], redshift[train])

@@ -171,10 +171,11 @@ plt.show()
 seeing_file = files.table("band_seeing")
 made = artefacts.make(
     seeing_file,
-    lambda path: band_seeing.write_study(path, n_seeing, seed, workers),
+    lambda path: band_seeing.study(n_seeing, seed, workers).to_csv(path, index=False),
     params={"galaxies": n_seeing},
     seed=seed,
     modules=["companion.band_seeing"],
+    ignore=["workers"],
 )
 effect = pd.read_csv(seeing_file).set_index(["survey", "quantity", "scatter"])["value"]
 glue("n_seeing", n_seeing, display=False)
@@ -183,7 +184,7 @@ for case in ("2 %", "assumed"):
         value = float(effect["CFHTLS", quantity, case])
         glue(f"seeing_{key}_{case.split()[0]}", value, display=False)
 
-# %% mystnb={"figure": {"caption": "Effect of seeing scatter between bands on the central 3 × 3 pixels: scatter of their g − r between two observations (left) and of redshifts that nearest neighbours estimate from their five fluxes (right), with 95 % intervals.", "name": "fig-band-seeing"}, "image": {"alt": "Two panels with four points per survey: the scatter of colour and redshift against the scatter of the seeing."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Effect of seeing scatter between bands on the central 3 × 3 pixels: scatter of their g − r between two observations (left) and of redshifts that a non-linear regression estimates from their five fluxes (right), with 95 % intervals.", "name": "fig-band-seeing"}, "image": {"alt": "Two panels with four points per survey: the scatter of colour and redshift against the scatter of the seeing."}} tags=["hide-input"]
 survey_panels.band_seeing(pd.read_csv(seeing_file), n_seeing)
 plt.show()
 
