@@ -110,7 +110,8 @@ def lupton(images, pixel_scale=None):
     scale = pixel_scale or FIELD / images.shape[-1]
     last = min(3, images.shape[-3] - 1)
     planes = np.stack([images[..., max(0, last - k), :, :] for k in range(3)])
-    planes = planes * np.reshape(WEIGHTS, (3,) + (1,) * (planes.ndim - 1)) / scale**2
+    weights = WEIGHTS if last == 2 else (1.0, 1.0, 1.0)  # fewer bands are not tinted
+    planes = planes * np.reshape(weights, (3,) + (1,) * (planes.ndim - 1)) / scale**2
     rows = planes.reshape(3, -1, images.shape[-1])  # astropy draws one picture: pile them up
     with np.errstate(divide="ignore", invalid="ignore"):  # astropy divides first, masks after
         rgb = make_lupton_rgb(*rows, stretch=STRETCH, Q=SOFTENING)
@@ -124,12 +125,13 @@ def clean(ax) -> None:
     ax.spines[:].set_visible(False)
 
 
-def stamps(rows, labels, titles=None, pixel_scale=None, fraction=1.0):
+def stamps(rows, labels, titles=None, pixel_scale=None, fraction=1.0, residual=None, limit=5.0):
     """Draw a grid of colour stamps on one scaling and return the figure.
 
     `rows` is a list of image arrays (k, 5, H, W), one for every row of the grid, with its name in
     `labels`; column j shows galaxy j, with `titles[j]` above it. At most six columns stay readable.
-    Of each stamp only the `fraction` is shown, as a share of its side.
+    Of each stamp only the `fraction` is shown, as a share of its side. `residual` is the name of a
+    last row of maps (k, H, W), in units of the noise, from -limit to limit.
     """
     if len(rows) != len(labels):
         raise GaltoolsError(f"{len(rows)} rows of stamps need as many labels, not {len(labels)}")
@@ -138,11 +140,12 @@ def stamps(rows, labels, titles=None, pixel_scale=None, fraction=1.0):
         raise GaltoolsError("every row of stamps needs the same number of galaxies, at least one")
     side = WIDTH / (n + 0.3)
     scales = [pixel_scale or FIELD / row.shape[-1] for row in rows]
-    fig, axes = plt.subplots(
-        len(rows), n, figsize=(WIDTH, side * len(rows) + 0.3 * bool(titles)), squeeze=False
-    )
+    lines, height = len(rows), side * len(rows) + 0.3 * bool(titles)
+    if residual is not None:
+        lines, height = lines + 1, height + side + 0.7
+    fig, axes = plt.subplots(lines, n, figsize=(WIDTH, height), squeeze=False)
     fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
-    for line, row, label, scale in zip(axes, rows, labels, scales, strict=True):
+    for line, row, label, scale in zip(axes, rows, labels, scales, strict=False):
         cut = round(row.shape[-1] * (1 - fraction) / 2)
         inner = slice(cut, row.shape[-1] - cut)
         for ax, picture in zip(line, lupton(row, scale)[:, inner, inner], strict=True):
@@ -151,7 +154,12 @@ def stamps(rows, labels, titles=None, pixel_scale=None, fraction=1.0):
         line[0].set_ylabel(label)
     for ax, title in zip(axes[0], titles or [], strict=False):
         ax.set_title(title, fontsize=10, fontweight="normal")
-    _scale_bar(axes[-1, 0], scales[-1])
+    _scale_bar(axes[len(rows) - 1, 0], scales[-1])
+    if residual is not None:
+        axes[-1, 0].set_ylabel(residual[0])
+        for ax, picture in zip(axes[-1], residual[1], strict=True):
+            shown = residual_map(picture, np.zeros_like(picture), 1.0, ax, limit)
+        residual_bar(shown, axes)
     return fig
 
 

@@ -306,22 +306,15 @@ def examples(study: Study):
     """Draw source, translation, target and the r-band residual of galaxies, bright to faint."""
     order = np.argsort(-study.pairs.target[:, study.band].sum(axis=(1, 2)))
     chosen = order[np.linspace(0, len(order) - 1, min(SHOWN, len(order))).astype(int)]
-    rows = {"source": study.floor, "translated": study.translated, "target": study.pairs.target}
-    side = plotting.WIDTH / (len(chosen) + 0.2)
-    size = (plotting.WIDTH, 4.2 * side + 0.7)
-    fig, axes = plt.subplots(4, len(chosen), figsize=size, squeeze=False)
-    fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
-    for line, (label, images) in zip(axes, rows.items(), strict=False):
-        for ax, picture in zip(line, plotting.lupton(images[chosen]), strict=True):
-            ax.imshow(picture)
-            plotting.clean(ax)
-        line[0].set_ylabel(label)
-    for ax, k in zip(axes[3], chosen, strict=True):
-        images = (study.translated[k, study.band], study.pairs.target[k, study.band])
-        picture = plotting.residual_map(*images, study.pairs.noise[k, 1, study.band], ax)
-    axes[3, 0].set_ylabel(f"residual, {study.pairs.target_set.bands[study.band]}")
-    plotting.residual_bar(picture, axes)
-    return fig
+    target, band = study.pairs.target, study.band
+    rows = {"source": study.floor, "translated": study.translated, "target": target}
+    off = (study.translated - target)[chosen, band]
+    residual = off / study.pairs.noise[chosen, 1, band, None, None]
+    return plotting.stamps(
+        [images[chosen] for images in rows.values()],
+        list(rows),
+        residual=(f"residual, {study.pairs.target_set.bands[band]}", residual),
+    )
 
 
 def noise_histogram(study: Study):

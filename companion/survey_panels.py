@@ -20,14 +20,6 @@ R = BANDS.index("r")
 SHOWN = 6  # galaxies beside one another
 
 
-def _mean_fluxes(observed, flux, curves) -> list[float]:
-    """Mean flux density, by photons, of a spectrum within each filter."""
-    fine = np.linspace(2900, 11200, 4000)
-    spectrum = np.interp(fine, observed, flux)
-    weights = [np.interp(fine, c.wavelength, c.transmission, 0, 0) * fine for c in curves]
-    return [np.average(spectrum, weights=w) for w in weights]
-
-
 def redshifted(name: str, redshifts):
     """Template at some redshifts over the filters of SDSS, with its mean flux and g - r in them."""
     curves = load_filters(list(SDSS.filters))
@@ -38,12 +30,13 @@ def redshifted(name: str, redshifts):
         ax.text(curve.wave_pivot, 0.02, band, ha="center")
     spectrum = dict.fromkeys(spectra.PARAMETERS, np.zeros(1))
     spectrum["kind"] = np.array([spectra.TEMPLATES.index(name)])
+    flat = np.ones_like(spectra.WAVELENGTH)
     for z, marker, style in zip(redshifts, "os", ("-", "--"), strict=True):
         observed, light = spectra.WAVELENGTH * (1 + z), spectra.template(name)
         flux = spectra.band_fluxes(SDSS.filters, spectrum, np.array([z]))[0]
         (line,) = ax.plot(observed, light, style, linewidth=1.2)
         label = f"z = {z:.2f}: g − r = {2.5 * np.log10(flux[2] / flux[1]):.2f} mag"
-        means = _mean_fluxes(observed, light, curves)
+        means = [c.obj_counts(observed, light) / c.obj_counts(observed, flat) for c in curves]
         ax.plot([c.wave_pivot for c in curves], means, marker, color=line.get_color(), label=label)
     ax.set(xlim=(3000, 10500), ylim=(0, 1.45), xlabel="observed wavelength [Å]")
     ax.set_ylabel("flux density / that at 5500 Å at rest")
@@ -119,37 +112,17 @@ def band_seeing(table, n: int):
 
 def descriptions(surveys) -> pd.DataFrame:
     """Table of what the simulation knows of surveys."""
-    lines = []
+    rows = {}
     for survey in surveys:
         r = survey.in_bands(reference_band(survey.bands))
-        facts = ["".join(survey.bands), survey.pixel_scale, r.psf_fwhm[0], r.sky_noise[0]]
-        lines.append([survey.name, *facts, r.electrons_per_nanomaggy[0]])
-    columns = [
-        "survey",
-        "bands",
-        "pixel [″]",
-        "FWHM in r [″]",
-        "noise in r [nanomaggies per pixel]",
-    ]
-    return pd.DataFrame(lines, columns=[*columns, "electrons per nanomaggy"]).set_index("survey")
-
-
-def real_stamps(rows: dict, pixel_scale: float, residual: np.ndarray):
-    """Draw rows {name: images (n, 1, H, W)} in grey, and maps (n, H, W) of the residual below."""
-    n = len(residual)
-    size = plotting.WIDTH, plotting.WIDTH / (n + 0.3) * (len(rows) + 1) + 0.7
-    fig, axes = plt.subplots(len(rows) + 1, n, figsize=size, squeeze=False)
-    fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
-    for line, (name, images) in zip(axes, rows.items(), strict=False):
-        for ax, image in zip(line, np.arcsinh(images[:, 0] / pixel_scale**2 / 0.1), strict=True):
-            ax.imshow(image, cmap="Greys", vmin=-1, vmax=7)
-            plotting.clean(ax)
-        line[0].set_ylabel(name)
-    for ax, image in zip(axes[-1], residual, strict=True):
-        picture = plotting.residual_map(image, np.zeros_like(image), 1.0, ax, limit=10)
-    axes[-1, 0].set_ylabel("residual")
-    plotting.residual_bar(picture, axes)
-    return fig
+        rows[survey.name] = {
+            "bands": "".join(survey.bands),
+            "pixel [″]": survey.pixel_scale,
+            "FWHM in r [″]": r.psf_fwhm[0],
+            "noise in r [nanomaggies per pixel]": r.sky_noise[0],
+            "electrons per nanomaggy": r.electrons_per_nanomaggy[0],
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("survey")
 
 
 def transfer(table: pd.DataFrame, labels: dict):

@@ -115,14 +115,15 @@ if root is not None:
     images = translate(result.network, real.source)
 table = real_pairs.table_cached(own["r"], root, seed, reference)
 
-# %% mystnb={"figure": {"caption": "Five real galaxies in r (asinh grey scale of surface brightness), each stamp 18 arcsec wide: SDSS resampled, translation, KiDS, and translation minus KiDS in units of the noise, after scaling to the flux of KiDS and a shift.", "name": "fig-kids-real"}, "image": {"alt": "Four rows of five inclined disc galaxies; the last row shows residuals."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Five real galaxies in r (one asinh scale of surface brightness), each stamp 18 arcsec wide: SDSS resampled, translation, KiDS, and translation minus KiDS in units of the noise, after scaling to the flux of KiDS and a shift.", "name": "fig-kids-real"}, "image": {"alt": "Four rows of five inclined disc galaxies; the last row shows residuals."}} tags=["hide-input"]
 if root is not None:
     near = (..., slice(18, -18), slice(18, -18))
     resampled = real_pairs.on_grid_of_target(real.source, real)
     rows = {"SDSS": resampled, "translation": images, "KiDS": real.target}
     residual = real_pairs.residual_maps(images, real)
-    rows = {name: stamps[near] for name, stamps in rows.items()}
-    survey_panels.real_stamps(rows, KIDS_GAMA.pixel_scale, residual[near])
+    shown = [images[near] for images in rows.values()]
+    options = {"pixel_scale": KIDS_GAMA.pixel_scale, "limit": 10}
+    plotting.stamps(shown, list(rows), residual=("residual", residual[near]), **options)
     plt.show()
 
 # %% [markdown]

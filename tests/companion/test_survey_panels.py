@@ -3,26 +3,26 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sedpy.observate import load_filters
 from test_readers import fill, sky
 
 from companion import plotting, survey_panels
 from galtools import data, simulate
 from galtools.errors import GaltoolsError
+from galtools.simulate import spectra
 from galtools.surveys import SDSS
 
 
-def test_flat_spectra_have_their_flux_in_every_filter():
-    curves = survey_panels.load_filters(list(SDSS.filters))
-    observed = np.linspace(1000, 12000, 500)
-    means = survey_panels._mean_fluxes(observed, np.full(500, 3.0), curves)
-    np.testing.assert_allclose(means, 3.0)
-    rising = survey_panels._mean_fluxes(observed, observed, curves)
-    for mean, curve in zip(rising, curves, strict=True):
+def test_points_are_mean_flux_densities_by_photons():
+    """Of the elliptical template at rest, against the integral over each filter's own grid."""
+    points = survey_panels.redshifted("E", (0.0, 0.25)).axes[0].lines[1].get_ydata()
+    light = spectra.WAVELENGTH, spectra.template("E")
+    for found, curve in zip(points, load_filters(list(SDSS.filters)), strict=True):
         photons = curve.wavelength * curve.transmission
-        above, below = (
-            np.trapezoid(x, curve.wavelength) for x in (photons * curve.wavelength, photons)
-        )
-        assert mean == pytest.approx(above / below, rel=1e-3)
+        seen = np.interp(curve.wavelength, *light)
+        above, below = (np.trapezoid(x, curve.wavelength) for x in (photons * seen, photons))
+        assert found == pytest.approx(above / below, rel=1e-3)
+    plt.close("all")
 
 
 def test_redshift_reddens_the_elliptical_template():
@@ -71,4 +71,16 @@ def test_labels_keep_their_commas_and_stamps_show_their_middle():
         fig = plotting.stamps([sky()[:2], sky(size=32)[:2]], ["a", "b"], fraction=0.75)
     shown = [ax.images[0].get_array().shape for ax in fig.axes]
     assert shown == [(48, 48, 3)] * 2 + [(24, 24, 3)] * 2
+    plt.close(fig)
+
+
+def test_the_last_row_of_stamps_may_be_a_residual_and_one_band_is_grey():
+    maps, one_band = np.arange(32.0).reshape(2, 4, 4), sky()[:2, 2:3]
+    with plt.rc_context(plotting.STYLE):
+        fig = plotting.stamps([one_band], ["r"], residual=("residual", maps), limit=9)
+    pictures = [ax.images[0] for ax in fig.axes if ax.images]
+    np.testing.assert_array_equal(pictures[0].get_array()[..., 0], pictures[0].get_array()[..., 2])
+    for picture, expected in zip(pictures[2:], maps, strict=True):
+        np.testing.assert_array_equal(picture.get_array(), expected)
+        assert picture.get_clim() == (-9, 9)
     plt.close(fig)
