@@ -78,13 +78,6 @@ def speed_up(n: int, cores: int) -> dict:
     }
 
 
-def scenes(n: int, seed: int = 0):
-    """Scene of n galaxies and the conditions of both surveys."""
-    galaxies = np.arange(n)
-    _, scene, _ = simulate.sample_scene(seed, galaxies, SURVEYS)
-    return scene, [simulate.observing_conditions(seed, galaxies, survey) for survey in SURVEYS]
-
-
 def drawing_rate(n: int) -> float:
     """Noiseless pairs per second of processor time that `render` draws, in blocks as always."""
     blocks = [np.arange(k, k + simulate.matched_pairs.BLOCK) for k in range(0, n, 8)]
@@ -138,7 +131,7 @@ def galsim_rates(n: int) -> dict[str, float]:
     Either it convolves each band with a seeing that is made once for all galaxies; or it only
     transforms, each component once for all bands, and the rest is done by hand.
     """
-    scene, _ = scenes(n)
+    _, scene, _ = simulate.sample_scene(0, np.arange(n), SURVEYS)
     seconds = dict.fromkeys(("band by band", "transforms only"), 0.0)
     for index, survey in enumerate(SURVEYS):
         seeing = [galsim.Kolmogorov(fwhm=width) for width in survey.psf_fwhm]

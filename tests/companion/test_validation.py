@@ -83,11 +83,18 @@ def test_criteria_are_met_on_held_out_seeds():
 
 
 @pytest.mark.skipif(not REAL, reason="GALTOOLS_REAL_DATA is not set: no real image")
-def test_noise_of_cfhtls_is_correlated_as_kept():
-    """Pixels of W3 that smoothed images show to be free of sources, in g, r and i."""
+@pytest.mark.parametrize(
+    ("files", "kept", "tolerance"),
+    [
+        pytest.param("cfhtls_w3/*.fits", facts.CFHTLS_NOISE_CORRELATION, 0.002, id="CFHTLS, gri"),
+        pytest.param("sdss_field/fpC*", (0, 0, 0), 0.015, id="SDSS, r"),
+    ],
+)
+def test_noise_of_real_images_is_correlated_as_kept(files, kept, tolerance):
+    """Pixels that smoothed images show to be free of sources; SDSS did not resample its images."""
     found = []
-    for band in "gri":
-        image = fits.getdata(Path(REAL) / "cfhtls_w3" / f"CFHTLS-test_{band}.fits").astype(float)
+    for file in sorted(Path(REAL).glob(files)):
+        image = fits.getdata(file).astype(float)
         smooth, sky = gaussian_filter(image, 2), np.ones(image.shape, bool)
         for _ in range(6):
             level, scatter = np.median(smooth[sky]), photometry.robust_scatter(smooth[sky])
@@ -95,8 +102,16 @@ def test_noise_of_cfhtls_is_correlated_as_kept():
         x = np.where(sky, image - image[sky].mean(), np.nan)
         lags = [(x[:, k:] * x[:, :-k], x[k:] * x[:-k]) for k in (1, 2, 3)]
         found.append([np.mean([np.nanmean(a) for a in pair]) / np.nanvar(x) for pair in lags])
-    kept = facts.CFHTLS_NOISE_CORRELATION
-    np.testing.assert_allclose(np.mean(found, axis=0), kept, atol=0.002)
+    np.testing.assert_allclose(np.mean(found, axis=0), kept, atol=tolerance)
+
+
+@pytest.mark.skipif(not REAL, reason="GALTOOLS_REAL_DATA is not set: no real image")
+def test_seeing_of_a_real_field_is_within_the_assumed_scatter():
+    """In g, r and i of W3, within twice the scatter about the medians."""
+    for k, band in enumerate("gri", start=1):
+        header = fits.getheader(Path(REAL) / "cfhtls_w3" / f"CFHTLS-test_{band}.fits")
+        off = np.log(header["IQIMAGE"] / CFHTLS.psf_fwhm[k]) / CFHTLS.band_seeing[k]
+        assert abs(off) < 2
 
 
 @pytest.mark.skipif(not REAL, reason="GALTOOLS_REAL_DATA is not set: no real catalogue")

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from companion import galsim_reference
+from companion.paths import ROOT
 from galtools import simulate
-from galtools.simulate import population, render
+from galtools.simulate import neighbours, population, render
 from galtools.simulate import scene as scenes
 from galtools.simulate.scene import Ellipses, Scene, Sources, Texture
 from galtools.surveys import CFHTLS, SDSS
@@ -156,6 +157,66 @@ def test_galaxies_agree_with_galsim(survey, index):
         theirs = galsim_reference.galsim_image(sky, survey, index, *params)
         assert np.abs(images[galaxy, band] - theirs).max() < 3e-4 * theirs.max()
         assert images[galaxy, band].sum() == pytest.approx(theirs.sum(), rel=3e-3)
+
+
+@pytest.fixture(scope="module")
+def sixty():
+    """Fluxes of sixty galaxies, and the truth about their features."""
+    sky, truth, _ = simulated(60)
+    return sky.flux.numpy(), truth
+
+
+FAINT = 4 + neighbours.ELLIPSES  # columns of the fluxes: where round neighbours start, stars ...
+STARS = FAINT + neighbours.MAX_GALAXIES - neighbours.ELLIPSES
+YOUNG = STARS + neighbours.MAX_STARS  # ... and images on a grid
+
+
+@pytest.mark.parametrize(
+    ("columns", "kind"),
+    [
+        pytest.param(slice(0, 1), "elliptical", id="bulge"),
+        pytest.param(slice(1, 2), "merger", id="bulge of a companion"),
+        pytest.param(slice(2, 3), "spiral", id="disc"),
+        pytest.param(slice(3, 4), "merger", id="disc of a companion"),
+        pytest.param(slice(4, FAINT), "spiral", id="bright neighbours"),
+        pytest.param(slice(FAINT, STARS), "spiral", id="faint neighbours"),
+        pytest.param(slice(STARS, YOUNG), "spiral", id="stars"),
+        pytest.param(slice(YOUNG, YOUNG + 1), "spiral", id="arms and H II regions"),
+        pytest.param(slice(YOUNG, YOUNG + 1), "ring", id="ring"),
+        pytest.param(slice(YOUNG, YOUNG + 1), "irregular", id="irregular"),
+        pytest.param(slice(YOUNG + 1, YOUNG + 2), "bar", id="bar"),
+        pytest.param(slice(YOUNG + 1, YOUNG + 2), "merger", id="tidal tails"),
+        pytest.param(slice(YOUNG + 2, None), "dust_lane", id="dust lane"),
+    ],
+)
+def test_every_component_alone_agrees_with_galsim(columns, kind, sixty):
+    """Worst pixel within 3e-4 of the peak, for a galaxy that has the component."""
+    flux, truth = sixty
+    is_kind = truth[kind] if kind in truth else truth["morphology"] == kind
+    galaxy = np.flatnonzero(is_kind & (flux[:, 1, 2, columns] != 0).any(axis=1))[:1]
+    _, sky, _ = simulate.sample_scene(3, galaxy, SURVEYS)
+    alone = torch.zeros_like(sky.flux)
+    alone[..., columns] = sky.flux[..., columns]
+    sky = replace(sky, flux=alone)
+    ours = render.render(sky, CFHTLS, 1, torch.full((1, 5), 0.7), torch.zeros(1, 2))[0, 2].numpy()
+    theirs = galsim_reference.galsim_image(sky, CFHTLS, 1, 0, 2, 0.7, (0, 0))
+    assert np.abs(theirs).max() > 0
+    np.testing.assert_allclose(ours, theirs, atol=3e-4 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["SDSS", "CFHTLS"])
+def test_galsim_draws_the_same_in_the_race_that_is_fair_to_it(index, monkeypatch):
+    """All bands from the transforms of components and of each PSF; centres are half a pixel off."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import bench_render
+
+    survey = SURVEYS[index]
+    _, sky, _ = simulate.sample_scene(3, np.arange(1), SURVEYS)
+    blur = bench_render.blur_transforms(survey)
+    theirs = bench_render.galsim_stamp(sky, survey, index, 0, blur)
+    shift = torch.full((1, 2), survey.pixel_scale / 2)
+    ours = render.render(sky, survey, index, torch.tensor([survey.psf_fwhm]), shift)[0].numpy()
+    np.testing.assert_allclose(ours, theirs, atol=0.01 * theirs.max())
 
 
 def test_the_longest_frequencies_suffice():

@@ -262,6 +262,14 @@ def test_the_long_trainings_are_those_that_were_promised(tmp_path):
         assert run.parameters == expected
 
 
+def test_one_training_has_as_many_pairs_as_the_sky_holds(tmp_path):
+    """Some 90 main-sample galaxies per square degree on 157 square degrees: less than 15,000."""
+    runs = planned(tmp_path, grid.read(ROOT / "workflow" / "sample_size.yaml")).values()
+    sizes = [run.parameters["n_train"] for run in runs if run.notebook == "01_two_surveys"]
+    assert min(sizes) == 10000 < 90 * 157 < max(sizes)
+    assert sum(run.notebook == "11_residual" for run in runs) == len(sizes) == 2
+
+
 def test_the_example_is_a_grid():
     assert len(grid.expand(grid.read(ROOT / "workflow" / "grid.example.yaml"))) == 9
 
