@@ -224,6 +224,8 @@ ASSUMPTIONS = {
 UNTESTED = {  # value and source of what no constant scales
     "inclinations": ("isotropic at any flux: too many edge-on discs", "assumed"),
     "texture at 1.5 to 2.25 arcsec": ("stronger than in KiDS", "tuned"),
+    "PSF": ("Kolmogorov, round, the same over a stamp", "assumed"),
+    "mergers; bars and rings": ("4 % of galaxies; 40 and 15 % of discs", "assumed"),
 }
 
 
