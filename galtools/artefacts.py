@@ -1,4 +1,4 @@
-"""Artefacts that appear whole or not at all, each with a manifest that says how it was made.
+"""Artefacts that are written atomically, each with a manifest of its provenance.
 
 A manifest sits beside its artefact as ``<name>.manifest.json``. Its *key* is a hash of everything
 the artefact follows from: the code that made it, the parameters and the contents of its inputs.
@@ -22,14 +22,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from galtools.errors import GaltoolsError
-from galtools.provenance import (
-    digest,
-    module_digests,
-    package_versions,
-    plain,
-    read_values,
-    sha256,
-)
+from galtools.provenance import digest, module_digests, package_versions, plain, read_values, sha256
 
 WRITING_ERRORS = (OSError, RuntimeError, SafetensorError)  # RuntimeError: HDF5
 FULL = "the disk or your quota is full; free some space and start again"
@@ -87,7 +80,7 @@ def _alive(process: int) -> bool:
 
 
 def _reason(error: Exception, path: Path, temporary: Path) -> str | None:
-    """Say why an artefact cannot be written, or None if the error is about something else."""
+    """Why an artefact cannot be written, None if the error is about something else."""
     filename = getattr(error, "filename", None)
     if filename and Path(filename) not in (path, temporary, *path.parents):
         return None
@@ -122,12 +115,12 @@ def write_json(path: Path, content: dict) -> None:
 
 
 def is_whole(path: Path) -> bool:
-    """Tell whether an artefact is there and is what its manifest says."""
+    """Whether an artefact exists and has the checksum in its manifest."""
     return bool(_whole_manifest(path))
 
 
 def _whole_manifest(path: Path) -> dict:
-    """Manifest of an artefact that is what it says, empty if there is none."""
+    """Manifest of an artefact that has the checksum in it, else empty."""
     with suppress(GaltoolsError, KeyError, OSError):
         if (manifest := read_manifest(path))["sha256"] == sha256(path):
             return manifest
@@ -141,10 +134,7 @@ def _known_sha256(path: Path, *_state) -> str:
 
 
 def check_inputs(path: Path, *inputs: Path, advice: str = "make it again") -> Path:
-    """Return the path of an artefact that is whole and was made from these very files.
-
-    It may have been made from others as well; the manifest knows its inputs by name and contents.
-    """
+    """Return the path of an artefact that is whole and was made from these files, among others."""
     path, manifest = Path(path), read_manifest(path)
     try:
         made_from = {(entry["file"], entry["sha256"]) for entry in manifest["inputs"]}

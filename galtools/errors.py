@@ -14,13 +14,10 @@ LONGEST_HEADER = 1 << 22  # bytes
 
 
 class GaltoolsError(ValueError):
-    """Something that the user can put right; the message says how."""
+    """An error that the user can correct; the message says how."""
 
     def _render_traceback_(self) -> list[str]:
-        """Show in a notebook, which asks for this name, the line of the cell and the message.
-
-        The inner workings that met the problem are not what is wrong.
-        """
+        """Traceback in a notebook (IPython's hook): the line of the cell and the message alone."""
         frames = traceback.extract_tb(self.__traceback__)
         cell = [frame for frame in frames if "ipykernel_" in frame.filename][:1]
         lines = [f"----> {frame.lineno} {frame.line}" for frame in cell]
@@ -42,10 +39,7 @@ def check_unpacked(path, size: int) -> None:
 
 
 def _check_contents(path) -> None:
-    """Refuse, before a library reads it, what unpacks to too much or has a FITS header without end.
-
-    A file that is neither packed nor FITS is not looked into.
-    """
+    """Refuse, before it is parsed, what unpacks to too much or has a FITS header without end."""
     with open(path, "rb") as file:
         start = file.read(9)
     if start.startswith(b"PK\3\4"):
@@ -82,6 +76,6 @@ def reading(path, advice: str):
         raise
     except MemoryError as error:
         raise GaltoolsError(f"{path} does not fit into memory: read a part of it") from error
-    except Exception as error:  # a stranger's bytes can break a parser anywhere
+    except Exception as error:  # untrusted bytes can break a parser anywhere
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise GaltoolsError(f"cannot read {path} ({reason[:120]}): {advice}") from error

@@ -1,7 +1,6 @@
-"""Graded flags: what is wrong with a row is said in the row, and the row stays in the table.
+"""Graded quality flags: a row with a problem is flagged and stays in the table.
 
-The column ``flag`` of a catalogue is a sum of the bits below; zero is a row without a blemish.
-A selection is then something the user makes and counts, never something that happened.
+The column ``flag`` of a catalogue is a sum of the bits below; 0 is a clean row.
 """
 
 from enum import IntFlag

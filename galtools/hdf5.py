@@ -1,4 +1,4 @@
-"""HDF5 files that tell when they are damaged, and show nothing but their own bytes."""
+"""HDF5 files with checksums, read without following links to other files."""
 
 import mmap
 from collections.abc import Iterator
@@ -35,10 +35,9 @@ def read_attributes(owner: h5py.Group) -> dict:
 def safe_open(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading; refuse one that takes its contents from other files.
 
-    External links, external storage and virtual data sets would be followed without a word, to any
-    file that the reader may read, and where that is missing they show the fill value. A small file
-    can claim data sets larger than any memory, or hold texts at which HDF5 never returns: these
-    are refused, too.
+    HDF5 follows external links, external storage and virtual data sets to any readable file, and
+    gives the fill value where that is missing. Also refused are data sets that are too large for
+    the file, and texts at which HDF5 never returns.
     """
     if not Path(path).is_file():  # a pipe would be waited for
         raise GaltoolsError(f"{path} is missing: check the name")
@@ -65,7 +64,7 @@ def _stored_outside(name: str, item) -> str | None:
 
 
 def _has_variable_length(item: h5py.Group | h5py.Dataset) -> bool:
-    """Say whether texts or lists of variable length are in a data set or in its attributes."""
+    """Whether a data set or its attributes hold texts or lists of variable length."""
     kinds = [item.attrs.get_id(name).dtype for name in item.attrs]
     return any(kind.hasobject for kind in [*kinds, getattr(item, "dtype", np.dtype(float))])
 

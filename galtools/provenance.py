@@ -53,7 +53,7 @@ def digest(thing) -> str:
 
 
 def plain(thing):
-    """Turn what JSON does not know into what it does, or refuse: a guess could change a key."""
+    """Convert a value to what JSON can hold, or refuse: a guess could change a key."""
     if isinstance(thing, set | frozenset):
         return sorted(thing)
     if isinstance(thing, os.PathLike):
@@ -150,10 +150,10 @@ def read_values(maker, path, inputs=(), modules=(), ignore=()) -> tuple[dict[str
 
 
 class _Values(Pickler):
-    """Hashes any value by what pickle would write of it, or of a stand-in that says more.
+    """Hashes a value by what pickle would write of it, or of a substitute; nothing is unpickled.
 
-    Nothing is ever unpickled. Equal values have equal digests, whether or not they are the same
-    object: there is no memo, so what holds itself is refused.
+    Equal values have equal digests, identical or not: there is no memo, so what contains itself is
+    refused.
     """
 
     def __init__(self, files, modules, ignore):
@@ -169,14 +169,14 @@ class _Values(Pickler):
         return self.sha.hexdigest()
 
     def persistent_id(self, thing):
-        """Kind and stand-in of a thing, which pickle writes in its place; None for the thing."""
+        """Kind and substitute of a thing, which pickle writes instead; None for the thing."""
         if type(thing) in (int, float, str, bytes, bool, list, dict, tuple, type(None)):
             return None
-        stand_in = self.stand_in(thing, type(thing))
-        return None if stand_in is None else (type(thing).__name__, stand_in)
+        substitute = self.substitute(thing, type(thing))
+        return None if substitute is None else (type(thing).__name__, substitute)
 
-    def stand_in(self, thing, kind):
-        """What counts of a thing that pickle knows by name or by chance; None for all others."""
+    def substitute(self, thing, kind):
+        """Content of a thing that pickle would write by name or in no fixed order; else None."""
         if kind.__module__ in PLUMBING:
             return ""
         if name := thing.__name__ if isinstance(thing, ModuleType) else self.name_of(thing):
@@ -195,7 +195,7 @@ class _Values(Pickler):
             return self.function(thing)
         if hasattr(thing, "__wrapped__"):
             return [thing.__wrapped__]
-        if dataclasses.is_dataclass(thing):  # not what it may have cached beside its fields
+        if dataclasses.is_dataclass(thing):  # without what it has cached
             return kind, [getattr(thing, field.name) for field in dataclasses.fields(thing)]
         if isinstance(thing, UnitBase):
             return thing.to_string()
@@ -222,7 +222,7 @@ class _Values(Pickler):
         return f"{module}:{name}" if found is thing else None
 
     def use(self, name: str) -> str:
-        """Note the module of a name, if it is ours: its code counts."""
+        """Add the module of a name to those used, if it is ours: its code counts."""
         module = name.partition(":")[0]
         if module.split(".")[0] in OURS:
             self.used.add(module)

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from photutils.geometry import circular_overlap_grid
 from scipy.special import ndtr, ndtri
 from scipy.stats import median_abs_deviation
@@ -17,6 +18,7 @@ APERTURE = 3.0  # arcsec, radius of the standard aperture
 NORMAL_QUARTILE = ndtri(0.75)
 GAUSSIAN_FWHM = 1.057  # of the Gaussian fitted to Kolmogorov's PSF of FWHM 1
 BOX = 3  # pixels along a side of the box about the peak
+TINY = 1e-20  # nanomaggies: no flux at all
 SEARCH = 0.25  # the peak is looked for in the central quarter of the stamp's (shorter) side
 
 
@@ -127,20 +129,19 @@ def peak_flux(images) -> np.ndarray:
     return search_region(images).max((-2, -1))
 
 
-def box_flux(images) -> np.ndarray:
+def box_flux(images):
     """Mean flux of the 3 x 3 pixels at the peak, nanomaggies per pixel: (n, bands).
 
     The peak is where the sum over bands of the 3 x 3 means, each divided by its maximum, is
     largest: one position for all bands, so that their ratios compare the same piece of sky.
+    Images are an array or a tensor.
     """
-    means = search_region(images)
-    for axis in (-1, -2):
-        start = np.arange(means.shape[axis] - BOX + 1)
-        means = sum(np.take(means, start + k, axis) for k in range(BOX)) / BOX
-    weight = np.maximum(means.max((2, 3), keepdims=True), np.finfo(float).tiny)
-    peak = np.clip(means / weight, 0, None).sum(1).reshape(len(means), -1).argmax(-1)
-    flat = means.reshape(*means.shape[:2], -1)
-    return np.take_along_axis(flat, peak[:, None, None], -1)[..., 0]
+    if not torch.is_tensor(images):
+        return box_flux(torch.from_numpy(np.ascontiguousarray(images))).numpy()
+    means = F.avg_pool2d(search_region(images), BOX, 1)
+    relative = means / means.amax((2, 3), keepdim=True).clamp_min(TINY)
+    peak = relative.clamp_min(0).sum(1).flatten(1).argmax(1)
+    return means.flatten(2).gather(2, peak[:, None, None].expand(-1, means.shape[1], 1))[..., 0]
 
 
 def magnitude(flux) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What does a translated image still know? Pixels, morphology, peak fluxes, redshift; the card."""
+"""Fidelity of translated images: pixels, morphology, peak fluxes, redshift; the card."""
 
 from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""Are samples of a model drawn from the right distribution? Scores and ranks.
+"""Calibration of samples from a model: scores and ranks.
 
 Samples have shape (m, n), m of them for each of n inputs, or (m, n, d) for d quantities at once;
 the truth has shape (n,) or (n, d). Results have a value for each input. With X, X' independent
@@ -42,7 +42,7 @@ def tarp(samples, truth, seed=0) -> np.ndarray:
     """PIT (n,) of the distance to a random point, for samples (m, n, d) (TARP, Lemos+ 2023).
 
     The point is the truth of another input; distances are in units of the truths' standard
-    deviations. Unlike `pit` it also finds wrong correlations. A single input has no other.
+    deviations. Unlike `pit` it is sensitive to correlations. A single input has no PIT.
     """
     _check(samples, truth)
     rng = np.random.default_rng(seed)
@@ -80,9 +80,8 @@ def energy_score(samples, truth) -> np.ndarray:
 def spread_and_error(samples, truth) -> np.ndarray:
     """Variance of the samples times (m + 1) / m, and squared error of their mean: (2, n)."""
     _check(samples, truth)
-    m = len(samples)
-    if m < 2:
-        raise GaltoolsError("one sample has no spread: draw at least two")
+    if (m := len(samples)) < 2:
+        raise GaltoolsError("one sample has no spread: give at least two")
     spread = np.var(samples, axis=0, ddof=1) * (m + 1) / m
     return np.stack([spread, (np.mean(samples, axis=0) - truth) ** 2])
 

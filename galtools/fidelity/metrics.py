@@ -59,7 +59,7 @@ def check(truth, translated) -> None:
     if truth.shape != translated.shape:
         raise GaltoolsError(
             f"truth has shape {tuple(truth.shape)} and the translation {tuple(translated.shape)}: "
-            "hand in the same galaxies and bands on the same pixel grid"
+            "give the same galaxies and bands on the same pixel grid"
         )
     if len(truth.shape) != 4 or 0 in truth.shape:
         raise GaltoolsError(

@@ -20,7 +20,7 @@ from galtools.data.photometry import robust_scatter
 from galtools.fidelity import intervals
 from galtools.fidelity.fast_statmorph import NOT_MEASURED, QUANTITIES, source_morphology
 from galtools.fidelity.metrics import Metric, bias_and_scatter, tabulate
-from galtools.fidelity.structure import noise_level
+from galtools.fidelity.structure import sky_level_and_noise
 
 RADII = ("half_light_radius", "petrosian_radius")  # statmorph's pixels become arcsec
 GOOD, SUSPECT, BAD, HOPELESS = 0, 1, 2, 4  # statmorph's grades
@@ -28,7 +28,7 @@ MOFFAT_BETA = 4.765  # the Moffat profile closest to Kolmogorov's atmosphere
 MISSING = dict.fromkeys(QUANTITIES, np.nan) | {"flag": HOPELESS, "flag_sersic": HOPELESS}
 SKYBOX = 8  # pixels along a side of the empty sky that statmorph has to find in a stamp
 ISOPHOTES = (1, 2, 3, 4, 6, 8)  # the galaxy's edge, times the lowest threshold of detection
-BATCH = 4  # galaxies handed to a process at a time
+BATCH = 4  # galaxies in one task of a process
 START = 60  # images from which on a second process saves more time than its start takes
 
 
@@ -75,7 +75,7 @@ def _sources(image, threshold: float) -> np.ndarray:
 
 
 def _shows_sky(labels) -> bool:
-    """Tell whether a square of SKYBOX pixels is free of sources."""
+    """Whether a square of SKYBOX pixels is free of sources."""
     square = (min(SKYBOX, *labels.shape),) * 2
     return bool(minimum_filter(labels == 0, square, mode="constant", cval=0).any())
 
@@ -132,18 +132,19 @@ def _hide_failures(values: dict) -> dict:
 def _measure_galaxy(task: tuple, code: str = "") -> dict:
     """Measure one galaxy in every row, {row: quantities}.
 
-    All it needs comes in one tuple: joblib would scatter bare arrays to a Dask worker beforehand,
-    and they would be lost with it. `code` belongs to the key of what is kept.
+    Its arguments are one tuple, since joblib would scatter bare arrays to Dask workers, where they
+    could be lost. `code` belongs to the key of the checkpoint.
     """
-    images, truth, masked, sigma, spread, seeing, pixel_scale = task
+    images, truth, masked, sigma, relative_noise, seeing, pixel_scale = task
     own, others = segment(np.where(masked, 0, truth), sigma)
     own, others = own & ~masked, others | masked
     measured = {}
     for row, image in images.items():
-        level = np.fmax(sigma, float(noise_level(image[None, None], ~masked[None, None])[0, 0]))
+        own_sky = sky_level_and_noise(image[None, None], ~masked[None, None])[1]
+        level = np.fmax(sigma, float(own_sky[0, 0]))
         own_psf = seeing[row]
         psf = psf_stamp(own_psf, pixel_scale) if np.ndim(own_psf) == 0 else own_psf / own_psf.sum()
-        measured[row] = measure_one(image, own, others, level * spread, psf, pixel_scale)
+        measured[row] = measure_one(image, own, others, level * relative_noise, psf, pixel_scale)
     return measured
 
 
@@ -173,7 +174,7 @@ def measure(
     measure_galaxy, code = Memory(checkpoint, verbose=0).cache(_measure_galaxy), ""
     if checkpoint is not None:
         code = artefacts.digest(artefacts.module_digests([__name__]))
-    if jobs and jobs > 0:  # None leaves the number, as the place, to joblib.parallel_config
+    if jobs and jobs > 0:  # None leaves both number and backend to joblib.parallel_config
         jobs = min(jobs, 1 + n * len(images) // START)
     run = Parallel(n_jobs=jobs, batch_size=BATCH, return_as="generator")
     galaxies = run(delayed(measure_galaxy)(task, code) for task in tasks)

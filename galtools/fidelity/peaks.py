@@ -12,8 +12,8 @@ from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 from galtools.fidelity.metrics import Metric, bias_and_scatter, tabulate
 
-NEIGHBOURS = 20  # of which a galaxy of a table takes its redshift
-OUTLIER = 0.05  # |dz| / (1 + z) beyond which a redshift is wrong
+NEIGHBOURS = 20  # of the k-nearest-neighbour regression
+OUTLIER = 0.05  # |dz| / (1 + z) beyond which a redshift is an outlier
 
 METRICS = {
     **bias_and_scatter("peak", "peak_error", "flux error (Py - Px) / Px, max pixel"),
@@ -23,7 +23,7 @@ METRICS = {
 REDSHIFT_METRICS = {
     "bias": Metric(("dz",), intervals.median, 0, "median dz / (1 + z)"),
     "sigma_mad": Metric(("dz",), intervals.robust_scatter, 0, "1.48 MAD of dz / (1 + z)"),
-    "outliers": Metric(("wrong",), intervals.mean, 0, "fraction beyond 0.05", "wilson"),
+    "outliers": Metric(("outlier",), intervals.mean, 0, "fraction beyond 0.05", "wilson"),
 }
 
 
@@ -73,8 +73,8 @@ def redshift_errors(model, table, redshift) -> np.ndarray:
 
 def summarise_redshift(errors, label, n_boot=intervals.N_BOOT, seed=0):
     """Table of REDSHIFT_METRICS of the errors (n,) of one estimator, named by `label`."""
-    wrong = np.where(np.isnan(errors), np.nan, np.abs(errors) > OUTLIER)
-    measured = {"dz": errors[:, None], "wrong": wrong[:, None]}
+    outlier = np.where(np.isnan(errors), np.nan, np.abs(errors) > OUTLIER)
+    measured = {"dz": errors[:, None], "outlier": outlier[:, None]}
     return tabulate(measured, REDSHIFT_METRICS, [label], "peak redshift", n_boot, seed)
 
 

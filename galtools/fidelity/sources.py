@@ -1,12 +1,12 @@
-"""Small sources: what of clumps and neighbours survives a translation, and what it invents.
+"""Compact sources, clumps and neighbours: completeness and purity of a translation.
 
-An image less smoothed copies of itself keeps what is small, with Gaussians of 0.4 and 1.2 arcsec
+They are detected in the difference of an image smoothed by Gaussians of 0.4 and 1.2 arcsec
 
     D = (g_1 - g_2) * I,    white noise of sigma has there  sigma_D^2 = sigma^2 sum (g_1 - g_2)^2.
 
 A source is a local maximum of D above 10 sigma_D, at least 2 arcsec from the centre of the stamp,
-where the galaxy itself is the brightest. It is found again if the other image has a maximum within
-1 arcsec that reaches half of that, so that none is lost for lying at the threshold. The noise is
+where the galaxy itself is the brightest. It is recovered if the other image has a maximum within
+1 arcsec of at least half that height, so that none is lost at the threshold. The noise is
 that of the truth in both images, and white: of a CFHTLS stack, whose pixels are correlated, it is
 12 per cent larger. Measured on D itself it would be that of unresolved neighbours.
 """
@@ -19,17 +19,17 @@ from scipy.ndimage import binary_dilation, gaussian_filter, gaussian_filter1d, m
 from galtools.fidelity import intervals
 from galtools.fidelity.metrics import Metric, per_pixel
 
-SMALL, LARGE = 0.4, 1.2  # arcsec, the Gaussians whose difference shows sources
-CERTAIN = 10.0  # noises above which something is a source
-CENTRE, NEAR = 2.0, 1.0  # arcsec about the centre that are left out; that two images may disagree
+SMALL, LARGE = 0.4, 1.2  # arcsec, standard deviations of the Gaussians
+DETECTION = 10.0  # signal-to-noise ratio of a source
+CENTRE, MATCHING = 2.0, 1.0  # arcsec, radius without a search; distance of the same source
 
 METRICS = {
     "completeness": Metric(
         ("found_again", "true_sources"), intervals.ratio_of_means, 1,
-        "share of sources kept, above 10 σ of white noise; of a CFHTLS stack's, 8.9 σ",
+        "fraction of sources recovered, above 10 σ of white noise; of a CFHTLS stack's, 8.9 σ",
     ),
     "purity": Metric(
-        ("confirmed", "made_sources"), intervals.ratio_of_means, 1, "share of sources that are real"
+        ("confirmed", "made_sources"), intervals.ratio_of_means, 1, "fraction of real sources"
     ),
 }  # fmt: skip
 
@@ -64,26 +64,28 @@ def _disc(radius: float) -> np.ndarray:
 
 def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray]:
     """Numbers of sources, (n, bands): quantities of METRICS."""
-    near = _disc(NEAR / pixel_scale)
+    near = _disc(MATCHING / pixel_scale)
     rows, columns = (np.arange(size) - (size - 1) / 2 for size in x.shape[-2:])
     searched = np.hypot(rows[:, None], columns) * pixel_scale >= CENTRE
     if valid is not True:
         searched = searched & ~binary_dilation(~valid, near)
-    details = {"x": difference_of_gaussians(x, pixel_scale)}
-    details["y"] = difference_of_gaussians(y, pixel_scale)
-    level = CERTAIN * noise_gain(x.shape[-2:], pixel_scale) * per_pixel(sigma)
-    certain, likely = {}, {}
+    details = {
+        "x": difference_of_gaussians(x, pixel_scale),
+        "y": difference_of_gaussians(y, pixel_scale),
+    }
+    level = DETECTION * noise_gain(x.shape[-2:], pixel_scale) * per_pixel(sigma)
+    detected, candidate = {}, {}
     for side, detail in details.items():
         peak = (detail == maximum_filter(detail, (1, 1, 3, 3))) & searched
-        certain[side], likely[side] = peak & (detail > level), peak & (detail > level / 2)
-    broken = np.isnan(x + y).any((2, 3))
+        detected[side], candidate[side] = peak & (detail > level), peak & (detail > level / 2)
+    invalid = np.isnan(x + y).any((2, 3))
 
     def count(sources):
-        return np.where(broken, np.nan, sources.sum((2, 3)))
+        return np.where(invalid, np.nan, sources.sum((2, 3)))
 
     return {
-        "true_sources": count(certain["x"]),
-        "found_again": count(certain["x"] & binary_dilation(likely["y"], near)),
-        "made_sources": count(certain["y"]),
-        "confirmed": count(certain["y"] & binary_dilation(likely["x"], near)),
+        "true_sources": count(detected["x"]),
+        "found_again": count(detected["x"] & binary_dilation(candidate["y"], near)),
+        "made_sources": count(detected["y"]),
+        "confirmed": count(detected["y"] & binary_dilation(candidate["x"], near)),
     }

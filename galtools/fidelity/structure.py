@@ -17,8 +17,8 @@ RINGS = (0.0, 1.0, 2.0, 4.0, 8.0)  # arcsec, edges of the rings of the radial pr
 QUARTERS = 4  # rings of the power spectrum between zero and the Nyquist frequency
 WINDOW = 2.0  # arcsec, standard deviation of the Gaussian window of the centre
 STEPS = 12  # iterations of the centroid; each leaves s^2 / (s^2 + W^2) of the error
-FEW_WAVES = 1 / 8  # cycles per pixel up to which the galaxy outshines the noise
-SEEN = 5  # standard deviations of the noise's power that a galaxy has to have in the outer ring
+LOW_FREQUENCY = 1 / 8  # cycles per pixel up to which the galaxy exceeds the noise
+DETECTION = 5  # standard deviations of the noise's power that the galaxy has to exceed
 LARGEST_BLUR, BISECTIONS = 30.0, 35  # pixels^2; halvings of that range, to 2e-9 pixels^2
 SIGMA_TO_FWHM = np.sqrt(8 * np.log(2))
 
@@ -105,11 +105,6 @@ def sky_level_and_noise(images, valid=True) -> tuple[np.ndarray, np.ndarray]:
     return (images - deviation)[..., 0, 0], _noise(deviation, sky)
 
 
-def noise_level(images, valid=True) -> np.ndarray:
-    """Standard deviation of the sky, nanomaggies per pixel: (n, bands)."""
-    return sky_level_and_noise(images, valid)[1]
-
-
 def _noise(deviation, sky) -> np.ndarray:
     """Standard deviation of the pixels that show the sky; NaN without any."""
     values = np.where(sky, deviation, 0)
@@ -169,17 +164,15 @@ def extra_variance(power_x, power_y, width, noise_x, noise_y) -> np.ndarray:
     """
     height = power_x.shape[-2]
     k2 = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width)[None] ** 2
-    used = (k2 > 0) & (k2 <= FEW_WAVES**2)
-    outer = (k2 > FEW_WAVES**2 / 4)[used]
-    power_x, power_y = (
-        power[..., used] - height * width * noise[..., None] ** 2
-        for power, noise in ((power_x, noise_x), (power_y, noise_y))
-    )
-
-    seen = True
+    used = (k2 > 0) & (k2 <= LOW_FREQUENCY**2)
+    outer = (k2 > LOW_FREQUENCY**2 / 4)[used]
+    signals, detected = [], True
     for power, noise in ((power_x, noise_x), (power_y, noise_y)):
-        chance = height * width * noise**2 * np.sqrt(np.count_nonzero(outer))
-        seen = seen & (power[..., outer].sum(-1) > SEEN * chance)
+        white = height * width * noise**2
+        signals.append(power[..., used] - white[..., None])
+        limit = DETECTION * white * np.sqrt(np.count_nonzero(outer))
+        detected = detected & (signals[-1][..., outer].sum(-1) > limit)
+    power_x, power_y = signals
 
     def steepness(power):
         return intervals.divide(power[..., outer].sum(-1), power[..., ~outer].sum(-1))
@@ -191,12 +184,12 @@ def extra_variance(power_x, power_y, width, noise_x, noise_y) -> np.ndarray:
         blurred = power_x * np.exp(-4 * np.pi**2 * k2[used] * variance[..., None])
         more = steepness(blurred) > target
         low, high = np.where(more, variance, low), np.where(more, high, variance)
-    measurable = seen & (target > 0) & (steepness(power_x) > 0)
+    measurable = detected & (target > 0) & (steepness(power_x) > 0)
     return np.where(measurable & (np.abs(variance) < 0.99 * LARGEST_BLUR), variance, np.nan)
 
 
 def _measure_one(images, pixel_scale: float, valid) -> dict[str, np.ndarray]:
-    """What is measured on an image without another one beside it."""
+    """Quantities of a single image."""
     sky, rings = sky_frame(images, valid), ring_fluxes(images, pixel_scale)
     return {
         "rings": rings,

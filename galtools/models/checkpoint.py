@@ -53,7 +53,7 @@ def load(path: Path) -> tuple[dict, dict]:
 
 
 def load_finite(path: Path) -> tuple[dict, dict]:
-    """Read the weights of a trained network; NaN and infinity would spread to all that it makes."""
+    """Read the weights of a trained network; NaN and infinite ones are refused."""
     tensors, about = load(path)
     for name, values in flatten(tensors).items():
         if not values.isfinite().all():
@@ -78,10 +78,10 @@ def load_weights(path: Path):
 
 @contextmanager
 def fitting(path: Path):
-    """Refuse in one line a recipe that is no network's, or not that of its tensors."""
+    """Refuse in one line a recipe that cannot be built, or that does not match its tensors."""
     try:
         yield
-    except Exception as error:  # a stranger's recipe can break a constructor anywhere
+    except Exception as error:  # an untrusted recipe can break a constructor anywhere
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise GaltoolsError(f"{path} does not fit the code ({reason}): train it again") from None
 

@@ -16,9 +16,9 @@ the image's power P averaged over rings of spatial frequency. S never grows with
 M_s is tiny, chance excesses of noise would pass as signal. It is the least-squares fit under this
 constraint, weighted by the number of modes times M_s^4; the lowest rings, of few modes, count
 together where one falls short by chance. T is at most M_t M_s S(0) / N, and 1 at zero: the mean
-of the image stays. What noise hides is removed: on stamps of 64 pixels, a lone star at a matched
-signal-to-noise ratio of 10 keeps 31 per cent of its flux within 6 pixels; at 25, 74 per cent.
-Where no power exceeds the noise, only the mean is left, as for one star in 20 at a ratio of 6.
+of the image stays. Flux below the noise is removed: on stamps of 64 pixels, an isolated star at a
+matched signal-to-noise ratio of 10 keeps 31 per cent of its flux within 6 pixels, of 25 it keeps
+74 per cent. Where no power exceeds the noise, only the mean is left, as for one star in 20 at 6.
 """
 
 import math

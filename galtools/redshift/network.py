@@ -110,10 +110,10 @@ class RedshiftNetwork(nn.Module):
     @torch.no_grad()
     def log_density(self, features: Features) -> np.ndarray:
         """Logarithm of p(z), (n, bins), averaged over the orientations of the cutouts."""
-        ways = ORIENTATIONS if self.convolve is not None else ORIENTATIONS[:1]
+        turns = ORIENTATIONS if self.convolve is not None else ORIENTATIONS[:1]
         chunks = []
         for photometry, cutout in zip(*(x.split(CHUNK) for x in features), strict=True):
-            each = [self.logits(photometry, orient(cutout, *way)).softmax(dim=1) for way in ways]
+            each = [self.logits(photometry, orient(cutout, *turn)).softmax(dim=1) for turn in turns]
             chunks.append(torch.stack(each).mean(dim=0))
         return np.log(torch.cat(chunks).cpu().numpy().astype(np.float64) + 1e-12)
 
@@ -143,8 +143,8 @@ class RedshiftNetwork(nn.Module):
             rows = torch.randint(len(bins), (settings.batch,), generator=generator, device=device)
             pixels = cutout[rows]
             if self.convolve is not None:
-                way = int(torch.randint(8, (1,), generator=generator, device=device))
-                pixels = orient(pixels, *ORIENTATIONS[way])
+                turn = int(torch.randint(8, (1,), generator=generator, device=device))
+                pixels = orient(pixels, *ORIENTATIONS[turn])
             return Sample(photometry[rows], pixels, bins[rows])
 
         with torch.random.fork_rng():  # dropout uses the global generator

@@ -19,12 +19,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from galtools.data import photometry
-from galtools.data.photometry import BOX, asinh_magnitude
+from galtools.data.photometry import BOX, TINY, asinh_magnitude
 
 GROUPS = ("flux", "peak", "shape")
 CIRCLES = (0.08, 0.16, 0.28)  # radii in sides of the stamp, the shorter one
 REACH = 0.32  # of the profile, in sides
-TINY = 1e-20
 
 
 def smooth(images: torch.Tensor, width: int) -> torch.Tensor:
@@ -70,7 +69,7 @@ class PhotometryLayer(nn.Module):
         circles = self._circles(images)
         fitted = asinh_magnitude((images * profile).sum((2, 3)), self.noise)
         both = torch.cat([circles, fitted[:, None]], dim=1)
-        peak = asinh_magnitude(self._peak(images), self.noise / BOX)
+        peak = asinh_magnitude(photometry.box_flux(images), self.noise / BOX)
         moments = self._moments(profile.square()[:, 0])
         concentration = circles[:, :-1, reference] - circles[:, -1:, reference]
         asymmetry = self._asymmetry(images[:, reference], radius)
@@ -93,13 +92,6 @@ class PhotometryLayer(nn.Module):
         summed = (images / self.noise[:, None, None]).sum(1, keepdim=True)
         weight = smooth(summed, width).clamp_min(0) * (radius < REACH)
         return weight / weight.square().sum((2, 3), keepdim=True).clamp_min(TINY).sqrt()
-
-    def _peak(self, images):
-        """Mean (n, bands) of the 3 x 3 pixels where the sum over bands is brightest."""
-        means = F.avg_pool2d(photometry.search_region(images), BOX, 1)
-        relative = means / means.amax((2, 3), keepdim=True).clamp_min(TINY)
-        spot = relative.clamp_min(0).sum(1).flatten(1).argmax(1)
-        return means.flatten(2).gather(2, spot[:, None, None].expand(-1, self.bands, 1))[..., 0]
 
     @staticmethod
     def _moments(weight):

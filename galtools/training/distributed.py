@@ -1,6 +1,6 @@
 """Several processes of this machine that train one network, one per GPU.
 
-All processes draw the same batch from the same random numbers, each keeps every `world_size`-th
+All processes make the same batch from the same random numbers, each keeps every `world_size`-th
 galaxy of it, and gradients are averaged before each step. So the weights are those of one process
 with the same batch, up to rounding. In a single process these functions change nothing.
 """

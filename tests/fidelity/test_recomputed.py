@@ -10,7 +10,7 @@ from scipy.stats import ks_2samp, pearsonr
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
 
 from galtools import fidelity
-from galtools.fidelity import morphology
+from galtools.fidelity import morphology, structure
 from galtools.fidelity.pixels import full_scale
 
 SCALE, K = 0.396, 2
@@ -62,7 +62,7 @@ def test_shapes(sample):
     for truth, made in zip(x[:4], y[:4], strict=True):
         own, others = morphology.segment(truth, sigma)
         for image in (truth, made):
-            level = max(sigma, morphology.noise_level(image[None, None])[0, 0])
+            level = max(sigma, structure.sky_level_and_noise(image[None, None])[1][0, 0])
             options = {"weightmap": np.full(image.shape, level), "mask": others, "psf": PSF}
             both += statmorph.source_morphology(image, own.astype(int), **options)
     for name in ("gini", "concentration"):

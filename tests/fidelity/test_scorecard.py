@@ -190,7 +190,7 @@ def test_factor_1000_is_recognised_and_named(sample):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x: x[:-1], "hand in the same galaxies"),
+        (lambda x: x[:-1], "give the same galaxies"),
         (lambda x: x[..., :-2], "on the same pixel grid"),
         (lambda x: np.moveaxis(x, 1, -1), "bands last"),
         (lambda x: x[0], "same galaxies and bands"),

@@ -58,7 +58,7 @@ def test_the_noise_of_a_stack_is_larger_by_what_the_card_states():
     pairs = ((small, small, 1), (small, large, -2), (large, large, 1))
     variance = sum(sign * (a @ toeplitz(lags) @ b) ** 2 for a, b, sign in pairs)
     larger = variance**0.5 / sources.noise_gain((side, side), scale)[side // 2, side // 2]
-    assert f"{sources.CERTAIN / larger:.1f} σ" in sources.METRICS["completeness"].meaning
+    assert f"{sources.DETECTION / larger:.1f} σ" in sources.METRICS["completeness"].meaning
 
 
 def test_noise_alone_has_no_sources():

@@ -60,14 +60,14 @@ def test_power_of_a_wave_lies_in_its_ring():
 
 
 def test_sky_noise_of_known_size():
-    level = structure.noise_level(0.7 * WHITE + 5)
+    level = structure.sky_level_and_noise(0.7 * WHITE + 5)[1]
     np.testing.assert_allclose(level.mean(), 0.7, rtol=0.01)
 
 
 def test_noise_is_found_beside_a_galaxy_and_its_neighbour():
     images = WHITE + 1e4 * gaussian(sigma=1.5)
     images[..., 2:5, 30:33] += 500
-    np.testing.assert_allclose(structure.noise_level(images).mean(), 1, rtol=0.02)
+    np.testing.assert_allclose(structure.sky_level_and_noise(images)[1].mean(), 1, rtol=0.02)
 
 
 def test_sky_is_what_lies_within_four_deviations_of_the_median_of_the_frame():
@@ -79,7 +79,7 @@ def test_sky_is_what_lies_within_four_deviations_of_the_median_of_the_frame():
     frame[8:56, 8:56] = False
     away = image - np.median(image[frame])
     sky = frame & (np.abs(away) <= 4 * 1.4826022 * np.median(np.abs(away[frame])))
-    assert structure.noise_level(image[None, None]) == pytest.approx(np.std(image[sky]))
+    assert structure.sky_level_and_noise(image[None, None])[1] == pytest.approx(np.std(image[sky]))
     beside, above = (sky[:, 1:] & sky[:, :-1], sky[1:] & sky[:-1])
     pairs = np.r_[(away[:, 1:] * away[:, :-1])[beside], (away[1:] * away[:-1])[above]]
     found = structure.neighbour_correlation(*structure.sky_frame(image[None, None]))

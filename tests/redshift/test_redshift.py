@@ -182,7 +182,6 @@ def test_blank_edges_are_not_measured():
 
 
 def test_peak_is_the_box_of_the_peaks_chapter():
-    """An independent implementation, in numpy."""
     images = blobs(n=5, size=32, seed=5).target
     box = photometry.box_flux(images.astype(float))
     magnitudes = -2.5 / np.log(10) * np.arcsinh(box / (2 * 0.02 / 3))
