@@ -39,7 +39,12 @@ from companion import diffusion_checks, plotting, study
 from galtools import pretrained
 from galtools.data import photometry
 from galtools.models.base import count_parameters
-from galtools.models.diffusion import LOG_SIGMA, SIGMA_MAX, heun, preconditioning
+from galtools.models.diffusion import (
+    LOG_SIGMA,
+    SIGMA_MAX,
+    dpm_solver,
+    preconditioning,
+)
 from galtools.surveys import BANDS
 from galtools.training.loop import Settings
 
@@ -102,17 +107,21 @@ def training_loss(network, x, y, rng):
 #
 # ## Sampler
 #
-# A sample follows $dr_\sigma / d\sigma = (r_\sigma - D) / \sigma$ from $\sigma = 20$ to 0. With $u =
-# c_\mathrm{in} r_\sigma$ and $\tan t = \sigma$ this becomes {cite}`lu2025`
+# A sample follows $dr_\sigma / d\sigma = (r_\sigma - D) / \sigma$ from $\sigma = 20$ to 0. DPM-Solver++(2M)
+# {cite}`lu2022dpm` divides $\ln \sigma$ evenly and extrapolates $D$ to the middle of each step:
 #
-# $$ \frac{du}{dt} = -F , $$
+# $$ \bar D_k = D_k + \tfrac12 (D_k - D_{k-1}), \qquad
+#    r_{\sigma_{k+1}} = \bar D_k + \frac{\sigma_{k+1}}{\sigma_k} (r_{\sigma_k} - \bar D_k) . $$
 #
-# solved by Heun's second-order method, as in EDM:
+# Each step evaluates the network once. For Gaussian residuals $D$ is known, and so is the end of every path:
 
 # %%
-noise = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
-silent = heun(lambda u, sigma: 0 * u, noise, 6)
-print("with F = 0 the sampler returns its input noise:", bool((silent == noise).all()))
+rms = 0.4
+exact = rms / np.hypot(rms, SIGMA_MAX)  # of where a path starts
+for count in (5, 10, 20):
+    start = torch.tensor(SIGMA_MAX).double()
+    end = dpm_solver(lambda r, sigma: r / (1 + (sigma / rms) ** 2), start, count)
+    print(f"{count:2d} steps: {float(end / start / exact - 1):+.1%}")
 
 # %% [markdown]
 # ## Training
@@ -256,11 +265,11 @@ glue("diffusion_box", int(box.split()[0]), display=False)
 # %% [markdown]
 # ## Number of sampling steps
 #
-# A Heun step evaluates the network twice, the last one once. The table compares samples with those of 50
-# steps from the same noise, by the root of the median squared pixel difference in units of the sky noise.
+# The table compares samples with those of 50 steps from the same noise, by the root of the median squared
+# pixel difference in units of the sky noise.
 
 # %%
-counts = (3, result.network.steps, 12, 50)
+counts = (4, result.network.steps, 16, 50)
 steps_table = diffusion_checks.steps_table(result, sorted(set(counts)), 16, seed)
 steps_table.round(2)
 
@@ -308,7 +317,7 @@ if long:
 # |---|---|---|---|
 # | mean | U-Net, squared error | residual network, `pixel_loss` | its own chapter |
 # | noise at the start of sampling | $\sigma = 80$ of data of rms 0.5 | $\sigma = 20$ of rms 1 | fewer steps; residuals that are coherent over a whole stamp would need more |
-# | variable of the sampler | $r_\sigma$, steps in $\sigma$ | $u = c_\mathrm{in} r_\sigma$, steps in $t$ | exact where $F = 0$ |
+# | solver | Heun, 18 steps of two evaluations | DPM-Solver++(2M), 8 to 10 evaluations | same accuracy at half the cost of 12 Heun steps |
 # | network | U-Net with attention, 50 to 80 million weights | convolutional U-Net | a minute on one core |
 # | stochastic sampling | optional | none | a sample is a function of its noise |
 #

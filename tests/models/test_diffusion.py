@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from blobs import blobs
-from diffusers import EDMEulerScheduler
+from diffusers import EDMDPMSolverMultistepScheduler, EDMEulerScheduler
 
 from galtools import models
 from galtools.errors import GaltoolsError
 from galtools.models import diffusion
 from galtools.models.base import Batch
-from galtools.models.diffusion import heun, noise_levels, preconditioning
+from galtools.models.diffusion import dpm_solver, noise_levels, preconditioning
 from galtools.training import loop
 from galtools.training.crops import normalization_of
 
@@ -50,33 +50,46 @@ def test_preconditioning_is_that_of_diffusers(sigma):
     assert torch.allclose(c_noise, reference.precondition_noise(level))
 
 
-def test_noise_levels_are_those_of_diffusers():
-    reference = EDMEulerScheduler(
-        sigma_min=diffusion.SIGMA_MIN, sigma_max=diffusion.SIGMA_MAX, sigma_data=1.0, rho=7.0
-    )
-    reference.set_timesteps(12)
-    assert np.allclose(noise_levels(12), reference.sigmas, rtol=1e-5)
+@pytest.mark.parametrize("steps", [2, 3, 8])
+def test_sampler_is_the_dpm_solver_of_diffusers(steps):
+    reference = EDMDPMSolverMultistepScheduler(
+        sigma_min=diffusion.SIGMA_MIN, sigma_max=diffusion.SIGMA_MAX, sigma_data=1.0,
+        sigma_schedule="exponential",
+    )  # fmt: skip
+    reference.set_timesteps(steps)
+    levels = noise_levels(steps)
+    assert np.allclose([*levels, 0], reference.sigmas, rtol=1e-5)
+
+    def denoise(z, sigma):
+        return torch.tanh(z * np.sin(sigma)) + 0.3 * z.flip(-1)
+
+    start = 20 * random(4, 8)
+    known = start
+    for time, sigma in zip(reference.timesteps, levels, strict=True):
+        skip, out, *_ = preconditioning(torch.tensor(sigma))
+        f = (denoise(known, sigma) - skip * known) / out
+        known = reference.step(f, time, known).prev_sample
+    assert torch.allclose(dpm_solver(denoise, start, steps), known, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("mean", "sigma"), [(0.0, 1.0), (1.5, 0.4), (-0.5, 2.0)])
 def test_a_gaussian_whose_denoiser_is_exact_is_sampled(mean, sigma):
-    """D(z; s) = (s^2 mu + sigma^2 z) / (s^2 + sigma^2): Heun's error is of second order."""
+    """D(z; s) = (s^2 mu + sigma^2 z) / (s^2 + sigma^2): the error is of second order."""
 
-    def velocity(u, s):
-        skip, out, scale_in, _ = (float(c) for c in preconditioning(torch.tensor(s).double()))
-        z = u / scale_in
-        return ((s**2 * mean + sigma**2 * z) / (s**2 + sigma**2) - skip * z) / out
+    def denoise(z, s):
+        return (s**2 * mean + sigma**2 * z) / (s**2 + sigma**2)
 
-    noise = random(20_000).double()
-    start = diffusion.SIGMA_MAX
-    z = noise * np.sqrt(1 + start**2)
-    exact = mean + sigma * (z - mean) / np.sqrt(sigma**2 + start**2)
-    errors = [float((heun(velocity, noise, n) - exact).abs().max()) for n in (12, 24, 48)]
+    start, end = diffusion.SIGMA_MAX, diffusion.SIGMA_MIN
+    z = random(20_000).double() * np.hypot(1, start)
+    before_last = mean + (z - mean) * np.sqrt((sigma**2 + end**2) / (sigma**2 + start**2))
+    exact = denoise(before_last, end)  # the last step takes the denoiser's answer
+    errors = [float((dpm_solver(denoise, z, n) - exact).abs().max()) for n in (12, 24, 48)]
     assert errors[0] < 0.1 * (sigma + abs(mean))
-    assert errors[1] <= max(errors[0] / 3, 1e-6)  # rounding alone where F = 0
-    assert errors[2] <= max(errors[1] / 3, 1e-6)
-    assert heun(velocity, noise, 24).mean().item() == pytest.approx(mean, abs=0.05)
-    assert heun(velocity, noise, 24).std().item() == pytest.approx(sigma, rel=0.05)
+    assert errors[1] <= errors[0] / 3
+    assert errors[2] <= errors[1] / 3
+    found = dpm_solver(denoise, z, 10)
+    assert found.mean().item() == pytest.approx(mean, abs=0.05)
+    assert found.std().item() == pytest.approx(sigma, rel=0.05)
 
 
 def test_loss_is_that_of_karras():
@@ -100,14 +113,14 @@ def test_loss_is_that_of_karras():
 
 
 def test_an_untrained_denoiser_samples_white_residuals():
-    """F = 0 is the exact answer for white residuals of unit variance."""
-    network = fresh(steps=12)
+    """F = 0 is exact for white residuals of unit variance; ten steps are 2 % off."""
+    network = fresh(steps=10)
     x, noise = torch.randn(2, 5, 16, 16), torch.randn(2, 5, 16, 16)
     with torch.no_grad():
         white = network(x) + 0.5 * noise
-        assert torch.allclose(network.sampler(x)(noise), white, atol=1e-4)
+        assert torch.allclose(network.sampler(x)(noise), white, atol=0.025 * noise.abs().max())
         torch.nn.init.normal_(network.denoiser.tail[-1].weight, 0, 0.3)
-        assert not torch.allclose(network.sampler(x)(noise), white, atol=1e-2)
+        assert not torch.allclose(network.sampler(x)(noise), white, atol=0.1)
 
 
 def test_loss_of_a_silent_denoiser_is_one_for_white_residuals():
@@ -186,10 +199,10 @@ def test_only_the_denoiser_learns_and_the_recipe_tells_of_the_regression():
 
 
 def test_without_a_regression_network_it_is_conditional_edm():
-    network, x = models.build("diffusion", "cross", "tiny"), random(2, 5, 16, 16)
+    network, x = models.build("diffusion", "cross", "tiny", steps=10), random(2, 5, 16, 16)
     assert (network(x) == 0).all()
     with torch.no_grad():
-        assert torch.allclose(network.sampler(x)(x), x, atol=1e-3)  # white noise of rms one
+        assert torch.allclose(network.sampler(x)(x), x, rtol=0.03)  # white noise of rms one
 
 
 def test_the_denoiser_learns_that_residuals_are_coherent():
