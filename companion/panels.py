@@ -20,12 +20,13 @@ NAMES = {
     "sersic_index": "Sersic index",
 }  # of quantities that are not written as they are called in tables
 COLOURS = tuple(f"{a}-{b}" for a, b in pairwise(BANDS))
-INFORMATION_PARTS = {  # of the information of two sources: label and colour
-    "redundant": ("redundant", "#888888"),
-    "unique_first": ("unique to the first", "#0072B2"),
-    "unique_second": ("unique to the second", "#D55E00"),
-    "synergy": ("synergy", "#009E73"),
+RETAINED_GROUPS = {  # headings, and the rows below them
+    "References": ("source", "copy", "truth", "again", "resample"),
+    "Models of the paper": ("swin", "srgan", "capsule", "diffusion"),
+    "This book": ("residual", "flux_corrected"),
 }
+PROTOCOL_SHIFT = {"retrained": -0.14, "frozen": 0.14}  # of the dots from the line of their row
+LEAST_RETAINED = -60  # per cent; what is below is marked at the edge
 
 
 def grid(count: int, height: float, **options):
@@ -109,7 +110,7 @@ def overview(table, metrics, band, rows) -> pd.DataFrame:
     return pd.DataFrame(cells, index=pd.Index(list(metrics.values()), name=f"{band} band"))
 
 
-def _name_rows(ax, names) -> None:
+def name_rows(ax, names) -> None:
     """Name the lines of a panel of horizontal intervals, the first one on top."""
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
@@ -129,111 +130,53 @@ def quantity_strips(table, names, statistics, rows, height=4.6):
             y = np.arange(len(names)) + 0.6 / len(rows) * (k - (len(rows) - 1) / 2)
             plotting.horizontal_interval(ax, part, y, row)
         ax.set(xlabel=label)
-    _name_rows(axes[0, 0], [NAMES.get(name, name.replace("_", " ")) for name in names])
+    name_rows(axes[0, 0], [NAMES.get(name, name.replace("_", " ")) for name in names])
     drawn = {f"{name}_{statistic}" for name in names for statistic in statistics}
     axes[0, 0].set_title(sample_size(table[table.metric.isin(drawn) & table.row.isin(rows)]))
     shared_legend(fig, axes.flat[0])
     return fig
 
 
-def row_strips(table, metrics, rows):
-    """Draw one panel per metric with one line per row, its value and interval.
+def estimate_panels(estimates, colours=None):
+    """Draw named estimates with their intervals, a panel per label: {label: {name: estimate}}.
 
-    A row has the colour of the model that its name ends in.
+    Panels of the same names share them. `colours` of names are black where none is given.
     """
-    found = table.set_index(["metric", "row"])
-    size = (plotting.WIDTH, 0.42 * len(rows) + 1.3)
-    fig, axes = plt.subplots(1, len(metrics), figsize=size, sharey=True, squeeze=False)
-    for ax, (metric, label) in zip(axes.flat, metrics.items(), strict=True):
-        for k, row in enumerate(rows):
-            model = row.split()[-1].replace("-", "_")
-            style = {"color": plotting.MODEL_COLOUR.get(model, "black"), "marker": "o"}
-            plotting.horizontal_interval(ax, found.loc[(metric, row)], k, **style)
-        ax.set(xlabel=label)
-        ax.set_xlim(left=min(0, ax.get_xlim()[0]) if metric == "bias" else 0)
+    names = [list(found) for found in estimates.values()]
+    shared = all(other == names[0] for other in names)
+    size = (plotting.WIDTH, max(3.4, 0.36 * len(names[0]) + 1))
+    fig, axes = plt.subplots(1, len(names), figsize=size, sharey=shared, squeeze=False)
+    for ax, (label, found) in zip(axes[0], estimates.items(), strict=True):
+        for k, (name, estimate) in enumerate(found.items()):
+            style = {"marker": "o", "color": (colours or {}).get(name, "black")}
+            plotting.horizontal_interval(ax, estimate, k, **style)
+        ax.set(xlabel=label, ylim=(len(found) - 0.5, -0.5))
+        ax.set_xlim(left=min(0, min(e.low for e in found.values())))
+        ax.set_yticks(range(len(found)), list(found))
         ax.locator_params(axis="x", nbins=4)
-    axes[0, 0].set_title(sample_size(table[table.metric.isin(metrics) & table.row.isin(rows)]))
-    _name_rows(axes[0, 0], [_of_two_words(row) for row in rows])
+    drawn = pd.DataFrame({"n": [int(e.n) for found in estimates.values() for e in found.values()]})
+    axes[0, 0].set_title(sample_size(drawn))
     return fig
 
 
-def _of_two_words(row: str) -> str:
+def row_strips(table, metrics, rows):
+    """Draw `estimate_panels` of a tidy table: a panel per metric, in the colours of the models."""
+    found, names = table.set_index(["metric", "row"]), {row: _row_name(row) for row in rows}
+    estimates = {
+        label: {names[row]: found.loc[(metric, row)] for row in rows}
+        for metric, label in metrics.items()
+    }
+    models = {row: row.split()[-1].replace("-", "_") for row in rows}
+    colours = {names[row]: plotting.MODEL_COLOUR.get(models[row]) or "black" for row in rows}
+    return estimate_panels(estimates, colours)
+
+
+def _row_name(row: str) -> str:
     """Name a row as readers know it, also one like "scattered like swin"."""
     if row in plotting.MODEL_NAME:
         return plotting.MODEL_NAME[row]
     what, like, model = row.partition(" like ")
     return f"{what}\nlike {plotting.MODEL_NAME.get(model, model)}" if like else row
-
-
-def estimate_panels(estimates):
-    """Draw named estimates with their intervals, a panel per label: {label: {name: estimate}}.
-
-    Panels of the same names share them.
-    """
-    names = [list(found) for found in estimates.values()]
-    size = (plotting.WIDTH, max(3.4, 0.29 * len(names[0]) + 0.9))
-    shared = all(other == names[0] for other in names)
-    fig, axes = plt.subplots(1, len(names), figsize=size, sharey=shared, squeeze=False)
-    for ax, (label, found) in zip(axes[0], estimates.items(), strict=True):
-        for k, estimate in enumerate(found.values()):
-            plotting.horizontal_interval(ax, estimate, k, marker="o", color="black")
-        ax.set(xlabel=label, ylim=(len(found) - 0.5, -0.5))
-        ax.set_xlim(left=min(0, min(e.low for e in found.values())))
-        ax.set_yticks(range(len(found)), list(found))
-    axes[0, 0].set_title(f"n = {next(iter(found.values())).n:,}")
-    return fig
-
-
-def parts_of_pairs(parts):
-    """Draw the parts of the information of pairs of sources: a group of bars per "row"."""
-    names = list(dict.fromkeys(parts.row))
-    fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.4))
-    for k, (metric, (label, colour)) in enumerate(INFORMATION_PARTS.items()):
-        part = parts[parts.metric == metric]
-        error = [part.value - part.low, part.high - part.value]
-        x = np.arange(len(names)) + 0.2 * (k - 1.5)
-        ax.bar(x, part.value, 0.18, yerr=error, label=label, color=colour)
-    ax.axhline(0, color="black", linewidth=0.8)
-    ax.set(ylabel="bits", xticks=range(len(names)), title=sample_size(parts))
-    ax.set_xticklabels([name.replace(" and ", "\nand ") for name in names])
-    shared_legend(fig, ax, 2)
-    return fig
-
-
-def leaderboard(table, numbers, rows):
-    """Draw one panel per number, {(metric, band): label}, with one line per row."""
-    found, sizes = table.set_index(["metric", "band", "row"]), table.groupby("row").n.max()
-    fig, axes = grid(len(numbers), 0.27 * len(rows) + 0.7, sharey=True)
-    for ax, (key, label) in zip(axes, numbers.items(), strict=True):
-        for k, row in enumerate(rows):
-            if (*key, row) in found.index:  # a card of somebody else may lack a level
-                style = {"color": plotting.MODEL_COLOUR.get(row, "black")}
-                plotting.horizontal_interval(ax, found.loc[(*key, row)], k, row, **style)
-        ax.set(xlabel=label)
-    # the galaxies of somebody else's card may be others, and fewer
-    names = [plotting.MODEL_NAME.get(row) or plotting.with_n(row, sizes[row]) for row in rows]
-    _name_rows(axes[0], names)
-    return fig
-
-
-def violins(by_row, names, rows):
-    """Draw the distribution of each quantity in every row, {row: table of galaxies}, as violins.
-
-    Black lines are the quartiles of the truth.
-    """
-    import seaborn as sns  # half a second: only for the chapter that draws them
-
-    image = {row: plotting.MODEL_NAME.get(row, row) for row in rows}
-    galaxies = pd.concat([by_row[row].assign(image=image[row]) for row in rows], ignore_index=True)
-    tints = {image[row]: plotting.MODEL_COLOUR.get(row, "#0072B2") for row in rows}
-    style = {"hue": "image", "palette": tints, "saturation": 1, "linewidth": 1, "alpha": 0.6}
-    fig, axes = grid(len(names), 0.27 * len(rows) + 0.8, sharey=True)
-    for ax, name in zip(axes, names, strict=True):
-        sns.violinplot(galaxies, x=name, y="image", inner="quart", cut=0, ax=ax, **style)
-        for level in by_row["truth"][name].quantile([0.25, 0.5, 0.75]):
-            ax.axvline(level, color="black", linewidth=0.8, zorder=0)
-        ax.set(xlabel=NAMES.get(name, name), ylabel="")
-    return fig
 
 
 def claim_strips(judged: pd.DataFrame, label):
@@ -265,47 +208,7 @@ def seed_strips(estimates, colours, xlabel):
         style = {"marker": marker, "color": colours.get(way, "#0072B2")}
         plotting.horizontal_interval(ax, e, y, **style)
     ax.set(xlabel=xlabel)
-    _name_rows(ax, ways)
-    return fig
-
-
-def learning_curves(panels, ylabel, xlabel):
-    """Draw a panel of curves per learner, {learner: {arm: {size: Estimate}}}."""
-    colours = (
-        *map(plotting.SURVEY_COLOUR.get, ("CFHTLS", "SDSS")),
-        plotting.MODEL_COLOUR["residual"],
-    )
-    fig, axes = plt.subplots(1, len(panels), figsize=(plotting.WIDTH, 3.6), sharey=True)
-    for ax, (learner, arms) in zip(axes, panels.items(), strict=True):
-        for arm, marker, colour in zip(arms, "osD", colours, strict=False):
-            sizes, found = list(arms[arm]), list(arms[arm].values())
-            y, low, high = np.array([(e.value, e.low, e.high) for e in found]).T
-            style = {"marker": marker, "color": colour, "label": arm}
-            ax.errorbar(sizes, y, yerr=[y - low, high - y], **style)
-        ax.set(xscale="log", xlabel=xlabel, title=learner)
-        ax.set_xticks(sizes, [str(size) for size in sizes])
-        ax.minorticks_off()
-    axes[0].set(ylabel=ylabel, ylim=(0, None))
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    return fig
-
-
-def fault_dots(faults: pd.DataFrame, limit: float):
-    """Shifts of the cards with ("full") and without ("source") a true image, a line per fault.
-
-    What is below `limit` is chance, and shaded.
-    """
-    order = faults.sort_values("full")
-    fig, ax = plt.subplots(figsize=(plotting.WIDTH, 0.32 * len(order) + 0.8))
-    y = np.arange(len(order))
-    ax.hlines(y, order[["full", "source"]].min(axis=1), order.full, color="0.8", zorder=1)
-    colour = plotting.MODEL_COLOUR["source"]
-    ax.plot(order.full, y, "o", color="black", label="with a true image")
-    ax.plot(order.source, y, "o", mfc="white", color=colour, label="from the source alone")
-    ax.axvspan(min(0.5, order.source.min()), limit, color="0.92", zorder=0)
-    ax.set(yticks=y, yticklabels=order.index, xlabel="shift / interval")
-    log_scale(ax, "x")
-    ax.legend(loc="lower right")
+    name_rows(ax, ways)
     return fig
 
 
@@ -339,3 +242,59 @@ def redshift_bias(dz: dict, z, n_boot: int):
         ax.set_xlabel(title)
     shared_legend(fig, axes[0, 0])
     return fig
+
+
+def _retained_lines(table) -> list[str]:
+    """Headings and the rows below them, those of a group from most to least retained."""
+    values = table[table.band == "retrained"].set_index("row").value
+    lines = []
+    for heading, models in RETAINED_GROUPS.items():
+        some = values[[row in models for row in values.index]]
+        lines += [heading, *some.sort_values(ascending=False).index] if len(some) else []
+    return lines
+
+
+def retained_strips(table, goal: float | None = None):
+    """Draw a line per row of a tidy table, retrained (filled) and frozen (hollow), in per cent.
+
+    A dashed line marks all the information of the source, a dotted one a `goal`.
+    """
+    lines = _retained_lines(table)
+    fig, ax = plt.subplots(figsize=(plotting.WIDTH, 0.31 * len(lines) + 1.2))
+    found = table.set_index(["band", "row"])[["value", "low", "high"]] * 100
+    for (protocol, row), e in found.iterrows():
+        if row in lines and protocol in PROTOCOL_SHIFT and np.isfinite(e.value):
+            _dot(ax, e, lines.index(row) + PROTOCOL_SHIFT[protocol], row, protocol == "frozen")
+    if found.value.isna().all():  # a fraction of nothing, say
+        ax.text(0.5, 0.5, "could not be measured", transform=ax.transAxes, ha="center")
+    for protocol, fill in {"retrained": "0.3", "frozen": "white"}.items():
+        ax.plot([], [], "o", mfc=fill, mec="0.3", label=f"estimator {protocol}")
+    for value, style in ({100: "--"} | ({100 * goal: ":"} if goal else {})).items():
+        ax.axvline(value, color="black", linestyle=style, linewidth=1, zorder=1)
+    _name_lines(ax, lines)
+    ax.set_title(sample_size(table) if "n" in table else "")
+    left, right = ax.get_xlim()
+    ax.set(xlim=(max(left, 1.05 * LEAST_RETAINED) if left < 0 else 0, max(right, 103)))
+    ax.set(xlabel="redshift information retained (% of the source)")
+    fig.legend(loc="outside lower center", ncols=2)
+    return fig
+
+
+def _dot(ax, estimate, y: float, model: str, hollow: bool) -> None:
+    """One value with its interval; at the edge and without one if it is far below."""
+    style = {"color": plotting.MODEL_COLOUR.get(model, "black"), "marker": "o", "label": None}
+    style |= {"mfc": "white"} if hollow else {}
+    if estimate.value < LEAST_RETAINED:
+        ax.plot(LEAST_RETAINED, y, **style | {"marker": "<"})
+    else:
+        plotting.horizontal_interval(ax, estimate, y, **style)
+
+
+def _name_lines(ax, lines) -> None:
+    """Name the lines, headings in bold, the first one on top."""
+    ax.set_yticks(range(len(lines)), [plotting.MODEL_NAME.get(row, row) for row in lines])
+    ax.set_ylim(len(lines) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    for label, row in zip(ax.get_yticklabels(), lines, strict=True):
+        label.set_fontweight("bold" if row in RETAINED_GROUPS else "normal")
+    ax.grid(axis="y", visible=False)

@@ -24,6 +24,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from astropy.modeling.models import Sersic2D
 from myst_nb import glue
 
@@ -131,7 +132,17 @@ plt.show()
 # Is the population of translated galaxies that of the target survey?
 
 # %% mystnb={"figure": {"caption": "Distributions over the same galaxies in every image: smoothed (violins), with their quartiles (dashes). Black lines: median and quartiles of the target images.", "name": "fig-morphology-distributions"}, "image": {"alt": "Four panels, each with one violin per kind of image: concentration, asymmetry, Gini and M20."}} tags=["hide-input"]
-fig = panels.violins(by_row, ("concentration", "asymmetry", "gini", "m20"), ["truth", *compared])
+image = {row: plotting.MODEL_NAME.get(row, row) for row in ("truth", *compared)}
+tints = {name: plotting.MODEL_COLOUR.get(row, "#0072B2") for row, name in image.items()}
+population = pd.concat([by_row[row].assign(image=name) for row, name in image.items()])
+style = {"hue": "image", "palette": tints, "saturation": 1, "linewidth": 1, "alpha": 0.6}
+fig, axes = panels.grid(4, 0.27 * len(image) + 0.8, sharey=True)
+for ax, name in zip(axes, ("concentration", "asymmetry", "gini", "m20"), strict=True):
+    violin = {"x": name, "y": "image", "inner": "quart", "cut": 0, "ax": ax}
+    sns.violinplot(population.reset_index(drop=True), **violin, **style)
+    for level in by_row["truth"][name].quantile([0.25, 0.5, 0.75]):
+        ax.axvline(level, color="black", linewidth=0.8, zorder=0)
+    ax.set(xlabel=panels.NAMES.get(name, name), ylabel="")
 fig.suptitle(f"{n} test galaxies, {band} band", fontsize=11)
 plt.show()
 

@@ -294,7 +294,22 @@ plt.show()
 # construction. Each network was trained once, so a synergy of a few hundredths of a bit may be due to the seed.
 
 # %% mystnb={"figure": {"caption": "Redshift information of each pair of feature groups, decomposed into redundancy, the unique parts of the first and the second, and synergy, with 95 % intervals over galaxies.", "name": "fig-peaks-parts"}, "image": {"alt": "Three groups of four bars."}} tags=["hide-input"]
-panels.parts_of_pairs(parts)
+bars = {
+    "redundant": ("redundant", "#888888"),
+    "unique_first": ("unique to the first", "#0072B2"),
+    "unique_second": ("unique to the second", "#D55E00"),
+    "synergy": ("synergy", "#009E73"),
+}
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.4))
+for k, (metric, (label, colour)) in enumerate(bars.items()):
+    part = parts[parts.metric == metric]
+    error = [part.value - part.low, part.high - part.value]
+    x = np.arange(len(part)) + 0.2 * (k - 1.5)
+    ax.bar(x, part.value, 0.18, yerr=error, label=label, color=colour)
+ax.axhline(0, color="black", linewidth=0.8)
+ax.set(ylabel="bits", title=panels.sample_size(parts))
+ax.set_xticks(range(len(part)), [name.replace(" and ", "\nand ") for name in part.row])
+panels.shared_legend(fig, ax, 2)
 plt.show()
 
 # %% tags=["hide-input"]

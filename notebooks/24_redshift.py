@@ -37,7 +37,6 @@ from companion import (
     paths,
     plotting,
     redshift_evaluation,
-    retained_panel,
 )
 from galtools import artefacts
 from galtools.fidelity import intervals, redshifts
@@ -128,7 +127,7 @@ table = pd.concat([*tables, kept], ignore_index=True).assign(task=task)
 # ## Retained information
 
 # %% mystnb={"figure": {"caption": "Redshift information relative to the source, for estimators trained from scratch on each kind of image (filled) and for the frozen estimator of the target (hollow). Dashed: all information of the source; triangles: far below the axis. 95 % intervals over galaxies and estimator seeds. Target and repeat observation are not derived from the source and may exceed 100 %.", "name": "fig-redshift-retained"}, "image": {"alt": "One line per kind of image, in three groups, with the percentage of information retained by a retrained and by a frozen estimator, and a dashed line at 100 %."}} tags=["leading", "hide-input"]
-retained_panel.retained_strips(kept)
+panels.retained_strips(kept)
 plt.show()
 
 # %% [markdown]

@@ -113,7 +113,17 @@ made = artefacts.make(
 )
 
 # %% mystnb={"figure": {"caption": "Fidelity metrics with 95 % intervals over galaxies. Larger is better for PSNR, correlation and redshift information, smaller for the others. Cards of other translators come last.", "name": "fig-leaderboard"}, "image": {"alt": "One panel per fidelity metric, with one line per translator or reference row."}} tags=["leading", "hide-input"]
-fig = panels.leaderboard(board, numbers, rows)
+found, sizes = board.set_index(["metric", "band", "row"]), board.groupby("row").n.max()
+fig, axes = panels.grid(len(numbers), 0.27 * len(rows) + 0.7, sharey=True)
+for ax, (key, label) in zip(axes, numbers.items(), strict=True):
+    for k, row in enumerate(rows):
+        if (*key, row) in found.index:  # the card of another translator may lack a level
+            style = {"color": plotting.MODEL_COLOUR.get(row, "black")}
+            plotting.horizontal_interval(ax, found.loc[(*key, row)], k, row, **style)
+    ax.set(xlabel=label)
+# the galaxies of another translator's card may be others, and fewer
+names = [plotting.MODEL_NAME.get(row) or plotting.with_n(row, sizes[row]) for row in rows]
+panels.name_rows(axes[0], names)
 plt.show()
 
 # %% [markdown]

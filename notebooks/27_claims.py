@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from myst_nb import glue
 
-from companion import claims, panels, paths, plotting, retained_panel, setups
+from companion import claims, panels, paths, plotting, setups
 from galtools.errors import GaltoolsError
 from galtools.fidelity.intervals import Verdict
 
@@ -52,7 +52,7 @@ print("no chapter has measured redshifts" if kept.empty else f"translators: {', 
 
 # %% mystnb={"figure": {"caption": "Redshift information of SDSS galaxies that is retained in their CFHTLS images, relative to the source: filled, an estimator trained from scratch on each kind of image; hollow, the estimator of true CFHTLS images. Dashed: all information of the source; triangles: far below the axis. 95 % intervals over galaxies and estimator seeds. They exclude the scatter between trainings of one translator. Target and repeat observation are not derived from the source and may exceed 100 %.", "name": "fig-headline"}, "image": {"alt": "One line per kind of image in three groups: references, the four models of the paper, and the residual network and the flux-corrected translator of this book. On each line the percentage of redshift information retained by a retrained and by a frozen estimator, with intervals, beside a dashed line at 100 %."}} tags=["leading", "hide-input"]
 if not kept.empty:
-    retained_panel.retained_strips(kept)
+    panels.retained_strips(kept)
     plt.show()
 
 # %% [markdown]

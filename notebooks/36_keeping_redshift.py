@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from companion import flux_correction, paths, plotting, redshift_evaluation, retained_panel
+from companion import flux_correction, panels, paths, plotting, redshift_evaluation
 from companion import seed_agreement as seeds_agree
 from galtools import data
 from galtools.data import image_files
@@ -102,7 +102,7 @@ table = pd.concat([theirs[ours.columns], ours], ignore_index=True)
 kept = seeds_agree.keep(table, store.table("keeping"), [weights, store.table("redshift")])
 
 # %% mystnb={"figure": {"caption": "Fraction of the source's redshift information that is retained, by estimators trained from scratch on each row (filled) and by the frozen estimator (hollow). Dashed: all of it; dotted: the goal of 95 %. Intervals of 95 % over galaxies and estimator seeds.", "name": "fig-keeping-goal"}, "image": {"alt": "One line for a copy of the source, each model and the flux-corrected translator, with vertical lines at 100 % and at the goal of 95 %."}} tags=["leading", "hide-input"]
-retained_panel.retained_strips(table[table.metric == "retained"], goal=0.95)
+panels.retained_strips(table[table.metric == "retained"], goal=0.95)
 plt.show()
 
 # %% [markdown]

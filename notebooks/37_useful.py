@@ -121,13 +121,20 @@ def mean_scatter(errors):
 found = {key: intervals.bootstrap(mean_scatter, error, n_boot) for key, error in errors.items()}
 title = plotting.MODEL_NAME.get(models[0], models[0])
 arms = {"alone": "alone", "SDSS as it is": "SDSS as it is", models[0]: f"SDSS by {title}"}
-curves = {
-    plotting.with_n(method, len(test[1])): {
-        name: {size: found[method, arm, size] for size in labels} for arm, name in arms.items()
-    }
-    for method in METHODS
-}
-panels.learning_curves(curves, "σ_MAD of δz / (1 + z)", "labelled CFHTLS galaxies")
+colours = *map(plotting.SURVEY_COLOUR.get, ("CFHTLS", "SDSS")), plotting.MODEL_COLOUR["residual"]
+fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.6), sharey=True)
+for ax, method in zip(axes, METHODS, strict=True):
+    for (arm, name), marker, colour in zip(arms.items(), "osD", colours, strict=True):
+        curve = [found[method, arm, size] for size in labels]
+        y, low, high = np.array([(e.value, e.low, e.high) for e in curve]).T
+        style = {"marker": marker, "color": colour, "label": name}
+        ax.errorbar(labels, y, yerr=[y - low, high - y], **style)
+    ax.set_title(plotting.with_n(method, len(test[1])))
+    ax.set(xscale="log", xlabel="labelled CFHTLS galaxies")
+    ax.set_xticks(labels, labels)
+    ax.minorticks_off()
+axes[0].set(ylabel="σ_MAD of δz / (1 + z)", ylim=(0, None))
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
 plt.show()
 
 # %% [markdown]

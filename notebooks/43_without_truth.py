@@ -139,7 +139,17 @@ by_chance = faults.loc["nothing", ["full", "source"]].astype(float)
 limit = np.maximum(1.5 * by_chance, 1.0)
 
 # %% mystnb={"figure": {"caption": "Largest shift of a metric by each fault, in units of its intervals, for the card with a true image (filled) and from the source alone (open). Shaded: below the detection limit.", "name": "fig-blind-faults"}, "image": {"alt": "One line per fault with two markers on a logarithmic axis."}} tags=["hide-input"]
-fig = panels.fault_dots(faults.drop(index="nothing"), limit.max())
+order = faults.drop(index="nothing").sort_values("full")
+fig, ax = plt.subplots(figsize=(plotting.WIDTH, 0.32 * len(order) + 0.8))
+y = np.arange(len(order))
+ax.hlines(y, order[["full", "source"]].min(axis=1), order.full, color="0.8", zorder=1)
+colour = plotting.MODEL_COLOUR["source"]
+ax.plot(order.full, y, "o", color="black", label="with a true image")
+ax.plot(order.source, y, "o", mfc="white", color=colour, label="from the source alone")
+ax.axvspan(min(0.5, order.source.min()), limit.max(), color="0.92", zorder=0)
+ax.set(yticks=y, yticklabels=order.index, xlabel="shift / interval")
+panels.log_scale(ax, "x")
+ax.legend(loc="lower right")
 plt.show()
 
 # %% tags=["remove-cell"]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion import panels, retained_panel
+from companion import panels
 from galtools.fidelity.intervals import Estimate
 
 
@@ -33,7 +33,7 @@ def test_wide_tables_are_cut_and_the_yardstick_stands_in_each(
 
 def retained(lines):
     columns = ["band", "row", "value", "low", "high"]
-    return retained_panel.retained_strips(pd.DataFrame(lines, columns=columns)).axes[0]
+    return panels.retained_strips(pd.DataFrame(lines, columns=columns)).axes[0]
 
 
 def test_retained_information_is_grouped_sorted_and_in_per_cent():
@@ -56,7 +56,7 @@ def test_what_is_far_below_the_axis_or_was_not_measured_says_so():
         [("retrained", "swin", np.nan, np.nan, np.nan), ("frozen", "swin", -3.0, -4.0, -2.0)]
     )
     [edge] = [x for x in ax.lines if x.get_marker() == "<"]
-    assert edge.get_xydata()[0, 0] == retained_panel.LEAST > ax.get_xlim()[0]
+    assert edge.get_xydata()[0, 0] == panels.LEAST_RETAINED > ax.get_xlim()[0]
     assert [x for x in ax.lines if x.get_marker() == "o" and len(x.get_xydata())] == []
     assert not ax.texts
     [text] = retained([("retrained", "swin", np.nan, np.nan, np.nan)]).texts
