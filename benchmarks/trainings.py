@@ -37,6 +37,13 @@ import pipeline
 MODELS = tuple(pipeline.load("quick", pipeline.RESULTS)["21_pixels"].parameters["models"])
 TASK, FIXED = "cross", 0  # the seed of all that stays the same
 MOST = 100  # trainings of a model
+MEANS = {
+    ("bits", "retrained"): "bits_retrained",
+    ("bits", "frozen"): "bits_frozen",
+    ("psnr", "r"): "psnr_r",
+}  # (metric, band) of means over galaxies: column of a quantity
+SCATTERS = {("sigma_mad", "retrained"): "dz_retrained",
+            **{("aperture_scatter", band): f"light_{band}" for band in BANDS}}  # fmt: skip
 
 
 def chapter(notebook: str, profile: str) -> dict:
@@ -92,6 +99,39 @@ def galaxies(store, sample, model: str, own: Ensemble) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def summarise(galaxies: pd.DataFrame, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
+    """Every number of one training, with its interval over galaxies, one galaxy a line."""
+    statistics = dict.fromkeys(MEANS, intervals.mean) | dict.fromkeys(
+        SCATTERS, intervals.robust_scatter
+    )
+    lines = []
+    for (metric, band), column in (MEANS | SCATTERS).items():
+        found = intervals.bootstrap(statistics[metric, band], galaxies[column], n_boot, seed)
+        lines.append({"metric": metric, "band": band, **vars(found)})
+    return pd.DataFrame(lines)
+
+
+def residual_variance(values) -> float:
+    """Variance of what neither the galaxy nor the training explains, of values (K, n); unbiased."""
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return 0.0
+    off = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
+    return float((off**2).sum() / ((values.shape[0] - 1) * (values.shape[1] - 1)))
+
+
+def galaxy_error(first, second) -> float:
+    """Error of the difference of two means that comes from the choice of galaxies: values (K, n).
+
+    sqrt(var(G_a - G_b) / n): the variance of the mean differences of galaxies, less what the rest
+    adds to it, which already counts as a matter of trainings.
+    """
+    first, second = np.asarray(first, float), np.asarray(second, float)
+    paired = (first.mean(0) - second.mean(0)).var(ddof=1)
+    noise = sum(residual_variance(values) / len(values) for values in (first, second))
+    return float(np.sqrt(max(paired - noise, 0) / first.shape[1]))
+
+
 def pairs(galaxy_tables: dict[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
     """Differences of every two models: a line per seed, as if there were no other training.
 
@@ -99,16 +139,12 @@ def pairs(galaxy_tables: dict[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
     """
     models = list(dict.fromkeys(model for model, _ in galaxy_tables))
     lines = []
-    for ((metric, band), column), (a, b) in product(
-        training_scatter.MEANS.items(), combinations(models, 2)
-    ):
+    for ((metric, band), column), (a, b) in product(MEANS.items(), combinations(models, 2)):
         first, second = (
             {k: one[column].to_numpy() for (name, k), one in galaxy_tables.items() if name == model}
             for model in (a, b)
         )
-        error = training_scatter.galaxy_error(
-            *(np.stack(list(x.values())) for x in (first, second))
-        )
+        error = galaxy_error(*(np.stack(list(x.values())) for x in (first, second)))
         about = {"metric": metric, "band": band, "first": a, "second": b, "error": error}
         for k in sorted(first.keys() & second.keys()):
             found = intervals.paired_difference(intervals.mean, first[k], second[k])
@@ -141,7 +177,7 @@ def keep(store: paths.Results, out: Path) -> None:
     """Write the tables and the manifest that says where they come from."""
     galaxy_tables = {key: pd.read_csv(path) for key, path in measured(store).items()}
     table = pd.concat(
-        training_scatter.summarise(one).assign(model=model, seed=seed)
+        summarise(one).assign(model=model, seed=seed)
         for (model, seed), one in galaxy_tables.items()
     )
     table = table[["model", "seed", "metric", "band", "value", "low", "high", "n"]]

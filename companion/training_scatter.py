@@ -12,7 +12,7 @@ which one training knows nothing. Two models of means a and b, from K trainings 
              and in addition var(G_a - G_b) / n          for any galaxies.
 
 Variances of few trainings are uncertain themselves: intervals are Student's, with the degrees of
-freedom of Welch and Satterthwaite, and that of a standard deviation comes from chi squared.
+freedom of Welch and Satterthwaite.
 """
 
 from functools import partial
@@ -21,48 +21,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2, t
+from scipy.stats import t
 
 from companion import paths
 from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import LEVEL, Estimate, Verdict
-from galtools.surveys import BANDS
 
-MEANS = {
-    ("bits", "retrained"): "bits_retrained",
-    ("bits", "frozen"): "bits_frozen",
-    ("psnr", "r"): "psnr_r",
-}  # (metric, band) of means over galaxies: column of a quantity
-SCATTERS = {("sigma_mad", "retrained"): "dz_retrained",
-            **{("aperture_scatter", band): f"light_{band}" for band in BANDS}}  # fmt: skip
 TABLE = paths.REFERENCE / "25_leaderboard_trainings.csv"  # kept, with its manifest
 WORDS = Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.INCONCLUSIVE
 PAIRS = paths.REFERENCE / "25_leaderboard_trainings_pairs.csv"
-
-
-def summarise(galaxies: pd.DataFrame, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
-    """Every number of one training, with its interval over galaxies, one galaxy a line."""
-    statistics = dict.fromkeys(MEANS, intervals.mean) | dict.fromkeys(
-        SCATTERS, intervals.robust_scatter
-    )
-    lines = []
-    for (metric, band), column in (MEANS | SCATTERS).items():
-        found = intervals.bootstrap(statistics[metric, band], galaxies[column], n_boot, seed)
-        lines.append({"metric": metric, "band": band, **vars(found)})
-    return pd.DataFrame(lines)
-
-
-def training_scatter(values) -> Estimate:
-    """Standard deviation of single trainings; K - 1 variances over sigma^2 follow chi squared."""
-    values = np.asarray(values, float)
-    freedom = len(values) - 1
-    if freedom < 1:
-        return Estimate(np.nan, np.nan, np.nan, len(values))
-    low, high = chi2.ppf([(1 + LEVEL) / 2, (1 - LEVEL) / 2], freedom)
-    found = np.sqrt(values.var(ddof=1) * freedom / np.array([freedom, low, high]))
-    return Estimate(*map(float, found), len(values))
 
 
 def variance_components(values: dict) -> dict[str, float]:
@@ -80,27 +49,6 @@ def variance_components(values: dict) -> dict[str, float]:
     within = squares / (count - 1).sum()
     between = np.var([group.mean() for group in groups], ddof=1) - within * (1 / count).mean()
     return {"trainings": float(np.sqrt(within)), "models": float(np.sqrt(max(between, 0)))}
-
-
-def residual_variance(values) -> float:
-    """Variance of what neither the galaxy nor the training explains, of values (K, n); unbiased."""
-    values = np.asarray(values, float)
-    if len(values) < 2:
-        return 0.0
-    off = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
-    return float((off**2).sum() / ((values.shape[0] - 1) * (values.shape[1] - 1)))
-
-
-def galaxy_error(first, second) -> float:
-    """Error of the difference of two means that comes from the choice of galaxies: values (K, n).
-
-    sqrt(var(G_a - G_b) / n): the variance of the mean differences of galaxies, less what the rest
-    adds to it, which already counts as a matter of trainings.
-    """
-    first, second = np.asarray(first, float), np.asarray(second, float)
-    paired = (first.mean(0) - second.mean(0)).var(ddof=1)
-    noise = sum(residual_variance(values) / len(values) for values in (first, second))
-    return float(np.sqrt(max(paired - noise, 0) / first.shape[1]))
 
 
 def model_difference(first, second, error: float = 0.0) -> Estimate:
