@@ -5,6 +5,8 @@ common kinds of colour blindness (tested), and models differ in their marker too
 drawn `WIDTH` inches wide with an 11-point font, so that the text is still read on a phone.
 """
 
+import itertools
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -43,6 +45,7 @@ BAND_COLOUR = {
     for band, x in zip(BANDS, (0.0, 0.2, 0.4, 0.57, 0.73), strict=True)
 }
 DIVERGING = "RdBu_r"
+LIMIT = 5.0  # of residual maps, in units of the noise
 # of colour pictures: weights of i, r, g; where the scaling leaves its linear part (nanomaggies per
 # square arcsec), and how soon
 WEIGHTS, STRETCH, SOFTENING = (1.0, 1.4, 2.3), 5.0, 8.0
@@ -125,41 +128,51 @@ def clean(ax) -> None:
     ax.spines[:].set_visible(False)
 
 
-def stamps(rows, labels, titles=None, pixel_scale=None, fraction=1.0, residual=None, limit=5.0):
+def picture_grid(rows, labels=(), titles=(), height=0.3, limit=LIMIT):
+    """Draw a grid of pictures without gaps: (H, W, 3) in colour, (H, W) as residuals over noise.
+
+    `rows` holds the pictures of every row, `labels` names the rows and `titles` the columns; beside
+    the pictures the figure is `height` inches high. Residuals are drawn from -limit to limit.
+    """
+    rows = [list(row) for row in rows]
+    side, shape = WIDTH / (len(rows[0]) + 0.3), (len(rows), len(rows[0]))
+    fig, axes = plt.subplots(*shape, figsize=(WIDTH, side * len(rows) + height), squeeze=False)
+    fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
+    for ax, picture in zip(axes.flat, itertools.chain(*rows), strict=True):
+        ax.imshow(picture, cmap=DIVERGING, vmin=-limit, vmax=limit)  # colours are as they are
+        clean(ax)
+    for ax, label in zip(axes[:, 0], labels, strict=False):
+        ax.set_ylabel(label)
+    for ax, title in zip(axes[0], titles, strict=False):
+        ax.set_title(title, fontsize=10, fontweight="normal")
+    return fig
+
+
+def stamps(rows, labels, titles=(), pixel_scale=None, fraction=1.0, residual=None, limit=LIMIT):
     """Draw a grid of colour stamps on one scaling and return the figure.
 
     `rows` is a list of image arrays (k, 5, H, W), one for every row of the grid, with its name in
     `labels`; column j shows galaxy j, with `titles[j]` above it. At most six columns stay readable.
-    Of each stamp only the `fraction` is shown, as a share of its side. `residual` is the name of a
-    last row of maps (k, H, W), in units of the noise, from -limit to limit.
+    Only the central `fraction` of the side of each stamp is shown. `residual` is the name of a last
+    row and its maps (k, H, W), in units of the noise, from -limit to limit.
     """
     if len(rows) != len(labels):
         raise GaltoolsError(f"{len(rows)} rows of stamps need as many labels, not {len(labels)}")
     n = len(rows[0])
     if n == 0 or any(len(row) != n for row in rows):
         raise GaltoolsError("every row of stamps needs the same number of galaxies, at least one")
-    side = WIDTH / (n + 0.3)
     scales = [pixel_scale or FIELD / row.shape[-1] for row in rows]
-    lines, height = len(rows), side * len(rows) + 0.3 * bool(titles)
+    pictures = [lupton(row, scale) for row, scale in zip(rows, scales, strict=True)]
+    for k, picture in enumerate(pictures):
+        cut = round(picture.shape[1] * (1 - fraction) / 2)
+        pictures[k] = picture[:, cut : picture.shape[1] - cut, cut : picture.shape[2] - cut]
+    height = 0.3 * bool(titles)
     if residual is not None:
-        lines, height = lines + 1, height + side + 0.7
-    fig, axes = plt.subplots(lines, n, figsize=(WIDTH, height), squeeze=False)
-    fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
-    for line, row, label, scale in zip(axes, rows, labels, scales, strict=False):
-        cut = round(row.shape[-1] * (1 - fraction) / 2)
-        inner = slice(cut, row.shape[-1] - cut)
-        for ax, picture in zip(line, lupton(row, scale)[:, inner, inner], strict=True):
-            ax.imshow(picture)
-            clean(ax)
-        line[0].set_ylabel(label)
-    for ax, title in zip(axes[0], titles or [], strict=False):
-        ax.set_title(title, fontsize=10, fontweight="normal")
-    _scale_bar(axes[len(rows) - 1, 0], scales[-1])
+        labels, pictures, height = [*labels, residual[0]], [*pictures, residual[1]], height + 0.7
+    fig = picture_grid(pictures, labels, titles, height, limit)
+    _scale_bar(fig.axes[n * (len(rows) - 1)], scales[-1])
     if residual is not None:
-        axes[-1, 0].set_ylabel(residual[0])
-        for ax, picture in zip(axes[-1], residual[1], strict=True):
-            shown = residual_map(picture, np.zeros_like(picture), 1.0, ax, limit)
-        residual_bar(shown, axes)
+        residual_bar(fig.axes[-1].images[0], fig.axes)
     return fig
 
 
@@ -171,7 +184,7 @@ def _scale_bar(ax, pixel_scale) -> None:
     ax.text((start + stop) / 2, 0.1 * size, f"{BAR}″", color="white", ha="center", fontsize=9)
 
 
-def residual_map(translated, truth, noise, ax=None, limit=5.0):
+def residual_map(translated, truth, noise, ax=None, limit=LIMIT):
     """Show (translated - truth) / noise of one band (H, W) and return the picture.
 
     `noise` is the standard deviation of the noise, one number or (H, W). All residual maps share

@@ -31,7 +31,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from myst_nb import glue
 
-from companion import comparison, interactive, interactive_data, paths, plotting
+from companion import comparison, interactive, paths, plotting
 from galtools.surveys import BANDS, CFHTLS, SDSS
 from galtools.training import translate
 
@@ -56,29 +56,41 @@ n_steps: int = 15  # redshifts that each of them is moved to
 # %% tags=["remove-input"]
 folder = paths.Results(results, profile)
 sample = comparison.load_comparison(folder, "cross", paths.check_models(models), seed)
-shown = interactive_data.choose_galaxies(sample, n_galaxies)
-data = interactive_data.comparison_data(sample, shown, models)
+shown = interactive.choose_galaxies(sample, n_galaxies)
+data = interactive.comparison_data(sample, shown, models)
 interactive.custom_element(
     "galaxy-compare", data, "Compare two images of a galaxy", "fig-touch-compare"
 )
 
 # %% mystnb={"figure": {"caption": "The galaxies as source (resampled), translated by each model, and as truth. Colours share one scale of surface brightness; residuals are in units of the target's sky noise, from −5 (blue) to 5 (red).", "name": "fig-touch-compare"}, "image": {"alt": "Rows of colour stamps of galaxies: the source on the pixels of the target, one row for each translator, the truth."}} tags=["hide-input"]
-pictured = ["resample", *models, "truth"]
-fig = plotting.stamps(
-    [sample.images[row][shown[:5]] for row in pictured],
-    [plotting.MODEL_NAME.get(row, row).replace(" ", "\n") for row in pictured],
-    [f"z = {z:.2f}" for z in sample.pairs.redshift[shown[:5]]],
-)
+names = {row: plotting.MODEL_NAME.get(row, row).replace(" ", "\n") for row in sample.images}
+names["resample"] = "Source"
+pictured = {row: names[row] for row in ("resample", *models, "truth")}
+redshift_labels = [f"z = {z:.2f}" for z in sample.pairs.redshift[shown[:5]]]
+rows = [sample.images[row][shown[:5]] for row in pictured]
+fig = plotting.stamps(rows, list(pictured.values()), redshift_labels)
 plt.show()
 
+
 # %% tags=["remove-cell"]
-glue("landing", interactive_data.portrait(sample, shown[:2], models[0]), display=False)
-glue(
-    "lineup",
-    interactive_data.lineup(sample, shown[:3], ["resample", *models, "truth"]),
-    display=False,
-)
-glue("residuals", interactive_data.residuals(sample, shown[:2], ["again", *models]), display=False)
+def residuals(row):
+    """(image - truth) / noise in r of the first two galaxies."""
+    off = sample.images[row][shown[:2], 2] - sample.truth[shown[:2], 2]
+    return off / sample.sigma[shown[:2], 2, None, None]
+
+
+columns = {"SDSS": "resample", "translated": models[0], "CFHTLS": "truth"}
+pictures = [plotting.lupton(sample.images[row][shown[:2]]) for row in columns.values()]
+galaxies = zip(*pictures, residuals(models[0]), strict=True)
+glue("landing", plotting.picture_grid(galaxies, titles=[*columns, "difference"]), display=False)
+by_galaxy = list(np.stack([row[:3] for row in rows], axis=1))
+fig = plotting.stamps(by_galaxy, redshift_labels[: len(by_galaxy)], list(pictured.values()))
+glue("lineup", fig, display=False)
+compared = ("again", *models)
+galaxies = zip(*map(residuals, compared), strict=True)
+fig = plotting.picture_grid(galaxies, titles=[names[row] for row in compared], height=1.1)
+plotting.residual_bar(fig.axes[0].images[0], fig.axes)
+glue("residuals", fig, display=False)
 plt.close("all")
 
 # %% [markdown]
@@ -91,7 +103,7 @@ plt.close("all")
 # %% tags=["remove-input"]
 path = paths.need_translations(folder, "cross", "diffusion", seed)
 draws = translate.load_translations(path, None)[shown]
-data = interactive_data.samples_data(sample, shown, draws)
+data = interactive.samples_data(sample, shown, draws)
 label = "Step through the samples of the diffusion model"
 interactive.custom_element("galaxy-draws", data, label, "fig-touch-draws")
 
@@ -116,18 +128,18 @@ plt.show()
 
 # %% tags=["remove-input"]
 catalogue = sample.pairs.catalogue
-moved = interactive_data.choose_kinds(catalogue, n_moved)
+moved = interactive.choose_kinds(catalogue, n_moved)
 redshifts = np.linspace(0.02, 0.4, n_steps)
 surveys = [SDSS, CFHTLS.on_grid_of(SDSS)]  # all pictures of a sheet have one size
-data = interactive_data.redshift_data(catalogue, moved, redshifts, surveys)
+data = interactive.redshift_data(catalogue, moved, redshifts, surveys)
 interactive.custom_element(
     "galaxy-redshift", data, "Move a galaxy through redshift", "fig-touch-redshift"
 )
 
 # %% mystnb={"figure": {"caption": "One galaxy at several redshifts, otherwise unchanged: colour, and the five bands on one grey scale each. In print, an elliptical galaxy as observed by SDSS.", "name": "fig-touch-redshift"}, "image": {"alt": "Columns of stamps of one galaxy at increasing redshift, which shrinks and fades from left to right; in the u band it is lost in the noise."}} tags=["hide-input"]
 steps = np.linspace(0, n_steps - 1, 4).astype(int)
-told = min(1, len(moved) - 1)  # of the kinds that are chosen, the second is the elliptical
-pictures, _ = interactive_data.redshift_images(catalogue[moved[told]], redshifts[steps], surveys[0])
+kind = min(1, len(moved) - 1)  # of the kinds that are chosen, the second is the elliptical
+pictures, _ = interactive.redshift_images(catalogue[moved[kind]], redshifts[steps], surveys[0])
 fig, axes = plt.subplots(6, 4, figsize=(plotting.WIDTH, 8.6))
 fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
 for (k, line), (j, step) in product(enumerate(axes), enumerate(steps)):
@@ -139,20 +151,19 @@ for (k, line), (j, step) in product(enumerate(axes), enumerate(steps)):
 plt.show()
 
 # %% tags=["remove-cell"]
-light = interactive_data.sample_flux_errors(sample, shown, draws)
+flux_errors = interactive.sample_flux_errors(sample, shown, draws)
 chi = {
-    row: np.median(interactive_data.galaxy_errors(sample, shown, row)[0])
-    for row in ("again", *models)
+    row: np.median(interactive.galaxy_errors(sample, shown, row)[0]) for row in ("again", *models)
 }
 best = min(models, key=chi.get)
-last = data["galaxies"][told]
+last = data["galaxies"][kind]
 colours = np.array(last["magnitudes"][0])
 quoted = {
     "gr_near": float(colours[0, 1] - colours[0, 2]), "z_near": float(redshifts[0]),
     "gr_far": float(colours[-1, 1] - colours[-1, 2]), "z_far": float(redshifts[-1]),
     "kind": last["short"], "galaxies": len(shown), "draws": draws.shape[1],
-    "spread": f"{np.median(light.std(axis=1)):.2f}" if draws.shape[1] > 1 else "–",
-    "offset": float(np.median(np.abs(light.mean(axis=1)))),
+    "spread": f"{np.median(flux_errors.std(axis=1)):.2f}" if draws.shape[1] > 1 else "–",
+    "offset": float(np.median(np.abs(flux_errors.mean(axis=1)))),
     "again": float(chi["again"]), "best": plotting.MODEL_NAME.get(best, best),
     "best_chi": float(chi[best]),
 }  # fmt: skip

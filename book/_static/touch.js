@@ -92,7 +92,7 @@
     picker() {
       this.thumbs = this.data.galaxies.map(() => this.canvas());
       const items = this.data.galaxies.map((galaxy, k) => [
-        [this.thumbs[k], html("span", { "aria-hidden": "true" }, galaxy.short)], `Galaxy ${k + 1}, ${galaxy.told}`,
+        [this.thumbs[k], html("span", { "aria-hidden": "true" }, galaxy.short)], `Galaxy ${k + 1}, ${galaxy.description}`,
       ]);
       return this.radios("Galaxy", "touch-galaxies", items, (k) => { this.galaxy = k; this.show(); });
     }
@@ -133,7 +133,7 @@
 
     say(text) {
       const galaxy = this.data.galaxies[this.galaxy];
-      const words = `Galaxy ${this.galaxy + 1}, ${galaxy.told}${text}`;
+      const words = `Galaxy ${this.galaxy + 1}, ${galaxy.description}${text}`;
       if (!this.clock && this.said.textContent !== words) this.said.textContent = words;
     }
   }
@@ -223,7 +223,7 @@
         const { canvas, caption } = this.views[k];
         this.paint(canvas, this.galaxy, this.column(key), `${caption.textContent} of galaxy ${this.galaxy + 1}`);
       });
-      this.numbers.textContent = `${name}: residual ${about.chi} σ, flux within 3″ off by ${about.light} %.`;
+      this.numbers.textContent = `${name}: residual ${about.chi} σ, flux within 3″ off by ${about.flux} %.`;
       this.say(`. Left: ${a.label}. Right: ${b.label}.`);
       this.move(this.cut);
     }
@@ -239,15 +239,15 @@
     }
 
     show() {
-      const [light, count] = [this.data.galaxies[this.galaxy].light, this.data.count];
+      const [errors, count] = [this.data.galaxies[this.galaxy].flux_errors, this.data.count];
       this.thumbs.forEach((canvas, k) => this.paint(canvas, k, 2 * count));
       const columns = [this.step, count + this.step, ...[0, 1, 2, 3].map((k) => 2 * count + k)];
       this.views.forEach(({ canvas, caption }, k) =>
         this.paint(canvas, this.galaxy, columns[k], `${caption.textContent} of galaxy ${this.galaxy + 1}`));
-      const words = `Sample ${this.step + 1} of ${count}: flux within 3″ off by ${signed(light[this.step], 2)} %`;
+      const words = `Sample ${this.step + 1} of ${count}: flux within 3″ off by ${signed(errors[this.step], 2)} %`;
       this.slider.setAttribute("aria-valuetext", words);
       this.shown.textContent = `${this.step + 1} of ${count}`;
-      this.plot.replaceChildren(this.dots(light, words));
+      this.plot.replaceChildren(this.dots(errors, words));
       this.say(`. ${words}.`);
     }
 

@@ -106,12 +106,12 @@ def test_figures_look_on_the_screen_as_the_run_drew_them(browser, visit, tiny, h
 
 def test_components_show_the_pictures_of_the_run(browser, visit, tiny, html):
     """Source and truth on the screen against the artefacts, drawn here without a browser."""
-    from companion import comparison, interactive, interactive_data, paths
+    from companion import comparison, interactive, paths
 
     sample = comparison.load_comparison(
         paths.Results(str(tiny / "results"), "tiny"), "cross", [], 0
     )
-    (galaxy,) = interactive_data.choose_galaxies(sample, 1)
+    (galaxy,) = interactive.choose_galaxies(sample, 1)
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     tab, _, _ = visit(context, html / "notebooks" / "26_touch.html")
     tab.wait_for_function("document.querySelectorAll('.touch-said:not(:empty)').length === 3")
