@@ -22,8 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, norm
 
-from companion import paths
-from galtools import artefacts
+from companion import paths, seed_agreement
 from galtools.errors import check_choice
 from galtools.fidelity import intervals
 from galtools.fidelity.intervals import LEVEL, Estimate, Verdict, Z
@@ -195,15 +194,7 @@ def sheet(lines) -> pd.DataFrame:
 
 def keep(lines, folder: paths.Results, chapter: str, inputs, task="cross", seed=0) -> pd.DataFrame:
     """Write the evidence of a chapter, and lay it out for readers."""
-    table = pd.DataFrame(lines)
-    artefacts.make(
-        file(folder, chapter, task),
-        lambda new: table.to_csv(new, index=False),
-        params={"evidence": table.astype(str).to_dict("list")},
-        modules=["galtools.fidelity.intervals"],
-        inputs=inputs,
-        seed=seed,
-    )
+    seed_agreement.keep(lines, file(folder, chapter, task), inputs, seed)
     return sheet(lines)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import stdtrit
 
 from companion import study
 from galtools import pretrained
@@ -60,6 +61,30 @@ def scores(samples: np.ndarray, target: np.ndarray, scaling) -> dict[str, float]
     return found
 
 
+def spread_ratio(samples, target, box: int, colours: bool = False) -> np.ndarray:
+    """Scatter of the fluxes of samples relative to the scatter of the truth about them, per band.
+
+    `samples` (n, K, bands, H, W), `target` (n, bands, H, W), fluxes in the central box x box
+    pixels. With the mean f and standard deviation s of K fluxes, u = (F - f) / (s sqrt(1 + 1/K))
+    follows Student's t with K - 1 degrees of freedom if the truth is one of the samples. The ratio
+    is median |t| / median |u - median u|: 1 is calibrated, 2 is samples that scatter twice too
+    much. With `colours`, of the colour F / f - F' / f' of neighbouring bands instead of fluxes.
+    One sample has no scatter: NaN.
+    """
+    fraction = box / target.shape[-1]
+    fluxes = [photometry.central_flux(x, fraction) for x in (samples, target[:, None])]
+    if colours:
+        mean = fluxes[0].mean(axis=1, keepdims=True)
+        fluxes = [-np.diff(flux / mean) for flux in fluxes]
+    sampled, true = fluxes
+    count = sampled.shape[1]
+    if count < 2:
+        return np.full(true.shape[-1], np.nan)
+    width = sampled.std(axis=1, ddof=1) * np.sqrt(1 + 1 / count)
+    u = (true[:, 0] - sampled.mean(axis=1)) / width
+    return 1 / photometry.robust_scatter(u, axis=0, quartile=stdtrit(count - 1, 0.75))
+
+
 def calibration_table(samples: np.ndarray, target: np.ndarray, bands) -> pd.DataFrame:
     """Scatter over error of box fluxes and colours, and corner noise; 1 is calibrated.
 
@@ -67,8 +92,8 @@ def calibration_table(samples: np.ndarray, target: np.ndarray, bands) -> pd.Data
     """
     rows = {}
     for box in (box for box in BOXES if box <= target.shape[-1]):
-        rows[f"flux, {box} px"] = study.spread_ratio(samples, target, box)
-        rows[f"colour, {box} px"] = study.spread_ratio(samples, target, box, colours=True)
+        rows[f"flux, {box} px"] = spread_ratio(samples, target, box)
+        rows[f"colour, {box} px"] = spread_ratio(samples, target, box, colours=True)
     rows["noise in corners"] = study.noise_ratio(samples[:, 0], target)
     return pd.DataFrame({name: dict(zip(bands, row, strict=False)) for name, row in rows.items()}).T
 

@@ -48,13 +48,6 @@ class Recipe:
     width: int = 0  # channels of convolutions that see pixels alone; 0: measurements alone
 
 
-def estimator_file(store: paths.Results, survey: str, seed: int) -> Path:
-    """File of the ensemble that the chapter on the estimator trained on a survey."""
-    path = store.weights("redshift", survey, seed)
-    learnt_from = [file for file in [store.data("train")] if file.exists()]
-    return paths.need(path, "16_redshift_estimator", *learnt_from)
-
-
 def same_images(task: str, row: str) -> str:
     """Row with the same kind of images, whose estimator a row shares."""
     row = "truth" if row == "again" else row

@@ -5,6 +5,8 @@ paired difference, resampled over galaxies, for each seed of translators and est
 of all seeds is theirs if they agree, else inconclusive.
 """
 
+from functools import partial
+
 import pandas as pd
 
 from galtools import artefacts
@@ -49,14 +51,9 @@ def summary(table: pd.DataFrame, quantity: str = "difference") -> pd.DataFrame:
     return wide.loc[table.claim.unique()].rename_axis(None)
 
 
-def keep(rows, path, inputs) -> pd.DataFrame:
+def keep(rows, path, inputs, seed: int = 0) -> pd.DataFrame:
     """Write verdicts, or any small table of results, beside the other tables; return the table."""
     table = pd.DataFrame(rows)
-    artefacts.make(
-        path,
-        lambda new: table.to_csv(new, index=False),
-        params={"verdicts": table.astype(str).to_dict("list")},
-        modules=["galtools.fidelity.intervals"],
-        inputs=inputs,
-    )
+    write = partial(table.to_csv, index=False)
+    artefacts.make(path, write, params={}, inputs=inputs, seed=seed)
     return table

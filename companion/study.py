@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.ticker import SymmetricalLogLocator
-from scipy.special import stdtrit
 
 from companion import comparison, paths, plotting
 from galtools import data
@@ -33,7 +32,6 @@ HEADINGS = {  # of the table of errors
     "scatter": "scatter [%]",
     "colour": "colour [%]",
 }
-CLASSICAL = ("Resampling", "PSF matching", "Wiener filter")  # rows that learn nothing
 
 
 @dataclass
@@ -77,9 +75,9 @@ class Study:
         rows = {plotting.MODEL_NAME.get(self.model, self.model): self.translated}
         if self.samples.shape[1] > 1:
             rows["Mean of samples"] = self.best
-        rows |= dict(
-            zip(CLASSICAL, (self.floor, psf_matched(self), deconvolved(self)), strict=True)
-        )
+        rows["Resampling"] = self.floor
+        if self.task == "cross":  # within one survey there is nothing to match
+            rows |= {"PSF matching": psf_matched(self), "Wiener filter": deconvolved(self)}
         if self.again is not None:
             rows["Repeat observation"] = self.again
         return {name: error_estimates(images, self.pairs) for name, images in rows.items()}
@@ -122,8 +120,6 @@ def run(results, profile, model, task, seed, settings, samples: int = 1, mean=No
 
 def psf_matched(study: Study) -> np.ndarray:
     """Baseline without learning: the source under the median seeing of the target's survey."""
-    if study.task == "intra":
-        return study.floor
     sets = (study.pairs.source_set, study.pairs.target_set)
     seeings, scale = [s.instrument.psf_fwhm for s in sets], sets[1].pixel_scale
     parts = torch.as_tensor(study.floor).split(PART)
@@ -132,38 +128,12 @@ def psf_matched(study: Study) -> np.ndarray:
 
 def deconvolved(study: Study) -> np.ndarray:
     """Baseline without learning: the source, Wiener deconvolved to the target's median seeing."""
-    if study.task == "intra":
-        return study.floor
     pairs, scaling = study.pairs, study.network.scaling
     sets = (pairs.source_set, pairs.target_set)
     known = (sets[0].pixel_scale, *(s.instrument.psf_fwhm for s in sets))
     images, noise = (torch.as_tensor(x).split(PART) for x in (sets[0].images, sets[0].noise))
     sharp = [wiener_deconvolve(part, own, *known) for part, own in zip(images, noise, strict=True)]
     return lanczos_resample(torch.cat(sharp), scaling.size, scaling.step).numpy()
-
-
-def spread_ratio(samples, target, box: int, colours: bool = False) -> np.ndarray:
-    """Scatter of the fluxes of samples relative to the scatter of the truth about them, per band.
-
-    `samples` (n, K, bands, H, W), `target` (n, bands, H, W), fluxes in the central box x box
-    pixels. With the mean f and standard deviation s of K fluxes, u = (F - f) / (s sqrt(1 + 1/K))
-    follows Student's t with K - 1 degrees of freedom if the truth is one of the samples. The ratio
-    is median |t| / median |u - median u|: 1 is calibrated, 2 is samples that scatter twice too
-    much. With `colours`, of the colour F / f - F' / f' of neighbouring bands instead of fluxes.
-    One sample has no scatter: NaN.
-    """
-    fraction = box / target.shape[-1]
-    fluxes = [photometry.central_flux(x, fraction) for x in (samples, target[:, None])]
-    if colours:
-        mean = fluxes[0].mean(axis=1, keepdims=True)
-        fluxes = [-np.diff(flux / mean) for flux in fluxes]
-    sampled, true = fluxes
-    count = sampled.shape[1]
-    if count < 2:
-        return np.full(true.shape[-1], np.nan)
-    width = sampled.std(axis=1, ddof=1) * np.sqrt(1 + 1 / count)
-    u = (true[:, 0] - sampled.mean(axis=1)) / width
-    return 1 / photometry.robust_scatter(u, axis=0, quartile=stdtrit(count - 1, 0.75))
 
 
 def corner_noise(images: np.ndarray) -> np.ndarray:
@@ -220,12 +190,10 @@ def scatter(values: np.ndarray) -> np.ndarray:
 def error_table(study: Study) -> pd.DataFrame:
     """Table of the errors on the test galaxies: value (low, high).
 
-    Within one survey the baselines are the very image that is asked for, and left out.
+    Within one survey resampling gives the very image that is asked for, and is left out.
     """
-    rows = study.errors.items()
-    if study.task == "intra":
-        rows = [row for row in rows if row[0] not in CLASSICAL]
-    return tabulate(dict(rows))
+    known = {"Resampling"} if study.task == "intra" else set()
+    return tabulate({name: row for name, row in study.errors.items() if name not in known})
 
 
 def tabulate(rows: dict[str, dict[str, intervals.Estimate]]) -> pd.DataFrame:

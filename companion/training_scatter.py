@@ -15,8 +15,6 @@ Variances of few trainings are uncertain themselves: intervals are Student's, wi
 freedom of Welch and Satterthwaite.
 """
 
-from functools import partial
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +24,9 @@ from scipy.stats import t
 from companion import paths
 from galtools import artefacts
 from galtools.errors import GaltoolsError
-from galtools.fidelity import intervals
-from galtools.fidelity.intervals import LEVEL, Estimate, Verdict
+from galtools.fidelity.intervals import LEVEL, Estimate
 
 TABLE = paths.REFERENCE / "25_leaderboard_trainings.csv"  # kept, with its manifest
-WORDS = Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.INCONCLUSIVE
 PAIRS = paths.REFERENCE / "25_leaderboard_trainings_pairs.csv"
 
 
@@ -77,31 +73,6 @@ def prediction_interval(values) -> tuple[float, float]:
         return np.nan, np.nan
     reach = t.ppf((1 + LEVEL) / 2, count - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / count)
     return float(values.mean() - reach), float(values.mean() + reach)
-
-
-def judge_orders(values: dict, pairs: pd.DataFrame, quantities: dict, names: dict) -> pd.DataFrame:
-    """Verdicts on the orders of every two models, by quantity, the first training's better first.
-
-    `values` are those of the trainings by (metric, band, model), `pairs` the kept differences.
-    `names` says how to call the models.
-    """
-    judge, lines = partial(intervals.verdict, least=0), {}  # however few the trainings
-    for (metric, band), quantity in quantities.items():
-        ranked = sorted(names, key=lambda m: -values[metric, band, m][0])
-        known = pairs[(pairs.metric == metric) & (pairs.band == band)]
-        for a, b in combinations(ranked, 2):
-            forth = known[(known["first"] == a) & (known["second"] == b)]
-            back = known[(known["first"] == b) & (known["second"] == a)]
-            alone = [judge(e) for e in forth.itertuples()]
-            alone += [judge(Estimate(0, -e.high, -e.low, e.n)) for e in back.itertuples()]
-            both = values[metric, band, a], values[metric, band, b]
-            over = model_difference(*both)
-            wide = model_difference(*both, pd.concat([forth, back]).error.iloc[0])
-            counts = (f"{alone.count(w)}{s}" for w, s in zip(WORDS, "><?", strict=True))
-            line = {"difference": str(over), "over trainings": judge(over)}
-            line |= {"and galaxies": judge(wide), "one training": " ".join(counts)}
-            lines[quantity, f"{names[a]} before {names[b]}"] = line
-    return pd.DataFrame(lines).T
 
 
 def read_kept(path: Path = TABLE) -> pd.DataFrame:

@@ -70,7 +70,9 @@ check_choice("kind", kind, ("boosting", "knn"))
 sample = comparison.load_comparison(folder, task, paths.check_models(models), seed)
 z, prior = sample.pairs.redshift.astype(float), redshift_evaluation.prior_of(folder)
 survey, radius = redshift_evaluation.SURVEY[task], core / sample.pixel_scale
-network = redshift.Ensemble.load(redshift_evaluation.estimator_file(folder, survey, seed))
+estimator = folder.weights("redshift", survey, seed)
+paths.need(estimator, "16_redshift_estimator", folder.data("train"))
+network = redshift.Ensemble.load(estimator)
 
 
 def network_judges(images):
@@ -302,13 +304,13 @@ bars = {
 }
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.4))
 for k, (metric, (label, colour)) in enumerate(bars.items()):
-    part = parts[parts.metric == metric]
-    error = [part.value - part.low, part.high - part.value]
-    x = np.arange(len(part)) + 0.2 * (k - 1.5)
-    ax.bar(x, part.value, 0.18, yerr=error, label=label, color=colour)
+    bar = parts[parts.metric == metric]
+    error = [bar.value - bar.low, bar.high - bar.value]
+    x = np.arange(len(bar)) + 0.2 * (k - 1.5)
+    ax.bar(x, bar.value, 0.18, yerr=error, label=label, color=colour)
 ax.axhline(0, color="black", linewidth=0.8)
 ax.set(ylabel="bits", title=panels.sample_size(parts))
-ax.set_xticks(range(len(part)), [name.replace(" and ", "\nand ") for name in part.row])
+ax.set_xticks(range(len(bar)), [name.replace(" and ", "\nand ") for name in bar.row])
 panels.shared_legend(fig, ax, 2)
 plt.show()
 

@@ -26,7 +26,8 @@
 # fluxes](23_peaks.py) and [redshift](24_redshift.py). About 10 minutes.
 
 # %% tags=["hide-input", "remove-stderr"]
-from itertools import product
+from functools import partial
+from itertools import combinations, product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -37,6 +38,7 @@ from myst_nb import glue
 from companion import panels, paths, plotting, training_scatter
 from galtools import artefacts
 from galtools.fidelity import intervals, scorecard
+from galtools.fidelity.intervals import Verdict
 from galtools.surveys import check_task
 
 plotting.use_style()
@@ -227,8 +229,24 @@ pd.DataFrame(lines).map("{:.3f}".format)
 # trainings is above 0 (>), consistent with 0 (?) or below 0 (<).
 
 # %% tags=["hide-input"]
-names = {model: plotting.MODEL_NAME[model] for model in kept}
-verdicts = training_scatter.judge_orders(trained, pairs, quantities, names)
+WORDS = Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.INCONCLUSIVE
+judge, verdicts = partial(intervals.verdict, least=0), {}  # however few the trainings
+for (metric, band), quantity in quantities.items():
+    ranked = sorted(kept, key=lambda model: -trained[metric, band, model][0])
+    differences = pairs[(pairs.metric == metric) & (pairs.band == band)]
+    for a, b in combinations(ranked, 2):
+        forth = differences[(differences["first"] == a) & (differences["second"] == b)]
+        back = differences[(differences["first"] == b) & (differences["second"] == a)]
+        single = [judge(e) for e in forth.itertuples()]
+        single += [judge(intervals.Estimate(0, -e.high, -e.low, e.n)) for e in back.itertuples()]
+        both = trained[metric, band, a], trained[metric, band, b]
+        over = training_scatter.model_difference(*both)
+        wide = training_scatter.model_difference(*both, pd.concat([forth, back]).error.iloc[0])
+        line = {"difference": str(over), "over trainings": judge(over), "and galaxies": judge(wide)}
+        counts = [f"{single.count(w)}{sign}" for w, sign in zip(WORDS, "><?", strict=True)]
+        order = f"{plotting.MODEL_NAME[a]} before {plotting.MODEL_NAME[b]}"
+        verdicts[quantity, order] = line | {"one training": " ".join(counts)}
+verdicts = pd.DataFrame(verdicts).T
 verdicts
 
 # %% [markdown]
@@ -258,7 +276,7 @@ short = dict(zip(quantities.values(), ("bits", "frozen", "psnr"), strict=True))
 for name, word in short.items():
     part = verdicts.loc[name]
     for column, ending in {"over trainings": "", "and galaxies": "_both"}.items():
-        for k, said in enumerate(training_scatter.WORDS):
+        for k, said in enumerate(WORDS):
             chosen = [order for order in part.index if part.loc[order, column] == said]
             glue(f"trainings_{word}{ending}_{k}", len(chosen), display=False)
             glue(f"trainings_{word}{ending}_list_{k}", "; ".join(chosen) or "none", display=False)

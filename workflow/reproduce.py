@@ -12,7 +12,6 @@ code, packages, the number of cores, or only the clock.
 import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import h5py
@@ -193,7 +192,4 @@ def main() -> bool:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(0 if main() else 1)
-    except GaltoolsError as error:
-        sys.exit(f"{error}")
+    pipeline.start(main)

@@ -4,7 +4,6 @@ import fcntl
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -45,29 +44,21 @@ def seconds_left(runs: dict[str, pipeline.Run], count: Counter) -> float:
     return left * sum(taken) / max(1, len(taken))
 
 
-class Progress(threading.Thread):
-    """Say of every run when it starts and how it ends, with a count of all, until stopped."""
+def executed_at(run: pipeline.Run) -> int:
+    """Time of the last execution of a run, to distinguish it from others, or 0."""
+    return run.executed.stat().st_mtime_ns if run.executed.exists() else 0
+
+
+class Progress:
+    """Reports when a run starts and how it ends, with a count of all."""
 
     def __init__(self, runs: dict[str, pipeline.Run]):
-        """Take down where the runs stand now."""
-        super().__init__(daemon=True)
-        self.runs, self.over = runs, threading.Event()
-        self.known = {name: one.state for name, one in runs.items()}
-        self.before = {name: self.made(one) for name, one in runs.items()}
+        """Note the present state of the runs."""
+        self.runs, self.known = runs, {name: one.state for name, one in runs.items()}
+        self.executed = {name: executed_at(one) for name, one in runs.items()}
 
-    @staticmethod
-    def made(run: pipeline.Run) -> int:
-        """Time of the last execution of a run, to be told from others, or 0."""
-        return run.executed.stat().st_mtime_ns if run.executed.exists() else 0
-
-    def run(self) -> None:
-        """Look once a second, and once more in the end."""
-        while not self.over.wait(1):
-            self.look()
-        self.look()
-
-    def look(self) -> None:
-        """Print what has changed."""
+    def report(self) -> None:
+        """Print what has changed since the last report."""
         now = {name: one.state for name, one in self.runs.items()}
         for name, state in now.items():
             if state != self.known[name]:
@@ -80,13 +71,13 @@ class Progress(threading.Thread):
         self.known = now
 
     def news(self, run: pipeline.Run) -> str:
-        """Say where a run stands; one whose inputs came back as they were is not executed."""
+        """State of a run in words; one whose inputs came back as they were is not executed."""
         name, state = run.label or run.name, run.state
         if state == "failed":
             return pipeline.failure_text(run)
+        if state == "done" and executed_at(run) == self.executed[run.name]:
+            return f"unchanged {name}"
         if state == "done":
-            if self.made(run) == self.before[run.name]:
-                return f"unchanged {name}"
             return f"finished {name} in {pipeline.record(run)['seconds']:.0f} s"
         return f"{'started' if state == 'running' else 'stopped'}  {name}"
 
@@ -113,15 +104,16 @@ def perform(
         *("--keep-going", "--nolock", "--rerun-incomplete", "--rerun-triggers", "input"),
         *("--config", *(f"{name}={value}" for name, value in config.items())),
     ]
-    progress = Progress(runs)
-    progress.start()
-    try:
-        with open(log, "w") as file:
-            done = subprocess.run(list(map(str, command)), stdout=file, stderr=file, cwd=paths.ROOT)
-    finally:
-        progress.over.set()
-        progress.join()
-    if done.returncode == 0 or any(one.failure.exists() for one in asked):
+    progress, command = Progress(runs), list(map(str, command))
+    with (
+        open(log, "w") as file,
+        subprocess.Popen(command, stdout=file, stderr=file, cwd=paths.ROOT) as snakemake,
+    ):
+        while snakemake.poll() is None:
+            time.sleep(1)
+            progress.report()
+    progress.report()
+    if snakemake.returncode == 0 or any(one.failure.exists() for one in asked):
         return ""
     return complaint(log)
 

@@ -96,3 +96,33 @@ def test_calibration_of_samples_that_scatter_as_the_truth_does():
     assert flux == pytest.approx(np.ones(flux.shape), abs=0.15)
     wide = diffusion_checks.calibration_table(centre + 2 * (samples - centre), target[:, 0], "ugr")
     assert wide.loc["flux, 16 px"].to_numpy() == pytest.approx(2 * np.ones(3), rel=0.2)
+
+
+@pytest.mark.parametrize("wide", [0.5, 1.0, 2.0])
+def test_spread_ratio_finds_draws_that_differ_too_much(wide):
+    rng = np.random.default_rng(0)
+    n, bands = 6000, 2
+    own = rng.uniform(1, 5, (n, 1, bands, 1, 1))  # every galaxy has a spread of its own
+    middle = rng.normal(0, 50, (n, 1, bands, 1, 1))
+    draws = middle + wide * own * rng.normal(size=(n, 8, bands, 1, 1))
+    truth = (middle + own * rng.normal(size=own.shape))[:, 0]
+    if wide == 1.0:
+        assert diffusion_checks.spread_ratio(draws, truth, 1) == pytest.approx(1, rel=0.05)
+    else:
+        ratio = diffusion_checks.spread_ratio(draws, truth, 1)
+        u = np.sqrt((1 + 1 / 8 / 1) / (1 / wide**2 + 1 / 8))  # of widths, as K is finite
+        assert ratio == pytest.approx(u, rel=0.05)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.75])
+def test_colour_ratio_finds_bands_that_err_each_for_itself(rho):
+    """Those of the truth err together: its colours differ by sqrt(1 - rho) of what draws say."""
+    rng = np.random.default_rng(0)
+    n, bands = 6000, 3
+    bright = rng.uniform(500, 5000, (n, 1, 1, 1, 1)) * np.array([1, 2, 5]).reshape(-1, 1, 1)
+    draws = bright * (1 + 0.01 * rng.normal(size=(n, 8, bands, 1, 1)))
+    both = np.sqrt(rho) * rng.normal(size=(n, 1, 1, 1))
+    error = both + np.sqrt(1 - rho) * rng.normal(size=(n, bands, 1, 1))
+    ratio = diffusion_checks.spread_ratio(draws, bright[:, 0] * (1 + 0.01 * error), 1, colours=True)
+    known = np.sqrt((1 + 1 / 8) / (1 - rho + 1 / 8))  # of widths, as K is finite
+    assert ratio == pytest.approx([known] * 2, rel=0.05)
