@@ -1,8 +1,8 @@
-"""The same galaxy at other distances: what it would look like nearer by or farther away.
+"""Artificial redshifting: the same galaxy at other distances.
 
 A moved galaxy keeps its rest-frame spectrum, its luminosity and its size in kpc, its orientation
-and every knot of its arms: nothing evolves, only distance and redshift change. What stands near it
-on the sky, the seeing and the noise stay as they were.
+and every knot of its arms: nothing evolves, only distance and redshift change. Neighbours on the
+sky, seeing and noise stay as they were.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """The claims of the paper, each as one number with a margin, a control and a verdict.
 
 A claim is turned into a number that is positive where the paper is right; differences up to a
-margin, which was set before any run was looked at, count as none. Chapters leave the number of
-every model as *evidence*, and that of the controls:
+margin, which was set before any run, count as none. Chapters store the number of every model as
+*evidence*, and that of the controls:
 
 copy        source images judged by estimators of other seeds: a lossless copy
 resample    the source on the grid of the target: nothing is learnt, nothing lost

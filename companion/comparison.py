@@ -1,8 +1,8 @@
-"""What is compared in every chapter on fidelity: each translator and the three reference rows.
+"""The images compared in every chapter on fidelity: each translator and three reference rows.
 
 truth      the target image itself: the ceiling
 resample   the source on the target's pixel grid: the floor, translation without learning
-again      a second, independent observation of the galaxy: what nature itself would give
+again      a repeat observation, independent of the truth
 
 Within one survey (task intra) source and target are the same image, so resampling would be a copy
 of the truth, floor and ceiling at once: the row is left out.

@@ -88,7 +88,7 @@ def spread_ratio(samples, target, box: int, colours: bool = False) -> np.ndarray
 def calibration_table(samples: np.ndarray, target: np.ndarray, bands) -> pd.DataFrame:
     """Scatter over error of box fluxes and colours, and corner noise; 1 is calibrated.
 
-    A colour stands in the column of its bluer band.
+    A colour is in the column of its bluer band.
     """
     rows = {}
     for box in (box for box in BOXES if box <= target.shape[-1]):

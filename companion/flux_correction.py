@@ -46,12 +46,12 @@ def apply_flux_correction(weights: Path, source, images) -> np.ndarray:
 
 
 def rms_ratio(x):
-    """Root of the mean of the first over that of the second: hand in squares (2, ..., n)."""
+    """Ratio of the root mean squares of two rows, from their squares (2, ..., n)."""
     return intervals.divide(intervals.rms(x[0]), intervals.rms(x[1]))
 
 
 def bias_difference(x):
-    """Absolute median of the first less that of the second, x of shape (2, ..., n)."""
+    """Difference of the absolute medians of two rows (2, ..., n)."""
     return np.abs(intervals.median(x[0])) - np.abs(intervals.median(x[1]))
 
 

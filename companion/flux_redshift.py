@@ -4,16 +4,10 @@ import numpy as np
 from sklearn.linear_model import RidgeCV
 
 from galtools.data import photometry
-from galtools.fidelity import intervals, peaks
+from galtools.fidelity import intervals
 from galtools.fidelity.metrics import CHUNK
 
 PENALTIES = np.logspace(-4, 3, 8)
-
-
-def peak_and_aperture_features(images, sigma, pixel_scale: float) -> np.ndarray:
-    """Asinh magnitudes and colours of the central box and within 3 arcsec, (n, 18)."""
-    fluxes = box_and_aperture(images, pixel_scale)
-    return np.hstack([peaks.flux_features(flux, sigma) for flux in fluxes])
 
 
 def box_and_aperture(images, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +21,7 @@ def scatter_like(fluxes, truth, translated, seed: int = 0) -> np.ndarray:
     """Fluxes (n, bands) with the relative errors of a translation, each those of another galaxy.
 
     The errors y / x, all bands together, pass to a galaxy of similar total flux. Their scatter,
-    bias and correlation between bands remain; what they tell about the galaxy is lost.
+    bias and correlation between bands remain; their information on the galaxy is lost.
     """
     rank = np.argsort(np.argsort(truth.sum(1)))
     order = np.argsort(rank + np.random.default_rng(seed).uniform(-10, 10, len(rank)))

@@ -92,7 +92,7 @@ def survey_noise(survey) -> np.ndarray:
 
 
 def custom_element(tag: str, data: dict, label: str, figure: str) -> HTML:
-    """Component `tag` with its data; it takes the place of the picture in `figure`."""
+    """Component `tag` with its data; it replaces the picture in `figure`."""
     inside = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
     about = f'role="group" aria-label="{escape(label)}" data-figure="{escape(figure)}"'
     inner = f'<script type="application/json">{inside}</script>'

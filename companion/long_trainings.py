@@ -1,4 +1,4 @@
-"""The kept weights of long trainings: how they were learnt, and how they come into a book."""
+"""The kept weights of long trainings: their learning curves, and their use in a book."""
 
 import shutil
 from dataclasses import replace
@@ -56,16 +56,16 @@ def kept_files(task: str) -> dict[tuple[str, int], Path]:
 def bring_in(store: paths.Results, task: str, models, draws: int, seed: int = 0) -> pd.DataFrame:
     """Translate the test galaxies by the kept networks of a task; a row for each network.
 
-    From then on `store` gives these weights and translations, and every chapter judges them. They
-    come in together: an hour's training is not to be judged beside one of 40 seconds. While one of
-    the `models` has none that fits (see `waits_for`), all are taken away again, as is what does not
-    fit, and the networks that were trained here stand in.
+    From then on `store` returns these weights and translations, and every chapter judges them. They
+    come in together, since an hour's training is not comparable with one of 40 seconds: while one
+    of the `models` has none that fits (`waits_for`), all are removed, as is what does not fit, and
+    the networks that were trained here are judged.
     """
     files, rows = kept_files(task), []
     for (model, number), file in files.items():
-        told, reason = artefacts.read_manifest(file), unfit(file, store.data("test"))
-        row = {"model": model, "seed": number, "hours": told["extra"]["seconds"] / 3600}
-        row |= {"MB": told["bytes"] / 1e6, "half precision / σ": told["extra"]["half_cost"]}
+        about, reason = artefacts.read_manifest(file), unfit(file, store.data("test"))
+        row = {"model": model, "seed": number, "hours": about["extra"]["seconds"] / 3600}
+        row |= {"MB": about["bytes"] / 1e6, "half precision / σ": about["extra"]["half_cost"]}
         rows.append(row | {"fits": reason or "yes"})
     table = pd.DataFrame(rows)
     complete = not waits_for(table, models, seed)

@@ -30,7 +30,7 @@ LEAST_RETAINED = -60  # per cent; what is below is marked at the edge
 
 
 def grid(count: int, height: float, **options):
-    """Figure with `count` panels, two beside each other and each `height` inches high."""
+    """Figure with `count` panels in two columns, each `height` inches high."""
     lines = -(-count // 2)
     size = (plotting.WIDTH, lines * height + 0.5)
     fig, axes = plt.subplots(lines, 2, figsize=size, squeeze=False, **options)
@@ -80,7 +80,7 @@ def shared_legend(fig, ax, columns=3) -> None:
 
 
 def sample_size(table) -> str:
-    """Say on how many galaxies a table rests: "n = 300", or the range of n."""
+    """Number of galaxies of a table: "n = 300", or the range of n."""
     low, high = table.n.min(), table.n.max()
     return f"n = {high:,}" if low == high else f"n = {low:,} to {high:,}"
 
@@ -88,7 +88,7 @@ def sample_size(table) -> str:
 def show_in_parts(table: pd.DataFrame, columns: int = 4, yardstick: bool = True) -> None:
     """Show a table that is wider than a page as several, one below the other.
 
-    The first column, which the others are compared with, stands in each, if it is a `yardstick`.
+    The first column, the reference of the others, is repeated in each if it is a `yardstick`.
     """
     names = list(table.columns)
     kept, others = (names[:1], names[1:]) if yardstick else ([], names)

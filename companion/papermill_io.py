@@ -52,7 +52,7 @@ LEAST = {  # of numbers for which "positive" is too little or too much
     "n_catalogue": 100,  # in bins of redshift
     "crop": 8,  # halved three times
     **dict.fromkeys(("n_galaxies", "n_demo", "n_steps", "n_second", "n_looked"), 2),  # that differ
-    **dict.fromkeys(("n_draws", "n_looks"), 2),  # of one, no spread is seen
+    **dict.fromkeys(("n_draws", "n_looks"), 2),  # of one, there is no scatter
 }
 SHORT = reprlib.Repr()  # of values in messages: an alias in YAML can hide billions of them
 SHORT.maxstring, SHORT.maxother, SHORT.maxlevel = 100, 100, 2
@@ -81,13 +81,13 @@ class Parameter(NamedTuple):
     help: str
 
     def __str__(self):
-        """Give the line as it stands in the cell."""
+        """Line of the cell."""
         line = f"{self.name}: {self.inferred_type_name} = {self.default}"
         return f"{line}  # {self.help}" if self.help else line
 
 
 def read_percent(text: str, path: Path) -> nbformat.NotebookNode:
-    """Turn the text of a py:percent file into a notebook that knows its kernel and its name."""
+    """Turn the text of a py:percent file into a notebook with its kernel and its name."""
     if not re.search(r"^# %%", text, re.MULTILINE):
         raise NotebookError(f"{path} is not a notebook: its cells must start with '# %%'")
     notebook = jupytext.reads(text, fmt="py:percent")
@@ -218,7 +218,7 @@ class UniqueLoader(yaml.SafeLoader):
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             line = node.start_mark.line + 1
-            raise NotebookError(f"{twice[0]!r} stands twice (line {line} and below): keep one")
+            raise NotebookError(f"{twice[0]!r} is given twice (line {line} and below): keep one")
         return yaml.SafeLoader.construct_mapping(self, node, deep)
 
 

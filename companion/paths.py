@@ -18,7 +18,7 @@ CHAPTERS = {"flux_corrected": "36_keeping_redshift"}  # of models whose chapter 
 
 
 def check_models(models) -> list[str]:
-    """Return names of translators, each once, or refuse; whether they were trained, files tell."""
+    """Return the names of translators if there are any and each is given once."""
     if not models or len(set(models)) < len(models):
         raise GaltoolsError(f"models = {models}: name at least one translator, and each once")
     return list(models)
@@ -54,7 +54,7 @@ class Results:
 
     results: str = ""
     profile: str = "quick"
-    kept: bool = True  # where kept weights were brought in, they stand for those trained here
+    kept: bool = True  # kept weights, once brought in, replace those trained here
 
     @property
     def folder(self) -> Path:

@@ -54,10 +54,8 @@ def measure_samples(path, translations, test_file) -> np.ndarray:
                 parts.append(np.stack([sample_measurements(x, scale) for x in each]))
         return {"samples": np.concatenate(parts, axis=1)}
 
-    modules, inputs = ["companion.predictive_samples"], [translations, test_file]
-    return artefacts.make_arrays(path, compute, params={}, modules=modules, inputs=inputs)[
-        "samples"
-    ]
+    inputs = [translations, test_file]
+    return artefacts.make_arrays(path, compute, params={}, inputs=inputs)["samples"]
 
 
 def true_measurements(pairs_file, rows=slice(None)) -> tuple[np.ndarray, np.ndarray]:

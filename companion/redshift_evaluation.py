@@ -1,4 +1,4 @@
-"""What images tell about the redshift, by estimators that are all trained from scratch alike.
+"""Redshift information in images, by estimators that are all trained from scratch alike.
 
 Every row of the comparison has an estimator of its own, with the recipe, the number of galaxies and
 the seeds of all others:
@@ -6,7 +6,7 @@ the seeds of all others:
 source      the source images: what there was to translate
 copy        the same images, other seeds: nothing is lost, so it has to keep all
 truth       the target images, whose estimator is also shown a second observation; shown
-            translations it is the "frozen" one: what was lost and what merely looks different
+            translations it is the "frozen" one, sensitive to loss and to a mere change alike
 """
 
 from dataclasses import asdict, dataclass

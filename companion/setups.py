@@ -1,6 +1,4 @@
-"""The set-up of a run beside that of the paper, as far as the paper's abstract tells it."""
-
-import pandas as pd
+"""The set-up of the paper, as far as its abstract states it, and that of a run."""
 
 from companion import long_trainings, paths, plotting, redshift_evaluation
 from galtools import artefacts, data
@@ -54,8 +52,3 @@ def this_run(store: paths.Results, models, seed: int = 0) -> dict[str, str]:
         "redshift estimator": f"{recipe.members} networks reading {reads}, trained on "
         f"{recipe.learn:,} galaxies in {recipe.steps:,} steps; {Grid().bins} bins of redshift",
     }
-
-
-def side_by_side(ours: dict[str, str]) -> pd.DataFrame:
-    """Table of both set-ups, a line per aspect."""
-    return pd.DataFrame({"paper": PAPER, "this run": ours})

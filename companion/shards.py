@@ -53,11 +53,10 @@ class Shard:
             raise GaltoolsError(f"shard {self.number} of {self.count} is empty: count from 0")
         return parts[0] if len(parts) == 1 else join(parts)
 
-    def make(self, path: Path, maker, modules: list[str], inputs: list[Path], **options) -> dict:
+    def make(self, path: Path, maker, inputs: list[Path], **options) -> dict:
         """Make an artefact of this shard once; return its manifest."""
-        params = {"shard": self.number, "shards": self.count, **options.pop("params", {})}
-        options |= {"modules": ["companion.shards", *modules], "inputs": inputs, "params": params}
-        return artefacts.make(path, maker, **options)
+        params = {"shard": self.number, "shards": self.count}
+        return artefacts.make(path, maker, params=params, inputs=inputs, **options)
 
 
 @contextmanager
@@ -90,8 +89,8 @@ def translations(path: Path, shard: Shard, weights: Path, seed: int = 0) -> dict
         translate.save_translations(new, images, {"first": first})
         return {"galaxies": len(images)}
 
-    inputs, own = [weights, *shard.files], {"seed": seed, "device": loop.best_device()}
-    return shard.make(path, maker, ["galtools.training.translate"], inputs, **own)
+    inputs = [weights, *shard.files]
+    return shard.make(path, maker, inputs, seed=seed, device=loop.best_device())
 
 
 def redshifts(path: Path, shard: Shard, images: Path, networks: Path) -> dict:
@@ -107,13 +106,13 @@ def redshifts(path: Path, shard: Shard, images: Path, networks: Path) -> dict:
         table.to_csv(new, index=False)
         return {"galaxies": len(density)}
 
-    return shard.make(path, maker, ["galtools.redshift"], [images, networks])
+    return shard.make(path, maker, [images, networks])
 
 
 def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
     """Measure the shapes of translated galaxies in r with statmorph, `most` at most (0: all).
 
-    Where it is done is for `workers` to say: in this process, in several, or on a Dask cluster.
+    `workers` sets where: in this process, in several, or on a Dask cluster.
     """
     (first, rows), start, b = shard.pieces()[0], shard.bounds()[0], BANDS.index("r")
     target = data.load(first, rows).target_set
@@ -131,5 +130,4 @@ def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
         found.drop(columns="row").to_csv(new, index=False)
         return {"galaxies": len(stamps)}
 
-    seen = {"survey": survey.name, "pixel_scale": target.pixel_scale, "fwhm": fwhm, "most": most}
-    return shard.make(path, maker, ["galtools.fidelity.morphology"], [images], params=seen)
+    return shard.make(path, maker, [images])

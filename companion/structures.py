@@ -43,15 +43,15 @@ def growth_curves(images, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
     return radii, np.stack([np.interp(radii**2, area, np.r_[0, row]) for row in flux])
 
 
-def flux_within(wanted, radii, flux) -> np.ndarray:
+def flux_within(apertures, radii, flux) -> np.ndarray:
     """Flux of growth curves (n, k) within radii of each galaxy: (n,) or (n, m)."""
-    return np.stack([np.interp(r, radii, row) for r, row in zip(wanted, flux, strict=True)])
+    return np.stack([np.interp(r, radii, row) for r, row in zip(apertures, flux, strict=True)])
 
 
 def radius_of(fraction: float, radii, flux, total) -> np.ndarray:
     """Radius (n,) that holds a fraction of the total flux (n,), of growth curves (n, k)."""
     rows = zip(fraction * total, flux, strict=True)
-    return np.array([np.interp(wanted, row, radii) for wanted, row in rows])
+    return np.array([np.interp(part, row, radii) for part, row in rows])
 
 
 def concentration(radii, flux) -> np.ndarray:

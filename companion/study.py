@@ -1,4 +1,4 @@
-"""What the chapters on the translators share: train, translate, compare with baselines, draw.
+"""Shared by the chapters on the translators: train, translate, compare with baselines, draw.
 
 Artefacts are made by galtools alone: an edit of this module retrains nothing.
 """

@@ -1,12 +1,12 @@
-"""Would another training say the same? Numbers of several trainings of several translators.
+"""Scatter between trainings: numbers of several trainings of several translators.
 
 Let y be a quantity of galaxy g in its translation by training k of model m, and let
 
     y = mu_m + G_mg + T_mk + R_mkg        (a galaxy's own, a training's own, and the rest)
 
-with means of zero. What a chapter reports is the mean over n galaxies. Over *galaxies* it scatters
-with var(G + R) / n, which its interval tells; over *trainings* with t^2 = var(T) + var(R) / n, of
-which one training knows nothing. Two models of means a and b, from K trainings each, differ by
+with means of zero. Chapters report the mean over n galaxies. Its variance over *galaxies* is
+var(G + R) / n, as in its interval; that over *trainings*, t^2 = var(T) + var(R) / n, cannot be
+estimated from one training. Two models of means a and b, from K trainings each, differ by
 
     a - b,   with variance   t_a^2 / K_a + t_b^2 / K_b   for these galaxies,
              and in addition var(G_a - G_b) / n          for any galaxies.
@@ -76,7 +76,7 @@ def prediction_interval(values) -> tuple[float, float]:
 
 
 def read_kept(path: Path = TABLE) -> pd.DataFrame:
-    """Read a kept table, if it is the one that the manifest beside it names."""
+    """Read a kept table, if it is the one that its manifest names."""
     about = path.with_name(TABLE.name)
     if not path.exists() or artefacts.read_manifest(about)["sha256"].get(
         path.name

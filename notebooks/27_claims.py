@@ -143,7 +143,7 @@ pd.DataFrame(details).set_index("The paper says")
 # %% tags=["hide-input"]
 ours = setups.this_run(folder, models, seed) if models else dict.fromkeys(setups.PAPER, "not run")
 glue("setup_training", ours["training"], display=False)
-setups.side_by_side(ours)
+pd.DataFrame({"paper": setups.PAPER, "this run": ours})
 
 # %% tags=["remove-cell"]
 for word in Verdict:

@@ -35,7 +35,7 @@ from companion import seed_agreement as seeds_agree
 from galtools import data
 from galtools.data import image_files
 from galtools.errors import GaltoolsError
-from galtools.fidelity import intervals
+from galtools.fidelity import intervals, peaks
 
 plotting.use_style()
 
@@ -84,7 +84,8 @@ noise = np.median(deep.noise[:, 1], axis=0)
 
 def features(images, sigma, pixel_scale):
     """Asinh magnitudes and colours of the central pixels and within 3 arcsec, (n, 18)."""
-    return flux_redshift.peak_and_aperture_features(images, sigma, pixel_scale)
+    fluxes = flux_redshift.box_and_aperture(images, pixel_scale)
+    return np.hstack([peaks.flux_features(flux, sigma) for flux in fluxes])
 
 
 # %%

@@ -108,5 +108,5 @@ def test_kernels_are_reached_by_sockets_in_a_private_folder():
 @pytest.mark.parametrize("text", ["{n: 1, n: 2}", "a: {n: 1, n: 2}", "n: 1\nm: 2\nn: 3\n"])
 def test_a_parameter_that_is_given_twice_is_refused(text):
     """Of papermill's -f and -y; one of them would vanish."""
-    with pytest.raises(GaltoolsError, match=r"'n' stands twice"):
+    with pytest.raises(GaltoolsError, match=r"'n' is given twice"):
         NoDatesSafeLoader(text).get_single_data()

@@ -62,7 +62,7 @@ class LinkTerms(SphinxTransform):
 
 
 def glossary(file: Path) -> list[str]:
-    """Terms that the glossary defines, the longest first; formulas are never looked for."""
+    """Terms that the glossary defines, the longest first; without formulas."""
     text = file.read_text() if file.exists() else ""
     blocks = re.findall(r"(?ms)^:::\{glossary\}\n(.*?)^:::", text)
     terms = [line for block in blocks for line in block.splitlines() if re.match(r"\w", line)]
@@ -122,7 +122,7 @@ def prune_icons(app, _error=None) -> None:
 
 
 def setup(app) -> dict:
-    """Tell Sphinx."""
+    """Register with Sphinx."""
     app.add_transform(LinkTerms)
     app.connect("html-page-context", state_sizes)
     app.connect("html-page-context", write_minus)

@@ -2,7 +2,7 @@
 
 The numbers are those that the notebooks glue for their own prose: every chapter has some. A name
 that begins with the notebook's own, as in `swin_chi`, loses that beginning, so that different
-translators stand in one column.
+translators share one column.
 """
 
 import ast
@@ -78,10 +78,10 @@ def summary(runs: dict[str, pipeline.Run], folder: Path) -> str:
 
 def labels(rows: pd.DataFrame, parameters: list[str]) -> list[str]:
     """Name every configuration by what varies, the seed left out: seeds make its points."""
-    told = [name for name in parameters if name != "seed" and len(set(rows[name].map(str))) > 1]
+    varied = [name for name in parameters if name != "seed" and len(set(rows[name].map(str))) > 1]
     found = []
-    for notebook, *values in rows[["notebook", *told]].itertuples(index=False):
-        known = [(k, v) for k, v in zip(told, values, strict=True) if v is not None and v == v]
+    for notebook, *values in rows[["notebook", *varied]].itertuples(index=False):
+        known = [(k, v) for k, v in zip(varied, values, strict=True) if v is not None and v == v]
         shown = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in known]
         found.append(", ".join([notebook, *shown]))
     return found

@@ -60,26 +60,26 @@ def read(file: Path) -> dict:
     _check_entries(grid, f"{file}:", GRID)
     above: list[str] = []
     for group, entry in grid["runs"].items():
-        place = f"{file}: {group}"
+        where = f"{file}: {group}"
         if not isinstance(entry, dict) or "notebook" not in entry:
-            raise GaltoolsError(f"{place} needs at least `notebook:`")
-        _check_entries(entry, place, GROUP)
+            raise GaltoolsError(f"{where} needs at least `notebook:`")
+        _check_entries(entry, where, GROUP)
         if not 0 < entry.get("cores", 1) < 1000:
-            raise GaltoolsError(f"{place} keeps a whole number of `cores` busy, from 1 on")
+            raise GaltoolsError(f"{where} keeps a whole number of `cores` busy, from 1 on")
         if lost := [need for need in listed(entry.get("needs", ())) if need not in above]:
-            raise GaltoolsError(f"{place} needs {lost[0]!r}, which is not listed above it")
+            raise GaltoolsError(f"{where} needs {lost[0]!r}, which is not listed above it")
         above.append(group)
     return grid
 
 
-def _check_entries(found: dict, place: str, known: dict) -> None:
+def _check_entries(found: dict, where: str, known: dict) -> None:
     if extra := found.keys() - known:
         first = repr(min(extra, key=str))[:80]
-        raise GaltoolsError(f"{place} has an unknown entry {first}; known are {', '.join(known)}")
+        raise GaltoolsError(f"{where} has an unknown entry {first}; known are {', '.join(known)}")
     for name, value in found.items():
         if not isinstance(value, known[name]):
             kind = getattr(known[name], "__name__", known[name])
-            raise GaltoolsError(f"{place}: `{name}` must be {kind}, not {repr(value)[:80]}")
+            raise GaltoolsError(f"{where}: `{name}` must be {kind}, not {repr(value)[:80]}")
 
 
 def listed(thing) -> list:
@@ -157,8 +157,8 @@ def plan(grid: dict) -> dict:
         for name, run in own.items():
             ending = "".join(f"_{key}{run.parameters[key]}" for key in names)
             label = re.sub(r"[^\w.-]+", "-", group + ending)[:LONGEST]
-            told = ("group", "notebook", "parameters", "needs", "cores")
-            runs[name] = {key: getattr(run, key) for key in told} | {"label": label}
+            entries = ("group", "notebook", "parameters", "needs", "cores")
+            runs[name] = {key: getattr(run, key) for key in entries} | {"label": label}
     return {"profile": grid.get("profile", "quick"), "runs": runs}
 
 

@@ -2,8 +2,7 @@
 
     python workflow/keep.py [--results results] [--out book/reference/weights] [--only RUN ...]
 
-Each comes with its manifest and its history: what the validations told, and PSNR and bits of
-redshift of the weights at each. What no longer fits the simulation is named and left out.
+Each comes with its manifest and its history: losses, PSNR and bits of redshift at every validation. What no longer fits the simulation is named and left out.
 """
 
 from pathlib import Path

@@ -5,7 +5,7 @@ follow from: the code of its cells, the modules they import, its parameters, the
 and the contents of the artefacts it reads. The record of a run, kept beside the executed notebook,
 holds that key and the checksums of what the run made. A run is current while its key and its
 artefacts are unchanged; file times play no part, so neither a fresh checkout nor a jumping clock
-can confuse it. A run's stamp is a note to Snakemake, from the last look, that the run is current.
+can confuse it. A run's stamp tells Snakemake that the run was current when last checked.
 """
 
 import argparse
@@ -58,7 +58,7 @@ class Run:
     failed = property(lambda run: run.file(".failed.ipynb"))  # what a failed run leaves
     failure = property(lambda run: run.file(".failed.json"))  # and why, see `failure_text`
     log = property(lambda run: run.file(".log"))  # what the notebook printed
-    stamp = property(lambda run: run.folder / ".done" / run.name)  # tells Snakemake it is done
+    stamp = property(lambda run: run.folder / ".done" / run.name)  # for Snakemake
 
     @contextmanager
     def only_once(self):
@@ -212,8 +212,8 @@ def story(run: Run, runs: dict[str, Run]) -> dict:
         }  # fmt: skip
 
     before = [other for name, other in runs.items() if name in ancestors(run, runs)]
-    told = {one.name: {**entry(one), "cores": record(one).get("cores", 1)} for one in before}
-    return {**entry(run), "code": run.code, "ancestors": told}
+    made = {one.name: {**entry(one), "cores": record(one).get("cores", 1)} for one in before}
+    return {**entry(run), "code": run.code, "ancestors": made}
 
 
 def record(run: Run) -> dict:
@@ -252,8 +252,8 @@ def drop_stale(runs: dict[str, Run]) -> set[str]:
 
 def failure_text(run: Run) -> str:
     """Say in a few lines what went wrong in the last run: notebook, cell and error."""
-    told = json.loads(run.failure.read_text())
-    lines = [f"FAILED notebooks/{run.notebook}.py (run {run.name}){told['where']}", told["what"]]
+    found = json.loads(run.failure.read_text())
+    lines = [f"FAILED notebooks/{run.notebook}.py (run {run.name}){found['where']}", found["what"]]
     lines += [f"partial output: {run.failed.name}"] if run.failed.exists() else []
     return "\n       ".join(lines)
 

@@ -232,10 +232,10 @@ def quoted(text: str, records: dict[str, dict]) -> str:
     used = [records[name] for name in records if f"{name}.ipynb::" in text]
     if not used:
         return text
-    told = {key: sorted(str(record[key]) for record in used)
+    ranges = {key: sorted(str(record[key]) for record in used)
             for key in ("profile", "seed", "made", "device", "version")}  # fmt: skip
-    told = {key: " to ".join(dict.fromkeys([v[0], v[-1]])) for key, v in told.items()}
-    about = QUOTED.format(count=len(used), **told)
+    ranges = {key: " to ".join(dict.fromkeys([v[0], v[-1]])) for key, v in ranges.items()}
+    about = QUOTED.format(count=len(used), **ranges)
     note = PROVENANCE.format(title="Where the numbers on this page come from", about=about)
     return f"{text.rstrip()}\n\n{note}\n"
 
