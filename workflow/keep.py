@@ -2,7 +2,8 @@
 
     python workflow/keep.py [--results results] [--out book/reference/weights] [--only RUN ...]
 
-Each comes with its manifest and its history: losses, PSNR and bits of redshift at every validation. What no longer fits the simulation is named and left out.
+Each comes with its manifest and its history: losses, PSNR and bits of redshift at every validation.
+What no longer fits the simulation is named and left out.
 """
 
 from pathlib import Path
