@@ -21,7 +21,7 @@ from companion import fisher, importance_sampling, latent_model, sensitivity
 from companion.latent_model import LatentModel
 from galtools import data
 from galtools.errors import GaltoolsError
-from galtools.fidelity import calibration, information, intervals
+from galtools.fidelity import calibration, intervals, redshifts
 from galtools.redshift import Grid, cumulative
 from galtools.surveys import BANDS, CFHTLS, SDSS
 
@@ -166,14 +166,14 @@ def compute_posteriors(path, side: str, n: int, draws: int, points: int, seeds: 
 
 def bits(density, z, prior, good=None) -> np.ndarray:
     """Information (n,) in bits; NaN for galaxies that were refused."""
-    known = information.information_bits(density, z, Grid().edges, prior)
+    known = redshifts.information_bits(density, z, Grid().edges, prior)
     return known if good is None else np.where(good, known, np.nan)
 
 
 def component_bits(found: dict, prior) -> np.ndarray:
     """Information (n,) of the local posterior with all components measured apart."""
     mean, scatter = found["components_mean"], found["components_scatter"]
-    return bits(information.gaussian_density(mean, scatter, Grid().edges), found["z"], prior)
+    return bits(redshifts.gaussian_density(mean, scatter, Grid().edges), found["z"], prior)
 
 
 def pit_pvalue(found: dict) -> float:

@@ -10,7 +10,7 @@ import pandas as pd
 from companion import paths
 from galtools import artefacts, data, pretrained
 from galtools.data import image_files
-from galtools.fidelity import information, pixels
+from galtools.fidelity import pixels, redshifts
 from galtools.models import checkpoint, weights_folder
 from galtools.models.base import Translator
 from galtools.redshift import Ensemble
@@ -41,9 +41,9 @@ def learning_curve(
         history.loc[row, "bits"] = np.nan
         if ensemble:
             edges = ensemble.grid.edges
-            known = information.prior(image_files.read_column(train_file, "redshift"), edges)
+            known = redshifts.prior(image_files.read_column(train_file, "redshift"), edges)
             given = ensemble.predict(images), pairs.redshift, edges, known
-            history.loc[row, "bits"] = information.information_bits(*given).mean()
+            history.loc[row, "bits"] = redshifts.information_bits(*given).mean()
     return history
 
 

@@ -21,7 +21,7 @@ from companion.flux_redshift import swap_core
 from galtools import artefacts, data, redshift
 from galtools.data import image_files
 from galtools.data.resampling import lanczos_resample
-from galtools.fidelity import information, intervals, redshifts
+from galtools.fidelity import intervals, redshifts
 from galtools.models.checkpoint import load_weights
 from galtools.redshift import Ensemble, Features, Grid
 from galtools.training.loop import Settings
@@ -194,7 +194,7 @@ def finetuned_shares() -> dict[str, str]:
 def prior_of(store: paths.Results) -> np.ndarray:
     """Distribution of redshifts of the training galaxies, in the bins of the estimators."""
     train = paths.need(store.data("train"), "01_two_surveys")
-    return information.prior(image_files.read_column(train, "redshift"), Grid().edges)
+    return redshifts.prior(image_files.read_column(train, "redshift"), Grid().edges)
 
 
 def judge(ensemble: Ensemble, images, z, prior) -> list[dict]:
@@ -207,8 +207,8 @@ def bits_of_samples(ensemble: Ensemble, samples, z, prior) -> tuple[np.ndarray, 
     """Mean bits (n,) of the samples (n, bands, H, W) of a galaxy, bits of their mean density."""
     each = [ensemble.densities(ensemble.extract_features(images))[0] for images in samples]
     edges = ensemble.grid.edges
-    single = [information.information_bits(density, z, edges, prior) for density in each]
-    mean = information.information_bits(np.mean(each, axis=0), z, edges, prior)
+    single = [redshifts.information_bits(density, z, edges, prior) for density in each]
+    mean = redshifts.information_bits(np.mean(each, axis=0), z, edges, prior)
     return np.mean(single, axis=0), mean
 
 

@@ -36,7 +36,7 @@ from companion import flux_redshift as fluxes
 from galtools import artefacts, data, redshift
 from galtools.data import image_files
 from galtools.errors import GaltoolsError, check_choice
-from galtools.fidelity import information, intervals, peaks, redshifts
+from galtools.fidelity import intervals, peaks, redshifts
 from galtools.fidelity.metrics import measure_images, tabulate
 from galtools.surveys import BANDS
 from galtools.training.loop import Settings
@@ -247,10 +247,10 @@ def read_groups(path):
     valid = data.for_task(data.load(folder.data("valid")), task)
     settings = Settings(steps=steps, batch=64, rate=3e-3, weight_decay=1e-3, checks=1, seed=seed)
     sets = (train, train_z), (valid.target, valid.redshift), sample.truth
-    choices = information.subsets(redshift.GROUPS)
+    choices = redshifts.subsets(redshift.GROUPS)
     found, grid = redshift.densities_by_feature_group(choices, *sets, sigma, settings)
     given = z, grid.edges, prior
-    bits = {"+".join(k): information.information_bits(p, *given) for k, p in found.items()}
+    bits = {"+".join(k): redshifts.information_bits(p, *given) for k, p in found.items()}
     pd.DataFrame(bits).to_csv(path, index=False)
 
 
@@ -261,7 +261,7 @@ made = artefacts.make(
     groups_table,
     read_groups,
     params={"task": task, "steps": steps},
-    modules=["galtools.redshift", "galtools.fidelity.information", "companion.comparison"],
+    modules=["galtools.redshift", "galtools.fidelity.redshifts", "companion.comparison"],
     inputs=[train_file, paths.need(folder.data("valid"), "01_two_surveys"), sample.inputs[0]],
     seed=seed,
 )
@@ -271,7 +271,7 @@ group_bits = {
     tuple(name.split("+")): column.to_numpy() for name, column in pd.read_csv(groups_table).items()
 }
 parts = pd.concat(
-    information.decompose(group_bits[a,], group_bits[b,], group_bits[a, b], n_boot, seed).assign(
+    redshifts.decompose(group_bits[a,], group_bits[b,], group_bits[a, b], n_boot, seed).assign(
         row=f"{a} and {b}"
     )
     for a, b in combinations(redshift.GROUPS, 2)

@@ -18,7 +18,7 @@ from companion import (
 from companion.latent_model import LatentModel
 from galtools import data
 from galtools.errors import GaltoolsError
-from galtools.fidelity import information
+from galtools.fidelity import redshifts
 from galtools.redshift import Grid
 from galtools.simulate import population
 from galtools.surveys import CFHTLS, SDSS
@@ -192,10 +192,10 @@ def test_a_galaxy_that_is_refused_is_explored_once_more_with_more_samples(monkey
 def test_bits_of_refused_galaxies_are_missing_and_ranks_tell_honest_posteriors():
     """With z even in its own density, PITs are even; a law twice as wide as z is found out."""
     z = (np.arange(200) + 0.5) / 200 * 0.2
-    narrow = information.gaussian_density(np.full(200, 0.1), 1e3, EDGES)
+    narrow = redshifts.gaussian_density(np.full(200, 0.1), 1e3, EDGES)
     narrow[:, EDGES[1:] > 0.2 + 1e-9] = 0
     narrow /= narrow.sum(1, keepdims=True)
-    wide = information.gaussian_density(np.full(200, 0.1), 1e3, EDGES)
+    wide = redshifts.gaussian_density(np.full(200, 0.1), 1e3, EDGES)
     good = np.ones(200, bool)
     honest, vague = (
         information_bound.pit_pvalue({"density": density[:, None], "z": z, "good": good})
