@@ -2,7 +2,7 @@
 
 Every assumption is a constant of a module of the simulation, or of the two surveys. It is halved
 and doubled, the same galaxies are simulated again, and a few conclusions are measured anew; the
-change has an interval by resampling the galaxies. The table is kept; this makes it again (40
+change has an interval by resampling the galaxies. The table is kept; this makes it again (some
 minutes of one core):
 
     python -m companion.assumptions
@@ -193,12 +193,12 @@ def measure(assumptions: dict[str, Assumption], n: int) -> pd.DataFrame:
 
 OBSERVATION, POPULATION = "galtools.simulate.observation", "galtools.simulate.population"
 NEIGHBOURS, FEATURES = "galtools.simulate.neighbours", "galtools.simulate.features"
+CALIBRATION = "Padmanabhan et al. 2008; Hudelot et al. 2012"
+DUST, COUNTS = "tuned on Masters et al. 2010", "LSST Science Book 2009"
 ASSUMPTIONS = {
     "seeing, common to the bands": Assumption(SURVEYS, "common_seeing", "SDSS fields"),
     "seeing, from band to band": Assumption(SURVEYS, "band_seeing", "assumed"),
-    "zero points": Assumption(
-        SURVEYS, "calibration_error", "Padmanabhan et al. 2008; Hudelot et al. 2012"
-    ),
+    "zero points": Assumption(SURVEYS, "calibration_error", CALIBRATION),
     "galaxies per field": Assumption(SURVEYS, "galaxies_per_field", "Strauss et al. 2002"),
     "sky noise": Assumption(SURVEYS, "sky_noise", "SDSS cutouts; CFHTLS field W3"),
     "sky noise, scatter": Assumption(OBSERVATION, "SKY", "assumed"),
@@ -209,14 +209,10 @@ ASSUMPTIONS = {
     "spectra of components, scatter": Assumption(POPULATION, "COMPONENT_SPECTRA", "assumed"),
     "dust, median": Assumption(POPULATION, "SPECTRA", "tuned", "dust"),
     "dust, scatter": Assumption(POPULATION, "DUST_SCATTER", "tuned"),
-    "dust, growth with inclination": Assumption(
-        POPULATION, "INCLINATION_DUST", "tuned on Masters et al. 2010"
-    ),
+    "dust, growth with inclination": Assumption(POPULATION, "INCLINATION_DUST", DUST),
     "sizes, scatter": Assumption(POPULATION, "SIZE_SCATTER", "Shen et al. 2003"),
     "blue galaxies, number": Assumption(POPULATION, "BLUE", "tuned", "density"),
-    "galaxies near by, number": Assumption(
-        NEIGHBOURS, "GALAXIES", "LSST Science Book 2009", "density"
-    ),
+    "galaxies near by, number": Assumption(NEIGHBOURS, "GALAXIES", COUNTS, "density"),
     "stars near by, number": Assumption(NEIGHBOURS, "STARS", "Juric et al. 2008", "density"),
     "H II regions, flux": Assumption(FEATURES, "KNOT_SHARE", "assumed"),
 }

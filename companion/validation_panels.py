@@ -199,7 +199,7 @@ def moved_conclusions(changes):
         ax.set_yticks(range(len(names)), names)
         ax.set_title(name.replace(", ", "\n"), fontsize=8)
         ax.tick_params(labelsize=8)
-        ax.set_xlabel(f"change [{unit}]" if unit else "change")
+        ax.set_xlabel(f"change [{unit}]" if unit else "change", fontsize=9)
         ax.locator_params(axis="x", nbins=2)
         ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}".replace("-", "−"))
     return fig
