@@ -1,4 +1,4 @@
-"""FITS files as the two surveys publish them, made from known stamps.
+"""FITS files as the surveys publish them: kinds of files, and two surveys made from known stamps.
 
 They allow real data to be processed without any download, and checked against the truth: what
 `cut` finds must be what was written. SDSS frames lie on their side, with right ascension
@@ -8,6 +8,7 @@ along the second axis, as many real ones do; CFHTLS tiles are upright counts at 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
@@ -15,12 +16,56 @@ from astropy.wcs import WCS
 from galtools.artefacts import atomic
 from galtools.data import Pairs
 from galtools.ingest.cutouts import nearest_corner, quarter_turns, turned, upright_wcs
+from galtools.ingest.pixel_units import zero_point_of
 from galtools.ingest.units import counts_to_nanomaggies
-from galtools.surveys import BANDS, CFHTLS, SDSS, Survey
+from galtools.surveys import BANDS, CFHTLS, SDSS, SURVEYS, Survey
 
 CENTRE = 150.0, 2.2  # degrees: ra and dec of the centre of the field
 SPACING = 28.0  # arcsec from object to object; stamps are 25.4 arcsec wide
 FILTER_NAMES = dict(zip(BANDS, ("9301", "9401", "9601", "9701", "9801"), strict=True))
+SDSS_CARDS = {
+    "ORIGIN": "SDSS", "RUN": 5754, "FRAME": 280, "STRIPE": 82, "FLAVOR": "science",
+    "EXPTIME": "53.907456", "EQUINOX": 2000.0, "SOFTBIAS": 1000, "FILTER": "r", "CAMCOL": 3,
+}  # fmt: skip
+TERAPIX = {"TELESCOP": "CFHT 3.6m", "DETECTOR": "MegaCam", "FILTER": "r.MP9601", "SATURATE": 5270.0}
+PS1 = {"HIERARCH FPA.FILTER": "r.00000", "HIERARCH FPA.ZP": 25.0, "EXPTIME": 600.0}
+HSC = {"FILTER": "HSC-R", "FLUXMAG0": 63095734448.0194}
+KIDS = {"TELESCOP": "ESO-VLT-U1", "INSTRUME": "OMEGACAM", "FILTER": "OCAM_r_SDSS"}
+DES = {"INSTRUME": "DECam", "FILTER": "r DECam SDSS c0002 6415.0 1480.0", "BAND": "r"}
+KINDS = {  # kind of file: survey, cards of its header that count, its maps as readers name them
+    "SDSS frame": ("SDSS", {**SDSS_CARDS, "BUNIT": "nanomaggy", "NMGY": 0.005}, {}),
+    "SDSS frame, DR8": ("SDSS", {**SDSS_CARDS, "NMGY": 0.00501, "NMGYIVAR": 1e9}, {}),
+    "CFHTLS, Terapix": (
+        "CFHTLS", {**TERAPIX, "MZP_VEGA": 29.897, "MZP_AB": 30.0},
+        {"weight": ".fits/_weight.fits"},
+    ),
+    "CFHTLS, MegaPipe": (
+        "CFHTLS", {**TERAPIX, "PHOTZP": 30.0, "BUNIT": "ADU"}, {"weight": ".fits/.weight.fits"}
+    ),
+    "KiDS": ("KiDS", {**KIDS, "PHOTZP": 0.0}, {"weight": "sci/wei", "mask": "sci/msk"}),
+    "DES": (
+        "DES", {**DES, "MAGZERO": 30.0, "BUNIT": "electrons"}, {"ivar": "WGT", "mask": "MSK"}
+    ),
+    "Pan-STARRS1": ("PS1", PS1, {"variance": ".fits/.wt.fits", "mask": ".fits/.mask.fits"}),
+    "HSC": ("HSC", HSC, {"variance": "VARIANCE", "mask": "MASK"}),
+    "Legacy Surveys": (
+        "Legacy", {"FILTER": "r", "BUNIT": "nanomaggy", "MAGZERO": 22.5},
+        {"ivar": "-image-/-invvar-"},
+    ),
+    "Euclid VIS": (
+        "Euclid VIS", {"FILTER": "VIS", "MAGZERO": 24.6, "BUNIT": "ADU"},
+        {"sigma_map": "RMS", "mask": "FLG"},
+    ),
+}  # fmt: skip
+
+
+def file_kinds() -> pd.DataFrame:
+    """What one unit of every kind of file is worth, and where its maps are."""
+    rows = []
+    for kind, (survey, cards, names) in KINDS.items():
+        zero_point = zero_point_of(fits.Header(cards.items()), kind, SURVEYS[survey])
+        rows.append((kind, zero_point, " ".join(f"{map}={place}" for map, place in names.items())))
+    return pd.DataFrame(rows, columns=["file", "AB magnitude of one unit", "maps"])
 
 
 def sky_grid(n: int, ra: float, dec: float) -> tuple[np.ndarray, np.ndarray]:

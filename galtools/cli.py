@@ -10,14 +10,14 @@ from tqdm import tqdm
 
 from galtools import data, fidelity, pretrained
 from galtools.data import image_files
-from galtools.errors import GaltoolsError, check_choice
+from galtools.errors import GaltoolsError
 from galtools.fidelity import scorecard
+from galtools.ingest import fits_images
 from galtools.ingest.arrays import read_arrays
 from galtools.ingest.catalogue import read_catalogue
 from galtools.ingest.crossmatch import match
 from galtools.ingest.cutouts import cut
-from galtools.ingest.fits_images import read_plane
-from galtools.ingest.folder import ENDING, read_folder
+from galtools.ingest.folder import read_folder
 from galtools.models.checkpoint import load_weights
 from galtools.simulate import matched_pairs
 from galtools.surveys import band_names, find_survey, load_surveys
@@ -54,7 +54,7 @@ def ingest(
     catalogue: Annotated[str, "table with id, ra, dec and redshift"] = "",
     fields: Annotated[bool, "the folders hold fields to be cut"] = False,
     unit: Annotated[str, "nanomaggies or counts, if the headers do not say"] = "",
-    source_names: Annotated[Words, "arrays or extensions: sigma_map=ERR mask=DQ psf=PSF"] = (),
+    source_names: Annotated[Words, "maps: ivar=WGT mask=DQ, of fields also weight=sci/wei"] = (),
     target_names: Annotated[Words, "likewise; of arrays also key=img axes=nyxb bands=irg"] = (),
     radius: Annotated[float, "of the match, in arcsec"] = 1.0,
 ):  # fmt: skip
@@ -66,18 +66,17 @@ def ingest(
         raise GaltoolsError("to cut stamps out of fields, give --catalogue with their positions")
 
     def images(path: Path, survey, words):
-        names = dict(word.partition("=")[::2] for word in words)
+        names = fits_images.map_names(words)
         options = {"catalogue": objects, "names": names}
         if path.is_file():
             options |= {name: names.pop(name) for name in ("key", "axes", "bands") if name in names}
             return read_arrays(path, survey, unit=unit or "nanomaggies", **options)
         if not fields:
             return read_folder(path, survey, unit=unit or None, **options)
-        files = sorted(file for file in path.iterdir() if ENDING.fullmatch(file.name))
-        for name in names:
-            check_choice("name of an extension of a field", name, ["mask"])
-        options = {"unit": unit or None, "mask_in": names.get("mask")}
-        return cut((read_plane(file, survey, **options) for file in files), objects, survey)
+        options = {"unit": unit or None, "names": names}
+        files = fits_images.image_files(path, names)
+        planes = (fits_images.read_plane(file, survey, **options) for file in files)
+        return cut(planes, objects, survey)
 
     pairs, outcomes = match(
         images(Path(source), find_survey(survey_from), source_names),
@@ -116,6 +115,9 @@ def card(
     bands: Annotated[str, "their names in order, as gri"] = "",
     pixel_scale: Annotated[float, "arcsec per pixel, if no file says"] = 0.0,
     noise: PerBand = (), psf_fwhm: PerBand = (),
+    sigma_map: Annotated[str, "file with the noise of every pixel of the truth"] = "",
+    mask: Annotated[str, "file of masks, not 0 where a pixel does not count"] = "",
+    psf: Annotated[str, "file with images of the truth's PSF"] = "",
     morphology: Annotated[int, "galaxies that statmorph measures"] = 100,
 ):  # fmt: skip
     """Measure translations, with truth or source alone: made.h5 card.html --truth pairs.h5"""
@@ -131,7 +133,7 @@ def card(
             "bands": band_names(bands) if bands else None,
             "noise": noise or None,
             "psf_fwhm": psf_fwhm or None,
-        }
+        } | image_files.open_maps(sigma_map=sigma_map, mask=mask, psf=psf)
         result = fidelity.card(true, images, before, z, morphology=morphology, **facts, **common)
     elif source:
         common["pixel_scale"] = pixel_scale or images.facts.get("pixel_scale")

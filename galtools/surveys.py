@@ -62,6 +62,7 @@ class Survey:
                 raise GaltoolsError(
                     f"{self.name}: {name} has {count} values for {len(self.bands)} bands"
                 )
+        check_bands(self.name, self.bands)
         if not self.bands or not 0.01 < self.pixel_scale < 10 or min(self.sky_noise) <= 0:
             raise GaltoolsError(f"{self.name}: give bands, arcsec per pixel, and positive noise")
 
@@ -100,6 +101,12 @@ class Survey:
 
 
 SURVEYS: dict[str, Survey] = {}
+
+
+def check_bands(name: str, bands) -> None:
+    """Refuse names of bands that are no single word: files and options list them in one line."""
+    if odd := [band for band in bands if not re.fullmatch(r"[^\s,]+", str(band))]:
+        raise GaltoolsError(f"{name}: {odd[0]!r} names no band: give a word without spaces")
 
 
 def add_survey(survey: Survey) -> Survey:

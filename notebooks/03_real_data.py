@@ -42,7 +42,7 @@ from astropy.table import Table, vstack
 from myst_nb import glue
 
 from companion import paths, plotting, study
-from companion.mock_surveys import write_mock
+from companion.mock_surveys import file_kinds, write_mock
 from galtools import artefacts, data, flags, models, simulate
 from galtools.data import splits, stretch
 from galtools.errors import GaltoolsError, check_choice
@@ -50,7 +50,7 @@ from galtools.fidelity import intervals, scorecard
 from galtools.ingest.catalogue import read_catalogue
 from galtools.ingest.crossmatch import match
 from galtools.ingest.cutouts import cut
-from galtools.ingest.fits_images import read_plane
+from galtools.ingest.fits_images import file_beside, map_names, read_plane
 from galtools.surveys import BANDS, CFHTLS, SDSS, find_survey, load_surveys, reference_band
 from galtools.training.loop import Settings
 
@@ -65,6 +65,8 @@ survey_to: str = "CFHTLS"  # survey into which it is translated
 surveys: str = ""  # TOML file that describes further surveys
 source: list[str] = []  # FITS files of the first survey, one per band; empty: a simulated survey
 target: list[str] = []  # FITS files of the second survey, one per band
+source_maps: list[str] = []  # where their masks and noise are: see the table
+target_maps: list[str] = []  # likewise, of the second survey
 catalogue: str = ""  # positions, redshifts and names of the galaxies
 radius: float = 1.0  # arcsec within which two positions are the same object
 name: str = "My field"  # name of the row on the leaderboard
@@ -85,6 +87,15 @@ morphology: int = 10  # galaxies that statmorph measures; 0 for none
 # An SDSS *frame* is in nanomaggies, at any angle to north. A CFHTLS *tile* is upright, in counts with a zero
 # point of 30 (one count is 0.001 nanomaggies), with pixels of half the size.
 #
+# Maps of the noise have no common convention: an inverse variance or a variance is taken as it is, a relative weight
+# is scaled to the noise of the sky. The table lists where they are, `image/invvar` for instance in the file that has
+# `invvar` in its name for `image`. An SDSS fpC needs its tsField file. Each kind has a test with the keywords of
+# its header.
+
+# %% tags=["hide-input"]
+file_kinds().style.format(precision=2).hide()
+
+# %% [markdown]
 # The simulated catalogue gets four faulty rows: a missing and an impossible redshift, a position off the
 # images, and a duplicate. `read_catalogue` unifies column names and sets a `flag`.
 
@@ -114,9 +125,10 @@ if demonstration:
     vstack([good, bad]).write(catalogue, overwrite=True)
 
 # %%
+maps = map_names(source_maps), map_names(target_maps)
 planes = [
-    [read_plane(file, survey) for file in files]
-    for survey, files in zip(sides, (source, target), strict=True)
+    [read_plane(file, survey, names=names) for file in files]
+    for survey, files, names in zip(sides, (source, target), maps, strict=True)
 ]
 seen = [{plane.band for plane in some} for some in planes]
 common = [band for band in sides[0].bands if band in seen[0] & seen[1]]
@@ -253,6 +265,8 @@ dust.to_pandas().style.format(precision=3).hide()
 place = (pairs.catalogue["ra"], pairs.catalogue["dec"])
 split = splits.by_sky(*place, (0.6, 0.2, 0.2), link=26, nside=nside, seed=seed)
 inputs = [Path(file) for file in (*source, *target, catalogue, surveys) if file]
+for files, names in zip((source, target), maps, strict=True):
+    inputs += [file_beside(Path(file), where) for file in files for where in names.values()]
 for part in splits.NAMES:
     chosen = split == part
     if not chosen.any():
@@ -260,7 +274,7 @@ for part in splits.NAMES:
     artefacts.make(
         own.data(part),
         lambda path, chosen=chosen: data.save(pairs[chosen], path, split=split[chosen]),
-        params={"part": part, "nside": nside, "surveys": [survey_from, survey_to]},
+        params={"part": part, "nside": nside, "surveys": [survey_from, survey_to], "maps": maps},
         modules=["galtools.ingest.cutouts", "galtools.data.splits"], inputs=inputs, seed=seed,
     )  # fmt: skip
 sizes = {part: data.describe(own.data(part))["galaxies"] for part in splits.NAMES}

@@ -60,6 +60,9 @@ pixel_scale: float = 0.0  # arcsec per pixel; 0: as the file of the truth states
 psf_fwhm: float = 0.0  # seeing of the truth in arcsec; 0: as its file states it
 noise: list[float] = []  # sky noise of the truth per pixel, one number or one per band; [] likewise
 weights: str = ""  # file of weights, 0 where a pixel does not count; empty: likewise
+mask: str = ""  # or file of masks, not 0 where a pixel does not count
+sigma_map: str = ""  # file with the noise of every pixel of the truth; empty: likewise
+psf: str = ""  # file with images of the truth's PSF, per galaxy, per band or one; empty: likewise
 repeat: str = ""  # file of another observation of the truth, to compare with; may be left out
 morphology: int = 60  # galaxies that statmorph measures; 0 for none
 morphology_bands: list[str] = []  # bands that it measures them in; [] for r, or the central one
@@ -75,8 +78,8 @@ n_demo: int = 300  # galaxies of the demonstration
 # excluded in that band, and counted. Only truth and translations are required.
 #
 # The file of the truth may hold arrays `pixel_scale`, `bands`, `noise`, `psf_fwhm`, `weights`, `sigma_map`
-# and `psf` (images), as the files of this book do; the parameters above override them. The pixel scale must be
-# known.
+# and `psf` (images), as the files of this book do; the parameters above, also names of files, override them. The
+# pixel scale must be known.
 #
 # One npz file with arrays `truth`, `translated` and `redshift` may serve as `truth` and `translations`. For
 # this book's test galaxies, set `truth` and `source` to `results/quick/data/test.h5`; for translations within
@@ -112,7 +115,7 @@ else:
     true_images, made_images, z = demonstration(n_demo, seed)
 before = image_files.open_images(source, names=image_files.SOURCE) if source else None
 again = image_files.open_images(repeat, names=image_files.TRUTH) if repeat else None
-maps = image_files.open_images(weights, names=("weights", *image_files.NAMES)) if weights else None
+maps = image_files.open_maps(weights=weights, mask=mask, sigma_map=sigma_map, psf=psf)
 
 # %% [markdown]
 # ## The card
@@ -125,8 +128,8 @@ maps = image_files.open_images(weights, names=("weights", *image_files.NAMES)) i
 card = scorecard.card(
     true_images, made_images, before, z, name=name, bands=band_names(bands) if bands else None,
     pixel_scale=(pixel_scale or None) if truth else SDSS.pixel_scale, noise=noise or None,
-    psf_fwhm=psf_fwhm or None, weights=maps, morphology=morphology, repeat=again,
-    morphology_bands=morphology_bands, n_boot=n_boot, seed=seed,
+    psf_fwhm=psf_fwhm or None, morphology=morphology, repeat=again,
+    morphology_bands=morphology_bands, n_boot=n_boot, seed=seed, **maps,
 )  # fmt: skip
 
 # %% mystnb={"figure": {"caption": "Pixel metrics of the translation against the truth, per band, with 95 % intervals over galaxies.", "name": "fig-own-pixels"}, "image": {"alt": "Four panels of pixel metrics against band."}} tags=["leading", "hide-input"]
@@ -172,7 +175,7 @@ pd.DataFrame(lines, columns=["", "message"]).set_index("")
 # joins with others, and as CSV. The files are named after the translator.
 
 # %% tags=["hide-input"]
-files = truth, translations, source, redshifts, weights, repeat
+files = truth, translations, source, redshifts, weights, mask, sigma_map, psf, repeat
 inputs = [Path(file) for file in files if file]
 slug = re.sub(r"\W+", "_", name.lower()).strip("_") or "translator"
 saved = paths.Results(results, profile).table(f"card_{slug}")

@@ -40,6 +40,18 @@ sky_noise = [0.01, 0.02, 0.03]
 """
 
 
+@pytest.mark.parametrize("name", ["F1 W", "a,b", ""])
+def test_bands_are_single_words(name):
+    """Files and options list them in one line."""
+    image = np.zeros((1, 1, 16, 16))
+    for make in (
+        lambda: Survey("Mine", (name,), 0.3, 22.5, (1.0,), (0.01,)),
+        lambda: data.ImageSet(image, image[..., 0, 0], "Mine", (name,), 0.3, image[..., 0, 0]),
+    ):
+        with pytest.raises(GaltoolsError, match=f"Mine: '{name}' names no band"):
+            make()
+
+
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
     monkeypatch.setattr("galtools.surveys.SURVEYS", dict(SURVEYS))

@@ -80,6 +80,30 @@ def open_images(path, name: str | None = None, names=NAMES) -> Stack:
     return Stack(shape, lambda rows: stack.read((rows, 0)), facts, Path(path))
 
 
+def open_maps(**files) -> dict:
+    """Open files of maps beside the truth, as a card takes them: weights, mask, sigma_map, psf.
+
+    Each is the array of that name, or the only one. Masks become weights: 0 where they are not 0.
+    """
+    maps = {}
+    for name, path in files.items():
+        if not path:
+            continue
+        found = read_stacks(path)
+        if name not in found and len(found) != 1:
+            raise GaltoolsError(f"{path} holds {', '.join(found)}: name one of them {name}")
+        stack = found[name if name in found else next(iter(found))]
+        given, stack = ("weights", _inverted(stack)) if name == "mask" else (name, stack)
+        if given in maps:
+            raise GaltoolsError(f"{path}: give weights or a mask, not both")
+        maps[given] = stack[()] if name == "psf" else stack
+    return maps
+
+
+def _inverted(mask: Stack) -> Stack:
+    return Stack(mask.shape, lambda rows: mask[rows] == 0)
+
+
 def read_stacks(path) -> dict[str, Stack]:
     """Arrays of an npz, npy, HDF5 or FITS file by name, not yet read."""
     readers = {".npz": _numpy, ".npy": _numpy} | dict.fromkeys(FITS, _fits)
@@ -131,7 +155,7 @@ def _hdf5(path) -> dict[str, Stack]:
         if "images" not in own:
             continue
         if mask := own.get("mask"):
-            own["weights"] = Stack(mask.shape, lambda rows, read=mask.read: read(rows) == 0)
+            own["weights"] = _inverted(mask)
         facts = _facts(own | _constants(about[side]))
         if not np.isfinite(facts.get("noise", 0)).all():
             del facts["noise"]  # unknown: it is estimated

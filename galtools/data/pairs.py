@@ -7,7 +7,7 @@ from astropy.table import Table, vstack
 
 from galtools.data.photometry import fitted_fwhm
 from galtools.errors import GaltoolsError
-from galtools.surveys import Survey, check_task, find_bands, find_survey
+from galtools.surveys import Survey, check_bands, check_task, find_bands, find_survey
 
 NO_DATA, SATURATED, MASKED = 1, 2, 4  # bits of a mask; a pixel with any bit does not count
 ARRAYS = ("noise", "psf_fwhm", "images", "mask", "sigma_map", "psf")  # a row per object
@@ -49,6 +49,7 @@ class ImageSet:
             raise GaltoolsError(
                 f"bands {self.bands} do not name the {shape[1]} bands of the images"
             )
+        check_bands(self.survey, self.bands)
         if not 0.01 < self.pixel_scale < 10:
             raise GaltoolsError(f"a pixel of {self.pixel_scale} arcsec: give arcsec per pixel")
 

@@ -170,7 +170,7 @@ def _gather_facts(truth, translated, weights, sigma_map) -> dict[str, np.ndarray
             noise = np.asarray(sigma_map[rows], float)
             if not np.all((noise > 0) & (noise < np.inf), where=valid & finite):
                 raise GaltoolsError("sigma_map must be positive: give weights of zero elsewhere")
-            sigma = structure.sky_level_and_noise(noise, valid)[0]
+            sigma = structure.sky_level_and_noise(np.where(noise < np.inf, noise, 0), valid)[0]
         part = {
             "broken": ~finite.all((2, 3)),
             "constant": (np.ptp(x, axis=(2, 3)) == 0) | (np.ptp(y, axis=(2, 3)) == 0),

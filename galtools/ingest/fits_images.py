@@ -1,7 +1,19 @@
 """Images of the sky in FITS: frames, coadds, tiles and cutouts of any survey, and SDSS fpC.
 
 Each becomes a `Plane`: one band in nanomaggies per pixel, free of sky, with its coordinates. Units
-and zero points are read in `galtools.ingest.pixel_units`.
+and zero points are read in `galtools.ingest.pixel_units`. What lies beside an image has no common
+convention, and no header states it: `names` says what it is and where, an extension "WGT" or, as
+"sci/wei", the file that has wei in its name for sci.
+
+    weight       relative inverse variance, as SWarp writes it (CFHTLS, MegaPipe, KiDS): scaled so
+                 that its median is the noise of the sky, as SExtractor does
+    ivar         inverse variance (DES extension WGT; Legacy Surveys, "-image-/-invvar-")
+    variance     (HSC extension VARIANCE; PS1, ".fits/.wt.fits")
+    sigma_map    its square root
+    mask         not 0 where a pixel does not count; the bits of HSC that mark detections do count
+    psf          image of the PSF, of cutouts
+
+SDSS frames have none of them.
 """
 
 import re
@@ -16,12 +28,13 @@ from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import proj_plane_pixel_area
 from photutils.background import Background2D, SExtractorBackground
 
-from galtools.data.pairs import MASKED, NO_DATA, SATURATED
-from galtools.errors import GaltoolsError, reading
+from galtools.data.pairs import MASKED, NO_DATA, SATURATED, normalized_psf
+from galtools.errors import GaltoolsError, check_choice, reading
 from galtools.ingest.pixel_units import linear, number_in, zero_point_of
-from galtools.ingest.units import ABSURD, counts_to_nanomaggies
+from galtools.ingest.units import ABSURD, TO_SIGMA, counts_to_nanomaggies, to_sigma
 from galtools.surveys import BANDS, Survey
 
+ENDING = re.compile(r"(.+)\.(fits|fit|fts)(\.(gz|bz2|fz))?", re.IGNORECASE)
 FULL_WELL = 65535  # largest count of an SDSS fpC pixel
 WORST_SEEING = 10.0  # arcsec; beyond it a header cannot be believed
 SKY_BOX = 256  # pixels; an SDSS field's sky is smooth on this scale
@@ -32,6 +45,8 @@ NOT_SKY = {
     *("ERR", "ERROR", "SIGMA", "RMS", "MASK", "MSK", "DQ", "FLAG", "FLAGS", "EXP", "EXPMAP"),
     *("NOISE", "UNCERT", "PSF", "SKY", "BACKGROUND", "BKG", "SEG", "SEGMENTATION", "DEPTH"),
 }  # words in the names of images that belong to one of the sky
+# bits of HSC masks that mark sources, or seams of a coadd
+HARMLESS = ("MP_DETECTED", "MP_NOT_DEBLENDED", "MP_INEXACT_PSF", "MP_SENSOR_EDGE")
 WCS_CARD = re.compile(r"(CD|PC|PV|CTYPE|CRVAL|CRPIX|CDELT|CUNIT|CROTA|LONP|LATP|WCS|[AB]P?_)")
 WCS_NUMBER = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]")
 DAMAGED = "it is damaged, cut short or of another kind: download it again"
@@ -47,6 +62,7 @@ class Plane:
     wcs: WCS
     path: Path
     psf_fwhm: float | None = None  # arcsec, where the header gives it
+    sigma: np.ndarray | None = None  # (H, W) float32 sigma of each pixel, positive unless masked
 
     @property
     def pixel_scale(self) -> float:
@@ -79,17 +95,59 @@ def read_fits(path: Path, ndim=(2,), beside=()) -> tuple[np.ndarray, fits.Header
     return pixels, header
 
 
-def read_extensions(path: Path, names: dict) -> dict[str, np.ndarray]:
-    """Read images beside that of the sky; `names` says in which extension each one is."""
+def map_names(words) -> dict[str, str]:
+    """Read `names` from words such as "ivar=WGT"."""
+    if odd := [word for word in words if "=" not in word]:
+        raise GaltoolsError(f"{odd[0]!r}: give what it is and where, as ivar=WGT")
+    return dict(word.split("=", 1) for word in words)
+
+
+def file_beside(path: Path, place: str) -> Path:
+    """File of a map: that of its image for an extension, another one for a `place` "sci/wei"."""
+    old, _, new = place.partition("/")
+    return path.with_name(path.name.replace(old, new)) if "/" in place else path
+
+
+def image_files(folder: Path, names: dict | None = None) -> list[Path]:
+    """FITS files of a folder, in order, without those that `names` makes maps of the others."""
+    if not Path(folder).is_dir():
+        raise GaltoolsError(f"{folder} is no folder: give one that holds FITS files")
+    files = sorted(file for file in Path(folder).iterdir() if ENDING.fullmatch(file.name))
+    apart = [place for place in (names or {}).values() if "/" in place]
+    maps = {file_beside(file, place) for file in files for place in apart}
+    return [file for file in files if file not in maps]
+
+
+def read_maps(path: Path, names: dict | None, shape: tuple, worth: float = 1.0) -> dict:
+    """Read what `names` says to lie beside an image: bits of a mask, sigma in nanomaggies, a PSF.
+
+    One unit of the image is `worth` nanomaggies.
+    """
     found = {}
-    if not names:
-        return found
-    with reading(path, DAMAGED), fits.open(path, memmap=False) as hdus:
-        for ours, theirs in names.items():
-            if theirs not in hdus or hdus[theirs].data is None:
-                raise GaltoolsError(f"{path} has no extension {theirs}: name one of its images")
-            found[ours] = np.asarray(hdus[theirs].data, np.float64)
+    for name, place in (names or {}).items():
+        pixels, header = _read_map(file_beside(path, place), None if "/" in place else place)
+        if name == "psf":
+            found[name] = normalized_psf(pixels)
+            continue
+        if pixels.shape != shape:
+            raise GaltoolsError(f"{path}: its {name} is {pixels.shape}, need {shape}")
+        if name == "mask":
+            if harmless := sum(1 << header[key] for key in header if key.startswith(HARMLESS)):
+                pixels = np.int64(pixels) & ~harmless
+            found[name] = np.where(pixels != 0, MASKED, 0).astype(np.uint8)
+        else:
+            found["sigma_map"] = worth * to_sigma(name, linear(pixels, header))
     return found
+
+
+def _read_map(path: Path, extension: str | None) -> tuple[np.ndarray, fits.Header]:
+    """Pixels and header of an extension, or of the first image of a file."""
+    with reading(path, DAMAGED), fits.open(path, memmap=False) as hdus:
+        images = [hdu for hdu in hdus if hdu.is_image and hdu.header["NAXIS"]]
+        for hdu in images:
+            if extension is None or hdu.name.upper() == extension.upper():
+                return np.asarray(hdu.data, np.float64), hdu.header
+    raise GaltoolsError(f"{path} has no extension {extension}: name one of its images")
 
 
 def _science_image(hdus: fits.HDUList, path: Path, beside):
@@ -177,47 +235,53 @@ def band_of(header: fits.Header, survey: Survey, path: Path) -> str:
 
 
 def calibrate(pixels, header: fits.Header, path, survey: Survey, unit=None, silent=None):
-    """Image in nanomaggies per pixel, and its mask, by what the header says."""
-    zero_point = zero_point_of(header, path, survey, unit, silent)
+    """Image in nanomaggies per pixel, its mask, and nanomaggies of one unit, by the header."""
+    worth = counts_to_nanomaggies(1.0, zero_point_of(header, path, survey, unit, silent))
     counts = linear(pixels, header)
     mask = np.where(np.isfinite(counts), 0, NO_DATA).astype(np.uint8)
     limit = number_in(header, "SATURATE")
     mask[counts >= (limit if limit > 0 else np.inf)] |= SATURATED
-    return np.float32(counts_to_nanomaggies(counts, zero_point)), mask
+    return np.float32(worth * counts), mask, worth
 
 
 def read_plane(
-    path: Path, survey: Survey, unit: str | None = None, ts_field=None, ps_field=None, mask_in=None
+    path: Path, survey: Survey, unit: str | None = None, ts_field=None, ps_field=None, names=None
 ) -> Plane:
     """Read an image of one band with its coordinates; an SDSS fpC needs its tsField file.
 
     Pixels brighter than any detector can record lose their data. The seeing is that of the header
-    (IQIMAGE), or of the psField file of an SDSS field. `mask_in` names an extension that is not 0
-    where a pixel does not count; weights are not read, as the noise of stamps is measured. For
-    `unit` see `zero_point_of`.
+    (IQIMAGE), or of the psField file of an SDSS field. `names` are of the mask and of one of the
+    maps above; pixels without a positive sigma are masked. For `unit` see `zero_point_of`.
     """
     path = Path(path)
-    pixels, header = read_fits(path, beside=[mask_in] if mask_in else [])
+    for name in names or ():
+        check_choice("name of a map of a field", name, ("mask", "weight", *TO_SIGMA))
+    pixels, header = read_fits(path, beside=(names or {}).values())
     wcs, band = read_wcs(header, path), band_of(header, survey, path)
     if ts_field is None:
-        image, mask = calibrate(pixels, header, path, survey, unit)
+        image, mask, worth = calibrate(pixels, header, path, survey, unit)
     else:
-        image, mask = _calibrate_fpc(pixels, header, path, band, ts_field)
+        image, mask, worth = _calibrate_fpc(pixels, header, path, band, ts_field)
+    maps = read_maps(path, names, image.shape, worth)
     absurd = np.abs(image) > ABSURD * survey.sky_noise[survey.bands.index(band)]
     image, mask = np.where(absurd, np.nan, image), np.where(absurd, NO_DATA, mask)
-    if mask_in:
-        masked = read_extensions(path, {"mask": mask_in})["mask"] != 0
-        if masked.shape != mask.shape:
-            raise GaltoolsError(f"{path}: {mask_in} is {masked.shape}, the image {mask.shape}")
-        mask = np.where(masked, mask | MASKED, mask)
+    mask |= maps.get("mask", 0)
     seeing = number_in(header, "IQIMAGE")
     if ps_field is not None:
         seeing = float(read_psf_fwhm(ps_field)[BANDS.index(band)])
-    return Plane(band, image, mask, wcs, path, seeing if 0 < seeing < WORST_SEEING else None)
+    plane = Plane(band, image, mask, wcs, path, seeing if 0 < seeing < WORST_SEEING else None)
+    if "sigma_map" in maps:
+        sigma = np.float32(maps["sigma_map"])
+        unknown = ~(np.isfinite(sigma) & (sigma > 0))
+        plane.mask[unknown] |= MASKED
+        if "weight" in names and not unknown.all():
+            sigma *= plane.noise / np.median(sigma[~unknown])
+        plane.sigma = np.where(unknown, np.float32(0), sigma)
+    return plane
 
 
 def _calibrate_fpc(pixels, header: fits.Header, path, band: str, ts_field):
-    """Image and mask of an SDSS fpC, whose smooth sky is taken away.
+    """Image and mask of an SDSS fpC, whose smooth sky is taken away, and what a count is worth.
 
     One count is 10^9 x 10^(0.4 (aa + kk x airmass)) / exposure time nanomaggies, with zero point
     aa, extinction kk and airmass of the field from its tsField file.
@@ -231,7 +295,7 @@ def _calibrate_fpc(pixels, header: fits.Header, path, band: str, ts_field):
     options = {"sigma_clip": SigmaClip(3.0), "bkg_estimator": SExtractorBackground()}
     sky = Background2D(counts, box, coverage_mask=~np.isfinite(counts), **options).background
     mask = np.where(np.isfinite(pixels), 0, NO_DATA) | np.where(pixels >= FULL_WELL, SATURATED, 0)
-    return np.float32((counts - sky) * nanomaggies), mask.astype(np.uint8)
+    return np.float32((counts - sky) * nanomaggies), mask.astype(np.uint8), nanomaggies
 
 
 def _field_row(path: Path, extension: int) -> fits.FITS_record:

@@ -7,12 +7,10 @@ Endings are .fits, .fit and .fts, with .gz, .bz2 or .fz. Units and zero points a
 file's header, or of `unit`; pixels of a file that says neither are nanomaggies. Rows whose files
 are at odds with one another, with the catalogue or with the survey are flagged.
 
-Extensions of every file, {"sigma_map": "ERR", "mask": "DQ", "psf": "PSF"} for instance, are kept
-with the images; instead of a sigma map they may hold a variance or its inverse, ivar, and in a mask
-pixels that do not count are not 0.
+Extensions of every file, {"sigma_map": "ERR", "mask": "DQ", "psf": "PSF"} for instance, or files
+beside it, are kept with the images, as `galtools.ingest.fits_images` says.
 """
 
-import re
 import warnings
 from pathlib import Path
 
@@ -21,41 +19,37 @@ from astropy.coordinates import SkyCoord, cartesian_to_spherical
 from astropy.table import Table
 
 from galtools.data import ImageSet
-from galtools.data.pairs import MASKED, NO_DATA, normalized_psf
+from galtools.data.pairs import NO_DATA
 from galtools.errors import GaltoolsError, check_choice
 from galtools.flags import FLAG, Flag, raise_flag
 from galtools.ingest.catalogue import has_position, tidy
 from galtools.ingest.cutouts import check_memory
 from galtools.ingest.fits_images import (
+    ENDING,
     band_of,
     calibrate,
     check_scale,
+    image_files,
     pixel_scale_of,
-    read_extensions,
     read_fits,
+    read_maps,
     read_wcs,
 )
-from galtools.ingest.pixel_units import zero_point_of
-from galtools.ingest.units import TO_SIGMA, calibrated, counts_to_nanomaggies, to_sigma
+from galtools.ingest.units import TO_SIGMA, calibrated
 from galtools.surveys import Survey
 
-ENDING = re.compile(r"(.+)\.(fits|fit|fts)(\.(gz|bz2|fz))?", re.IGNORECASE)
 CUBE = "cube"
 NANOMAGGIES = 22.5
 TURNED = 2 * np.cos(np.pi / 4)  # trace of a rotation by 45 degrees; of a mirror image it is 0
 
 
-def list_objects(folder: Path, survey: Survey) -> dict[str, dict[str, Path]]:
+def list_objects(folder: Path, survey: Survey, names=None) -> dict[str, dict[str, Path]]:
     """Find the files of every object: {id: {band or 'cube': path}}, sorted by id."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise GaltoolsError(f"{folder} is no folder: give one that holds FITS cutouts")
     objects: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if not (found := ENDING.fullmatch(path.name)):
-            continue
-        name, _, band = found[1].rpartition("_")
-        key, part = (name, band) if name and band in survey.bands else (found[1], CUBE)
+    for path in image_files(folder, names):
+        stem = ENDING.fullmatch(path.name)[1]
+        name, _, band = stem.rpartition("_")
+        key, part = (name, band) if name and band in survey.bands else (stem, CUBE)
         own = objects.setdefault(key, {})
         if rivals := [own[other] for other in own if CUBE in (part, other) or part == other]:
             raise GaltoolsError(
@@ -125,44 +119,31 @@ class _Folder:
             if np.isfinite(place[7]):
                 check_scale(place[7], self.survey, path)
         try:
-            self.images[row, k], self.mask[row, k] = calibrate(
+            self.images[row, k], self.mask[row, k], worth = calibrate(
                 pixels, header, path, self.survey, self.unit, NANOMAGGIES
             )
         except GaltoolsError:
             flag |= Flag.UNCALIBRATED
             return flag
         try:
-            self.read_beside(row, k, path, header)
+            self.read_beside(row, k, path, worth)
             self.complete = True
         except GaltoolsError as error:
             self.lacking = error
             flag |= Flag.UNREADABLE
         return flag
 
-    def read_beside(self, row: int, k, path: Path, header) -> None:
-        """Read the extensions of a file into a row of `beside`, sigma in nanomaggies."""
-        for name, values in read_extensions(path, self.names).items():
-            if name == "mask":
-                self.check_shape(name, values, self.mask[row, k], path)
-                self.mask[row, k] |= np.where(values != 0, MASKED, 0).astype(np.uint8)
-                continue
-            if name == "psf":
-                values = normalized_psf(values)
-            else:
-                self.check_shape(name, values, self.mask[row, k], path)
-                zero_point = zero_point_of(header, path, self.survey, self.unit, NANOMAGGIES)
-                values = counts_to_nanomaggies(to_sigma(name, values), zero_point)
-                name = "sigma_map"
+    def read_beside(self, row: int, k, path: Path, worth: float) -> None:
+        """Read the maps of an image into a row of `beside`; a unit is `worth` nanomaggies."""
+        maps = read_maps(path, self.names, self.mask[row, k].shape, worth)
+        self.mask[row, k] |= maps.pop("mask", 0)
+        for name, values in maps.items():
             if name not in self.beside:
                 shape = (*self.exists.shape, *values.shape[-2:])
                 self.beside[name] = np.full(shape, np.nan, np.float32)
-            self.check_shape(name, values, self.beside[name][row, k], path)
+            if values.shape != (wanted := self.beside[name][row, k].shape):
+                raise GaltoolsError(f"{path}: its {name} is {values.shape}, need {wanted}")
             self.beside[name][row, k] = values
-
-    def check_shape(self, name: str, values, like, path: Path) -> None:
-        """Refuse an extension of another shape than `like`."""
-        if values.shape != like.shape:
-            raise GaltoolsError(f"{path}: its {name} is {values.shape}, need {like.shape}")
 
     def centres(self) -> np.ndarray:
         """Unit vectors (n, 3) to the median centre of every object's files."""
@@ -212,7 +193,7 @@ def read_folder(
         check_choice("unit", unit, ("nanomaggies", "counts"))
     for name in names or ():
         check_choice("name of an extension", name, ("mask", "psf", *TO_SIGMA))
-    objects = list_objects(folder, survey)
+    objects = list_objects(folder, survey, names)
     files, table = list(objects.values()), Table({"id": list(objects)})
     if catalogue is not None:
         files, table = _match_rows(objects, catalogue, folder)

@@ -108,9 +108,13 @@ def sky_noise(images: np.ndarray) -> np.ndarray:
 
 
 def to_sigma(name: str, values) -> np.ndarray:
-    """Sigma from a sigma_map, a variance or its inverse, ivar; not finite where there is none."""
+    """Sigma from a sigma_map, a variance or its inverse, ivar; not finite where there is none.
+
+    That of a relative weight is relative.
+    """
+    power = TO_SIGMA.get(name.replace("weight", "ivar"), 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(values, np.float64) ** TO_SIGMA.get(name, 1)
+        return np.asarray(values, np.float64) ** power
 
 
 def calibrated(

@@ -78,3 +78,21 @@ def test_files_that_hold_no_images(tmp_path):
     ):
         with pytest.raises(GaltoolsError, match=message):
             image_files.open_images(tmp_path / name)
+
+
+def test_maps_of_their_own_files_become_what_a_card_takes(tmp_path):
+    masks, psf = np.zeros(IMAGES.shape, np.uint8), np.ones((5, 5))
+    masks[..., 0] = 2
+    np.save(tmp_path / "mask.npy", masks)
+    np.savez(tmp_path / "both.npz", sigma_map=1 + 0 * IMAGES, psf=psf)
+    both = tmp_path / "both.npz"
+    maps = image_files.open_maps(mask=tmp_path / "mask.npy", sigma_map=both, psf=both, weights="")
+    np.testing.assert_array_equal(maps["weights"][2:4], masks[2:4] == 0)
+    np.testing.assert_array_equal(maps["sigma_map"][:], np.ones(IMAGES.shape))
+    np.testing.assert_array_equal(maps["psf"], psf)
+    with pytest.raises(
+        GaltoolsError, match=r"both\.npz holds sigma_map, psf: name one of them mask"
+    ):
+        image_files.open_maps(mask=both)
+    with pytest.raises(GaltoolsError, match="weights or a mask, not both"):
+        image_files.open_maps(weights=tmp_path / "mask.npy", mask=tmp_path / "mask.npy")

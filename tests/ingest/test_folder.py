@@ -196,7 +196,7 @@ def test_an_image_named_as_sigma_map_is_not_taken_for_the_sky(folder, name):
     stamps = read_folder(folder, SDSS, names={"sigma_map": name}, check=False)
     assert words(stamps) == [""] * 5
     np.testing.assert_allclose(stamps.sigma_map, 0.05)
-    plane = read_plane(folder / "a_r.fits", SDSS, mask_in=name)
+    plane = read_plane(folder / "a_r.fits", SDSS, names={"mask": name})
     assert (plane.mask == MASKED).all()
 
 

@@ -3,47 +3,102 @@
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
-from companion.mock_surveys import field_wcs
+from companion.mock_surveys import (
+    DES,
+    HSC,
+    KIDS,
+    KINDS,
+    PS1,
+    SDSS_CARDS,
+    TERAPIX,
+    field_wcs,
+    file_kinds,
+)
 from galtools.errors import GaltoolsError
-from galtools.ingest.fits_images import band_of, read_fits, read_plane
+from galtools.ingest.fits_images import image_files, read_fits, read_plane
 from galtools.ingest.pixel_units import linear, zero_point_of
 from galtools.surveys import CFHTLS, SDSS, SURVEYS
 
-SDSS_CARDS = {
-    "ORIGIN": "SDSS", "RUN": 5754, "FRAME": 280, "STRIPE": 82, "FLAVOR": "science",
-    "EXPTIME": "53.907456", "EQUINOX": 2000.0, "SOFTBIAS": 1000, "FILTER": "r", "CAMCOL": 3,
+ZERO_POINTS = {  # AB magnitude of one unit, of every kind of file
+    "SDSS frame": 22.5, "SDSS frame, DR8": 22.5, "CFHTLS, Terapix": 30.0, "CFHTLS, MegaPipe": 30.0,
+    "KiDS": 0.0, "DES": 30.0, "Pan-STARRS1": 25 + 2.5 * np.log10(600), "HSC": 27.0,
+    "Legacy Surveys": 22.5, "Euclid VIS": 24.6,
 }  # fmt: skip
-TERAPIX = {"TELESCOP": "CFHT 3.6m", "DETECTOR": "MegaCam", "FILTER": "r.MP9601", "SATURATE": 2860.0}
-PS1 = {"HIERARCH FPA.FILTER": "r.00000", "HIERARCH FPA.ZP": 25.0, "EXPTIME": 600.0}
-HSC = {"FILTER": "HSC-R", "FLUXMAG0": 63095734448.0194}
-KIDS = {"TELESCOP": "ESO-VLT-U1", "INSTRUME": "OMEGACAM", "FILTER": "OCAM_r_SDSS"}
-DES = {"INSTRUME": "DECam", "FILTER": "r DECam SDSS c0002 6415.0 1480.0", "BAND": "r"}
-
-KINDS = [  # survey, cards of the header of one of its files, AB magnitude of one unit
-    ("SDSS", {**SDSS_CARDS, "BUNIT": "nanomaggy", "NMGY": 0.005}, 22.5),
-    ("SDSS", {**SDSS_CARDS, "NMGY": 0.00501, "NMGYIVAR": 1e9}, 22.5),  # DR8
-    ("CFHTLS", {**TERAPIX, "MZP_VEGA": 30.098, "MZP_AB": 30.0}, 30.0),
-    ("CFHTLS", {**TERAPIX, "PHOTZP": 30.0, "BUNIT": "ADU"}, 30.0),  # MegaPipe
-    ("DES", {**DES, "MAGZERO": 30.0, "BUNIT": "electrons"}, 30.0),
-    ("PS1", PS1, 25 + 2.5 * np.log10(600)),
-    ("KiDS", {**KIDS, "PHOTZP": 0.0}, 0.0),
-    ("HSC", HSC, 27.0),
-    ("Legacy", {"FILTER": "r", "BUNIT": "nanomaggy", "MAGZERO": 22.5}, 22.5),
-    ("Euclid VIS", {"FILTER": "VIS", "MAGZERO": 24.6, "BUNIT": "ADU"}, 24.6),
-    ("SDSS", {"FILTER": "r", "BUNIT": "nMgy"}, 22.5),
-    ("SDSS", {"FILTER": "r", "BUNIT": "mJy"}, 16.4),
-    ("SDSS", {"FILTER": "r", "BUNIT": "nJy"}, 31.4),
-    ("SDSS", {"FILTER": "r", "BUNIT": "e-/s", "MAGZP": 25.0}, 25.0),
-]
+UNITS = {"nMgy": 22.5, "mJy": 16.4, "nJy": 31.4, "e-/s": 25.0}
 
 
-@pytest.mark.parametrize(("survey", "cards", "zero_point"), KINDS)
-def test_every_kind_of_file_says_what_its_pixels_are_worth(survey, cards, zero_point):
-    header = fits.Header(cards.items())
-    found = zero_point_of(header, "x.fits", SURVEYS[survey])
-    assert found == pytest.approx(zero_point, abs=1e-3)
-    assert band_of(header, SURVEYS[survey], "x.fits") == ("VIS" if survey == "Euclid VIS" else "r")
+def write_kind(folder, kind, sigma=0.02, size=40):
+    """Sky of a noise in nanomaggies, with the maps of a kind of file; pixel (3, 4) is bad."""
+    survey, cards, names = KINDS[kind]
+    worth = 10 ** (0.4 * (22.5 - ZERO_POINTS[kind]))
+    header = field_wcs(SURVEYS[survey], 150.0, 2.0, size).to_header()
+    header.update(cards)
+    flux = np.random.default_rng(0).normal(0, sigma, (size, size))
+    bad, spread = np.zeros((size, size), np.int32), np.full((size, size), sigma / worth)
+    bad[3, 4], spread[:, 20:] = 1, 2 * sigma / worth
+    detected = fits.Header({"HIERARCH MP_BAD": 0, "HIERARCH MP_DETECTED": 5}.items())
+    if kind == "HSC":
+        bad[10] |= 1 << 5
+    maps = {"mask": bad, "sigma_map": spread, "variance": spread**2, "ivar": spread**-2}
+    maps["weight"] = np.float32(123 * maps["ivar"] / maps["ivar"].max())
+    path = folder / "a-image-r_sci.fits"
+    fits.PrimaryHDU(flux / worth, header).writeto(path)
+    for name, place in names.items():
+        hdu = fits.ImageHDU(maps[name], detected if name == "mask" else None)
+        if "/" in place:
+            hdu.writeto(folder / path.name.replace(*place.split("/")))
+        else:
+            hdu.header["EXTNAME"] = place
+            fits.append(path, hdu.data, hdu.header)
+    return path, flux, names
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_file_says_what_its_pixels_are_worth(tmp_path, kind):
+    """With its maps: sigma is twice as large in the right half, a weight relative to the sky."""
+    path, flux, names = write_kind(tmp_path, kind)
+    survey = SURVEYS[KINDS[kind][0]]
+    assert image_files(tmp_path, names) == [path]
+    plane = read_plane(path, survey, names=names)
+    assert plane.band == ("VIS" if kind == "Euclid VIS" else "r")
+    np.testing.assert_allclose(plane.image, flux, rtol=1e-5)
+    assert np.argwhere(plane.mask).tolist() == ([[3, 4]] if "mask" in names else [])
+    if not names:
+        assert plane.sigma is None
+        return
+    level = plane.noise / 1.5 if "weight" in names else 0.02  # the median lies between the halves
+    np.testing.assert_allclose(plane.sigma[:, :20], level, rtol=1e-5)
+    np.testing.assert_allclose(plane.sigma[:, 20:], 2 * level, rtol=1e-5)
+    zero_point = file_kinds().set_index("file")["AB magnitude of one unit"]
+    np.testing.assert_allclose(zero_point, list(ZERO_POINTS.values()), atol=1e-3)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_units_of_headers(unit):
+    cards = {"BUNIT": unit} | ({"MAGZP": 25.0} if unit == "e-/s" else {})
+    found = zero_point_of(fits.Header(cards.items()), "x.fits", SDSS)
+    assert found == pytest.approx(UNITS[unit], abs=1e-3)
+
+
+def test_an_fpc_is_worth_what_its_tsfield_says(tmp_path):
+    """Counts above the soft bias and a smooth sky, by zero point, extinction and airmass."""
+    row = {"aa": [-23.777, -24.4148, -24.0232, -23.6849, -21.7949], "airmass": [1.28] * 5,
+           "kk": [0.477, 0.154, 0.0787, 0.0447, 0.0339]}  # fmt: skip
+    fits.BinTableHDU(Table({key: [value] for key, value in row.items()})).writeto(
+        tmp_path / "tsField.fit"
+    )
+    cards = SDSS_CARDS | {"BUNITS": "ADUs", "BUNIT": "DNs"}
+    image = image_of(cards, size=64)
+    image.data = np.float32(1000 + 180 + np.random.default_rng(0).normal(0, 5, (64, 64)))
+    path = write(tmp_path / "fpC.fits", image)
+    plane = read_plane(path, SDSS, ts_field=tmp_path / "tsField.fit")
+    worth = 10 ** (9 + 0.4 * (row["aa"][2] + row["kk"][2] * 1.28)) / 53.907456
+    assert plane.noise == pytest.approx(5 * worth, rel=0.05)
+    assert np.median(plane.image) == pytest.approx(0, abs=worth)
+    with pytest.raises(GaltoolsError, match="an fpC image needs its tsField"):
+        read_plane(path, SDSS)
 
 
 def test_the_zero_point_of_a_survey_holds_only_for_counts_of_silent_headers():

@@ -1,6 +1,7 @@
 """Readers of other people's files: known layouts are read, bad ones refused or flagged, by name."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,15 +15,16 @@ from hypothesis import strategies as st
 from scipy.signal.windows import gaussian
 
 from companion.mock_surveys import field_wcs
-from galtools import flags
+from galtools import data, fidelity, flags
+from galtools.data import Pairs, image_files
 from galtools.data.pairs import MASKED
 from galtools.errors import GaltoolsError
 from galtools.flags import Flag
 from galtools.ingest import units
 from galtools.ingest.arrays import read_arrays
 from galtools.ingest.catalogue import read_catalogue, tidy
-from galtools.ingest.cutouts import cut
-from galtools.ingest.fits_images import band_of, read_fits, read_plane
+from galtools.ingest.cutouts import cut, cut_aligned, upright_wcs
+from galtools.ingest.fits_images import Plane, band_of, read_fits, read_plane
 from galtools.ingest.folder import read_folder
 from galtools.ingest.units import sky_noise
 from galtools.surveys import BANDS, CFHTLS, SDSS
@@ -343,20 +345,54 @@ def test_bands_are_told_by_their_many_names(text, band):
 
 
 @pytest.mark.parametrize("align", [False, True])
-def test_the_mask_of_a_field_goes_into_its_stamps(tmp_path, align):
-    bad = np.zeros((40, 40), np.int16)
-    bad[20, 19] = 8
-    hdus = [frame(), fits.ImageHDU(bad, name="DQ"), fits.ImageHDU(bad[1:], name="MASK")]
-    fits.HDUList(hdus).writeto(tmp_path / "f.fits")
-    plane = read_plane(tmp_path / "f.fits", SDSS, mask_in="DQ")
-    assert np.argwhere(plane.mask).tolist() == [[20, 19]]
-    assert not read_plane(tmp_path / "f.fits", SDSS).mask.any()
+def test_mask_and_sigma_of_a_field_go_into_its_stamps_to_the_card(tmp_path, align):
+    bad, sigma = np.zeros((40, 40), np.int16), np.full((40, 40), 0.04)
+    bad[20, 19], sigma[:20] = 8, 0.03
+    ivar = sigma**-2
+    ivar[25, 22] = 0
+    hdus = [frame(), *(fits.ImageHDU(bad[k:], name=name) for k, name in ((0, "DQ"), (1, "MASK")))]
+    fits.HDUList([*hdus, fits.ImageHDU(ivar, name="WGT")]).writeto(tmp_path / "f.fits")
+    names = {"mask": "DQ", "ivar": "WGT"}
+    plane = read_plane(tmp_path / "f.fits", SDSS, names=names)
+    assert np.argwhere(plane.mask).tolist() == [[20, 19], [25, 22]]
+    bare = read_plane(tmp_path / "f.fits", SDSS)
+    assert not bare.mask.any() and bare.sigma is None
     objects = tidy(Table({"ra": [150.0], "dec": [2.0]}))
-    stamps = cut([plane], objects, SDSS.in_bands("r"), align=align, size=16, check=False)
-    near = stamps.mask[0, 0, 7:10, 6:9]
+    options = {"align": align, "size": 16, "check": False}
+    stamps = cut([plane], objects, SDSS.in_bands("r"), **options)
+    near = stamps.mask[0, 0, 6:14, 1:14]
     assert near.any() and near.sum() == stamps.mask.sum() and set(near.flat) == {0, MASKED}
-    with pytest.raises(GaltoolsError, match=r"MASK is \(39, 40\), the image \(40, 40\)"):
-        read_plane(tmp_path / "f.fits", SDSS, mask_in="MASK")
+    found = stamps.sigma_map[0, 0]  # the frame's rows are the stamp's columns
+    assert np.isinf(found[stamps.mask[0, 0] > 0]).all() and stamps.images.shape[-1] == 16
+    np.testing.assert_allclose(np.median(found[:, :7]), 0.04, rtol=1e-3)
+    np.testing.assert_allclose(np.median(found[:, 10:]), 0.03, rtol=1e-3)
+    data.save(Pairs(stamps, stamps, np.zeros(1), objects), tmp_path / "pairs.h5")
+    truth = image_files.open_images(tmp_path / "pairs.h5")
+    card = fidelity.card(truth, truth[:] + 0.01 * (found < 0.035), morphology=0)
+    inside, left = stamps.mask[0, 0] == 0, found < 0.035
+    expected = np.mean(np.where(left, 0.01 / found, 0)[inside])
+    assert card.get("residual_mean", "r").value == pytest.approx(expected, rel=1e-3)
+    with pytest.raises(GaltoolsError, match=r"mask is \(39, 40\), need \(40, 40\)"):
+        read_plane(tmp_path / "f.fits", SDSS, names={"mask": "MASK"})
+    with pytest.raises(GaltoolsError, match="give the noise of every image, or of none"):
+        cut([plane, bare], objects, SDSS.in_bands("r"), **options)
+
+
+@pytest.mark.parametrize("angle", [0, 27])
+@pytest.mark.parametrize("scale", [0.396, 0.7])
+def test_resampled_sigma_is_the_noise_of_resampled_noise(angle, scale):
+    """Half a pixel off, and turned, white noise of sigma 2 keeps what its map says."""
+    wcs, turn = upright_wcs(150, 2, 0.396, 120), np.radians(angle)
+    wcs.wcs.cd = [[-np.cos(turn), np.sin(turn)], [np.sin(turn), np.cos(turn)]] @ np.eye(2) * 1.1e-4
+    rng, grid = np.random.default_rng(1), upright_wcs(150 + 0.5e-4, 2 + 0.5e-4, scale, 32)
+    good, sigma = np.zeros((120, 120), np.uint8), np.full((120, 120), 2.0)
+    at, seen = wcs.world_to_pixel_values(*grid.wcs.crval), []
+    for _ in range(4):
+        image = rng.normal(0, 2, (120, 120)).astype("f4")
+        plane = Plane("r", image, good, wcs, Path("x"), sigma=sigma)
+        stamp, _, found, *_ = cut_aligned(plane, np.array(at), 32, grid, scale)
+        seen.append(stamp)
+    assert np.mean(found) == pytest.approx(np.std(seen), rel=0.05)
 
 
 def test_wrong_fits_is_refused_by_name(tmp_path):
