@@ -38,7 +38,7 @@ seed: int = 0  # every random number follows from it
 results: str = ""  # folder of artefacts; empty: the repository's
 task: str = "cross"  # cross: SDSS to CFHTLS; intra: SDSS to the same SDSS image
 models: list[str] = ["residual", "swin", "srgan", "capsule", "diffusion"]  # set beside the kept
-draws: int = 8  # samples for each test galaxy, by generative models
+draws: int = 5  # samples for each test galaxy, by generative models
 
 # %% [markdown]
 # ## Consistency check
