@@ -102,7 +102,7 @@ CLAIMS = {
     "mapping": Claim(
         "The mapping itself loses information",
         "exact limit of CFHTLS minus that of SDSS (bits)",
-        0.1, "33_the_limit", "other samples",
+        0.1, "33_the_limit", "another run",
     ),
     "useful": Claim(
         "Imperfect translations are still useful",

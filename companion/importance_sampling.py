@@ -6,8 +6,11 @@ The data of galaxy i have Gaussian errors about what its latents x and its type 
 
 Near a mode the curvature is J'PJ plus that of the prior: the Fisher information and the prior's
 own. Samples from a mixture of Student's t distributions about several modes, weighted by p / q,
-give the posterior itself, up to their number. The effective sample size (sum w)^2 / sum w^2 and the
-Pareto index k of the largest weights (Vehtari et al. 2024) tell whether they can be trusted.
+give the posterior itself, up to their number. Wide components among the narrow ones bound the
+weights (defensive mixture, Hesterberg 1995); the largest weights are replaced by quantiles of a
+Pareto distribution, whose index k tells whether their mean exists (Vehtari et al. 2024). Posteriors
+are refused where k is large, effective samples (sum w)^2 / sum w^2 are few, or halves of the
+samples disagree.
 """
 
 from collections.abc import Callable
@@ -16,13 +19,18 @@ from functools import cached_property
 
 import numpy as np
 from arviz_stats.base import array_stats
+from scipy.ndimage import gaussian_filter1d
 from scipy.special import gammaln, logsumexp, ndtr, softmax
 
 TAILS = 5.0  # degrees of freedom of the proposals
 WIDER = 1.15  # than the Laplace approximation are the proposals
+DEFENSIVE = 2.0  # times wider still are the defensive components
 MIN_EFFECTIVE, MAX_PARETO = 50, 0.7  # effective samples and Pareto index of a reliable posterior
+MAX_DIVERGENCE = 0.1  # bits between two densities that agree
 FLOOR = 0.02  # added to the weight of each component before normalisation
-KEPT = 0.2  # fraction of the final samples about the modes, so that none of them is forgotten
+FRACTIONS = 0.7, 0.2, 0.1  # of the samples: about samples, about modes, from defensive components
+BLOCK = 2000  # samples at a time: what fits the processor's cache
+FINE, BATCHES = 8, 10  # cells in a bin of the density, subsets that give its error
 POWERS = np.array([1.0, 0.7, 0.5, 0.35, 0.25, 0.15])  # that temper the weights
 ITERATIONS = 12  # of the optimiser
 STEP = 1e-3  # of the differences that give the Jacobian
@@ -87,9 +95,15 @@ class WeightedSamples:
         return WeightedSamples(self.x[rows], self.kind[rows], self.log_weight[rows])
 
     @cached_property
+    def smoothed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pareto-smoothed log weights (n, s) and their index k (n,)."""
+        below = self.log_weight.max(axis=1, keepdims=True) - self.log_weight
+        return array_stats.psislw(np.minimum(below, 700), axis=1)
+
+    @cached_property
     def weight(self) -> np.ndarray:
-        """Normalised weights (n, s)."""
-        return softmax(self.log_weight, axis=1)
+        """Normalised weights (n, s), Pareto-smoothed."""
+        return softmax(self.smoothed[0], axis=1)
 
     @property
     def effective(self) -> np.ndarray:
@@ -99,9 +113,7 @@ class WeightedSamples:
     @property
     def good(self) -> np.ndarray:
         """Galaxies (n,) with enough effective samples and weights whose mean exists."""
-        below = self.log_weight.max(axis=1, keepdims=True) - self.log_weight
-        pareto = array_stats.psislw(np.minimum(below, 700), axis=1)[1]
-        return (self.effective > MIN_EFFECTIVE) & (pareto < MAX_PARETO)
+        return (self.effective > MIN_EFFECTIVE) & (self.smoothed[1] < MAX_PARETO)
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (n,) of the first latent."""
@@ -110,23 +122,43 @@ class WeightedSamples:
         variance = (self.weight * (z - mean[:, None]) ** 2).sum(axis=1)
         return mean, np.sqrt(np.maximum(variance, 1e-18))
 
-    def density(self, edges) -> np.ndarray:
-        """Probability (n, bins) of the first latent between `edges`, sum one.
+    def density(self, edges):
+        """Probability (n, bins) of the first latent between `edges`, error, divergence of halves.
 
         A kernel density with a fraction of Silverman's bandwidth 1.06 sigma n^(-1/5). As n
         effective samples miss what has a probability below 1 / n, so much goes to a normal
-        distribution `TAIL_WIDTH` times as wide as the posterior.
+        distribution `TAIL_WIDTH` times as wide as the posterior. The standard error (n, bins) is
+        that of the number of samples, from the scatter between `BATCHES` of them; the divergence
+        (n,) is that of every second sample from the others.
         """
         mean, scatter = self.moments()
-        missed = 1 / (1 + self.effective)
-        width = BANDWIDTH * 1.06 * scatter * np.maximum(self.effective, 1) ** -0.2 + 1e-9
-        cumulative = []
-        for edge in edges:
-            kernels = ndtr((edge - self.x[..., 0]) / width[:, None])
-            tail = ndtr((edge - mean) / (TAIL_WIDTH * scatter))
-            cumulative.append((1 - missed) * (self.weight * kernels).sum(axis=1) + missed * tail)
-        mass = np.maximum(np.diff(cumulative, axis=0).T, 0)
-        return mass / np.maximum(mass.sum(axis=1, keepdims=True), 1e-300)
+        width = BANDWIDTH * 1.06 * scatter * np.maximum(self.effective, 1) ** -0.2
+        parts = np.stack([self._batches(i, edges, width[i]) for i in range(len(mean))])
+        total = parts.sum(axis=1)
+        total /= total.sum(axis=1, keepdims=True)
+        off = parts - total[:, None] * parts.sum(axis=2, keepdims=True)
+        error = np.sqrt(BATCHES / (BATCHES - 1) * (off**2).sum(axis=1))
+        apart = divergence(*(parts[:, k::2].sum(axis=1) for k in range(2)))
+        missed = (1 / (1 + self.effective))[:, None]
+        tail = ndtr((edges - mean[:, None]) / (TAIL_WIDTH * scatter[:, None] + 1e-9))
+        mass = (1 - missed) * total + missed * np.diff(tail, axis=1)
+        return mass / mass.sum(axis=1, keepdims=True), error, apart
+
+    def _batches(self, galaxy: int, edges, width: float) -> np.ndarray:
+        """Smoothed mass (batches, bins) of every so many samples of a galaxy."""
+        cells = np.linspace(edges[0], edges[-1], FINE * (len(edges) - 1) + 1)
+        z, weight = self.x[galaxy, :, 0], self.weight[galaxy]
+        batch = np.arange(len(z)) % BATCHES
+        ends = np.arange(BATCHES + 1) - 0.5
+        mass = np.histogram2d(batch, z, (ends, cells), weights=weight)[0]
+        smooth = gaussian_filter1d(mass, width / (cells[1] - cells[0]), axis=1, mode="constant")
+        return smooth.reshape(BATCHES, -1, FINE).sum(axis=2)
+
+
+def divergence(first, second) -> np.ndarray:
+    """Mean of the two Kullback-Leibler divergences (n,) of densities (n, bins), in bits."""
+    first, second = (p / p.sum(axis=1, keepdims=True) + 1e-9 for p in (first, second))
+    return 0.5 * ((first - second) * np.log2(first / second)).sum(axis=1)
 
 
 @dataclass
@@ -138,34 +170,44 @@ class Mixture:
     kind: np.ndarray  # (n, k)
     weight: np.ndarray  # (n, k), sum one
 
+    @cached_property
+    def lower(self) -> np.ndarray:
+        """Cholesky factors (n, k, d, d) of the proposals."""
+        return np.linalg.cholesky(WIDER**2 * self.covariance)
+
+    @cached_property
+    def whiten(self) -> np.ndarray:
+        """Inverse of these."""
+        return np.linalg.inv(self.lower)
+
     def log_prob(self, x, kind) -> np.ndarray:
         """ln q(x, t), (n, s), of x (n, s, d) of types (n, s)."""
         d = x.shape[-1]
-        lower = np.linalg.cholesky(WIDER**2 * self.covariance)
-        log_q = np.log(self.weight) - np.linalg.slogdet(lower)[1]
+        log_q = np.log(self.weight) + np.linalg.slogdet(self.whiten)[1]
         log_q += gammaln((TAILS + d) / 2) - gammaln(TAILS / 2) - d / 2 * np.log(TAILS * np.pi)
-        whiten = np.linalg.inv(lower)
         terms = []
         for k in range(self.kind.shape[1]):  # one by one: less memory
-            distance = (((x - self.mean[:, k, None]) @ whiten[:, k].mT) ** 2).sum(-1)
+            distance = (((x - self.mean[:, k, None]) @ self.whiten[:, k].mT) ** 2).sum(-1)
             value = log_q[:, k, None] - (TAILS + d) / 2 * np.log1p(distance / TAILS)
             terms.append(np.where(kind == self.kind[:, k, None], value, -np.inf))
         return logsumexp(terms, axis=0)
 
     def sample(self, target: Target, count: int, rng: np.random.Generator) -> WeightedSamples:
         """Sample the mixture `count` times for each galaxy, weighted for the target."""
+        size, parts = max(BLOCK // len(self.kind), 1), []
+        for first in range(0, count, size):
+            x, kind = self._sample(min(size, count - first), rng)
+            log_weight = target.log_density(x, kind) - self.log_prob(x, kind)
+            parts.append((x, kind, np.nan_to_num(log_weight, nan=-np.inf)))
+        return WeightedSamples(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
+
+    def _sample(self, count: int, rng: np.random.Generator):
         rows = np.arange(len(self.kind))[:, None]
         chosen = choose(self.weight, count, rng)
         normal = rng.standard_normal((*chosen.shape, self.mean.shape[-1], 1))
-        lower = np.linalg.cholesky(WIDER**2 * self.covariance)
-        step = (lower[rows, chosen] @ normal)[..., 0]
-        x = (
-            self.mean[rows, chosen]
-            + step * np.sqrt(TAILS / rng.chisquare(TAILS, chosen.shape))[..., None]
-        )
-        kind = self.kind[rows, chosen]
-        log_weight = target.log_density(x, kind) - self.log_prob(x, kind)
-        return WeightedSamples(x, kind, np.nan_to_num(log_weight, nan=-np.inf))
+        step = (self.lower[rows, chosen] @ normal)[..., 0]
+        step *= np.sqrt(TAILS / rng.chisquare(TAILS, chosen.shape))[..., None]
+        return self.mean[rows, chosen] + step, self.kind[rows, chosen]
 
 
 def choose(weight, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -196,11 +238,14 @@ def refined_mixture(target: Target, modes: Mixture, samples: WeightedSamples, po
     rows, chosen = np.arange(len(weight))[:, None], choose(weight, points, rng)
     x, kind = samples.x[rows, chosen], samples.kind[rows, chosen]
     covariance = np.linalg.inv(target.terms(x, kind)[1])
+    near, own, wide = FRACTIONS
     return Mixture(
-        np.concatenate([x, modes.mean], axis=1),
-        np.concatenate([covariance, modes.covariance], axis=1),
-        np.concatenate([kind, modes.kind], axis=1),
-        np.concatenate([np.full(kind.shape, (1 - KEPT) / points), KEPT * modes.weight], axis=1),
+        np.concatenate([x, modes.mean, modes.mean], axis=1),
+        np.concatenate([covariance, modes.covariance, DEFENSIVE**2 * modes.covariance], axis=1),
+        np.concatenate([kind, modes.kind, modes.kind], axis=1),
+        np.concatenate(
+            [np.full(kind.shape, near / points), own * modes.weight, wide * modes.weight], axis=1
+        ),
     )
 
 

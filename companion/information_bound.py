@@ -28,7 +28,7 @@ from galtools.surveys import BANDS, CFHTLS, SDSS
 SIDES = ("source", "target")
 LIBRARY = 20000  # simulated galaxies among which the optimiser's starting points are chosen
 NEAREST, STARTS = 60, 5  # galaxies of each type most like a measured one; so many of them start
-CHUNK = 24  # galaxies at a time
+CHUNK = 8  # galaxies at a time
 PARTS = ("irreducible", "estimator", "translator")
 RETRY = 3  # times as many samples for galaxies that were refused
 
@@ -112,39 +112,47 @@ def starts(known, values, precision):
     return np.concatenate(found, axis=1), np.tile(kinds, (len(values), 1))
 
 
-def posteriors(survey, measured: dict, count: int, points: int, seeds: int, seed: int = 0) -> dict:
+def posteriors(survey, measured: dict, count: int, points: int, runs: int, seed: int = 0) -> dict:
     """Posteriors of the redshift of n galaxies `measured`, as a dict of arrays.
 
-    The samples of each galaxy are split into `seeds` independent subsets, each of which gives a
-    density. Galaxies whose samples cannot be trusted are tried once more, with more samples.
+    Each is found in independent `runs`, from the starting points to the samples. A galaxy is good
+    if every run can be trusted and their densities agree; one that is not is tried once more, with
+    more samples.
     """
-    found, known = [], library(survey, seed)
+    found, known = [], [library(survey, runs * seed + k) for k in range(runs)]
     for first in range(0, len(measured["measured"]), CHUNK):
         some = {name: array[first : first + CHUNK] for name, array in measured.items()}
-        one = _posteriors(survey, known, some, count, points, seeds, seed)
+        one = _posteriors(survey, known, some, count, points, seed)
         bad = np.flatnonzero(~one["good"])
         if len(bad):
             worse = {name: array[bad] for name, array in some.items()}
-            more = (RETRY * count, 2 * points, seeds, seed + 1)
-            again = _posteriors(survey, known, worse, *more)
+            again = _posteriors(survey, known, worse, RETRY * count, 2 * points, seed + 1)
             for name, array in one.items():
                 array[bad] = again[name]
         found.append(one)
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 
-def _posteriors(survey, known, measured, count, points, seeds, seed) -> dict:
-    posterior = target(survey, measured)
-    begin = starts(known, measured["measured"], posterior.precision)
-    samples = importance_sampling.sample_posterior(posterior, *begin, count, points, seed)
-    parts = [samples[:, k::seeds] for k in range(seeds)]
-    density = [part.density(Grid().edges) for part in parts]
-    arrays = {"effective": samples.effective, "good": samples.good}
-    arrays["mean"], arrays["scatter"] = samples.moments()
-    return {**arrays, "density": np.stack(density, axis=1)}
+def _posteriors(survey, known, measured, count, points, seed) -> dict:
+    posterior, found = target(survey, measured), []
+    for k, own in enumerate(known):
+        begin = starts(own, measured["measured"], posterior.precision)
+        run = importance_sampling.sample_posterior(
+            posterior, *begin, count, points, len(known) * seed + k
+        )
+        density, error, halves = run.density(Grid().edges)
+        good = run.good & (halves < importance_sampling.MAX_DIVERGENCE)
+        arrays = {"density": density, "error": error, "effective": run.effective, "good": good}
+        found.append(arrays | dict(zip(("mean", "scatter"), run.moments(), strict=True)))
+    runs = {name: np.stack([one[name] for one in found], axis=1) for name in found[0]}
+    first, *others = runs["density"].swapaxes(0, 1)
+    apart = np.max([importance_sampling.divergence(first, one) for one in others], axis=0)
+    good = runs["good"].all(axis=1) & (apart < importance_sampling.MAX_DIVERGENCE)
+    mean = {name: runs[name].mean(axis=1) for name in ("mean", "scatter")}
+    return {**runs, **mean, "effective": runs["effective"].sum(axis=1), "good": good}
 
 
-def compute_posteriors(path, side: str, n: int, draws: int, points: int, seeds: int, seed=0):
+def compute_posteriors(path, side: str, n: int, draws: int, points: int, runs: int, seed=0):
     """All posteriors for one side of the first n simulated pairs of a file, a dict of arrays."""
     pairs = data.load(path, slice(n))
     if not {"seed", "galaxy", f"{side}_calibration_r"} <= set(pairs.catalogue.colnames):
@@ -159,7 +167,7 @@ def compute_posteriors(path, side: str, n: int, draws: int, points: int, seeds: 
     values, errors = photometric_data(pairs, side, pixels, zero_points)
     axis_ratio = np.asarray(pairs.catalogue["axis_ratio"], float)
     measured = {"measured": values, "errors": errors, "axis_ratio": axis_ratio}
-    found = posteriors(surveys[index], measured, draws, points, seeds, seed)
+    found = posteriors(surveys[index], measured, draws, points, runs, seed)
     about = {"components_mean": mean, "components_scatter": scatter}
     return {**found, **about, **measured, "z": np.asarray(pairs.catalogue["redshift"], float)}
 
@@ -168,6 +176,27 @@ def bits(density, z, prior, good=None) -> np.ndarray:
     """Information (n,) in bits; NaN for galaxies that were refused."""
     known = redshifts.information_bits(density, z, Grid().edges, prior)
     return known if good is None else np.where(good, known, np.nan)
+
+
+def numerical_error(found: dict, k: int) -> np.ndarray:
+    """Standard error (n,) in bits of run k at the true redshifts: that of the number of samples."""
+    own = np.arange(len(found["z"])), k, Grid().number(found["z"])
+    return found["error"][own] / np.maximum(found["density"][own], 1e-300) / math.log(2)
+
+
+def compare_runs(found: dict, known, n_boot=intervals.N_BOOT) -> dict:
+    """How well two runs agree: bits (2, n), NaN where refused, against their stated error."""
+    off = known[0] - known[1]
+    error = np.hypot(*(numerical_error(found, k) for k in range(2)))
+    passed = found["good"]
+    return {
+        "galaxies that pass": f"{passed.sum()} of {len(passed)}",
+        "effective samples, median": int(np.median(found["effective"])),
+        "rms difference of two runs (bits)": round(float(np.sqrt(np.nanmean(off**2))), 3),
+        "rms of its stated error": round(float(np.sqrt((error[passed] ** 2).mean())), 3),
+        "within two errors (%)": round(100 * float((np.abs(off) < 2 * error)[passed].mean())),
+        "mean difference (bits)": intervals.bootstrap(intervals.mean, off, n_boot),
+    }
 
 
 def component_bits(found: dict, prior) -> np.ndarray:

@@ -182,7 +182,7 @@ def degrees(model, control):
 
 
 def mapping(model, control):
-    pairs = {"seed 0": model, "other samples": control}
+    pairs = {"seed 0": model, "another run": control}
     return claims.differences({row: (normal(2 + b, 1), normal(2, 1)) for row, b in pairs.items()})
 
 

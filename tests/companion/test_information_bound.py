@@ -103,7 +103,7 @@ def test_posterior_is_that_of_a_reweighted_population():
         "errors": np.tile(np.diag([0.3, 0.15, 0.15, 0.15, 0.2]) ** 2, (2, 1, 1)),
         "axis_ratio": axis_ratio[:2],
     }
-    found = information_bound.posteriors(CFHTLS, measured, count=1000, points=12, seeds=2)
+    found = information_bound.posteriors(CFHTLS, measured, count=1000, points=12, runs=2)
     target = information_bound.target(CFHTLS, measured)
     x, kind = LatentModel.keep_inside(np.tile(x, (2, 1, 1))), np.tile(kind, (2, 1))
     # the axis ratios are those of the two galaxies, which makes types more or less likely
@@ -175,16 +175,17 @@ def test_measured_light_is_the_best_estimate_and_its_errors_are_relative():
 def test_a_galaxy_that_is_refused_is_explored_once_more_with_more_samples(monkeypatch):
     asked = []
 
-    def explored(_, __, measured, count, points, seeds, seed):
+    def explored(_, __, measured, count, points, seed):
         values = measured["measured"]
-        asked.append((len(values), count, points, seeds, seed))
+        asked.append((len(values), count, points, seed))
         return {"good": (values[:, 0] != 3) | (seed == 1), "mean": values[:, 0] + 100 * seed}
 
     monkeypatch.setattr(information_bound, "_posteriors", explored)
     monkeypatch.setattr(information_bound, "library", lambda *_: None)
+    monkeypatch.setattr(information_bound, "CHUNK", 24)
     values = np.arange(30.0)[:, None]
-    found = information_bound.posteriors(CFHTLS, {"measured": values}, count=7, points=5, seeds=2)
-    assert asked == [(24, 7, 5, 2, 0), (1, 21, 10, 2, 1), (6, 7, 5, 2, 0)]
+    found = information_bound.posteriors(CFHTLS, {"measured": values}, count=7, points=5, runs=2)
+    assert asked == [(24, 7, 5, 0), (1, 21, 10, 1), (6, 7, 5, 0)]
     assert found["good"].all()
     np.testing.assert_array_equal(found["mean"], np.arange(30) + 100 * (np.arange(30) == 3))
 
@@ -211,6 +212,22 @@ def test_bits_of_refused_galaxies_are_missing_and_ranks_tell_honest_posteriors()
     np.testing.assert_allclose(found[100:], 1)  # half of the range: one bit
     about = {"z": z, "components_mean": z, "components_scatter": np.full(200, 1e3)}
     np.testing.assert_allclose(information_bound.component_bits(about, prior), 0, atol=1e-6)
+
+
+def test_runs_are_compared_by_their_stated_error():
+    """Bits of two runs differ by 3, 1 and 4 of their errors; the last galaxy is refused."""
+    density, error = np.full((3, 2, 180), 0.1), np.full((3, 2, 180), 0.01)
+    found = {"density": density, "error": error, "z": np.full(3, 0.1), "effective": np.ones(3)}
+    found["good"] = np.array([True, True, False])
+    sigma = 0.1 / np.log(2) * np.sqrt(2)
+    known = np.stack([sigma * np.array([3, -1, np.nan]), np.zeros(3)])
+    lines = information_bound.compare_runs(found, known, n_boot=50)
+    assert lines["galaxies that pass"] == "2 of 3"
+    assert lines["within two errors (%)"] == 50
+    assert lines["rms of its stated error"] == pytest.approx(sigma, abs=1e-3)
+    rms = sigma * np.sqrt(5)
+    assert lines["rms difference of two runs (bits)"] == pytest.approx(rms, abs=1e-3)
+    assert lines["mean difference (bits)"].value == pytest.approx(sigma)
 
 
 def test_galaxies_that_no_way_could_judge_are_not_passed_over():
