@@ -32,6 +32,10 @@ FRACTIONS = 0.7, 0.2, 0.1  # of the samples: about samples, about modes, from de
 BLOCK = 2000  # samples at a time: what fits the processor's cache
 FINE, BATCHES = 8, 10  # cells in a bin of the density, subsets that give its error
 POWERS = np.array([1.0, 0.7, 0.5, 0.35, 0.25, 0.15])  # that temper the weights
+TAIL_POWER = (
+    0.3  # every second point is chosen by weights times exp(0.3 u^2), u = (z - mean) / sigma
+)
+FARTHEST = 4.5  # largest u
 ITERATIONS = 12  # of the optimiser
 STEP = 1e-3  # of the differences that give the Jacobian
 TAIL_WIDTH = 3.0  # width of what no sample has met, in units of the posterior's
@@ -232,13 +236,17 @@ def tempered_weights(log_weight, enough: int) -> np.ndarray:
     return weight[reached.argmax(axis=0), np.arange(len(log_weight))]
 
 
-def refined_mixture(target: Target, modes: Mixture, samples: WeightedSamples, points: int, rng):
+def refined_mixture(target, modes: Mixture, samples, points: int, rng, fractions=FRACTIONS):
     """Mixture about `points` of the samples, chosen by their weights, and about the modes."""
     weight = tempered_weights(samples.log_weight, points)
-    rows, chosen = np.arange(len(weight))[:, None], choose(weight, points, rng)
+    mean, scatter = (moment[:, None] for moment in samples.moments())
+    far = np.clip((samples.x[..., 0] - mean) / scatter, -FARTHEST, FARTHEST)
+    tails = softmax(np.log(weight + 1e-300) + TAIL_POWER * far**2, axis=1)
+    chosen = [choose(weight, points - points // 2, rng), choose(tails, points // 2, rng)]
+    rows, chosen = np.arange(len(weight))[:, None], np.concatenate(chosen, axis=1)
     x, kind = samples.x[rows, chosen], samples.kind[rows, chosen]
     covariance = np.linalg.inv(target.terms(x, kind)[1])
-    near, own, wide = FRACTIONS
+    near, own, wide = fractions
     return Mixture(
         np.concatenate([x, modes.mean, modes.mean], axis=1),
         np.concatenate([covariance, modes.covariance, DEFENSIVE**2 * modes.covariance], axis=1),
@@ -249,11 +257,11 @@ def refined_mixture(target: Target, modes: Mixture, samples: WeightedSamples, po
     )
 
 
-def sample_posterior(target: Target, start, kind, count: int, points: int = 24, seed: int = 0):
+def sample_posterior(target, start, kind, count, points=24, seed=0, fractions=FRACTIONS):
     """Samples of the posterior; two rounds adapt the proposal, the third counts."""
     modes = mixture = mixture_at_modes(target, start, kind)
     rng = np.random.default_rng(seed)
     for _ in range(2):
         samples = mixture.sample(target, max(count // 4, 2 * points), rng)
-        mixture = refined_mixture(target, modes, samples, points, rng)
+        mixture = refined_mixture(target, modes, samples, points, rng, fractions)
     return mixture.sample(target, count, rng)
