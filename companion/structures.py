@@ -16,21 +16,19 @@ G, R = BANDS.index("g"), BANDS.index("r")
 
 def noiseless_images(seed: int, n: int, survey):
     """Physics, truth and noiseless images (n, 5, H, W) of galaxies without their neighbours."""
-    blocks = [np.arange(k, min(k + BLOCK, n)) for k in range(0, n, BLOCK)]
-    *tables, images = zip(*(_noiseless(seed, block, survey) for block in blocks), strict=True)
+    parts = []
+    for start in range(0, n, BLOCK):
+        galaxies = np.arange(start, min(start + BLOCK, n))
+        physics, sky, truth = scene.sample_scene(seed, galaxies, (survey,))
+        bulges, discs, sources = (p.x.shape[1] for p in (sky.bulges, sky.discs, sky.sources))
+        sky.flux[..., bulges + 2 : bulges + discs + sources] = 0  # after the galaxy's own two discs
+        conditions = observing_conditions(seed, galaxies, survey)
+        conditions.shift[:] = 0
+        with one_thread():
+            parts.append((physics, truth, observe(sky, survey, 0, conditions)[1]))
+    *tables, images = zip(*parts, strict=True)
     physics, truth = ({k: np.concatenate([t[k] for t in part]) for k in part[0]} for part in tables)
     return physics, truth, np.concatenate(images)
-
-
-def _noiseless(seed: int, galaxies, survey):
-    physics, sky, truth = scene.sample_scene(seed, galaxies, (survey,))
-    parts = (sky.bulges, sky.discs, sky.sources)
-    bulges, discs, sources = (part.x.shape[1] for part in parts)
-    sky.flux[..., bulges + 2 : bulges + discs + sources] = 0  # after the galaxy's, its companion's
-    conditions = observing_conditions(seed, galaxies, survey)
-    conditions.shift[:] = 0
-    with one_thread():
-        return physics, truth, observe(sky, survey, 0, conditions)[1]
 
 
 def growth_curves(images, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:

@@ -248,6 +248,25 @@ def test_nothing_far_outside_the_stamp_returns_into_it():
     assert ((near - far).abs().amax((2, 3)) / far.amax((2, 3))).max() < 2e-4
 
 
+def test_mergers_are_not_cut_by_the_edge_of_the_stamp():
+    """There, companions and tails of galaxies below 4 arcsec are below a third of the noise."""
+    galaxies = np.arange(300)
+    physics = population.sample_galaxies(3, galaxies, 17.8)
+    uniform, _ = population.random_numbers(3, galaxies, "shape", scenes.GENERAL, 1)
+    merger = scenes.sample_morphology(physics, uniform)["morphology"] == scenes.MERGER
+    chosen = np.flatnonzero(merger & (physics["half_light_radius"] < 4))[:8]
+    physics = {name: values[chosen] for name, values in physics.items()}
+    sky, _ = scenes.build_scene(3, chosen, physics, (SDSS,))
+    companions = torch.zeros_like(sky.flux)
+    for column in (1, 3, YOUNG + 1):
+        companions[..., column] = sky.flux[..., column]
+    seeing, shift = torch.full((8, 5), 1.3), torch.zeros(8, 2)
+    images = render.render(replace(sky, flux=companions), SDSS, 0, seeing, shift)[:, 2]
+    assert (images.amax((1, 2)) > 10 * SDSS.sky_noise[2]).all()
+    images[:, 1:-1, 1:-1] = 0
+    assert images.max() < SDSS.sky_noise[2] / 3
+
+
 SMALL = replace(SDSS, stamp=16)
 PARTS = {name: Ellipses for name in ("bulges", "discs", "lanes")}
 PARTS |= {"young stars": Texture, "bar or tails": Texture, "sources": Sources}
