@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from companion import paths
-from galtools import artefacts, data, models
+from galtools import artefacts, data
 from galtools.data import Pairs, image_files
 from galtools.fidelity import intervals, pixels, structure
 from galtools.fidelity.metrics import measure_images
@@ -30,8 +30,7 @@ def make_corrected(store: paths.Results, seed: int = 0) -> Path:
         network = flux_corrected.correct_network(network, data.load(learn, rows))
         checkpoint.save_weights(path, network)
 
-    modules = ["companion.flux_correction", *models.modules("flux_corrected")]
-    artefacts.make(new, maker, params={}, modules=modules, inputs=[old, learn])
+    artefacts.make(new, maker, params={}, inputs=[old, learn])
     return new
 
 

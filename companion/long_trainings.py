@@ -112,7 +112,7 @@ def _translate(store, file: Path, task: str, model: str, seed: int, draws: int) 
     artefacts.make(
         store.kept_model(task, model, seed) / "weights.safetensors",
         lambda new: shutil.copyfile(file, new) and None,
-        params={}, modules=["galtools.models.checkpoint"], inputs=[file, train_file], seed=seed,
+        params={}, inputs=[file, train_file], seed=seed,
     )  # fmt: skip
     weights = store.weights(task, model, seed)
     draws_noise = type(checkpoint.load_weights(weights)).sampler is not Translator.sampler

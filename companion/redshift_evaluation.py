@@ -97,7 +97,6 @@ def train_on_row(
         lambda new: train_estimator(splits, task, row, recipe, seed, weights, core).save(new),
         params={"recipe": asdict(recipe), "row": row}
         | ({} if row in OF_SOURCE else {"task": task, "core": core}),
-        modules=["companion.redshift_evaluation"],
         inputs=[*splits, *([weights] if weights else [])],
         seed=seed,
     )

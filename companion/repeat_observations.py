@@ -105,7 +105,6 @@ def make_cached(path, weights: Path, **options) -> dict:
         path,
         lambda: observe_repeatedly(Ensemble.load(weights), **options),
         params=options,
-        modules=["companion.repeat_observations"],
         inputs=[weights],
         seed=options["seed"],
     )

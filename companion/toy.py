@@ -163,8 +163,6 @@ def samples_cached(path: Path, steps: int, seeds, x, m: int, seed: int) -> dict:
         return found
 
     params = {"steps": steps, "seeds": list(seeds), "x": artefacts.digest(x), "m": m}
-    found = artefacts.make_arrays(
-        path, compute, params=params, modules=["companion.toy"], seed=seed
-    )
+    found = artefacts.make_arrays(path, compute, params=params, seed=seed)
     split = {name: name.split() for name in found}
     return {(learner, int(k)): found[name] for name, (learner, k) in split.items()}

@@ -210,9 +210,8 @@ def _causes(path, maker, params, modules, inputs, seed, ignore) -> tuple[dict, l
     """All that an artefact follows from, and the names of the modules among it."""
     if missing := [file for file in inputs if not file.is_file()]:
         raise GaltoolsError(f"{missing[0]} is missing: make it first")
-    code = module_digests(modules)
-    reads, used = read_values(maker, path, inputs, code, ignore)
-    code |= module_digests(used)
+    reads, used = read_values(maker, path, inputs, ignore)
+    code = module_digests({*modules, *used})
     content = {
         "parameters": params,
         "seed": seed,

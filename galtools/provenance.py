@@ -126,14 +126,14 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def read_values(maker, path, inputs=(), modules=(), ignore=()) -> tuple[dict[str, str], set[str]]:
+def read_values(maker, path, inputs=(), ignore=()) -> tuple[dict[str, str], set[str]]:
     """Digests {name: digest} of a maker of `path` and of what it reads, and our modules it uses.
 
-    It reads its defaults, the variables of a surrounding function and, unless its own module is in
-    `modules` (all whose code is hashed), globals; functions of a notebook are followed as deep. A
+    It reads its defaults, the variables of a surrounding function and, in a notebook, globals;
+    functions of a notebook are followed as deep, those of our modules count by the module's code. A
     file counts by its contents unless it is in `inputs`. Names in `ignore` are left out.
     """
-    values = _Values([path, *inputs], modules, ignore)
+    values = _Values([path, *inputs], ignore)
     read = {"maker": maker}
     if isinstance(maker, FunctionType) and not values.name_of(maker):
         read = {"maker": _code(maker), **values.outside(maker)}
@@ -156,11 +156,11 @@ class _Values(Pickler):
     refused.
     """
 
-    def __init__(self, files, modules, ignore):
+    def __init__(self, files, ignore):
         super().__init__(SimpleNamespace(write=lambda part: self.sha.update(part)), protocol=5)
         self.fast = True  # no memo
         self.files = {Path(file).absolute() for file in files}
-        self.modules, self.ignore, self.used = modules, ignore, set()
+        self.ignore, self.used = ignore, set()
 
     def digest(self, thing) -> str:
         """Hash a thing and all that it holds."""
@@ -192,7 +192,10 @@ class _Values(Pickler):
             names = thing.co_names, thing.co_varnames, thing.co_freevars, thing.co_cellvars
             return thing.co_code, thing.co_exceptiontable, thing.co_consts, names
         if isinstance(thing, FunctionType):
-            return self.function(thing)
+            if thing in self.followed:  # within itself
+                return thing.__qualname__
+            self.followed.append(thing)
+            return _code(thing), self.outside(thing)
         if hasattr(thing, "__wrapped__"):
             return [thing.__wrapped__]
         if dataclasses.is_dataclass(thing):  # without what it has cached
@@ -205,13 +208,6 @@ class _Values(Pickler):
             frame = thing if kind.__name__ == "DataFrame" else thing.to_frame()
             return frame.to_dict("tight"), [str(dtype) for dtype in frame.dtypes]
         return None
-
-    def function(self, thing):
-        """Code of a function of a notebook with what it reads; only its name within itself."""
-        if thing in self.followed:
-            return thing.__qualname__
-        self.followed.append(thing)
-        return _code(thing), self.outside(thing)
 
     def name_of(self, thing) -> str | None:
         """Where a function or class can be imported from, None if it is written in a notebook."""
@@ -235,7 +231,8 @@ class _Values(Pickler):
             with suppress(ValueError):  # not filled yet
                 found[name] = cell.cell_contents
         found["defaults"] = [function.__defaults__, function.__kwdefaults__]
-        if module == "__main__" or (module.split(".")[0] in OURS and module not in self.modules):
+        self.use(module)
+        if module == "__main__":
             for name in sorted(_globals_read(code) & function.__globals__.keys()):
                 found[name] = function.__globals__[name]
         return {name: value for name, value in found.items() if name not in self.ignore}

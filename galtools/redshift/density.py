@@ -39,15 +39,15 @@ class Grid:
         """Centres of the bins."""
         return (self.edges[1:] + self.edges[:-1]) / 2
 
-    def number(self, z) -> np.ndarray:
-        """Number of the bin of each redshift; one outside the grid is refused."""
+    def bin_index(self, z) -> np.ndarray:
+        """Index of the bin of each redshift; one outside the grid is refused."""
         z = np.asarray(z, np.float64)
         if not ((z >= 0) & (z < self.z_max)).all():
             raise GaltoolsError(f"redshifts must lie in 0 <= z < {self.z_max}: cut or widen z_max")
         return np.minimum((z / self.z_max * self.bins).astype(np.int64), self.bins - 1)
 
 
-def _steps(density: np.ndarray) -> np.ndarray:
+def _cdf_at_edges(density: np.ndarray) -> np.ndarray:
     """F at the edges of the bins, (n, bins + 1)."""
     return np.pad(np.cumsum(density, axis=1), ((0, 0), (1, 0)))
 
@@ -57,7 +57,7 @@ def cumulative(density: np.ndarray, z: np.ndarray, grid: Grid) -> np.ndarray:
     position = np.clip(np.asarray(z, np.float64) / grid.z_max, 0, 1) * grid.bins
     low = np.minimum(position.astype(int), grid.bins - 1)
     rows = np.arange(len(density))
-    return _steps(density)[rows, low] + (position - low) * density[rows, low]
+    return _cdf_at_edges(density)[rows, low] + (position - low) * density[rows, low]
 
 
 def crps(density: np.ndarray, z: np.ndarray, grid: Grid) -> np.ndarray:
@@ -70,9 +70,9 @@ def crps(density: np.ndarray, z: np.ndarray, grid: Grid) -> np.ndarray:
     def piece(a, b, width):
         return width * (a * a + a * b + b * b) / 3
 
-    steps = _steps(density)
+    cdf = _cdf_at_edges(density)
     z = np.asarray(z, np.float64)[:, None]
-    low, high, left, right = steps[:, :-1], steps[:, 1:], grid.edges[:-1], grid.edges[1:]
+    low, high, left, right = cdf[:, :-1], cdf[:, 1:], grid.edges[:-1], grid.edges[1:]
     split = np.clip(z, left, right)
     at_split = low + (high - low) * (split - left) / (right - left)
     below, above = piece(low, at_split, split - left), piece(1 - at_split, 1 - high, right - split)
@@ -81,10 +81,10 @@ def crps(density: np.ndarray, z: np.ndarray, grid: Grid) -> np.ndarray:
 
 def quantile(density: np.ndarray, q: float, grid: Grid) -> np.ndarray:
     """Redshift below which each density holds the probability q."""
-    steps = _steps(density)
-    bins = (steps[:, 1:] < q).sum(axis=1).clip(max=grid.bins - 1)
+    cdf = _cdf_at_edges(density)
+    bins = (cdf[:, 1:] < q).sum(axis=1).clip(max=grid.bins - 1)
     rows = np.arange(len(density))
-    within = (q - steps[rows, bins]) / np.maximum(density[rows, bins], 1e-12)
+    within = (q - cdf[rows, bins]) / np.maximum(density[rows, bins], 1e-12)
     return grid.edges[bins] + np.clip(within, 0, 1) * grid.z_max / grid.bins
 
 
@@ -121,7 +121,7 @@ def apply_temperature(log_p: np.ndarray, temperature: float) -> np.ndarray:
 
 def fit_temperature(log_p: np.ndarray, z, grid: Grid) -> float:
     """Temperature that makes validation redshifts most likely, between 1/8 and 8."""
-    rows, bins = np.arange(len(log_p)), grid.number(z)
+    rows, bins = np.arange(len(log_p)), grid.bin_index(z)
 
     def cross_entropy(log_t):
         return -np.log(apply_temperature(log_p, np.exp(log_t))[rows, bins] + 1e-300).mean()
@@ -147,7 +147,7 @@ def fit_recalibration(density: np.ndarray, z, grid: Grid) -> tuple[float, float]
 
     A normal prior of width 1 keeps it small where galaxies are few.
     """
-    rows, bins = np.arange(len(density)), grid.number(z)
+    rows, bins = np.arange(len(density)), grid.bin_index(z)
 
     def cross_entropy(tilt):
         prior = np.square(tilt).sum() / 2 / len(density)

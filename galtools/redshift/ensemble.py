@@ -121,22 +121,22 @@ def train_ensemble(
     """
     ensemble = Ensemble.untrained(images.shape[1], settings.seed, members, **recipe)
     ensemble.prepare(images, noise)
-    learn, check = (ensemble.extract_features(some) for some in (images, valid_images))
-    return ensemble.fit(learn, z, settings).calibrate(check, valid_z)
+    train, valid = map(ensemble.extract_features, (images, valid_images))
+    return ensemble.fit(train, z, settings).calibrate(valid, valid_z)
 
 
 def densities_by_feature_group(
-    choices, learn, valid, images, noise, settings: Settings, members=1, **recipe
+    choices, train, valid, images, noise, settings: Settings, members=1, **recipe
 ):
     """Densities of `images` by an ensemble for each of the `choices` of feature groups.
 
-    `learn` and `valid` are (images, redshifts), to train and to calibrate. Returns a dictionary
+    `train` and `valid` are (images, redshifts), to train and to calibrate. Returns a dictionary
     {groups: (n, bins)} and the grid of the bins. Each ensemble is the one that `train_ensemble`
     would train, but features are extracted once.
     """
     whole = RedshiftNetwork(images.shape[1], **recipe).to(loop.best_device())
-    whole.prepare(learn[0], noise)
-    features = [whole.extract_features(some) for some in (learn[0], valid[0], images)]
+    whole.prepare(train[0], noise)
+    features = [whole.extract_features(x) for x in (train[0], valid[0], images)]
     found = {}
     for groups in choices:
         columns = whole.photometry.columns(groups)
@@ -144,6 +144,6 @@ def densities_by_feature_group(
         ensemble = Ensemble.untrained(
             images.shape[1], settings.seed, members, groups=groups, **recipe
         )
-        ensemble.fit(own[0], learn[1], settings).calibrate(own[1], valid[1])
+        ensemble.fit(own[0], train[1], settings).calibrate(own[1], valid[1])
         found[groups] = ensemble.densities(own[2])[0]
     return found, whole.grid

@@ -137,7 +137,7 @@ class RedshiftNetwork(nn.Module):
             self.mean.copy_(photometry.mean(dim=0))
             self.std.copy_(photometry.std(dim=0).clamp_min(1e-6))
         device = photometry.device
-        bins = torch.as_tensor(self.grid.number(z)).to(device)
+        bins = torch.as_tensor(self.grid.bin_index(z)).to(device)
 
         def make_batch(generator, progress):
             rows = torch.randint(len(bins), (settings.batch,), generator=generator, device=device)

@@ -102,7 +102,7 @@ def test_the_shape_of_densities_is_recalibrated():
     better = redshift.density.recalibrate(density, tilt)
     assert better.sum(axis=1) == pytest.approx(1)
     assert covered(better) == pytest.approx(0.68, abs=0.02)
-    bins = np.arange(len(z)), GRID.number(z)
+    bins = np.arange(len(z)), GRID.bin_index(z)
     assert np.log(better[bins])[3000:].mean() > np.log(density[bins])[3000:].mean()
 
 
@@ -344,8 +344,8 @@ def test_convolutions_see_the_stretched_centre_and_features_are_standardised():
 
 def test_redshifts_outside_the_grid_are_refused():
     with pytest.raises(GaltoolsError, match="widen z_max"):
-        GRID.number([0.1, 0.5])
-    assert GRID.number([0, 0.3999]).tolist() == [0, 179]
+        GRID.bin_index([0.1, 0.5])
+    assert GRID.bin_index([0, 0.3999]).tolist() == [0, 179]
 
 
 def test_extracting_features_once_changes_no_network():
