@@ -180,7 +180,7 @@ def bits(density, z, prior, good=None) -> np.ndarray:
 
 def numerical_error(found: dict, k: int) -> np.ndarray:
     """Standard error (n,) in bits of run k at the true redshifts: that of the number of samples."""
-    own = np.arange(len(found["z"])), k, Grid().number(found["z"])
+    own = np.arange(len(found["z"])), k, Grid().bin_index(found["z"])
     return found["error"][own] / np.maximum(found["density"][own], 1e-300) / math.log(2)
 
 
