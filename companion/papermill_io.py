@@ -222,6 +222,17 @@ class UniqueLoader(yaml.SafeLoader):
         return yaml.SafeLoader.construct_mapping(self, node, deep)
 
 
+def _parameters_of(self) -> dict:
+    """Names and values that papermill's loader of YAML reads, or one line that says what is odd."""
+    try:
+        found = yaml.SafeLoader.get_single_data(self) or {}
+    except yaml.YAMLError as error:
+        raise NotebookError(f"parameters are no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise NotebookError(f"parameters are names with values, not {SHORT.repr(found)}: {FLAGS}")
+    return found
+
+
 @cache
 def _hook_papermill() -> None:
     """Replace, once, the functions of papermill that read and inject parameters and that fail."""
@@ -285,15 +296,16 @@ def _handler(local_handler: type):
 
         def read(self, path: str) -> str:
             _hook_papermill()
-            if not path.endswith(".py"):
+            if path.endswith(".ipynb"):
                 return super().read(path)
+            what = "notebook" if path.endswith(".py") else "file of parameters"
             try:
                 text = Path(self._cwd or "", path).read_text(encoding="utf-8")
             except OSError as error:
-                raise NotebookError(f"cannot read notebook {path}: {error.strerror}") from error
+                raise NotebookError(f"cannot read {what} {path}: {error.strerror}") from error
             except UnicodeDecodeError as error:
-                raise NotebookError(f"{path} is not a notebook: it is not UTF-8 text") from error
-            return nbformat.writes(read_percent(text, Path(path)))
+                raise NotebookError(f"{path} is not a {what}: it is not UTF-8 text") from error
+            return nbformat.writes(read_percent(text, Path(path))) if path.endswith(".py") else text
 
         def write(self, text: str, path: str) -> None:
             target = Path(self._cwd or "", path)
@@ -320,4 +332,5 @@ def __getattr__(name: str):
     handlers = papermill.papermill_io._handlers
     handlers[:] = [(scheme, handler) for scheme, handler in handlers if scheme != "local"]
     papermill.NoDatesSafeLoader.construct_mapping = UniqueLoader.construct_mapping
+    papermill.NoDatesSafeLoader.get_single_data = _parameters_of
     return _handler(papermill.LocalHandler)

@@ -37,7 +37,7 @@ def simulate(
     workers: Annotated[int, "processes"] = 1, survey_from: str = "SDSS", survey_to: str = "CFHTLS",
     surveys: Annotated[str, "TOML file of further surveys"] = "",
 ):  # fmt: skip
-    """Simulate galaxies in two surveys: pairs.h5 -n 1000 --survey-to KiDS --workers 2"""
+    """Simulate galaxies in two surveys: pairs.h5 -n 100 --grid sdss --workers 2"""
     if surveys:
         load_surveys(surveys)
     both = find_survey(survey_from), find_survey(survey_to)
@@ -58,7 +58,7 @@ def ingest(
     target_names: Annotated[Words, "likewise; of arrays also key=img axes=nyxb bands=irg"] = (),
     radius: Annotated[float, "of the match, in arcsec"] = 1.0,
 ):  # fmt: skip
-    """Match images of real galaxies in two surveys: pairs.h5 sdss/ kids/ --survey-to KiDS"""
+    """Match images of real galaxies in two surveys: real.h5 sdss/ kids/ --survey-to KiDS"""
     if surveys:
         load_surveys(surveys)
     objects = read_catalogue(catalogue) if catalogue else None
@@ -66,7 +66,7 @@ def ingest(
         raise GaltoolsError("to cut stamps out of fields, give --catalogue with their positions")
 
     def images(path: Path, survey, words):
-        names = fits_images.map_names(words)
+        names = dict(word.partition("=")[::2] for word in words)
         options = {"catalogue": objects, "names": names}
         if path.is_file():
             options |= {name: names.pop(name) for name in ("key", "axes", "bands") if name in names}
@@ -120,7 +120,7 @@ def card(
     psf: Annotated[str, "file with images of the truth's PSF"] = "",
     morphology: Annotated[int, "galaxies that statmorph measures"] = 100,
 ):  # fmt: skip
-    """Measure translations, with truth or source alone: made.h5 card.html --truth pairs.h5"""
+    """Measure translations, with truth or source alone: translated.h5 card.html --truth pairs.h5"""
     if surveys:
         load_surveys(surveys)
     images = image_files.open_images(translations, names=image_files.TRANSLATED)

@@ -50,7 +50,7 @@ from galtools.fidelity import intervals, scorecard
 from galtools.ingest.catalogue import read_catalogue
 from galtools.ingest.crossmatch import match
 from galtools.ingest.cutouts import cut
-from galtools.ingest.fits_images import file_beside, map_names, read_plane
+from galtools.ingest.fits_images import file_beside, read_plane
 from galtools.surveys import BANDS, CFHTLS, SDSS, find_survey, load_surveys, reference_band
 from galtools.training.loop import Settings
 
@@ -125,7 +125,7 @@ if demonstration:
     vstack([good, bad]).write(catalogue, overwrite=True)
 
 # %%
-maps = map_names(source_maps), map_names(target_maps)
+maps = [dict(w.partition("=")[::2] for w in words) for words in (source_maps, target_maps)]
 planes = [
     [read_plane(file, survey, names=names) for file in files]
     for survey, files, names in zip(sides, (source, target), maps, strict=True)
@@ -293,8 +293,16 @@ glue("real_ratio", float(ratio), display=False)
 # Images are quantized in steps of a power of two between 1/16 and 1/8 of the sky noise, which adds an rms of at
 # most $\sigma/(8\sqrt{12}) = 0.036\,\sigma$; measured: {glue:text}`real_rounding:.4f` σ, in a file
 # {glue:text}`real_ratio:.1f` times smaller than uncompressed arrays. `data.load(path, rows)` reads only the
-# requested rows; any HDF5 reader reads `target/images` (nanomaggies per pixel).
-#
+# requested rows. Any HDF5 reader reads plain nanomaggies per pixel:
+
+# %%
+import h5py
+
+with h5py.File(own.data("test")) as file:
+    few_images, about = file["target/images"][:3], dict(file["target"].attrs)
+few_images.shape, about
+
+# %% [markdown]
 # Damaged files are refused with a reason, here a truncated frame and an HTML error page saved as FITS:
 
 # %% tags=["hide-input"]

@@ -174,16 +174,10 @@ def _read_hdf5(path, key: str, rows) -> np.ndarray:
 
 def read_column(path, name: str) -> np.ndarray | None:
     """Read a column such as "redshift" or "noise" that lies beside the images, if it is there."""
-    suffix = Path(path).suffix.lower()
-    if suffix in (".npy", *FITS):
-        return None
-    opener = partial(np.load, allow_pickle=False) if suffix == ".npz" else safe_open
-    with reading(path, f"give {name} as an array of numbers"), opener(path) as file:
-        if name not in file:
-            return None
-        if (found := file[name][:]).dtype.kind not in "biuf":
-            raise GaltoolsError(f"{path}: {name} holds no numbers, but {found.dtype}")
-        return found
+    found = read_stacks(path).get(name)
+    if found is not None and (found := found[()]).dtype.kind not in "biuf":
+        raise GaltoolsError(f"{path}: {name} holds no numbers, but {found.dtype}")
+    return found
 
 
 def read_numbers(path) -> np.ndarray:

@@ -26,12 +26,6 @@ def groups(sky: SkyCoord, link: float) -> np.ndarray:
     return connected_components(graph, directed=False)[1]
 
 
-def _uniform(cell: int, seed: int) -> float:
-    """Uniform number in [0, 1) that belongs to a cell."""
-    content = hashlib.sha256(f"{seed}:{cell}".encode()).digest()
-    return int.from_bytes(content[:8], "big") / 2**64
-
-
 def by_sky(ra, dec, fractions=(0.8, 0.1, 0.1), link=60.0, nside=64, seed=0) -> np.ndarray:
     """Name the split of every object: 'train', 'valid' or 'test'.
 
@@ -50,6 +44,7 @@ def by_sky(ra, dec, fractions=(0.8, 0.1, 0.1), link=60.0, nside=64, seed=0) -> n
     order = np.lexsort((ra, dec))
     anchor = order[np.unique(group[order], return_index=True)[1]]  # southernmost of each group
     cells = HEALPix(nside).lonlat_to_healpix(ra[anchor] * u.deg, dec[anchor] * u.deg)
-    uniform = np.array([_uniform(int(cell), seed) for cell in cells])
+    hashes = [hashlib.sha256(f"{seed}:{int(cell)}".encode()).digest()[:8] for cell in cells]
+    uniform = np.array([int.from_bytes(each, "big") / 2**64 for each in hashes])
     chosen = np.searchsorted(np.cumsum(fractions)[:2], uniform, side="right")
     return np.array(NAMES)[chosen][group]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import spearmanr
+from scipy.stats import binomtest, spearmanr
 
 from galtools.data import ImageSet
 from galtools.data.pairs import expand_psf
@@ -24,6 +24,7 @@ SMALLEST = 16  # pixels along a side of a stamp: less shows no sky
 SWAPPED = 0.2  # dex, in all bands together, that another order of the bands has to fit better
 PEDESTAL = 0.3  # sky sigma between the sky of truth and translation that are noted
 CERTAIN = 5.0  # standard errors beyond which something is noted
+RARE = 1e-5  # probability of as many galaxies that fit better turned: all of 17 or more
 TURNS = {  # of square images; of others the last three
     "transposed": lambda x: x.swapaxes(-1, -2),
     "turned by 90 degrees": lambda x: np.rot90(x, 1, (-2, -1)),
@@ -280,7 +281,8 @@ def _odd_orientation(truth, translated, weights) -> str:
             gains[name].extend(plain - np.abs(x - turn(y)).sum((1, 2)))
     best = max(gains, key=lambda name: np.median(gains[name]))
     gain = np.array(gains[best])
-    if np.median(gain) <= 0 or np.mean(gain > 0) < 0.5 + CERTAIN / 2 / np.sqrt(len(gain)):
+    by_chance = binomtest(int((gain > 0).sum()), len(gain), alternative="greater").pvalue
+    if np.median(gain) <= 0 or by_chance > RARE:
         return ""
     return f"the translation fits the truth better {best}: another orientation?"
 

@@ -47,7 +47,8 @@ def _axes(shape: tuple, count: int, axes: str | None, path: Path) -> str:
 
 def _cube(stacks: dict, survey: Survey, key, axes, bands, path: Path):
     """Images (N, bands, H, W), their bands and the order of their axes in the file."""
-    apart = {band: stacks[band] for band in survey.bands if len(_shape(stacks, band)) == 3}
+    there = [band for band in survey.bands if band in stacks]
+    apart = {band: stacks[band] for band in there if len(stacks[band].shape) == 3}
     if apart and key is None:
         shapes = {band: stack.shape for band, stack in apart.items()}
         if len(set(shapes.values())) > 1:
@@ -67,10 +68,6 @@ def _cube(stacks: dict, survey: Survey, key, axes, bands, path: Path):
     if images.shape[1] != len(names):
         raise GaltoolsError(f"{path}: {images.shape[1]} bands, but {len(names)} names for them")
     return images, names, axes
-
-
-def _shape(stacks: dict, key: str) -> tuple:
-    return stacks[key].shape if key in stacks else ()
 
 
 def _catalogue(stacks: dict, n: int, path: Path) -> Table:

@@ -83,11 +83,6 @@ def _numbers(table: Table, column: str, origin, angle: bool) -> np.ndarray:
     return numbers
 
 
-def _differ(table: Table, one: str, other: str) -> bool:
-    """Whether two columns hold different values in any row; missing ones are alike."""
-    return [str(x) for x in table[one]] != [str(x) for x in table[other]]
-
-
 def tidy(table: Table, origin="the catalogue", positions: bool = True) -> Table:
     """Rename known columns, add identifiers where there are none, and flag every row.
 
@@ -105,7 +100,8 @@ def tidy(table: Table, origin="the catalogue", positions: bool = True) -> Table:
     ids = table[found["id"]] if "id" in found else range(len(table))
     for name, column in found.items():
         for twin in table.colnames:
-            if twin != column and twin.lower() == column.lower() and _differ(table, column, twin):
+            same = twin == column or twin.lower() != column.lower()
+            if not same and [*map(str, table[column])] != [*map(str, table[twin])]:
                 raise GaltoolsError(
                     f"{origin} has {twin} and {column}, which differ: keep one {name}"
                 )

@@ -1,19 +1,13 @@
 """Images of the sky in FITS: frames, coadds, tiles and cutouts of any survey, and SDSS fpC.
 
 Each becomes a `Plane`: one band in nanomaggies per pixel, free of sky, with its coordinates. Units
-and zero points are read in `galtools.ingest.pixel_units`. What lies beside an image has no common
-convention, and no header states it: `names` says what it is and where, an extension "WGT" or, as
-"sci/wei", the file that has wei in its name for sci.
+and zero points are read in `galtools.ingest.pixel_units`. No header states what maps there are:
+`names` says what is where, an extension "WGT" or, as "sci/wei", the file named wei for sci.
 
-    weight       relative inverse variance, as SWarp writes it (CFHTLS, MegaPipe, KiDS): scaled so
-                 that its median is the noise of the sky, as SExtractor does
-    ivar         inverse variance (DES extension WGT; Legacy Surveys, "-image-/-invvar-")
-    variance     (HSC extension VARIANCE; PS1, ".fits/.wt.fits")
-    sigma_map    its square root
-    mask         not 0 where a pixel does not count; the bits of HSC that mark detections do count
-    psf          image of the PSF, of cutouts
-
-SDSS frames have none of them.
+    sigma_map, variance, ivar    noise of every pixel (HSC and PS1; DES and Legacy Surveys)
+    weight                       relative ivar, as SWarp writes it (CFHTLS, KiDS): its median sigma
+                                 is set to the noise of the sky, as SExtractor does
+    mask                         not 0 where a pixel does not count; HSC's bits of sources do count
 """
 
 import re
@@ -95,17 +89,10 @@ def read_fits(path: Path, ndim=(2,), beside=()) -> tuple[np.ndarray, fits.Header
     return pixels, header
 
 
-def map_names(words) -> dict[str, str]:
-    """Read `names` from words such as "ivar=WGT"."""
-    if odd := [word for word in words if "=" not in word]:
-        raise GaltoolsError(f"{odd[0]!r}: give what it is and where, as ivar=WGT")
-    return dict(word.split("=", 1) for word in words)
-
-
 def file_beside(path: Path, place: str) -> Path:
     """File of a map: that of its image for an extension, another one for a `place` "sci/wei"."""
     old, _, new = place.partition("/")
-    return path.with_name(path.name.replace(old, new)) if "/" in place else path
+    return path.parent / path.name.replace(old, new) if "/" in place else path
 
 
 def image_files(folder: Path, names: dict | None = None) -> list[Path]:

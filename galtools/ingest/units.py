@@ -108,13 +108,9 @@ def sky_noise(images: np.ndarray) -> np.ndarray:
 
 
 def to_sigma(name: str, values) -> np.ndarray:
-    """Sigma from a sigma_map, a variance or its inverse, ivar; not finite where there is none.
-
-    That of a relative weight is relative.
-    """
-    power = TO_SIGMA.get(name.replace("weight", "ivar"), 1)
+    """Sigma from a sigma_map, a variance, its inverse or weight; not finite where there is none."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(values, np.float64) ** power
+        return np.asarray(values, np.float64) ** TO_SIGMA.get(name.replace("weight", "ivar"), 1)
 
 
 def calibrated(
@@ -166,14 +162,6 @@ def flag_images(stamps: ImageSet) -> None:
     raise_flag(table, seen & (core <= 0), Flag.NEGATIVE)
 
 
-def _median_sigma(stamps: ImageSet) -> np.ndarray:
-    """Median of the sigma map in every stamp (n, bands), NaN where it knows none."""
-    if stamps.sigma_map is None:
-        return np.full(stamps.noise.shape, np.nan)
-    known = np.isfinite(stamps.sigma_map)
-    return np.nanmedian(np.where(known, stamps.sigma_map, np.nan), axis=(2, 3))
-
-
 def check_units(stamps: ImageSet, survey: Survey, origin) -> None:
     """Refuse images whose sky noise is impossible for their survey: wrong unit, or order of bands.
 
@@ -188,7 +176,9 @@ def check_units(stamps: ImageSet, survey: Survey, origin) -> None:
         own = survey.pixel_scale / stamps.pixel_scale / np.array(survey.sky_noise)
         odd = np.abs(np.log(noise * own)) > np.log(ROW_NOISE_RANGE)
         ratio = np.nanmedian(noise, axis=0) * own
-        stated = np.nanmedian(_median_sigma(stamps) / noise, axis=0)
+        spread = np.nan if stamps.sigma_map is None else stamps.sigma_map
+        spread = np.where(np.isfinite(spread), spread, np.nan) / noise[:, :, None, None]
+        stated = np.nanmedian(np.nanmedian(spread, axis=(2, 3)), axis=0)
     raise_flag(stamps.catalogue, odd.any(axis=1), Flag.ODD_NOISE)
     for band, factor in zip(stamps.bands, stated, strict=True):
         if np.abs(np.log(factor)) > np.log(NOISE_RANGE):

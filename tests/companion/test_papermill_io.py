@@ -197,6 +197,25 @@ def test_wrong_parameters_are_refused(here, arguments, complaint):
     assert not (here / "out.ipynb").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["-f", "none.yaml"], "cannot read file of parameters none.yaml: No such file"),
+        (["-f", "bytes.yaml"], "bytes.yaml is not a file of parameters: it is not UTF-8 text"),
+        (["-f", "open.yaml"], "parameters are no YAML: while parsing a flow sequence"),
+        (["-y", "sizes: [1"], "parameters are no YAML: while parsing a flow sequence"),
+        (["-y", "[1, 2]"], "parameters are names with values, not [1, 2]"),
+        (["-y", "seed"], "parameters are names with values, not 'seed'"),
+    ],
+)
+def test_parameters_that_cannot_be_read_are_one_line(here, arguments, complaint):
+    (here / "bytes.yaml").write_bytes(b"seed: \xe9\n")
+    (here / "open.yaml").write_text("sizes: [1\n")
+    result = prepare("simple.py", "out.ipynb", *arguments)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {complaint}") and result.output.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", ["PAPERMILL_x=1;__import__('os').mkdir('pwned');y", "PAPERMILL_X"])
 def test_a_name_that_only_looks_like_one_of_papermills_is_refused(here, name):
     """A name is injected as it stands: it must not bring code with it."""

@@ -293,6 +293,8 @@ def test_another_orientation_is_noticed_and_named(sample, turn):
     inverse |= {name: turned for turned, name in inverse.items()}
     expected = f"the translation fits the truth better {inverse.get(turn, turn)}: another"
     assert any(note.startswith(expected) for note in notes)
+    few = truth[:17]
+    assert any("orientation" in note for note in short(few, inputs.TURNS[turn](few)).notes)
     assert not any("orientation" in note for note in short(truth, 1.05 * truth).notes)
     assert not any("orientation" in note for note in short(truth[..., 8:], truth[..., 8:]).notes)
 
