@@ -188,9 +188,10 @@ def claim_strips(judged: pd.DataFrame, label):
     fig, ax = plt.subplots(figsize=(plotting.WIDTH, 0.42 * len(judged) + 1))
     for k, line in enumerate(judged.itertuples()):
         for e, shift, colour in ((line.found, -0.13, "black"), (line.control, 0.13, "white")):
-            ends = np.array([e.value, e.low, e.high]) / line.margin
-            reach = [[ends[0] - ends[1]], [ends[2] - ends[0]]]
-            ax.errorbar(ends[0], k + shift, xerr=reach, fmt="o", color="black", mfc=colour, ms=5)
+            style = {"marker": "o", "color": "black", "mfc": colour}
+            plotting.horizontal_interval(
+                ax, intervals.scaled(e, 1 / line.margin), k + shift, **style
+            )
     ax.axvspan(-1, 1, color="0.9", zorder=0)
     ax.set(xscale="symlog", xlabel="number / margin", ylim=(len(judged) - 0.5, -0.5))
     ax.set_yticks(range(len(judged)), [label(line) for line in judged.itertuples()])

@@ -1,10 +1,8 @@
 """Let papermill run the book's Jupytext notebooks, with every parameter checked.
 
 papermill imports this module through the entry point ``papermill.io`` and asks the handler below
-for every local file. A ``.py`` becomes a notebook; what papermill does not do by itself is hooked
-in when the first file is read:
+for every local file. A ``.py`` becomes a notebook; these are hooked in when the first file is read:
 
-- the parameters cell is read as Python (papermill's pattern misses ``int | None``),
 - ``profile`` brings the values of ``workflow/<profile>.yaml``, under those given explicitly,
 - an unknown name, a value of the wrong type or a number that cannot be meant (-3 galaxies) is an
   error, with a list of what is known,
@@ -17,7 +15,6 @@ only, since it imports this module while its own import is still going on.
 import ast
 import atexit
 import difflib
-import io
 import math
 import os
 import re
@@ -25,13 +22,11 @@ import reprlib
 import shutil
 import sys
 import tempfile
-import tokenize
 import uuid
 import warnings
 from collections import Counter
 from functools import cache, wraps
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import jupytext
@@ -51,8 +46,8 @@ LEAST = {  # of numbers for which "positive" is too little or too much
     "n_test": 6,  # shown side by side
     "n_catalogue": 100,  # in bins of redshift
     "crop": 8,  # halved three times
-    **dict.fromkeys(("n_galaxies", "n_demo", "n_steps", "n_second", "n_looked"), 2),  # that differ
-    **dict.fromkeys(("n_draws", "n_looks"), 2),  # of one, there is no scatter
+    **dict.fromkeys(("n_galaxies", "n_demo", "n_steps"), 2),  # that differ
+    **dict.fromkeys(("n_again", "n_observations"), 2),  # of one, there is no scatter
 }
 SHORT = reprlib.Repr()  # of values in messages: an alias in YAML can hide billions of them
 SHORT.maxstring, SHORT.maxother, SHORT.maxlevel = 100, 100, 2
@@ -72,20 +67,6 @@ class NotebookError(click.ClickException, GaltoolsError):
     """A notebook that cannot be run; on the command line it prints its message, exit status 1."""
 
 
-class Parameter(NamedTuple):
-    """One line of a parameters cell, under the field names that papermill uses."""
-
-    name: str
-    inferred_type_name: str
-    default: str
-    help: str
-
-    def __str__(self):
-        """Line of the cell."""
-        line = f"{self.name}: {self.inferred_type_name} = {self.default}"
-        return f"{line}  # {self.help}" if self.help else line
-
-
 def read_percent(text: str, path: Path) -> nbformat.NotebookNode:
     """Turn the text of a py:percent file into a notebook with its kernel and its name."""
     if not re.search(r"^# %%", text, re.MULTILINE):
@@ -97,57 +78,41 @@ def read_percent(text: str, path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def known_parameters(notebook: nbformat.NotebookNode) -> list[Parameter]:
-    """List the parameters of a notebook, in the order of its parameters cell."""
-    tagged = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-    return parse_parameters(tagged[0].source) if tagged else []
+def known_parameters(notebook: nbformat.NotebookNode) -> list:
+    """Parameters of a notebook, as papermill reads them from ``name: type = default  # help``."""
+    from papermill.translators import PythonTranslator
+
+    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
+    known = PythonTranslator.inspect(cells[0]) if cells else []
+    for parameter in known:
+        try:
+            default = ast.literal_eval(parameter.default)
+        except (SyntaxError, TypeError, ValueError):
+            default = None  # of no type
+        if not fits(default, parameter.inferred_type_name):
+            line = write_parameter(parameter)
+            raise NotebookError(f"parameters cell: {line!r} is not `name: type = value  # help`")
+    return known
 
 
-def parse_parameters(source: str) -> list[Parameter]:
-    """Read a parameters cell: ``name: type = default  # help``, one or more lines each."""
-    try:
-        statements = ast.parse(source).body
-    except SyntaxError as error:
-        raise NotebookError(f"parameters cell, line {error.lineno}: {error.msg}") from error
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    comments = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
-    return [_parameter(statement, comments) for statement in statements]
+def write_parameter(parameter) -> str:
+    """Line of a parameters cell."""
+    name, kind, default, about = parameter
+    return f"{name}: {kind} = {default}" + (f"  # {about}" if about else "")
 
 
-def _parameter(statement: ast.stmt, comments: dict[int, str]) -> Parameter:
-    try:
-        name, kind = ast.unparse(statement.target), ast.unparse(statement.annotation)
-        good = fits(ast.literal_eval(statement.value), kind)
-    except (AttributeError, TypeError, ValueError) as error:
-        if isinstance(error, NotebookError):
-            raise
-        good = False
-    if not good:
-        line = ast.unparse(statement)
-        raise NotebookError(f"parameters cell: write `name: type = value  # help`, not `{line}`")
-    lines = range(statement.lineno, statement.end_lineno + 1)
-    text = " ".join(comments[k] for k in lines if k in comments)
-    return Parameter(name, kind, ast.unparse(statement.value), text)
-
-
-def fits(value, kind: str | ast.expr) -> bool:
-    """Tell whether a value has the type `kind`: int, float, str, bool, list[...], or `X | None`.
+def fits(value, kind: str) -> bool:
+    """Tell whether a value has the type `kind`: int, float, str, bool, list or list[...].
 
     An int is a float, too; a bool is neither.
     """
-    match ast.parse(kind, mode="eval").body if isinstance(kind, str) else kind:
-        case ast.BinOp(left, ast.BitOr(), right):
-            return fits(value, left) | fits(value, right)
-        case ast.Constant(None):
-            return value is None
-        case ast.Subscript(ast.Name("list"), item):
-            return isinstance(value, list) and all(fits(one, item) for one in value)
-        case ast.Name(name) if name in TYPES:
-            return isinstance(value, TYPES[name]) and (name == "bool") >= isinstance(value, bool)
-    raise NotebookError(
-        f"parameters cell: {kind if isinstance(kind, str) else ast.unparse(kind)} is no parameter "
-        f"type; use {', '.join(TYPES)}, list[...] or one of them `| None`"
-    )
+    if item := re.fullmatch(r"list\[(.*)\]", kind):
+        return isinstance(value, list) and all(fits(one, item[1]) for one in value)
+    if kind not in TYPES:
+        raise NotebookError(
+            f"parameters cell: {kind} is no parameter type; use {', '.join(TYPES)} or list[...]"
+        )
+    return isinstance(value, TYPES[kind]) and (kind == "bool") >= isinstance(value, bool)
 
 
 def complete(notebook: nbformat.NotebookNode, given: dict) -> dict:
@@ -162,13 +127,13 @@ def complete(notebook: nbformat.NotebookNode, given: dict) -> dict:
     wrong = complaints({k: v for k, v in given.items() if k not in PAPERMILLS}, known)
     wrong += [f"{line} (from workflow/{profile}.yaml)" for line in complaints(values, known)]
     if wrong:
-        listing = [str(parameter) for parameter in known] or ["none: it has no parameters cell"]
+        listing = [*map(write_parameter, known)] or ["none: it has no parameters cell"]
         lines = [*wrong, f"The parameters of notebook {name}:", *(f"  {line}" for line in listing)]
         raise NotebookError("\n".join(lines))
     return {**values, **given}
 
 
-def complaints(given: dict, known: list[Parameter]) -> list[str]:
+def complaints(given: dict, known: list) -> list[str]:
     """Say what is wrong with each parameter, one line each."""
     parameters, lines = {parameter.name: parameter for parameter in known}, []
     for name, value in given.items():
@@ -236,18 +201,13 @@ def _parameters_of(self) -> dict:
 @cache
 def _hook_papermill() -> None:
     """Replace, once, the functions of papermill that read and inject parameters and that fail."""
-    from papermill import clientwrap, execute, inspection
+    from papermill import clientwrap, execute
     from papermill.exceptions import PapermillExecutionError
 
-    infer, inject = inspection._infer_parameters, execute.parameterize_notebook
+    inject = execute.parameterize_notebook
     client, fail = clientwrap.PapermillNotebookClient, execute.raise_for_execution_errors
     create, folder = client.create_kernel_manager, Path(tempfile.mkdtemp(prefix="kernels-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-
-    @wraps(infer)
-    def infer_parameters(nb, *args, **kwargs):
-        ours = "galtools" in nb.metadata
-        return known_parameters(nb) if ours else infer(nb, *args, **kwargs)
 
     @wraps(inject)
     def parameterize_notebook(nb, parameters, *args, **kwargs):
@@ -282,7 +242,6 @@ def _hook_papermill() -> None:
                 raise CellError(error, output_path) from None
             raise
 
-    inspection._infer_parameters = execute._infer_parameters = infer_parameters
     execute.parameterize_notebook = parameterize_notebook
     execute.raise_for_execution_errors = raise_for_execution_errors
     client.create_kernel_manager = create_kernel_manager

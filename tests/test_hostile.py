@@ -22,6 +22,7 @@ from astropy.io import fits
 from astropy.table import Table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from papermill.models import Parameter
 
 from companion import papermill_io
 from galtools import artefacts, data, models
@@ -382,7 +383,7 @@ def test_a_parameter_of_billions_of_values_is_refused_briefly():
     for _ in range(30):
         bomb = [bomb] * 9
     for value in (bomb, [0] * 10**6, "x" * 10**6):
-        parameter = papermill_io.Parameter("steps", "list[int]", "[1]", "")
+        parameter = Parameter("steps", "list[int]", "[1]", "")
         (line,) = papermill_io.complaints({"steps": value}, [parameter])
         assert len(line) < hostile.LONGEST
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from companion import paths
+from companion import papermill_io, paths
 from companion.papermill_io import complete, known_parameters, read_percent
 from galtools.models import PROFILES
 
@@ -91,6 +91,11 @@ def test_one_parameters_cell_typed_and_commented(file):
     assert {p.name: p.inferred_type_name for p in known[:3]} == FIRST
     defaults = {p.name: ast.literal_eval(p.default) for p in known[:3]}
     assert defaults == {"profile": "quick", "seed": 0, "results": ""}
+
+
+def test_every_lower_limit_is_that_of_a_parameter():
+    known = {parameter.name for file in NOTEBOOKS for parameter in known_parameters(read(file))}
+    assert papermill_io.LEAST.keys() | papermill_io.CHOICES.keys() <= known
 
 
 @every_notebook

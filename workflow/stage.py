@@ -89,10 +89,12 @@ def as_shown(outputs: list) -> list:
 def as_run(book, record: dict):
     """Write the values that a run had into its parameters cell; `results` stays the default."""
     values = {"profile": record["profile"], **record["parameters"]}
+    lines = []
+    for p in papermill_io.known_parameters(book):
+        value = repr(values[p.name]) if p.name in values else p.default
+        lines.append(papermill_io.write_parameter(p._replace(default=value)))
     for cell in [cell for cell in book.cells if tagged(cell, "parameters")]:
-        known = papermill_io.parse_parameters(cell.source)
-        given = {p: repr(values[p.name]) if p.name in values else p.default for p in known}
-        cell.source = "\n".join(str(p._replace(default=value)) for p, value in given.items())
+        cell.source = "\n".join(lines)
     return book
 
 

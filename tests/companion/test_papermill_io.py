@@ -18,7 +18,7 @@ from papermill.cli import papermill as cli
 from papermill.exceptions import PapermillExecutionError
 
 from companion import papermill_io, paths
-from companion.papermill_io import NotebookError, fits, parse_parameters
+from companion.papermill_io import NotebookError, fits, known_parameters
 from galtools.errors import GaltoolsError
 from galtools.models import base
 from galtools.surveys import BANDS
@@ -28,11 +28,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*(specified file|not specified 
 PARAMETERS = """
 profile: str = "quick"  # tiny, quick or paper
 seed: int = 0  # every random number follows from it
-results: str = "results"  # folder = where artefacts are
+results: str = "results"  # folder of artefacts
 rate: float = 1e-3  # learning rate
 sizes: list[int] = [1, 2]  # widths
 deep: bool = False  # with more layers
-width: int | None = None  # None: as wide as the image
 """
 SOURCE = f"""# ---
 # jupyter:
@@ -47,7 +46,7 @@ SOURCE = f"""# ---
 # %% tags=["parameters"]{PARAMETERS}
 # %%
 import os
-got = [os.path.basename(os.getcwd()), profile, seed, results, rate, sizes, deep, width]
+got = [os.path.basename(os.getcwd()), profile, seed, results, rate, sizes, deep]
 print(got)
 
 # %%
@@ -56,6 +55,12 @@ assert seed != 13, "unlucky"
 # %%
 print("the end")
 """
+
+
+def parameters_of(*lines: str) -> list:
+    """Parameters of a notebook whose parameters cell has these lines."""
+    text = "\n".join(['# %% tags=["parameters"]', *lines])
+    return known_parameters(papermill_io.read_percent(text, Path("own.py")))
 
 
 @pytest.fixture
@@ -144,8 +149,6 @@ def test_refused_output_folder_is_one_line(here):
         (["-p", "seed", "3", "-p", "rate", "1"], {"seed": 3, "rate": 1}),
         (["-p", "rate", "1e-4"], {"rate": 1e-4}),
         (["-p", "deep", "True"], {"deep": True}),
-        (["-p", "width", "None"], {"width": None}),
-        (["-p", "width", "8"], {"width": 8}),
         (["-r", "results", "2025"], {"results": "2025"}),
         (["-y", "sizes: [3, 4]"], {"sizes": [3, 4]}),
         (["-f", "values.yaml"], {"seed": 9, "sizes": []}),
@@ -177,7 +180,6 @@ def test_parameters_from_every_flag(here, arguments, expected):
         (["-y", "rate: 1e-3"], "rate must be float, not '1e-3' (-p passes a number"),
         (["-p", "sizes", "[1, 2]"], "sizes must be list[int], not '[1, 2]' (-p passes a number"),
         (["-y", "sizes: [1, two]"], "sizes must be list[int], not [1, 'two']"),
-        (["-p", "width", "2.5"], "width must be int | None, not 2.5"),
         (["-p", "seed", "None"], "seed must be int, not None"),
         (["-p", "seed", "-1"], "seed must be at least 0, not -1"),
         (["-p", "seed", "4000000001"], "seed must be at most 4000000000, not 4000000001"),
@@ -193,7 +195,7 @@ def test_wrong_parameters_are_refused(here, arguments, complaint):
     assert result.exit_code == 1
     assert f"Error: {complaint}" in result.output
     for line in PARAMETERS.strip().splitlines():
-        assert line.replace("1e-3", "0.001").replace('"', "'") in result.output
+        assert line in result.output
     assert not (here / "out.ipynb").exists()
 
 
@@ -229,16 +231,16 @@ def test_a_name_that_only_looks_like_one_of_papermills_is_refused(here, name):
 def test_choices_are_those_of_the_code():
     chosen = papermill_io.CHOICES
     assert chosen["band"] == BANDS
-    task = papermill_io.Parameter("task", "str", "'cross'", "")
-    assert papermill_io.complaints({"task": "intra"}, [task]) == []
-    wrong = papermill_io.complaints({"task": "inter"}, [task])
+    task = parameters_of('task: str = "cross"')
+    assert papermill_io.complaints({"task": "intra"}, task) == []
+    wrong = papermill_io.complaints({"task": "inter"}, task)
     assert wrong == ["unknown task 'inter': choose one of intra, cross"]
 
 
 def test_numbers_have_to_be_positive_where_the_usual_one_is():
     """A notebook of the reader's own may have numbers of any sign: its default tells."""
     lines = ["n: int = 3", "bad: int = 0", "dec: float = -12.5", "parts: list[int] = [1, 2]"]
-    known = parse_parameters("\n".join([*lines, "shift: list[float] = [0.0, 1.0]"]))
+    known = parameters_of(*lines, "shift: list[float] = [0.0, 1.0]")
     free = {"bad": 0, "dec": 4.0, "shift": [-1.0]}
     assert papermill_io.complaints({"n": 1, "parts": [3], **free}, known) == []
     assert papermill_io.complaints(free | {"bad": -2, "dec": -90.0}, known) == []
@@ -253,7 +255,7 @@ def test_numbers_have_to_be_positive_where_the_usual_one_is():
     [
         ("only", -1),
         ("seed", 0),
-        ("n_draws", 2),
+        ("n_observations", 2),
         ("n_demo", 2),
         ("n_test", 6),
         ("crop", 8),
@@ -263,7 +265,7 @@ def test_numbers_have_to_be_positive_where_the_usual_one_is():
 )
 def test_the_least_number_that_makes_sense_is_allowed_and_said(name, least):
     """Shards are counted from 0, and -1 is all; of 40 resamples, 95 % leave one out at each end."""
-    known = parse_parameters(f"{name}: int = 100")
+    known = parameters_of(f"{name}: int = 100")
     assert papermill_io.complaints({name: least}, known) == []
     wrong = papermill_io.complaints({name: least - 1}, known)
     assert wrong == [f"{name} must be at least {least}, not {least - 1}"]
@@ -274,7 +276,7 @@ def test_the_largest_seed_can_be_drawn_with():
     one, other = (base.galaxy_noise((1, 2, 2), seed, [10**6], "cpu") for seed in seeds)
     assert (one != other).all()
     np.random.RandomState(papermill_io.LARGEST_SEED)  # as scikit-learn does
-    known = parse_parameters("seed: int = 0")
+    known = parameters_of("seed: int = 0")
     assert papermill_io.complaints({"seed": papermill_io.LARGEST_SEED}, known) == []
     with pytest.raises(ValueError):  # else the bound could be dropped
         np.random.RandomState(2**32)
@@ -370,8 +372,6 @@ def test_what_is_no_notebook_is_one_line(here, text, complaint):
     [
         "a: complex = 1",
         "a = 1",
-        "a: int",
-        "print(1)",
         "a: int = ",
         "a: int = 0.5",
         "a: int = 2 * b",
@@ -380,12 +380,12 @@ def test_what_is_no_notebook_is_one_line(here, text, complaint):
 )
 def test_parameters_cell_that_cannot_be_checked_is_refused(cell):
     with pytest.raises(NotebookError, match="parameters cell"):
-        parse_parameters(cell)
+        parameters_of(cell)
 
 
 def test_the_types_that_a_parameter_may_have_are_named():
     with pytest.raises(NotebookError, match="complex is no parameter type; use int, float, str"):
-        parse_parameters("a: complex = 1")
+        parameters_of("a: complex = 1")
 
 
 def test_help(here):
@@ -393,27 +393,19 @@ def test_help(here):
     assert result.exit_code == 0
     shown = " ".join(result.output.split())
     assert "seed: int (default 0) every random number follows from it" in shown
-    assert "results: str (default 'results') folder = where artefacts are" in shown
+    assert 'results: str (default "results") folder of artefacts' in shown
     assert "sizes: list[int] (default [1, 2]) widths" in shown
-    assert "width: int | None (default None) None: as wide as the image" in shown
 
 
 def test_inspection_from_python(here):
     known = papermill.inspect_notebook(here / "simple.py")
-    assert list(known) == ["profile", "seed", "results", "rate", "sizes", "deep", "width"]
+    assert list(known) == ["profile", "seed", "results", "rate", "sizes", "deep"]
     assert known["deep"] == {
         "name": "deep",
         "inferred_type_name": "bool",
         "default": "False",
         "help": "with more layers",
     }
-
-
-def test_parameter_over_several_lines():
-    cell = 'names: list[str] = [\n    "a=1",  # first\n    "b # c",\n]  # both\n'
-    (only,) = parse_parameters(cell)
-    assert only.default == "['a=1', 'b # c']"
-    assert only.help == "first both"
 
 
 SCALARS = {"int": st.integers(), "float": st.floats(), "str": st.text(), "bool": st.booleans()}
@@ -425,12 +417,10 @@ def test_a_value_fits_its_own_type_and_no_other(data, kind, other):
     value = data.draw(SCALARS[kind])
     allowed = kind == other or (kind, other) in WIDER
     assert fits(value, other) == allowed
-    assert fits(value, f"{other} | None") == allowed
     assert fits([value], f"list[{other}]") == allowed
     assert fits([value], "list")
     assert not fits(value, f"list[{other}]")
     assert not fits(None, other)
-    assert fits(None, f"{other} | None")
 
 
 def papermill_run(folder, *arguments):
@@ -449,7 +439,7 @@ def test_command_line_runs_a_notebook(here):
     run = papermill_run(here, "simple.py", "new/out.ipynb", *arguments, "-p", "seed", "2")
     assert run.returncode == 0, run.stderr
     cells = nbformat.read(here / "new" / "out.ipynb", 4).cells
-    expected = ["elsewhere", "quick", 2, "results", 2.5, [6], True, None]
+    expected = ["elsewhere", "quick", 2, "results", 2.5, [6], True]
     assert cells[-3].outputs[0].text == f"{expected}\n"
     assert sorted(f.name for f in (here / "new").iterdir()) == ["out.ipynb"]
 
@@ -484,6 +474,6 @@ def test_python_runs_a_notebook(here):
     book = papermill.execute_notebook(
         here / "simple.py", here / "out.ipynb", {"profile": "tiny"}, progress_bar=False
     )
-    assert "[7], True, None]" in book.cells[-3].outputs[0].text
+    assert "[7], True]" in book.cells[-3].outputs[0].text
     assert book.cells[-1].outputs[0].text == "the end\n"
     assert os.getcwd() == before
