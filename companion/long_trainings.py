@@ -16,8 +16,6 @@ from galtools.models.base import Translator
 from galtools.redshift import Ensemble
 from galtools.training import train, translate
 
-WAYS = ["kept", "trained here"]  # where the weights of a row are from
-
 
 def learning_curve(
     weights: Path, train_file: Path, valid_file: Path, estimator: Path | None = None

@@ -89,10 +89,6 @@ class Results:
         """One table of results, `name` without its ending."""
         return self.folder / "tables" / f"{name}.csv"
 
-    def notebook(self, run: str) -> Path:
-        """Executed notebook of one run."""
-        return self.folder / "notebooks" / f"{run}.ipynb"
-
 
 def need(path: Path, notebook: str, *inputs: Path) -> Path:
     """Return `path` if it is there; else say which notebook makes it, with _intra for that task.

@@ -99,7 +99,7 @@ plt.show()
 # %% tags=["leading", "hide-input"]
 compared = long_trainings.compare(store, task, models, seed)
 residuals = compared.pivot_table("residual / σ", "model", "weights")
-both = residuals.reindex(columns=long_trainings.WAYS).dropna()
+both = residuals.reindex(columns=["kept", "trained here"]).dropna()
 glue("long_count", len(table), display=False)
 glue("long_fit", int((table.fits == "yes").sum()), display=False)
 glue("long_both", len(both), display=False)

@@ -109,9 +109,12 @@ def perform(
         open(log, "w") as file,
         subprocess.Popen(command, stdout=file, stderr=file, cwd=paths.ROOT) as snakemake,
     ):
-        while snakemake.poll() is None:
-            time.sleep(1)
-            progress.report()
+        try:
+            while snakemake.poll() is None:
+                time.sleep(1)
+                progress.report()
+        finally:
+            snakemake.kill()  # if it still runs, the user has interrupted this process
     progress.report()
     if snakemake.returncode == 0 or any(one.failure.exists() for one in asked):
         return ""

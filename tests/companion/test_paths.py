@@ -19,7 +19,6 @@ PLACES = {
     ),
     "translations/intra/srgan/seed0.h5": lambda results: results.translations("intra", "srgan"),
     "tables/pixels.csv": lambda results: results.table("pixels"),
-    "notebooks/21_pixels.ipynb": lambda results: results.notebook("21_pixels"),
 }
 
 
