@@ -85,16 +85,15 @@ def sample_size(table) -> str:
     return f"n = {high:,}" if low == high else f"n = {low:,} to {high:,}"
 
 
-def show_in_parts(table: pd.DataFrame, columns: int = 4, yardstick: bool = True) -> None:
+def show_in_parts(table: pd.DataFrame, columns: int = 4) -> None:
     """Show a table that is wider than a page as several, one below the other.
 
-    The first column, the reference of the others, is repeated in each if it is a `yardstick`.
+    The first column, the reference of the others, is repeated in each.
     """
-    names = list(table.columns)
-    kept, others = (names[:1], names[1:]) if yardstick else ([], names)
-    parts = max(1, -(-len(others) // (columns - len(kept))))
+    first, *others = table.columns
+    parts = max(1, -(-len(others) // (columns - 1)))
     for some in np.array_split(np.arange(len(others)), parts):
-        display(table[[*kept, *(others[k] for k in some)]])
+        display(table[[first, *(others[k] for k in some)]])
 
 
 def overview(table, metrics, band, rows) -> pd.DataFrame:

@@ -78,18 +78,16 @@ def row_images(row: str, pairs, network=None, first: int = 0) -> np.ndarray:
 
 
 def train_on_row(
-    store, task: str, row: str, recipe: Recipe, seed=0, trained=None, weights=None, core=0.0
+    store, task: str, row: str, recipe: Recipe, seed=0, trained=None, core=0.0
 ) -> Ensemble:
     """Train the estimator of a row from scratch, once.
 
-    `weights` are those of the row's translator, if they are not those of the task and seed. Within
-    `core` pixels of the centre, the images are those of the target.
+    Within `core` pixels of the centre, the images are those of the target.
     """
-    row = same_images(task, row)
-    if row not in NOT_MADE:
-        weights = weights or store.weights(task, row, seed if trained is None else trained)
+    row, weights = same_images(task, row), None
     splits = [paths.need(store.data(split), "01_two_surveys") for split in ("train", "valid")]
-    if weights:
+    if row not in NOT_MADE:
+        weights = store.weights(task, row, seed if trained is None else trained)
         artefacts.check_inputs(weights, splits[0], advice="run the notebook that trains it again")
     file = row_file(store, task, row, seed, trained, recipe.width > 0, core)
     artefacts.make(

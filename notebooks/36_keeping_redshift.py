@@ -73,9 +73,7 @@ prior, z = redshift_evaluation.prior_of(store), test.redshift.astype(float)
 of_source, frozen = (
     redshift_evaluation.load_row(store, "cross", row, seed) for row in ("source", "truth")
 )
-retrained = redshift_evaluation.train_on_row(
-    store, "cross", "flux_corrected", recipe, seed, weights=weights
-)
+retrained = redshift_evaluation.train_on_row(store, "cross", "flux_corrected", recipe, seed)
 judged = {
     "source": redshift_evaluation.judge(of_source, test.source, z, prior),
     "retrained": redshift_evaluation.judge(retrained, corrected, z, prior),

@@ -9,23 +9,13 @@ from galtools.fidelity.intervals import Estimate
 
 
 @pytest.mark.parametrize(
-    ("count", "yardstick", "expected"),
-    [
-        (7, True, ["abcd", "aefg"]),
-        (6, True, ["abcd", "aef"]),
-        (4, True, ["abcd"]),
-        (1, True, ["a"]),
-        (5, False, ["abc", "de"]),
-        (8, False, ["abcd", "efgh"]),
-    ],
+    ("count", "expected"), [(7, ["abcd", "aefg"]), (6, ["abcd", "aef"]), (4, ["abcd"]), (1, ["a"])]
 )
-def test_wide_tables_are_cut_and_the_yardstick_stands_in_each(
-    count, yardstick, expected, monkeypatch
-):
+def test_wide_tables_are_cut_and_the_first_column_is_in_each(count, expected, monkeypatch):
     table = pd.DataFrame(np.arange(2.0 * count).reshape(2, -1), columns=list("abcdefgh"[:count]))
     shown = []
     monkeypatch.setattr(panels, "display", shown.append)
-    panels.show_in_parts(table, 4, yardstick)
+    panels.show_in_parts(table, 4)
     assert ["".join(part) for part in shown] == expected
     for part in shown:
         pd.testing.assert_frame_equal(part, table[list(part)])
