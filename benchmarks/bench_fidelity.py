@@ -26,9 +26,9 @@ import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 from turns import in_turns, times_faster
 
-from galtools import artefacts, fidelity, simulate
+from galtools import artefacts, simulate
 from galtools.data import image_files
-from galtools.fidelity import fast_statmorph, morphology, pixels
+from galtools.fidelity import fast_statmorph, morphology, pixels, scorecard
 from galtools.surveys import CFHTLS, SDSS
 
 MOST_GIB = 2.0  # of memory, for the card of 20,000 galaxies
@@ -59,7 +59,7 @@ def card_without_statmorph(n: int) -> dict:
     for count in (n // 4, n // 2, n):
         rows = slice(count)
         spent[count] = best(
-            lambda rows=rows: fidelity.card(
+            lambda rows=rows: scorecard.card(
                 truth[rows], translated[rows], redshift=z[rows], morphology=0
             )
         )
@@ -76,7 +76,7 @@ def card_without_statmorph(n: int) -> dict:
 def card_with_statmorph(n: int) -> dict:
     """Cost of the whole card, statmorph in one band on every galaxy, on two cores."""
     truth, translated, z = galaxies(n)
-    spent = best(lambda: fidelity.card(truth, translated, redshift=z, morphology=n), repeats=1)
+    spent = best(lambda: scorecard.card(truth, translated, redshift=z, morphology=n), repeats=1)
     return {"galaxies": n, "seconds": spent, "held": spent < 240 * n / 1000}
 
 
@@ -144,7 +144,7 @@ def memory_of_the_card(n: int) -> dict:
         redshift = np.resize(z, n) + rng.normal(0, 1e-4, n)
         del truth, translated, some
         start = time.perf_counter()
-        fidelity.card(*stacks, redshift=redshift, morphology=0)
+        scorecard.card(*stacks, redshift=redshift, morphology=0)
         spent = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"galaxies": n, "seconds": spent, "peak GiB": peak, "held": peak < MOST_GIB}

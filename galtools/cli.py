@@ -8,7 +8,7 @@ from typing import Annotated, get_args, get_origin
 import numpy as np
 from tqdm import tqdm
 
-from galtools import data, fidelity, pretrained
+from galtools import data, pretrained
 from galtools.data import image_files
 from galtools.errors import GaltoolsError
 from galtools.fidelity import scorecard
@@ -134,7 +134,7 @@ def card(
             "noise": noise or None,
             "psf_fwhm": psf_fwhm or None,
         } | image_files.open_maps(sigma_map=sigma_map, mask=mask, psf=psf)
-        result = fidelity.card(true, images, before, z, morphology=morphology, **facts, **common)
+        result = scorecard.card(true, images, before, z, morphology=morphology, **facts, **common)
     elif source:
         common["pixel_scale"] = pixel_scale or images.facts.get("pixel_scale")
         common["survey"] = find_survey(survey)

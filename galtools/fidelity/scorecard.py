@@ -1,8 +1,8 @@
 """The card: all measures of the fidelity of translated images, in one table.
 
->>> from galtools.fidelity import card
->>> result = card(truth, translated, redshift=z)   # doctest: +SKIP
->>> result.save("card.html")                       # doctest: +SKIP
+>>> import galtools
+>>> result = galtools.card(truth, translated, redshift=z)   # doctest: +SKIP
+>>> result.save("card.html")                                # doctest: +SKIP
 """
 
 import json

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from companion import html_report
-from galtools import fidelity
+from galtools.fidelity import scorecard
 
 SCALE, SIGMA, N = 0.4, 0.02, 40
 
@@ -20,7 +20,7 @@ def sample():
     truth = truth + rng.normal(0, SIGMA, (N, 5, 64, 64))
     made = truth * (1 + np.arange(N) / 200)[:, None, None, None] + 1e-3
     options = {"pixel_scale": SCALE, "noise": SIGMA, "morphology": 0, "n_boot": 20}
-    card = fidelity.card(truth, made, 1.3 * truth, repeat=1.01 * truth, name="mine", **options)
+    card = scorecard.card(truth, made, 1.3 * truth, repeat=1.01 * truth, name="mine", **options)
     return truth, made, card, flux.ravel(), width.ravel()
 
 

@@ -13,8 +13,9 @@ from astropy.table import Table
 
 from companion import real_pairs
 from companion.real_pairs import KIDS_GAMA, SDSS_GAMA
-from galtools import artefacts, data, fidelity, simulate
+from galtools import artefacts, data, simulate
 from galtools.data import ImageSet, Pairs, image_files
+from galtools.fidelity import scorecard
 from galtools.surveys import SURVEYS
 
 REAL = Path(os.environ.get("GALTOOLS_REAL_DATA", "unset")) / "sdss_kids_pairs"
@@ -191,7 +192,7 @@ def test_the_card_takes_real_pairs_from_a_file_with_all_that_is_known_of_them(tm
     data.save(pairs, tmp_path / "real.h5")
     made = np.where(pairs.bad[1], 0, real_pairs.on_grid_of_target(pairs.source, pairs))
     truth = image_files.open_images(tmp_path / "real.h5")
-    card = fidelity.card(truth, made, morphology=2, jobs=1, n_boot=40)
+    card = scorecard.card(truth, made, morphology=2, jobs=1, n_boot=40)
     target = pairs.target_set
     chi = np.where(target.bad, np.nan, (made - target.images) / target.sigma_map)
     expected = np.sqrt(np.nanvar(chi, axis=(2, 3)).mean())

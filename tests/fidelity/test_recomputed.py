@@ -9,8 +9,7 @@ from photutils.aperture import CircularAperture, aperture_photometry
 from scipy.stats import ks_2samp, pearsonr
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
 
-from galtools import fidelity
-from galtools.fidelity import morphology, structure
+from galtools.fidelity import morphology, scorecard, structure
 from galtools.fidelity.pixels import full_scale
 
 SCALE, K = 0.396, 2
@@ -21,7 +20,7 @@ PSF = morphology.psf_stamp(1.2, SCALE)
 def sample():
     pairs = blobs(n=12, size=64)
     options = {"pixel_scale": SCALE, "noise": pairs.noise[:, 1], "psf": PSF, "morphology": 4}
-    card = fidelity.card(pairs.target, pairs.source, jobs=1, n_boot=40, **options)
+    card = scorecard.card(pairs.target, pairs.source, jobs=1, n_boot=40, **options)
     x, y = (np.float64(images[:, K]) for images in (pairs.target, pairs.source))
     return x, y, pairs.noise[0, 1, K], lambda metric: card.get(metric, "r").value
 

@@ -9,7 +9,7 @@ from astropy.table import Table
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import galtools
-from galtools import artefacts, data, fidelity
+from galtools import artefacts, data
 from galtools.data import ImageSet, image_files
 from galtools.data.resampling import lanczos_resample
 from galtools.errors import GaltoolsError
@@ -33,7 +33,7 @@ def sample():
 
 def short(truth, translated, **options):
     options = {"pixel_scale": 0.396, "morphology": 0, "n_boot": 20} | options
-    return fidelity.card(truth, translated, **options)
+    return scorecard.card(truth, translated, **options)
 
 
 def test_a_card_measures_what_was_done(sample):

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from scipy.signal.windows import gaussian
 
 from companion.mock_surveys import field_wcs
-from galtools import data, fidelity, flags
+from galtools import data, flags
 from galtools.data import Pairs, image_files
 from galtools.data.pairs import MASKED
 from galtools.errors import GaltoolsError
+from galtools.fidelity import scorecard
 from galtools.flags import Flag
 from galtools.ingest import units
 from galtools.ingest.arrays import read_arrays
@@ -368,7 +369,7 @@ def test_mask_and_sigma_of_a_field_go_into_its_stamps_to_the_card(tmp_path, alig
     np.testing.assert_allclose(np.median(found[:, 10:]), 0.03, rtol=1e-3)
     data.save(Pairs(stamps, stamps, np.zeros(1), objects), tmp_path / "pairs.h5")
     truth = image_files.open_images(tmp_path / "pairs.h5")
-    card = fidelity.card(truth, truth[:] + 0.01 * (found < 0.035), morphology=0)
+    card = scorecard.card(truth, truth[:] + 0.01 * (found < 0.035), morphology=0)
     inside, left = stamps.mask[0, 0] == 0, found < 0.035
     expected = np.mean(np.where(left, 0.01 / found, 0)[inside])
     assert card.get("residual_mean", "r").value == pytest.approx(expected, rel=1e-3)
