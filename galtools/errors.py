@@ -42,7 +42,7 @@ def _check_contents(path) -> None:
     """Refuse, before it is parsed, what unpacks to too much or has a FITS header without end."""
     with open(path, "rb") as file:
         start = file.read(9)
-    if start.startswith(b"PK\3\4"):
+    if start.startswith((b"PK\3\4", b"PK\5\6")):  # zip, and an empty one
         with zipfile.ZipFile(path) as archive:
             check_unpacked(path, sum(entry.file_size for entry in archive.infolist()))
     openers = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open, FITS[0]: open}

@@ -169,6 +169,8 @@ def test_an_array_file_that_unpacks_to_a_large_one_is_refused(tmp_path):
     path = tmp_path / "images.npz"
     np.savez_compressed(path, images=np.zeros((300, 5, 128, 128), np.float32))
     assert "too small for" in refusal(data.image_files.open_images, path)
+    path.write_bytes(b"PK\5\6" + bytes(18) + path.read_bytes())  # behind an empty archive
+    assert "too small for" in refusal(data.image_files.open_images, path)
 
 
 def test_a_data_set_that_claims_more_than_the_file_could_hold_is_refused(tmp_path):

@@ -137,7 +137,8 @@ def box_flux(images):
     Images are an array or a tensor.
     """
     if not torch.is_tensor(images):
-        return box_flux(torch.from_numpy(np.ascontiguousarray(images))).numpy()
+        plain = np.array(images, np.result_type(images, np.float32), order="C")  # as torch needs it
+        return box_flux(torch.from_numpy(plain)).numpy()
     means = F.avg_pool2d(search_region(images), BOX, 1)
     relative = means / means.amax((2, 3), keepdim=True).clamp_min(TINY)
     peak = relative.clamp_min(0).sum(1).flatten(1).argmax(1)

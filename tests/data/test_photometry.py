@@ -75,6 +75,14 @@ def test_box_by_brute_force():
         np.testing.assert_allclose(box, mean[:, row, column])
 
 
+@pytest.mark.parametrize("kind", [">f4", ">f8", "i2"])
+def test_box_of_other_kinds_of_numbers(kind):
+    images, flux = points()
+    turned = images.round().astype(kind)[..., ::-1, :]
+    turned.flags.writeable = False
+    np.testing.assert_allclose(photometry.box_flux(turned), flux.round() / 9, rtol=1e-6)
+
+
 def test_a_bright_neighbour_is_not_the_peak():
     images, flux = points()
     images[..., 2, 2] = 1e6
