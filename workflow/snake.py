@@ -114,7 +114,7 @@ def perform(
                 time.sleep(1)
                 progress.report()
         finally:
-            snakemake.kill()  # if it still runs, the user has interrupted this process
+            snakemake.terminate()  # if it still runs, this process was interrupted
     progress.report()
     if snakemake.returncode == 0 or any(one.failure.exists() for one in asked):
         return ""
