@@ -111,6 +111,7 @@ def card(
     truth: Annotated[str, "true images, same galaxies, same order"] = "",
     source: Annotated[str, "the images that were translated"] = "", name: str = "translation",
     survey: Annotated[str, "into which was translated, for a card without truth"] = "CFHTLS",
+    survey_from: Annotated[str, "of the source, if that is no file of pairs"] = "SDSS",
     surveys: Annotated[str, "TOML file of further surveys"] = "",
     bands: Annotated[str, "their names in order, as gri"] = "",
     pixel_scale: Annotated[float, "arcsec per pixel, if no file says"] = 0.0,
@@ -138,7 +139,11 @@ def card(
     elif source:
         common["pixel_scale"] = pixel_scale or images.facts.get("pixel_scale")
         common["survey"] = find_survey(survey)
-        result = scorecard.card_without_truth(data.load(source).source_set, images[:], **common)
+        if "source/images" in image_files.read_stacks(source):
+            seen = data.load(source).source_set
+        else:
+            seen = read_arrays(Path(source), find_survey(survey_from))
+        result = scorecard.card_without_truth(seen, images[:], **common)
     else:
         raise GaltoolsError("give --truth, or --source for a card without true images")
     print(*(f"note: {line}" for line in result.notes), f"card: {result.save(out)}", sep="\n")

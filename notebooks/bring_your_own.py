@@ -75,7 +75,8 @@ n_demo: int = 300  # galaxies of the demonstration
 # Images are arrays of shape (galaxies, bands, height, width) in **nanomaggies per pixel**: an AB zero point
 # of 22.5. Divide images of zero point 30, such as those of CFHTLS, by 1000; the card detects if this was
 # forgotten. Both files must have the same order of galaxies and bands. A galaxy with undefined pixels is
-# excluded in that band, and counted. Only truth and translations are required.
+# excluded in that band, and counted. Only truth and translations are required; without true images, use
+# [another chapter](43_without_truth.py) or `galtools card --source`.
 #
 # The file of the truth may hold arrays `pixel_scale`, `bands`, `noise`, `psf_fwhm`, `weights`, `sigma_map`
 # and `psf` (images), as the files of this book do; the parameters above, also names of files, override them. The
@@ -102,7 +103,10 @@ def demonstration(n: int, seed: int):
 
 # %%
 if bool(truth) != bool(translations):
-    raise GaltoolsError("hand in both truth and translations, or neither for the demonstration")
+    raise GaltoolsError(
+        "hand in both truth and translations, or neither for the demonstration; "
+        "without true images use notebooks/43_without_truth.py"
+    )
 if truth:
     true_images = image_files.open_images(truth, truth_name, image_files.TRUTH)
     made_images = image_files.open_images(translations, names=image_files.TRANSLATED)

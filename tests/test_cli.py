@@ -56,6 +56,11 @@ def test_translate_then_card(folder, capsys):
     blind = [made, f"{folder}/blind.csv", "--source", f"{folder}/pairs.h5"]
     cli.main(["card", *blind, "--pixel-scale", "0.396"])
     assert "source_chi2" in (folder / "blind.csv").read_text()
+    np.savez(folder / "alone.npz", data=data.load(folder / "pairs.h5").source)
+    alone = [made, f"{folder}/alone.csv", "--source", f"{folder}/alone.npz"]
+    cli.main(["card", *alone, "--pixel-scale", "0.396", "--survey-from", "SDSS"])
+    chi2 = [Table.read(folder / f"{name}.csv")["value"][2] for name in ("blind", "alone")]
+    assert chi2[1] == pytest.approx(chi2[0], rel=0.3)  # noise and seeing are estimates
 
 
 @pytest.mark.parametrize("kept", [False, True])

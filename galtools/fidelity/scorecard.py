@@ -272,6 +272,8 @@ def card_without_truth(
     seeing, if it is not the survey's median.
     """
     translated = inputs.check_real(translated, "translated")
+    if translated.shape[1:2] == (len(survey.bands),) and {*survey.bands} <= {*source.bands}:
+        source = source.in_bands(survey.bands)
     if tuple(translated.shape[:2]) != source.images.shape[:2]:
         raise GaltoolsError(
             f"source is {source.images.shape} and the translation {tuple(translated.shape)}: hand "
