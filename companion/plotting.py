@@ -113,7 +113,7 @@ def lupton(images, pixel_scale=None):
     scale = pixel_scale or FIELD / images.shape[-1]
     last = min(3, images.shape[-3] - 1)
     planes = np.stack([images[..., max(0, last - k), :, :] for k in range(3)])
-    weights = WEIGHTS if last == 2 else (1.0, 1.0, 1.0)  # fewer bands are not tinted
+    weights = WEIGHTS if last else (1.0, 1.0, 1.0)  # one band is grey
     planes = planes * np.reshape(weights, (3,) + (1,) * (planes.ndim - 1)) / scale**2
     rows = planes.reshape(3, -1, images.shape[-1])  # astropy draws one picture: pile them up
     with np.errstate(divide="ignore", invalid="ignore"):  # astropy divides first, masks after

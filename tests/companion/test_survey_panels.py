@@ -84,3 +84,10 @@ def test_the_last_row_of_stamps_may_be_a_residual_and_one_band_is_grey():
         np.testing.assert_array_equal(picture.get_array(), expected)
         assert picture.get_clim() == (-9, 9)
     plt.close(fig)
+
+
+def test_red_green_and_blue_have_their_weights_in_three_bands_and_more():
+    """5 nanomaggies in i, r and g alike: blue has the largest weight, as the pages have it."""
+    for bands in (3, 5):
+        red, green, blue = plotting.lupton(np.full((bands, 8, 8), 5.0))[0, 0].astype(int)
+        assert blue > green > red
