@@ -236,7 +236,7 @@ def tempered_weights(log_weight, enough: int) -> np.ndarray:
     return weight[reached.argmax(axis=0), np.arange(len(log_weight))]
 
 
-def refined_mixture(target, modes: Mixture, samples, points: int, rng, fractions=FRACTIONS):
+def refined_mixture(target, modes: Mixture, samples, points: int, rng):
     """Mixture about `points` of the samples, chosen by their weights, and about the modes."""
     weight = tempered_weights(samples.log_weight, points)
     mean, scatter = (moment[:, None] for moment in samples.moments())
@@ -246,7 +246,7 @@ def refined_mixture(target, modes: Mixture, samples, points: int, rng, fractions
     rows, chosen = np.arange(len(weight))[:, None], np.concatenate(chosen, axis=1)
     x, kind = samples.x[rows, chosen], samples.kind[rows, chosen]
     covariance = np.linalg.inv(target.terms(x, kind)[1])
-    near, own, wide = fractions
+    near, own, wide = FRACTIONS
     return Mixture(
         np.concatenate([x, modes.mean, modes.mean], axis=1),
         np.concatenate([covariance, modes.covariance, DEFENSIVE**2 * modes.covariance], axis=1),
@@ -257,11 +257,11 @@ def refined_mixture(target, modes: Mixture, samples, points: int, rng, fractions
     )
 
 
-def sample_posterior(target, start, kind, count, points=24, seed=0, fractions=FRACTIONS):
+def sample_posterior(target: Target, start, kind, count: int, points: int = 24, seed: int = 0):
     """Samples of the posterior; two rounds adapt the proposal, the third counts."""
     modes = mixture = mixture_at_modes(target, start, kind)
     rng = np.random.default_rng(seed)
     for _ in range(2):
         samples = mixture.sample(target, max(count // 4, 2 * points), rng)
-        mixture = refined_mixture(target, modes, samples, points, rng, fractions)
+        mixture = refined_mixture(target, modes, samples, points, rng)
     return mixture.sample(target, count, rng)

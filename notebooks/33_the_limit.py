@@ -227,6 +227,35 @@ gaps = claims.differences(gaps, n_boot=n_boot, seed=seed)
 claims.keep(claims.evidence("mapping", gaps), store, "33_the_limit", inputs, seed=seed)
 
 
+# %% [markdown]
+# ## The optimal translator
+#
+# The best possible prediction of a CFHTLS image is its mean given the SDSS image, and the best possible
+# generator samples from that distribution. Both are computed for new galaxies whose geometry is *held at the
+# truth*: position, size, axis ratio, morphological class, pattern of young stars, neighbours and the seeing of
+# SDSS. Type, redshift, magnitude, and the spectra and fluxes of bulge, disc, arms and bar are sampled from their
+# exact posterior by Metropolis walks; seeing, subpixel position, calibration and noise of CFHTLS from their
+# priors. A translator does not know the geometry, so that its mean squared error cannot be smaller than that of
+# the mean in expectation: a *bound*, probably far from tight for details. The precomputed table (remade by
+# `benchmarks/optimal_translator.py`) leaves out the galaxies whose walks have not converged
+# ($R > 1.2$, {cite}`gelman1992`). In the last rows, p values of uniform ranks of the truth test the samples.
+
+# %% tags=["hide-input"]
+file = paths.REFERENCE / "33_optimal.csv"
+artefacts.check_inputs(file, advice="git checkout it, or run benchmarks/optimal_translator.py")
+bound = pd.read_csv(file).query("band in ('r', 'g-r', 'redshift', 'r magnitude')")
+cells = bound.assign(
+    cell=[
+        intervals.format_interval(x.value, x.low, x.high) if x.low == x.low else f"{x.value:.2f}"
+        for x in bound.itertuples()
+    ],
+    line=bound.metric + ", " + bound.band,
+)
+shown = cells.pivot_table("cell", "line", "row", "first", sort=False).fillna("–")
+print(f"{int(bound.n.max())} galaxies")
+shown.rename_axis(index=None, columns=None)
+
+
 # %% tags=["remove-cell"]
 def tell(name, value):
     """Glue a number or a word of this chapter."""
@@ -243,6 +272,9 @@ for part in ("irreducible", "estimator"):
 most = known["CFHTLS, components", 0] - known["SDSS, components", 0]
 tell("irreducible_most", str(intervals.bootstrap(intervals.mean, most, n_boot, seed)))
 tell("n", int(lost.n.max()))
+psnr = shown.loc["psnr, r"]
+for key, row in {"optimal": "optimal mean", "again": "again"}.items():
+    tell(f"psnr_{key}", psnr[row])
 words = seeds_agree.consensus_by_claim(judged)
 for key, claim in {"deeper": MORE, "apart": APART}.items():
     tell(key, words[claim])
@@ -255,6 +287,9 @@ for key, claim in {"deeper": MORE, "apart": APART}.items():
 # two. The estimator loses {glue:text}`limit_estimator` bits. The losses are means over
 # {glue:text}`limit_n` galaxies that were not rejected (seed 0). An interval that contains 0 means that no
 # loss was detected; one below 0 cannot be a loss.
+#
+# With the geometry known, the mean CFHTLS image given SDSS reaches a PSNR of {glue:text}`limit_psnr_optimal` dB in
+# r, more than a repeat observation ({glue:text}`limit_psnr_again` dB), which has noise of its own.
 #
 # **Exercise.** The exact posterior uses the true population. What would an analysis of real galaxies have to
 # add?
