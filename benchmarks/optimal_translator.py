@@ -93,7 +93,8 @@ def main() -> None:
         table(found).to_csv(path, index=False, float_format="%.5g")
 
     params = vars(args)
-    artefacts.make(TABLE, make, params, ["companion.optimal_translator"], seed=SEED)
+    modules = ["companion.optimal_translator"]
+    artefacts.make(TABLE, make, params=params, modules=modules, seed=SEED)
 
 
 if __name__ == "__main__":
