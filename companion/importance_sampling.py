@@ -100,9 +100,14 @@ class WeightedSamples:
 
     @cached_property
     def smoothed(self) -> tuple[np.ndarray, np.ndarray]:
-        """Pareto-smoothed log weights (n, s) and their index k (n,)."""
+        """Pareto-smoothed log weights (n, s) and their index k (n,), infinite without a tail."""
         below = self.log_weight.max(axis=1, keepdims=True) - self.log_weight
-        return array_stats.psislw(np.minimum(below, 700), axis=1)
+        below = np.minimum(below, 700)
+        log_weight, index = -below, np.full(len(below), np.inf)
+        for i, row in enumerate(below):
+            if len(np.unique(row)) > len(row) // 5:
+                log_weight[i], index[i] = array_stats.psislw(row)
+        return log_weight, index
 
     @cached_property
     def weight(self) -> np.ndarray:
@@ -139,14 +144,14 @@ class WeightedSamples:
         width = BANDWIDTH * 1.06 * scatter * np.maximum(self.effective, 1) ** -0.2
         parts = np.stack([self._batches(i, edges, width[i]) for i in range(len(mean))])
         total = parts.sum(axis=1)
-        total /= total.sum(axis=1, keepdims=True)
+        total /= np.maximum(total.sum(axis=1, keepdims=True), 1e-300)
         off = parts - total[:, None] * parts.sum(axis=2, keepdims=True)
         error = np.sqrt(BATCHES / (BATCHES - 1) * (off**2).sum(axis=1))
         apart = divergence(*(parts[:, k::2].sum(axis=1) for k in range(2)))
         missed = (1 / (1 + self.effective))[:, None]
         tail = ndtr((edges - mean[:, None]) / (TAIL_WIDTH * scatter[:, None] + 1e-9))
         mass = (1 - missed) * total + missed * np.diff(tail, axis=1)
-        return mass / mass.sum(axis=1, keepdims=True), error, apart
+        return mass / np.maximum(mass.sum(axis=1, keepdims=True), 1e-300), error, apart
 
     def _batches(self, galaxy: int, edges, width: float) -> np.ndarray:
         """Smoothed mass (batches, bins) of every so many samples of a galaxy."""
@@ -161,7 +166,9 @@ class WeightedSamples:
 
 def divergence(first, second) -> np.ndarray:
     """Mean of the two Kullback-Leibler divergences (n,) of densities (n, bins), in bits."""
-    first, second = (p / p.sum(axis=1, keepdims=True) + 1e-9 for p in (first, second))
+    first, second = (
+        p / np.maximum(p.sum(axis=1, keepdims=True), 1e-300) + 1e-9 for p in (first, second)
+    )
     return 0.5 * ((first - second) * np.log2(first / second)).sum(axis=1)
 
 

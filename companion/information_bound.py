@@ -189,12 +189,13 @@ def compare_runs(found: dict, known, n_boot=intervals.N_BOOT) -> dict:
     off = known[0] - known[1]
     error = np.hypot(*(numerical_error(found, k) for k in range(2)))
     passed = found["good"]
+    apart, stated = off[passed], error[passed]
     return {
         "galaxies that pass": f"{passed.sum()} of {len(passed)}",
         "effective samples, median": int(np.median(found["effective"])),
-        "rms difference of two runs (bits)": round(float(np.sqrt(np.nanmean(off**2))), 3),
-        "rms of its stated error": round(float(np.sqrt((error[passed] ** 2).mean())), 3),
-        "within two errors (%)": round(100 * float((np.abs(off) < 2 * error)[passed].mean())),
+        "rms difference of two runs (bits)": round(float(intervals.rms(apart**2)), 3),
+        "rms of its stated error": round(float(intervals.rms(stated**2)), 3),
+        "within two errors (%)": f"{100 * intervals.mean(np.abs(apart) < 2 * stated):.0f}",
         "mean difference (bits)": intervals.bootstrap(intervals.mean, off, n_boot),
     }
 

@@ -178,3 +178,14 @@ def test_a_proposal_far_too_narrow_is_refused():
     log_weight = 0.5 * (x**2).sum(2) * (1 - 0.3**2)  # proposed with 0.3 of the true width
     kind = np.zeros((5, 2000), int)
     assert not importance_sampling.WeightedSamples(x, kind, log_weight).good.any()
+
+
+def test_a_single_sample_with_all_the_weight_is_refused():
+    log_weight = np.full((2, 400), -np.inf)
+    log_weight[:, 7] = 0
+    x = np.full((2, 400, 1), 0.1)
+    x[1] = 9.0  # outside the grid
+    samples = importance_sampling.WeightedSamples(x, np.zeros((2, 400), int), log_weight)
+    assert not samples.good.any()
+    density, _, _ = samples.density(Grid().edges)
+    assert np.isfinite(density).all()

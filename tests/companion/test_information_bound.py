@@ -223,11 +223,16 @@ def test_runs_are_compared_by_their_stated_error():
     known = np.stack([sigma * np.array([3, -1, np.nan]), np.zeros(3)])
     lines = information_bound.compare_runs(found, known, n_boot=50)
     assert lines["galaxies that pass"] == "2 of 3"
-    assert lines["within two errors (%)"] == 50
+    assert lines["within two errors (%)"] == "50"
     assert lines["rms of its stated error"] == pytest.approx(sigma, abs=1e-3)
     rms = sigma * np.sqrt(5)
     assert lines["rms difference of two runs (bits)"] == pytest.approx(rms, abs=1e-3)
     assert lines["mean difference (bits)"].value == pytest.approx(sigma)
+    none = information_bound.compare_runs(
+        found | {"good": np.zeros(3, bool)}, np.full((2, 3), np.nan), n_boot=50
+    )
+    assert none["galaxies that pass"] == "0 of 3"
+    assert none["within two errors (%)"] == "nan"
 
 
 def test_galaxies_that_no_way_could_judge_are_not_passed_over():
