@@ -91,7 +91,10 @@ def recipe_changes(mine: dict, kept: dict) -> str:
     """Say in what the recipe of a training differs from a kept one, whatever their seeds.
 
     `mine` is the manifest of its weights; both hold the code's hash, the parameters and the data.
+    That of weights which a long training brought in holds none.
     """
+    if "settings" not in mine["parameters"]:
+        return "a long training"
     settings = {k: v for k, v in mine["parameters"]["settings"].items() if k != "seed"}
     mine = {**mine, "parameters": {**mine["parameters"], "settings": settings}}
     names = {"code": "code", "parameters": "parameters", "inputs": "data"}

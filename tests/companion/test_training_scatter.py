@@ -162,6 +162,10 @@ def test_a_seed_changes_no_recipe(mine, said):
     assert training_scatter.recipe_changes({**known, **mine}, RECIPE) == said
 
 
+def test_weights_that_were_brought_in_are_of_a_long_training():
+    assert training_scatter.recipe_changes({"parameters": {}}, RECIPE) == "a long training"
+
+
 def test_a_table_that_is_not_as_kept_is_refused(tmp_path):
     path = tmp_path / training_scatter.TABLE.name
     with pytest.raises(GaltoolsError, match=r"benchmarks/trainings\.py"):
