@@ -90,9 +90,18 @@ def known_parameters(notebook: nbformat.NotebookNode) -> list:
         except (SyntaxError, TypeError, ValueError):
             default = None  # of no type
         if not fits(default, parameter.inferred_type_name):
-            line = write_parameter(parameter)
-            raise NotebookError(f"parameters cell: {line!r} is not `name: type = value  # help`")
+            _refuse(write_parameter(parameter))
+    named = {parameter.name for parameter in known}  # papermill skips what it cannot read
+    for node in ast.parse(cells[0].source).body if cells else ():
+        if getattr(getattr(node, "target", None), "id", None) not in named:
+            _refuse(ast.unparse(node))
     return known
+
+
+def _refuse(line: str):
+    """Raise the error of a line of a parameters cell."""
+    form = "`name: type = value  # help` with a single ="
+    raise NotebookError(f"parameters cell: {line!r} is not {form}")
 
 
 def write_parameter(parameter) -> str:

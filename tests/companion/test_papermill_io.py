@@ -376,6 +376,11 @@ def test_what_is_no_notebook_is_one_line(here, text, complaint):
         "a: int = 0.5",
         "a: int = 2 * b",
         "a: int = {[]: 1}",
+        "a: int",
+        "print(1)",
+        "import os; a: int = 1",
+        "a: float = 1e-3  # b = c",
+        "a: str = 'b=c'",
     ],
 )
 def test_parameters_cell_that_cannot_be_checked_is_refused(cell):
