@@ -159,7 +159,7 @@ pd.DataFrame(lines).map(str)
 # %% [markdown]
 # On real images of SDSS main-sample galaxies, networks trained on 400,000 galaxies reach
 # $\sigma_\mathrm{MAD} = 0.0091$, and less than 0.007 at signal-to-noise ratios above 100
-# {cite}`pasquet2019`. The spectra of the simulation were tuned so that the two bounds bracket this scatter
+# {cite}`pasquet2019`. The spectra of the simulation were tuned to these two values
 # (`benchmarks/tune_population.py`).
 #
 # ## Splitting the loss
