@@ -136,6 +136,8 @@ def card(
             "psf_fwhm": psf_fwhm or None,
         } | image_files.open_maps(sigma_map=sigma_map, mask=mask, psf=psf)
         result = scorecard.card(true, images, before, z, morphology=morphology, **facts, **common)
+    elif sigma_map or mask or psf:
+        raise GaltoolsError("maps belong to the truth: give --truth, or maps in the source's file")
     elif source:
         common["pixel_scale"] = pixel_scale or images.facts.get("pixel_scale")
         common["survey"] = find_survey(survey)

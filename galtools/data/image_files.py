@@ -93,6 +93,8 @@ def open_maps(**files) -> dict:
         if name not in found and len(found) != 1:
             raise GaltoolsError(f"{path} holds {', '.join(found)}: name one of them {name}")
         stack = found[name if name in found else next(iter(found))]
+        if (kind := stack.read(slice(0, 0)).dtype).kind not in "biuf":
+            raise GaltoolsError(f"{path} holds {kind}: save a {name} as numbers")
         given, stack = ("weights", _inverted(stack)) if name == "mask" else (name, stack)
         if given in maps:
             raise GaltoolsError(f"{path}: give weights or a mask, not both")
@@ -174,8 +176,14 @@ def _read_hdf5(path, key: str, rows) -> np.ndarray:
 
 def read_column(path, name: str) -> np.ndarray | None:
     """Read a column such as "redshift" or "noise" that lies beside the images, if it is there."""
-    found = read_stacks(path).get(name)
-    if found is not None and (found := found[()]).dtype.kind not in "biuf":
+    with reading(path, f"give {name} as an array of numbers"):
+        if Path(path).suffix.lower() == ".npz":  # no other array of it is read
+            with np.load(path, allow_pickle=False) as file:
+                found = file.get(name)
+        else:
+            stack = read_stacks(path).get(name)
+            found = None if stack is None else stack[()]
+    if found is not None and found.dtype.kind not in "biuf":
         raise GaltoolsError(f"{path}: {name} holds no numbers, but {found.dtype}")
     return found
 

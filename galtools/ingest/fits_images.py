@@ -91,8 +91,10 @@ def read_fits(path: Path, ndim=(2,), beside=()) -> tuple[np.ndarray, fits.Header
 
 def file_beside(path: Path, place: str) -> Path:
     """File of a map: that of its image for an extension, another one for a `place` "sci/wei"."""
-    old, _, new = place.partition("/")
-    return path.parent / path.name.replace(old, new) if "/" in place else path
+    old, apart, new = place.partition("/")
+    if not place or "/" in new or (apart and not (new and old and old in path.name)):
+        raise GaltoolsError(f"{path}: no map at {place!r}: name an extension, or sci/wei for files")
+    return path.with_name(path.name.replace(old, new)) if apart else path
 
 
 def image_files(folder: Path, names: dict | None = None) -> list[Path]:
@@ -101,7 +103,8 @@ def image_files(folder: Path, names: dict | None = None) -> list[Path]:
         raise GaltoolsError(f"{folder} is no folder: give one that holds FITS files")
     files = sorted(file for file in Path(folder).iterdir() if ENDING.fullmatch(file.name))
     apart = [place for place in (names or {}).values() if "/" in place]
-    maps = {file_beside(file, place) for file in files for place in apart}
+    named = [(f, place) for f in files for place in apart if place.partition("/")[0] in f.name]
+    maps = {file_beside(file, place) for file, place in named}
     return [file for file in files if file not in maps]
 
 
@@ -111,6 +114,8 @@ def read_maps(path: Path, names: dict | None, shape: tuple, worth: float = 1.0) 
     One unit of the image is `worth` nanomaggies.
     """
     found = {}
+    if len(kinds := {"weight", *TO_SIGMA} & {*(names or ())}) > 1:
+        raise GaltoolsError(f"{path}: give one of {', '.join(sorted(kinds))}")
     for name, place in (names or {}).items():
         pixels, header = _read_map(file_beside(path, place), None if "/" in place else place)
         if name == "psf":
@@ -119,8 +124,11 @@ def read_maps(path: Path, names: dict | None, shape: tuple, worth: float = 1.0) 
         if pixels.shape != shape:
             raise GaltoolsError(f"{path}: its {name} is {pixels.shape}, need {shape}")
         if name == "mask":
-            if harmless := sum(1 << header[key] for key in header if key.startswith(HARMLESS)):
-                pixels = np.int64(pixels) & ~harmless
+            bits = {number_in(header, key) for key in header if key.startswith(HARMLESS)}
+            if bits - {*range(63)}:
+                raise GaltoolsError(f"{path}: its mask has bits {bits}: give numbers from 0 to 62")
+            if bits:
+                pixels = np.int64(np.nan_to_num(pixels)) & ~sum(1 << int(bit) for bit in bits)
             found[name] = np.where(pixels != 0, MASKED, 0).astype(np.uint8)
         else:
             found["sigma_map"] = worth * to_sigma(name, linear(pixels, header))

@@ -96,3 +96,6 @@ def test_maps_of_their_own_files_become_what_a_card_takes(tmp_path):
         image_files.open_maps(mask=both)
     with pytest.raises(GaltoolsError, match="weights or a mask, not both"):
         image_files.open_maps(weights=tmp_path / "mask.npy", mask=tmp_path / "mask.npy")
+    np.save(tmp_path / "text.npy", masks.astype("U2"))
+    with pytest.raises(GaltoolsError, match="holds <U2: save a mask as numbers"):
+        image_files.open_maps(mask=tmp_path / "text.npy")

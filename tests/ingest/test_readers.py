@@ -379,6 +379,34 @@ def test_mask_and_sigma_of_a_field_go_into_its_stamps_to_the_card(tmp_path, alig
         cut([plane, bare], objects, SDSS.in_bands("r"), **options)
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"mask": ""}, "no map at ''"),
+        ({"ivar": "sci/wei"}, "no map at 'sci/wei'"),
+        ({"ivar": "f/a/b"}, "no map at 'f/a/b'"),
+        ({"ivar": "f.fits/"}, "no map at"),
+        ({"ivar": "f/none"}, "is missing"),
+        ({"ivar": "DQ", "weight": "DQ"}, "give one of ivar, weight"),
+        ({"psf": "DQ"}, "unknown name of a map of a field 'psf'"),
+        *(
+            ({"mask": name}, "its mask has bits")
+            for name in ("MASK70", "MASK1.5", "MASK-1", "MASK_X")
+        ),
+    ],
+    ids=str,
+)
+def test_maps_that_are_not_there_or_odd_are_refused(tmp_path, names, message):
+    bad = fits.ImageHDU(np.zeros((40, 40), np.int16), name="DQ")
+    hdus = [frame(), bad]
+    for text, value in (("MASK70", 70), ("MASK1.5", 1.5), ("MASK-1", -1), ("MASK_X", "x")):
+        hdus.append(fits.ImageHDU(bad.data, name=text))
+        hdus[-1].header["HIERARCH MP_DETECTED"] = value
+    fits.HDUList(hdus).writeto(tmp_path / "f.fits")
+    with pytest.raises(GaltoolsError, match=message):
+        read_plane(tmp_path / "f.fits", SDSS, names={"mask": "DQ"} | names)
+
+
 @pytest.mark.parametrize("angle", [0, 27])
 @pytest.mark.parametrize("scale", [0.396, 0.7])
 def test_resampled_sigma_is_the_noise_of_resampled_noise(angle, scale):
