@@ -26,6 +26,7 @@ from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.fidelity.intervals import LEVEL, Estimate
 
+LONG = "a long training"  # the change of recipe of weights that were kept
 TABLE = paths.REFERENCE / "25_leaderboard_trainings.csv"  # kept, with its manifest
 PAIRS = paths.REFERENCE / "25_leaderboard_trainings_pairs.csv"
 
@@ -94,7 +95,7 @@ def recipe_changes(mine: dict, kept: dict) -> str:
     That of weights which a long training brought in holds none.
     """
     if "settings" not in mine["parameters"]:
-        return "a long training"
+        return LONG
     settings = {k: v for k, v in mine["parameters"]["settings"].items() if k != "seed"}
     mine = {**mine, "parameters": {**mine["parameters"], "settings": settings}}
     names = {"code": "code", "parameters": "parameters", "inputs": "data"}
