@@ -13,7 +13,7 @@ from galtools.data import image_files
 from galtools.errors import GaltoolsError
 from galtools.fidelity import scorecard
 from galtools.ingest import fits_images
-from galtools.ingest.arrays import read_arrays
+from galtools.ingest.arrays import read_arrays, read_source
 from galtools.ingest.catalogue import read_catalogue
 from galtools.ingest.crossmatch import match
 from galtools.ingest.cutouts import cut
@@ -141,10 +141,7 @@ def card(
     elif source:
         common["pixel_scale"] = pixel_scale or images.facts.get("pixel_scale")
         common["survey"] = find_survey(survey)
-        if "source/images" in image_files.read_stacks(source):
-            seen = data.load(source).source_set
-        else:
-            seen = read_arrays(Path(source), find_survey(survey_from))
+        seen, _ = read_source(source, find_survey(survey_from))
         result = scorecard.card_without_truth(seen, images[:], **common)
     else:
         raise GaltoolsError("give --truth, or --source for a card without true images")

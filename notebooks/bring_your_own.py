@@ -33,6 +33,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown, display
 from myst_nb import glue
 from scipy.ndimage import gaussian_filter
 
@@ -41,7 +42,8 @@ from galtools import artefacts
 from galtools.data import image_files
 from galtools.errors import GaltoolsError
 from galtools.fidelity import scorecard
-from galtools.surveys import SDSS, band_names, reference_band
+from galtools.ingest.arrays import read_source
+from galtools.surveys import SDSS, band_names, find_survey, reference_band
 
 plotting.use_style()
 
@@ -53,6 +55,8 @@ truth: str = ""  # file of true images (npz, npy, HDF5, FITS); empty for the dem
 truth_name: str = ""  # which of its arrays, if not truth, target, images or data
 translations: str = ""  # file of translated images, same galaxies, same order
 source: str = ""  # file of the images that were translated; may stay empty
+survey_from: str = "SDSS"  # of the source, if that is no file of pairs
+survey_to: str = ""  # survey into which was translated, for the card without truth; empty: none
 redshifts: str = ""  # file with one redshift a line; else looked for beside the truth
 name: str = "My translator"  # what to call it
 bands: str = ""  # the bands of the images in their order, as gri; empty: as the truth's file states
@@ -76,7 +80,8 @@ n_demo: int = 300  # galaxies of the demonstration
 # of 22.5. Divide images of zero point 30, such as those of CFHTLS, by 1000; the card detects if this was
 # forgotten. Both files must have the same order of galaxies and bands. A galaxy with undefined pixels is
 # excluded in that band, and counted. Only truth and translations are required; without true images, use
-# [another chapter](43_without_truth.py) or `galtools card --source`.
+# [another chapter](43_without_truth.py) or `galtools card --source`. With `source` and `survey_to`, the
+# translations are compared with their source as there, too.
 #
 # The file of the truth may hold arrays `pixel_scale`, `bands`, `noise`, `psf_fwhm`, `weights`, `sigma_map`
 # and `psf` (images), as the files of this book do; the parameters above, also names of files, override them. The
@@ -101,12 +106,17 @@ def demonstration(n: int, seed: int):
     return images + noise, gaussian_filter(images, (0, 0, 0.7, 0.7)), z
 
 
-# %%
+# %% tags=["hide-input"]
 if bool(truth) != bool(translations):
     raise GaltoolsError(
         "hand in both truth and translations, or neither for the demonstration; "
-        "without true images use notebooks/43_without_truth.py"
+        "without true images: papermill notebooks/43_without_truth.py card.ipynb "
+        f"-p source {source or 'SOURCE'} -p translations {translations or 'TRANSLATIONS'}"
     )
+if survey_to and not (source and truth):
+    raise GaltoolsError("survey_to compares translations with their source: give source and truth")
+
+# %%
 if truth:
     true_images = image_files.open_images(truth, truth_name, image_files.TRUTH)
     made_images = image_files.open_images(translations, names=image_files.TRANSLATED)
@@ -171,6 +181,17 @@ measured.groupby("level", sort=False).head(2).set_index("level").round(4).replac
 lines = [("note", note) for note in card.notes]
 lines += [(f"missing: {level}", reason) for level, reason in card.missing.items()]
 pd.DataFrame(lines, columns=["", "message"]).set_index("")
+
+# %% tags=["hide-input"]
+if survey_to:
+    there = list(dict.fromkeys(measured.query("metric == 'mae'").band))
+    seen, _ = read_source(source, find_survey(survey_from))
+    blind = scorecard.card_without_truth(
+        seen, made_images[:], survey=find_survey(survey_to).in_bands(there), name=name,
+        pixel_scale=pixel_scale or true_images.facts.get("pixel_scale"), n_boot=n_boot, seed=seed,
+    )  # fmt: skip
+    display(Markdown("## Against the source alone"), Markdown("\n\n".join(blind.notes)))
+    display(blind.table.drop(columns="level").set_index("metric").round(4).replace(-0.0, 0.0))
 
 # %% [markdown]
 # ## Files

@@ -8,12 +8,16 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
+import papermill
 import pytest
 import yaml
+from papermill.exceptions import PapermillExecutionError
 
 from companion import papermill_io, paths
 from companion.papermill_io import complete, known_parameters, read_percent
+from galtools import simulate
 from galtools.models import PROFILES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -281,3 +285,49 @@ def test_other_tools_execute_a_notebook(command, tmp_path):
     assert done.returncode == 0, done.stderr
     made = [file for file in tmp_path.iterdir() if file.suffix in (".html", ".ipynb")]
     assert any(str(ROOT / "results" / "tiny") in file.read_text() for file in made)
+
+
+# --- the card without a true image, of plain stamps
+
+
+@pytest.fixture(scope="module")
+def stamps(tmp_path_factory):
+    """Files of a source and of its translations, here true images of the other survey."""
+    folder = tmp_path_factory.mktemp("stamps")
+    pairs = simulate.pairs(6, seed=5)
+    facts = ("bands", "noise", "psf_fwhm", "pixel_scale")
+    for name, images in (("source", pairs.source_set), ("truth", pairs.target_set)):
+        stated = {fact: getattr(images, fact) for fact in facts}
+        np.savez(folder / f"{name}.npz", **{name: images.images}, **stated)
+    np.savez(folder / "made.npz", translated=pairs.target)
+    return {name: f"{folder}/{name}.npz" for name in ("source", "truth", "made")}
+
+
+def outputs_of(notebook: str, tmp_path, **parameters):
+    given = {"profile": "tiny", "results": str(tmp_path), **parameters}
+    file = paths.NOTEBOOKS / f"{notebook}.py"
+    cells = papermill.execute_notebook(str(file), None, given, progress_bar=False).cells
+    return [output for cell in cells for output in cell.get("outputs", [])]
+
+
+@pytest.mark.notebook
+def test_plain_stamps_have_a_card_without_truth(stamps, tmp_path):
+    given = {"source": stamps["source"], "translations": stamps["made"], "n_faults": 4}
+    glued = {
+        output.metadata.scrapbook.name: output.data["application/papermill.record/text/plain"]
+        for output in outputs_of("43_without_truth", tmp_path, **given)
+        if "scrapbook" in output.get("metadata", {})
+    }
+    assert ast.literal_eval(glued["blind_control"]) == "not known"
+    assert int(glued["blind_n"]) == 6
+    assert 0.8 < float(glued["blind_chi2"]) < 1.3  # of true images
+
+
+@pytest.mark.notebook
+def test_own_card_compares_with_the_source_alone(stamps, tmp_path):
+    given = {"source": stamps["source"], "translations": stamps["made"], "survey_to": "CFHTLS"}
+    shown = str(outputs_of("bring_your_own", tmp_path, truth=stamps["truth"], **given))
+    assert "Against the source alone" in shown and "source_chi2" in shown
+    command = f"43_without_truth.py card.ipynb -p source {stamps['source']} -p translations"
+    with pytest.raises(PapermillExecutionError, match=re.escape(command)):
+        outputs_of("bring_your_own", tmp_path, **given)

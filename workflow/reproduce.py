@@ -35,6 +35,11 @@ def read(run: Path) -> tuple[Path, dict]:
     """Read the manifest of an executed notebook, given either; return its results folder, too."""
     run = Path(run).absolute()
     notebook = run.with_name(run.name.removesuffix(".manifest.json"))
+    if notebook.exists() and not artefacts.manifest_path(notebook).exists():
+        raise GaltoolsError(
+            f"{run} has no manifest of its run: `make book` and `make grid` write one, papermill "
+            "alone does not; list the notebook in a grid, with the parameters that it had"
+        )
     record = artefacts.read_manifest(notebook)
     entries = {**record["ancestors"], record["run"]: record} if _holds(record, RECORD) else {}
     if not entries or not all(

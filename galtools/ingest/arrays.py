@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from galtools.data import ImageSet
+from galtools.data import ImageSet, load
 from galtools.data.image_files import read_stacks
 from galtools.data.pairs import MASKED, NO_DATA, expand_psf
 from galtools.errors import GaltoolsError, check_choice
@@ -129,6 +129,24 @@ def read_arrays(
         pixel_scale = float(stacks["pixel_scale"].read(()))
     given |= {"pixel_scale": pixel_scale, "check": check}
     return calibrated(survey, images, tidy(table, path, positions=False), mask, path, **given)
+
+
+def read_source(path: Path, survey: Survey, rows=None) -> tuple[ImageSet, ImageSet | None]:
+    """Read the source, and from a file of pairs its target; `rows` is a slice.
+
+    Plain stamps of `survey`, an array `source` or what `read_arrays` knows, have no target.
+    """
+    stacks = read_stacks(path)
+    if "source/images" in stacks:
+        pairs = load(path, rows)
+        return pairs.source_set, pairs.target_set
+    if "source" in stacks and "truth" in stacks and (found := stacks.keys() & {*BESIDE}):
+        raise GaltoolsError(
+            f"{path} has a {', '.join(sorted(found))} that may be the truth's: give the source in "
+            "a file of its own"
+        )
+    stamps = read_arrays(Path(path), survey, key="source" if "source" in stacks else None)
+    return stamps[rows or slice(None)], None
 
 
 def _beside(name: str, stack, axes: str, shape: tuple, order: list, path: Path) -> np.ndarray:

@@ -22,7 +22,7 @@ from galtools.errors import GaltoolsError
 from galtools.fidelity import scorecard
 from galtools.flags import Flag
 from galtools.ingest import units
-from galtools.ingest.arrays import read_arrays
+from galtools.ingest.arrays import read_arrays, read_source
 from galtools.ingest.catalogue import read_catalogue, tidy
 from galtools.ingest.cutouts import cut, cut_aligned, upright_wcs
 from galtools.ingest.fits_images import Plane, band_of, read_fits, read_plane
@@ -219,6 +219,16 @@ def test_wrong_arrays_are_refused_by_name(tmp_path, content, message):
         read_arrays(tmp_path / "wrong.npz", SDSS)
     assert "\n" not in str(caught.value)
     assert "wrong.npz" in str(caught.value)
+
+
+def test_a_source_beside_its_truth_states_nothing_by_itself(tmp_path):
+    np.savez(tmp_path / "one.npz", source=sky(), truth=sky())
+    found, target = read_source(tmp_path / "one.npz", SDSS, slice(2))
+    assert target is None
+    np.testing.assert_array_equal(found.images, sky()[:2])
+    np.savez(tmp_path / "two.npz", source=sky(), truth=sky(), noise=np.ones((3, 5)))
+    with pytest.raises(GaltoolsError, match="has a noise that may be the truth's"):
+        read_source(tmp_path / "two.npz", SDSS)
 
 
 def test_noise_of_another_survey_passes_unchecked(tmp_path):

@@ -271,7 +271,7 @@ def test_a_manifest_of_something_else_is_refused(tmp_path):
     with pytest.raises(GaltoolsError, match="is missing"):
         reproduce.read(tmp_path / "run.ipynb")
     (tmp_path / "run.ipynb").touch()
-    with pytest.raises(GaltoolsError, match="has no manifest"):
+    with pytest.raises(GaltoolsError, match="papermill alone does not; list the notebook"):
         reproduce.read(tmp_path / "run.ipynb")
     (tmp_path / "run.ipynb.manifest.json").write_text(json.dumps({"sha256": "x"}))
     with pytest.raises(GaltoolsError, match="is not the manifest of a run"):
