@@ -7,6 +7,7 @@
 
 import json
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
@@ -67,7 +68,7 @@ class Card:
         path = Path(path)
         writers = {
             ".json": lambda new: new.write_text(self.to_json()),
-            ".html": lambda new: new.write_text(f"<h1>{escape(self.name)}</h1>{self.to_html()}"),
+            ".html": lambda new: new.write_text(self.page(), encoding="utf-8"),
             ".csv": lambda new: self.table.to_csv(new, index=False),
             ".ecsv": lambda new: Table.from_pandas(self.galaxies).write(new, format="ascii.ecsv"),
         }
@@ -84,6 +85,12 @@ class Card:
         content = {"format": FORMAT, "name": self.name, "columns": COLUMNS, "rows": rows}
         kept = {name: getattr(self, name) for name in ("about", "missing", "notes")}
         return json.dumps(content | kept, indent=1) + "\n"
+
+    def page(self) -> str:
+        """HTML page with the date of today."""
+        name, date = escape(self.name), f"{datetime.now(UTC):%Y-%m-%d}"
+        head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
+        return f"{head}<h1>{name}</h1><p>{date}</p>{self.to_html()}"
 
     def to_html(self) -> str:
         """Inputs, notes, what is missing, metrics by band for every level, and definitions."""
@@ -288,7 +295,12 @@ def card_without_truth(
     missing = dict.fromkeys((*LEVELS, "morphology"), "no true images")
     notes = [] if np.isfinite(source.noise).all() else ["the noise of some source is unknown"]
     notes += [] if source.psf is None else ["of the PSF images of the source, the widths are used"]
-    return Card(name, table, missing, notes)
+    of_source = f"{source.survey}, {source.pixel_scale:g} arcsec per pixel"
+    n, _, height, width = translated.shape
+    about = {"galtools": version("galtools"), "source": of_source}
+    about["translation"] = f"{survey.name}, {survey.pixel_scale:g} arcsec per pixel"
+    about["images"] = f"{n} galaxies, bands {', '.join(survey.bands)}, {height} x {width} pixels"
+    return Card(name, table, missing, notes, about)
 
 
 class Missing(Exception):

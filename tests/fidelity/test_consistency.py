@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import galtools
 from galtools import simulate
 from galtools.data import ImageSet
 from galtools.errors import GaltoolsError
@@ -124,6 +125,13 @@ def test_masked_pixels_do_not_count(pairs):
     marred = replace(own, images=spoilt)
     values = [consistency.measure(one, pairs.target, CFHTLS)["chi2"] for one in (own, marred)]
     np.testing.assert_array_equal(*values)
+
+
+def test_a_card_without_truth_says_what_it_compared(pairs):
+    about = scorecard.card_without_truth(pairs.source_set, pairs.target, n_boot=20).about
+    assert about["galtools"] == galtools.__version__
+    assert about["source"].startswith(f"SDSS, {pairs.source_set.pixel_scale:g} arcsec")
+    assert about["translation"].startswith("CFHTLS, ") and about["images"].startswith("24 galaxies")
 
 
 def test_what_does_not_fit_together_is_refused(pairs):

@@ -1,6 +1,7 @@
 """The card: what it holds, what it refuses, what it says is missing."""
 
 import warnings
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -393,8 +394,9 @@ def test_saving_loading_and_merging(sample, tmp_path):
     card = short(truth, truth, name="copy")
     again = scorecard.load(card.save(tmp_path / "card.json"))
     assert again.table.equals(card.table) and again.missing == card.missing
-    page = card.save(tmp_path / "card.html").read_text()
-    assert "∞" in page
+    page = card.save(tmp_path / "card.html").read_text("utf-8")
+    assert "∞" in page and page.startswith('<!doctype html><html lang="en"><meta charset="utf-8">')
+    assert f"<p>{datetime.now(UTC):%Y-%m-}" in page
     assert page.count("<table") == 6  # input; pixels and peaks, with those of colours; sources
     assert "<script" not in page and "http" not in page.replace("data:image", "")
     other = short(truth, translated, name="bright")
