@@ -10,8 +10,8 @@
 #
 # For this run's task, {glue:text}`z_task`, the best translator, {glue:text}`z_best`, retains
 # {glue:text}`z_retrained_best` % of the redshift information in the source images, and the worst,
-# {glue:text}`z_worst`, {glue:text}`z_retrained_worst` %. A lossless copy of the source, the control,
-# retains {glue:text}`z_retrained_copy` %.
+# {glue:text}`z_worst`, {glue:text}`z_retrained_worst` % (chosen on one half of the galaxies, measured on the
+# other). A lossless copy of the source, the control, retains {glue:text}`z_retrained_copy` %.
 #
 # **What you will learn**
 #
@@ -343,7 +343,7 @@ for name, text in redshift_evaluation.finetuned_shares().items():  # see What ch
 # {glue:text}`z_source_bits:z.2f` bits of redshift information in the source images and
 # {glue:text}`z_truth_bits:z.2f` in the target images. The best translator ({glue:text}`z_best`) retains
 # {glue:text}`z_retrained_best` % of the source's information and the worst ({glue:text}`z_worst`)
-# {glue:text}`z_retrained_worst` %; the copy retains {glue:text}`z_retrained_copy` %. With the frozen
+# {glue:text}`z_retrained_worst` %, chosen and measured on different halves of the galaxies; the copy retains {glue:text}`z_retrained_copy` %. With the frozen
 # estimator the two retain {glue:text}`z_frozen_best` % and {glue:text}`z_frozen_worst` %. The estimator
 # that sees pixels alone disagrees on these rows: {glue:text}`z_disagree`.
 #
