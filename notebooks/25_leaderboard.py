@@ -12,8 +12,8 @@
 # PSNR, {glue:text}`best_box_scatter` in the scatter of peak fluxes and {glue:text}`best_aperture_scatter`
 # in that of aperture fluxes.
 #
-# In a precomputed run of the task *cross* with several trainings of each model, the scatter between trainings
-# leaves {glue:text}`trainings_bits_2` of {glue:text}`trainings_bits_orders` orders in redshift information
+# In precomputed short trainings of each model (task *cross*), the scatter between trainings leaves
+# {glue:text}`trainings_bits_2` of {glue:text}`trainings_bits_orders` orders in redshift information
 # inconclusive.
 #
 # **What you will learn**
