@@ -249,11 +249,12 @@ cells = bound.assign(
         intervals.format_interval(x.value, x.low, x.high) if x.low == x.low else f"{x.value:.2f}"
         for x in bound.itertuples()
     ],
-    line=bound.metric + ", " + bound.band,
+    line=bound.metric.replace("psnr", "PSNR").str.replace("_", " ") + ", " + bound.band,
 )
 shown = cells.pivot_table("cell", "line", "row", "first", sort=False).fillna("–")
 print(f"{int(bound.n.max())} galaxies")
-shown.rename_axis(index=None, columns=None)
+names = {"again": "repeat observation", "resample": "resampling"}
+shown.rename(columns=names).rename_axis(index=None, columns=None)
 
 
 # %% tags=["remove-cell"]
@@ -272,7 +273,7 @@ for part in ("irreducible", "estimator"):
 most = known["CFHTLS, components", 0] - known["SDSS, components", 0]
 tell("irreducible_most", str(intervals.bootstrap(intervals.mean, most, n_boot, seed)))
 tell("n", int(lost.n.max()))
-psnr = shown.loc["psnr, r"]
+psnr = shown.loc["PSNR, r"]
 for key, row in {"optimal": "optimal mean", "again": "again"}.items():
     tell(f"psnr_{key}", psnr[row])
 words = seeds_agree.consensus_by_claim(judged)
