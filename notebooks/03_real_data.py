@@ -476,6 +476,19 @@ for key, value in numbers.items():
     glue(key, value, display=False)
 
 # %% [markdown]
+# Where there is no true image, the translation is [tested against its source](43_without_truth.py). Values per
+# band, for surveys whose filters are known:
+
+# %%
+alone = None
+if all(side.filters for side in sides):
+    looked = {"pixel_scale": test.target_set.pixel_scale, "n_boot": n_boot, "seed": seed}
+    alone = scorecard.card_without_truth(
+        test.source_set, result.translated, survey=sides[1], name=name, **looked
+    ).table.pivot_table("value", "metric", "band", sort=False)[list(common)]
+alone if alone is None else alone.round(3)
+
+# %% [markdown]
 # To compare it with others, pass the card to the leaderboard:
 #
 # ```bash
