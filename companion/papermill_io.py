@@ -92,7 +92,11 @@ def known_parameters(notebook: nbformat.NotebookNode) -> list:
         if not fits(default, parameter.inferred_type_name):
             _refuse(write_parameter(parameter))
     named = {parameter.name for parameter in known}  # papermill skips what it cannot read
-    for node in ast.parse(cells[0].source).body if cells else ():
+    try:
+        body = ast.parse(cells[0].source).body if cells else []
+    except (SyntaxError, ValueError):
+        _refuse(cells[0].source[:80])
+    for node in body:
         if getattr(getattr(node, "target", None), "id", None) not in named:
             _refuse(ast.unparse(node))
     return known

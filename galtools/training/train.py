@@ -140,6 +140,8 @@ def train_cached(
         "metrics.json": json.dumps(history[-1] | about, indent=1) + "\n",
     }
     for name, text in reports.items():
-        with artefacts.atomic(folder / name) as new:
-            new.write_text(text)
+        file = folder / name
+        if not (file.exists() and file.read_text() == text):
+            with artefacts.atomic(file) as new:
+                new.write_text(text)
     return made

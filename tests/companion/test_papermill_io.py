@@ -381,6 +381,7 @@ def test_what_is_no_notebook_is_one_line(here, text, complaint):
         "import os; a: int = 1",
         "a: float = 1e-3  # b = c",
         "a: str = 'b=c'",
+        "def (",
     ],
 )
 def test_parameters_cell_that_cannot_be_checked_is_refused(cell):
