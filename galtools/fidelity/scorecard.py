@@ -6,8 +6,8 @@
 """
 
 import json
+import time
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
@@ -88,7 +88,7 @@ class Card:
 
     def page(self) -> str:
         """HTML page with the date of today."""
-        name, date = escape(self.name), f"{datetime.now(UTC):%Y-%m-%d}"
+        name, date = escape(self.name), time.strftime("%Y-%m-%d", time.gmtime())
         head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
         return f"{head}<h1>{name}</h1><p>{date}</p>{self.to_html()}"
 

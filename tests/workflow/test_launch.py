@@ -68,7 +68,7 @@ def test_parameters_of_a_page_are_those_of_its_run():
     stage.as_run(book, {"profile": "tiny", "parameters": values})
     assert book.cells[0].source.splitlines() == [
         "profile: str = 'tiny'  # one of “tiny”",
-        "results: str = 'results'  # folder",
+        'results: str = "results"  # folder',
         "task: str = 'intra'  # what",
         "models: list = ['b', 'c']  # which",
         "steps: int = 3  # how many",
