@@ -32,9 +32,7 @@ FRACTIONS = 0.7, 0.2, 0.1  # of the samples: about samples, about modes, from de
 BLOCK = 2000  # samples at a time: what fits the processor's cache
 FINE, BATCHES = 8, 10  # cells in a bin of the density, subsets that give its error
 POWERS = np.array([1.0, 0.7, 0.5, 0.35, 0.25, 0.15])  # that temper the weights
-TAIL_POWER = (
-    0.3  # every second point is chosen by weights times exp(0.3 u^2), u = (z - mean) / sigma
-)
+TAIL_POWER = 0.3  # a: weights of half of the points times exp(a u^2), u = (z - mean) / sigma
 FARTHEST = 4.5  # largest u
 ITERATIONS = 12  # of the optimiser
 STEP = 1e-3  # of the differences that give the Jacobian

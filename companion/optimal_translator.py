@@ -171,7 +171,7 @@ def sample_chains(target, start, kind, walkers: int, steps: int, seed: int = 0):
     """Samples (n, s, d), their types and the convergence (n,) of the first latent.
 
     Walkers begin at samples of the normal approximations about the modes uphill of `start`
-    (n, k, d) and keep their type. They walk `steps` that are forgotten, then three times as far,
+    (n, k, d) and keep their type. After a burn-in of `steps` they walk three times as far,
     for three samples each.
     Convergence is the ratio R of Gelman and Rubin (1992) of all walkers.
     """

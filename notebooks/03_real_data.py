@@ -482,9 +482,9 @@ for key, value in numbers.items():
 # %%
 alone = None
 if all(side.filters for side in sides):
-    looked = {"pixel_scale": test.target_set.pixel_scale, "n_boot": n_boot, "seed": seed}
+    options = {"pixel_scale": test.target_set.pixel_scale, "n_boot": n_boot, "seed": seed}
     alone = scorecard.card_without_truth(
-        test.source_set, result.translated, survey=sides[1], name=name, **looked
+        test.source_set, result.translated, survey=sides[1], name=name, **options
     ).table.pivot_table("value", "metric", "band", sort=False)[list(common)]
 alone if alone is None else alone.round(3)
 

@@ -134,7 +134,7 @@ for ax, method in zip(axes, METHODS, strict=True):
     ax.set(xscale="log", xlabel="labelled CFHTLS galaxies")
     ax.set_xticks(labels, labels)
     ax.minorticks_off()
-axes[0].set(ylabel="σ_MAD of δz / (1 + z)", ylim=(0, None))
+axes[0].set(ylabel=r"$\sigma_\mathrm{MAD}$ of $\delta z / (1 + z)$", ylim=(0, None))
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
 plt.show()
 
@@ -173,7 +173,9 @@ claims.keep(evidence, store, "37_useful", inputs, seed=seed)
 strips = {(plotting.MODEL_NAME.get(m, m), METHODS.index(k)): e for (m, k), e in gains.items()}
 colours = {plotting.MODEL_NAME.get(m, m): plotting.MODEL_COLOUR.get(m) for m in models}
 colours["SDSS as it is"] = plotting.SURVEY_COLOUR["SDSS"]
-fig = panels.seed_strips(strips, colours, f"decrease of σ_MAD (n = {len(test[1]):,})")
+fig = panels.seed_strips(
+    strips, colours, rf"decrease of $\sigma_\mathrm{{MAD}}$ (n = {len(test[1]):,})"
+)
 fig.axes[0].axvline(0, color="black", linewidth=0.8)
 plt.show()
 

@@ -77,8 +77,8 @@ images, name = stack[: len(observed)], "translation" if translations else model
 if truth is not None and truth.survey != survey_to:
     truth = None  # images of another survey are no control
 stated = stack.facts.get("pixel_scale") if truth is None else truth.pixel_scale
-looked = {"survey": find_survey(survey_to), "seed": seed, "pixel_scale": pixel_scale or stated}
-card = scorecard.card_without_truth(observed, images, name=name, **looked)
+options = {"survey": find_survey(survey_to), "seed": seed, "pixel_scale": pixel_scale or stated}
+card = scorecard.card_without_truth(observed, images, name=name, **options)
 
 # %% [markdown]
 # As a control, the true images of a file of pairs are judged, too, if they are of the target survey:
@@ -86,8 +86,8 @@ card = scorecard.card_without_truth(observed, images, name=name, **looked)
 # %%
 table = card.table.assign(row=name)
 if truth is not None:
-    looked |= {"psf_fwhm": truth.psf_fwhm, "pixel_scale": truth.pixel_scale}
-    control = scorecard.card_without_truth(observed, truth.images, **looked)
+    options |= {"psf_fwhm": truth.psf_fwhm, "pixel_scale": truth.pixel_scale}
+    control = scorecard.card_without_truth(observed, truth.images, **options)
     table = pd.concat([table, control.table.assign(row="truth")])
 
 # %% [markdown]
