@@ -4,7 +4,7 @@
     .venv/bin/python benchmarks/trainings.py
 
 The recipes are those of the chapters. From training to training nothing changes but the seed of
-first weights, of batches and of draws; data, the recipe and the seeds of the estimators, and the
+first weights, of batches and of samples; data, the recipe and the seeds of the estimators, and the
 resamples of galaxies stay those of seed 0. Seeds come outermost, and what is done stays done: it
 can be interrupted at any time and started again. After a change of one model, `--models NAME`
 trains that one anew; the tables hold all that was ever measured in the folder of results. The
@@ -43,7 +43,9 @@ MEANS = {
     ("psnr", "r"): "psnr_r",
 }  # (metric, band) of means over galaxies: column of a quantity
 SCATTERS = {("sigma_mad", "retrained"): "dz_retrained",
-            **{("aperture_scatter", band): f"light_{band}" for band in BANDS}}  # fmt: skip
+            **{("aperture_scatter", band): f"flux_error_{band}" for band in BANDS}}  # fmt: skip
+FRACTIONS = {("retained", protocol): [f"bits_{protocol}", "bits_source"]
+             for protocol in ("retrained", "frozen")}  # fmt: skip
 
 
 def chapter(notebook: str, profile: str) -> dict:
@@ -68,16 +70,19 @@ def measure(store: paths.Results, model: str, seed: int) -> None:
     row_file = partial(redshift_evaluation.row_file, store, TASK, seed=FIXED)
     sample = comparison.load_comparison(store, TASK, [model], seed)
     path = store.table(f"training_{model}_{seed}")
+    columns = list((MEANS | SCATTERS | FRACTIONS).values())
     artefacts.make(
         path,
         lambda new: galaxies(store, sample, model, own).to_csv(new, index=False),
-        params={"model": model, "recipe": asdict(recipe)},
+        params={"model": model, "recipe": asdict(recipe), "columns": columns},
         modules=[
-            *("companion.redshift_evaluation", "galtools.fidelity.pixels", "companion.comparison"),
+            "companion.redshift_evaluation",
+            "galtools.fidelity.pixels",
+            "companion.comparison",
         ],
         inputs=[
             *sample.inputs,
-            row_file("truth"),
+            *map(row_file, ("source", "truth")),
             row_file(model, trained=seed),
         ],
         seed=seed,
@@ -85,29 +90,36 @@ def measure(store: paths.Results, model: str, seed: int) -> None:
 
 
 def galaxies(store, sample, model: str, own: Ensemble) -> pd.DataFrame:
-    """Quantities of every test galaxy: bits and dz, PSNR in r, and errors of the light."""
+    """Quantities of every test galaxy: bits and dz, PSNR in r, and flux errors."""
     images, z = sample.images[model], sample.pairs.redshift.astype(float)
-    prior, found = redshift_evaluation.prior_of(store), {}
-    frozen = redshift_evaluation.load_row(store, TASK, "truth", FIXED)
+    prior = redshift_evaluation.prior_of(store)
+    source, frozen = (
+        redshift_evaluation.load_row(store, TASK, row, FIXED) for row in ("source", "truth")
+    )
+    judged, *_ = redshift_evaluation.judge(source, sample.pairs.source, z, prior)
+    found = {"bits_source": judged["bits"][:, 0]}
     for protocol, ensemble in {"frozen": frozen, "retrained": own}.items():
         judged, *_ = redshift_evaluation.judge(ensemble, images[:], z, prior)
         found |= {f"{name}_{protocol}": judged[name][:, 0] for name in ("bits", "dz")}
     known = sample.sigma, sample.pixel_scale
     measured = measure_images([pixels.measure], sample.truth, images, *known)
     found["psnr_r"] = measured["psnr"][:, BANDS.index("r")]
-    found |= {f"light_{b}": measured["aperture_error"][:, k] for k, b in enumerate(BANDS)}
+    found |= {f"flux_error_{b}": measured["aperture_error"][:, k] for k, b in enumerate(BANDS)}
     return pd.DataFrame(found)
 
 
 def summarise(galaxies: pd.DataFrame, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
     """Every number of one training, with its interval over galaxies, one galaxy a line."""
-    statistics = dict.fromkeys(MEANS, intervals.mean) | dict.fromkeys(
-        SCATTERS, intervals.robust_scatter
-    )
     lines = []
-    for (metric, band), column in (MEANS | SCATTERS).items():
-        found = intervals.bootstrap(statistics[metric, band], galaxies[column], n_boot, seed)
-        lines.append({"metric": metric, "band": band, **vars(found)})
+    statistics = {
+        intervals.mean: MEANS,
+        intervals.robust_scatter: SCATTERS,
+        intervals.ratio_of_means: FRACTIONS,
+    }
+    for statistic, columns in statistics.items():
+        for (metric, band), column in columns.items():
+            found = intervals.bootstrap(statistic, galaxies[column].to_numpy().T, n_boot, seed)
+            lines.append({"metric": metric, "band": band, **vars(found)})
     return pd.DataFrame(lines)
 
 

@@ -140,12 +140,14 @@ def test_intervals_over_trainings_and_over_both_cover_the_truth():
 
 def test_summary_has_the_numbers_of_the_chapters():
     rng = np.random.default_rng(7)
-    columns = [*trainings.MEANS.values(), *trainings.SCATTERS.values()]
+    columns = [*trainings.MEANS.values(), *trainings.SCATTERS.values(), "bits_source"]
     galaxies = pd.DataFrame({name: rng.normal(1, 1, 50) for name in columns})
     found = trainings.summarise(galaxies).set_index(["metric", "band"])
     assert found.value["bits", "frozen"] == pytest.approx(galaxies.bits_frozen.mean())
-    scatter = intervals.robust_scatter(galaxies.light_z.to_numpy())
+    scatter = intervals.robust_scatter(galaxies.flux_error_z.to_numpy())
     assert found.value["aperture_scatter", "z"] == pytest.approx(scatter)
+    retained = galaxies.bits_retrained.mean() / galaxies.bits_source.mean()
+    assert found.value["retained", "retrained"] == pytest.approx(retained)
     assert (found.n == 50).all()
 
 
