@@ -197,7 +197,9 @@ CALIBRATION = "Padmanabhan et al. 2008; Hudelot et al. 2012"
 DUST, COUNTS = "tuned on Masters et al. 2010", "LSST Science Book 2009"
 ASSUMPTIONS = {
     "seeing, common to the bands": Assumption(SURVEYS, "common_seeing", "SDSS fields"),
-    "seeing, from band to band": Assumption(SURVEYS, "band_seeing", "assumed"),
+    "seeing, from band to band": Assumption(
+        SURVEYS, "band_seeing", "SDSS: assumed; Erben et al. 2013"
+    ),
     "zero points": Assumption(SURVEYS, "calibration_error", CALIBRATION),
     "galaxies per field": Assumption(SURVEYS, "galaxies_per_field", "Strauss et al. 2002"),
     "sky noise": Assumption(SURVEYS, "sky_noise", "SDSS cutouts; CFHTLS field W3"),

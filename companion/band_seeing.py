@@ -9,13 +9,13 @@ from companion import assumptions
 from galtools.fidelity import intervals
 from galtools.surveys import CFHTLS, SDSS, Survey
 
-CASES = "0 %", "2 %", "assumed", "twice"
+CASES = "0 %", "2 %", "adopted", "twice"
 
 
 def scattered(survey: Survey, case: str) -> Survey:
-    """A survey whose seeing scatters from band to band by 0, by 2 %, as assumed, or twice so."""
-    assumed = np.array(survey.band_seeing)
-    scatters = 0 * assumed, 0.02 + 0 * assumed, assumed, 2 * assumed
+    """A survey whose seeing scatters from band to band by 0, by 2 %, as adopted, or twice so."""
+    adopted = np.array(survey.band_seeing)
+    scatters = 0 * adopted, 0.02 + 0 * adopted, adopted, 2 * adopted
     return replace(survey, band_seeing=tuple(scatters[CASES.index(case)]))
 
 

@@ -160,11 +160,11 @@ plt.show()
 # SDSS exposes its five bands within five minutes: most of the scatter of its seeing, 14 % from the quartiles of
 # its fields, is common to the bands. The FWHM decreases as $\lambda^{-0.3}$ {cite}`xin2018`; since the exponent
 # varies, an independent scatter of 4 % per band is assumed. CFHTLS observed its bands in different nights: the
-# assumed scatter of 12 to 17 % is independent between bands.
+# scatter over its fields, 12 to 17 % {cite}`erben2013`, is independent between bands.
 #
 # Better seeing raises the peak flux. Differences of seeing between bands therefore change the *colour* of the
 # peak and the redshift estimated from it. For {numref}`fig-band-seeing`, {glue:text}`n_seeing` galaxies are
-# observed twice, with a scatter between bands of zero, 2 %, the assumed value, and twice this value.
+# observed twice, with a scatter between bands of zero, 2 %, the adopted value, and twice this value.
 
 
 # %% tags=["hide-input"]
@@ -179,7 +179,7 @@ made = artefacts.make(
 )
 effect = pd.read_csv(seeing_file).set_index(["survey", "quantity", "scatter"])["value"]
 glue("n_seeing", n_seeing, display=False)
-for case in ("2 %", "assumed"):
+for case in ("2 %", "adopted"):
     for key, quantity in (("colour", "peak g - r"), ("redshift", "redshift")):
         value = float(effect["CFHTLS", quantity, case])
         glue(f"seeing_{key}_{case.split()[0]}", value, display=False)
@@ -189,7 +189,7 @@ survey_panels.band_seeing(pd.read_csv(seeing_file), n_seeing)
 plt.show()
 
 # %% [markdown]
-# With the assumed scatter the peak g − r of CFHTLS repeats within {glue:text}`seeing_colour_assumed:.3f`
+# With the adopted scatter the peak g − r of CFHTLS repeats within {glue:text}`seeing_colour_adopted:.3f`
 # mag, against {glue:text}`seeing_colour_2:.3f` mag for a scatter of 2 %.
 #
 # In Fourier space each spatial frequency of the sky is multiplied by the *transfer function* of seeing

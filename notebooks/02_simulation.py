@@ -325,8 +325,8 @@ for name, (images, scale) in at_hand.items():
 #   satellites; saturation, cosmic rays and edges only with `defects=True`.
 # - **Sky**: background-subtraction errors; Galactic cirrus; noise correlation of CFHTLS resampled to SDSS
 #   pixels.
-# - **Seeing from band to band**: its scatter is assumed ([the two surveys](01_two_surveys.py)); one real
-#   field of each survey, the only ones at hand, is consistent with it.
+# - **Seeing from band to band**: the scatter of SDSS is assumed ([the two surveys](01_two_surveys.py)), and
+#   consistent with the one real field at hand.
 # - **Inclination**: isotropic, although dust removes edge-on discs from flux-limited samples.
 # - **Texture** ({numref}`fig-texture`): at periods of 1.5 to 2.25 arcsec the ratio of simulated to real
 #   residuals is {glue:text}`texture_ratio:.2f`.

@@ -10,7 +10,7 @@ from galtools.surveys import CFHTLS, SDSS
 
 def test_cases_differ_in_the_seeing_of_bands_alone():
     cases = {case: band_seeing.scattered(CFHTLS, case) for case in band_seeing.CASES}
-    assert cases["assumed"] == CFHTLS
+    assert cases["adopted"] == CFHTLS
     fwhm = {k: simulate.observing_conditions(0, range(200), s).fwhm for k, s in cases.items()}
     np.testing.assert_allclose(fwhm["0 %"], np.tile(CFHTLS.psf_fwhm, (200, 1)))
     small = np.log(fwhm["2 %"] / CFHTLS.psf_fwhm)
@@ -31,5 +31,5 @@ def test_colours_of_peaks_scatter_more_the_more_the_seeing_does():
     table = band_seeing.study(40)
     colour = table[table.quantity == "peak g - r"].set_index(["survey", "scatter"]).value
     for survey in (SDSS, CFHTLS):
-        assert colour[survey.name].loc[["0 %", "assumed", "twice"]].is_monotonic_increasing
+        assert colour[survey.name].loc[["0 %", "adopted", "twice"]].is_monotonic_increasing
     assert (table.low <= table.value).all() and (table.value <= table.high).all()

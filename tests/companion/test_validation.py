@@ -106,7 +106,7 @@ def test_noise_of_real_images_is_correlated_as_kept(files, kept, tolerance):
 
 
 @pytest.mark.skipif(not REAL, reason="GALTOOLS_REAL_DATA is not set: no real image")
-def test_seeing_of_a_real_field_is_within_the_assumed_scatter():
+def test_seeing_of_a_real_field_is_within_the_published_scatter():
     """In g, r and i of W3, within twice the scatter about the medians."""
     for k, band in enumerate("gri", start=1):
         header = fits.getheader(Path(REAL) / "cfhtls_w3" / f"CFHTLS-test_{band}.fits")
