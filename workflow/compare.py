@@ -67,15 +67,6 @@ def table(runs: dict[str, pipeline.Run]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def summary(runs: dict[str, pipeline.Run], folder: Path) -> str:
-    """Name the failures first, each with its last error; then what was not run, and the count."""
-    lost = [run for run in runs.values() if not run.stamp.exists()]
-    lines = [f"{run.label or run.name}: {pipeline.reason(run, runs)}" for run in lost]
-    lines = [" ".join(line.split()) for line in lines]
-    done = f"{len(runs) - len(lost)} of {len(runs)} runs are done"
-    return "\n".join([*lines, f"{done}; compare them in {folder / 'index.html'}"])
-
-
 def labels(rows: pd.DataFrame, parameters: list[str]) -> list[str]:
     """Name every configuration by what varies, the seed left out: seeds make its points."""
     varied = [name for name in parameters if name != "seed" and len(set(rows[name].map(str))) > 1]

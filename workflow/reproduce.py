@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 import pipeline
 import snake
-from compare import summary
 
 from galtools import artefacts
 from galtools.errors import GaltoolsError
@@ -177,7 +176,7 @@ def reproduce(files: list[Path], folder: Path | None, count: int) -> bool:
         plan(records, file)
         runs = snake.run_plan(file, count)
     if not all(runs[record["run"]].stamp.exists() for record in records):
-        print(summary(runs, file.parent))
+        print(snake.summary(runs, file.parent))
         return False
     return all([compare(original, record, runs[record["run"]]) for original, record in found])
 

@@ -32,7 +32,7 @@ def run(file: Path, results: Path, count: int, on: Path | None = None, only=()) 
         runs = snake.run_plan(folder / "plan.json", count, on, asked if only else ())
         compare.write(runs, folder)
     asked = {name: runs[name] for name in asked}
-    print(compare.summary(asked, folder))
+    print(snake.summary(asked, folder))
     return all(run.stamp.exists() for run in asked.values())
 
 

@@ -133,6 +133,15 @@ def run_plan(plan: Path, count: int, on: Path | None = None, wanted=()) -> dict[
     return runs
 
 
+def summary(runs: dict[str, pipeline.Run], folder: Path) -> str:
+    """Name the failures first, each with its last error; then what was not run, and the count."""
+    lost = [run for run in runs.values() if not run.stamp.exists()]
+    lines = [f"{run.label or run.name}: {pipeline.reason(run, runs)}" for run in lost]
+    lines = [" ".join(line.split()) for line in lines]
+    done = f"{len(runs) - len(lost)} of {len(runs)} runs are done"
+    return "\n".join([*lines, f"{done}; compare them in {folder / 'index.html'}"])
+
+
 def complaint(log: Path) -> str:
     """Say what Snakemake itself stumbled over, where no notebook failed."""
     lines = re.findall(r"(?m)^.*Error.*$", log.read_text())

@@ -15,7 +15,7 @@ import pipeline
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from companion import browser_translator, papermill_io, paths
+from companion import papermill_io, paths
 from galtools.errors import GaltoolsError
 
 GLUED_PNG = "application/papermill.record/image/png"
@@ -271,8 +271,11 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
     wanted = set(re.findall(r"figures/([\w-]+\.png)", shown))
     (mathjax,) = (file for file in files("sphinx-mathjax-offline") if file.name == "tex-svg.js")
     pages["_extra/tex-svg.js"] = Path(mathjax.locate()).read_bytes()
-    data = browser_translator.script(folder.with_name("translate_data.js"))
-    pages["_extra/translate/data.js"] = data.encode()
+    if "translate.md" in pages:
+        from companion import browser_translator  # takes seconds, for a single page
+
+        data = browser_translator.script(folder.with_name("translate_data.js"))
+        pages["_extra/translate/data.js"] = data.encode()
     for name in records:
         drawn = pictures(runs[name])
         pages |= {f"figures/{k}": base64.b64decode(drawn[k]) for k in wanted & drawn.keys()}
