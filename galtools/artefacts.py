@@ -84,8 +84,8 @@ def _reason(error: Exception, path: Path, temporary: Path) -> str | None:
     filename = getattr(error, "filename", None)
     if filename and Path(filename) not in (path, temporary, *path.parents):
         return None
-    known = (reason for number, reason in REASONS.items() if os.strerror(number) in str(error))
-    return next(known, error.strerror if filename else None)
+    reasons = (reason for number, reason in REASONS.items() if os.strerror(number) in str(error))
+    return next(reasons, error.strerror if filename else None)
 
 
 def manifest_path(path: Path) -> Path:
@@ -138,17 +138,17 @@ def check_inputs(path: Path, *inputs: Path, advice: str = "make it again") -> Pa
     path, manifest = Path(path), read_manifest(path)
     try:
         made_from = {(entry["file"], entry["sha256"]) for entry in manifest["inputs"]}
-        whole = manifest["sha256"]
+        checksum = manifest["sha256"]
     except (KeyError, TypeError):
         raise GaltoolsError(f"manifest of {path} is damaged: delete both, {advice}") from None
     for file in (path, *map(Path, inputs)):
         if not file.is_file():
             raise GaltoolsError(f"{file} is missing: make it first")
         state = file.stat()
-        found = _known_sha256(file.absolute(), state.st_ino, state.st_size, state.st_mtime_ns)
-        if file is path and found != whole:
+        actual = _known_sha256(file.absolute(), state.st_ino, state.st_size, state.st_mtime_ns)
+        if file is path and actual != checksum:
             raise GaltoolsError(f"{path} is not what was made, but changed or damaged: {advice}")
-        if file is not path and (file.name, found) not in made_from:
+        if file is not path and (file.name, actual) not in made_from:
             raise GaltoolsError(f"{path} was made from another {file.name}: {advice}")
     return path
 
@@ -181,8 +181,8 @@ def make(path, maker, *, params, modules=(), inputs=(), seed=0, device="cpu", ig
     if listing := os.environ.get("GALTOOLS_ARTEFACTS"):  # the pipeline asks what a run made or used
         with open(listing, "a") as file:
             file.write(f"{path.absolute()}\n")
-    if (known := _whole_manifest(path)).get("key") == key:
-        return known
+    if (existing := _whole_manifest(path)).get("key") == key:
+        return existing
     started = time.perf_counter()
     with ExitStack() as publishing:
         with atomic(path) as new:

@@ -101,8 +101,8 @@ def translate(
         rows = slice(k, k + 64)
         some = stack[rows] if mask is None else np.where(mask[rows] > 0, stack[rows], 0)
         parts.append(translation.translate(network, np.float32(some), samples, seed, start=k))
-    about = {} if scale is None else {"pixel_scale": float(scale) * network.scaling.step}
-    translation.save_translations(out, np.concatenate(parts), about)
+    facts = {} if scale is None else {"pixel_scale": float(scale) * network.scaling.step}
+    translation.save_translations(out, np.concatenate(parts), facts)
     print(f"{len(stack)} translations in {out}")
 
 
@@ -141,8 +141,8 @@ def card(
     elif source:
         common["pixel_scale"] = pixel_scale or images.facts.get("pixel_scale")
         common["survey"] = find_survey(survey)
-        seen, _ = read_source(source, find_survey(survey_from))
-        result = scorecard.card_without_truth(seen, images[:], **common)
+        source_set, _ = read_source(source, find_survey(survey_from))
+        result = scorecard.card_without_truth(source_set, images[:], **common)
     else:
         raise GaltoolsError("give --truth, or --source for a card without true images")
     print(*(f"note: {line}" for line in result.notes), f"card: {result.save(out)}", sep="\n")
@@ -170,16 +170,16 @@ def parser() -> argparse.ArgumentParser:
             epilog=f"example: galtools {run.__name__} {example}",
         )  # fmt: skip
         for name, given in inspect.signature(run).parameters.items():
-            kind, about = (get_args(given.annotation) or (given.annotation, ""))[:2]
+            kind, help_text = (get_args(given.annotation) or (given.annotation, ""))[:2]
             if given.default is given.empty:
-                command.add_argument(name, type=kind, help=about)
+                command.add_argument(name, type=kind, help=help_text)
                 continue
             option = {"action": "store_true"} if kind is bool else {"type": kind}
             if get_origin(kind) is list:
                 option = {"type": get_args(kind)[0], "nargs": "+"}
-            about = " ".join([about, f"(default: {given.default})" * bool(given.default)])
+            help_text = " ".join([help_text, f"(default: {given.default})" * bool(given.default)])
             flag = f"--{name.replace('_', '-')}"[len(name) == 1 :]  # -n, but --seed
-            command.add_argument(flag, default=given.default, help=about, **option)
+            command.add_argument(flag, default=given.default, help=help_text, **option)
         command.set_defaults(run=run)
     return top
 

@@ -47,8 +47,8 @@ def load(name: str, task: str, seed: int = 0, folder=None):
     """
     file = weights_file(name, task, seed, folder)
     if not file.exists():
-        found = sorted(weights_folder(folder).glob("*/*/seed*/weights.safetensors"))
-        there = ", ".join(" ".join(path.parts[-4:-1]) for path in found) or "none"
+        files = sorted(weights_folder(folder).glob("*/*/seed*/weights.safetensors"))
+        there = ", ".join(" ".join(path.parts[-4:-1]) for path in files) or "none"
         raise GaltoolsError(
             f"no weights of {name} {task} seed{seed} in {weights_folder(folder)} (there: {there}); "
             "copy book/reference/weights of the repository, and name it in GALTOOLS_WEIGHTS"
@@ -61,15 +61,15 @@ def load(name: str, task: str, seed: int = 0, folder=None):
 def misfit(file: Path, simulated: bool = True) -> str:
     """Say why kept weights do not fit, or no longer; nothing where they do."""
     try:
-        known = artefacts.read_manifest(file)["extra"]["fingerprint"]
+        kept = artefacts.read_manifest(file)["extra"]["fingerprint"]
         if not artefacts.is_whole(file):
             return "the file is not the one that was kept"
-        for name, answer in answer_fingerprint(file).items():
-            if _differ(known[name], answer):
+        for name, output in answer_fingerprint(file).items():
+            if _differ(kept[name], output):
                 return f"its {name} of the fixed galaxy is not the one that was kept"
     except (GaltoolsError, KeyError) as error:
         return f"it cannot be read ({error})"
-    if simulated and _differ(known["simulation"], simulation_fingerprint()):
+    if simulated and _differ(kept["simulation"], simulation_fingerprint()):
         return "the simulation has changed since it was trained"
     return ""
 
@@ -81,8 +81,8 @@ def answer_fingerprint(file: Path) -> dict[str, list]:
         galaxy = fixed_galaxy(ensemble.networks[0].recipe["bands"], 64)
         return {"density": ensemble.predict(galaxy).tolist()}
     network = checkpoint.load_weights(file)
-    side = round(network.scaling.size * network.scaling.step)
-    galaxy = fixed_galaxy(network.recipe["bands"][0], side)
+    width = round(network.scaling.size * network.scaling.step)
+    galaxy = fixed_galaxy(network.recipe["bands"][0], width)
     (samples,) = sample_images(network, network.scaling, galaxy)
     return {"translation": F.avg_pool2d(torch.as_tensor(samples[0, 0]), BLOCK).tolist()}
 
@@ -104,9 +104,9 @@ def _differ(old, new) -> bool:
     return bool((np.abs(new - old).reshape(len(old), -1).max(axis=1) > RTOL * largest).any())
 
 
-def fixed_galaxy(bands: int, side: int) -> np.ndarray:
+def fixed_galaxy(bands: int, width: int) -> np.ndarray:
     """Image (1, bands, side, side) of an inclined disc and a clump, the same at all times."""
-    y, x = (np.indices((side, side)) - (side - 1) / 2) / side
+    y, x = (np.indices((width, width)) - (width - 1) / 2) / width
     disc = np.exp(-np.hypot(x + 0.3 * y, 0.8 * y) / 0.08)
     clump = 0.5 * np.exp(-np.hypot(x - 0.15, y + 0.1) / 0.03)
     colours = 0.2 + np.arange(bands)[:, None, None]
@@ -133,10 +133,10 @@ def keep(weights: Path, train_file: Path, valid_file: Path, folder=None) -> Path
             extra = {"half_cost": cost, "seconds": trained["extra"]["history"][-1]["seconds"]}
         if (size := new.stat().st_size) > LARGEST:
             raise GaltoolsError(f"{weights}: {size / 1e6:.1f} MB; at most 4 MB may be kept")
-        about = ("parameters", "device", "packages", "made", "key")
+        names = ("parameters", "device", "packages", "made", "key")
         return {
             "simulation": check_simulation(train_file),
-            "training": {key: trained[key] for key in about},
+            "training": {key: trained[key] for key in names},
             "fingerprint": {"simulation": simulation_fingerprint(), **answer_fingerprint(new)},
             **extra,
         }
@@ -148,12 +148,12 @@ def keep(weights: Path, train_file: Path, valid_file: Path, folder=None) -> Path
 
 def check_simulation(file: Path) -> dict:
     """Return what a file of pairs was simulated with, or refuse if today's code gives others."""
-    about, stored = data.describe(file)["provenance"], data.load(file, slice(0, PROBE["n"]))
-    options = {**about["simulation"], "seed": about["seed"]}
+    provenance, stored = data.describe(file)["provenance"], data.load(file, slice(0, PROBE["n"]))
+    options = {**provenance["simulation"], "seed": provenance["seed"]}
     again = simulate.pairs(**{**options, "n": len(stored)})
     step = stored.noise[..., None, None] / 8  # files hold rounded images
-    for k, side in enumerate(("source", "target")):
-        old, new = (getattr(pairs, side) for pairs in (stored, again))
+    for k, name in enumerate(("source", "target")):
+        old, new = (getattr(pairs, name) for pairs in (stored, again))
         if old.shape != new.shape or (np.abs(old - new) > step[:, k]).any():
             raise GaltoolsError(
                 f"{file}: the simulation has changed since: make it and train again"
@@ -167,11 +167,11 @@ def save_shortened(weights: Path, new: Path, pairs) -> float:
     That is the root mean square change of the translations of some pairs, in units of the target's
     sky noise.
     """
-    tensors, about = checkpoint.load_finite(weights)
+    tensors, recipe = checkpoint.load_finite(weights)
     exact = _translations(weights, pairs)
     for shorter in (torch.Tensor.half, as_computed, torch.Tensor.float):
         numbers = {k: shorter(v) if v.is_floating_point() else v for k, v in tensors.items()}
-        checkpoint.save(new, numbers, about)
+        checkpoint.save(new, numbers, recipe)
         try:
             chi = (_translations(new, pairs) - exact) / pairs.noise[:, 1, :, None, None]
         except GaltoolsError:  # beyond the range of half precision

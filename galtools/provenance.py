@@ -47,20 +47,20 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest(thing) -> str:
+def digest(value) -> str:
     """Hash anything that JSON can hold, paths, sets and arrays; equal things, equal digests."""
-    return hashlib.sha256(json.dumps(thing, sort_keys=True, default=plain).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=plain).encode()).hexdigest()
 
 
-def plain(thing):
+def plain(value):
     """Convert a value to what JSON can hold, or refuse: a guess could change a key."""
-    if isinstance(thing, set | frozenset):
-        return sorted(thing)
-    if isinstance(thing, os.PathLike):
-        return os.fspath(thing)
-    if hasattr(thing, "tolist"):  # numpy and torch
-        return thing.tolist()
-    raise TypeError(f"{type(thing).__name__} {thing!r} cannot stand in a manifest")
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # numpy and torch
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {value!r} cannot stand in a manifest")
 
 
 @cache
@@ -88,16 +88,16 @@ def imported_modules(source: str) -> frozenset[str]:
 
     What a package offers through ``__getattr__`` does not count: our own code imports the module.
     """
-    found = set()
+    modules = set()
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names):
-                found |= {alias.name for alias in names}
+                modules |= {alias.name for alias in names}
             case ast.ImportFrom(module, names, 0):
-                found |= {module, *(f"{module}.{alias.name}" for alias in names)}
+                modules |= {module, *(f"{module}.{alias.name}" for alias in names)}
             case ast.ImportFrom():
                 raise GaltoolsError(f"write `{ast.unparse(node)}` as an absolute import")
-    return frozenset(name for name in found if name.split(".")[0] in OURS and _find(name))
+    return frozenset(name for name in modules if name.split(".")[0] in OURS and _find(name))
 
 
 def module_digests(modules) -> dict[str, str]:
@@ -162,60 +162,60 @@ class _Values(Pickler):
         self.files = {Path(file).absolute() for file in files}
         self.ignore, self.used = ignore, set()
 
-    def digest(self, thing) -> str:
+    def digest(self, value) -> str:
         """Hash a thing and all that it holds."""
         self.sha, self.followed = hashlib.sha256(), []
-        self.dump(thing)
+        self.dump(value)
         return self.sha.hexdigest()
 
-    def persistent_id(self, thing):
+    def persistent_id(self, value):
         """Kind and substitute of a thing, which pickle writes instead; None for the thing."""
-        if type(thing) in (int, float, str, bytes, bool, list, dict, tuple, type(None)):
+        if type(value) in (int, float, str, bytes, bool, list, dict, tuple, type(None)):
             return None
-        substitute = self.substitute(thing, type(thing))
-        return None if substitute is None else (type(thing).__name__, substitute)
+        substitute = self.substitute(value, type(value))
+        return None if substitute is None else (type(value).__name__, substitute)
 
-    def substitute(self, thing, kind):
+    def substitute(self, value, kind):
         """Content of a thing that pickle would write by name or in no fixed order; else None."""
         if kind.__module__ in PLUMBING:
             return ""
-        if name := thing.__name__ if isinstance(thing, ModuleType) else self.name_of(thing):
+        if name := value.__name__ if isinstance(value, ModuleType) else self.name_of(value):
             return self.use(name)
-        if isinstance(thing, type):
+        if isinstance(value, type):
             raise PicklingError("its code is written in a notebook")
-        if isinstance(thing, set | frozenset):
-            return sorted(thing, key=repr)
-        if isinstance(thing, Path):  # the same in any folder; an input's contents count already
-            read = thing.is_file() and thing.absolute() not in self.files
-            return thing.name, sha256(thing) if read else None
-        if isinstance(thing, CodeType):  # not its file and lines
-            names = thing.co_names, thing.co_varnames, thing.co_freevars, thing.co_cellvars
-            return thing.co_code, thing.co_exceptiontable, thing.co_consts, names
-        if isinstance(thing, FunctionType):
-            if thing in self.followed:  # within itself
-                return thing.__qualname__
-            self.followed.append(thing)
-            return _code(thing), self.outside(thing)
-        if hasattr(thing, "__wrapped__"):
-            return [thing.__wrapped__]
-        if dataclasses.is_dataclass(thing):  # without what it has cached
-            return kind, [getattr(thing, field.name) for field in dataclasses.fields(thing)]
-        if isinstance(thing, UnitBase):
-            return thing.to_string()
-        if kind.__module__.startswith("torch") and hasattr(thing, "detach"):
-            return thing.detach().cpu().numpy()
+        if isinstance(value, set | frozenset):
+            return sorted(value, key=repr)
+        if isinstance(value, Path):  # the same in any folder; an input's contents count already
+            read = value.is_file() and value.absolute() not in self.files
+            return value.name, sha256(value) if read else None
+        if isinstance(value, CodeType):  # not its file and lines
+            names = value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars
+            return value.co_code, value.co_exceptiontable, value.co_consts, names
+        if isinstance(value, FunctionType):
+            if value in self.followed:  # within itself
+                return value.__qualname__
+            self.followed.append(value)
+            return _code(value), self.outside(value)
+        if hasattr(value, "__wrapped__"):
+            return [value.__wrapped__]
+        if dataclasses.is_dataclass(value):  # without what it has cached
+            return kind, [getattr(value, field.name) for field in dataclasses.fields(value)]
+        if isinstance(value, UnitBase):
+            return value.to_string()
+        if kind.__module__.startswith("torch") and hasattr(value, "detach"):
+            return value.detach().cpu().numpy()
         if kind.__module__.startswith("pandas") and kind.__name__ in ("DataFrame", "Series"):
-            frame = thing if kind.__name__ == "DataFrame" else thing.to_frame()
+            frame = value if kind.__name__ == "DataFrame" else value.to_frame()
             return frame.to_dict("tight"), [str(dtype) for dtype in frame.dtypes]
         return None
 
-    def name_of(self, thing) -> str | None:
+    def name_of(self, value) -> str | None:
         """Where a function or class can be imported from, None if it is written in a notebook."""
-        module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
-        found = sys.modules.get(module) if name and module != "__main__" else None
-        for part in name.split(".") if found else ():
-            found = getattr(found, part, None)
-        return f"{module}:{name}" if found is thing else None
+        module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+        member = sys.modules.get(module) if name and module != "__main__" else None
+        for part in name.split(".") if member else ():
+            member = getattr(member, part, None)
+        return f"{module}:{name}" if member is value else None
 
     def use(self, name: str) -> str:
         """Add the module of a name to those used, if it is ours: its code counts."""
@@ -226,16 +226,16 @@ class _Values(Pickler):
 
     def outside(self, function) -> dict:
         """Names and values of all that a function reads from outside itself."""
-        code, module, found = function.__code__, function.__module__, {}
+        code, module, values = function.__code__, function.__module__, {}
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             with suppress(ValueError):  # not filled yet
-                found[name] = cell.cell_contents
-        found["defaults"] = [function.__defaults__, function.__kwdefaults__]
+                values[name] = cell.cell_contents
+        values["defaults"] = [function.__defaults__, function.__kwdefaults__]
         self.use(module)
         if module == "__main__":
             for name in sorted(_globals_read(code) & function.__globals__.keys()):
-                found[name] = function.__globals__[name]
-        return {name: value for name, value in found.items() if name not in self.ignore}
+                values[name] = function.__globals__[name]
+        return {name: value for name, value in values.items() if name not in self.ignore}
 
 
 def _code(function) -> CodeType:
@@ -246,7 +246,7 @@ def _code(function) -> CodeType:
 
 def _globals_read(code) -> set[str]:
     """Names of the globals that a function and the functions within it read."""
-    found = {
+    names = {
         i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
     }
-    return found.union(*(_globals_read(c) for c in code.co_consts if isinstance(c, CodeType)))
+    return names.union(*(_globals_read(c) for c in code.co_consts if isinstance(c, CodeType)))

@@ -56,22 +56,22 @@ def open_images(path, name: str | None = None, names=NAMES) -> Stack:
     Arrays, or FITS extensions, named as in `FACTS` are kept as facts of the images, and so are
     attributes and FITS keywords of `STATED`.
     """
-    found = read_stacks(path)
-    stacks = {key: stack for key, stack in found.items() if len(stack.shape) in (4, 5)}
+    contents = read_stacks(path)
+    stacks = {key: stack for key, stack in contents.items() if len(stack.shape) in (4, 5)}
     if name:
-        wanted = [name if name in stacks else name.lower()]  # FITS has names in capitals
+        candidates = [name if name in stacks else name.lower()]  # FITS has names in capitals
     else:
-        wanted = [key for key in names if key in stacks]
-    if not wanted and len(others := stacks.keys() - {*FACTS}) == 1:
-        wanted = [*others]
-    if not wanted or wanted[0] not in stacks:
+        candidates = [key for key in names if key in stacks]
+    if not candidates and len(others := stacks.keys() - {*FACTS}) == 1:
+        candidates = [*others]
+    if not candidates or candidates[0] not in stacks:
         raise GaltoolsError(
             f"{path} has no images (galaxies, bands, height, width) named {name or 'images'!r}: "
-            f"it holds {', '.join(found) or 'nothing'}"
+            f"it holds {', '.join(contents) or 'nothing'}"
         )
-    stack = stacks[wanted[0]]
+    stack = stacks[candidates[0]]
     with reading(path, "state plain numbers beside the images"):
-        facts = stack.facts or _facts(found)
+        facts = stack.facts or _facts(contents)
     if (kind := stack.read(slice(0, 0)).dtype).kind not in "biuf":
         raise GaltoolsError(f"{path} holds {kind} images: save one real number per pixel")
     if len(stack.shape) == 4:
@@ -89,10 +89,10 @@ def open_maps(**files) -> dict:
     for name, path in files.items():
         if not path:
             continue
-        found = read_stacks(path)
-        if name not in found and len(found) != 1:
-            raise GaltoolsError(f"{path} holds {', '.join(found)}: name one of them {name}")
-        stack = found[name if name in found else next(iter(found))]
+        contents = read_stacks(path)
+        if name not in contents and len(contents) != 1:
+            raise GaltoolsError(f"{path} holds {', '.join(contents)}: name one of them {name}")
+        stack = contents[name if name in contents else next(iter(contents))]
         if (kind := stack.read(slice(0, 0)).dtype).kind not in "biuf":
             raise GaltoolsError(f"{path} holds {kind}: save a {name} as numbers")
         given, stack = ("weights", _inverted(stack)) if name == "mask" else (name, stack)
@@ -113,10 +113,10 @@ def read_stacks(path) -> dict[str, Stack]:
         return readers.get(Path(path).suffix.lower(), _hdf5)(path)
 
 
-def _facts(found: dict[str, Stack]) -> dict:
+def _facts(contents: dict[str, Stack]) -> dict:
     """What a file states beside its images: numbers as arrays, maps as stacks."""
-    there = {name: found[name] for name in FACTS if name in found}
-    facts = {name: x if len(x.shape) == 4 else x.read(()) for name, x in there.items()}
+    present = {name: contents[name] for name in FACTS if name in contents}
+    facts = {name: x if len(x.shape) == 4 else x.read(()) for name, x in present.items()}
     if "bands" in facts:
         facts["bands"] = band_names(facts["bands"])
     return facts
@@ -144,24 +144,24 @@ def _fits(path) -> dict[str, Stack]:
 
 
 def _hdf5(path) -> dict[str, Stack]:
-    shapes, about = {}, {}
+    shapes, attributes_of = {}, {}
     with safe_open(path) as file:
         file.visititems(lambda key, item: shapes.update({key: getattr(item, "shape", ())}))
         for group in ("/", *SIDES):
             attributes = getattr(file.get(group), "attrs", {})
-            about[group] = {key: attributes[key] for key in STATED if key in attributes}
+            attributes_of[group] = {key: attributes[key] for key in STATED if key in attributes}
     stacks = {key: Stack(shape, partial(_read_hdf5, path, key)) for key, shape in shapes.items()}
-    stacks |= _constants(about["/"])
-    for side in SIDES:  # of files of pairs
-        own = {key.removeprefix(f"{side}/"): x for key, x in stacks.items() if f"{side}/" in key}
-        if "images" not in own:
+    stacks |= _constants(attributes_of["/"])
+    for name in SIDES:  # of files of pairs
+        part = {key.removeprefix(f"{name}/"): x for key, x in stacks.items() if f"{name}/" in key}
+        if "images" not in part:
             continue
-        if mask := own.get("mask"):
-            own["weights"] = _inverted(mask)
-        facts = _facts(own | _constants(about[side]))
+        if mask := part.get("mask"):
+            part["weights"] = _inverted(mask)
+        facts = _facts(part | _constants(attributes_of[name]))
         if not np.isfinite(facts.get("noise", 0)).all():
             del facts["noise"]  # unknown: it is estimated
-        stacks[side] = replace(own["images"], facts=facts)
+        stacks[name] = replace(part["images"], facts=facts)
     return stacks
 
 
@@ -177,15 +177,11 @@ def _read_hdf5(path, key: str, rows) -> np.ndarray:
 def read_column(path, name: str) -> np.ndarray | None:
     """Read a column such as "redshift" or "noise" that lies beside the images, if it is there."""
     with reading(path, f"give {name} as an array of numbers"):
-        if Path(path).suffix.lower() == ".npz":  # no other array of it is read
-            with np.load(path, allow_pickle=False) as file:
-                found = file.get(name)
-        else:
-            stack = read_stacks(path).get(name)
-            found = None if stack is None else stack[()]
-    if found is not None and found.dtype.kind not in "biuf":
-        raise GaltoolsError(f"{path}: {name} holds no numbers, but {found.dtype}")
-    return found
+        stack = read_stacks(path).get(name)
+        values = None if stack is None else stack[()]
+    if values is not None and values.dtype.kind not in "biuf":
+        raise GaltoolsError(f"{path}: {name} holds no numbers, but {values.dtype}")
+    return values
 
 
 def read_numbers(path) -> np.ndarray:

@@ -82,8 +82,8 @@ def spread_and_error(samples, truth) -> np.ndarray:
     _check(samples, truth)
     if (m := len(samples)) < 2:
         raise GaltoolsError("one sample has no spread: give at least two")
-    spread = np.var(samples, axis=0, ddof=1) * (m + 1) / m
-    return np.stack([spread, (np.mean(samples, axis=0) - truth) ** 2])
+    variance = np.var(samples, axis=0, ddof=1) * (m + 1) / m
+    return np.stack([variance, (np.mean(samples, axis=0) - truth) ** 2])
 
 
 def spread_to_error(pairs) -> np.ndarray:

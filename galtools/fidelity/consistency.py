@@ -23,7 +23,7 @@ from galtools.data.photometry import aperture_flux, aperture_weights
 from galtools.data.resampling import lanczos_resample
 from galtools.errors import GaltoolsError
 from galtools.fidelity import intervals
-from galtools.fidelity.metrics import Metric, per_pixel
+from galtools.fidelity.metrics import Metric, bias_and_scatter, per_pixel
 from galtools.fidelity.structure import neighbour_correlation
 from galtools.models.psf_matching import match_psf
 from galtools.simulate import population, spectra
@@ -42,8 +42,7 @@ METRICS = {
     "source_residual_correlation": Metric(
         ("residual_correlation",), intervals.median, 0, "neighbouring pixels of the residual"
     ),
-    "source_flux_bias": Metric(("flux_error",), intervals.median, 0, "median (F_back - Fx) / Fx"),
-    "source_flux_scatter": Metric(("flux_error",), intervals.robust_scatter, 0, "1.48 MAD of it"),
+    **bias_and_scatter("source_flux", "flux_error", "(F_back - Fx) / Fx"),
 }
 
 
@@ -54,10 +53,10 @@ def colour_terms(filters: tuple[str, ...], others: tuple[str, ...]) -> np.ndarra
         raise GaltoolsError("a survey without filter curves cannot be compared with another")
     galaxies = population.sample_galaxies(0, range(GALAXIES), population.MAIN_SAMPLE_LIMIT)
     flux = spectra.band_fluxes((*filters, *others), galaxies, galaxies["redshift"])
-    own, other = np.split(-2.5 * np.log10(flux), 2, axis=1)
+    magnitudes, other_magnitudes = np.split(-2.5 * np.log10(flux), 2, axis=1)
     if len(filters) == 1:  # without a colour: the mean difference
-        return np.array([[np.mean(other - own), 0.0]])
-    pairs = zip(next_colours(own).T, (other - own).T, strict=True)
+        return np.array([[np.mean(other_magnitudes - magnitudes), 0.0]])
+    pairs = zip(next_colours(magnitudes).T, (other_magnitudes - magnitudes).T, strict=True)
     return np.array([np.polyfit(x, difference, 1)[::-1] for x, difference in pairs])
 
 

@@ -120,9 +120,9 @@ def _check_layout(truth, translated, **maps) -> None:
             f"stamps of {truth.shape[2]} x {truth.shape[3]} pixels are too small: give at least "
             f"{SMALLEST} x {SMALLEST}"
         )
-    for name, found in maps.items():
-        if found is not None and tuple(np.shape(found)) != tuple(truth.shape):
-            raise GaltoolsError(f"{name} have shape {np.shape(found)}, images {truth.shape}")
+    for name, values in maps.items():
+        if values is not None and tuple(np.shape(values)) != tuple(truth.shape):
+            raise GaltoolsError(f"{name} have shape {np.shape(values)}, images {truth.shape}")
 
 
 def _check_scale(pixel_scale, translated) -> float:
@@ -202,10 +202,10 @@ def check_units(x, y, name: str) -> None:
 def _notes(given: Inputs, estimated: bool) -> list[str]:
     """What is odd about the images, and which odd galaxies cannot be measured."""
     facts, bands, n = given.facts, given.bands, len(given.truth)
-    flux_x, flux_y = (facts[f"flux_{side}"].sum(axis=1) for side in ("truth", "translated"))
+    flux_x, flux_y = (facts[f"flux_{name}"].sum(axis=1) for name in ("truth", "translated"))
     varied = n >= MIN_GALAXIES and np.ptp(flux_x) > 0 and np.ptp(flux_y) > 0
     counts = {text: int(facts[name].any(axis=1).sum()) for name, text in ODD.items()}
-    medians = [_median_fluxes(facts, side) for side in ("truth", "translated")]
+    medians = [_median_fluxes(facts, name) for name in ("truth", "translated")]
     checks = [
         (estimated, "noise: not given, estimated from the edges of the truth; too high where "
                         "galaxies, or neighbours that no mask covers, reach them"),
@@ -217,19 +217,19 @@ def _notes(given: Inputs, estimated: bool) -> list[str]:
         (varied and spearmanr(flux_x, flux_y)[0] < 3 / np.sqrt(n - 1),
          "the brightness of truth and translation is unrelated: another order?"),
     ]  # fmt: skip
-    found = [_odd_units(medians[0]), _odd_order(*medians, bands)]
-    found += _odd_sky(facts["pedestal"] / given.sigma, bands)
-    found.append(_odd_orientation(given.truth, given.translated, given.weights))
-    return [text for holds, text in checks if holds] + [note for note in found if note]
+    odd = [_odd_units(medians[0]), _odd_order(*medians, bands)]
+    odd += _odd_sky(facts["pedestal"] / given.sigma, bands)
+    odd.append(_odd_orientation(given.truth, given.translated, given.weights))
+    return [text for holds, text in checks if holds] + [note for note in odd if note]
 
 
-def _median_fluxes(facts, side) -> np.ndarray | None:
+def _median_fluxes(facts, name) -> np.ndarray | None:
     """Median flux in every band, if it is positive in all of them."""
-    flux = np.where(facts["broken"], np.nan, facts[f"flux_{side}"])
+    flux = np.where(facts["broken"], np.nan, facts[f"flux_{name}"])
     if np.isnan(flux).all(axis=0).any():
         return None
-    found = np.nanmedian(flux, axis=0)
-    return found if (found > 0).all() else None
+    medians = np.nanmedian(flux, axis=0)
+    return medians if (medians > 0).all() else None
 
 
 def _odd_units(flux) -> str:
@@ -260,9 +260,9 @@ def _odd_sky(offset, bands) -> list[str]:
     """Note an offset of the translation's sky (n, bands), in sky sigma, that galaxies share."""
     notes = []
     for band, column in zip(bands, offset.T, strict=True):
-        known = column[np.isfinite(column)]
-        level = np.median(known) if len(known) > 1 else 0.0
-        if abs(level) > PEDESTAL and abs(level) > CERTAIN * known.std(ddof=1) / len(known) ** 0.5:
+        finite = column[np.isfinite(column)]
+        level = np.median(finite) if len(finite) > 1 else 0.0
+        if abs(level) > PEDESTAL and abs(level) > CERTAIN * finite.std(ddof=1) / len(finite) ** 0.5:
             notes.append(
                 f"the sky of the translation lies {level:+.1f} sky sigma from that of the truth "
                 f"in {band}: a pedestal?"

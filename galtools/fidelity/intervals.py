@@ -4,7 +4,7 @@ The galaxy is the unit: errors of pixels of one galaxy are correlated, so an int
 would be far too narrow. Every statistic works along the last axis, galaxies.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import StrEnum
 from functools import lru_cache, partial
 
@@ -109,10 +109,10 @@ def format_interval(value: float, low: float, high: float) -> str:
     if not np.isfinite(value):
         return "∞" if value == np.inf else "–"
     width = high - low
-    known = np.isfinite(width) and width > 1e-9 * abs(value)
-    digits, size = (2, width) if known else (3, abs(value))
+    finite = np.isfinite(width) and width > 1e-9 * abs(value)
+    digits, size = (2, width) if finite else (3, abs(value))
     decimals = int(np.clip(digits - 1 - np.floor(np.log10(size or 100)), 0, 6))
-    if known and low * high > 0:
+    if finite and low * high > 0:
         nearest = min(abs(low), abs(high))
         shown = int(-np.floor(np.log10(2 * nearest)))
         decimals = min(max(decimals, shown), decimals + 2, 6)
@@ -129,8 +129,8 @@ def proportion(values) -> Estimate:
     values = values[~np.isnan(values)]
     if len(values) == 0:
         return Estimate(np.nan, np.nan, np.nan, 0)
-    found = binomtest(int(values.sum()), len(values))
-    return Estimate(found.statistic, *found.proportion_ci(LEVEL, "wilson"), len(values))
+    result = binomtest(int(values.sum()), len(values))
+    return Estimate(result.statistic, *result.proportion_ci(LEVEL, "wilson"), len(values))
 
 
 def bootstrap(statistic, values, n_boot=N_BOOT, seed=0, method="percentile") -> Estimate:
@@ -174,21 +174,20 @@ def paired_difference(statistic, first, second, n_boot=N_BOOT, seed=0) -> Estima
     return bootstrap(lambda x: statistic(x[0]) - statistic(x[1]), both, n_boot, seed)
 
 
-def scaled(found: Estimate, factor: float) -> Estimate:
+def scaled(estimate: Estimate, factor: float) -> Estimate:
     """Estimate in other units: per cent, say."""
-    return Estimate(factor * found.value, factor * found.low, factor * found.high, found.n)
+    value, low, high, n = astuple(estimate)
+    return Estimate(factor * value, factor * low, factor * high, n)
 
 
-def widen(found: Estimate, error: float) -> Estimate:
+def widen(estimate: Estimate, error: float) -> Estimate:
     """Estimate whose interval also holds an independent, normal `error` (a standard deviation).
 
     Half widths add in squares; an error that is not known adds nothing.
     """
-    reach = Z * np.nan_to_num(error)
-    low = found.value - np.hypot(found.value - found.low, reach)
-    return Estimate(
-        found.value, low, found.value + np.hypot(found.high - found.value, reach), found.n
-    )
+    value, margin = estimate.value, Z * np.nan_to_num(error)
+    low = value - np.hypot(value - estimate.low, margin)
+    return Estimate(value, low, value + np.hypot(estimate.high - value, margin), estimate.n)
 
 
 class Verdict(StrEnum):
@@ -203,7 +202,7 @@ class Verdict(StrEnum):
 
 
 def verdict(
-    found: Estimate, claim=(0, np.inf), margin: float | None = None, least: int = MIN_GALAXIES
+    estimate: Estimate, claim=(0, np.inf), margin: float | None = None, least: int = MIN_GALAXIES
 ) -> Verdict:
     """Verdict on the claim that a number lies within ``(low, high)``: by default, is positive.
 
@@ -212,18 +211,18 @@ def verdict(
     inconclusive: anything else, or a sample smaller than `least`.
     """
     low, high = claim
-    if not np.isfinite([found.low, found.high]).all() or found.n < least:
+    if not np.isfinite([estimate.low, estimate.high]).all() or estimate.n < least:
         return Verdict.INCONCLUSIVE
-    if margin is not None and max(abs(found.low), abs(found.high)) <= margin:
+    if margin is not None and max(abs(estimate.low), abs(estimate.high)) <= margin:
         return Verdict.NO_DIFFERENCE
-    if low <= found.low and found.high <= high:
+    if low <= estimate.low and estimate.high <= high:
         return Verdict.SUPPORTED
-    if found.high < low or found.low > high:
+    if estimate.high < low or estimate.low > high:
         return Verdict.CONTRADICTED
     return Verdict.INCONCLUSIVE
 
 
 def consensus(verdicts) -> Verdict:
     """Verdict of all seeds if they have the same one, else inconclusive."""
-    found = set(verdicts)
-    return found.pop() if len(found) == 1 else Verdict.INCONCLUSIVE
+    distinct = set(verdicts)
+    return distinct.pop() if len(distinct) == 1 else Verdict.INCONCLUSIVE

@@ -98,11 +98,11 @@ def measure_images(
             valid |= bad[:, :, None, None]
         if bad.any():
             x, y = (np.where(bad[:, :, None, None], np.nan, images) for images in (x, y))
-        noise, found = np.asarray(sigma[rows], dtype=np.float64), {}
+        noise, measured = np.asarray(sigma[rows], dtype=np.float64), {}
         noise = noise if noise.ndim == 2 else np.where(valid, noise, np.inf)
         for measure in functions:
-            found |= measure(x, y, noise, pixel_scale, valid)
-        parts.append(found)
+            measured |= measure(x, y, noise, pixel_scale, valid)
+        parts.append(measured)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -115,8 +115,8 @@ def tabulate(
         values = [measured[quantity] for quantity in metric.quantities]
         values = values[0] if len(values) == 1 else np.stack(values)
         for k, label in enumerate(column_labels(bands, values)):
-            found = metric.estimate(values[..., k], n_boot, seed)
-            rows.append((level, label, name, *astuple(found)))
+            estimate = metric.estimate(values[..., k], n_boot, seed)
+            rows.append((level, label, name, *astuple(estimate)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -40,7 +40,7 @@ def _metrics_of(name: str) -> dict[str, Metric]:
         **bias_and_scatter(name, f"{name}_error", "error"),
         f"{name}_correlation": Metric(both, intervals.correlation, 1, "Pearson's r over galaxies"),
         f"{name}_catastrophic": Metric(
-            (f"{name}_lost",), intervals.mean, 0, "fraction with an error above the scatter of x",
+            (f"{name}_wrong",), intervals.mean, 0, "fraction with an error above the scatter of x",
             "wilson",
         ),
         f"{name}_wasserstein": Metric(
@@ -70,8 +70,8 @@ def _sources(image, threshold: float) -> np.ndarray:
     finder = SourceFinder(n_pixels=8, contrast=0.01, progress_bar=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoDetectionsWarning)  # answered by an empty map
-        found = finder(image, threshold)
-    return np.zeros(image.shape, int) if found is None else found.data
+        segments = finder(image, threshold)
+    return np.zeros(image.shape, int) if segments is None else segments.data
 
 
 def _shows_sky(labels) -> bool:
@@ -98,21 +98,21 @@ def segment(image, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     return labels == label, (labels > 0) & (labels != label)
 
 
-def measure_one(image, own, others, sigma, psf, pixel_scale: float) -> dict:
-    """Measure one image (H, W) with the pixels `own`, masking `others`; radii in arcsec.
+def measure_one(image, galaxy, mask, sigma, psf, pixel_scale: float) -> dict:
+    """Measure one image (H, W) with the pixels `galaxy`, masking `mask`; radii in arcsec.
 
     The noise `sigma` is one number, or that of every pixel.
     """
-    if not own.any() or not np.isfinite(image).all() or not np.all(sigma > 0):
+    if not galaxy.any() or not np.isfinite(image).all() or not np.all(sigma > 0):
         return dict(MISSING)
     weight = np.array(np.broadcast_to(sigma, image.shape), float)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the flags say the same, and stay with the galaxy
-        found = source_morphology(
-            np.asarray(image, float), own.astype(int), 1, mask=others, weightmap=weight, psf=psf
+        result = source_morphology(
+            np.asarray(image, float), galaxy.astype(int), 1, mask=mask, weightmap=weight, psf=psf
         )
-    values = {name: float(getattr(found, key)) for name, key in QUANTITIES.items()}
-    flags = {"flag": int(found.flag), "flag_sersic": int(found.flag_sersic)}
+    values = {name: float(getattr(result, key)) for name, key in QUANTITIES.items()}
+    flags = {"flag": int(result.flag), "flag_sersic": int(result.flag_sersic)}
     values = _hide_failures(values | flags)
     return values | {name: values[name] * pixel_scale for name in RADII}
 
@@ -136,15 +136,15 @@ def _measure_galaxy(task: tuple, code: str = "") -> dict:
     could be lost. `code` belongs to the key of the checkpoint.
     """
     images, truth, masked, sigma, relative_noise, seeing, pixel_scale = task
-    own, others = segment(np.where(masked, 0, truth), sigma)
-    own, others = own & ~masked, others | masked
+    galaxy, mask = segment(np.where(masked, 0, truth), sigma)
+    galaxy, mask = galaxy & ~masked, mask | masked
     measured = {}
     for row, image in images.items():
-        own_sky = sky_level_and_noise(image[None, None], ~masked[None, None])[1]
-        level = np.fmax(sigma, float(own_sky[0, 0]))
-        own_psf = seeing[row]
-        psf = psf_stamp(own_psf, pixel_scale) if np.ndim(own_psf) == 0 else own_psf / own_psf.sum()
-        measured[row] = measure_one(image, own, others, level * relative_noise, psf, pixel_scale)
+        sky = sky_level_and_noise(image[None, None], ~masked[None, None])[1]
+        level = np.fmax(sigma, float(sky[0, 0]))
+        given = seeing[row]
+        psf = psf_stamp(given, pixel_scale) if np.ndim(given) == 0 else given / given.sum()
+        measured[row] = measure_one(image, galaxy, mask, level * relative_noise, psf, pixel_scale)
     return measured
 
 
@@ -199,11 +199,11 @@ def compare(
     measured = {}
     for name in QUANTITIES:
         x, y = truth[name].to_numpy(float), translated[name].to_numpy(float)
-        known = x[np.isfinite(x)]
-        scatter = robust_scatter(known) if known.size else np.nan
-        lost = np.where(np.isnan(y - x), np.nan, np.abs(y - x) > scatter)
-        found = {"truth": x, "translated": y, "error": y - x, "lost": lost}
-        measured |= {f"{name}_{key}": values[:, None] for key, values in found.items()}
+        finite = x[np.isfinite(x)]
+        scatter = robust_scatter(finite) if finite.size else np.nan
+        wrong = np.where(np.isnan(y - x), np.nan, np.abs(y - x) > scatter)
+        columns = {"truth": x, "translated": y, "error": y - x, "wrong": wrong}
+        measured |= {f"{name}_{key}": values[:, None] for key, values in columns.items()}
     bad = np.where(truth.flag < BAD, translated.flag >= BAD, np.nan)
     measured["unmeasured"] = bad[:, None]
     return tabulate(measured, METRICS, [band], "morphology", n_boot, seed)

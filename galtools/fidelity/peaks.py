@@ -79,15 +79,15 @@ def summarise_redshift(errors, label, n_boot=intervals.N_BOOT, seed=0):
 
 
 def cross_validated_errors(
-    kind, sides, redshift, folds: int, seed: int = 0
+    kind, tables, redshift, folds: int, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Cross-validated errors (n,) for each table of `sides`, trained on sides["truth"] alone."""
+    """Cross-validated errors (n,) for each table of `tables`, trained on sides["truth"] alone."""
     part = np.random.default_rng(seed).permutation(len(redshift)) % folds
-    errors = {side: np.full(len(redshift), np.nan) for side in sides}
-    clean = np.isfinite(sides["truth"]).all(axis=1)
+    errors = {name: np.full(len(redshift), np.nan) for name in tables}
+    clean = np.isfinite(tables["truth"]).all(axis=1)
     for k in range(folds):
         learn, test = (part != k) & clean, part == k
-        model = redshift_regressor(kind, seed).fit(sides["truth"][learn], redshift[learn])
-        for side, table in sides.items():
-            errors[side][test] = redshift_errors(model, table[test], redshift[test])
+        model = redshift_regressor(kind, seed).fit(tables["truth"][learn], redshift[learn])
+        for name, table in tables.items():
+            errors[name][test] = redshift_errors(model, table[test], redshift[test])
     return errors

@@ -48,7 +48,7 @@ def measure(density, z, grid: redshift.Grid, prior, limit: float) -> dict[str, n
     z = np.asarray(z, float)
     dz = (redshift.point_estimate(density, grid, "median") - z) / (1 + z)
     pit = redshift.cumulative(density, z, grid)
-    found = {
+    quantities = {
         "dz": dz,
         "outlier": np.abs(dz) > limit,
         "crps": redshift.crps(density, z, grid),
@@ -56,7 +56,7 @@ def measure(density, z, grid: redshift.Grid, prior, limit: float) -> dict[str, n
         "pit": pit,
         "bits": information_bits(density, z, grid.edges, prior),
     }
-    return {name: np.asarray(values, float)[:, None] for name, values in found.items()}
+    return {name: np.asarray(values, float)[:, None] for name, values in quantities.items()}
 
 
 def summarise(measured, protocol: str, members=(), n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
@@ -77,8 +77,8 @@ def bias_in_bins(dz, by, bins: int = 5, n_boot=intervals.N_BOOT, seed=0) -> pd.D
     """Median of dz (n,) in bins of equally many galaxies along `by` (n,), with intervals."""
     lines = []
     for some in np.array_split(np.argsort(by, kind="stable"), bins):
-        found = intervals.bootstrap(intervals.median, dz[some], n_boot, seed)
-        lines.append({"centre": float(np.median(by[some])), **vars(found)})
+        estimate = intervals.bootstrap(intervals.median, dz[some], n_boot, seed)
+        lines.append({"centre": float(np.median(by[some])), **vars(estimate)})
     return pd.DataFrame(lines)
 
 
@@ -101,8 +101,8 @@ def information_bits(density, redshift, edges, prior_density) -> np.ndarray:
     if (z < edges[0]).any() or (z >= edges[-1]).any():
         raise GaltoolsError(f"redshifts must lie in [{edges[0]}, {edges[-1]}): widen the bins")
     number = np.searchsorted(edges, z, side="right") - 1
-    found = np.maximum(density[np.arange(len(z)), number], FLOOR)
-    return np.log2(found) - np.log2(prior_density[number])
+    probability = np.maximum(density[np.arange(len(z)), number], FLOOR)
+    return np.log2(probability) - np.log2(prior_density[number])
 
 
 def gaussian_density(mean, scatter, edges) -> np.ndarray:

@@ -55,10 +55,10 @@ class Card:
 
     def get(self, metric: str, band: str) -> intervals.Estimate:
         """Estimate of one line of the table."""
-        found = self.table[(self.table.metric == metric) & (self.table.band == band)]
-        if found.empty:
+        rows = self.table[(self.table.metric == metric) & (self.table.band == band)]
+        if rows.empty:
             raise GaltoolsError(f"this card has no {metric!r} in band {band!r}")
-        return intervals.Estimate(*found.iloc[0][["value", "low", "high", "n"]])
+        return intervals.Estimate(*rows.iloc[0][["value", "low", "high", "n"]])
 
     def save(self, path) -> Path:
         """Write the card, by the ending of `path`: .json to compare, .html to read, or .csv.
@@ -103,8 +103,8 @@ class Card:
             colours = lines.metric.isin(lines.metric[lines.band.str.contains("-")])
             tables = [_html_table(part) for part in (lines[~colours], lines[colours]) if len(part)]
             parts.append(f"<h2>{escape(level).capitalize()}</h2>{''.join(tables)}")
-        known = definitions(self.table.level.unique())
-        terms = {name: known[name] for name in self.table.metric.unique() if name in known}
+        meanings = definitions(self.table.level.unique())
+        terms = {name: meanings[name] for name in self.table.metric.unique() if name in meanings}
         parts.append(_html_list("Definitions: x is the truth, y the translation", terms))
         return "".join(parts)
 
@@ -119,8 +119,8 @@ def definitions(levels) -> dict[str, str]:
 
         modules.append(morphology)
     tables = [module.METRICS for module in modules] + [peaks.REDSHIFT_METRICS, GAINS]
-    known = {name: metric.meaning for each in tables for name, metric in each.items()}
-    return known | {name: f"fraction of galaxies with {text}" for name, text in inputs.ODD.items()}
+    terms = {name: metric.meaning for each in tables for name, metric in each.items()}
+    return terms | {name: f"fraction of galaxies with {text}" for name, text in inputs.ODD.items()}
 
 
 def _html_list(title: str, lines) -> str:
@@ -334,11 +334,11 @@ def _tabulate(given, measured, statistics) -> pd.DataFrame:
 def _beside(given, images, row, result, statistics) -> dict[str, np.ndarray]:
     """Measure other images of the same galaxies, on the truth's grid, into `result.beside`."""
     images = _on_grid(inputs.check_real(images, row), given, row)
-    found = _measure(given, images)
-    inputs.check_units(found["box_truth"], found["box_translated"], row)
-    table = _tabulate(given, found, statistics).assign(row=row)
+    measured = _measure(given, images)
+    inputs.check_units(measured["box_truth"], measured["box_translated"], row)
+    table = _tabulate(given, measured, statistics).assign(row=row)
     result.beside = pd.concat([result.beside, table], ignore_index=True)
-    return found
+    return measured
 
 
 def _gain(given, measured, source, result, statistics) -> pd.DataFrame:
@@ -377,14 +377,14 @@ def _morphology(given, count, bands, jobs, statistics) -> pd.DataFrame:
         hidden = np.asarray(given.weights[some]) <= 0
     seeing = np.full(given.sigma.shape, SEEING) if given.psf_fwhm is None else given.psf_fwhm
     seeing = np.asarray((seeing if given.psf is None else given.psf)[some])
-    spread = None if given.sigma_map is None else np.asarray(given.sigma_map[some])
+    sigma_map = None if given.sigma_map is None else np.asarray(given.sigma_map[some])
     for band in bands:
         k = given.bands.index(band)
         stamps = {row: stack[:, k] for row, stack in images.items()}
         table = morphology.measure(
             stamps, stamps["truth"], given.sigma[some, k], dict.fromkeys(stamps, seeing[:, k]),
             given.pixel_scale, jobs, progress=False, masked=hidden[:, k],
-            sigma_map=None if spread is None else spread[:, k],
+            sigma_map=None if sigma_map is None else sigma_map[:, k],
         )  # fmt: skip
         rows = {row: part.reset_index(drop=True) for row, part in table.groupby("row")}
         parts.append(morphology.compare(rows["truth"], rows["translated"], band, **statistics))
@@ -408,15 +408,15 @@ def _redshift(given, measured, redshift, statistics) -> pd.DataFrame:
     if np.isnan(given.sigma).all(axis=0).any():
         raise Missing("the noise of some band could not be measured: give it")
     floor = np.nanmedian(given.sigma, axis=0)
-    sides = {
-        side: peaks.flux_features(measured[f"box_{side}"], floor)
-        for side in ("truth", "translated")
+    features = {
+        images: peaks.flux_features(measured[f"box_{images}"], floor)
+        for images in ("truth", "translated")
     }
     parts = []
     for kind in ("knn", "boosting"):
-        errors = peaks.cross_validated_errors(kind, sides, z, FOLDS, statistics["seed"])
+        errors = peaks.cross_validated_errors(kind, features, z, FOLDS, statistics["seed"])
         parts += [
-            peaks.summarise_redshift(error, f"{kind}, {side}", **statistics)
-            for side, error in errors.items()
+            peaks.summarise_redshift(error, f"{kind}, {images}", **statistics)
+            for images, error in errors.items()
         ]
     return pd.concat(parts)

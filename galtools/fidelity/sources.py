@@ -25,11 +25,11 @@ CENTRE, MATCHING = 2.0, 1.0  # arcsec, radius without a search; distance of the 
 
 METRICS = {
     "completeness": Metric(
-        ("found_again", "true_sources"), intervals.ratio_of_means, 1,
+        ("recovered", "true_sources"), intervals.ratio_of_means, 1,
         "fraction of sources recovered, above 10 σ of white noise; of a CFHTLS stack's, 8.9 σ",
     ),
     "purity": Metric(
-        ("confirmed", "made_sources"), intervals.ratio_of_means, 1, "fraction of real sources"
+        ("confirmed", "translated_sources"), intervals.ratio_of_means, 1, "fraction of real sources"
     ),
 }  # fmt: skip
 
@@ -58,8 +58,8 @@ def noise_gain(shape: tuple[int, int], pixel_scale: float) -> np.ndarray:
 
 def _disc(radius: float) -> np.ndarray:
     """Pixels within `radius` pixels, (1, 1, size, size)."""
-    reach = np.arange(-int(radius), int(radius) + 1)
-    return (np.hypot(reach[:, None], reach) <= radius)[None, None]
+    offsets = np.arange(-int(radius), int(radius) + 1)
+    return (np.hypot(offsets[:, None], offsets) <= radius)[None, None]
 
 
 def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray]:
@@ -75,9 +75,9 @@ def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray
     }
     level = DETECTION * noise_gain(x.shape[-2:], pixel_scale) * per_pixel(sigma)
     detected, candidate = {}, {}
-    for side, detail in details.items():
+    for image, detail in details.items():
         peak = (detail == maximum_filter(detail, (1, 1, 3, 3))) & searched
-        detected[side], candidate[side] = peak & (detail > level), peak & (detail > level / 2)
+        detected[image], candidate[image] = peak & (detail > level), peak & (detail > level / 2)
     invalid = np.isnan(x + y).any((2, 3))
 
     def count(sources):
@@ -85,7 +85,7 @@ def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray
 
     return {
         "true_sources": count(detected["x"]),
-        "found_again": count(detected["x"] & binary_dilation(candidate["y"], near)),
-        "made_sources": count(detected["y"]),
+        "recovered": count(detected["x"] & binary_dilation(candidate["y"], near)),
+        "translated_sources": count(detected["y"]),
         "confirmed": count(detected["y"] & binary_dilation(candidate["x"], near)),
     }

@@ -204,13 +204,13 @@ def _measure_one(images, pixel_scale: float, valid) -> dict[str, np.ndarray]:
 def measure(x, y, sigma, pixel_scale: float, valid=True) -> dict[str, np.ndarray]:
     """Quantities of METRICS, (n, bands), of gradients of colour (n, bands - 1)."""
     of_x, of_y = (_measure_one(images, pixel_scale, valid) for images in (x, y))
-    width, found = x.shape[-1], {}
-    for side, alone in (("x", of_x), ("y", of_y)):
-        found |= {f"ring_{side}_{k}": alone["rings"][..., k] for k in range(len(RINGS) - 1)}
+    width, quantities = x.shape[-1], {}
+    for image, alone in (("x", of_x), ("y", of_y)):
+        quantities |= {f"ring_{image}_{k}": alone["rings"][..., k] for k in range(len(RINGS) - 1)}
     power = intervals.divide(_ring_means(of_y["power"], width), _ring_means(of_x["power"], width))
-    found |= {f"power_{k}": power[..., k] for k in range(QUARTERS)}
+    quantities |= {f"power_{k}": power[..., k] for k in range(QUARTERS)}
     growth = extra_variance(of_x["power"], of_y["power"], width, of_x["noise"], of_y["noise"])
-    return found | {
+    return quantities | {
         "noise_ratio": intervals.divide(of_y["noise"], of_x["noise"]),
         "noise_correlation": of_y["neighbours"],
         "shift": np.linalg.norm(of_y["centre"] - of_x["centre"], axis=-1),

@@ -137,27 +137,27 @@ def cfhtls_urls(catalogue: Table, cadc=None, polite=POLITE) -> dict:
             if not placed:
                 raise GaltoolsError("the object has no position: correct its ra and dec")
             polite.wait()
-            found = _stacks_around(row, cadc)
+            by_band = _stacks_around(row, cadc)
         except GaltoolsError as error:
-            found = dict.fromkeys(BANDS, error)
-        urls |= {f"{row['id']}_{band}.fits": found[band] for band in BANDS}
+            by_band = dict.fromkeys(BANDS, error)
+        urls |= {f"{row['id']}_{band}.fits": by_band[band] for band in BANDS}
     return urls
 
 
 def _stacks_around(row, cadc) -> dict:
-    place = SkyCoord(row["ra"], row["dec"], unit="deg"), CUTOUT / 2 * u.arcsec
-    found = {}
+    circle = SkyCoord(row["ra"], row["dec"], unit="deg"), CUTOUT / 2 * u.arcsec
+    urls = {}
     with answer_of("CADC"):
-        planes = cadc.query_region(*place, collection="CFHTTERAPIX")
+        planes = cadc.query_region(*circle, collection="CFHTTERAPIX")
         for band in BANDS:
             stack = re.compile(rf"CFHTLS_W_{band}_.*T0007_MEDIAN$")
             rows = [k for k, name in enumerate(planes["productID"]) if stack.match(str(name))]
-            found[band] = GaltoolsError(f"CFHTLS-Wide has no stack in {band} there")
+            urls[band] = GaltoolsError(f"CFHTLS-Wide has no stack in {band} there")
             if rows:
-                url = cadc.get_image_list(planes[rows], *place)[0]
+                url = cadc.get_image_list(planes[rows], *circle)[0]
                 # without the identifier of the request, or a file would always look new
-                found[band] = re.sub(r"RUNID=[^&]*&?", "", url).rstrip("&")
-    return found
+                urls[band] = re.sub(r"RUNID=[^&]*&?", "", url).rstrip("&")
+    return urls
 
 
 def download(what: str, folder: Path, n: int, ra: tuple, dec: tuple) -> None:

@@ -35,8 +35,8 @@ BESIDE = ("noise", "psf_fwhm", "psf", "mask", "weights", *TO_SIGMA)
 def _axes(shape: tuple, count: int, axes: str | None, path: Path) -> str:
     """Order of the axes n, b, y and x of an array: as given, or from where the bands can be."""
     if axes is None and len(shape) == 4:
-        places = [order for order in ("nbyx", "nyxb") if shape[order.index("b")] == count]
-        axes = places[0] if len(places) == 1 else None
+        orders = [order for order in ("nbyx", "nyxb") if shape[order.index("b")] == count]
+        axes = orders[0] if len(orders) == 1 else None
     if len(shape) != 4 or sorted(axes or "") != sorted("nbyx"):
         raise GaltoolsError(
             f"{path}: images are {shape}; need (N, H, W, {count}) or (N, {count}, H, W), "
@@ -72,9 +72,9 @@ def _cube(stacks: dict, survey: Survey, key, axes, bands, path: Path):
 
 def _catalogue(stacks: dict, n: int, path: Path) -> Table:
     """Collect the columns of n rows among the arrays."""
-    known = {alias for names in ALIASES.values() for alias in names}
+    aliases = {alias for names in ALIASES.values() for alias in names}
     for key, stack in stacks.items():
-        if key.lower() in known and len(stack.shape) in (1, 2) and stack.shape != (n,):
+        if key.lower() in aliases and len(stack.shape) in (1, 2) and stack.shape != (n,):
             raise GaltoolsError(f"{path}: {key} is {stack.shape}, need ({n},): one per object")
     columns = {key: stack.read(()) for key, stack in stacks.items() if stack.shape == (n,)}
     return Table(columns or {"id": np.arange(n)})
@@ -140,9 +140,9 @@ def read_source(path: Path, survey: Survey, rows=None) -> tuple[ImageSet, ImageS
     if "source/images" in stacks:
         pairs = load(path, rows)
         return pairs.source_set, pairs.target_set
-    if "source" in stacks and "truth" in stacks and (found := stacks.keys() & {*BESIDE}):
+    if "source" in stacks and "truth" in stacks and (extra := stacks.keys() & {*BESIDE}):
         raise GaltoolsError(
-            f"{path} has a {', '.join(sorted(found))} that may be the truth's: give the source in "
+            f"{path} has a {', '.join(sorted(extra))} that may be the truth's: give the source in "
             "a file of its own"
         )
     stamps = read_arrays(Path(path), survey, key="source" if "source" in stacks else None)
@@ -151,17 +151,17 @@ def read_source(path: Path, survey: Survey, rows=None) -> tuple[ImageSet, ImageS
 
 def _beside(name: str, stack, axes: str, shape: tuple, order: list, path: Path) -> np.ndarray:
     """Read what a file states of every image or pixel, its bands in an order."""
-    values, wanted = np.asarray(stack.read(())), "nbyx"
+    values, needed = np.asarray(stack.read(())), "nbyx"
     if name in ("noise", "psf_fwhm"):
-        axes, wanted, shape = "nb", "nb", shape[:2]
+        axes, needed, shape = "nb", "nb", shape[:2]
     if name == "psf":  # that of all objects, or of all bands too, has fewer axes
-        wanted = wanted[max(0, 4 - values.ndim) :]
-    own = [axis for axis in axes if axis in wanted]
-    if values.ndim != len(own):
+        needed = needed[max(0, 4 - values.ndim) :]
+    kept = [axis for axis in axes if axis in needed]
+    if values.ndim != len(kept):
         raise GaltoolsError(f"{path}: {name} is {values.shape}, its images have axes {axes}")
-    values = np.moveaxis(values, [own.index(axis) for axis in wanted], range(len(own)))
+    values = np.moveaxis(values, [kept.index(axis) for axis in needed], range(len(kept)))
     if name == "psf":
         expand_psf(values, shape)
     elif values.shape != shape:
         raise GaltoolsError(f"{path}: {name} is {values.shape}, need {shape}")
-    return np.take(values, order, wanted.index("b")) if "b" in wanted else values
+    return np.take(values, order, needed.index("b")) if "b" in needed else values

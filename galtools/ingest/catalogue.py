@@ -45,18 +45,18 @@ def _read_table(path: Path) -> Table:
     if h5py.is_hdf5(path):
         with safe_open(path):
             return Table.read(path)
-    found = []
+    refused = []
     parser = expat.ParserCreate(namespace_separator=":")
-    parser.StartElementHandler = lambda name, attributes: found.extend(
+    parser.StartElementHandler = lambda name, attributes: refused.extend(
         "takes its rows from elsewhere"
         for key in attributes
         if (name.split(":")[-1].upper(), key.split(":")[-1].lower()) == ("STREAM", "href")
     )
-    parser.EntityDeclHandler = lambda *_: found.append("declares entities")
+    parser.EntityDeclHandler = lambda *_: refused.append("declares entities")
     with suppress(expat.ExpatError), get_readable_fileobj(path, encoding="binary") as file:
         parser.ParseFile(file)  # what is no XML ends at the first letter
-    if found:  # a VOTable would be followed to any file or address
-        raise GaltoolsError(f"{path} {found[0]}: save it as FITS, ECSV or CSV")
+    if refused:  # a VOTable would be followed to any file or address
+        raise GaltoolsError(f"{path} {refused[0]}: save it as FITS, ECSV or CSV")
     return Table.read(path)
 
 
@@ -91,14 +91,14 @@ def tidy(table: Table, origin="the catalogue", positions: bool = True) -> Table:
     """
     if not len(table):
         raise GaltoolsError(f"{origin} has no rows: give a catalogue with at least one object")
-    found = {name: column for name in ALIASES if (column := _find(table, name))}
-    if positions and (missing := {"ra", "dec"} - found.keys()):
+    given = {name: column for name in ALIASES if (column := _find(table, name))}
+    if positions and (missing := {"ra", "dec"} - given.keys()):
         raise GaltoolsError(
             f"{origin} has no column {' or '.join(sorted(missing, reverse=True))}: "
             f"it has {', '.join(table.colnames)}"
         )
-    ids = table[found["id"]] if "id" in found else range(len(table))
-    for name, column in found.items():
+    ids = table[given["id"]] if "id" in given else range(len(table))
+    for name, column in given.items():
         for twin in table.colnames:
             same = twin == column or twin.lower() != column.lower()
             if not same and [*map(str, table[column])] != [*map(str, table[twin])]:
@@ -107,10 +107,10 @@ def tidy(table: Table, origin="the catalogue", positions: bool = True) -> Table:
                 )
     columns = {"id": np.array([str(x) for x in ids]), "redshift": np.full(len(table), np.nan)}
     for name in ("ra", "dec", "redshift", "ebv"):
-        if name in found:
-            columns[name] = _numbers(table, found[name], origin, name in ("ra", "dec"))
+        if name in given:
+            columns[name] = _numbers(table, given[name], origin, name in ("ra", "dec"))
     for name in table.colnames:
-        if name not in found.values():
+        if name not in given.values():
             ours = name == FLAG and table[name].info.description == MEANING
             taken = name.lower() in {*columns, FLAG} and not ours
             columns[f"{name}_given" if taken else name] = table[name]
@@ -131,13 +131,13 @@ def flag_rows(table: Table) -> None:
         raise_flag(table, ~has_position(table), Flag.NO_POSITION)
         rows, sky = positions_of(table)
         if len(rows):
-            tree, reach = KDTree(sky.cartesian.xyz.value.T), np.radians(SAME_PLACE / 3600)
-            neighbours = tree.query_ball_point(tree.data, reach, return_length=True)
+            tree, radius = KDTree(sky.cartesian.xyz.value.T), np.radians(SAME_PLACE / 3600)
+            neighbours = tree.query_ball_point(tree.data, radius, return_length=True)
             if neighbours.sum() > MOST_NEIGHBOURS:
                 raise GaltoolsError(
                     f"{neighbours.max()} rows of the catalogue lie at one place: correct them"
                 )
-            later = tree.query_pairs(reach, output_type="ndarray")[:, 1]
+            later = tree.query_pairs(radius, output_type="ndarray")[:, 1]
             raise_flag(table, rows[np.unique(later)], Flag.DUPLICATE)
 
 

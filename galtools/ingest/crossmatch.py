@@ -26,8 +26,8 @@ def counterparts(source: Table, target: Table, radius: float) -> tuple[np.ndarra
     (rows, sky), (others, other_sky) = positions_of(source), positions_of(target)
     if not len(rows) or not len(others):
         return nearest, doubtful
-    found, distance, _ = sky.match_to_catalog_sky(other_sky)
-    nearest[rows] = np.where(distance.arcsec <= radius, others[found], -1)
+    matches, distance, _ = sky.match_to_catalog_sky(other_sky)
+    nearest[rows] = np.where(distance.arcsec <= radius, others[matches], -1)
     a, b, _, _ = other_sky.search_around_sky(sky, radius * u.arcsec)
     crowded = np.bincount(a, minlength=len(rows)) > 1
     crowded[a[np.bincount(b, minlength=len(others))[b] > 1]] = True
@@ -45,25 +45,25 @@ def match(source: ImageSet, target: ImageSet, radius: float = 1.0) -> tuple[Pair
     if not len(target):
         raise GaltoolsError("there is no target to match with: give at least one")
     nearest, doubtful = counterparts(source.catalogue, target.catalogue, radius)
-    lost = nearest < 0
-    found = target[nearest]
+    unmatched = nearest < 0
+    counterpart = target[nearest]
     nothing = dict.fromkeys(("images", "noise", "psf"), np.nan)
     nothing |= {"mask": NO_DATA, "sigma_map": np.inf}
-    for name in nothing.keys() & found.arrays.keys():
-        getattr(found, name)[lost] = nothing[name]
+    for name in nothing.keys() & counterpart.arrays.keys():
+        getattr(counterpart, name)[unmatched] = nothing[name]
     catalogue = source.catalogue.copy()
-    raise_flag(catalogue, ~lost, np.asarray(found.catalogue[FLAG])[~lost])
-    raise_flag(catalogue, lost, Flag.LOST)
+    raise_flag(catalogue, ~unmatched, np.asarray(counterpart.catalogue[FLAG])[~unmatched])
+    raise_flag(catalogue, unmatched, Flag.LOST)
     raise_flag(catalogue, doubtful, Flag.AMBIGUOUS)
     redshift = np.asarray(catalogue["redshift"], np.float32)
-    unused = len(target) - len(np.unique(nearest[~lost]))
+    unused = len(target) - len(np.unique(nearest[~unmatched]))
     counts = {
-        "matched": int((~lost & ~doubtful).sum()),
-        "ambiguous": int((~lost & doubtful).sum()),
-        "lost": int(lost.sum()),
+        "matched": int((~unmatched & ~doubtful).sum()),
+        "ambiguous": int((~unmatched & doubtful).sum()),
+        "lost": int(unmatched.sum()),
         f"only in {target.survey}": unused,
     }
-    sets = (replace(images, catalogue=None) for images in (source, found))
+    sets = (replace(images, catalogue=None) for images in (source, counterpart))
     return (
         Pairs(*sets, redshift, catalogue),
         Table([list(counts), list(counts.values())], names=("outcome", "objects")),

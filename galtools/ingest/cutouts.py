@@ -128,11 +128,11 @@ def cut_aligned(plane: Plane, position, size: int, wcs: WCS, scale: float):
 
 def check_memory(shape: tuple) -> None:
     """Refuse more images, each float32 with a mask, than half of this machine's memory holds."""
-    wanted = 5.0 * math.prod(shape)
+    needed = 5.0 * math.prod(shape)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if wanted > memory / 2:
+    if needed > memory / 2:
         raise GaltoolsError(
-            f"{shape[0]} stamps of {shape[-1]} pixels need {wanted / 1e9:.0f} GB of "
+            f"{shape[0]} stamps of {shape[-1]} pixels need {needed / 1e9:.0f} GB of "
             f"{memory / 1e9:.0f}: cut the catalogue into parts"
         )
 
@@ -160,8 +160,8 @@ def cut(
     mask = np.full(images.shape, NO_DATA, np.uint8)
     sigma = None
     psf_fwhm = np.tile(np.float32(survey.psf_fwhm), (len(table), 1))
-    room = np.zeros(psf_fwhm.shape)  # pixels from the object to the edge of its plane
-    offset, rotation = np.zeros((2, *room.shape), np.float32)
+    margin = np.zeros(psf_fwhm.shape)  # pixels from the object to the edge of its plane
+    offset, rotation = np.zeros((2, *margin.shape), np.float32)
     placed, bands = has_position(table), set()
     sky = SkyCoord(*(np.where(placed, table[x], 0) for x in ("ra", "dec")), unit="deg")
     for plane in planes:
@@ -173,22 +173,22 @@ def cut(
         bands.add(plane.band)
         k = survey.bands.index(plane.band)
         positions, edge = _positions(plane, sky)
-        for j in np.flatnonzero(placed & (edge > room[:, k])):
+        for j in np.flatnonzero(placed & (edge > margin[:, k])):
             if align:
                 wcs = upright_wcs(table["ra"][j], table["dec"][j], scale, size)
                 stamp = cut_aligned(plane, positions[j], size, wcs, scale)
             else:
                 stamp = cut_nearest(plane, positions[j], size)
-            images[j, k], mask[j, k], spread, offset[j, k], rotation[j, k] = stamp
+            images[j, k], mask[j, k], stamp_sigma, offset[j, k], rotation[j, k] = stamp
             if sigma is not None:
-                sigma[j, k] = np.where(mask[j, k] == 0, spread, np.inf)
+                sigma[j, k] = np.where(mask[j, k] == 0, stamp_sigma, np.inf)
             psf_fwhm[j, k] = plane.psf_fwhm or psf_fwhm[j, k]
-            room[j, k] = edge[j]
+            margin[j, k] = edge[j]
     if not bands:
         raise GaltoolsError("no images to cut from: give at least one plane")
     table["offset"], table["rotation"] = Column(offset, unit="arcsec"), Column(rotation, unit="deg")
     if set(survey.bands) - bands:
         raise_flag(table, slice(None), Flag.MISSING_BAND)
-    raise_flag(table, placed & ~room.any(axis=1), Flag.OFF_IMAGE)
+    raise_flag(table, placed & ~margin.any(axis=1), Flag.OFF_IMAGE)
     origin = f"the images of {survey.name}"
     return calibrated(survey, images, table, mask, origin, psf_fwhm, check=check, sigma_map=sigma)

@@ -84,17 +84,17 @@ def fetch(
     """Fetch a file once; `check` is given it before it gets its name, and may refuse it."""
     check_url(url)
     path, reason = Path(path), "no attempt was allowed"
-    known = sha256.lower() if sha256 else _noted(path, url)
-    if known and path.is_file() and artefacts.sha256(path) == known:
+    checksum = sha256.lower() if sha256 else _noted(path, url)
+    if checksum and path.is_file() and artefacts.sha256(path) == checksum:
         return path
     for attempt in range(attempts):
         polite.wait()
         try:
             with artefacts.atomic(path) as new, _Session() as session:
                 _receive(session, url, new, timeout)
-                found = _verify(new, sha256, check)
-            about = {"url": url, "sha256": found, "bytes": path.stat().st_size}
-            artefacts.write_json(origin_path(path), about)
+                actual = _verify(new, sha256, check)
+            origin = {"url": url, "sha256": actual, "bytes": path.stat().st_size}
+            artefacts.write_json(origin_path(path), origin)
             return path
         except requests.RequestException as error:  # another attempt may cure it
             reason = str(error)[:200]
@@ -130,49 +130,50 @@ def _noted(path: Path, url: str) -> str | None:
 
 def _receive(session: requests.Session, url: str, part: Path, patience: float) -> None:
     """Receive a file; a server that drips is given up after so many seconds."""
-    with session.get(url, headers=HEADERS, stream=True, timeout=patience) as answer:
-        status, says = answer.status_code, f"the server says {answer.status_code} {answer.reason}"
+    with session.get(url, headers=HEADERS, stream=True, timeout=patience) as response:
+        status = response.status_code
+        message = f"the server says {status} {response.reason}"
         if status in (408, 429) or status >= 500:
-            raise requests.HTTPError(says, response=answer)
+            raise requests.HTTPError(message, response=response)
         if status != 200:  # 206 is a part of the file
-            raise GaltoolsError(f"{url}: {says}; check the address")
-        encoding = answer.headers.get("Content-Encoding", "identity").lower()
+            raise GaltoolsError(f"{url}: {message}; check the address")
+        encoding = response.headers.get("Content-Encoding", "identity").lower()
         if encoding not in ENCODINGS:
             raise GaltoolsError(f"{url} comes encoded as {encoding!r}, which is not decoded")
         packed = ENCODINGS[encoding] and part.suffix != ".gz"  # it stays what its name says
         try:
-            _write_stream(answer, part, patience, zlib.decompressobj(31) if packed else None)
+            _write_stream(response, part, patience, zlib.decompressobj(31) if packed else None)
         except (HTTPError, ConnectionError, TimeoutError, zlib.error) as error:
             raise requests.ConnectionError(str(error)) from error
 
 
-def _write_stream(answer, part: Path, patience: float, decoder) -> None:
+def _write_stream(response, part: Path, patience: float, decoder) -> None:
     """Write what a server sends, decoded if it is packed, and hold it to its announced length."""
-    size, came, started = answer.headers.get("Content-Length", ""), 0, time.monotonic()
+    size, received, started = response.headers.get("Content-Length", ""), 0, time.monotonic()
     with open(part, "wb") as file:
-        while block := answer.raw.read1(CHUNK, decode_content=False):
+        while block := response.raw.read1(CHUNK, decode_content=False):
             file.write(decoder.decompress(block) if decoder else block)
-            came, elapsed = came + len(block), time.monotonic() - started
-            if elapsed > patience and came < SLOWEST * elapsed:
-                raise requests.Timeout(f"only {came} bytes in {elapsed:.0f} s")
+            received, elapsed = received + len(block), time.monotonic() - started
+            if elapsed > patience and received < SLOWEST * elapsed:
+                raise requests.Timeout(f"only {received} bytes in {elapsed:.0f} s")
             if file.tell() > LARGEST:
-                raise GaltoolsError(f"{answer.url} is larger than {LARGEST >> 30} GiB")
-    if _is_number(size) and came != int(size):
-        raise requests.HTTPError(f"{came} bytes came, {size} were announced")
+                raise GaltoolsError(f"{response.url} is larger than {LARGEST >> 30} GiB")
+    if _is_number(size) and received != int(size):
+        raise requests.HTTPError(f"{received} bytes came, {size} were announced")
     if decoder and (not decoder.eof or decoder.unused_data):
         raise requests.HTTPError("the packed file that came is cut short or followed by others")
 
 
-def _verify(part: Path, wanted: str | None, check: Callable | None) -> str:
+def _verify(part: Path, expected: str | None, check: Callable | None) -> str:
     """Return the checksum of what arrived, if it is what was wanted."""
-    found = artefacts.sha256(part)
+    checksum = artefacts.sha256(part)
     if not part.stat().st_size:
         raise requests.HTTPError("an empty file came")
-    if wanted and found != wanted.lower():
-        raise requests.HTTPError(f"the checksum is {found[:12]}..., wanted {wanted[:12]}...")
+    if expected and checksum != expected.lower():
+        raise requests.HTTPError(f"the checksum is {checksum[:12]}..., wanted {expected[:12]}...")
     try:
         if check:
             check(part)
     except GaltoolsError as error:
         raise requests.HTTPError(f"the file that came cannot be read ({error})") from error
-    return found
+    return checksum

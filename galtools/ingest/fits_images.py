@@ -89,11 +89,11 @@ def read_fits(path: Path, ndim=(2,), beside=()) -> tuple[np.ndarray, fits.Header
     return pixels, header
 
 
-def file_beside(path: Path, place: str) -> Path:
-    """File of a map: that of its image for an extension, another one for a `place` "sci/wei"."""
-    old, apart, new = place.partition("/")
-    if not place or "/" in new or (apart and not (new and old and old in path.name)):
-        raise GaltoolsError(f"{path}: no map at {place!r}: name an extension, or sci/wei for files")
+def file_beside(path: Path, spec: str) -> Path:
+    """File of a map: that of its image for an extension, another one for a `spec` "sci/wei"."""
+    old, apart, new = spec.partition("/")
+    if not spec or "/" in new or (apart and not (new and old and old in path.name)):
+        raise GaltoolsError(f"{path}: no map at {spec!r}: name an extension, or sci/wei for files")
     return path.with_name(path.name.replace(old, new)) if apart else path
 
 
@@ -102,9 +102,9 @@ def image_files(folder: Path, names: dict | None = None) -> list[Path]:
     if not Path(folder).is_dir():
         raise GaltoolsError(f"{folder} is no folder: give one that holds FITS files")
     files = sorted(file for file in Path(folder).iterdir() if ENDING.fullmatch(file.name))
-    apart = [place for place in (names or {}).values() if "/" in place]
-    named = [(f, place) for f in files for place in apart if place.partition("/")[0] in f.name]
-    maps = {file_beside(file, place) for file, place in named}
+    apart = [spec for spec in (names or {}).values() if "/" in spec]
+    named = [(f, spec) for f in files for spec in apart if spec.partition("/")[0] in f.name]
+    maps = {file_beside(file, spec) for file, spec in named}
     return [file for file in files if file not in maps]
 
 
@@ -113,13 +113,13 @@ def read_maps(path: Path, names: dict | None, shape: tuple, worth: float = 1.0) 
 
     One unit of the image is `worth` nanomaggies.
     """
-    found = {}
+    maps = {}
     if len(kinds := {"weight", *TO_SIGMA} & {*(names or ())}) > 1:
         raise GaltoolsError(f"{path}: give one of {', '.join(sorted(kinds))}")
-    for name, place in (names or {}).items():
-        pixels, header = _read_map(file_beside(path, place), None if "/" in place else place)
+    for name, spec in (names or {}).items():
+        pixels, header = _read_map(file_beside(path, spec), None if "/" in spec else spec)
         if name == "psf":
-            found[name] = normalized_psf(pixels)
+            maps[name] = normalized_psf(pixels)
             continue
         if pixels.shape != shape:
             raise GaltoolsError(f"{path}: its {name} is {pixels.shape}, need {shape}")
@@ -129,10 +129,10 @@ def read_maps(path: Path, names: dict | None, shape: tuple, worth: float = 1.0) 
                 raise GaltoolsError(f"{path}: its mask has bits {bits}: give numbers from 0 to 62")
             if bits:
                 pixels = np.int64(np.nan_to_num(pixels)) & ~sum(1 << int(bit) for bit in bits)
-            found[name] = np.where(pixels != 0, MASKED, 0).astype(np.uint8)
+            maps[name] = np.where(pixels != 0, MASKED, 0).astype(np.uint8)
         else:
-            found["sigma_map"] = worth * to_sigma(name, linear(pixels, header))
-    return found
+            maps["sigma_map"] = worth * to_sigma(name, linear(pixels, header))
+    return maps
 
 
 def _read_map(path: Path, extension: str | None) -> tuple[np.ndarray, fits.Header]:
@@ -221,11 +221,11 @@ def check_scale(scale: float, survey: Survey, path: Path) -> None:
 def band_of(header: fits.Header, survey: Survey, path: Path) -> str:
     """Read the band from FILTER or its like: 'r', 'r.MP9601', 'HSC-R' and 'SDSS r' are all r."""
     text = next((str(header[key]).strip() for key in FILTER_KEYS if header.get(key)), "")
-    known = {band.lower(): band for band in survey.bands}
+    bands = {band.lower(): band for band in survey.bands}
     for word in re.split(r"[ ._-]+", text.lower()):
         for name in (word, word.rstrip("'*s12")):
-            if name in known:
-                return known[name]
+            if name in bands:
+                return bands[name]
     raise GaltoolsError(f"{path}: FILTER is {text!r}; set it to one of {', '.join(survey.bands)}")
 
 

@@ -50,12 +50,12 @@ def list_objects(folder: Path, survey: Survey, names=None) -> dict[str, dict[str
         stem = ENDING.fullmatch(path.name)[1]
         name, _, band = stem.rpartition("_")
         key, part = (name, band) if name and band in survey.bands else (stem, CUBE)
-        own = objects.setdefault(key, {})
-        if rivals := [own[other] for other in own if CUBE in (part, other) or part == other]:
+        files = objects.setdefault(key, {})
+        if rivals := [files[other] for other in files if CUBE in (part, other) or part == other]:
             raise GaltoolsError(
                 f"{rivals[0]} and {path.name} are one band of {key}: keep one of them"
             )
-        own[part] = path
+        files[part] = path
     if not objects:
         raise GaltoolsError(f"{folder} holds no FITS file: expected <id>_<band>.fits or <id>.fits")
     return objects
@@ -152,28 +152,28 @@ class _Folder:
             centre = np.nanmedian(self.places[..., :3], axis=1)
         return centre / np.linalg.norm(centre, axis=1, keepdims=True)
 
-    def misplaced(self, centres: np.ndarray, reach: float) -> np.ndarray:
-        """Rows with a file over `reach` radians off the others, turned, or alone without a WCS."""
-        known = np.isfinite(self.places[..., 7])
-        if not known.any():
-            return np.zeros(len(known), bool)
-        away = np.linalg.norm(self.places[..., :3] - centres[:, None], axis=-1) > reach
-        usual = np.median(self.places[known][:, 3:7], axis=0)
+    def misplaced(self, centres: np.ndarray, radius: float) -> np.ndarray:
+        """Rows with a file over `radius` radians off the others, turned, or alone without a WCS."""
+        located = np.isfinite(self.places[..., 7])
+        if not located.any():
+            return np.zeros(len(located), bool)
+        away = np.linalg.norm(self.places[..., :3] - centres[:, None], axis=-1) > radius
+        usual = np.median(self.places[located][:, 3:7], axis=0)
         turned = (self.places[..., 3:7] * usual).sum(axis=-1) < TURNED
-        alone = self.exists & ~known & known.any(axis=1, keepdims=True)
-        return ((away | turned) & known | alone).any(axis=1)
+        alone = self.exists & ~located & located.any(axis=1, keepdims=True)
+        return ((away | turned) & located | alone).any(axis=1)
 
 
 def _match_rows(objects: dict, catalogue: Table, folder: Path) -> tuple[list[dict], Table]:
     """Files of every row and the rows: objects in the order of the folder, then all others."""
-    known = tidy(catalogue, "the catalogue", positions=False)
-    rows = {name: k for k, name in reversed(list(enumerate(known["id"])))}
+    table = tidy(catalogue, "the catalogue", positions=False)
+    rows = {name: k for k, name in reversed(list(enumerate(table["id"])))}
     if missing := [name for name in objects if name not in rows]:
         raise GaltoolsError(f"{folder}: object {missing[0]} is not in the catalogue; add its row")
     order = [rows[name] for name in objects]
-    order += sorted(set(range(len(known))) - set(order))
-    known.remove_column(FLAG)
-    return [objects.get(name, {}) for name in known["id"][order]], known[order]
+    order += sorted(set(range(len(table))) - set(order))
+    table.remove_column(FLAG)
+    return [objects.get(name, {}) for name in table["id"][order]], table[order]
 
 
 def read_folder(
@@ -197,11 +197,14 @@ def read_folder(
     files, table = list(objects.values()), Table({"id": list(objects)})
     if catalogue is not None:
         files, table = _match_rows(objects, catalogue, folder)
-    found = _Folder(files, survey, unit, names)
-    scales = found.places[..., 7][np.isfinite(found.places[..., 7])]
+    content = _Folder(files, survey, unit, names)
+    scales = content.places[..., 7][np.isfinite(content.places[..., 7])]
     scale = float(np.median(scales)) if len(scales) else survey.pixel_scale
-    centres, reach = found.centres(), max(found.images.shape[2:]) / 2 * np.radians(scale / 3600)
-    odd = found.misplaced(centres, reach)
+    centres, radius = (
+        content.centres(),
+        max(content.images.shape[2:]) / 2 * np.radians(scale / 3600),
+    )
+    odd = content.misplaced(centres, radius)
     if catalogue is None:
         _, dec, ra = cartesian_to_spherical(*centres.T)
         table["ra"], table["dec"] = ra.deg, dec.deg
@@ -209,8 +212,8 @@ def read_folder(
     if {"ra", "dec"} <= set(table.colnames):
         rows = np.flatnonzero(has_position(table) & np.isfinite(centres).all(axis=1))
         stated = SkyCoord(table["ra"][rows], table["dec"][rows], unit="deg").cartesian.xyz.value.T
-        odd[rows] |= np.linalg.norm(stated - centres[rows], axis=1) > reach
-    raise_flag(table, slice(None), found.flag)
+        odd[rows] |= np.linalg.norm(stated - centres[rows], axis=1) > radius
+    raise_flag(table, slice(None), content.flag)
     raise_flag(table, odd, Flag.ODD_WCS)
-    given = {"pixel_scale": scale, "check": check, **found.beside}
-    return calibrated(survey, found.images, table, found.mask, folder, **given)
+    given = {"pixel_scale": scale, "check": check, **content.beside}
+    return calibrated(survey, content.images, table, content.mask, folder, **given)

@@ -57,8 +57,8 @@ def extinction_per_ebv(survey: Survey) -> np.ndarray:
     For filters other than those of SDSS, the SDSS values are interpolated, and beyond z
     extrapolated, in log A against the log of the pivot wavelength, good to about 3 %.
     """
-    known = make_interp_spline(log_pivots(SDSS), np.log(SDSS_EXTINCTION), k=1)
-    return np.exp(known(log_pivots(survey)))
+    log_extinction = make_interp_spline(log_pivots(SDSS), np.log(SDSS_EXTINCTION), k=1)
+    return np.exp(log_extinction(log_pivots(survey)))
 
 
 def deredden(stamps: ImageSet) -> ImageSet:
@@ -157,9 +157,9 @@ def flag_images(stamps: ImageSet) -> None:
     high = np.where(finite, images, -np.inf).max(axis=(2, 3))
     raise_flag(table, (low == high).any(axis=1), Flag.BLANK)
     b = stamps.bands.index(reference_band(stamps.bands))
-    seen = finite[:, b].any(axis=(1, 2))
+    observed = finite[:, b].any(axis=(1, 2))
     core = central_flux(np.where(finite, images, 0)[:, b], 1 / 3)
-    raise_flag(table, seen & (core <= 0), Flag.NEGATIVE)
+    raise_flag(table, observed & (core <= 0), Flag.NEGATIVE)
 
 
 def check_units(stamps: ImageSet, survey: Survey, origin) -> None:
@@ -173,12 +173,12 @@ def check_units(stamps: ImageSet, survey: Survey, origin) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a band may have no noise at all
         noise = np.where(stamps.noise > 0, stamps.noise, np.nan)
-        own = survey.pixel_scale / stamps.pixel_scale / np.array(survey.sky_noise)
-        odd = np.abs(np.log(noise * own)) > np.log(ROW_NOISE_RANGE)
-        ratio = np.nanmedian(noise, axis=0) * own
-        spread = np.nan if stamps.sigma_map is None else stamps.sigma_map
-        spread = np.where(np.isfinite(spread), spread, np.nan) / noise[:, :, None, None]
-        stated = np.nanmedian(np.nanmedian(spread, axis=(2, 3)), axis=0)
+        expected = survey.pixel_scale / stamps.pixel_scale / np.array(survey.sky_noise)
+        odd = np.abs(np.log(noise * expected)) > np.log(ROW_NOISE_RANGE)
+        ratio = np.nanmedian(noise, axis=0) * expected
+        relative = np.nan if stamps.sigma_map is None else stamps.sigma_map
+        relative = np.where(np.isfinite(relative), relative, np.nan) / noise[:, :, None, None]
+        stated = np.nanmedian(np.nanmedian(relative, axis=(2, 3)), axis=0)
     raise_flag(stamps.catalogue, odd.any(axis=1), Flag.ODD_NOISE)
     for band, factor in zip(stamps.bands, stated, strict=True):
         if np.abs(np.log(factor)) > np.log(NOISE_RANGE):
