@@ -99,7 +99,7 @@ def galaxies(store, sample, model: str, own: Ensemble) -> pd.DataFrame:
     judged, *_ = redshift_evaluation.judge(source, sample.pairs.source, z, prior)
     found = {"bits_source": judged["bits"][:, 0]}
     for protocol, ensemble in {"frozen": frozen, "retrained": own}.items():
-        judged, *_ = redshift_evaluation.judge(ensemble, images[:], z, prior)
+        judged, *_ = redshift_evaluation.measure_members(ensemble, images[:], z, prior)
         found |= {f"{name}_{protocol}": judged[name][:, 0] for name in ("bits", "dz")}
     known = sample.sigma, sample.pixel_scale
     measured = measure_images([pixels.measure], sample.truth, images, *known)

@@ -192,9 +192,11 @@ def sheet(lines) -> pd.DataFrame:
     return shown.fillna("–").rename_axis(index=None, columns=None)
 
 
-def keep(lines, folder: paths.Results, chapter: str, inputs, task="cross", seed=0) -> pd.DataFrame:
+def save_evidence(
+    lines, folder: paths.Results, chapter: str, inputs, task="cross", seed=0
+) -> pd.DataFrame:
     """Write the evidence of a chapter, and lay it out for readers."""
-    seed_agreement.keep(lines, file(folder, chapter, task), inputs, seed)
+    seed_agreement.save_table(lines, file(folder, chapter, task), inputs, seed)
     return sheet(lines)
 
 

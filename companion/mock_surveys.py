@@ -84,7 +84,7 @@ def field_wcs(survey: Survey, ra: float, dec: float, size: int) -> WCS:
     return wcs
 
 
-def draw_field(stamps, positions, wcs: WCS, size: int, sigma: float, rng) -> np.ndarray:
+def paste_stamps(stamps, positions, wcs: WCS, size: int, sigma: float, rng) -> np.ndarray:
     """Paste stamps (n, H, W) into a field of blank sky at pixel positions (n, 2)."""
     image = rng.normal(0, sigma, (size, size))
     transpose, flip_x, flip_y, _ = quarter_turns(wcs)
@@ -113,7 +113,7 @@ def write_field(folder: Path, survey: Survey, images, noise, ra, dec, seed=0) ->
         else:
             facts = {"MZP_AB": survey.zero_point, "IQIMAGE": survey.psf_fwhm[k], "SATURATE": 6e4}
             header.update({"FILTER": f"{band}.MP{FILTER_NAMES[band]}"} | facts)
-        image = draw_field(images[:, k], positions, wcs, size, np.median(noise[:, k]), rng)
+        image = paste_stamps(images[:, k], positions, wcs, size, np.median(noise[:, k]), rng)
         counts = image / counts_to_nanomaggies(1, survey.zero_point).astype(np.float32)
         paths.append(Path(folder) / f"{survey.name.lower()}_{band}.fits")
         with atomic(paths[-1]) as new:

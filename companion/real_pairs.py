@@ -265,7 +265,7 @@ def consistency(pairs: Pairs) -> dict[str, np.ndarray]:
     return {"seeing": seeing - 1, "zero_point": flux[1] / flux[0] - 1}
 
 
-def judge(pairs: Pairs, translated: np.ndarray) -> dict:
+def errors_by_row(pairs: Pairs, translated: np.ndarray) -> dict:
     """Errors of the translation and of two baselines: {row: what `measure` returns}.
 
     `gain` is the residual of the translation over that of resampling. The row "pair" is of the
@@ -285,8 +285,8 @@ def transfer_table(weights: Path, test: Path, translations: Path, root: Path) ->
     """Errors of a trained translator on the real pairs, beside those on simulated ones."""
     real, simulated = read_pairs(root), data.load(test)
     simulated.target_set = with_sigma_map(simulated.target_set)
-    errors = judge(real, translate(weights, real.source))
-    others = judge(simulated, load_translations(translations))
+    errors = errors_by_row(real, translate(weights, real.source))
+    others = errors_by_row(simulated, load_translations(translations))
     return compare(errors, others, size_and_magnitude(real), size_and_magnitude(simulated))
 
 

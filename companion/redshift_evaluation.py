@@ -194,7 +194,7 @@ def prior_of(store: paths.Results) -> np.ndarray:
     return redshifts.prior(image_files.read_column(train, "redshift"), Grid().edges)
 
 
-def judge(ensemble: Ensemble, images, z, prior) -> list[dict]:
+def measure_members(ensemble: Ensemble, images, z, prior) -> list[dict]:
     """Quantities (n, 1) of all galaxies by an ensemble, then by each of its networks."""
     density, each = ensemble.densities(ensemble.extract_features(images))
     return [redshifts.measure(d, z, ensemble.grid, prior, LIMIT) for d in (density, *each)]
@@ -223,7 +223,7 @@ def difference(first, second, error: float, n_boot=intervals.N_BOOT, seed=0):
     return intervals.widen(found, np.sqrt(2) * error)
 
 
-def share(bits, source_bits, error: float, n_boot=intervals.N_BOOT, seed=0):
+def information_ratio(bits, source_bits, error: float, n_boot=intervals.N_BOOT, seed=0):
     """Bits (n,) of a row over the source's; the interval holds galaxies and the seeds' `error`."""
     both = np.stack([bits, source_bits])
     found = intervals.bootstrap(intervals.ratio_of_means, both, n_boot, seed)

@@ -51,7 +51,7 @@ def summary(table: pd.DataFrame, quantity: str = "difference") -> pd.DataFrame:
     return wide.loc[table.claim.unique()].rename_axis(None)
 
 
-def keep(rows, path, inputs, seed: int = 0) -> pd.DataFrame:
+def save_table(rows, path, inputs, seed: int = 0) -> pd.DataFrame:
     """Write verdicts, or any small table of results, beside the other tables; return the table."""
     table = pd.DataFrame(rows)
     write = partial(table.to_csv, index=False)

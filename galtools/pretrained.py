@@ -64,7 +64,7 @@ def misfit(file: Path, simulated: bool = True) -> str:
         kept = artefacts.read_manifest(file)["extra"]["fingerprint"]
         if not artefacts.is_whole(file):
             return "the file is not the one that was kept"
-        for name, output in answer_fingerprint(file).items():
+        for name, output in output_fingerprint(file).items():
             if _differ(kept[name], output):
                 return f"its {name} of the fixed galaxy is not the one that was kept"
     except (GaltoolsError, KeyError) as error:
@@ -74,7 +74,7 @@ def misfit(file: Path, simulated: bool = True) -> str:
     return ""
 
 
-def answer_fingerprint(file: Path) -> dict[str, list]:
+def output_fingerprint(file: Path) -> dict[str, list]:
     """Translation of the fixed galaxy in blocks (bands, blocks, blocks), or density (1, bins)."""
     if _is_estimator(file):
         ensemble = Ensemble.load(file)
@@ -137,7 +137,7 @@ def keep(weights: Path, train_file: Path, valid_file: Path, folder=None) -> Path
         return {
             "simulation": check_simulation(train_file),
             "training": {key: trained[key] for key in names},
-            "fingerprint": {"simulation": simulation_fingerprint(), **answer_fingerprint(new)},
+            "fingerprint": {"simulation": simulation_fingerprint(), **output_fingerprint(new)},
             **extra,
         }
 

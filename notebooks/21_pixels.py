@@ -376,7 +376,7 @@ if task == "cross":
         for row, quantities in measured.items()
     }
     lines = claims.evidence("structure", way) + claims.evidence("flux", light)
-    shown = claims.keep(lines, folder, "21_pixels", sample.inputs, task, seed)
+    shown = claims.save_evidence(lines, folder, "21_pixels", sample.inputs, task, seed)
 shown if task == "cross" else print("within one survey a copy would pass: nothing is tested")
 
 # %% tags=["remove-cell"]

@@ -222,7 +222,7 @@ off = {row: (by_row[row].asymmetry - by_row["truth"].asymmetry).to_numpy()
 less = claims.excess_scatter(off, n_boot, seed)
 lines = claims.evidence("details", less)
 lines += claims.evidence("statistics", near) if task == "cross" else []
-claims.keep(lines, folder, "22_morphology", [galaxies], task, seed)
+claims.save_evidence(lines, folder, "22_morphology", [galaxies], task, seed)
 
 # %% tags=["remove-cell"]
 glue("n_morphology", n, display=False)

@@ -77,7 +77,7 @@ network = redshift.Ensemble.load(estimator)
 
 def network_judges(images):
     """Judge the densities that the network gives for images of the test galaxies."""
-    return redshift_evaluation.judge(network, images, z, prior)[0]
+    return redshift_evaluation.measure_members(network, images, z, prior)[0]
 
 
 # %%
@@ -92,7 +92,7 @@ for model in models:
 
 # %% mystnb={"figure": {"caption": "Redshift information that the frozen estimator obtains, and scatter of its estimates, when the core, or all but the core, of a translated image is replaced by the true one, with 95 % intervals.", "name": "fig-peaks-core"}, "image": {"alt": "Two panels with one line per mixture of true and translated pixels."}} tags=["leading", "hide-input"]
 pixel_swap = pd.concat(
-    redshifts.summarise(judged, "network", (), n_boot, seed).assign(row=model, mixture=name)
+    redshifts.tabulate(judged, "network", (), n_boot, seed).assign(row=model, mixture=name)
     for model, mixtures in by_pixels.items()
     for name, judged in mixtures.items()
 ).drop(columns="seed_scatter")
@@ -120,7 +120,7 @@ asked = {
     "true core": (row(first, core=radius), fluxes.swap_core(made_images, sample.truth, radius)),
     "both true": (row("truth"), sample.truth),
 }
-anew = {name: redshift_evaluation.judge(*x, z, prior) for name, x in asked.items()}
+anew = {name: redshift_evaluation.measure_members(*x, z, prior) for name, x in asked.items()}
 
 # %%
 error = redshift_evaluation.seed_error(anew)
@@ -223,7 +223,7 @@ errors = {
     for row, box in shown.items()
 }
 predicted = pd.concat(
-    peaks.summarise_redshift(error, name, n_boot, seed).assign(row=row)
+    peaks.tabulate_redshift(error, name, n_boot, seed).assign(row=row)
     for (name, row), error in errors.items()
 )
 
@@ -367,7 +367,7 @@ if task == "cross":
         for row, group in {"peaks alone": "peak", "shape alone": "shape"}.items()
     }
     lines += claims.evidence("core", brought) + claims.evidence("carry", half)
-claims.keep(lines, folder, "23_peaks", sample.inputs, task, seed)
+claims.save_evidence(lines, folder, "23_peaks", sample.inputs, task, seed)
 
 # %% tags=["remove-cell"]
 scattered = f"scattered like {first}"

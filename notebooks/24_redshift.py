@@ -94,10 +94,10 @@ retrained = {
     for row in images  # a repeat observation shares the estimator of the target
 }
 judged = {
-    ("retrained", row): redshift_evaluation.judge(retrained[row], shown, z, prior)
+    ("retrained", row): redshift_evaluation.measure_members(retrained[row], shown, z, prior)
     for row, shown in images.items()
 } | {
-    ("frozen", row): redshift_evaluation.judge(retrained["truth"], images[row], z, prior)
+    ("frozen", row): redshift_evaluation.measure_members(retrained["truth"], images[row], z, prior)
     for row in translated
 }
 
@@ -106,7 +106,7 @@ bits = {key: whole["bits"][:, 0] for key, (whole, *_) in judged.items()}
 source_bits = bits["retrained", "source"]
 error = redshift_evaluation.seed_error({k: x for k, x in judged.items() if k[0] == "retrained"})
 shares = {
-    key: redshift_evaluation.share(values, source_bits, error, n_boot, seed)
+    key: redshift_evaluation.information_ratio(values, source_bits, error, n_boot, seed)
     for key, values in bits.items()
 }
 print(f"standard error of a row's bits over estimator seeds: {error:.3f}")
@@ -118,7 +118,7 @@ kept = pd.DataFrame(
     for (protocol, row), found in shares.items()
 )
 tables = [
-    redshifts.summarise(whole, protocol, each, n_boot, seed).assign(row=row)
+    redshifts.tabulate(whole, protocol, each, n_boot, seed).assign(row=row)
     for (protocol, row), (whole, *each) in judged.items()
 ]
 table = pd.concat([*tables, kept], ignore_index=True).assign(task=task)
@@ -295,7 +295,7 @@ apart = {
 lost = {row: gain("source", row) for row in compared if row != "truth"}
 lines = claims.evidence("loss", lost) + claims.evidence("degrees", apart)
 if not reference:
-    claims.keep(lines, store, "24_redshift", sample.inputs, task, seed)
+    claims.save_evidence(lines, store, "24_redshift", sample.inputs, task, seed)
 claims.sheet(lines)
 
 # %% tags=["remove-cell"]
@@ -310,7 +310,7 @@ def per_cent(protocol, row):
 
 for name, row in {"best": best, "worst": worst}.items():
     glue(f"z_frozen_{name}", per_cent("frozen", row), display=False)
-    e = redshift_evaluation.share(half[row], half["source"], error, n_boot, seed)
+    e = redshift_evaluation.information_ratio(half[row], half["source"], error, n_boot, seed)
     glue(f"z_retrained_{name}", str(intervals.scaled(e, 100)), display=False)
     glue(f"z_{name}", plotting.MODEL_NAME.get(row, row), display=False)
 glue("z_retrained_copy", per_cent("retrained", "copy"), display=False)

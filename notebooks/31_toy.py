@@ -192,7 +192,7 @@ plt.show()
 # $y$ has flat ranks too, but a worse score.
 
 # %% tags=["remove-cell"]
-kept = seeds_agree.keep(table, store.table("toy"), [store.data("toy")])
+kept = seeds_agree.save_table(table, store.table("toy"), [store.data("toy")])
 voices = seeds_agree.consensus_by_claim(table)
 for name in toy.LEARNERS:
     e = intervals.bootstrap(intervals.mean, 100 * outliers[name, seed], n_boot, seed)

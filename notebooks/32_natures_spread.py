@@ -107,7 +107,7 @@ for i, quantity in enumerate(quantities):
         e = intervals.bootstrap(total_variance.fraction_of(name), x, n_boot, seed)
         key = {"quantity": quantity, "component": name}
         lines.append({**key, "sigma": np.sqrt(sum(components.values())), **vars(e)})
-table = seeds_agree.keep(lines, store.table("natures_spread"), [store.data("spread")])
+table = seeds_agree.save_table(lines, store.table("natures_spread"), [store.data("spread")])
 fractions = table.set_index(["quantity", "component"])
 
 # %% mystnb={"figure": {"caption": "Noise and degeneracy (an upper limit) as fractions of the variance of CFHTLS measurements, with 95 % intervals over galaxies. The rest is explained by SDSS. Fractions below the axis range, or not above 0, are omitted; intervals may extend beyond it.", "name": "fig-spread-shares"}, "image": {"alt": "Ten rows, one for each quantity, with points for noise and for degeneracy on a logarithmic axis of fractions of the variance. The table below gives the numbers."}} tags=["leading", "hide-input"]

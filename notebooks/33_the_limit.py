@@ -213,7 +213,7 @@ for model in models:
     tests[f"{name} loses information that the estimator finds in its source"] = "source", model
 judged = seeds_agree.compare(known, tests, n_boot, seed)
 inputs = [*(store.data(f"limit_{side}") for side in found), *sample.inputs]
-kept = seeds_agree.keep(judged, store.table("verdicts_limit"), inputs)
+kept = seeds_agree.save_table(judged, store.table("verdicts_limit"), inputs)
 seeds_agree.summary(judged)
 
 # %% [markdown]
@@ -224,7 +224,7 @@ seeds_agree.summary(judged)
 gaps = {f"seed {k}": (known["CFHTLS", k], known["SDSS", k]) for k in range(seeds)}
 gaps["another run"] = known["SDSS", 0], known["SDSS", 1]
 gaps = claims.differences(gaps, n_boot=n_boot, seed=seed)
-claims.keep(claims.evidence("mapping", gaps), store, "33_the_limit", inputs, seed=seed)
+claims.save_evidence(claims.evidence("mapping", gaps), store, "33_the_limit", inputs, seed=seed)
 
 
 # %% [markdown]

@@ -195,7 +195,7 @@ rows = [
     for metric, estimates in kinds.items()
     for quantity, e in estimates.items()
 ]
-kept = seeds_agree.keep(rows, store.table("models_spread"), [store.data("samples")])
+kept = seeds_agree.save_table(rows, store.table("models_spread"), [store.data("samples")])
 for (metric, estimates), verdict in ((x, v) for x in kinds.items() for v in WIDTH):
     said = {q for q, e in estimates.items() if intervals.verdict(e, (1, np.inf)) == verdict}
     listed = "; ".join(q for q in estimates if q in said) or "none"

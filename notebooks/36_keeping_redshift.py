@@ -75,9 +75,9 @@ of_source, frozen = (
 )
 retrained = redshift_evaluation.train_on_row(store, "cross", "flux_corrected", recipe, seed)
 judged = {
-    "source": redshift_evaluation.judge(of_source, test.source, z, prior),
-    "retrained": redshift_evaluation.judge(retrained, corrected, z, prior),
-    "frozen": redshift_evaluation.judge(frozen, corrected, z, prior),
+    "source": redshift_evaluation.measure_members(of_source, test.source, z, prior),
+    "retrained": redshift_evaluation.measure_members(retrained, corrected, z, prior),
+    "frozen": redshift_evaluation.measure_members(frozen, corrected, z, prior),
 }
 
 # %%
@@ -85,7 +85,9 @@ error = redshift_evaluation.seed_error({k: x for k, x in judged.items() if k != 
 bits, dz = ({k: x[0][name][:, 0] for k, x in judged.items()} for name in ("bits", "dz"))
 shares, ratios = {}, {}
 for way in ("retrained", "frozen"):
-    shares[way] = redshift_evaluation.share(bits[way], bits["source"], error, n_boot, seed)
+    shares[way] = redshift_evaluation.information_ratio(
+        bits[way], bits["source"], error, n_boot, seed
+    )
     ratios[way] = redshift_evaluation.scatter_ratio(dz[way], dz["source"], n_boot, seed)
 
 # %% tags=["hide-input"]
@@ -97,7 +99,7 @@ ours = pd.DataFrame(
     for way, e in found.items()
 )
 table = pd.concat([theirs[ours.columns], ours], ignore_index=True)
-kept = seeds_agree.keep(table, store.table("keeping"), [weights, store.table("redshift")])
+kept = seeds_agree.save_table(table, store.table("keeping"), [weights, store.table("redshift")])
 
 # %% mystnb={"figure": {"caption": "Fraction of the source's redshift information that is retained, by estimators trained from scratch on each row (filled) and by the frozen estimator (hollow). Dashed: all of it; dotted: the goal of 95 %. Intervals of 95 % over galaxies and estimator seeds.", "name": "fig-keeping-goal"}, "image": {"alt": "One line for a copy of the source, each model and the flux-corrected translator, with vertical lines at 100 % and at the goal of 95 %."}} tags=["leading", "hide-input"]
 panels.retained_strips(table[table.metric == "retained"], goal=0.95)
@@ -161,8 +163,8 @@ for model, path in {"residual": residual, **made}.items():
     ruled = flux_correction.apply_flux_correction(weights, test.source, images)
     cells[plotting.MODEL_NAME.get(model, model)] = line = {}
     for name, shown in {"uncorrected": images, "corrected": ruled}.items():
-        known = redshift_evaluation.judge(frozen, shown, z, prior)[0]["bits"][:, 0]
-        found = redshift_evaluation.share(known, bits["source"], error, n_boot, seed)
+        known = redshift_evaluation.measure_members(frozen, shown, z, prior)[0]["bits"][:, 0]
+        found = redshift_evaluation.information_ratio(known, bits["source"], error, n_boot, seed)
         line[f"retained, {name}"] = str(found)
     effects[model] = flux_correction.side_effects(test, images, ruled, n_boot, seed)
     line |= {name: str(e) for name, e in effects[model].items()}

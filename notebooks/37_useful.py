@@ -167,7 +167,7 @@ unchanged = (gains["SDSS as it is", method] for method in METHODS)
 useful["unchanged"] = max(unchanged, key=lambda e: e.value)
 evidence = claims.evidence("useful", useful)
 inputs = [train, *sample.inputs]
-claims.keep(evidence, store, "37_useful", inputs, seed=seed)
+claims.save_evidence(evidence, store, "37_useful", inputs, seed=seed)
 
 # %% mystnb={"figure": {"caption": "Decrease of the redshift scatter by the added galaxies at the smallest number of labels, with 95 % intervals over test galaxies and choices of labels. Circles: boosting, squares: kernel.", "name": "fig-useful-models"}, "image": {"alt": "One line for each translator and for unchanged SDSS images, with a point for each of two methods and a vertical line at zero."}} tags=["hide-input"]
 strips = {(plotting.MODEL_NAME.get(m, m), METHODS.index(k)): e for (m, k), e in gains.items()}
@@ -181,7 +181,7 @@ plt.show()
 
 # %% tags=["remove-cell"]
 lines = [{"row": m, "method": method, **vars(e)} for (m, method), e in gains.items()]
-kept = seeds_agree.keep(lines, store.table("useful"), inputs)
+kept = seeds_agree.save_table(lines, store.table("useful"), inputs)
 factor = {
     (m, method): found[method, m, few].value / found[method, "alone", few].value
     for m, method in gains

@@ -71,7 +71,7 @@ def redshift_errors(model, table, redshift) -> np.ndarray:
     return error / (1 + redshift)
 
 
-def summarise_redshift(errors, label, n_boot=intervals.N_BOOT, seed=0):
+def tabulate_redshift(errors, label, n_boot=intervals.N_BOOT, seed=0):
     """Table of REDSHIFT_METRICS of the errors (n,) of one estimator, named by `label`."""
     outlier = np.where(np.isnan(errors), np.nan, np.abs(errors) > OUTLIER)
     measured = {"dz": errors[:, None], "outlier": outlier[:, None]}

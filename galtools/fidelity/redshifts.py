@@ -24,8 +24,8 @@ from scipy.special import ndtr
 
 from galtools import redshift
 from galtools.errors import GaltoolsError
-from galtools.fidelity import intervals
-from galtools.fidelity.metrics import Metric, tabulate
+from galtools.fidelity import intervals, metrics
+from galtools.fidelity.metrics import Metric
 
 FLOOR = 1e-6  # least probability of a bin
 ONE_SIGMA = 0.6826894921370859  # probability of a Gaussian within one standard deviation
@@ -59,12 +59,12 @@ def measure(density, z, grid: redshift.Grid, prior, limit: float) -> dict[str, n
     return {name: np.asarray(values, float)[:, None] for name, values in quantities.items()}
 
 
-def summarise(measured, protocol: str, members=(), n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
+def tabulate(measured, protocol: str, members=(), n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
     """Tidy table of `METRICS`, with their scatter over estimator seeds in "seed_scatter".
 
     That comes from `members`, what `measure` finds for each network; NaN for fewer than two.
     """
-    table = tabulate(measured, METRICS, [protocol], "redshift", n_boot, seed)
+    table = metrics.tabulate(measured, METRICS, [protocol], "redshift", n_boot, seed)
     scatter = {}
     for name, metric in METRICS.items():
         (quantity,) = metric.quantities
@@ -123,11 +123,11 @@ def decompose(first, second, both, n_boot=intervals.N_BOOT, seed=0):
         name: np.asarray(x)[:, None] for name, x in zip("abc", (first, second, both), strict=True)
     }
     names = ("redundant", "unique_first", "unique_second", "synergy")
-    metrics = {
+    parts = {
         name: Metric(tuple("abc"), lambda x, k=k: _parts(x)[k], 0, name)
         for k, name in enumerate(names)
     }
-    return tabulate(measured, metrics, ["bits"], "information", n_boot, seed)
+    return metrics.tabulate(measured, parts, ["bits"], "information", n_boot, seed)
 
 
 def _parts(x) -> tuple:

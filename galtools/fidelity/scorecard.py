@@ -416,7 +416,7 @@ def _redshift(given, measured, redshift, statistics) -> pd.DataFrame:
     for kind in ("knn", "boosting"):
         errors = peaks.cross_validated_errors(kind, features, z, FOLDS, statistics["seed"])
         parts += [
-            peaks.summarise_redshift(error, f"{kind}, {images}", **statistics)
+            peaks.tabulate_redshift(error, f"{kind}, {images}", **statistics)
             for images, error in errors.items()
         ]
     return pd.concat(parts)

@@ -46,7 +46,7 @@ def astroquery(name: str):
 
 
 @contextmanager
-def answer_of(archive: str):
+def archive_errors(archive: str):
     """Turn whatever goes wrong in a query into one line."""
     try:
         yield
@@ -76,7 +76,7 @@ def main_sample_query(n: int, ra: tuple, dec: tuple) -> str:
 def sdss_catalogue(path: Path, n: int, ra=WIDE_W3[0], dec=WIDE_W3[1]) -> Table:
     """Fetch the spectroscopic catalogue of a region into an ECSV file."""
     query = main_sample_query(n, ra, dec)
-    with answer_of("SDSS"):
+    with archive_errors("SDSS"):
         table = astroquery("sdss").SDSS.query_sql(query, data_release=DATA_RELEASE)
     if table is None or not len(table):
         raise GaltoolsError("SDSS has no galaxy there: widen ra and dec")
@@ -129,7 +129,7 @@ def cfhtls_urls(catalogue: Table, cadc=None, polite=POLITE) -> dict:
     GaltoolsError.
     """
     if cadc is None:
-        with answer_of("CADC"):
+        with archive_errors("CADC"):
             cadc = astroquery("cadc").Cadc()
     urls = {}
     for row, placed in zip(catalogue, has_position(catalogue), strict=True):
@@ -147,7 +147,7 @@ def cfhtls_urls(catalogue: Table, cadc=None, polite=POLITE) -> dict:
 def _stacks_around(row, cadc) -> dict:
     circle = SkyCoord(row["ra"], row["dec"], unit="deg"), CUTOUT / 2 * u.arcsec
     urls = {}
-    with answer_of("CADC"):
+    with archive_errors("CADC"):
         planes = cadc.query_region(*circle, collection="CFHTTERAPIX")
         for band in BANDS:
             stack = re.compile(rf"CFHTLS_W_{band}_.*T0007_MEDIAN$")

@@ -69,7 +69,7 @@ def test_equivalence_is_as_sure_as_its_room_within_the_margin():
 def test_evidence_is_kept_and_collected_by_task_and_seed(tmp_path):
     folder = paths.Results(str(tmp_path), "tiny")
     lines = claims.evidence("loss", {"swin": close(0.5), "copy": FAILS})
-    shown = claims.keep(lines, folder, "24_redshift", [], "intra", seed=3)
+    shown = claims.save_evidence(lines, folder, "24_redshift", [], "intra", seed=3)
     assert shown.loc["swin", "loss"] == "0.500 (0.490, 0.510)"
     found = claims.judge(claims.collect(folder, 3)).set_index(["claim", "task"])
     assert found.verdict["loss", "intra"] == "supported"

@@ -206,7 +206,7 @@ def test_the_kept_table_is_that_of_the_files_and_of_this_code():
     """All but the trained translator, whose rows depend on a training."""
     pairs = real_pairs.read_pairs(REAL)
     table = pd.read_csv(real_pairs.KEPT).set_index(["row", "metric"])
-    for row, errors in real_pairs.judge(pairs, pairs.target).items():
+    for row, errors in real_pairs.errors_by_row(pairs, pairs.target).items():
         for metric, values in errors.items():
             if row != "residual":
                 kept = table.loc[[(row, metric)]].real

@@ -52,7 +52,7 @@ def world(tmp_path_factory):
     judged = {}
     for row, shown in images.items():
         ensemble = redshift_evaluation.train_on_row(store, "cross", row, RECIPE)
-        judged[row] = redshift_evaluation.judge(ensemble, shown, test.redshift, prior)
+        judged[row] = redshift_evaluation.measure_members(ensemble, shown, test.redshift, prior)
     return store, judged
 
 
@@ -62,7 +62,7 @@ def test_a_copy_keeps_all_and_a_lossy_one_what_it_should(world):
     error = redshift_evaluation.seed_error(judged)
     assert 0 < error < 0.05
     share = {
-        row: redshift_evaluation.share(values, bits["source"], error)
+        row: redshift_evaluation.information_ratio(values, bits["source"], error)
         for row, values in bits.items()
     }
     assert share["copy"].low < 1 < share["copy"].high
@@ -148,9 +148,9 @@ def test_the_error_of_seeds_is_pooled_over_rows():
 
 def test_shares_and_scatters_of_scaled_quantities():
     known = np.random.default_rng(0).uniform(1, 3, 200)
-    found = redshift_evaluation.share(0.75 * known, known, 0.0)
+    found = redshift_evaluation.information_ratio(0.75 * known, known, 0.0)
     assert (found.value, found.low, found.high) == pytest.approx((0.75, 0.75, 0.75))
-    wide = redshift_evaluation.share(0.75 * known, known, 0.04)
+    wide = redshift_evaluation.information_ratio(0.75 * known, known, 0.04)
     assert wide.high - 0.75 == pytest.approx(intervals.Z * 0.04 * 1.25 / known.mean())
     ratio = redshift_evaluation.scatter_ratio(1.2 * known, known, 50)
     assert (ratio.value, ratio.low, ratio.high) == pytest.approx((1.2, 1.2, 1.2))

@@ -59,7 +59,7 @@ def test_a_galaxy_without_a_feature_has_no_redshift_and_the_others_keep_theirs()
 
 def test_redshift_summary_of_known_errors():
     errors = np.r_[np.random.default_rng(4).normal(0.01, 0.02, 9000), np.full(1000, 0.3)]
-    value = peaks.summarise_redshift(errors, "x", n_boot=20).set_index("metric").value
+    value = peaks.tabulate_redshift(errors, "x", n_boot=20).set_index("metric").value
     assert value["outliers"] == pytest.approx(0.1 + 0.9 * 0.0241, abs=0.005)  # 2 and -3 sigma
     assert value["bias"] == pytest.approx(0.0128, abs=0.001)  # the 5/9 quantile of the normal part
 

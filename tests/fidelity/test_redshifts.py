@@ -36,7 +36,7 @@ def values(table, column="value"):
 
 def test_scores_of_gaussian_densities():
     z, judged = sample()
-    found = values(redshifts.summarise(judged, "frozen", n_boot=50))
+    found = values(redshifts.tabulate(judged, "frozen", n_boot=50))
     assert found["crps"] == pytest.approx(SIGMA / np.sqrt(np.pi), rel=0.03)
     dz = SIGMA / (1 + z)  # the scatter of galaxy k; their median deviation solves a mixture
     scatter = 1.4826 * np.median(np.abs(np.random.default_rng(9).normal(size=(400, 1)) * dz))
@@ -55,7 +55,7 @@ def test_bits_of_gaussian_densities():
 def test_coverage_passes_when_calibrated_and_fails_a_fifth_too_narrow():
     held = {}
     for width in (1.0, 0.8):
-        table = redshifts.summarise(sample(width)[1], "frozen", n_boot=200).set_index("metric")
+        table = redshifts.tabulate(sample(width)[1], "frozen", n_boot=200).set_index("metric")
         line = table.loc["coverage"]
         held[width] = line.low <= redshifts.ONE_SIGMA <= line.high
         assert line.value == pytest.approx(1 - 2 * norm.sf(width), abs=0.03)
@@ -65,9 +65,9 @@ def test_coverage_passes_when_calibrated_and_fails_a_fifth_too_narrow():
 def test_scatter_over_estimator_seeds():
     members = [sample(shift=shift)[1] for shift in (-0.01, 0.0, 0.01)]
     z, judged = sample()
-    table = values(redshifts.summarise(judged, "frozen", members, n_boot=20), "seed_scatter")
+    table = values(redshifts.tabulate(judged, "frozen", members, n_boot=20), "seed_scatter")
     assert table["bias"] == pytest.approx(0.01 * np.mean(1 / (1 + z)), rel=0.01)
-    alone = values(redshifts.summarise(judged, "frozen", n_boot=20), "seed_scatter")
+    alone = values(redshifts.tabulate(judged, "frozen", n_boot=20), "seed_scatter")
     assert alone.isna().all()
 
 
