@@ -8,6 +8,8 @@ ON ?=
 RUN ?=
 VENV_PYTHON := .venv/bin/python
 TINY := $(CURDIR)/_build/test
+# One more than there are cores, as every third second is spent waiting for kernels and browsers.
+BUSY := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help book pdf grid long keep reproduce test fuzz lint audit bench clean distclean
@@ -57,9 +59,9 @@ reproduce: .venv/.ready ## execute RUN=results/.../NAME.ipynb (or several) again
 
 # Bytecode is kept: without, every worker would rewrite the asserts of pytest's plugins anew.
 test: .venv/.ready ## build the tiny book and run every test; TESTS="tests/test_x.py -k y" runs some
-	@$(VENV_PYTHON) workflow/build.py --profile tiny --results "$(TINY)/results" --out "$(TINY)"
+	@$(VENV_PYTHON) workflow/build.py --profile tiny --results "$(TINY)/results" --out "$(TINY)" --cores $(BUSY)
 	@PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 GALTOOLS_TINY="$(TINY)" \
-		$(VENV_PYTHON) -m pytest -n auto --dist worksteal $(TESTS)
+		$(VENV_PYTHON) -m pytest -n $(BUSY) --dist worksteal $(TESTS)
 
 fuzz: .venv/.ready ## damage files of every kind for ten minutes; seeds that break a reader are kept
 	@PYTHONPATH="$(CURDIR)" OMP_NUM_THREADS=1 $(VENV_PYTHON) tests/hostile.py --minutes 10

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pipeline
@@ -110,12 +110,12 @@ def perform(
         subprocess.Popen(command, stdout=file, stderr=file, cwd=paths.ROOT) as snakemake,
     ):
         try:
-            while snakemake.poll() is None:
-                time.sleep(1)
+            while snakemake.returncode is None:
+                with suppress(subprocess.TimeoutExpired):
+                    snakemake.wait(timeout=1)
                 progress.report()
         finally:
             snakemake.terminate()  # if it still runs, this process was interrupted
-    progress.report()
     if snakemake.returncode == 0 or any(one.failure.exists() for one in asked):
         return ""
     return complaint(log)
