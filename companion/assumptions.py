@@ -125,18 +125,18 @@ def observed_twice(start: int, surveys, seed: int = SEED) -> dict[str, np.ndarra
     """Redshifts of a block, central fluxes (n, observation, survey, band), noise and PSNR."""
     galaxies = np.arange(start, start + BLOCK)
     physics, sky, _ = scene.sample_scene(seed, galaxies, surveys)
-    seen = [[observing_conditions(seed, galaxies, s, k) for s in surveys] for k in (0, 1)]
+    epochs = [[observing_conditions(seed, galaxies, s, k) for s in surveys] for k in (0, 1)]
     with one_thread():
         images = [
-            [observe(sky, s, i, seen[k][i])[0] for i, s in enumerate(surveys)] for k in (0, 1)
+            [observe(sky, s, i, epochs[k][i])[0] for i, s in enumerate(surveys)] for k in (0, 1)
         ]
     fluxes = [[photometry.box_flux(x) for x in pair] for pair in images]
-    found = pixels.measure(images[0][1], images[1][1], 1.0, SDSS.pixel_scale)
+    measured = pixels.measure(images[0][1], images[1][1], 1.0, SDSS.pixel_scale)
     return {
         "redshift": physics["redshift"],
         "fluxes": np.moveaxis(fluxes, 2, 0),
-        "noise": np.stack([conditions.sky_noise for conditions in seen[0]], axis=1),
-        "psnr": found["psnr"][:, R],
+        "noise": np.stack([conditions.sky_noise for conditions in epochs[0]], axis=1),
+        "psnr": measured["psnr"][:, R],
     }
 
 
@@ -155,14 +155,14 @@ def measured(n: int, surveys=(SDSS, CFHTLS)) -> dict[str, np.ndarray]:
     return summarize(observed(n, surveys)) | {COLOURS: errors}
 
 
-def summarize(found: dict) -> dict[str, np.ndarray]:
+def summarize(data: dict) -> dict[str, np.ndarray]:
     """Errors that follow from images, each with galaxies along the last axis."""
-    fluxes, z, noise = found["fluxes"], found["redshift"], np.median(found["noise"], axis=0)
+    fluxes, z, noise = data["fluxes"], data["redshift"], np.median(data["noise"], axis=0)
     colour = photometry.colours(fluxes)[..., G]
     errors = np.stack([errors_from_peaks(fluxes[:, 0, k], noise[k], z) for k in (0, 1)])
     repeats = (colour[:, 1] - colour[:, 0]).T
     rows = dict(zip(REPEATS, repeats, strict=True)) | dict(zip(REDSHIFTS, errors, strict=True))
-    return rows | {PSNR: found["psnr"], INFORMATION: errors}
+    return rows | {PSNR: data["psnr"], INFORMATION: errors}
 
 
 def changes(today: dict, after: dict, **setting) -> list[dict]:
@@ -229,8 +229,8 @@ UNTESTED = {  # value and source of what no constant scales
 
 def fingerprint() -> dict[str, float]:
     """Conclusions of a few galaxies: equal for two tables of the same simulation."""
-    found = measured(CHECKED)
-    return {name: float(statistic(found[name])) for name, (_, statistic) in CONCLUSIONS.items()}
+    values = measured(CHECKED)
+    return {name: float(statistic(values[name])) for name, (_, statistic) in CONCLUSIONS.items()}
 
 
 def is_current(manifest: dict) -> bool:
@@ -256,22 +256,22 @@ def _written(constant) -> str:
     return " ".join(f"{v:.3g}".replace("-", "−") for v in np.atleast_1d(constant))
 
 
-def strongest(found: pd.DataFrame, conclusion: str):
+def strongest(table: pd.DataFrame, conclusion: str):
     """Row of the kept table of the assumption that, doubled, changes a conclusion most."""
-    rows = found[(found.conclusion == conclusion) & (found.factor == FACTORS[1])]
+    rows = table[(table.conclusion == conclusion) & (table.factor == FACTORS[1])]
     return rows.loc[rows.change.abs().idxmax()]
 
 
-def table(found: pd.DataFrame) -> pd.DataFrame:
+def table(changes: pd.DataFrame) -> pd.DataFrame:
     """Every assumption: its value, its source, and which conclusions move if it is off by two."""
-    known = {name: a for name, a in ASSUMPTIONS.items() if name in set(found.assumption)}
-    columns = {"value": map(value, known.values()), "source": (a.source for a in known.values())}
-    rows = pd.DataFrame(columns, index=pd.Index(known, name="assumption"))
-    moved = found[found.moves].groupby(["factor", "assumption"]).conclusion.agg("; ".join)
-    for factor, word in zip(FACTORS, ("halved", "doubled"), strict=True):
-        rows[f"changes if {word}"] = [moved.get((factor, name), "none") for name in known]
-    for name, about in UNTESTED.items():
-        rows.loc[name] = [*about, "not tested", "not tested"]
+    tested = {name: a for name, a in ASSUMPTIONS.items() if name in set(changes.assumption)}
+    columns = {"value": map(value, tested.values()), "source": (a.source for a in tested.values())}
+    rows = pd.DataFrame(columns, index=pd.Index(tested, name="assumption"))
+    moved = changes[changes.moves].groupby(["factor", "assumption"]).conclusion.agg("; ".join)
+    for factor, change in zip(FACTORS, ("halved", "doubled"), strict=True):
+        rows[f"changes if {change}"] = [moved.get((factor, name), "none") for name in tested]
+    for name, facts in UNTESTED.items():
+        rows.loc[name] = [*facts, "not tested", "not tested"]
     return rows
 
 

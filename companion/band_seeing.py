@@ -31,8 +31,8 @@ def study(n: int, seed: int = 0, workers: int = 1) -> pd.DataFrame:
         names = zip(surveys, assumptions.REPEATS, assumptions.REDSHIFTS, strict=True)
         for survey, repeat, redshift in names:
             for quantity, name in (("peak g - r", repeat), ("redshift", redshift)):
-                found = intervals.bootstrap(intervals.robust_scatter, errors[name], seed=seed)
-                scatter = {"value": found.value, "low": found.low, "high": found.high}
+                e = intervals.bootstrap(intervals.robust_scatter, errors[name], seed=seed)
+                scatter = {"value": e.value, "low": e.low, "high": e.high}
                 row = {"survey": survey.name, "scatter": case, "quantity": quantity}
                 rows.append(row | scatter)
     return pd.DataFrame(rows)

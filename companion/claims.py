@@ -126,9 +126,9 @@ def within_five_per_cent(errors):
     return 5 - 100 * np.abs(intervals.median(errors)).mean(axis=0)
 
 
-def below(limit: float, found: Estimate) -> Estimate:
+def below(limit: float, e: Estimate) -> Estimate:
     """`limit` minus a number, with its interval."""
-    return Estimate(limit - found.value, limit - found.high, limit - found.low, found.n)
+    return Estimate(limit - e.value, limit - e.high, limit - e.low, e.n)
 
 
 def differences(pairs: dict, statistic=intervals.mean, n_boot=intervals.N_BOOT, seed=0) -> dict:
@@ -176,7 +176,7 @@ def retained(folder: paths.Results, seed: int = 0) -> pd.DataFrame:
 def evidence(claim: str, rows: dict[str, Estimate]) -> list[dict]:
     """Lines of a table of evidence: the number of a claim for models and controls."""
     check_choice("claim", claim, CLAIMS)
-    return [{"claim": claim, "row": row, **vars(found)} for row, found in rows.items()]
+    return [{"claim": claim, "row": row, **vars(estimate)} for row, estimate in rows.items()]
 
 
 def file(folder: paths.Results, chapter: str, task: str = "cross"):
@@ -206,11 +206,11 @@ def collect(folder: paths.Results, seed: int = 0) -> pd.DataFrame:
     for name, claim in CLAIMS.items():
         for task in claim.tasks:
             path = file(folder, claim.chapter, task)
-            found = pd.DataFrame()
+            lines = pd.DataFrame()
             if path.exists():
-                found = pd.read_csv(paths.check_seed(path, seed)).query("claim == @name")
-            found = pd.DataFrame([{"row": None}]) if found.empty else found
-            parts.append(found.assign(claim=name, task=task))
+                lines = pd.read_csv(paths.check_seed(path, seed)).query("claim == @name")
+            lines = pd.DataFrame([{"row": None}]) if lines.empty else lines
+            parts.append(lines.assign(claim=name, task=task))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -220,45 +220,45 @@ def judge(table: pd.DataFrame) -> pd.DataFrame:
     `chance` is the level at which the verdict would just fall, adjusted for the number of claims
     by Benjamini and Hochberg; above 0.05 there is none.
     """
-    found = pd.DataFrame(
+    judged = pd.DataFrame(
         _judge_one(name, task, part)
         for (name, task), part in table.groupby(["claim", "task"], sort=False)
     )
-    tested = found.chance.notna()
-    found.loc[tested, "chance"] = false_discovery_control(found.chance[tested])
-    found.loc[found.chance > 1 - LEVEL, "verdict"] = Verdict.INCONCLUSIVE
-    return found
+    tested = judged.chance.notna()
+    judged.loc[tested, "chance"] = false_discovery_control(judged.chance[tested])
+    judged.loc[judged.chance > 1 - LEVEL, "verdict"] = Verdict.INCONCLUSIVE
+    return judged
 
 
 def _judge_one(name: str, task: str, part: pd.DataFrame) -> dict:
     claim, lines = CLAIMS[name], part.dropna(subset="row").set_index("row")
-    about = {"claim": name, "task": task, "verdict": "not run", "chance": np.nan}
+    line = {"claim": name, "task": task, "verdict": "not run", "chance": np.nan}
     models = lines.index.difference([*CONTROLS, claim.fails], sort=False)
     if models.empty:
-        return about
+        return line
     weakest = lines.value[models].fillna(-np.inf).idxmin()
-    found, control = (
+    estimate, control = (
         Estimate(*lines.loc[row, ["value", "low", "high", "n"]]) for row in (weakest, claim.fails)
     )
-    said = {row: intervals.verdict(Estimate(*x), margin=claim.margin)
+    verdicts = {row: intervals.verdict(Estimate(*x), margin=claim.margin)
             for row, x in lines[["value", "low", "high", "n"]].iterrows()}  # fmt: skip
-    passes = said[claim.fails] == Verdict.SUPPORTED
-    return about | {
+    passes = verdicts[claim.fails] == Verdict.SUPPORTED
+    return line | {
         "weakest": weakest,
-        "found": found,
+        "found": estimate,
         "control": control,
         "passes": passes,
-        "holds": sum(said[m] == Verdict.SUPPORTED for m in models),
+        "holds": sum(verdicts[m] == Verdict.SUPPORTED for m in models),
         "models": len(models),
-        "verdict": Verdict.INCONCLUSIVE if passes else said[weakest],
-        "chance": _chance(found, said[weakest], claim.margin),
+        "verdict": Verdict.INCONCLUSIVE if passes else verdicts[weakest],
+        "chance": _chance(estimate, verdicts[weakest], claim.margin),
     }
 
 
-def _chance(found: Estimate, verdict: Verdict, margin: float) -> float:
+def _chance(e: Estimate, verdict: Verdict, margin: float) -> float:
     """Two-sided level of a normal interval that would just reach what the verdict must avoid."""
-    width = (found.high - found.low) / (2 * Z)
-    room = margin - abs(found.value) if verdict == Verdict.NO_DIFFERENCE else abs(found.value)
+    width = (e.high - e.low) / (2 * Z)
+    distance = margin - abs(e.value) if verdict == Verdict.NO_DIFFERENCE else abs(e.value)
     if verdict == Verdict.INCONCLUSIVE or not width:
         return 1.0 if verdict == Verdict.INCONCLUSIVE else 0.0
-    return float(2 * norm.sf(room / width))
+    return float(2 * norm.sf(distance / width))

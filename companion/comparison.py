@@ -93,12 +93,12 @@ def third_observation(sample: ComparisonSet, task: str, count: int):
     They are simulated on the spot. Between the repeat observation and this one there is no
     difference but chance.
     """
-    known = sample.pairs.catalogue[:count]
-    if "seed" not in known.colnames:
+    truth = sample.pairs.catalogue[:count]
+    if "seed" not in truth.colnames:
         raise GaltoolsError("only simulated galaxies can be observed a third time")
     grid = "native" if sample.pixel_scale == CFHTLS.pixel_scale else "sdss"
-    about = {"seed": int(known["seed"][0]), "start": int(known["galaxy"][0]), "grid": grid}
-    third = simulate.pairs(len(known), observation=2, **about)
+    given = {"seed": int(truth["seed"][0]), "start": int(truth["galaxy"][0]), "grid": grid}
+    third = simulate.pairs(len(truth), observation=2, **given)
     if not np.array_equal(third.redshift, sample.pairs.redshift[:count]):
         raise GaltoolsError("the simulation has changed: run notebooks/01_two_surveys.py again")
     return data.for_task(third, task).target_set

@@ -55,9 +55,9 @@ def nearest(points, library, galaxies, k: int):
     `points` (q, d) belong to `galaxies` (q,), rows of the library, which are left out.
     """
     distance, rows = cKDTree(library).query(points, k + 1)
-    own = rows == galaxies[:, None]
-    own[~own.any(1), -1] = True  # the galaxy is not among them: drop the farthest
-    return rows[~own].reshape(-1, k), distance[~own].reshape(-1, k)
+    same = rows == galaxies[:, None]
+    same[~same.any(1), -1] = True  # the galaxy is not among them: drop the farthest
+    return rows[~same].reshape(-1, k), distance[~same].reshape(-1, k)
 
 
 def predict_by_neighbours(points, values, k: int) -> dict:

@@ -92,8 +92,8 @@ def noticed(pairs: Pairs, again: np.ndarray, third: np.ndarray, survey: Survey) 
 
     control, rows = tables(again), []
     for fault, change in FAULTS.items():
-        found = map(_deviation, tables(change(third, scale, sigma)), control)
-        (full, full_metric), (alone, alone_metric) = found
+        deviations = map(_deviation, tables(change(third, scale, sigma)), control)
+        (full, full_metric), (alone, alone_metric) = deviations
         rows.append((fault, full, full_metric, alone, alone_metric))
     columns = ["fault", "full", "full_metric", "source", "source_metric"]
     return pd.DataFrame(rows, columns=columns).set_index("fault")

@@ -73,9 +73,9 @@ SIDE_EFFECTS = (
 def side_effects(pairs: Pairs, plain, corrected, n_boot: int, seed: int = 0) -> dict:
     """What the flux correction costs in the r band, {name of a `SIDE_EFFECTS`: Estimate}."""
     truth = pairs.target_set
-    known = truth.noise[:, R], truth.pixel_scale
+    scales = truth.noise[:, R], truth.pixel_scale
     after, before = (
-        measure_images([pixels.measure, structure.measure], truth.images[:, R], x[:, R], *known)
+        measure_images([pixels.measure, structure.measure], truth.images[:, R], x[:, R], *scales)
         for x in (corrected, plain)
     )
     return {

@@ -53,9 +53,9 @@ def _points(sources, galaxy: int):
 
 def _image(texture, galaxy: int) -> galsim.InterpolatedImage | None:
     """A texture, linear between its points; None where it is empty."""
-    share, scale = texture.share[galaxy].double().numpy(), texture.spacing[galaxy].item()
-    image = galsim.Image(share, scale=scale)
-    return galsim.InterpolatedImage(image, x_interpolant="linear") if share.any() else None
+    fraction, scale = texture.share[galaxy].double().numpy(), texture.spacing[galaxy].item()
+    image = galsim.Image(fraction, scale=scale)
+    return galsim.InterpolatedImage(image, x_interpolant="linear") if fraction.any() else None
 
 
 def galsim_image(
@@ -73,19 +73,19 @@ def galsim_image(
     `fwhm` is the seeing in arcsec, `shift` the galaxy's (x, y) from the stamp's centre in arcsec.
     """
     objects = galsim_sky(scene, galaxy, survey_index, band).shift(float(shift[0]), float(shift[1]))
-    seen = galsim.Convolve(objects, galsim.Kolmogorov(fwhm=float(fwhm)), gsparams=params)
-    return seen.drawImage(nx=survey.stamp, ny=survey.stamp, scale=survey.pixel_scale).array
+    observed = galsim.Convolve(objects, galsim.Kolmogorov(fwhm=float(fwhm)), gsparams=params)
+    return observed.drawImage(nx=survey.stamp, ny=survey.stamp, scale=survey.pixel_scale).array
 
 
 def agreement(survey: Survey, n: int, params: galsim.GSParams | None = None) -> pd.DataFrame:
     """Worst pixel over peak, and error of the summed flux, of n galaxies x 5 bands."""
     galaxies, index = range(n), (SDSS.name, CFHTLS.name).index(survey.name)
     _, sky, _ = simulate.sample_scene(0, galaxies, (SDSS, CFHTLS))
-    seen = simulate.observing_conditions(0, galaxies, survey)
-    _, images = simulate.observe(sky, survey, index, seen)
+    conditions = simulate.observing_conditions(0, galaxies, survey)
+    _, images = simulate.observe(sky, survey, index, conditions)
     rows = []
     for galaxy, band in np.ndindex(n, len(BANDS)):
-        here = galaxy, band, seen.fwhm[galaxy, band], seen.shift[galaxy]
+        here = galaxy, band, conditions.fwhm[galaxy, band], conditions.shift[galaxy]
         theirs, ours = galsim_image(sky, survey, index, *here, params), images[galaxy, band]
         worst = np.abs(ours - theirs).max() / theirs.max()
         rows.append((survey.name, BANDS[band], worst, abs(ours.sum() / theirs.sum() - 1)))

@@ -104,15 +104,15 @@ def examples(card, truth, translated, source=None):
     k, band = main_band(card)
     psnr, sigma = card.galaxies[f"psnr_{band}"], card.galaxies[f"sky_noise_{band}"]
     order = psnr.sort_values(ascending=False).index[: max(psnr.count(), 1)]
-    places = np.linspace(0, len(order) - 1, len(WORDS)).round().astype(int)
-    shown = dict(zip(order[places], WORDS, strict=True))
+    ranks = np.linspace(0, len(order) - 1, len(WORDS)).round().astype(int)
+    shown = dict(zip(order[ranks], WORDS, strict=True))
     rows = {"source": source, "translation": translated, "truth": truth}
     rows = {name: images for name, images in rows.items() if images is not None}
-    side = plotting.WIDTH / (len(shown) + 0.2)
-    size = (plotting.WIDTH, (len(rows) + 1) * side + 1.1)
+    width = plotting.WIDTH / (len(shown) + 0.2)
+    size = (plotting.WIDTH, (len(rows) + 1) * width + 1.1)
     fig, axes = plt.subplots(len(rows) + 1, len(shown), figsize=size, squeeze=False)
     fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
-    for (one, word), column in zip(shown.items(), axes.T, strict=True):
+    for (one, label), column in zip(shown.items(), axes.T, strict=True):
         stamps = {name: np.asarray(images[one : one + 1])[0, k] for name, images in rows.items()}
         top = np.nan_to_num(stamps["truth"] / sigma[one]).max()
         for ax, stamp in zip(column, stamps.values(), strict=False):
@@ -121,7 +121,7 @@ def examples(card, truth, translated, source=None):
             plotting.clean(ax)
         made = stamps["translation"], stamps["truth"], sigma[one]
         picture = plotting.residual_map(*made, ax=column[-1])
-        column[0].set_title(f"{word}\n{psnr[one]:.1f} dB", fontsize=10, fontweight="normal")
+        column[0].set_title(f"{label}\n{psnr[one]:.1f} dB", fontsize=10, fontweight="normal")
     for ax, name in zip(axes[:, 0], [*rows, "residual"], strict=True):
         ax.set_ylabel(name, fontsize=9)
     plotting.residual_bar(picture, list(axes.flat))
@@ -171,12 +171,12 @@ def _trend(ax, x, y) -> None:
     bins = np.array_split(np.arange(len(x)), min(6, max(1, len(x) // 10)))
     if not len(x):
         return
-    found = [intervals.bootstrap(intervals.median, y[some]) for some in bins]
+    medians = [intervals.bootstrap(intervals.median, y[some]) for some in bins]
     centres = [np.median(x[some]) for some in bins]
-    value, low, high = np.array([(e.value, e.low, e.high) for e in found]).T
+    value, low, high = np.array([(e.value, e.low, e.high) for e in medians]).T
     plotting.interval(ax, centres, value, low, high, color="#0072B2", linestyle="-")
-    reach = np.quantile(y, [0.02, 0.98])
-    ax.set_ylim(*(reach + np.ptp(reach) * np.array([-0.3, 0.3]) + [-1e-9, 1e-9]))
+    ends = np.quantile(y, [0.02, 0.98])
+    ax.set_ylim(*(ends + np.ptp(ends) * np.array([-0.3, 0.3]) + [-1e-9, 1e-9]))
 
 
 def data_uri_image(fig, alt: str) -> str:

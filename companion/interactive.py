@@ -74,8 +74,8 @@ def filters(survey) -> list:
     """Transmission of a survey's filters, [[wavelength in Å, share of the top], ...] per band."""
     curves = []
     for curve in load_filters(list(survey.filters)):
-        seen = curve.wavelength[curve.transmission > 0.01 * curve.transmission.max()]
-        at = np.linspace(seen[0], seen[-1], POINTS)
+        passband = curve.wavelength[curve.transmission > 0.01 * curve.transmission.max()]
+        at = np.linspace(passband[0], passband[-1], POINTS)
         height = np.interp(at, curve.wavelength, curve.transmission / curve.transmission.max())
         curves.append(np.round(np.column_stack([at, height]), 3).tolist())
     return curves
@@ -94,9 +94,9 @@ def survey_noise(survey) -> np.ndarray:
 def custom_element(tag: str, data: dict, label: str, figure: str) -> HTML:
     """Component `tag` with its data; it replaces the picture in `figure`."""
     inside = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
-    about = f'role="group" aria-label="{escape(label)}" data-figure="{escape(figure)}"'
+    attributes = f'role="group" aria-label="{escape(label)}" data-figure="{escape(figure)}"'
     inner = f'<script type="application/json">{inside}</script>'
-    return HTML(f'<{tag} class="touch" {about}>{inner}</{tag}>')
+    return HTML(f'<{tag} class="touch" {attributes}>{inner}</{tag}>')
 
 
 def choose_galaxies(sample: ComparisonSet, count: int) -> np.ndarray:
@@ -194,8 +194,8 @@ def choose_kinds(catalogue, count: int) -> list[int]:
     order = np.argsort(-size)
     best = [next((k for k in order if kinds[k] == kind), None)
             for kind in ("spiral", "elliptical", "lenticular")]  # fmt: skip
-    found = [int(k) for k in (*best, *order) if k is not None]
-    return list(dict.fromkeys(found))[:count]
+    chosen = [int(k) for k in (*best, *order) if k is not None]
+    return list(dict.fromkeys(chosen))[:count]
 
 
 def redshift_images(galaxy, redshifts, survey: Survey) -> tuple[np.ndarray, np.ndarray]:
@@ -213,8 +213,8 @@ def redshift_data(catalogue, galaxies: list[int], redshifts, surveys) -> dict:
     for g, pair in zip(galaxies, stacks, strict=True):
         kind, z = str(catalogue["morphology"][g]), catalogue["redshift"][g]
         shown = [np.round(magnitudes, 2).tolist() for _, magnitudes in pair]
-        about = {"short": kind, "description": f"{kind}, simulated at z {z:.2f}"}
-        listed.append(about | {"magnitudes": shown})
+        labels = {"short": kind, "description": f"{kind}, simulated at z {z:.2f}"}
+        listed.append(labels | {"magnitudes": shown})
     cells = np.concatenate([pictures for pair in stacks for pictures, _ in pair])
     return {
         "size": cells.shape[2],

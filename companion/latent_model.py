@@ -31,8 +31,8 @@ def log_abundance(x, kind):
     """ln p(type, z, r) + const of x (..., >= 2) and types (...); -inf outside the sample."""
     z, r = x[..., 0], x[..., 1]
     modulus, volume = (np.interp(z, population.REDSHIFT, v) for v in population.distances())
-    share = np.array([population.EARLY_FRACTION, 1 - population.EARLY_FRACTION, 1.0])[kind]
-    value = population.log_abundance(kind < 2, r - modulus, z) + np.log(share * volume)
+    fraction = np.array([population.EARLY_FRACTION, 1 - population.EARLY_FRACTION, 1.0])[kind]
+    value = population.log_abundance(kind < 2, r - modulus, z) + np.log(fraction * volume)
     low, high = BORDERS
     inside = ((x[..., :2] >= low) & (x[..., :2] <= high)).all(axis=-1)
     return np.where(inside, value, -np.inf)
@@ -100,8 +100,8 @@ class LatentModel:
         spectrum = population.spectrum_parameters(kind < 2, absolute, axis_ratio, normal)
         flux = population.normalised_fluxes(self.survey.filters, spectrum, z, r)
         radius = population.half_light_radius(kind == 0, absolute, z, 0.0)
-        found = np.column_stack([np.log(np.maximum(flux, 1e-12)), np.log(radius)])
-        return found.reshape(*x.shape[:-1], -1)
+        values = np.column_stack([np.log(np.maximum(flux, 1e-12)), np.log(radius)])
+        return values.reshape(*x.shape[:-1], -1)
 
 
 def sample_population(n: int, seed: int = 0):

@@ -39,16 +39,16 @@ def learning_curve(
         history.loc[row, "bits"] = np.nan
         if ensemble:
             edges = ensemble.grid.edges
-            known = redshifts.prior(image_files.read_column(train_file, "redshift"), edges)
-            given = ensemble.predict(images), pairs.redshift, edges, known
+            prior = redshifts.prior(image_files.read_column(train_file, "redshift"), edges)
+            given = ensemble.predict(images), pairs.redshift, edges, prior
             history.loc[row, "bits"] = redshifts.information_bits(*given).mean()
     return history
 
 
 def kept_files(task: str) -> dict[tuple[str, int], Path]:
     """Files of kept weights of a task, by model and seed."""
-    found = sorted(weights_folder().glob(f"{task}/*/seed*/weights.safetensors"))
-    return {(file.parts[-3], int(file.parts[-2].removeprefix("seed"))): file for file in found}
+    files = sorted(weights_folder().glob(f"{task}/*/seed*/weights.safetensors"))
+    return {(file.parts[-3], int(file.parts[-2].removeprefix("seed"))): file for file in files}
 
 
 def bring_in(store: paths.Results, task: str, models, draws: int, seed: int = 0) -> pd.DataFrame:
@@ -61,9 +61,9 @@ def bring_in(store: paths.Results, task: str, models, draws: int, seed: int = 0)
     """
     files, rows = kept_files(task), []
     for (model, number), file in files.items():
-        about, reason = artefacts.read_manifest(file), unfit(file, store.data("test"))
-        row = {"model": model, "seed": number, "hours": about["extra"]["seconds"] / 3600}
-        row |= {"MB": about["bytes"] / 1e6, "half precision / σ": about["extra"]["half_cost"]}
+        manifest, reason = artefacts.read_manifest(file), unfit(file, store.data("test"))
+        row = {"model": model, "seed": number, "hours": manifest["extra"]["seconds"] / 3600}
+        row |= {"MB": manifest["bytes"] / 1e6, "half precision / σ": manifest["extra"]["half_cost"]}
         rows.append(row | {"fits": reason or "yes"})
     table = pd.DataFrame(rows)
     complete = not waits_for(table, models, seed)
@@ -137,9 +137,9 @@ def compare(store: paths.Results, task: str, models, seed: int = 0) -> pd.DataFr
             files["kept"] = brought
         for weights, file in files.items():
             images = translate.load_translations(file)
-            found = train.validation_metrics(images, pairs.target, pairs.noise[:, 1])
-            errors = {f"{name} [%]": 100 * found[name] for name in ("bias", "scatter")}
+            metrics = train.validation_metrics(images, pairs.target, pairs.noise[:, 1])
+            errors = {f"{name} [%]": 100 * metrics[name] for name in ("bias", "scatter")}
             rows.append(
-                {"model": model, "weights": weights, "residual / σ": found["chi"], **errors}
+                {"model": model, "weights": weights, "residual / σ": metrics["chi"], **errors}
             )
     return pd.DataFrame(rows)

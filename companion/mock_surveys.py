@@ -64,15 +64,15 @@ def file_kinds() -> pd.DataFrame:
     rows = []
     for kind, (survey, cards, names) in KINDS.items():
         zero_point = zero_point_of(fits.Header(cards.items()), kind, SURVEYS[survey])
-        rows.append((kind, zero_point, " ".join(f"{map}={place}" for map, place in names.items())))
+        rows.append((kind, zero_point, " ".join(f"{map}={spec}" for map, spec in names.items())))
     return pd.DataFrame(rows, columns=["file", "AB magnitude of one unit", "maps"])
 
 
 def sky_grid(n: int, ra: float, dec: float) -> tuple[np.ndarray, np.ndarray]:
     """Positions in degrees of n objects on a square grid around (ra, dec)."""
-    side = int(np.ceil(np.sqrt(n)))
-    y, x = np.divmod(np.arange(n), side)
-    east, north = (x - (side - 1) / 2) * SPACING, (y - (side - 1) / 2) * SPACING
+    rows = int(np.ceil(np.sqrt(n)))
+    y, x = np.divmod(np.arange(n), rows)
+    east, north = (x - (rows - 1) / 2) * SPACING, (y - (rows - 1) / 2) * SPACING
     return ra - east / 3600 / np.cos(np.radians(dec)), dec + north / 3600
 
 
@@ -88,11 +88,11 @@ def paste_stamps(stamps, positions, wcs: WCS, size: int, sigma: float, rng) -> n
     """Paste stamps (n, H, W) into a field of blank sky at pixel positions (n, 2)."""
     image = rng.normal(0, sigma, (size, size))
     transpose, flip_x, flip_y, _ = quarter_turns(wcs)
-    side = stamps.shape[-1]
+    width = stamps.shape[-1]
     for stamp, position in zip(stamps, positions, strict=True):
-        x, y = nearest_corner(position, side)
+        x, y = nearest_corner(position, width)
         stamp = turned(stamp, False, flip_x, flip_y)
-        image[y : y + side, x : x + side] = stamp.T if transpose else stamp
+        image[y : y + width, x : x + width] = stamp.T if transpose else stamp
     return image.astype(np.float32)
 
 

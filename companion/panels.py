@@ -48,9 +48,9 @@ def metric_panels(table, metrics, rows, bands=BANDS, perfect=None):
     fig, axes = grid(len(metrics), 2.5)
     shifts = np.linspace(-0.28, 0.28, len(rows)) if len(rows) > 1 else [0.0]
     for ax, (metric, label) in zip(axes, metrics.items(), strict=True):
-        found = table[table.metric == metric].set_index(["row", "band"])
+        indexed = table[table.metric == metric].set_index(["row", "band"])
         for row, shift in zip(rows, shifts, strict=True):
-            part = found.loc[row].reindex(list(bands))
+            part = indexed.loc[row].reindex(list(bands))
             good = np.isfinite(part.value.to_numpy())
             x = np.arange(len(bands))[good] + shift
             part = part[good]
@@ -120,18 +120,18 @@ def quantity_strips(table, names, statistics, rows, height=4.6):
 
     The tidy table names its metrics "<quantity>_<statistic>".
     """
-    found = table.set_index(["row", "metric"])
+    indexed = table.set_index(["row", "metric"])
     size = (plotting.WIDTH, height)
     fig, axes = plt.subplots(1, len(statistics), figsize=size, sharey=True, squeeze=False)
     for ax, (statistic, label) in zip(axes.flat, statistics.items(), strict=True):
         for k, row in enumerate(rows):
-            part = found.loc[[(row, f"{name}_{statistic}") for name in names]]
+            part = indexed.loc[[(row, f"{name}_{statistic}") for name in names]]
             y = np.arange(len(names)) + 0.6 / len(rows) * (k - (len(rows) - 1) / 2)
             plotting.horizontal_interval(ax, part, y, row)
         ax.set(xlabel=label)
     name_rows(axes[0, 0], [NAMES.get(name, name.replace("_", " ")) for name in names])
-    drawn = {f"{name}_{statistic}" for name in names for statistic in statistics}
-    axes[0, 0].set_title(sample_size(table[table.metric.isin(drawn) & table.row.isin(rows)]))
+    names_shown = {f"{name}_{statistic}" for name in names for statistic in statistics}
+    axes[0, 0].set_title(sample_size(table[table.metric.isin(names_shown) & table.row.isin(rows)]))
     shared_legend(fig, axes.flat[0])
     return fig
 
@@ -199,13 +199,13 @@ def claim_strips(judged: pd.DataFrame, label):
 
 def seed_strips(estimates, colours, xlabel):
     """Draw one line per way, {(way, seed): Estimate}, and on it one symbol per seed."""
-    ways = list(dict.fromkeys(way for way, _ in estimates))
+    ways = list(dict.fromkeys(label for label, _ in estimates))
     seeds = sorted({k for _, k in estimates})
     fig, ax = plt.subplots(figsize=(plotting.WIDTH, 0.45 * len(ways) + 1))
-    for (way, k), e in estimates.items():
-        y = ways.index(way) + 0.24 * (seeds.index(k) - (len(seeds) - 1) / 2)
+    for (label, k), e in estimates.items():
+        y = ways.index(label) + 0.24 * (seeds.index(k) - (len(seeds) - 1) / 2)
         marker = plotting.SEED_MARKER[seeds.index(k) % 4]
-        style = {"marker": marker, "color": colours.get(way, "#0072B2")}
+        style = {"marker": marker, "color": colours.get(label, "#0072B2")}
         plotting.horizontal_interval(ax, e, y, **style)
     ax.set(xlabel=xlabel)
     name_rows(ax, ways)

@@ -83,15 +83,15 @@ def known_parameters(notebook: nbformat.NotebookNode) -> list:
     from papermill.translators import PythonTranslator
 
     cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
-    known = PythonTranslator.inspect(cells[0]) if cells else []
-    for parameter in known:
+    parameters = PythonTranslator.inspect(cells[0]) if cells else []
+    for parameter in parameters:
         try:
             default = ast.literal_eval(parameter.default)
         except (SyntaxError, TypeError, ValueError):
             default = None  # of no type
         if not fits(default, parameter.inferred_type_name):
             _refuse(write_parameter(parameter))
-    named = {parameter.name for parameter in known}  # papermill skips what it cannot read
+    named = {parameter.name for parameter in parameters}  # papermill skips what it cannot read
     try:
         body = ast.parse(cells[0].source).body if cells else []
     except (SyntaxError, ValueError):
@@ -99,7 +99,7 @@ def known_parameters(notebook: nbformat.NotebookNode) -> list:
     for node in body:
         if getattr(getattr(node, "target", None), "id", None) not in named:
             _refuse(ast.unparse(node))
-    return known
+    return parameters
 
 
 def _refuse(line: str):
@@ -110,8 +110,8 @@ def _refuse(line: str):
 
 def write_parameter(parameter) -> str:
     """Line of a parameters cell."""
-    name, kind, default, about = parameter
-    return f"{name}: {kind} = {default}" + (f"  # {about}" if about else "")
+    name, kind, default, comment = parameter
+    return f"{name}: {kind} = {default}" + (f"  # {comment}" if comment else "")
 
 
 def fits(value, kind: str) -> bool:
@@ -136,19 +136,19 @@ def complete(notebook: nbformat.NotebookNode, given: dict) -> dict:
         values = profile_values(profile, name) if isinstance(profile, str) else {}
     except GaltoolsError as error:
         raise NotebookError(str(error)) from error
-    known = known_parameters(notebook)
-    wrong = complaints({k: v for k, v in given.items() if k not in PAPERMILLS}, known)
-    wrong += [f"{line} (from workflow/{profile}.yaml)" for line in complaints(values, known)]
+    parameters = known_parameters(notebook)
+    wrong = complaints({k: v for k, v in given.items() if k not in PAPERMILLS}, parameters)
+    wrong += [f"{line} (from workflow/{profile}.yaml)" for line in complaints(values, parameters)]
     if wrong:
-        listing = [*map(write_parameter, known)] or ["none: it has no parameters cell"]
+        listing = [*map(write_parameter, parameters)] or ["none: it has no parameters cell"]
         lines = [*wrong, f"The parameters of notebook {name}:", *(f"  {line}" for line in listing)]
         raise NotebookError("\n".join(lines))
     return {**values, **given}
 
 
-def complaints(given: dict, known: list) -> list[str]:
+def complaints(given: dict, listed: list) -> list[str]:
     """Say what is wrong with each parameter, one line each."""
-    parameters, lines = {parameter.name: parameter for parameter in known}, []
+    parameters, lines = {parameter.name: parameter for parameter in listed}, []
     for name, value in given.items():
         if name in parameters:
             lines.append(_complaint(value, *parameters[name][:3]))
@@ -171,13 +171,13 @@ def _complaint(value, name: str, kind: str, default: str) -> str | None:
     if any(one in values[:k] for k, one in enumerate(values)):
         return f"{name} must not hold the same twice, as {shown} does"
     usual = _numbers(ast.literal_eval(default))
-    least, wanted = -sys.float_info.max, "finite"
+    least, condition = -sys.float_info.max, "finite"
     if name in LEAST:
-        least, wanted = LEAST[name], f"at least {LEAST[name]}"
+        least, condition = LEAST[name], f"at least {LEAST[name]}"
     elif usual and min(usual) > 0:
-        least, wanted = math.ulp(0), "positive"
+        least, condition = math.ulp(0), "positive"
     if not all(least <= number < math.inf for number in _numbers(value)):
-        return f"{name} must be {wanted}, not {shown}"
+        return f"{name} must be {condition}, not {shown}"
     if name == "seed" and value > LARGEST_SEED:
         return f"seed must be at most {LARGEST_SEED}, not {value}"
     return None
@@ -203,12 +203,12 @@ class UniqueLoader(yaml.SafeLoader):
 def _parameters_of(self) -> dict:
     """Names and values that papermill's loader of YAML reads, or one line that says what is odd."""
     try:
-        found = yaml.SafeLoader.get_single_data(self) or {}
+        values = yaml.SafeLoader.get_single_data(self) or {}
     except yaml.YAMLError as error:
         raise NotebookError(f"parameters are no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(found, dict):
-        raise NotebookError(f"parameters are names with values, not {SHORT.repr(found)}: {FLAGS}")
-    return found
+    if not isinstance(values, dict):
+        raise NotebookError(f"parameters are names with values, not {SHORT.repr(values)}: {FLAGS}")
+    return values
 
 
 @cache

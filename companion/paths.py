@@ -111,8 +111,8 @@ def need_of(path: Path, model: str, *inputs: Path) -> Path:
     """Return what the chapter of a translator makes, or say which chapter that is; see `need`."""
     if Path(path).exists() and not inputs:
         return Path(path)
-    found = sorted(NOTEBOOKS.glob(f"1?_{model}.py"))
-    chapter = found[0].stem if found else CHAPTERS.get(model)
+    files = sorted(NOTEBOOKS.glob(f"1?_{model}.py"))
+    chapter = files[0].stem if files else CHAPTERS.get(model)
     if chapter is None:
         raise GaltoolsError(f"{path} is missing, and no chapter trains {model!r}: check its name")
     return need(path, chapter, *inputs)

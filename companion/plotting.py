@@ -135,8 +135,8 @@ def picture_grid(rows, labels=(), titles=(), height=0.3, limit=LIMIT):
     the pictures the figure is `height` inches high. Residuals are drawn from -limit to limit.
     """
     rows = [list(row) for row in rows]
-    side, shape = WIDTH / (len(rows[0]) + 0.3), (len(rows), len(rows[0]))
-    fig, axes = plt.subplots(*shape, figsize=(WIDTH, side * len(rows) + height), squeeze=False)
+    width, shape = WIDTH / (len(rows[0]) + 0.3), (len(rows), len(rows[0]))
+    fig, axes = plt.subplots(*shape, figsize=(WIDTH, width * len(rows) + height), squeeze=False)
     fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
     for ax, picture in zip(axes.flat, itertools.chain(*rows), strict=True):
         ax.imshow(picture, cmap=DIVERGING, vmin=-limit, vmax=limit)  # colours are as they are
@@ -222,10 +222,10 @@ def interval(ax, x, value, low, high, model=None, label=None, n=None, **style):
     return ax.errorbar(np.atleast_1d(x), value, yerr=bars, **style)
 
 
-def horizontal_interval(ax, found, y, model=None, **style):
+def horizontal_interval(ax, e, y, model=None, **style):
     """Plot intervals (anything with value, low, high) along x at the heights y, as `interval`."""
     value, low, high = (np.atleast_1d(np.asarray(v, float)) for v in
-                        (found.value, found.low, found.high))  # fmt: skip
+                        (e.value, e.low, e.high))  # fmt: skip
     style = {"linestyle": "none", "markersize": 5, **model_style(model), **style}
     return ax.errorbar(value, np.atleast_1d(y), xerr=[value - low, high - value], **style)
 

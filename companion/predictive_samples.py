@@ -88,9 +88,9 @@ class FluxRedshiftRegressor:
     def append(self, measurements) -> np.ndarray:
         """Measurements and redshift, all `QUANTITIES` (..., 13); NaN where a magnitude misses."""
         table = self._features(measurements)
-        found = self.model.predict(table.reshape(-1, table.shape[-1])).reshape(table.shape[:-1])
-        found = np.where(np.isfinite(table).all(axis=-1), found, np.nan)
-        return np.concatenate([measurements, found[..., None]], axis=-1)
+        predicted = self.model.predict(table.reshape(-1, table.shape[-1])).reshape(table.shape[:-1])
+        predicted = np.where(np.isfinite(table).all(axis=-1), predicted, np.nan)
+        return np.concatenate([measurements, predicted[..., None]], axis=-1)
 
 
 def complete_rows(samples, truth):

@@ -67,8 +67,8 @@ def files(root: Path, survey: str, galaxy: str) -> list[Path]:
 
 def centre(image: np.ndarray, segments: np.ndarray, pixel_scale: float) -> np.ndarray:
     """Centre (y, x) of the middle segment: centroid under a Gaussian of 1 arcsec, iterated."""
-    own = segments[segments.shape[0] // 2, segments.shape[1] // 2]
-    flux = np.where(segments == own, np.clip(image, 0, None), 0)
+    label = segments[segments.shape[0] // 2, segments.shape[1] // 2]
+    flux = np.where(segments == label, np.clip(image, 0, None), 0)
     at = np.array(np.unravel_index(flux.argmax(), flux.shape), float)
     y, x = np.indices(image.shape)
     for _ in range(20):
@@ -77,22 +77,22 @@ def centre(image: np.ndarray, segments: np.ndarray, pixel_scale: float) -> np.nd
     return at
 
 
-def cut_square(image: np.ndarray, at, side: int, fill) -> np.ndarray:
+def cut_square(image: np.ndarray, at, size: int, fill) -> np.ndarray:
     """Square of whole pixels about the pixel nearest to a centre, with `fill` off the image."""
-    top, left = np.rint(at).astype(int) - side // 2
-    padded = np.pad(image, side, constant_values=fill)
-    return padded[top + side : top + 2 * side, left + side : left + 2 * side]
+    top, left = np.rint(at).astype(int) - size // 2
+    padded = np.pad(image, size, constant_values=fill)
+    return padded[top + size : top + 2 * size, left + size : left + 2 * size]
 
 
 def psf_fwhm(psf: np.ndarray, pixel_scale: float) -> float:
     """FWHM in arcsec of the Kolmogorov profile, seen through pixels, nearest to a PSF image."""
 
     def misfit(fwhm):
-        seen = galsim.Kolmogorov(fwhm=fwhm).drawImage(
+        model = galsim.Kolmogorov(fwhm=fwhm).drawImage(
             nx=psf.shape[1], ny=psf.shape[0], scale=pixel_scale
         )
-        flux = np.sum(seen.array * psf) / np.sum(seen.array**2)
-        return np.sum((psf - flux * seen.array) ** 2)
+        flux = np.sum(model.array * psf) / np.sum(model.array**2)
+        return np.sum((psf - flux * model.array) ** 2)
 
     return float(minimize_scalar(misfit, bounds=(0.3, 3), method="bounded").x)
 
@@ -134,8 +134,8 @@ def deconvolved(pairs: Pairs) -> np.ndarray:
     The network knows no PSF of a single galaxy either.
     """
     source, target = pairs.source_set, pairs.target_set
-    known = source.pixel_scale, source.instrument.psf_fwhm, target.instrument.psf_fwhm
-    sharp = wiener_deconvolve(torch.from_numpy(source.images), source.noise, *known).numpy()
+    optics = source.pixel_scale, source.instrument.psf_fwhm, target.instrument.psf_fwhm
+    sharp = wiener_deconvolve(torch.from_numpy(source.images), source.noise, *optics).numpy()
     return on_grid_of_target(sharp, pairs)
 
 
@@ -219,9 +219,9 @@ def compare(real: dict, simulated: dict, traits, others) -> pd.DataFrame:
     lines = []
     for row, metrics in real.items():
         for metric, values in metrics.items():
-            found = simulated[row][metric][like]
-            low, median, high = np.quantile(found, QUANTILES, axis=1)
-            rank = (found < values[:, None]).sum(axis=1)
+            errors = simulated[row][metric][like]
+            low, median, high = np.quantile(errors, QUANTILES, axis=1)
+            rank = (errors < values[:, None]).sum(axis=1)
             columns = {"real": values, "low": low, "simulated": median, "high": high, "rank": rank}
             lines.append(pd.DataFrame({"galaxy": SEEN, "row": row, "metric": metric, **columns}))
     return pd.concat(lines, ignore_index=True)
@@ -237,18 +237,18 @@ def matched_width(pairs: Pairs) -> np.ndarray:
     near = aperture_weights(source.images.shape[2:], source.pixel_scale, OUTER, "center") > 0
     scales = target.pixel_scale, source.pixel_scale
     widths = []
-    for k, (x, own) in enumerate(zip(source.images[:, 0], target.psf_fwhm, strict=True)):
+    for k, (x, seeing) in enumerate(zip(source.images[:, 0], target.psf_fwhm, strict=True)):
         y = torch.from_numpy(target.images[k : k + 1])
 
-        def misfit(fwhm, x=x, y=y, own=own[None]):
+        def misfit(fwhm, x=x, y=y, seeing=seeing[None]):
             blurred = match_psf(
-                y, scales[0], own, np.full((1, 1), fwhm), damping=0, new_scale=scales[1]
+                y, scales[0], seeing, np.full((1, 1), fwhm), damping=0, new_scale=scales[1]
             )
             back = lanczos_resample(blurred.numpy(), x.shape, scales[1] / scales[0])[0, 0]
             design = np.stack([back, *np.gradient(back)], axis=-1)[near]
             return np.linalg.lstsq(design, x[near])[1][0]
 
-        bounds = float(own[0]), 3 * float(own[0])
+        bounds = float(seeing[0]), 3 * float(seeing[0])
         widths.append(minimize_scalar(misfit, bounds=bounds, method="bounded").x)
     return np.array(widths)
 
@@ -297,8 +297,8 @@ def table_cached(store: paths.Results, root: Path | None, seed: int, reference=F
         what = f"profile {kept['parameters']['profile']}, seed {kept['seed']}"
         print(f"The real images are absent: their numbers are from a kept table ({what}).")
         return pd.read_csv(artefacts.check_inputs(KEPT, advice="git checkout it"))
-    known = "cross", "residual", seed
-    made = store.weights(*known), store.data("test"), store.translations(*known)
+    run = "cross", "residual", seed
+    made = store.weights(*run), store.data("test"), store.translations(*run)
     real = [f for s in ("SDSS", "KiDS") for galaxy in SEEN for f in files(root, s, galaxy)]
     file = KEPT if reference else store.table("real_pairs")
     artefacts.make(

@@ -129,8 +129,8 @@ def train_estimator(
 def untrained(images, noise, recipe: Recipe, seed: int) -> Ensemble:
     """Ensemble before its training, prepared by the first images and their sky noise (n, bands)."""
     groups = () if recipe.width else redshift.GROUPS
-    about = {"hidden": recipe.hidden, "width": recipe.width, "groups": groups}
-    ensemble = Ensemble.untrained(images.shape[1], seed, recipe.members, **about)
+    sizes = {"hidden": recipe.hidden, "width": recipe.width, "groups": groups}
+    ensemble = Ensemble.untrained(images.shape[1], seed, recipe.members, **sizes)
     ensemble.prepare(images, np.median(noise, axis=0))
     return ensemble
 
@@ -219,16 +219,16 @@ def seed_error(judged: dict) -> float:
 
 def difference(first, second, error: float, n_boot=intervals.N_BOOT, seed=0):
     """Difference of the mean bits (n,) of two rows; the interval holds galaxies and `error`."""
-    found = intervals.paired_difference(intervals.mean, first, second, n_boot, seed)
-    return intervals.widen(found, np.sqrt(2) * error)
+    e = intervals.paired_difference(intervals.mean, first, second, n_boot, seed)
+    return intervals.widen(e, np.sqrt(2) * error)
 
 
 def information_ratio(bits, source_bits, error: float, n_boot=intervals.N_BOOT, seed=0):
     """Bits (n,) of a row over the source's; the interval holds galaxies and the seeds' `error`."""
     both = np.stack([bits, source_bits])
-    found = intervals.bootstrap(intervals.ratio_of_means, both, n_boot, seed)
-    known = max(float(np.mean(source_bits)), 1e-9)
-    return intervals.widen(found, error * np.hypot(1, found.value) / known)
+    e = intervals.bootstrap(intervals.ratio_of_means, both, n_boot, seed)
+    total = max(float(np.mean(source_bits)), 1e-9)
+    return intervals.widen(e, error * np.hypot(1, e.value) / total)
 
 
 def scatter_ratio(dz, source_dz, n_boot=intervals.N_BOOT, seed=0):

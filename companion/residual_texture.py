@@ -51,8 +51,8 @@ def isophotal_model(image, mask, radius) -> np.ndarray:
     """Smooth galaxy: the median surface brightness of each elliptical annulus one pixel wide."""
     rings = np.round(radius[mask]).astype(int)
     median = ndimage.median(image[mask], rings, np.arange(rings.max() + 1))
-    known = np.isfinite(median)
-    return np.interp(radius, np.flatnonzero(known), median[known]) * mask
+    finite = np.isfinite(median)
+    return np.interp(radius, np.flatnonzero(finite), median[finite]) * mask
 
 
 def residual_rms(image, noise, pixel_scale: float) -> np.ndarray:
@@ -87,11 +87,11 @@ def simulated_discs(seed: int, n: int) -> np.ndarray:
     chosen = np.flatnonzero(like & (physics["half_light_radius"] > 1.8))[:n]
     _, sky, _ = simulate.sample_scene(seed, chosen, (CFHTLS,))
     alone = torch.zeros_like(sky.flux)
-    own = list(fisher.COMPONENTS.values())
-    alone[..., own] = sky.flux[..., own]
-    seen = simulate.observing_conditions(seed, chosen, CFHTLS)
-    images, clean = simulate.observe(replace(sky, flux=alone), CFHTLS, 0, seen)
+    parts = list(fisher.COMPONENTS.values())
+    alone[..., parts] = sky.flux[..., parts]
+    conditions = simulate.observing_conditions(seed, chosen, CFHTLS)
+    images, clean = simulate.observe(replace(sky, flux=alone), CFHTLS, 0, conditions)
     band = BANDS.index("r")
-    noise = np.sqrt(fisher.variance(clean, seen.sky_noise, CFHTLS)[:, band])
+    noise = np.sqrt(fisher.variance(clean, conditions.sky_noise, CFHTLS)[:, band])
     pairs = zip(images[:, band].astype(float), noise, strict=True)
     return np.array([residual_rms(*pair, CFHTLS.pixel_scale) for pair in pairs])

@@ -16,10 +16,10 @@ from galtools.fidelity.intervals import Verdict
 POSITIVE = (0, float("inf"))
 
 
-def judge_seed(claim: str, seed: int, found: intervals.Estimate, within=POSITIVE) -> dict:
+def judge_seed(claim: str, seed: int, estimate: intervals.Estimate, within=POSITIVE) -> dict:
     """Row of a table of verdicts: whether an estimate of one seed lies `within` (low, high)."""
-    verdict = intervals.verdict(found, within)
-    return {"claim": claim, "seed": seed, **vars(found), "verdict": verdict}
+    verdict = intervals.verdict(estimate, within)
+    return {"claim": claim, "seed": seed, **vars(estimate), "verdict": verdict}
 
 
 def compare(values, claims, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
@@ -32,8 +32,8 @@ def compare(values, claims, n_boot=intervals.N_BOOT, seed=0) -> pd.DataFrame:
     for claim, (first, second) in claims.items():
         for k in sorted({k for _, k in values}):
             pair = values[first, k], values[second, k]
-            found = intervals.paired_difference(intervals.mean, *pair, n_boot, seed)
-            rows.append(judge_seed(claim, k, found))
+            estimate = intervals.paired_difference(intervals.mean, *pair, n_boot, seed)
+            rows.append(judge_seed(claim, k, estimate))
     return pd.DataFrame(rows)
 
 

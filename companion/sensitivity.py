@@ -50,9 +50,9 @@ def observables(observed: ObservedScene, change) -> np.ndarray:
     """Fluxes of the components of the galaxies, 5 x 5, and ln R: (n, 26)."""
     physics, truth = perturbed(observed, change)
     flux = components.component_fluxes(physics, truth, (observed.survey,))["components"][:, 0]
-    own = flux[..., [components.COMPONENTS.index(name) for name in COMPONENTS]]
-    own = own.transpose(0, 2, 1).reshape(-1, C * B)
-    return np.column_stack([own, np.log(physics["half_light_radius"])])
+    parts = flux[..., [components.COMPONENTS.index(name) for name in COMPONENTS]]
+    parts = parts.transpose(0, 2, 1).reshape(-1, C * B)
+    return np.column_stack([parts, np.log(physics["half_light_radius"])])
 
 
 def derivatives(observed: ObservedScene) -> np.ndarray:
@@ -60,12 +60,12 @@ def derivatives(observed: ObservedScene) -> np.ndarray:
     scale = observables(observed, np.zeros(TOTAL))
     scale = np.where(scale == 0, np.inf, scale)
     scale[:, -1] = 1
-    found = np.zeros((*scale.shape, TOTAL + B))
+    matrix = np.zeros((*scale.shape, TOTAL + B))
     for k, step in enumerate(STEP * np.eye(TOTAL)):
         difference = observables(observed, step) - observables(observed, -step)
-        found[..., k] = difference / (2 * STEP) / scale
-    found[:, :-1, TOTAL:] = np.tile(np.diag(observed.survey.calibration_error), (C, 1))
-    return found
+        matrix[..., k] = difference / (2 * STEP) / scale
+    matrix[:, :-1, TOTAL:] = np.tile(np.diag(observed.survey.calibration_error), (C, 1))
+    return matrix
 
 
 def prior(observed: ObservedScene) -> tuple[np.ndarray, np.ndarray]:
@@ -89,8 +89,8 @@ def local_posterior(observed: ObservedScene, pixels: PixelInformation):
         np.split(derivatives(observed), [C * B], axis=1),
         prior(observed),
     )
-    known = d.mT @ pixels.information @ d + SIZE_PRECISION * size.mT @ size
-    covariance = np.linalg.inv(known + curvature)
+    data = d.mT @ pixels.information @ d + SIZE_PRECISION * size.mT @ size
+    covariance = np.linalg.inv(data + curvature)
     gradient = (d.mT @ pixels.score[..., None])[..., 0] + slope
     step = (covariance[:, 0] * gradient).sum(axis=1)
     return observed.physics["redshift"] + step, np.sqrt(covariance[:, 0, 0])
@@ -98,12 +98,12 @@ def local_posterior(observed: ObservedScene, pixels: PixelInformation):
 
 def information_and_local(seed, galaxies, surveys, index, images):
     """`PixelInformation`, and mean and scatter (n,) of `local_posterior`, in small batches."""
-    found = []
+    chunks = []
     for start in range(0, len(galaxies), fisher.BATCH):
         some = slice(start, start + fisher.BATCH)
         observed = fisher.observed_scene(seed, galaxies[some], surveys, index)
         pixels = fisher.pixel_information(observed, images[some])
         local = local_posterior(observed, pixels)
-        found.append((pixels.information, pixels.score, *local))
-    m, s, mean, scatter = (np.concatenate(part) for part in zip(*found, strict=True))
+        chunks.append((pixels.information, pixels.score, *local))
+    m, s, mean, scatter = (np.concatenate(part) for part in zip(*chunks, strict=True))
     return PixelInformation(m, s), mean, scatter

@@ -22,21 +22,21 @@ def training(store: paths.Results, model: str, seed: int = 0) -> dict:
     weights = store.weights("cross", model, seed)
     count = sum(p.numel() for p in load_weights(weights).parameters())
     made = artefacts.read_manifest(weights)
-    found = {"parameters": count, "seconds": made["seconds"], "galaxies": None}
+    row = {"parameters": count, "seconds": made["seconds"], "galaxies": None}
     if weights.parent.name.startswith("kept"):
-        about = artefacts.read_manifest(long_trainings.kept_files("cross")[model, seed])["extra"]
-        found |= {"seconds": about["seconds"], "galaxies": about["simulation"]["n"]}
-    return found
+        extra = artefacts.read_manifest(long_trainings.kept_files("cross")[model, seed])["extra"]
+        row |= {"seconds": extra["seconds"], "galaxies": extra["simulation"]["n"]}
+    return row
 
 
 def this_run(store: paths.Results, models, seed: int = 0) -> dict[str, str]:
     """The lines of `PAPER` for a run, read from what it left."""
-    about = {split: data.describe(store.data(split)) for split in ("train", "valid", "test")}
+    files = {split: data.describe(store.data(split)) for split in ("train", "valid", "test")}
     made = {plotting.MODEL_NAME.get(m, m): training(store, m, seed) for m in models}
-    counts = {split: x["galaxies"] for split, x in about.items()}
+    counts = {split: x["galaxies"] for split, x in files.items()}
     counts["train"] = next(iter(made.values()))["galaxies"] or counts["train"]
     survey, bands, pixels = zip(
-        *(about["test"][side].split(", ") for side in ("source", "target")), strict=True
+        *(files["test"][name].split(", ") for name in ("source", "target")), strict=True
     )
     seconds = [round(x["seconds"]) for x in made.values()]
     recipe = redshift_evaluation.recipe_of(store, seed)

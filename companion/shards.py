@@ -38,13 +38,13 @@ class Shard:
 
     def pieces(self) -> list[tuple[Path, slice]]:
         """Rows of each file that belong to this shard."""
-        (first, last), found = self.bounds(), []
+        (first, last), parts = self.bounds(), []
         for file in self.files:
             length = data.describe(file)["galaxies"]
             if (low := max(first, 0)) < (high := min(last, length)):
-                found.append((file, slice(low, high)))
+                parts.append((file, slice(low, high)))
             first, last = first - length, last - length
-        return found
+        return parts
 
     def load(self) -> Pairs:
         """Read the galaxies of this shard, and no others."""
@@ -101,8 +101,8 @@ def redshifts(path: Path, shard: Shard, images: Path, networks: Path) -> dict:
         estimator = redshift.Ensemble.load(networks)
         density = estimator.predict(translate.load_translations(images))
         table = pd.DataFrame({"galaxy": start + np.arange(len(density))})
-        for name, share in {"z_low": 0.16, "z": 0.5, "z_high": 0.84}.items():
-            table[name] = redshift.density.quantile(density, share, estimator.grid)
+        for name, level in {"z_low": 0.16, "z": 0.5, "z_high": 0.84}.items():
+            table[name] = redshift.density.quantile(density, level, estimator.grid)
         table.to_csv(new, index=False)
         return {"galaxies": len(density)}
 
@@ -123,11 +123,11 @@ def shapes(path: Path, shard: Shard, images: Path, most: int = 0) -> dict:
         growth = target.pixel_scale / survey.pixel_scale  # sky per pixel, on coarser pixels
         sky = np.full(len(stamps), growth * survey.sky_noise[b])
         seeing = {"translated": np.full(len(stamps), fwhm)}
-        found = morphology.measure(
+        table = morphology.measure(
             {"translated": stamps}, stamps, sky, seeing, target.pixel_scale, jobs=None
         )
-        found["galaxy"] += start
-        found.drop(columns="row").to_csv(new, index=False)
+        table["galaxy"] += start
+        table.drop(columns="row").to_csv(new, index=False)
         return {"galaxies": len(stamps)}
 
     return shard.make(path, maker, [images])

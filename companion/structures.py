@@ -80,12 +80,12 @@ def structures(seed: int, n: int) -> pd.DataFrame:
     edges = half[:, None] * [0.5, 1.0, 2.0]
     rings = [np.diff(flux_within(edges, radii, flux)) for flux in (g, r)]
     inner, outer = -2.5 * np.log10(rings[0] / rings[1]).T
-    seen = half**2 - (SEEING * survey.psf_fwhm[R]) ** 2
+    squared = half**2 - (SEEING * survey.psf_fwhm[R]) ** 2
     kpc = population.kpc_per_arcsec(physics["redshift"])
     sdss = noiseless_images(seed, n, SDSS)[2][:, R]
     table = pd.DataFrame({name: physics[name] for name in ("redshift", "early", "red")})
     table["absolute_magnitude"] = physics["absolute_magnitude"]
-    table["arcsec"] = np.sqrt(np.maximum(seen, 0.01))
+    table["arcsec"] = np.sqrt(np.maximum(squared, 0.01))
     table["kpc"] = table["arcsec"] * kpc
     table["concentration"] = concentration(*growth_curves(sdss, SDSS.pixel_scale))
     table["gradient"] = (outer - inner) / np.log10(2)  # mag / dex

@@ -130,16 +130,16 @@ def deconvolved(study: Study) -> np.ndarray:
     """Baseline without learning: the source, Wiener deconvolved to the target's median seeing."""
     pairs, scaling = study.pairs, study.network.scaling
     sets = (pairs.source_set, pairs.target_set)
-    known = (sets[0].pixel_scale, *(s.instrument.psf_fwhm for s in sets))
+    optics = (sets[0].pixel_scale, *(s.instrument.psf_fwhm for s in sets))
     images, noise = (torch.as_tensor(x).split(PART) for x in (sets[0].images, sets[0].noise))
-    sharp = [wiener_deconvolve(part, own, *known) for part, own in zip(images, noise, strict=True)]
+    sharp = [wiener_deconvolve(part, s, *optics) for part, s in zip(images, noise, strict=True)]
     return lanczos_resample(torch.cat(sharp), scaling.size, scaling.step).numpy()
 
 
 def corner_noise(images: np.ndarray) -> np.ndarray:
     """Standard deviation in a corner, a sixth of the side, of images (..., H, W)."""
-    side = images.shape[-1] // 6
-    return images[..., :side, :side].std(axis=(-2, -1))
+    width = images.shape[-1] // 6
+    return images[..., :width, :width].std(axis=(-2, -1))
 
 
 def noise_ratio(images: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -171,15 +171,15 @@ def error_estimates(images: np.ndarray, pairs: Pairs) -> dict[str, intervals.Est
     flux, truth = map(photometry.central_flux, (images, valid_target(images, pairs)))
     ratio = (flux / truth).T
     d, colour = 100 * (ratio - 1), 100 * (ratio[:-1] / ratio[1:] - 1)
-    found = {
+    estimates = {
         "chi": intervals.bootstrap(intervals.rms, chi2),
         "typical": intervals.bootstrap(lambda x: np.sqrt(intervals.median(x)), chi2),
         "bias": intervals.bootstrap(lambda x: np.abs(intervals.median(x)).mean(axis=0), d),
         "scatter": intervals.bootstrap(scatter, d),
     }
     if len(colour):
-        found["colour"] = intervals.bootstrap(scatter, colour)
-    return found
+        estimates["colour"] = intervals.bootstrap(scatter, colour)
+    return estimates
 
 
 def scatter(values: np.ndarray) -> np.ndarray:
@@ -192,8 +192,8 @@ def error_table(study: Study) -> pd.DataFrame:
 
     Within one survey resampling gives the very image that is asked for, and is left out.
     """
-    known = {"Resampling"} if study.task == "intra" else set()
-    return tabulate({name: row for name, row in study.errors.items() if name not in known})
+    trivial = {"Resampling"} if study.task == "intra" else set()
+    return tabulate({name: row for name, row in study.errors.items() if name not in trivial})
 
 
 def tabulate(rows: dict[str, dict[str, intervals.Estimate]]) -> pd.DataFrame:
@@ -228,8 +228,8 @@ def quoted_numbers(study: Study) -> dict:
         "noise": noise_ratio(study.translated, study.pairs.target)[study.band],
         "seconds": study.seconds,
     }
-    words = {f"{name}_interval": str(found) for name, found in ours.items()}
-    words |= {
+    texts = {f"{name}_interval": str(e) for name, e in ours.items()}
+    texts |= {
         "margin": str(beaten),
         "task": study.task,
         "guess": "the mean of its samples" if best else "a single sample",
@@ -237,7 +237,7 @@ def quoted_numbers(study: Study) -> dict:
         "test": intervals.verdict(beaten),
         "n": len(study.pairs),
     }
-    quoted = {name: float(value) for name, value in values.items()} | words
+    quoted = {name: float(value) for name, value in values.items()} | texts
     return {f"{study.model}_{name}": value for name, value in quoted.items()}
 
 

@@ -32,11 +32,11 @@ def redshifted(name: str, redshifts):
     spectrum["kind"] = np.array([spectra.TEMPLATES.index(name)])
     flat = np.ones_like(spectra.WAVELENGTH)
     for z, marker, style in zip(redshifts, "os", ("-", "--"), strict=True):
-        observed, light = spectra.WAVELENGTH * (1 + z), spectra.template(name)
+        observed, sed = spectra.WAVELENGTH * (1 + z), spectra.template(name)
         flux = spectra.band_fluxes(SDSS.filters, spectrum, np.array([z]))[0]
-        (line,) = ax.plot(observed, light, style, linewidth=1.2)
+        (line,) = ax.plot(observed, sed, style, linewidth=1.2)
         label = f"z = {z:.2f}: g − r = {2.5 * np.log10(flux[2] / flux[1]):.2f} mag"
-        means = [c.obj_counts(observed, light) / c.obj_counts(observed, flat) for c in curves]
+        means = [c.obj_counts(observed, sed) / c.obj_counts(observed, flat) for c in curves]
         ax.plot([c.wave_pivot for c in curves], means, marker, color=line.get_color(), label=label)
     ax.set(xlim=(3000, 10500), ylim=(0, 1.45), xlabel="observed wavelength [Å]")
     ax.set_ylabel("flux density / that at 5500 Å at rest")
@@ -62,8 +62,8 @@ def read_stamps(path: str) -> dict[str, tuple[np.ndarray, float]]:
     if not path:
         return {}
     if Path(path).is_dir():
-        found = read_folder(path, survey_of(path))
-        return {found.survey: (found.images, found.pixel_scale)}
+        images = read_folder(path, survey_of(path))
+        return {images.survey: (images.images, images.pixel_scale)}
     pairs = data.load(path)
     sets = (pairs.source_set, pairs.target_set)
     return {one.survey: (one.images, one.pixel_scale) for one in sets}
@@ -75,14 +75,15 @@ def real_and_simulated(images, scale: float, simulated, survey: Survey):
     `images` have pixels of `scale` arcsec, `simulated` those of `survey`, to whose surface
     brightness per pixel the first are brought.
     """
-    own = survey.pixel_scale
-    field = min(images.shape[-1] * scale, simulated.shape[-1] * own)
+    step = survey.pixel_scale
+    field = min(images.shape[-1] * scale, simulated.shape[-1] * step)
     views = []
-    for stack, size in ((images * (own / scale) ** 2, scale), (simulated, own)):
+    for stack, size in ((images * (step / scale) ** 2, scale), (simulated, step)):
         cut = (stack.shape[-1] - int(field / size)) // 2
         inner = slice(cut, stack.shape[-1] - cut)
         views.append(np.nan_to_num(stack[..., inner, inner]))
-    real, ours = (v[:, R].sum(axis=(1, 2)) * s**2 for v, s in zip(views, (scale, own), strict=True))
+    scales = scale, step
+    real, ours = (v[:, R].sum(axis=(1, 2)) * s**2 for v, s in zip(views, scales, strict=True))
     ranks = np.linspace(0, len(real) - 1, min(SHOWN, len(real))).astype(int)
     shown = np.argsort(-real)[ranks]
     rows, like = linear_sum_assignment(np.abs(real[shown][:, None] - ours))
@@ -130,16 +131,16 @@ def transfer(table: pd.DataFrame, labels: dict):
     fig, axes = plt.subplots(len(labels), figsize=(plotting.WIDTH, 5.6), sharex=True)
     for ax, (metric, label) in zip(axes, labels.items(), strict=True):
         rows = table[table.metric == metric].groupby("row", sort=False)
-        for k, (row, found) in enumerate(rows):
-            x = np.arange(len(found)) + 0.26 * (k - 1)
+        for k, (row, part) in enumerate(rows):
+            x = np.arange(len(part)) + 0.26 * (k - 1)
             style = plotting.model_style(row, plotting.MODEL_NAME.get(row, "Wiener filter"))
             style = {"linestyle": "none", **style, "color": style["color"] or "black"}
-            ax.plot(x + 0.05, found.real, **style)
+            ax.plot(x + 0.05, part.real, **style)
             style |= {"label": "_", "markerfacecolor": "white", "alpha": 0.6}
-            bars = [found.simulated - found.low, found.high - found.simulated]
-            ax.errorbar(x - 0.05, found.simulated, bars, **style)
+            bars = [part.simulated - part.low, part.high - part.simulated]
+            ax.errorbar(x - 0.05, part.simulated, bars, **style)
         ax.axhline(0, color="0.6", linewidth=1)
         ax.set_ylabel(label)
-    axes[-1].set_xticks(range(len(found)), found.galaxy)
+    axes[-1].set_xticks(range(len(part)), part.galaxy)
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return fig

@@ -38,8 +38,8 @@ def variance_terms(values, predicted, sum_squared_weights) -> np.ndarray:
     squared = (values[None] - predicted[:, None]) ** 2 / (1 + np.asarray(sum_squared_weights))[
         :, None
     ]
-    known = np.isfinite(squared)
-    error = intervals.divide(np.where(known, squared, 0).sum((0, 1)), known.sum((0, 1)))
+    finite = np.isfinite(squared)
+    error = intervals.divide(np.where(finite, squared, 0).sum((0, 1)), finite.sum((0, 1)))
     mean = np.where(observed, values, 0).sum(0) / counts
     deviation = np.where(observed, values - mean, 0)
     variance = (deviation**2).sum(0) / np.maximum(counts - 1, 1)
@@ -66,8 +66,8 @@ def fraction_of(component: str, *less: str):
     """Statistic for `intervals.bootstrap`: fraction of a component, minus those of others."""
 
     def statistic(terms):
-        found = variance_components(terms)
-        difference = found[component] - sum(found[name] for name in less)
-        return intervals.divide(difference, sum(found.values()))
+        parts = variance_components(terms)
+        difference = parts[component] - sum(parts[name] for name in less)
+        return intervals.divide(difference, sum(parts.values()))
 
     return statistic

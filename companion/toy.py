@@ -157,12 +157,12 @@ def samples_cached(path: Path, steps: int, seeds, x, m: int, seed: int) -> dict:
         raise GaltoolsError(f"{m} sample has no distribution: draw at least two")
 
     def compute():
-        found = {f"exact {k}": sample_exact(np.tile(x, (m, 1)), [k, 3]) for k in seeds}
+        samples = {f"exact {k}": sample_exact(np.tile(x, (m, 1)), [k, 3]) for k in seeds}
         for name, k in product(LEARNERS, seeds):
-            found[f"{name} {k}"] = train_learner(name, steps, k)(x, 1 if name == "L2" else m)
-        return found
+            samples[f"{name} {k}"] = train_learner(name, steps, k)(x, 1 if name == "L2" else m)
+        return samples
 
     params = {"steps": steps, "seeds": list(seeds), "x": artefacts.digest(x), "m": m}
-    found = artefacts.make_arrays(path, compute, params=params, seed=seed)
-    split = {name: name.split() for name in found}
-    return {(learner, int(k)): found[name] for name, (learner, k) in split.items()}
+    samples = artefacts.make_arrays(path, compute, params=params, seed=seed)
+    split = {name: name.split() for name in samples}
+    return {(learner, int(k)): samples[name] for name, (learner, k) in split.items()}

@@ -201,8 +201,8 @@ def structures_of_seeds(n: int, seeds=HELD_OUT) -> pd.DataFrame:
 
 def measure_seeds(table: pd.DataFrame, n: int) -> pd.DataFrame:
     """All criteria, a row for each seed of `structures_of_seeds`; n galaxies in a catalogue."""
-    seen = {seed: measurements(seed, n, group) for seed, group in table.groupby("seed")}
-    rows = {seed: {c.name: c.measure(one) for c in CRITERIA} for seed, one in seen.items()}
+    measured = {seed: measurements(seed, n, group) for seed, group in table.groupby("seed")}
+    rows = {seed: {c.name: c.measure(one) for c in CRITERIA} for seed, one in measured.items()}
     return pd.DataFrame(rows).T.rename_axis("seed")
 
 
@@ -213,8 +213,8 @@ def margins(measured: pd.DataFrame) -> pd.DataFrame:
     """
     mean, scatter = measured.mean(), measured.std()
     limits = pd.DataFrame({c.name: (c.low, c.high) for c in CRITERIA}).T.loc[measured.columns]
-    room = np.minimum(mean - limits[0], limits[1] - mean)
-    return pd.DataFrame({"mean": mean, "scatter": scatter, "margin": room / scatter})
+    distance = np.minimum(mean - limits[0], limits[1] - mean)
+    return pd.DataFrame({"mean": mean, "scatter": scatter, "margin": distance / scatter})
 
 
 def write_structures(n: int, seeds):

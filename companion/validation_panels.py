@@ -50,9 +50,9 @@ def binned_median(x, y, edges):
     return np.array(rows).reshape(-1, 3).T
 
 
-def compared(ax, found: dict, published: dict, **axes):
+def compared(ax, measured: dict, published: dict, **axes):
     """Points {label: (x, y[, error])} are simulated, lines {label: (x, y)} published."""
-    for name, (x, y, *error) in found.items():
+    for name, (x, y, *error) in measured.items():
         colour, marker = TYPES.get(name, (LATE, "o"))
         ax.errorbar(x, y, *error, color=colour, marker=marker, linestyle="none", label=name)
     for name, (x, y) in published.items():
@@ -69,8 +69,8 @@ def sizes(table):
         one = table[table.early == early]
         for line, values in zip(lines, (one.arcsec, one.expected), strict=True):
             line.append(binned_median(one.redshift.to_numpy(), values.to_numpy(), REDSHIFT_BINS))
-    found, published = (dict(zip(TYPES, line, strict=True)) for line in lines)
-    return found, {name: x[:2] for name, x in published.items()}
+    measured, published = (dict(zip(TYPES, line, strict=True)) for line in lines)
+    return measured, {name: x[:2] for name, x in published.items()}
 
 
 def histograms(ax, table, column, edges, line, **axes):
@@ -99,15 +99,15 @@ def learning_curve(physics, magnitudes):
     redshift = physics["redshift"]
     numbers = [n for n in facts.KNN if n <= validation.TRAINING_SHARE * len(redshift)]
     errors = [validation.nearest_neighbour_errors(magnitudes, redshift, n) for n in numbers]
-    found = numbers, [photometry.robust_scatter(e) for e in errors]
-    return {"": found}, {"": (list(facts.KNN), [sigma for sigma, _ in facts.KNN.values()])}
+    curve = numbers, [photometry.robust_scatter(e) for e in errors]
+    return {"": curve}, {"": (list(facts.KNN), [sigma for sigma, _ in facts.KNN.values()])}
 
 
 def counts(seed, n):
     """Galaxies near the simulated ones by i magnitude."""
     i = np.arange(18.5, 24.1, 0.5)
-    found = validation.neighbour_counts(seed, n, i)
-    return {"": (i[found > 0], found[found > 0])}, {"": (i, facts.galaxy_counts(i))}
+    count = validation.neighbour_counts(seed, n, i)
+    return {"": (i[count > 0], count[count > 0])}, {"": (i, facts.galaxy_counts(i))}
 
 
 def published_facts(seed, table, physics, magnitudes, noise):
@@ -149,8 +149,8 @@ def texture(simulated):
     fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.2))
     for k, real in enumerate(KIDS.values()):
         ax.plot(period, real, color="#9A9A9A", linewidth=1, label="KiDS" if k == 0 else None)
-    low, middle, high = np.percentile(simulated, (10, 50, 90), axis=0)
-    plotting.band(ax, period, middle, low, high, color=LATE, label="simulated")
+    low, median, high = np.percentile(simulated, (10, 50, 90), axis=0)
+    plotting.band(ax, period, median, low, high, color=LATE, label="simulated")
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set(xscale="log", xlabel="spatial period [″]", ylabel="residual / model")
     ax.set_xticks([1, 2, 5], ["1", "2", "5"])
@@ -167,14 +167,14 @@ def criteria_table(margins) -> pd.DataFrame:
 
     rows = {}
     for c in validation.CRITERIA:
-        found = margins.loc[c.name]
-        f = f".{int(np.clip(1 - np.floor(np.log10(max(found.scatter, 1e-9))), 2, 4))}f"
+        row = margins.loc[c.name]
+        f = f".{int(np.clip(1 - np.floor(np.log10(max(row.scatter, 1e-9))), 2, 4))}f"
         low = "below" if np.isinf(c.low) else f"{number(c.low)} to"
         rows[c.name] = {
-            "measured": f"{number(found['mean'], f)} ± {number(found.scatter, f)} {c.unit}",
+            "measured": f"{number(row['mean'], f)} ± {number(row.scatter, f)} {c.unit}",
             "published": c.published,
             "limits": f"{low} {number(c.high)}",
-            "margin [seed scatters]": number(found.margin, ".1f"),
+            "margin [seed scatters]": number(row.margin, ".1f"),
             "source": c.source,
         }
     return pd.DataFrame(rows).T
@@ -192,8 +192,8 @@ def moved_conclusions(changes):
         for row in changes[changes.conclusion == name].itertuples():
             marker, colour, step = STYLES[row.factor]
             y, face = names.index(row.assumption) + step, colour if row.moves else "white"
-            reach = [[row.change - row.low], [row.high - row.change]]
-            ax.errorbar(row.change, y, xerr=reach, color=colour, marker=marker, markersize=5,
+            errors = [[row.change - row.low], [row.high - row.change]]
+            ax.errorbar(row.change, y, xerr=errors, color=colour, marker=marker, markersize=5,
                         markerfacecolor=face, capsize=0, linewidth=1.2)  # fmt: skip
         ax.axvline(0, color="black", linewidth=0.8)
         ax.set_yticks(range(len(names)), names)

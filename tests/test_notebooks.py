@@ -326,6 +326,7 @@ def test_plain_stamps_have_a_card_without_truth(stamps, tmp_path):
 @pytest.mark.notebook
 def test_own_card_compares_with_the_source_alone(stamps, tmp_path):
     given = {"source": stamps["source"], "translations": stamps["made"], "survey_to": "CFHTLS"}
+    given["morphology"] = 0
     shown = str(outputs_of("bring_your_own", tmp_path, truth=stamps["truth"], **given))
     assert "Against the source alone" in shown and "source_chi2" in shown
     command = f"43_without_truth.py card.ipynb -p source {stamps['source']} -p translations"
