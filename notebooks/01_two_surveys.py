@@ -108,15 +108,15 @@ table.round(1)
 # %% mystnb={"figure": {"caption": "Six test galaxies in SDSS (top) and CFHTLS (bottom), with i, r and g as red, green and blue. CFHTLS resolves arms and clumps, and nuclei are sharper.", "name": "fig-pairs"}, "image": {"alt": "Two rows of six galaxy pictures: the upper row is blurred and grainy, the lower one sharp and smooth."}} tags=["leading", "hide-input"]
 test = data.load(files.data("test"))
 again = data.load(files.data("again"))
-size, look = test.catalogue["half_light_radius"], np.asarray(test.catalogue["morphology"])
+size, morphology = test.catalogue["half_light_radius"], np.asarray(test.catalogue["morphology"])
 fits = (size > 1.5) & (size < 5.0)
-wanted = ["spiral", "spiral", "merger", "elliptical", "irregular", "lenticular"]
+kinds = ["spiral", "spiral", "merger", "elliptical", "irregular", "lenticular"]
 rank = np.argsort(-size * fits)
 order = []
-for kind in wanted:  # the largest that fits the stamp; where a kind is missing, any other
+for kind in kinds:  # the largest that fits the stamp; where a kind is missing, any other
     left = [k for k in rank if k not in order]
-    order.append(next((k for k in left if look[k] == kind), left[0]))
-titles = [f"{look[k]}\nz = {test.redshift[k]:.2f}" for k in order]
+    order.append(next((k for k in left if morphology[k] == kind), left[0]))
+titles = [f"{morphology[k]}\nz = {test.redshift[k]:.2f}" for k in order]
 plotting.stamps([test.source[order], test.target[order]], ["SDSS", "CFHTLS"], titles, fraction=0.75)
 plt.show()
 
@@ -275,8 +275,8 @@ glue("snr_u", float(np.median(snr["SDSS"][:, 0])), display=False)
 glue("snr_r", float(np.median(snr["SDSS"][:, 2])), display=False)
 gain = np.median(snr["CFHTLS"], axis=0) / np.median(snr["SDSS"], axis=0)
 for survey, side in ((SDSS, "source"), (CFHTLS, "target")):
-    light = 10 ** (0.4 * (22.5 - np.asarray(test.catalogue[f"{side}_r"])))  # nanomaggies
-    photons = np.median(np.sqrt(light * survey.electrons_per_nanomaggy[2]))
+    flux = 10 ** (0.4 * (22.5 - np.asarray(test.catalogue[f"{side}_r"])))  # nanomaggies
+    photons = np.median(np.sqrt(flux * survey.electrons_per_nanomaggy[2]))
     glue(f"snr_photons_{side}", float(photons), display=False)
 
 # %% mystnb={"figure": {"caption": "Signal-to-noise ratio of the test galaxies per band and survey (sky noise only): median and central 68 %.", "name": "fig-depth"}, "image": {"alt": "Signal-to-noise ratio on a logarithmic axis against band. SDSS is lowest in u and z; CFHTLS lies more than ten times higher."}} tags=["hide-input"]
@@ -297,11 +297,11 @@ plt.show()
 
 # %% mystnb={"figure": {"caption": "Transmission of the filters, normalized to their maxima: SDSS (filled) and CFHTLS (first-generation MegaCam, lines).", "name": "fig-filters"}, "image": {"alt": "Five pairs of filter curves between 3000 and 11000 Angstrom; the u filters differ most."}} tags=["hide-input"]
 fig, ax = plt.subplots()
-for survey, draw in ((SDSS, "fill_between"), (CFHTLS, "plot")):
+for survey, method in ((SDSS, "fill_between"), (CFHTLS, "plot")):
     for band, curve in zip(BANDS, load_filters(list(survey.filters)), strict=True):
         style = {"alpha": 0.35, "linewidth": 0} if survey is SDSS else {"linewidth": 1.8}
         height = curve.transmission / curve.transmission.max()
-        getattr(ax, draw)(curve.wavelength, height, color=plotting.BAND_COLOUR[band], **style)
+        getattr(ax, method)(curve.wavelength, height, color=plotting.BAND_COLOUR[band], **style)
         if survey is SDSS:
             ax.text(curve.wave_pivot, 1.06, band, ha="center")
 ax.set(xlim=(2900, 11200), ylim=(0, 1.15), xlabel="wavelength [Å]", ylabel="transmission / maximum")
@@ -345,14 +345,14 @@ difference = (test.target - again.target) / np.hypot(test.noise, again.noise)[:,
 side = test.target.shape[-1]
 core = slice(side // 2 - side // 16, side // 2 + side // 16)
 edge = slice(0, side // 8)
-spread = {
+scatter_of = {
     "centre": np.sqrt(np.mean(difference[..., core, core] ** 2, axis=(2, 3))),
     "edge": np.sqrt(np.mean(difference[..., edge, edge] ** 2, axis=(2, 3))),
 }
-glue("again_centre", float(np.median(spread["centre"][:, 2])), display=False)
-glue("again_edge", float(np.median(spread["edge"][:, 2])), display=False)
-light = test.target[:, 2, core, core].mean(axis=(1, 2)) / CFHTLS.electrons_per_nanomaggy[2]
-photons = np.sqrt(1 + np.maximum(light, 0) / test.noise[:, 1, 2] ** 2)
+glue("again_centre", float(np.median(scatter_of["centre"][:, 2])), display=False)
+glue("again_edge", float(np.median(scatter_of["edge"][:, 2])), display=False)
+flux = test.target[:, 2, core, core].mean(axis=(1, 2)) / CFHTLS.electrons_per_nanomaggy[2]
+photons = np.sqrt(1 + np.maximum(flux, 0) / test.noise[:, 1, 2] ** 2)
 
 # %% tags=["remove-cell"]
 glue("again_photons", float(np.median(photons)), display=False)
@@ -380,11 +380,11 @@ sums = {
     "snr": (intervals.median, snr["SDSS"][:, 0]),
     "gain": (over, np.stack([snr[name][:, 0] for name in ("CFHTLS", "SDSS")])),
     "term": (intervals.median, term["u"]),
-    "again": (intervals.median, spread["centre"][:, 2]),
+    "again": (intervals.median, scatter_of["centre"][:, 2]),
 }
 for name, (statistic, values) in sums.items():
-    found = intervals.bootstrap(statistic, values, seed=seed)
-    glue(f"surveys_{name}", str(found), display=False)
+    estimate = intervals.bootstrap(statistic, values, seed=seed)
+    glue(f"surveys_{name}", str(estimate), display=False)
 
 # %% [markdown]
 # At the edges of the stamps the difference agrees with the noise, {glue:text}`again_edge:.1f` σ. In the

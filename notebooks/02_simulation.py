@@ -226,8 +226,8 @@ shares.round(3).to_frame()
 def write_agreement(path):
     """Compare three grids of pixels with GalSim, and write the table."""
     grids = {"SDSS": SDSS, "CFHTLS": CFHTLS, "CFHTLS on SDSS pixels": CFHTLS.on_grid_of(SDSS)}
-    found = [galsim_reference.agreement(grid, n_oracle) for grid in grids.values()]
-    pd.concat(found, keys=grids, names=["grid"]).to_csv(path)
+    parts = [galsim_reference.agreement(grid, n_oracle) for grid in grids.values()]
+    pd.concat(parts, keys=grids, names=["grid"]).to_csv(path)
 
 
 file = paths.Results(results, profile).table("renderer_against_galsim")
@@ -252,10 +252,10 @@ glue("oracle_flux", float(100 * worst["flux error"].max()), display=False)
 # nanomaggy. The table gives sky noise in nanomaggies per pixel.
 
 # %%
-drawn = {"SDSS r": np.median(sheet.noise[:, 0, 2])}
-drawn |= {f"CFHTLS {band}": np.median(sheet.noise[:, 1, BANDS.index(band)]) for band in "gri"}
+modelled = {"SDSS r": np.median(sheet.noise[:, 0, 2])}
+modelled |= {f"CFHTLS {band}": np.median(sheet.noise[:, 1, BANDS.index(band)]) for band in "gri"}
 measured = [sdss_statistics.SDSS_SKY_NOISE_R, *sdss_statistics.CFHTLS_SKY_NOISE_GRI]
-noises = pd.DataFrame({"simulated": drawn, "real": dict(zip(drawn, measured, strict=True))})
+noises = pd.DataFrame({"simulated": modelled, "real": dict(zip(modelled, measured, strict=True))})
 noises["ratio"] = noises["simulated"] / noises["real"]
 glue("noise_low", float(noises["ratio"].min()), display=False)
 glue("noise_high", float(noises["ratio"].max()), display=False)
@@ -277,9 +277,9 @@ validation_panels.moved_conclusions(changes)
 plt.show()
 
 # %% tags=["hide-input"]
-about = artefacts.read_manifest(assumptions.KEPT)
-current = assumptions.is_current(about)
-glue("kept_galaxies", about["parameters"]["galaxies"], display=False)
+manifest = artefacts.read_manifest(assumptions.KEPT)
+current = assumptions.is_current(manifest)
+glue("kept_galaxies", manifest["parameters"]["galaxies"], display=False)
 state = "this simulation" if current else "an earlier state of this simulation"
 glue("kept_state", state, display=False)
 for key, name in {

@@ -100,21 +100,21 @@ file_kinds().style.format(precision=2).hide()
 # images, and a duplicate. `read_catalogue` unifies column names and sets a `flag`.
 
 # %% tags=["hide-input"]
-learn = [known for known in models.names() if known in plotting.MODEL_NAME]
+learn = [m for m in models.names() if m in plotting.MODEL_NAME]
 check_choice("model", model, learn)  # now, not after the stamps are cut
 own = paths.Results(str(paths.Results(results, profile).folder / "own"), profile)
 published = own.data("x").with_name("published")
 load_surveys(surveys) if surveys else None
-sides = [find_survey(survey_from), find_survey(survey_to)]
+both = [find_survey(survey_from), find_survey(survey_to)]
 demonstration = not (source and target and catalogue)
-if demonstration and (source or target or catalogue or sides != [SDSS, CFHTLS]):
+if demonstration and (source or target or catalogue or both != [SDSS, CFHTLS]):
     raise GaltoolsError("give all three: source, target and catalogue, or none of them")
 
 # %%
 if demonstration:
     truth = simulate.pairs(n_galaxies, seed=seed)
     written = write_mock(published, truth, seed=seed)
-    source, target = (list(map(str, written[survey.name])) for survey in sides)
+    source, target = (list(map(str, written[survey.name])) for survey in both)
     catalogue = str(published / "catalogue.csv")
     good = Table.read(catalogue)
     bad = good[:4].copy()
@@ -128,12 +128,12 @@ if demonstration:
 maps = [dict(w.partition("=")[::2] for w in words) for words in (source_maps, target_maps)]
 planes = [
     [read_plane(file, survey, names=names) for file in files]
-    for survey, files, names in zip(sides, (source, target), maps, strict=True)
+    for survey, files, names in zip(both, (source, target), maps, strict=True)
 ]
-seen = [{plane.band for plane in some} for some in planes]
-common = [band for band in sides[0].bands if band in seen[0] & seen[1]]
+bands_of = [{plane.band for plane in some} for some in planes]
+common = [band for band in both[0].bands if band in bands_of[0] & bands_of[1]]
 planes = [[plane for plane in some if plane.band in common] for some in planes]
-sides = [survey.in_bands(common) for survey in sides]
+both = [survey.in_bands(common) for survey in both]
 objects = read_catalogue(Path(catalogue))
 for row in objects[objects["flag"] > 0][:5]:
     print(f"{row['id']}: {flags.names(row['flag'])}")
@@ -147,7 +147,7 @@ for row in objects[objects["flag"] > 0][:5]:
 facts = pd.DataFrame(
     [
         (survey.name, p.band, p.pixel_scale, p.noise, survey.sky_noise[common.index(p.band)])
-        for survey, some in zip(sides, planes, strict=True)
+        for survey, some in zip(both, planes, strict=True)
         for p in some
     ],
     columns=("survey", "band", "arcsec/pixel", "noise measured", "noise expected"),
@@ -162,11 +162,11 @@ facts.style.format(precision=4).hide()
 # %% mystnb={"figure": {"caption": "The central 100 arcsec of the field in one band on the pixel grid of each survey. In the simulated SDSS frame north is right, in the CFHTLS tile up. Straight edges of galaxies are edges of the simulated stamps.", "name": "fig-real-fields"}, "image": {"alt": "Two grey images of a grid of galaxies, one rotated by 90 degrees with respect to the other."}} tags=["hide-input"]
 band = reference_band(common)
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.3))
-for ax, survey, layers in zip(axes, sides, planes, strict=True):
+for ax, survey, layers in zip(axes, both, planes, strict=True):
     plane = next(plane for plane in layers if plane.band == band)
     y, x = (side // 2 for side in plane.image.shape)
-    reach = int(50 / plane.pixel_scale)  # arcsec
-    view = plane.image[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach]
+    extent = int(50 / plane.pixel_scale)  # arcsec
+    view = plane.image[max(y - extent, 0) : y + extent, max(x - extent, 0) : x + extent]
     ax.imshow(np.arcsinh(view / plane.noise), cmap="Greys", vmin=-1, vmax=6)
     ax.set(title=survey.name, xlabel="x [pixel]", ylabel="y [pixel]")
     ax.grid(False)
@@ -184,9 +184,9 @@ plt.show()
 #   `offset` and `rotation`).
 
 # %%
-stamps = [cut(layers, objects, survey) for survey, layers in zip(sides, planes, strict=True)]
+stamps = [cut(layers, objects, survey) for survey, layers in zip(both, planes, strict=True)]
 few = objects[:36]
-nearest = cut(planes[0], few, sides[0], align=False)
+nearest = cut(planes[0], few, both[0], align=False)
 smoothing = np.nanmedian(stamps[0].noise[: len(few)] / nearest.noise)
 glue("real_smoothing", float(smoothing), display=False)
 glue("real_offset", float(np.max(nearest.catalogue["offset"])), display=False)
@@ -224,15 +224,17 @@ outcomes.to_pandas().style.hide()
 usable = flags.good(matched.catalogue)
 if not usable.any():
     met = flags.count(matched.catalogue)
-    told = ", ".join(f"{rows} {flag}" for flag, rows in met.iterrows() if flag.isupper())
-    raise GaltoolsError(f"none of {len(usable)} rows is without a flag ({told}): fix the largest")
+    reasons = ", ".join(f"{rows} {flag}" for flag, rows in met.iterrows() if flag.isupper())
+    raise GaltoolsError(
+        f"none of {len(usable)} rows is without a flag ({reasons}): fix the largest"
+    )
 pairs = matched[usable]
 flags.count(matched.catalogue).to_pandas().style.hide()
 
 # %% mystnb={"figure": {"caption": "Galaxies of the sample in the source (top) and target survey (bottom). Both should show the same objects, upright and centred.", "name": "fig-own-stamps"}, "image": {"alt": "Two rows of colour stamps of the same galaxies."}} tags=["hide-input"]
 shown = np.argsort(-pairs.target[:, common.index(band)].sum((1, 2)))[: min(5, len(pairs))]
 fig = plotting.stamps(
-    [pairs.source[shown], pairs.target[shown]], [survey.name for survey in sides],
+    [pairs.source[shown], pairs.target[shown]], [survey.name for survey in both],
     [f"z = {z:.2f}" for z in pairs.redshift[shown]],
 )  # fmt: skip
 plt.show()
@@ -262,8 +264,8 @@ dust.to_pandas().style.format(precision=3).hide()
 # their own.
 
 # %% tags=["hide-input"]
-place = (pairs.catalogue["ra"], pairs.catalogue["dec"])
-split = splits.by_sky(*place, (0.6, 0.2, 0.2), link=26, nside=nside, seed=seed)
+position = (pairs.catalogue["ra"], pairs.catalogue["dec"])
+split = splits.by_sky(*position, (0.6, 0.2, 0.2), link=26, nside=nside, seed=seed)
 inputs = [Path(file) for file in (*source, *target, catalogue, surveys) if file]
 for files, names in zip((source, target), maps, strict=True):
     inputs += [file_beside(Path(file), where) for file in files for where in names.values()]
@@ -299,8 +301,8 @@ glue("real_ratio", float(ratio), display=False)
 import h5py
 
 with h5py.File(own.data("test")) as file:
-    few_images, about = file["target/images"][:3], dict(file["target"].attrs)
-few_images.shape, about
+    few_images, attributes = file["target/images"][:3], dict(file["target"].attrs)
+few_images.shape, attributes
 
 # %% [markdown]
 # Damaged files are refused with a reason, here a truncated frame and an HTML error page saved as FITS:
@@ -333,7 +335,7 @@ for content in (Path(source[0]).read_bytes()[:40_000], b"<html>404 Not Found</ht
 
 # %%
 train = torch.from_numpy(training.source)
-sky = sides[0].sky_noise
+sky = both[0].sky_noise
 kinds = {kind: stretch.fit_stretch(train, sky, kind) for kind in ("sqrt", "log", "asinh")}
 losses = {
     kind: float((curve.inverse(curve.forward(train)) - train).abs().max() / train.abs().max())
@@ -384,8 +386,8 @@ variances = (W**2).sum(axis=1)  # along one axis, for white noise of unit varian
 growth = float(np.sqrt(np.mean(np.outer(variances, variances))))
 glue("real_kept", float(np.abs(kept - 1).max()), display=False)
 glue("real_again", float(np.abs(again - coarse).max() / coarse.max()), display=False)
-lost = np.sqrt(np.mean((back - fine)[:, 2] ** 2, axis=(1, 2))) / CFHTLS.sky_noise[2]
-glue("real_lost", float(np.median(lost)), display=False)
+loss = np.sqrt(np.mean((back - fine)[:, 2] ** 2, axis=(1, 2))) / CFHTLS.sky_noise[2]
+glue("real_lost", float(np.median(loss)), display=False)
 glue("real_growth", growth, display=False)
 glue("real_area", (SDSS.pixel_scale / CFHTLS.pixel_scale), display=False)
 
@@ -397,8 +399,8 @@ for ax, image, scale, label in zip(
     axes, layers, scales, ("136 × 136", "64 × 64", "and back"), strict=True
 ):
     half = 6  # arcsec around the galaxy
-    reach, middle = int(half / scale), len(image) // 2
-    view = image[middle - reach : middle + reach, middle - reach : middle + reach] / scale**2
+    extent, centre = int(half / scale), len(image) // 2
+    view = image[centre - extent : centre + extent, centre - extent : centre + extent] / scale**2
     ax.imshow(
         np.arcsinh(view / 0.2), cmap="Greys", vmin=-0.2, vmax=np.arcsinh(fine[0, 2].max() / 0.007)
     )
@@ -467,11 +469,11 @@ row = {
 pd.DataFrame(row, index=[name])
 
 # %% tags=["remove-cell"]
-told = study.quoted_numbers(result)
+quoted = study.quoted_numbers(result)
 numbers = {"real_rows": len(usable), "real_usable": int(usable.sum())}
 numbers |= {"own_train": sizes["train"], "own_test": sizes["test"], "own_band": band}
 numbers |= {"own_model": plotting.MODEL_NAME[model], "own_psnr": float(board.loc["psnr", "value"])}
-numbers |= {"own_floor": told[f"{model}_chi_floor"], "own_chi": told[f"{model}_chi"]}
+numbers |= {"own_floor": quoted[f"{model}_chi_floor"], "own_chi": quoted[f"{model}_chi"]}
 for key, value in numbers.items():
     glue(key, value, display=False)
 
@@ -481,10 +483,10 @@ for key, value in numbers.items():
 
 # %%
 alone = None
-if all(side.filters for side in sides):
+if all(side.filters for side in both):
     options = {"pixel_scale": test.target_set.pixel_scale, "n_boot": n_boot, "seed": seed}
     alone = scorecard.card_without_truth(
-        test.source_set, result.translated, survey=sides[1], name=name, **options
+        test.source_set, result.translated, survey=both[1], name=name, **options
     ).table.pivot_table("value", "metric", "band", sort=False)[list(common)]
 alone if alone is None else alone.round(3)
 

@@ -54,7 +54,7 @@ rate: float = 0.002  # highest learning rate
 
 
 # %% mystnb={"figure": {"caption": "Pixels on which the output at the marked pixel (cross) depends, for one layer of the network: regular windows, shifted windows, and a corner, where the mask removes the pixels from the opposite edge.", "name": "fig-swin-windows"}, "image": {"alt": "Three maps of 16 by 16 pixels with the window of the marked pixel highlighted."}} tags=["hide-input"]
-def seen_by(pixel, shift):
+def attended(pixel, shift):
     torch.manual_seed(0)
     layer = swin.SwinLayer(width=4, heads=1, window=4, shift=shift)
     h = torch.randn(1, 16, 16, 4, requires_grad=True)
@@ -65,7 +65,7 @@ def seen_by(pixel, shift):
 cases = {"regular": ((9, 6), 0), "shifted": ((9, 6), 2), "corner": ((0, 0), 2)}
 fig, axes = plt.subplots(1, 3, figsize=(plotting.WIDTH, 2.3))
 for ax, (title, (pixel, shift)) in zip(axes, cases.items(), strict=True):
-    ax.imshow(seen_by(pixel, shift), cmap="Blues", vmin=0, vmax=1.6)
+    ax.imshow(attended(pixel, shift), cmap="Blues", vmin=0, vmax=1.6)
     ax.plot(pixel[1], pixel[0], "x", color="black")
     lines = [line + shift - 0.5 for line in range(0, 17, 4)]
     ax.set(xticks=lines, yticks=lines, xticklabels=[], yticklabels=[], title=title)

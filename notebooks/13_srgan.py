@@ -178,8 +178,8 @@ ax.legend()
 plt.show()
 
 # %% tags=["remove-cell"]
-told = scores["truth"] > scores["srgan"]
-glue("srgan_told", str(intervals.proportion(told)), display=False)
+recognized = scores["truth"] > scores["srgan"]
+glue("srgan_told", str(intervals.proportion(recognized)), display=False)
 variances = [
     result.network.scaling.target.forward(torch.as_tensor(images)).var(dim=0).mean()
     for images in (result.translated, result.pairs.target)
@@ -220,8 +220,8 @@ ax.legend()
 plt.show()
 
 # %% tags=["remove-cell"]
-middle, fine = (frequency > 0.2) & (frequency < 0.3), frequency > 0.3
-glue("srgan_power_middle", float(sharp["srgan"][middle].mean()), display=False)
+mid, fine = (frequency > 0.2) & (frequency < 0.3), frequency > 0.3
+glue("srgan_power_middle", float(sharp["srgan"][mid].mean()), display=False)
 glue("srgan_power_fine", float(sharp["srgan"][fine].mean()), display=False)
 
 # %% [markdown]
@@ -235,8 +235,8 @@ glue("srgan_power_fine", float(sharp["srgan"][fine].mean()), display=False)
 
 # %% mystnb={"figure": {"caption": "Kept run: r-band power relative to the target's, of the same generator trained with its critic and without. Lines: mean over seeds of the median galaxy; shades: range of the seeds.", "name": "fig-srgan-critic"}, "image": {"alt": "Two curves with narrow shades; at high frequency that with the critic lies well above that without."}} tags=["hide-input"]
 kept = json.loads((Path(galtools.__file__).parents[1] / "benchmarks" / "critic.json").read_text())
-trials, about = pd.DataFrame(kept["rows"]), kept["about"]
-frequency = (np.arange(about["rings"]) + 0.5) / (2 * about["rings"])
+trials, recipe = pd.DataFrame(kept["rows"]), kept["about"]
+frequency = (np.arange(recipe["rings"]) + 0.5) / (2 * recipe["rings"])
 fine = frequency > 0.3
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.8))
 styles = {"with critic": plotting.MODEL_COLOUR["srgan"], "without": "#666666"}
@@ -250,7 +250,7 @@ for name, line in zip(styles, ("-", "--"), strict=True):
 ax.axhline(1, color="black", linestyle=":")
 ax.set(xlabel="spatial frequency [cycles / pixel]", ylabel="power / the target's")
 panels.log_scale(ax)
-ax.legend(title=f"n = {about['galaxies']:,}, {trials.seed.nunique()} seeds")
+ax.legend(title=f"n = {recipe['galaxies']:,}, {trials.seed.nunique()} seeds")
 plt.show()
 
 # %% tags=["hide-input"]

@@ -185,7 +185,7 @@ plt.show()
 
 
 # %% tags=["remove-cell"]
-def pattern_share(galaxy):
+def pattern_fraction(galaxy):
     """Share of the power of all changes that one and the same pattern has, in per cent."""
     maps = [change(result, galaxy, d, 0.5).ravel() for d in range(result.network.pose)]
     power = np.linalg.svd(np.stack(maps), compute_uv=False) ** 2
@@ -193,9 +193,9 @@ def pattern_share(galaxy):
 
 
 some = np.linspace(0, len(result.pairs) - 1, min(30, len(result.pairs))).astype(int)
-found = intervals.bootstrap(intervals.median, [pattern_share(k) for k in some])
-glue("capsule_pattern", str(found), display=False)
-glue("capsule_pattern_n", found.n, display=False)
+estimate = intervals.bootstrap(intervals.median, [pattern_fraction(k) for k in some])
+glue("capsule_pattern", str(estimate), display=False)
+glue("capsule_pattern_n", estimate.n, display=False)
 glue("capsule_pose", result.network.pose, display=False)
 glue("capsule_parents", result.network.parents, display=False)
 

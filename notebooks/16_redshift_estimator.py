@@ -109,7 +109,7 @@ files = {split: paths.need(store.data(split), "01_two_surveys") for split in spl
 samples = {split: data.load(file) for split, file in files.items()}
 layer = redshift.PhotometryLayer()
 image = torch.as_tensor(samples["test"].target[:1])
-values = torch.cat([layer(redshift.orient(image, *way)) for way in redshift.ORIENTATIONS])
+values = torch.cat([layer(redshift.orient(image, *turn)) for turn in redshift.ORIENTATIONS])
 print(f"{layer.size} numbers; largest change by turning: {float(values.std(dim=0).max()):.1e}")
 
 # %% [markdown]
@@ -131,14 +131,14 @@ print(f"{layer.size} numbers; largest change by turning: {float(values.std(dim=0
 
 # %%
 grid = redshift.Grid(bins, z_max)
-sides = {"SDSS": "source", "CFHTLS": "target"}
+images_of = {"SDSS": "source", "CFHTLS": "target"}
 settings = Settings(steps=steps, batch=batch, rate=rate, weight_decay=1e-3, checks=2, seed=seed)
 
 
 def train_ensemble(path, side):
     """Train all members on one survey, calibrate them, write them to one file."""
     train, valid = samples["train"], samples["valid"]
-    noise = np.median(train.noise[:, list(sides.values()).index(side)], axis=0)
+    noise = np.median(train.noise[:, list(images_of.values()).index(side)], axis=0)
     learn, check = ((getattr(s, side), s.redshift) for s in (train, valid))
     recipe = {"hidden": hidden, "width": width, "grid": grid}
     redshift.train_ensemble(*learn, noise, *check, settings, members, **recipe).save(path)
@@ -148,7 +148,7 @@ def train_ensemble(path, side):
 params = asdict(settings) | {"members": members, "hidden": hidden, "width": width}
 params |= {"grid": [bins, z_max]}
 trained, densities, seconds = {}, {}, {}
-for survey, side in sides.items():
+for survey, side in images_of.items():
     path = store.model("redshift", survey, seed) / "weights.safetensors"
     made = artefacts.make(
         path,
@@ -169,11 +169,11 @@ z = samples["test"].redshift
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.2), sharey=True)
 line = np.linspace(0, z_max, 2)
 for ax, (survey, density) in zip(axes, densities.items(), strict=True):
-    found, limit = redshift.point_estimate(density, grid, "median"), redshift.OUTLIER[survey]
-    if np.ptp(found) > 0:
+    estimates, limit = redshift.point_estimate(density, grid, "median"), redshift.OUTLIER[survey]
+    if np.ptp(estimates) > 0:
         style = {"fill": True, "levels": [0.1, 0.4, 0.7, 1], "cut": 0}
-        sns.kdeplot(x=z, y=found, color=plotting.SURVEY_COLOUR[survey], ax=ax, **style)
-    sns.scatterplot(x=z, y=found, s=6, linewidth=0, color="0.2", alpha=0.5, ax=ax)
+        sns.kdeplot(x=z, y=estimates, color=plotting.SURVEY_COLOUR[survey], ax=ax, **style)
+    sns.scatterplot(x=z, y=estimates, s=6, linewidth=0, color="0.2", alpha=0.5, ax=ax)
     ax.plot(line, line, color="black", linewidth=1)
     for sign in (-1, 1):
         ax.plot(line, line + sign * limit * (1 + line), "--", color="black", linewidth=0.8)
@@ -234,18 +234,18 @@ def r_and_colours(magnitudes):
 
 def features_of(sample, survey):
     """Sets of features, from the fewest to all that the network measures, and the truth."""
-    images = getattr(sample, sides[survey])
+    images = getattr(sample, images_of[survey])
     fluxes = {
         "colours": photometry.aperture_flux(images, 1 / images.shape[-1], radius=0.2),
         "peaks": images.max(axis=(2, 3)),
     }
-    found = {k: r_and_colours(photometry.asinh_magnitude(f, 0.1)) for k, f in fluxes.items()}
-    found["all measured"] = trained[survey].extract_features(images).photometry.cpu().numpy()
-    names = [f"{sides[survey]}_{band}" for band in BANDS]
+    estimates = {k: r_and_colours(photometry.asinh_magnitude(f, 0.1)) for k, f in fluxes.items()}
+    estimates["all measured"] = trained[survey].extract_features(images).photometry.cpu().numpy()
+    names = [f"{images_of[survey]}_{band}" for band in BANDS]
     if set(names) <= set(sample.catalogue.colnames):  # not known of real galaxies
         true = np.column_stack([sample.catalogue[name] for name in names])
-        found["true fluxes"] = r_and_colours(true)
-    return found
+        estimates["true fluxes"] = r_and_colours(true)
+    return estimates
 
 
 # %%
@@ -254,19 +254,19 @@ KINDS = ("median", "mean", "mode")  # point estimates from a density
 
 def guesses(survey):
     """Redshifts of the test galaxies by every estimator, from the images of one survey."""
-    known, density = samples["train"].redshift, densities[survey]
-    found = {f"network, {k}": redshift.point_estimate(density, grid, k) for k in KINDS}
+    redshifts, density = samples["train"].redshift, densities[survey]
+    estimates = {f"network, {k}": redshift.point_estimate(density, grid, k) for k in KINDS}
     train, test = (features_of(samples[split], survey) for split in ("train", "test"))
     for name, (label, kind) in product(train, {"kNN": "knn", "boosting": "boosting"}.items()):
-        regressor = peaks.redshift_regressor(kind, seed).fit(train[name], known)
-        found[f"{name}, {label}"] = regressor.predict(test[name])
-    return found | {"guess": np.full(len(z), np.median(known))}
+        regressor = peaks.redshift_regressor(kind, seed).fit(train[name], redshifts)
+        estimates[f"{name}, {label}"] = regressor.predict(test[name])
+    return estimates | {"guess": np.full(len(z), np.median(redshifts))}
 
 
 # %% mystnb={"figure": {"caption": "Scatter of the redshifts of the test galaxies from the images of either survey, for the network and the baselines, with 95 % intervals over galaxies.", "name": "fig-redshift-rivals"}, "image": {"alt": "Two panels of points with intervals, one line per estimator; the network is among the leftmost, the guess far to the right."}} tags=["leading", "hide-input"]
 errors = {
-    survey: {name: (found - z) / (1 + z) for name, found in guesses(survey).items()}
-    for survey in sides
+    survey: {name: (estimates - z) / (1 + z) for name, estimates in guesses(survey).items()}
+    for survey in images_of
 }
 shown = [k for k in errors["SDSS"] if k not in ("network, mean", "network, mode")]
 strips = {
@@ -322,7 +322,7 @@ for survey, dz in errors.items():
         glue(f"redshift_{name}_{key}", str(here), display=False)
 
 # %% tags=["remove-cell"]
-for survey in sides:
+for survey in images_of:
     name, crps = survey.lower(), redshift.crps(densities[survey], z, grid)
     glue(f"redshift_{name}_crps", str(intervals.bootstrap(intervals.mean, crps)), display=False)
     glue(f"redshift_{name}_seconds", float(seconds[survey]), display=False)
@@ -339,7 +339,7 @@ made = artefacts.make(
     modules=["galtools.redshift"],
     inputs=[
         files["test"],
-        *(store.model("redshift", s, seed) / "weights.safetensors" for s in sides),
+        *(store.model("redshift", s, seed) / "weights.safetensors" for s in images_of),
     ],
     seed=seed,
 )

@@ -88,13 +88,13 @@ lines = -(-len(compared) // 2)  # two renderings side by side, three galaxies ea
 shape = {"width_ratios": [1, 1, 1, 0.15, 1, 1, 1], "squeeze": False}
 fig, axes = plt.subplots(lines, 7, figsize=(plotting.WIDTH, 1.12 * lines + 0.9), **shape)
 fig.get_layout_engine().set(w_pad=0.01, h_pad=0.05, hspace=0, wspace=0)
-places = iter(np.delete(axes, 3, axis=1).flat)
-for (row, k), ax in zip(product(compared, (0, 2, 4)), places, strict=False):
+cells = iter(np.delete(axes, 3, axis=1).flat)
+for (row, k), ax in zip(product(compared, (0, 2, 4)), cells, strict=False):
     truth, noise = sample.truth[shown[k], 2], sample.sigma[shown[k], 2]
     picture = plotting.residual_map(sample.images[row][shown[k], 2], truth, noise, ax=ax)
     if k == 2:
         ax.set_title(plotting.MODEL_NAME.get(row, row), fontsize=10)
-for ax in (*axes[:, 3], *places):
+for ax in (*axes[:, 3], *cells):
     ax.remove()
 plotting.residual_bar(picture, [ax for ax in axes.flat if ax.figure])
 plt.show()
@@ -322,8 +322,8 @@ small, counts, in_r = [], {}, np.s_[:, 2:3]
 for row in compared:
     images = sample.truth[in_r], sample.images[row][in_r]
     counts[row] = measure_images([sources.measure], *images, sample.sigma[in_r], sample.pixel_scale)
-    found = tabulate(counts[row], sources.METRICS, "r", "sources", n_boot, seed)
-    small.append(found.assign(row=row, task=task))
+    part = tabulate(counts[row], sources.METRICS, "r", "sources", n_boot, seed)
+    small.append(part.assign(row=row, task=task))
 small = pd.concat(small, ignore_index=True)
 
 # %% tags=["hide-input"]
@@ -367,28 +367,28 @@ if task == "cross":
     lossy = {"degraded": measure_images([pixels.measure], sample.truth, *lossy)}
     psnr = {row: x["psnr"][:, BANDS.index("r")] for row, x in (measured | lossy).items()}
     ends, boot = [psnr.pop(row) for row in ("resample", "again")], (n_boot, seed)
-    way = {
+    closer = {
         row: intervals.bootstrap(claims.progress, np.stack([x, *ends]), *boot)
         for row, x in psnr.items()
     }
-    light = {
+    unbiased = {
         row: intervals.bootstrap(claims.within_five_per_cent, quantities["aperture_error"].T, *boot)
         for row, quantities in measured.items()
     }
-    lines = claims.evidence("structure", way) + claims.evidence("flux", light)
+    lines = claims.evidence("structure", closer) + claims.evidence("flux", unbiased)
     shown = claims.save_evidence(lines, folder, "21_pixels", sample.inputs, task, seed)
 shown if task == "cross" else print("within one survey a copy would pass: nothing is tested")
 
 # %% tags=["remove-cell"]
-found = table.set_index(["row", "metric", "band"])
+indexed = table.set_index(["row", "metric", "band"])
 keys = ("psnr", "ssim", "correlation", "flux_scatter", "aperture_bias", "aperture_scatter")
 for row, key in product(compared, keys):
-    estimate = found.loc[(row, key, "r")]
+    estimate = indexed.loc[(row, key, "r")]
     for column, ending in (("value", ""), ("low", "_low"), ("high", "_high")):
         names = [f"{key}_r_{row}{ending}"] + [f"{key}_r{ending}"] * (row == models[0])
         for name in names:
             glue(name, float(estimate[column]), display=False)
-scatters = found.value.xs(("residual_scatter", "r"), level=("metric", "band"))
+scatters = indexed.value.xs(("residual_scatter", "r"), level=("metric", "band"))
 glue("least_row", plotting.MODEL_NAME.get(scatters.idxmin(), scatters.idxmin()), display=False)
 glue("least_scatter", float(scatters.min()), display=False)
 
@@ -396,7 +396,7 @@ glue("least_scatter", float(scatters.min()), display=False)
 ends = ["value", "low", "high"]
 keys = {"psnr": "psnr", "aperture_bias": "bias", "aperture_scatter": "scatter"}
 for (key, name), row in product(keys.items(), (models[0], "again")):
-    text = intervals.format_interval(*found.loc[(row, key, "r"), ends])
+    text = intervals.format_interval(*indexed.loc[(row, key, "r"), ends])
     glue(f"{name}_{'again' if row == 'again' else 'first'}", text, display=False)
 shares = small.set_index(["metric", "row"])
 least = shares.value["purity"].reindex(models).idxmin()
@@ -418,7 +418,7 @@ glue("true_sources", float(counts["again"]["true_sources"].sum()), display=False
 resampled = "Within one survey nothing is resampled."
 floor = "a copy of the source would be perfect"
 if "resample" in compared:
-    floor = f"resampling gives {found.value['resample', 'psnr', 'r']:.1f}"
+    floor = f"resampling gives {indexed.value['resample', 'psnr', 'r']:.1f}"
     resampled = (
         "Resampled images have the noise of the source, and noise peaks count as sources here."
     )

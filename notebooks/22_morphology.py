@@ -76,8 +76,8 @@ def measure_all(path):
     """Measure every galaxy in every row and write the table."""
     truth, sigma = sample.truth[:, b], sample.sigma[:, b]
     part = galaxies.with_suffix(".part")  # from which a run that was killed continues
-    known = truth, sigma, seeing, sample.pixel_scale
-    morphology.measure(stamps, *known, jobs, checkpoint=part).to_csv(path, index=False)
+    facts = truth, sigma, seeing, sample.pixel_scale
+    morphology.measure(stamps, *facts, jobs, checkpoint=part).to_csv(path, index=False)
 
 
 # %% tags=["hide-input"]
@@ -252,18 +252,18 @@ glue("morphology_task", task, display=False)
 # and a half-light radius of 5 pixels, for three positions of its centre:
 
 # %%
-fine, found = 5, []
+fine, biases = 5, []
 y, x = (np.indices((64 * fine, 64 * fine)) + 0.5) / fine - 0.5
 for shift in (0, 0.25, 0.5):
     image = Sersic2D(1.0, 5.0, 3.0, 31.5 + shift, 31.5, 0.3, 0.6)(x, y)
     image = image.reshape(64, fine, 64, fine).mean((1, 3))
-    own, others = morphology.segment(image, 0.01)
+    galaxy, mask = morphology.segment(image, 0.01)
     pixel = np.ones((1, 1))  # no blur
-    values = morphology.measure_one(image, own, others, 0.01, pixel, sample.pixel_scale)
-    found.append(values["sersic_index"] / 3 - 1)
-glue("sersic_off", 100 * float(np.mean(found)), display=False)
-glue("sersic_moves", 100 * float(np.ptp(found)), display=False)
-print(", ".join(f"{error:+.1%}" for error in found), "for centres on an edge, between, on a pixel")
+    values = morphology.measure_one(image, galaxy, mask, 0.01, pixel, sample.pixel_scale)
+    biases.append(values["sersic_index"] / 3 - 1)
+glue("sersic_off", 100 * float(np.mean(biases)), display=False)
+glue("sersic_moves", 100 * float(np.ptp(biases)), display=False)
+print(", ".join(f"{error:+.1%}" for error in biases), "for centres on an edge, between, on a pixel")
 
 # %% [markdown]
 # The index is off by {glue:text}`sersic_off:+z.0f` per cent on average, an error common to all rows. The

@@ -81,14 +81,14 @@ def network_judges(images):
 
 
 # %%
-whole = {row: network_judges(images) for row, images in sample.images.items()}
+of_rows = {row: network_judges(images) for row, images in sample.images.items()}
 by_pixels = {}
 for model in models:
     made_images = sample.images[model]
     with_core = network_judges(fluxes.swap_core(made_images, sample.truth, radius))
     without = network_judges(fluxes.swap_core(sample.truth, made_images, radius))
-    named = {"none true": whole[model], "true core": with_core}
-    by_pixels[model] = named | {"true surroundings": without, "both true": whole["truth"]}
+    named = {"none true": of_rows[model], "true core": with_core}
+    by_pixels[model] = named | {"true surroundings": without, "both true": of_rows["truth"]}
 
 # %% mystnb={"figure": {"caption": "Redshift information that the frozen estimator obtains, and scatter of its estimates, when the core, or all but the core, of a translated image is replaced by the true one, with 95 % intervals.", "name": "fig-peaks-core"}, "image": {"alt": "Two panels with one line per mixture of true and translated pixels."}} tags=["leading", "hide-input"]
 pixel_swap = pd.concat(
@@ -127,8 +127,8 @@ error = redshift_evaluation.seed_error(anew)
 again = {name: x[0]["bits"][:, 0] for name, x in anew.items()}
 back = redshift_evaluation.difference(again["true core"], again["none true"], error, n_boot, seed)
 lines = {
-    f"bits, {way}": {name: f"{x[name].mean():.2f}" for name in asked}
-    for way, x in {
+    f"bits, {protocol}": {name: f"{x[name].mean():.2f}" for name in asked}
+    for protocol, x in {
         "retrained": again,
         "frozen": {name: x["bits"][:, 0] for name, x in by_pixels[first].items()},
     }.items()
@@ -145,9 +145,9 @@ pd.DataFrame(lines)
 
 # %%
 compared = [row for row in sample.images if row != "truth"]
-known = sample.sigma, sample.pixel_scale
+scales = sample.sigma, sample.pixel_scale
 measured = {
-    row: measure_images([peaks.measure], sample.truth, images, *known)
+    row: measure_images([peaks.measure], sample.truth, images, *scales)
     for row, images in sample.images.items()
 }
 table = pd.concat(
@@ -197,13 +197,13 @@ plt.show()
 
 # %%
 train_file = paths.need(folder.data("train"), "01_two_surveys")
-side = "target" if task == "cross" else "source"
-train = image_files.open_images(train_file, side)[:]
+which = "target" if task == "cross" else "source"
+train = image_files.open_images(train_file, which)[:]
 train_z = image_files.read_column(train_file, "redshift").astype(float)
 if len(train_z) < peaks.NEIGHBOURS:
     raise GaltoolsError(f"n_train = {len(train_z)}: take {peaks.NEIGHBOURS} galaxies at least")
 train_fluxes = fluxes.box_and_aperture(train, sample.pixel_scale)
-found = {r: fluxes.box_and_aperture(i, sample.pixel_scale) for r, i in sample.images.items()}
+fluxes_of = {r: fluxes.box_and_aperture(i, sample.pixel_scale) for r, i in sample.images.items()}
 sigma = np.median(sample.sigma, axis=0)
 
 # %%
@@ -213,7 +213,7 @@ estimators = {
     )
     for name in ("knn", "boosting")
 }
-shown = {row: box for row, (box, _) in found.items()}
+shown = {row: box for row, (box, _) in fluxes_of.items()}
 for model in models:
     scattered = fluxes.scatter_like(shown["truth"], shown["truth"], shown[model], seed)
     shown[f"scattered like {model}"] = scattered
@@ -248,9 +248,9 @@ def read_groups(path):
     settings = Settings(steps=steps, batch=64, rate=3e-3, weight_decay=1e-3, checks=1, seed=seed)
     sets = (train, train_z), (valid.target, valid.redshift), sample.truth
     choices = redshifts.subsets(redshift.GROUPS)
-    found, grid = redshift.densities_by_feature_group(choices, *sets, sigma, settings)
+    by_group, grid = redshift.densities_by_feature_group(choices, *sets, sigma, settings)
     given = z, grid.edges, prior
-    bits = {"+".join(k): redshifts.information_bits(p, *given) for k, p in found.items()}
+    bits = {"+".join(k): redshifts.information_bits(p, *given) for k, p in by_group.items()}
     pd.DataFrame(bits).to_csv(path, index=False)
 
 
@@ -358,7 +358,7 @@ lines = claims.evidence("peaks", claims.excess_scatter(colour, n_boot, seed))
 if task == "cross":
     mended = network_judges(fluxes.swap_core(sample.images["again"], sample.truth, radius))
     pairs = {m: (by_pixels[m]["true core"], by_pixels[m]["none true"]) for m in models}
-    pairs["again"] = mended, whole["again"]
+    pairs["again"] = mended, of_rows["again"]
     pairs = {row: [x["bits"][:, 0] for x in pair] for row, pair in pairs.items()}
     brought = claims.differences(pairs, n_boot=n_boot, seed=seed)
     every = group_bits[redshift.GROUPS]
@@ -392,10 +392,10 @@ glue("peaks_core", core, display=False)
 glue("group_steps", float(steps), display=False)
 
 # %% tags=["remove-cell"]
-whole_of = alone[" + ".join(redshift.GROUPS)]
+all_groups = alone[" + ".join(redshift.GROUPS)]
 for group in redshift.GROUPS:
     glue(f"bits_{group}", alone[group].value, display=False)
-glue("bits_all", whole_of.value, display=False)
+glue("bits_all", all_groups.value, display=False)
 shared = parts[parts.row == "flux and peak"].set_index("metric").value
 glue("bits_redundant", float(shared["redundant"]), display=False)
 glue("bits_unique_peak", float(shared["unique_second"]), display=False)

@@ -102,7 +102,7 @@ judged = {
 }
 
 # %%
-bits = {key: whole["bits"][:, 0] for key, (whole, *_) in judged.items()}
+bits = {key: ensemble["bits"][:, 0] for key, (ensemble, *_) in judged.items()}
 source_bits = bits["retrained", "source"]
 error = redshift_evaluation.seed_error({k: x for k, x in judged.items() if k[0] == "retrained"})
 shares = {
@@ -114,12 +114,12 @@ print(f"a copy of the source retains {100 * shares['retrained', 'copy'].value:.1
 
 # %% tags=["hide-input"]
 kept = pd.DataFrame(
-    {"metric": "retained", "band": protocol, "row": row, **vars(found)}
-    for (protocol, row), found in shares.items()
+    {"metric": "retained", "band": protocol, "row": row, **vars(estimate)}
+    for (protocol, row), estimate in shares.items()
 )
 tables = [
-    redshifts.tabulate(whole, protocol, each, n_boot, seed).assign(row=row)
-    for (protocol, row), (whole, *each) in judged.items()
+    redshifts.tabulate(ensemble, protocol, each, n_boot, seed).assign(row=row)
+    for (protocol, row), (ensemble, *each) in judged.items()
 ]
 table = pd.concat([*tables, kept], ignore_index=True).assign(task=task)
 
@@ -168,13 +168,13 @@ pd.DataFrame(cells, index=index, columns=list(columns.values()))
 # %% mystnb={"figure": {"caption": "Cumulative distribution of the PIT minus the uniform one, retrained (left) and frozen (right). Grey: pointwise 95 % range of calibrated estimators.", "name": "fig-redshift-pit-protocols"}, "image": {"alt": "Two panels, retrained and frozen, with one curve per kind of image around 0 and a grey band."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.4), sharey=True)
 p = np.linspace(0, 1, 101)
-reach = 1.96 * np.sqrt(p * (1 - p) / len(z))  # binomial: 95 % of calibrated estimators
+margin = 1.96 * np.sqrt(p * (1 - p) / len(z))  # binomial: 95 % of calibrated estimators
 for ax, protocol in zip(axes, ("retrained", "frozen"), strict=True):
     for row in translated:
         excess = np.mean(judged[protocol, row][0]["pit"] <= p, axis=0) - p
         style = {"color": plotting.MODEL_COLOUR.get(row), "linewidth": 1.5}
         ax.plot(p, excess, label=plotting.MODEL_NAME.get(row, row), **style)
-    ax.fill_between(p, -reach, reach, color="0.85", zorder=0)
+    ax.fill_between(p, -margin, margin, color="0.85", zorder=0)
     ax.set(xlabel="PIT", title=plotting.with_n(protocol, len(z)))
 axes[0].set_ylabel("CDF − uniform")
 panels.shared_legend(fig, axes[0])
@@ -189,7 +189,7 @@ plt.show()
 
 # %% mystnb={"figure": {"caption": "Median error in five bins of equally many galaxies, against true redshift (left) and estimate (middle), and distributions of the estimates (lines) and of the true redshifts (grey). Above: retrained; below: frozen. 95 % intervals over galaxies.", "name": "fig-redshift-bias"}, "image": {"alt": "Two lines of three panels, retrained and frozen: error against true redshift, error against estimated redshift, and histograms of both."}} tags=["hide-input"]
 shown = ["truth", *models]
-errors = {key: whole["dz"][:, 0] for key, (whole, *_) in judged.items() if key[1] in shown}
+errors = {key: ensemble["dz"][:, 0] for key, (ensemble, *_) in judged.items() if key[1] in shown}
 panels.redshift_bias(errors, z, n_boot)
 plt.show()
 
@@ -212,8 +212,8 @@ if "diffusion" in models:
         one, mean = redshift_evaluation.bits_of_samples(retrained[row], samples, z, prior)
         cells = one, mean, mean - one
         names = "bits, single samples", f"bits, mean density of {count}", "gain"
-        found = [intervals.bootstrap(intervals.mean, x, n_boot, seed) for x in cells]
-        several[protocol] = dict(zip(names, map(str, found), strict=True))
+        estimates = [intervals.bootstrap(intervals.mean, x, n_boot, seed) for x in cells]
+        several[protocol] = dict(zip(names, map(str, estimates), strict=True))
 pd.DataFrame.from_dict(several, orient="index")
 
 # %% [markdown]
@@ -241,9 +241,9 @@ shown if len(models) > 1 else print("a single translator: no pairs")
 # %% tags=["hide-input"]
 which = {"seed": seed, "pixels": width > 0}
 files = dict.fromkeys(redshift_evaluation.row_file(store, task, row, **which) for row in images)
-own = store.table("redshift" if task == "cross" else f"redshift_{task}")
+own_table = store.table("redshift" if task == "cross" else f"redshift_{task}")
 made = artefacts.make(
-    redshift_evaluation.pixels_table(task) if reference else own,
+    redshift_evaluation.pixels_table(task) if reference else own_table,
     lambda path: table.to_csv(path, index=False),
     params={"task": task, "models": models, "n_boot": n_boot, "recipe": asdict(recipe)},
     modules=["galtools.fidelity.redshifts"],
@@ -268,8 +268,8 @@ made = artefacts.make(
 # %%
 beside = redshift_evaluation.compare_judges(shares, task)
 unlike = [plotting.MODEL_NAME.get(row, row) for row in beside.index[beside.disagree]]
-said = "not known, as no such table is kept yet" if beside.empty else ", ".join(unlike) or "none"
-print("rows on which the two estimators disagree:", said)
+listed = "not known, as no such table is kept yet" if beside.empty else ", ".join(unlike) or "none"
+print("rows on which the two estimators disagree:", listed)
 beside.rename(index=plotting.MODEL_NAME)
 
 # %% [markdown]
@@ -292,8 +292,8 @@ apart = {
     name: redshift_evaluation.difference(half[a], half[b], error, n_boot, seed)
     for name, (a, b) in pairs.items()
 }
-lost = {row: gain("source", row) for row in compared if row != "truth"}
-lines = claims.evidence("loss", lost) + claims.evidence("degrees", apart)
+losses = {row: gain("source", row) for row in compared if row != "truth"}
+lines = claims.evidence("loss", losses) + claims.evidence("degrees", apart)
 if not reference:
     claims.save_evidence(lines, store, "24_redshift", sample.inputs, task, seed)
 claims.sheet(lines)
@@ -327,7 +327,7 @@ for name, row in {"truth": "truth", "least": least[0], "most": least[-1]}.items(
     glue(f"z_covered_{name}", intervals.format_interval(*covered.loc[row]), display=False)
 suspects = [row for row in (floor, *models) if shares["retrained", row].low > 1]
 glue("z_suspects", ", ".join(suspects) or "none", display=False)
-glue("z_disagree", said, display=False)
+glue("z_disagree", listed, display=False)
 glue("z_n", len(z), display=False)
 glue("z_learn", learn, display=False)
 glue("z_task", task, display=False)

@@ -198,8 +198,8 @@ for name in toy.LEARNERS:
     e = intervals.bootstrap(intervals.mean, 100 * outliers[name, seed], n_boot, seed)
     glue(f"toy_stray_{name}", str(e), display=False)
 for name in ("flow", "GAN"):
-    said = intervals.consensus([verdicts[name, k] for k in SEEDS])
-    glue(f"toy_ranks_{name}", said, display=False)
+    verdict = intervals.consensus([verdicts[name, k] for k in SEEDS])
+    glue(f"toy_ranks_{name}", verdict, display=False)
     claim = f"the {name}'s branch probabilities are off"
     glue(f"toy_branches_{name}", voices[claim], display=False)
 glue("toy_n", n_test, display=False)

@@ -131,13 +131,15 @@ plt.show()
 chosen = int(np.argsort(sample["r_magnitude"][0, :n_again])[n_again // 2])
 alike, _ = degeneracy.nearest(points[0][[chosen]], points[0], np.array([chosen]), 3)
 shown = [(chosen, 0), (chosen, 1), *((int(g), 0) for g in alike[0])]
-seen = [
+pairs_shown = [
     simulate.pairs(1, options["seed"], galaxy, grid=grid, observation=number, limit=limit)
     for galaxy, number in shown
 ]
 titles = ["galaxy", "repeat", *["neighbour"] * 3]
-sides = [np.concatenate([getattr(pair, side) for pair in seen]) for side in ("source", "target")]
-plotting.stamps(sides, ["SDSS", "CFHTLS"], titles)
+rows = [
+    np.concatenate([getattr(pair, side) for pair in pairs_shown]) for side in ("source", "target")
+]
+plotting.stamps(rows, ["SDSS", "CFHTLS"], titles)
 plt.show()
 
 # %% [markdown]

@@ -197,8 +197,8 @@ rows = [
 ]
 kept = seeds_agree.save_table(rows, store.table("models_spread"), [store.data("samples")])
 for (metric, estimates), verdict in ((x, v) for x in kinds.items() for v in WIDTH):
-    said = {q for q, e in estimates.items() if intervals.verdict(e, (1, np.inf)) == verdict}
-    listed = "; ".join(q for q in estimates if q in said) or "none"
+    matching = {q for q, e in estimates.items() if intervals.verdict(e, (1, np.inf)) == verdict}
+    listed = "; ".join(q for q in estimates if q in matching) or "none"
     key = {"error": "width", "noise": "floor", "nature": "ceiling"}[metric]
     glue(f"draws_{key}_{verdict}", listed, display=False)
 glue("draws_joint", "; ".join(f"{name}: {word}" for name, word in joint.items()), display=False)

@@ -84,19 +84,19 @@ judged = {
 error = redshift_evaluation.seed_error({k: x for k, x in judged.items() if k != "frozen"})
 bits, dz = ({k: x[0][name][:, 0] for k, x in judged.items()} for name in ("bits", "dz"))
 shares, ratios = {}, {}
-for way in ("retrained", "frozen"):
-    shares[way] = redshift_evaluation.information_ratio(
-        bits[way], bits["source"], error, n_boot, seed
+for protocol in ("retrained", "frozen"):
+    shares[protocol] = redshift_evaluation.information_ratio(
+        bits[protocol], bits["source"], error, n_boot, seed
     )
-    ratios[way] = redshift_evaluation.scatter_ratio(dz[way], dz["source"], n_boot, seed)
+    ratios[protocol] = redshift_evaluation.scatter_ratio(dz[protocol], dz["source"], n_boot, seed)
 
 # %% tags=["hide-input"]
 theirs = pd.read_csv(paths.check_seed(paths.need(store.table("redshift"), "24_redshift"), seed))
 theirs = theirs[(theirs.metric == "retained") & theirs.row.isin(["copy", *models])]
 ours = pd.DataFrame(
-    {"row": "flux_corrected", "band": way, "metric": metric, **vars(e)}
-    for metric, found in {"retained": shares, "ratio": ratios}.items()
-    for way, e in found.items()
+    {"row": "flux_corrected", "band": protocol, "metric": metric, **vars(e)}
+    for metric, ratio in {"retained": shares, "ratio": ratios}.items()
+    for protocol, e in ratio.items()
 )
 table = pd.concat([theirs[ours.columns], ours], ignore_index=True)
 kept = seeds_agree.save_table(table, store.table("keeping"), [weights, store.table("redshift")])
@@ -163,9 +163,9 @@ for model, path in {"residual": residual, **made}.items():
     ruled = flux_correction.apply_flux_correction(weights, test.source, images)
     cells[plotting.MODEL_NAME.get(model, model)] = line = {}
     for name, shown in {"uncorrected": images, "corrected": ruled}.items():
-        known = redshift_evaluation.measure_members(frozen, shown, z, prior)[0]["bits"][:, 0]
-        found = redshift_evaluation.information_ratio(known, bits["source"], error, n_boot, seed)
-        line[f"retained, {name}"] = str(found)
+        single = redshift_evaluation.measure_members(frozen, shown, z, prior)[0]["bits"][:, 0]
+        ratio = redshift_evaluation.information_ratio(single, bits["source"], error, n_boot, seed)
+        line[f"retained, {name}"] = str(ratio)
     effects[model] = flux_correction.side_effects(test, images, ruled, n_boot, seed)
     line |= {name: str(e) for name, e in effects[model].items()}
 pd.DataFrame(cells).T
@@ -196,16 +196,16 @@ glue("keep_goal", voices[GOAL], display=False)
 glue("keep_goal_frozen", voices[SHARP], display=False)
 glue("keep_tuned_retained", str(intervals.scaled(shares["retrained"], 100)), display=False)
 glue("keep_frozen_retained", str(intervals.scaled(shares["frozen"], 100)), display=False)
-own = theirs[theirs.band == "retrained"].set_index("row")
-for name, row in {"best": own.value[models].fillna(-np.inf).idxmax(), "copy": "copy"}.items():
-    e = 100 * own.loc[row, ["value", "low", "high"]].astype(float)
+ranked = theirs[theirs.band == "retrained"].set_index("row")
+for name, row in {"best": ranked.value[models].fillna(-np.inf).idxmax(), "copy": "copy"}.items():
+    e = 100 * ranked.loc[row, ["value", "low", "high"]].astype(float)
     glue(f"keep_{name}", intervals.format_interval(*e), display=False)
     glue(f"keep_{name}_name", plotting.MODEL_NAME.get(row, row), display=False)
 glue("keep_chi", str(effects["residual"]["residual"]), display=False)
 by_pixels = redshift_evaluation.pixels_shares("cross").get("flux_corrected")
 none = "not known, as no such table is kept yet"
-said = f"{intervals.scaled(by_pixels, 100)} per cent" if by_pixels else none
-glue("keep_pixels", said, display=False)
+text = f"{intervals.scaled(by_pixels, 100)} per cent" if by_pixels else none
+glue("keep_pixels", text, display=False)
 glue("keep_n", len(test), display=False)
 
 # %% [markdown]

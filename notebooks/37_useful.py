@@ -119,14 +119,14 @@ def mean_scatter(errors):
 
 
 # %% mystnb={"figure": {"caption": "Redshift scatter of CFHTLS galaxies against the number of labelled CFHTLS galaxies, for two estimators, with 95 % intervals over galaxies.", "name": "fig-useful-labels"}, "image": {"alt": "Two panels, boosting and kernel, each with three curves of the scatter against the number of labels: alone, with SDSS as it is, and with SDSS translated."}} tags=["leading", "hide-input"]
-found = {key: intervals.bootstrap(mean_scatter, error, n_boot) for key, error in errors.items()}
+estimates = {key: intervals.bootstrap(mean_scatter, error, n_boot) for key, error in errors.items()}
 title = plotting.MODEL_NAME.get(models[0], models[0])
 arms = {"alone": "alone", "SDSS as it is": "SDSS as it is", models[0]: f"SDSS by {title}"}
 colours = *map(plotting.SURVEY_COLOUR.get, ("CFHTLS", "SDSS")), plotting.MODEL_COLOUR["residual"]
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.6), sharey=True)
 for ax, method in zip(axes, METHODS, strict=True):
     for (arm, name), marker, colour in zip(arms.items(), "osD", colours, strict=True):
-        curve = [found[method, arm, size] for size in labels]
+        curve = [estimates[method, arm, size] for size in labels]
         y, low, high = np.array([(e.value, e.low, e.high) for e in curve]).T
         style = {"marker": marker, "color": colour, "label": name}
         ax.errorbar(labels, y, yerr=[y - low, high - y], **style)
@@ -183,7 +183,7 @@ plt.show()
 lines = [{"row": m, "method": method, **vars(e)} for (m, method), e in gains.items()]
 kept = seeds_agree.save_table(lines, store.table("useful"), inputs)
 factor = {
-    (m, method): found[method, m, few].value / found[method, "alone", few].value
+    (m, method): estimates[method, m, few].value / estimates[method, "alone", few].value
     for m, method in gains
 }
 made = sorted((key for key in factor if key[0] in models), key=factor.get)

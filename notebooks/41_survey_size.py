@@ -108,10 +108,10 @@ with shards.workers(scheduler, jobs):
 steps = ("translate", "redshift", "shapes, r band")
 rates = pd.DataFrame(
     [
-        {"step": step, "seconds": told["seconds"] / told["extra"]["galaxies"],
-         "bytes": told["bytes"] / told["extra"]["galaxies"]}
+        {"step": step, "seconds": manifest["seconds"] / manifest["extra"]["galaxies"],
+         "bytes": manifest["bytes"] / manifest["extra"]["galaxies"]}
         for manifests in made.values()
-        for step, told in zip(steps, manifests, strict=True)
+        for step, manifest in zip(steps, manifests, strict=True)
     ]
 )  # fmt: skip
 n_sample = sum(describe(file)["galaxies"] for file in files)
@@ -141,8 +141,8 @@ cost.round({"seconds per galaxy": 4, "core-hours": 2, "kB per galaxy": 1, "GB": 
 # %% mystnb={"figure": {"caption": "Core-hours for the whole survey per step: one point per shard, and their mean (bar).", "name": "fig-survey-cost"}, "image": {"alt": "Points on three lines, one per step, against core-hours on a logarithmic axis."}} tags=["leading", "hide-input"]
 fig, ax = plt.subplots(figsize=(plotting.WIDTH, 2.2))
 hours = rates.assign(hours=rates.seconds * n_survey / 3600).query("hours > 0")
-places = [steps.index(step) for step in hours.step]
-ax.plot(hours.hours, places, "o", alpha=0.7, label=f"one of {len(made)} shards")
+heights = [steps.index(step) for step in hours.step]
+ax.plot(hours.hours, heights, "o", alpha=0.7, label=f"one of {len(made)} shards")
 ax.plot(cost.loc[list(steps), "core-hours"], range(len(steps)), "k|", ms=16, mew=2, label="mean")
 ax.set(xscale="log", xlabel=f"core-hours for {n_survey:,} galaxies", yticks=range(len(steps)))
 ax.set_yticklabels(steps)
@@ -156,7 +156,7 @@ glue("cost_disk", float(cost.loc["sum", "GB"]), display=False)
 glue("cost_n", n_survey, display=False)
 glue("cost_model", model, display=False)
 glue("cost_dearest", cost.loc[list(steps), "core-hours"].idxmax(), display=False)
-counted = [[told["extra"]["galaxies"] for told in manifests] for manifests in made.values()]
+counted = [[manifest["extra"]["galaxies"] for manifest in manifests] for manifests in made.values()]
 translated, _, measured = (sum(numbers) for numbers in zip(*counted, strict=True))
 glue("cost_sample", int(translated), display=False)
 glue("cost_measured", int(measured), display=False)

@@ -172,11 +172,11 @@ ax.legend(loc="lower right")
 plt.show()
 
 # %% tags=["remove-cell"]
-seen = faults.drop(index="nothing")[["full", "source"]] > limit
-glue("blind_faults", len(seen), display=False)
-glue("blind_full", int(seen.full.sum()), display=False)
-glue("blind_source", int((seen.full & seen.source).sum()), display=False)
-missed = seen.index[seen.full & ~seen.source]
+detected = faults.drop(index="nothing")[["full", "source"]] > limit
+glue("blind_faults", len(detected), display=False)
+glue("blind_full", int(detected.full.sum()), display=False)
+glue("blind_source", int((detected.full & detected.source).sum()), display=False)
+missed = detected.index[detected.full & ~detected.source]
 glue("blind_missed", ", ".join(missed) if len(missed) else "none", display=False)
 glue("blind_n", len(observed), display=False)
 glue("blind_band", band, display=False)

@@ -60,14 +60,14 @@ pairs_of_surveys = {
 survey_panels.descriptions([*pairs_of_surveys["ugri"], *pairs_of_surveys["r"]])
 
 # %% tags=["hide-input", "remove-stderr"]
-own, sizes = {}, {"train": n_train, "valid": n_valid, "test": n_test}
+stores, sizes = {}, {"train": n_train, "valid": n_valid, "test": n_test}
 for bands, (first, second) in pairs_of_surveys.items():
     folder = str(paths.Results(results, profile).folder / f"kids_{bands}")
-    own[bands], start = paths.Results(folder, profile), 0
+    stores[bands], start = paths.Results(folder, profile), 0
     for part, n in sizes.items():
         options = {"n": n, "start": start, "survey_from": first, "survey_to": second}
         artefacts.make(
-            own[bands].data(part),
+            stores[bands].data(part),
             lambda new, options=options: data.save(simulate.stream(seed=seed, **options), new),
             params={"n": n, "start": start}, seed=seed, modules=["galtools.simulate"],
         )  # fmt: skip
@@ -83,7 +83,7 @@ for bands, (first, second) in pairs_of_surveys.items():
 settings = Settings(steps=steps, batch=batch, seed=seed)
 translated = {
     bands: study.run(str(one.folder.parent), profile, "residual", "cross", seed, settings)
-    for bands, one in own.items()
+    for bands, one in stores.items()
 }
 study.error_table(translated["ugri"])
 
@@ -113,7 +113,7 @@ root = real_pairs.folder()
 if root is not None:
     real = real_pairs.read_pairs(root)
     images = translate(result.network, real.source)
-table = real_pairs.table_cached(own["r"], root, seed, reference)
+table = real_pairs.table_cached(stores["r"], root, seed, reference)
 
 # %% mystnb={"figure": {"caption": "Five real galaxies in r (one asinh scale of surface brightness), each stamp 18 arcsec wide: SDSS resampled, translation, KiDS, and translation minus KiDS in units of the noise, after scaling to the flux of KiDS and a shift.", "name": "fig-kids-real"}, "image": {"alt": "Four rows of five inclined disc galaxies; the last row shows residuals."}} tags=["hide-input"]
 if root is not None:
@@ -163,9 +163,9 @@ text = f"{trained.median():.2f} ({trained.min():.2f} to {trained.max():.2f})"
 glue("kids_ratio", text, display=False)
 glue("kids_gain", f"{gain.real:.2f}", display=False)
 glue("kids_gain_simulated", f"{gain.simulated:.2f}", display=False)
-own_rows = table[table.row == "residual"].set_index("metric")
-one, core = own_rows.loc["residual"], own_rows.loc["concentration"]
-above, high = (int((found.real > found.high).sum()) for found in (one, core))
+residual_rows = table[table.row == "residual"].set_index("metric")
+one, core = residual_rows.loc["residual"], residual_rows.loc["concentration"]
+above, high = (int((errors.real > errors.high).sum()) for errors in (one, core))
 glue("kids_high", high, display=False)
 glue("kids_above", above, display=False)  # 3 of 5 by chance: 3 per cent
 glue("kids_verdict", "consistent with" if above < 3 else "larger than", display=False)
@@ -174,17 +174,17 @@ glue("kids_ranks", ", ".join(map(str, one["rank"])), display=False)
 # %% tags=["remove-cell"]
 for row, name in {"Residual CNN": "", "Resampling": "_floor"}.items():
     for key in ("chi", "scatter"):
-        found = translated["ugri"].errors[row][key].value
-        glue(f"kids_{key}{name}", float(found), display=False)
+        value = translated["ugri"].errors[row][key].value
+        glue(f"kids_{key}{name}", float(value), display=False)
 
 # %% tags=["remove-cell"]
 glue("kids_width", SDSS_GAMA.psf_fwhm[0], display=False)
 percent = {"concentration": "residual", "flux": "residual", "seeing": "pair", "zero_point": "pair"}
 for name, row in percent.items():
-    found = 100 * rows.loc[row, name]
-    written = f"{found.real.min():.0f} to {found.real.max():.0f}".replace("-", "−")
+    errors = 100 * rows.loc[row, name]
+    written = f"{errors.real.min():.0f} to {errors.real.max():.0f}".replace("-", "−")
     glue(f"kids_{name}", written, display=False)
-    simulated = f"{found.simulated.median():.0f}".replace("-", "−")
+    simulated = f"{errors.simulated.median():.0f}".replace("-", "−")
     glue(f"kids_{name}_simulated", simulated, display=False)
 
 # %% [markdown]

@@ -185,9 +185,9 @@ pd.DataFrame(lines, columns=["", "message"]).set_index("")
 # %% tags=["hide-input"]
 if survey_to:
     there = list(dict.fromkeys(measured.query("metric == 'mae'").band))
-    seen, _ = read_source(source, find_survey(survey_from))
+    source_set, _ = read_source(source, find_survey(survey_from))
     blind = scorecard.card_without_truth(
-        seen, made_images[:], survey=find_survey(survey_to).in_bands(there), name=name,
+        source_set, made_images[:], survey=find_survey(survey_to).in_bands(there), name=name,
         pixel_scale=pixel_scale or true_images.facts.get("pixel_scale"), n_boot=n_boot, seed=seed,
     )  # fmt: skip
     display(Markdown("## Against the source alone"), Markdown("\n\n".join(blind.notes)))
@@ -204,11 +204,11 @@ files = truth, translations, source, redshifts, weights, mask, sigma_map, psf, r
 inputs = [Path(file) for file in files if file]
 slug = re.sub(r"\W+", "_", name.lower()).strip("_") or "translator"
 saved = paths.Results(results, profile).table(f"card_{slug}")
-about = {"name": name, "bands": bands, "scale": pixel_scale, "n_boot": n_boot, "demo": n_demo}
-about |= {"side": truth_name, "psf": psf_fwhm, "noise": noise, "shapes": morphology_bands}
+given = {"name": name, "bands": bands, "scale": pixel_scale, "n_boot": n_boot, "demo": n_demo}
+given |= {"side": truth_name, "psf": psf_fwhm, "noise": noise, "shapes": morphology_bands}
 for ending in (".json", ".csv"):
     artefacts.make(
-        saved.with_suffix(ending), card.save, params={**about, "morphology": morphology},
+        saved.with_suffix(ending), card.save, params={**given, "morphology": morphology},
         modules=["galtools.fidelity.scorecard"], inputs=inputs, seed=seed,
     )  # fmt: skip
 with artefacts.atomic(saved.with_suffix(".html")) as page:
@@ -216,12 +216,12 @@ with artefacts.atomic(saved.with_suffix(".html")) as page:
 print("card saved as", ", ".join(saved.with_suffix(e).name for e in (".json", ".html", ".csv")))
 
 # %% tags=["remove-cell"]
-middle = reference_band(list(measured.query("metric == 'mae'").band))
+band = reference_band(list(measured.query("metric == 'mae'").band))
 numbers = {"own_psnr": "psnr", "own_blur": "blur", "own_noise": "noise_ratio"}
 for key, metric in numbers.items():
-    glue(key, float(card.get(metric, middle).value), display=False)
-glue("own_n", int(card.get("mae", middle).n), display=False)
-glue("own_band", middle, display=False)
+    glue(key, float(card.get(metric, band).value), display=False)
+glue("own_n", int(card.get("mae", band).n), display=False)
+glue("own_band", band, display=False)
 glue("own_name", name, display=False)
 
 # %% [markdown]
