@@ -96,7 +96,7 @@ def galaxies(store, sample, model: str, own: Ensemble) -> pd.DataFrame:
     source, frozen = (
         redshift_evaluation.load_row(store, TASK, row, FIXED) for row in ("source", "truth")
     )
-    judged, *_ = redshift_evaluation.judge(source, sample.pairs.source, z, prior)
+    judged, *_ = redshift_evaluation.measure_members(source, sample.pairs.source, z, prior)
     found = {"bits_source": judged["bits"][:, 0]}
     for protocol, ensemble in {"frozen": frozen, "retrained": own}.items():
         judged, *_ = redshift_evaluation.measure_members(ensemble, images[:], z, prior)
