@@ -8,7 +8,10 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import nbformat
 import pytest
 
-VIEWS = [(1400, "light"), (1400, "dark"), (768, "light"), (420, "light"), (360, "dark")]
+VIEWS = {  # a page is loaded in the first, and then seen in the others
+    "desktop": [(1400, "light"), (1400, "dark"), (768, "light")],
+    "phone": [(360, "dark"), (420, "light")],
+}
 HEAVIEST = 3e6  # bytes that a page loads, as they lie on disk; only formulas bring more: MathJax
 SHIFTS = """window.shifts = 0;
 new PerformanceObserver(list => list.getEntries().forEach(e => window.shifts += e.value))
@@ -69,10 +72,22 @@ def violations(tab) -> list[str]:
     ]
 
 
-def faults(tab, complaints, requests, width, scheme):
-    """Yield what is wrong with a page that was opened in a window of this width and scheme."""
+def loading_faults(tab, complaints, requests):
+    """Yield what went wrong while a page was loaded."""
     yield from (f"console: {text}" for text in complaints)
     yield from (f"request: {u}" for u in requests if not u.startswith(("file:", "data:", "blob:")))
+    if weight(requests) > HEAVIEST:
+        yield f"weighs {weight(requests) / 1e6:.1f} MB"
+    tab.evaluate(FRAMES)
+    if (shift := tab.evaluate("window.shifts")) > 0.1:  # below is what is called good
+        yield f"jumps by {shift:.2f} while it loads"
+
+
+def faults(tab, width, scheme):
+    """Yield what is wrong with a page in a window of this width and scheme."""
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.emulate_media(color_scheme=scheme)
+    tab.evaluate(FRAMES)
     if (excess := overflow(tab)) > 1:
         yield f"{excess} pixels too wide"
     yield from (f"picture out of proportion: {text}" for text in stretched(tab))
@@ -80,23 +95,17 @@ def faults(tab, complaints, requests, width, scheme):
         yield f"does not follow the reader's {scheme} scheme"
     if tab.locator("svg .missing").count():
         yield "an icon is missing"
-    tab.evaluate(FRAMES)
-    if (shift := tab.evaluate("window.shifts")) > 0.1:  # below is what is called good
-        yield f"jumps by {shift:.2f} while it loads"
     if width == 1400:
         yield from violations(tab)
     if (width, scheme) == (1400, "light"):  # on a phone some lines of code have to be cut
         yield from (f"formula cut: {text}" for text in cut_formulae(tab))
         yield from (f"code too wide: {text}" for text in cut_code(tab))
-        if weight(requests) > HEAVIEST:
-            yield f"weighs {weight(requests) / 1e6:.1f} MB"
 
 
-@pytest.mark.parametrize(("width", "scheme"), VIEWS)
-def test_pages_are_quiet_whole_accessible_and_fit_their_window(
-    browser, visit, pages, width, scheme
-):
+@pytest.mark.parametrize("views", VIEWS.values(), ids=VIEWS)
+def test_pages_are_quiet_whole_accessible_and_fit_their_window(browser, visit, pages, views):
     """No request leaves the disk, no error, no sideways scrolling, no jump, nothing hidden."""
+    width, scheme = views[0]
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
     )
@@ -104,7 +113,9 @@ def test_pages_are_quiet_whole_accessible_and_fit_their_window(
     problems = []
     for page in pages:
         tab, complaints, requests = visit(context, page)
-        found = faults(tab, complaints, requests, width, scheme)
+        found = list(loading_faults(tab, complaints, requests))
+        for width, scheme in views:
+            found += [f"{width} {scheme}: {text}" for text in faults(tab, width, scheme)]
         problems += [f"{page.name}: {text}" for text in found]
         tab.close()
     context.close()
