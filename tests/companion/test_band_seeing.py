@@ -1,6 +1,7 @@
 """Scatter of seeing from band to band: cases, and peaks of two observations."""
 
 import numpy as np
+import pytest
 
 from companion import assumptions, band_seeing
 from galtools import simulate
@@ -17,6 +18,7 @@ def test_cases_differ_in_the_seeing_of_bands_alone():
     np.testing.assert_allclose(small.std(axis=0), 0.02, rtol=0.2)
 
 
+@pytest.mark.slow
 def test_peaks_are_those_of_the_simulated_stream():
     found = assumptions.observed(13, seed=3)
     for number in (0, 1):
@@ -27,6 +29,7 @@ def test_peaks_are_those_of_the_simulated_stream():
     np.testing.assert_allclose(found["redshift"], pairs.redshift, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_colours_of_peaks_scatter_more_the_more_the_seeing_does():
     table = band_seeing.study(40)
     colour = table[table.quantity == "peak g - r"].set_index(["survey", "scatter"]).value

@@ -14,6 +14,7 @@ from galtools.data import photometry
 from galtools.errors import GaltoolsError
 from galtools.models import checkpoint
 
+pytestmark = pytest.mark.slow
 WEIGHTS = pretrained.weights_file(browser_translator.MODEL, browser_translator.TASK)
 
 

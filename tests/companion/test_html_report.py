@@ -57,6 +57,7 @@ def test_floor_and_repeat_stand_beside_every_point(sample):
     plt.close(fig)
 
 
+@pytest.mark.slow
 def test_a_page_needs_nothing_else(sample):
     truth, made, card, *_ = sample
     page = html_report.card_page(card, truth, made)

@@ -98,6 +98,7 @@ def test_samples_give_evidence_types_and_moments(explored):
     assert (samples.effective > 0.9 * 1200).all()  # a tenth of the samples is defensive
 
 
+@pytest.mark.slow
 def test_posteriors_are_calibrated_and_narrower_ones_are_not():
     """Of 2000 galaxies the truth lies evenly in the posteriors; not if they are 20 % too narrow."""
     x, _, target = world(2000, seed=3)

@@ -95,6 +95,7 @@ def test_wrong_latents_are_refused():
         LatentModel(CFHTLS, np.ones(2)).predict(np.zeros((2, 5)), np.zeros(2, int))
 
 
+@pytest.mark.slow
 def test_posterior_is_that_of_a_reweighted_population():
     """Where errors are large, the prior is a proposal, too: the same posterior from another one."""
     x, kind, axis_ratio, _ = latent_model.sample_population(20000, seed=9)

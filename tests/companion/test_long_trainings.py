@@ -57,6 +57,7 @@ def judged(store) -> np.ndarray:
     return comparison.load_comparison(store, "cross", ["residual"]).images["residual"]
 
 
+@pytest.mark.slow
 def test_readers_find_the_kept_network_once_it_is_brought_in(store, capsys):
     own = judged(store)
     assert "kept weights" not in capsys.readouterr().out

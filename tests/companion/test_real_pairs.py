@@ -164,6 +164,7 @@ def test_real_galaxies_are_compared_with_their_like():
     )
 
 
+@pytest.mark.slow
 def test_simulated_pairs_are_consistent():
     """The PSF that is fitted to two images is near the one with which they were drawn.
 

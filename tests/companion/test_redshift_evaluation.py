@@ -56,6 +56,7 @@ def world(tmp_path_factory):
     return store, judged
 
 
+@pytest.mark.slow
 def test_a_copy_keeps_all_and_a_lossy_one_what_it_should(world):
     judged = world[1]
     bits = {row: whole["bits"][:, 0] for row, (whole, *_) in judged.items()}
@@ -74,6 +75,7 @@ def test_a_copy_keeps_all_and_a_lossy_one_what_it_should(world):
     assert lost.low - 0.03 < full - less < lost.high + 0.03
 
 
+@pytest.mark.slow
 def test_training_is_done_once_and_from_galaxies_at_hand(world):
     store = world[0]
     file = redshift_evaluation.row_file(store, "cross", "truth")
@@ -194,6 +196,7 @@ def test_shares_of_an_earlier_version_are_as_kept():
     assert float(found["worst"].split()[0]) < float(found["best"].split()[0])
 
 
+@pytest.mark.slow
 def test_the_mean_density_of_samples_has_at_least_their_mean_bits(world):
     store, judged = world
     test, prior = known_world(1500, 7), redshift_evaluation.prior_of(store)

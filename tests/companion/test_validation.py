@@ -74,6 +74,7 @@ def test_margin_is_the_room_left_in_scatters():
     assert validation.margins(measured)["margin"]["blue fraction"] == pytest.approx(3.1)
 
 
+@pytest.mark.slow
 def test_criteria_are_met_on_held_out_seeds():
     """Means of two catalogues of the real one's size, and of images of 80 galaxies."""
     table = validation.structures_of_seeds(40, seeds=validation.HELD_OUT[:2])

@@ -12,6 +12,7 @@ from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
 from galtools.fidelity import morphology, scorecard, structure
 from galtools.fidelity.pixels import full_scale
 
+pytestmark = pytest.mark.slow
 SCALE, K = 0.396, 2
 PSF = morphology.psf_stamp(1.2, SCALE)
 

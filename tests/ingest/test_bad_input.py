@@ -117,6 +117,7 @@ for name, write in WRITERS.items():
 """
 
 
+@pytest.mark.slow
 def test_full_disk(tmp_path):
     """A limit on the size of files ends writing as a full disk does, for every user."""
     command = [sys.executable, "-c", FULL, str(Path(__file__).parent), str(tmp_path)]

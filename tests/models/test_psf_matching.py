@@ -121,6 +121,7 @@ def test_correlated_noise_is_not_amplified_without_bound():
         assert found.std() < 1.5 * smooth.std()
 
 
+@pytest.mark.slow
 def test_wiener_deconvolution_does_better_than_damping_in_mean_square_and_median():
     pairs = simulate.pairs(128, seed=6, grid="sdss")
     source, target = pairs.source_set, pairs.target_set
