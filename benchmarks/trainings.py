@@ -48,19 +48,25 @@ FRACTIONS = {("retained", protocol): [f"bits_{protocol}", "bits_source"]
              for protocol in ("retrained", "frozen")}  # fmt: skip
 
 
-def chapter(notebook: str, profile: str) -> dict:
-    """Parameters of a chapter in a profile."""
-    return pipeline.full_values(pipeline.Run("", Path(), profile, notebook, (), {"task": TASK}))
+def chapter(model: str, profile: str) -> dict:
+    """Parameters of the chapter of a model in a profile."""
+    (file,) = paths.NOTEBOOKS.glob(f"1?_{model}.py")
+    return pipeline.full_values(pipeline.Run("", Path(), profile, file.stem, (), {"task": TASK}))
+
+
+def settings_of(model: str, profile: str, seed: int) -> Settings:
+    """Settings with which the chapter of a model trains it, with another seed."""
+    values = chapter(model, profile)
+    recipe = {name: values[name] for name in ("steps", "batch", "crop", "rate")}
+    return Settings(**recipe, seed=seed)
 
 
 def train(store: paths.Results, results: str, model: str, seed: int) -> None:
     """Train and translate as the model's chapter does, unless this is done."""
-    (notebook,) = paths.NOTEBOOKS.glob(f"1?_{model}.py")
-    values = chapter(notebook.stem, store.profile)
-    recipe = {name: values[name] for name in ("steps", "batch", "crop", "rate")}
-    settings = Settings(**recipe, seed=seed)
+    settings = settings_of(model, store.profile, seed)
+    draws = chapter(model, store.profile).get("draws", 1)
     mean = store.weights(TASK, "residual", FIXED) if model == "diffusion" else None  # one for all
-    study.run(results, store.profile, model, TASK, seed, settings, values.get("draws", 1), mean)
+    study.run(results, store.profile, model, TASK, seed, settings, draws, mean)
 
 
 def measure(store: paths.Results, model: str, seed: int) -> None:
