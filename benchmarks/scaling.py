@@ -14,6 +14,7 @@ about the residual network of the same galaxies, steps and seed, and its cost in
 import argparse
 import json
 import time
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from fnmatch import fnmatch
@@ -27,7 +28,7 @@ import torch
 import trainings
 from torch.utils.flop_counter import FlopCounterMode
 
-from companion import long_trainings, paths, redshift_evaluation
+from companion import long_trainings, paths, redshift_evaluation, scaling
 from companion.redshift_evaluation import Recipe
 from galtools import artefacts, data, simulate
 from galtools.data import image_files
@@ -47,6 +48,7 @@ STAGES = (  # cheapest first: seed, steps relative to those of the chapter, gala
     *((0, 16, (3000,)), (1, 16, SIZES)),
 )
 SERIES = (*(("cross", model) for model in trainings.MODELS), ("intra", "capsule"))
+BASELINES = ("cross", "resample"), ("cross", "again"), ("intra", "again")
 DATA_SEED, LONG = 2508, 30_000  # of the long trainings, and their number of galaxies
 TEST_SEED, TEST = 7919, 256  # galaxies that nothing else uses
 NOISES = 4  # noise levels at which a denoiser is tested on every galaxy
@@ -77,11 +79,14 @@ class Images(NamedTuple):
 
 def plan() -> list[Images]:
     """All images, in the order in which they are made and measured."""
-    tasks = dict.fromkeys(task for task, _ in SERIES)
-    kept = [(task, *key) for task in tasks for key in long_trainings.kept_files(task)]
     return [
-        *(Images("none", *row) for row in (("cross", "resample"), *((t, "again") for t in tasks))),
-        *(Images("long", t, m, LONG, seed=seed) for t, m, seed in kept if (t, m) in SERIES),
+        *(Images("none", *row) for row in BASELINES),
+        *(
+            Images("long", *series, LONG, seed=seed)
+            for series in SERIES
+            for model, seed in long_trainings.kept_files(series[0])
+            if model == series[1]
+        ),
         *(
             Images("chapter", *series, count, compute, seed)
             for seed, compute, sizes in STAGES
@@ -265,13 +270,35 @@ def cost_of_step(root: Path, one: Images, weights: Path) -> dict:
 
 def cost(root: Path, one: Images) -> dict:
     """Steps, floating-point operations and CPU seconds of a training."""
+    if one.recipe == "none":
+        return {"steps": 0, "flop": 0, "seconds": 0}
     step, steps = json.loads(cost_of(root, one).read_text()), settings_of(one).steps
     first = cost(root, mean_of(one)) if one.model == "diffusion" else {"flop": 0, "seconds": 0}
     return {"steps": steps} | {name: first[name] + steps * step[name] for name in step}
 
 
 def keep(root: Path, out: Path) -> None:
-    """Write the tables."""
+    """Write the tables of all that is measured, with their manifests."""
+    done = [one for one in plan() if artefacts.is_whole(table_of(root, one))]
+    files = [table_of(root, one) for one in done]
+    values = {one: pd.read_csv(file) for one, file in zip(done, files, strict=True)}
+    about = {one: {**one._asdict(), **cost(root, one)} for one in done}
+    missing = Counter(f"×{one.compute}" for one in plan() if one not in done)
+    count = {"planned": len(plan()), "done": len(done), "missing": missing, "galaxies": TEST}
+
+    def write(table: Path, compute) -> None:
+        artefacts.make(
+            out / table.name,
+            lambda new: compute().to_csv(new, index=False, float_format="%.5g") or count,
+            params=count,
+            modules=["companion.scaling"],
+            inputs=files,
+            ignore=["compute", "count"],
+        )
+
+    write(scaling.TABLE, lambda: scaling.summarise(values, about))
+    write(scaling.FITS, lambda: scaling.fit_all(values))
+    print(f"{len(done)} of {len(plan())} are in {out / scaling.TABLE.name}")
 
 
 def main() -> None:

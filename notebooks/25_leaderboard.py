@@ -338,5 +338,5 @@ glue("trainings_changes", changed, display=False)
 # residual $R$ of each galaxy. More galaxies reduce only the second term: the same few networks translate all.
 # ```
 #
-# **What's next:** [interactive comparisons](26_touch.py) show what these numbers mean. [Bring your
+# **What's next:** [scaling](28_scaling.py) asks whether longer training would change this order. [Bring your
 # own](bring_your_own.py) produces the card that this leaderboard reads.
