@@ -188,7 +188,7 @@ def quantities(pairs, images, estimator, learnt) -> pd.DataFrame:
     stretch = crops.normalization_of(pairs).target  # a network's follows from its own galaxies
     z = pairs.redshift.astype(float)
     prior = redshifts.prior(image_files.read_column(learnt, "redshift"), Grid().edges)
-    judged, *_ = redshift_evaluation.judge(Ensemble.load(estimator), images, z, prior)
+    judged, *_ = redshift_evaluation.measure_members(Ensemble.load(estimator), images, z, prior)
     loss = [image_loss(stretch, *both) for both in zip(images, pairs.target, strict=True)]
     found = {column: measured[column][:, R_BAND] for column in MEASURED}
     return pd.DataFrame(found | {"loss": loss, "bits": judged["bits"][:, 0]})

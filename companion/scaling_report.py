@@ -87,7 +87,7 @@ def sentences(table: pd.DataFrame, fits: pd.DataFrame, about: dict) -> dict[str,
     found = {
         "finding": "no training longer than the chapters' own is in the table yet",
         "undertrained": f"{(gains['psnr'] > noise).sum()} of {len(gains)}",
-        "orders": "no limit is known, since that takes three lengths of training",
+        "orders": "no order is known, since that takes three lengths of training",
         "limits": "none is known yet",
         "honest": f"{count:,}",
         "longest": f"{most}",

@@ -179,8 +179,8 @@ plt.show()
 # %% [markdown]
 # ## Limit of infinite training
 #
-# An error $L$ is fitted by a sum of power laws in the training steps $C$ (in units of the chapter's) and the
-# number of galaxies $N$ (in units of 10,000),
+# An error $L$ is fitted by a scaling law, a sum of powers of the training steps $C$ (in units of the
+# chapter's) and the number of galaxies $N$ (in units of 10,000),
 #
 # $$ L(C, N) = L_\infty + a\, C^{-\alpha} + b\, N^{-\beta} , $$
 #
