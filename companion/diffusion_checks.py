@@ -39,6 +39,11 @@ def silenced(network: torch.nn.Module) -> torch.nn.Module:
     return network
 
 
+def central_flux(images: np.ndarray, box: int) -> np.ndarray:
+    """Flux in the central box x box pixels."""
+    return photometry.central_square(images, box).sum(axis=(-2, -1), dtype=np.float64)
+
+
 def scores(samples: np.ndarray, target: np.ndarray, scaling) -> dict[str, float]:
     """Energy score of stretched stamps, and median CRPS of central fluxes relative to them [%].
 
@@ -53,30 +58,35 @@ def scores(samples: np.ndarray, target: np.ndarray, scaling) -> dict[str, float]
     stretched = stretched.reshape(*samples.shape[:2], -1).swapaxes(0, 1)
     found = {"energy score": float(calibration.energy_score(stretched, true).mean())}
     for box in (box for box in BOXES if box <= target.shape[-1]):
-        fluxes, truth = (
-            photometry.central_flux(images, box / target.shape[-1]) for images in (samples, target)
-        )
+        fluxes, truth = (central_flux(images, box) for images in (samples, target))
         crps = calibration.crps(fluxes.swapaxes(0, 1).reshape(len(fluxes[0]), -1), truth.ravel())
         found[f"{box} px [%]"] = float(np.median(100 * crps / np.abs(truth.ravel())))
     return found
 
 
-def spread_ratio(samples, target, box: int, colours: bool = False) -> np.ndarray:
-    """Scatter of the fluxes of samples relative to the scatter of the truth about them, per band.
+def central_column(images: np.ndarray, box: int) -> np.ndarray:
+    """Mean column of the flux in the central box x box pixels, in pixels from their middle."""
+    inside = photometry.central_square(images, box)
+    columns = np.arange(box) - (box - 1) / 2
+    return (inside * columns).sum(axis=(-2, -1)) / inside.sum(axis=(-2, -1))
 
-    `samples` (n, K, bands, H, W), `target` (n, bands, H, W), fluxes in the central box x box
-    pixels. With the mean f and standard deviation s of K fluxes, u = (F - f) / (s sqrt(1 + 1/K))
-    follows Student's t with K - 1 degrees of freedom if the truth is one of the samples. The ratio
-    is median |t| / median |u - median u|: 1 is calibrated, 2 is samples that scatter twice too
-    much. With `colours`, of the colour F / f - F' / f' of neighbouring bands instead of fluxes.
-    One sample has no scatter: NaN.
+
+def spread_ratio(samples, target, box: int, quantity: str = "flux") -> np.ndarray:
+    """Scatter of a quantity of samples relative to the scatter of the truth about it, per band.
+
+    `samples` (n, K, bands, H, W), `target` (n, bands, H, W). The quantity f of the central
+    box x box pixels is their flux F, the colour F / <F> - F' / <F'> of neighbouring bands, or the
+    position, `central_column`. With the mean <f> and standard deviation s of K samples,
+    u = (f - <f>) / (s sqrt(1 + 1/K)) follows Student's t with K - 1 degrees of freedom if the truth
+    is one of the samples. The ratio is median |t| / median |u - median u|: 1 is calibrated, 2 is
+    samples that scatter twice too much. One sample has no scatter: NaN.
     """
-    fraction = box / target.shape[-1]
-    fluxes = [photometry.central_flux(x, fraction) for x in (samples, target[:, None])]
-    if colours:
-        mean = fluxes[0].mean(axis=1, keepdims=True)
-        fluxes = [-np.diff(flux / mean) for flux in fluxes]
-    sampled, true = fluxes
+    measure = central_column if quantity == "position" else central_flux
+    found = [measure(x, box) for x in (samples, target[:, None])]
+    if quantity == "colour":
+        mean = found[0].mean(axis=1, keepdims=True)
+        found = [-np.diff(flux / mean) for flux in found]
+    sampled, true = found
     count = sampled.shape[1]
     if count < 2:
         return np.full(true.shape[-1], np.nan)
@@ -86,14 +96,14 @@ def spread_ratio(samples, target, box: int, colours: bool = False) -> np.ndarray
 
 
 def calibration_table(samples: np.ndarray, target: np.ndarray, bands) -> pd.DataFrame:
-    """Scatter over error of box fluxes and colours, and corner noise; 1 is calibrated.
+    """Scatter over error of box fluxes, colours and positions, and corner noise; 1 is calibrated.
 
     A colour is in the column of its bluer band.
     """
     rows = {}
     for box in (box for box in BOXES if box <= target.shape[-1]):
-        rows[f"flux, {box} px"] = spread_ratio(samples, target, box)
-        rows[f"colour, {box} px"] = spread_ratio(samples, target, box, colours=True)
+        for quantity in ("flux", "colour", "position"):
+            rows[f"{quantity}, {box} px"] = spread_ratio(samples, target, box, quantity)
     rows["noise in corners"] = study.noise_ratio(samples[:, 0], target)
     return pd.DataFrame({name: dict(zip(bands, row, strict=False)) for name, row in rows.items()}).T
 

@@ -191,7 +191,7 @@ plt.show()
 # ## Calibration
 #
 # Calibrated samples have the target's corner noise and power at the periods of the network's blocks; their
-# fluxes and colours scatter as the truth about them; and the rank of the truth is uniform.
+# fluxes, colours and positions scatter as the truth about them; and the rank of the truth is uniform.
 
 # %% mystnb={"figure": {"caption": "Relative scatter of the samples in the r band for the five galaxies above: standard deviation divided by the quadrature sum of their mean and the sky noise.", "name": "fig-diffusion-spread"}, "image": {"alt": "Five maps of the relative standard deviation of the samples."}} tags=["hide-input"]
 band = study.R_BAND
@@ -221,8 +221,8 @@ glue("diffusion_rank", float(rank.mean() / (ranks - 1)), display=False)
 # %% [markdown]
 # If the truth $F$ is one of the samples, with mean $\langle F' \rangle$ and standard deviation $s$ of $K$
 # samples, $(F - \langle F' \rangle) / (s \sqrt{1 + 1/K})$ follows Student's distribution. The first table
-# gives the ratio of sample scatter to error, for fluxes in central boxes and for colours (in the column of
-# their bluer band): 1 is calibrated, 2 twice too much scatter. Corner noise is relative to the target's, power
+# gives the ratio of sample scatter to error, for fluxes in central boxes, their mean column (the position) and
+# colours (in the column of their bluer band): 1 is calibrated, 2 twice too much scatter. Corner noise is relative to the target's, power
 # at block periods (second table) to neighbouring frequencies.
 
 # %%

@@ -95,7 +95,17 @@ def test_calibration_of_samples_that_scatter_as_the_truth_does():
     flux = table[table.index.str.startswith("flux")].to_numpy()
     assert flux == pytest.approx(np.ones(flux.shape), abs=0.15)
     wide = diffusion_checks.calibration_table(centre + 2 * (samples - centre), target[:, 0], "ugr")
-    assert wide.loc["flux, 16 px"].to_numpy() == pytest.approx(2 * np.ones(3), rel=0.2)
+    for quantity in ("flux", "position"):
+        assert table.loc[f"{quantity}, 16 px"].to_numpy() == pytest.approx(np.ones(3), abs=0.15)
+        known = np.sqrt((1 + 1 / 6) / (1 / 2**2 + 1 / 6))  # of widths, as K is finite
+        assert wide.loc[f"{quantity}, 16 px"].to_numpy() == pytest.approx([known] * 3, rel=0.15)
+
+
+def test_a_single_bright_pixel_is_where_it_is():
+    images = np.zeros((6, 6))
+    images[1:5, 4] = 1.0, 2.0, 3.0, 4.0
+    images[0] = 50.0  # outside the box
+    assert diffusion_checks.central_column(images, 4) == 1.5
 
 
 @pytest.mark.parametrize("wide", [0.5, 1.0, 2.0])
@@ -123,6 +133,6 @@ def test_colour_ratio_finds_bands_that_err_each_for_itself(rho):
     draws = bright * (1 + 0.01 * rng.normal(size=(n, 8, bands, 1, 1)))
     both = np.sqrt(rho) * rng.normal(size=(n, 1, 1, 1))
     error = both + np.sqrt(1 - rho) * rng.normal(size=(n, bands, 1, 1))
-    ratio = diffusion_checks.spread_ratio(draws, bright[:, 0] * (1 + 0.01 * error), 1, colours=True)
+    ratio = diffusion_checks.spread_ratio(draws, bright[:, 0] * (1 + 0.01 * error), 1, "colour")
     known = np.sqrt((1 + 1 / 8) / (1 - rho + 1 / 8))  # of widths, as K is finite
     assert ratio == pytest.approx([known] * 2, rel=0.05)
