@@ -49,15 +49,15 @@ class LinkTerms(SphinxTransform):
     def pieces(self, text: str):
         """Cut a text into words and references."""
         start = 0
-        for found in self.pattern.finditer(text):
-            if (term := self.terms[found.lastindex - 1]) in self.left:
+        for match in self.pattern.finditer(text):
+            if (term := self.terms[match.lastindex - 1]) in self.left:
                 self.left.remove(term)
-                yield nodes.Text(text[start : found.start()])
-                words = nodes.inline("", found[0], classes=["xref", "std", "std-term"])
+                yield nodes.Text(text[start : match.start()])
+                words = nodes.inline("", match[0], classes=["xref", "std", "std-term"])
                 target = {"refdomain": "std", "reftype": "term", "reftarget": term}
-                about = {"refdoc": self.env.docname, "refexplicit": True, "refwarn": True}
-                yield pending_xref("", words, **target, **about)
-                start = found.end()
+                options = {"refdoc": self.env.docname, "refexplicit": True, "refwarn": True}
+                yield pending_xref("", words, **target, **options)
+                start = match.end()
         yield nodes.Text(text[start:])
 
 

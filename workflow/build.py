@@ -67,9 +67,9 @@ def build(profile: str, results: Path, out: Path, cores: int, pages: bool = True
     folder, made = results / check_profile(profile), out / "_build"
     with snake.only_one(folder), snake.only_one(made):
         runs, config = pipeline.load(profile, results), {"profile": profile, "results": results}
-        said = snake.perform(runs, config, folder, ["--cores", str(cores)])
-        lost = {name: run for name, run in runs.items() if not run.stamp.exists()}
-        missing = {name: pipeline.reason(run, runs) for name, run in lost.items()}
+        message = snake.perform(runs, config, folder, ["--cores", str(cores)])
+        unfinished = {name: run for name, run in runs.items() if not run.stamp.exists()}
+        missing = {name: pipeline.reason(run, runs) for name, run in unfinished.items()}
         seal = made / ".rendered"
         digest, index = followed(runs, missing), made / "html" / "index.html"
         current = pages and index.exists() and seal.exists() and seal.read_text() == digest
@@ -83,7 +83,7 @@ def build(profile: str, results: Path, out: Path, cores: int, pages: bool = True
         print(f"the book without the pages that failed is at {index}")
         failed = [pipeline.failure_text(run) for run in runs.values() if run.failure.exists()]
         # the first failure comes last, so that it is read first
-        raise GaltoolsError("\n".join(["", *reversed(failed or [said])]))
+        raise GaltoolsError("\n".join(["", *reversed(failed or [message])]))
     return index if pages else made / "stage"
 
 

@@ -34,7 +34,7 @@ PAGE = """
 
 def glued(run: pipeline.Run) -> dict[str, float]:
     """Read the numbers that a notebook glued while it ran."""
-    found = {}
+    numbers = {}
     for cell in json.loads(run.executed.read_text())["cells"]:
         for output in cell.get("outputs", ()):
             name = output.get("metadata", {}).get("scrapbook", {}).get("name")
@@ -44,8 +44,8 @@ def glued(run: pipeline.Run) -> dict[str, float]:
             except (ValueError, SyntaxError, TypeError):
                 continue  # a word or a picture
             if name and math.isfinite(value):
-                found[name.removeprefix(f"{run.notebook.partition('_')[2]}_")] = value
-    return found
+                numbers[name.removeprefix(f"{run.notebook.partition('_')[2]}_")] = value
+    return numbers
 
 
 def table(runs: dict[str, pipeline.Run]) -> pd.DataFrame:
@@ -56,26 +56,26 @@ def table(runs: dict[str, pipeline.Run]) -> pd.DataFrame:
     lines, names = [], grid.varied(runs)
     for run in runs.values():
         values = {name: grid.inherited(run, runs).get(name) for name in names}
-        known = {"run": run.name, "group": run.group, "notebook": run.notebook}
-        known |= {"status": STATUS.get(run.state, run.state), **values}
+        columns = {"run": run.name, "group": run.group, "notebook": run.notebook}
+        columns |= {"status": STATUS.get(run.state, run.state), **values}
         if run.stamp.exists():
             numbers = {**glued(run), SECONDS: pipeline.record(run)["seconds"]}
-            lines += [{**known, "name": k, "value": v, "error": ""} for k, v in numbers.items()]
+            lines += [{**columns, "name": k, "value": v, "error": ""} for k, v in numbers.items()]
         else:
             error = " ".join(pipeline.reason(run, runs).split())
-            lines.append({**known, "name": "", "value": math.nan, "error": error})
+            lines.append({**columns, "name": "", "value": math.nan, "error": error})
     return pd.DataFrame(lines)
 
 
 def labels(rows: pd.DataFrame, parameters: list[str]) -> list[str]:
     """Name every configuration by what varies, the seed left out: seeds make its points."""
     varied = [name for name in parameters if name != "seed" and len(set(rows[name].map(str))) > 1]
-    found = []
+    texts = []
     for notebook, *values in rows[["notebook", *varied]].itertuples(index=False):
-        known = [(k, v) for k, v in zip(varied, values, strict=True) if v is not None and v == v]
-        shown = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in known]
-        found.append(", ".join([notebook, *shown]))
-    return found
+        given = [(k, v) for k, v in zip(varied, values, strict=True) if v is not None and v == v]
+        shown = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in given]
+        texts.append(", ".join([notebook, *shown]))
+    return texts
 
 
 def figure(rows: pd.DataFrame, parameters: list[str]):
@@ -101,19 +101,19 @@ def figure(rows: pd.DataFrame, parameters: list[str]):
     return panels.set_titles("{col_name}").set_axis_labels("", "").figure
 
 
-def page(found: pd.DataFrame, parameters: list[str], name: str, links: dict[str, str]) -> str:
+def page(numbers: pd.DataFrame, parameters: list[str], name: str, links: dict[str, str]) -> str:
     """Write the page: failures first, then the figure, then every number of every run.
 
     `links` leads from the name of a run to its executed notebook.
     """
-    each = found.drop_duplicates("run")
-    good, done = found[found.status == "done"], each.status == "done"
+    each = numbers.drop_duplicates("run")
+    good, done = numbers[numbers.status == "done"], each.status == "done"
     fig = figure(good, parameters) if len(good) else None
     alt = "One panel per number, one line per configuration, one point per seed."
-    about, tables = each.set_index("run")[parameters], []
+    settings, tables = each.set_index("run")[parameters], []
     for notebook, rows in good.groupby("notebook", sort=False):
         wide = rows.pivot_table("value", "run", "name", sort=False)
-        tables.append((notebook, about.join(wide, how="right")))
+        tables.append((notebook, settings.join(wide, how="right")))
     text = html_report.document(
         f"Grid {name}", PAGE, runs=each, done=done.sum(), tables=tables,
         bad=each[~done][["run", *parameters, "status", "error"]],
@@ -126,9 +126,9 @@ def page(found: pd.DataFrame, parameters: list[str], name: str, links: dict[str,
 
 def write(runs: dict[str, pipeline.Run], folder: Path) -> None:
     """Write table.csv and index.html of a grid."""
-    found = table(runs)
+    numbers = table(runs)
     links = {name: os.path.relpath(run.executed, folder) for name, run in runs.items()}
     with artefacts.atomic(folder / "table.csv") as new:
-        found.to_csv(new, index=False)
+        numbers.to_csv(new, index=False)
     with artefacts.atomic(folder / "index.html") as new:
-        new.write_text(page(found, grid.varied(runs), folder.name, links))
+        new.write_text(page(numbers, grid.varied(runs), folder.name, links))

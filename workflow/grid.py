@@ -72,19 +72,19 @@ def read(file: Path) -> dict:
     return grid
 
 
-def _check_entries(found: dict, where: str, known: dict) -> None:
-    if extra := found.keys() - known:
+def _check_entries(entries: dict, where: str, kinds: dict) -> None:
+    if extra := entries.keys() - kinds:
         first = repr(min(extra, key=str))[:80]
-        raise GaltoolsError(f"{where} has an unknown entry {first}; known are {', '.join(known)}")
-    for name, value in found.items():
-        if not isinstance(value, known[name]):
-            kind = getattr(known[name], "__name__", known[name])
+        raise GaltoolsError(f"{where} has an unknown entry {first}; known are {', '.join(kinds)}")
+    for name, value in entries.items():
+        if not isinstance(value, kinds[name]):
+            kind = getattr(kinds[name], "__name__", kinds[name])
             raise GaltoolsError(f"{where}: `{name}` must be {kind}, not {repr(value)[:80]}")
 
 
-def listed(thing) -> list:
+def listed(value) -> list:
     """Give one thing as a list of one."""
-    return list(thing) if isinstance(thing, list | tuple) else [thing]
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def alternatives(value, needs: dict[str, Variant], name: str) -> list:
@@ -164,11 +164,11 @@ def plan(grid: dict) -> dict:
 
 def varied(runs: dict) -> list[str]:
     """Parameters whose values differ among the runs of some notebook, in the order they appear."""
-    seen: dict[tuple[str, str], set] = {}
+    each: dict[tuple[str, str], set] = {}
     for run in runs.values():
         for name, value in run.parameters.items():
-            seen.setdefault((run.notebook, name), set()).add(json.dumps(value))
-    return list(dict.fromkeys(name for (_, name), values in seen.items() if len(values) > 1))
+            each.setdefault((run.notebook, name), set()).add(json.dumps(value))
+    return list(dict.fromkeys(name for (_, name), values in each.items() if len(values) > 1))
 
 
 def inherited(run: pipeline.Run, runs: dict[str, pipeline.Run]) -> dict:
@@ -179,10 +179,10 @@ def inherited(run: pipeline.Run, runs: dict[str, pipeline.Run]) -> dict:
     return above | run.parameters
 
 
-def chosen(runs: dict[str, pipeline.Run], wanted: list[str]) -> dict[str, pipeline.Run]:
+def chosen(runs: dict[str, pipeline.Run], asked: list[str]) -> dict[str, pipeline.Run]:
     """Runs that are asked for by their label, group or name; all of them if none is asked for."""
-    known = {name: {name, run.label, run.group} for name, run in runs.items()}
-    if lost := set(wanted) - set().union(*known.values()):
+    aliases = {name: {name, run.label, run.group} for name, run in runs.items()}
+    if unknown := set(asked) - set().union(*aliases.values()):
         labels = ", ".join(run.label for run in runs.values())
-        raise GaltoolsError(f"there is no run {min(lost)!r}: choose from {labels}")
-    return {n: run for n, run in runs.items() if not wanted or known[n] & set(wanted)}
+        raise GaltoolsError(f"there is no run {min(unknown)!r}: choose from {labels}")
+    return {n: run for n, run in runs.items() if not asked or aliases[n] & set(asked)}

@@ -49,8 +49,8 @@ def main() -> bool:
     }
     judges = estimators(list(stores.values()))
     for name, run in grid.chosen(runs, args.only).items():
-        found = stores[name].folder.glob("models/*/*/seed*/weights.safetensors")
-        for weights in sorted(found):
+        files = stores[name].folder.glob("models/*/*/seed*/weights.safetensors")
+        for weights in sorted(files):
             try:
                 file = keep(stores[name], weights, args.out, judges)
             except GaltoolsError as error:

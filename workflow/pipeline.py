@@ -134,11 +134,11 @@ def kept_weights(notebook: str, parameters: dict) -> list[Path]:
 
 def _translator_runs(parameters: dict, runs: dict[str, Run]) -> list[str]:
     """Name the runs that make the weights of the `models` of a run, such as 11_residual_intra."""
-    found, ending = [], "_intra" if parameters.get("task") == "intra" else ""
+    needed, ending = [], "_intra" if parameters.get("task") == "intra" else ""
     for model in parameters.get("models", ()):
-        own = rf"1\d_{model}{ending}"
-        found += [name for name in runs if re.fullmatch(own, name)] or [f"1x_{model}{ending}"]
-    return found + [name for name in runs if found and name == f"{KEPT}{ending}"]
+        pattern = rf"1\d_{model}{ending}"
+        needed += [name for name in runs if re.fullmatch(pattern, name)] or [f"1x_{model}{ending}"]
+    return needed + [name for name in runs if needed and name == f"{KEPT}{ending}"]
 
 
 def load_plan(file: Path) -> dict[str, Run]:
@@ -203,7 +203,7 @@ def key(run: Run, runs: dict[str, Run]) -> str:
     return artefacts.digest([run.code, inputs])
 
 
-def story(run: Run, runs: dict[str, Run]) -> dict:
+def lineage(run: Run, runs: dict[str, Run]) -> dict:
     """Everything that it takes to execute a run again, and to see what has changed since."""
 
     def entry(one: Run) -> dict:
@@ -218,10 +218,10 @@ def story(run: Run, runs: dict[str, Run]) -> dict:
 
 def record(run: Run) -> dict:
     """Read what is known of the last run."""
-    known = artefacts.read_manifest(run.executed)
-    if not isinstance(known.get("artefacts"), dict) or not {"key", "seconds"} <= known.keys():
+    content = artefacts.read_manifest(run.executed)
+    if not isinstance(content.get("artefacts"), dict) or not {"key", "seconds"} <= content.keys():
         raise GaltoolsError(f"the record of {run.name} is damaged: delete {run.executed}*")
-    return known
+    return content
 
 
 def is_current(run: Run, runs: dict[str, Run]) -> bool:
@@ -252,8 +252,8 @@ def drop_stale(runs: dict[str, Run]) -> set[str]:
 
 def failure_text(run: Run) -> str:
     """Say in a few lines what went wrong in the last run: notebook, cell and error."""
-    found = json.loads(run.failure.read_text())
-    lines = [f"FAILED notebooks/{run.notebook}.py (run {run.name}){found['where']}", found["what"]]
+    error = json.loads(run.failure.read_text())
+    lines = [f"FAILED notebooks/{run.notebook}.py (run {run.name}){error['where']}", error["what"]]
     lines += [f"partial output: {run.failed.name}"] if run.failed.exists() else []
     return "\n       ".join(lines)
 
@@ -284,12 +284,12 @@ def absolute(text: str) -> Path:
     return Path(text).absolute()
 
 
-def parser(about: str) -> argparse.ArgumentParser:
+def parser(description: str) -> argparse.ArgumentParser:
     """Parser of a command line that has a folder of results and a number of cores."""
-    found = argparse.ArgumentParser(description=about.splitlines()[0])
-    found.add_argument("--results", type=absolute, default=RESULTS)
-    found.add_argument("--cores", type=core_count, default=cores())
-    return found
+    options = argparse.ArgumentParser(description=description.splitlines()[0])
+    options.add_argument("--results", type=absolute, default=RESULTS)
+    options.add_argument("--cores", type=core_count, default=cores())
+    return options
 
 
 def start(main) -> None:

@@ -61,8 +61,8 @@ def plan(records: list[dict], file: Path) -> None:
     """Write the plan of some runs and of all that they need, as a grid would."""
     runs: dict[str, dict] = {}
     for record in records:
-        own = {name: record[name] for name in ("notebook", "parameters", "needs", "cores")}
-        for name, entry in {**record["ancestors"], record["run"]: own}.items():
+        of_run = {name: record[name] for name in ("notebook", "parameters", "needs", "cores")}
+        for name, entry in {**record["ancestors"], record["run"]: of_run}.items():
             if runs.setdefault(name, entry) != entry:
                 raise GaltoolsError(f"these manifests differ on {name}: reproduce them one by one")
     if len({record["profile"] for record in records}) > 1:
@@ -74,13 +74,13 @@ def plan(records: list[dict], file: Path) -> None:
 def changes(record: dict, run: pipeline.Run) -> list[str]:
     """Say what is no longer as it was: code of notebook or modules, versions of packages, cores."""
     then, now = record["code"], run.code
-    said = ["the notebook's code"] if then["cells"] != now["cells"] else []
+    diff = ["the notebook's code"] if then["cells"] != now["cells"] else []
     if record["cores"] != pipeline.record(run)["cores"]:
-        said.append("the number of cores")  # other sums, other rounding
+        diff.append("the number of cores")  # other sums, other rounding
     for kind in ("modules", "packages", "kept"):
         old, new = then.get(kind, {}), now.get(kind, {})
-        said += sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
-    return said
+        diff += sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    return diff
 
 
 def timeless(path: Path):
@@ -101,10 +101,10 @@ def numbers(path: Path) -> dict[str, np.ndarray]:
     if path.suffix == ".csv":
         table = pd.read_csv(path).drop(columns=CLOCK, errors="ignore")
         return {name: table[name].to_numpy(float) for name in table.select_dtypes("number")}
-    found = {}
+    items = {}
     with safe_open(path) as file:
-        file.visititems(lambda name, item: found.update({name: item}))
-        datasets = {name: item for name, item in found.items() if isinstance(item, h5py.Dataset)}
+        file.visititems(lambda name, item: items.update({name: item}))
+        datasets = {name: item for name, item in items.items() if isinstance(item, h5py.Dataset)}
         return {
             n: data[()].astype(float) for n, data in datasets.items() if data.dtype.kind in "fiu"
         }
@@ -147,38 +147,38 @@ def verdict(old: Path, new: Path, checksum: str) -> tuple[bool, str]:
 
 def compare(original: Path, record: dict, again: pipeline.Run) -> bool:
     """Say of every artefact of a run, and tell of all, whether it came out the same."""
-    alike = True
+    equal = True
     for name, checksum in record["artefacts"].items():
         same, words = verdict(
             pipeline.inside(original, name), pipeline.inside(again.folder, name), checksum
         )
-        alike &= same
+        equal &= same
         print(f"  {name}: {words}")
-    if said := changes(record, again):
-        print(f"changed since: {', '.join(said)}")
+    if changed := changes(record, again):
+        print(f"changed since: {', '.join(changed)}")
     count = len(record["artefacts"])
-    print(f"{record['run']}: {count} artefacts {'are the same' if alike else 'were compared'}")
-    return alike
+    print(f"{record['run']}: {count} artefacts {'are the same' if equal else 'were compared'}")
+    return equal
 
 
 def reproduce(files: list[Path], folder: Path | None, count: int) -> bool:
     """Execute and compare; tell whether every artefact of every run came out the same."""
-    found = [read(file) for file in files]
-    records = [record for _, record in found]
+    originals = [read(file) for file in files]
+    records = [record for _, record in originals]
     folder = folder or pipeline.RESULTS / "reproduced" / records[0]["run"]
     file = folder / "grids" / "reproduced" / "plan.json"
     with snake.only_one(folder):
-        found_there = [path for path in folder.iterdir() if path.name != ".lock"]
-        if found_there and not file.parent.is_dir():
+        present = [path for path in folder.iterdir() if path.name != ".lock"]
+        if present and not file.parent.is_dir():
             raise GaltoolsError(f"{folder} holds other things and would be emptied: choose another")
-        for path in found_there:
+        for path in present:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         plan(records, file)
         runs = snake.run_plan(file, count)
     if not all(runs[record["run"]].stamp.exists() for record in records):
         print(snake.summary(runs, file.parent))
         return False
-    return all([compare(original, record, runs[record["run"]]) for original, record in found])
+    return all([compare(original, record, runs[record["run"]]) for original, record in originals])
 
 
 def main() -> bool:

@@ -79,8 +79,8 @@ def execute(run: pipeline.Run) -> None:
 def artefacts_listed(listing: Path, folder: Path) -> dict[str, str]:
     """Checksums of the artefacts that a run made or used, as `galtools.artefacts` listed them."""
     names = set(listing.read_text().splitlines()) if listing.exists() else set()
-    own = sorted(Path(name) for name in names if Path(name).is_relative_to(folder))
-    return {str(path.relative_to(folder)): artefacts.sha256(path) for path in own}
+    files = sorted(Path(name) for name in names if Path(name).is_relative_to(folder))
+    return {str(path.relative_to(folder)): artefacts.sha256(path) for path in files}
 
 
 def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int, listing: Path) -> None:
@@ -95,7 +95,7 @@ def perform(run: pipeline.Run, runs: dict[str, pipeline.Run], cores: int, listin
     used = {artefacts.read_manifest(run.folder / name).get("device", "cpu") for name in made}
     content = {
         "run": run.name,
-        **pipeline.story(run, runs),
+        **pipeline.lineage(run, runs),
         "key": key,
         "sha256": artefacts.sha256(run.executed),
         "artefacts": made,

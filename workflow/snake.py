@@ -62,7 +62,7 @@ class Progress:
         now = {name: one.state for name, one in self.runs.items()}
         for name, state in now.items():
             if state != self.known[name]:
-                print(f"  {time.strftime('%H:%M:%S')}  {self.news(self.runs[name])}")
+                print(f"  {time.strftime('%H:%M:%S')}  {self.describe(self.runs[name])}")
         if now != self.known:
             count = Counter(now.values())
             shown = ", ".join(f"{count[k]} {k}" for k in ("done", "running", "failed", "waiting"))
@@ -70,7 +70,7 @@ class Progress:
             print(f"    {shown}" + (f"; about {left:.0f} s left" if left else ""), flush=True)
         self.known = now
 
-    def news(self, run: pipeline.Run) -> str:
+    def describe(self, run: pipeline.Run) -> str:
         """State of a run in words; one whose inputs came back as they were is not executed."""
         name, state = run.label or run.name, run.state
         if state == "failed":
@@ -83,14 +83,14 @@ class Progress:
 
 
 def perform(
-    runs: dict[str, pipeline.Run], config: dict, folder: Path, where: list[str], wanted=()
+    runs: dict[str, pipeline.Run], config: dict, folder: Path, where: list[str], names=()
 ) -> str:
     """Run what is not current; what fails costs only what needs it.
 
-    `where` tells Snakemake where to run: a number of cores, or a profile; `wanted` are the names of
+    `where` tells Snakemake where to run: a number of cores, or a profile; `names` are the names of
     the runs that are asked for, if not all are. Return what Snakemake itself stumbled over.
     """
-    asked = [runs[name] for name in wanted or runs]
+    asked = [runs[name] for name in names or runs]
     for one in asked:
         one.failed.unlink(missing_ok=True)
         one.failure.unlink(missing_ok=True)
@@ -99,7 +99,7 @@ def perform(
     if current.issuperset(one.name for one in asked):
         return ""
     command = [
-        *(sys.executable, "-m", "snakemake", *([one.stamp for one in asked] if wanted else ())),
+        *(sys.executable, "-m", "snakemake", *([one.stamp for one in asked] if names else ())),
         *("--snakefile", paths.WORKFLOW / "Snakefile", "--directory", folder, *where),
         *("--keep-going", "--nolock", "--rerun-incomplete", "--rerun-triggers", "input"),
         *("--config", *(f"{name}={value}" for name, value in config.items())),
@@ -121,24 +121,24 @@ def perform(
     return complaint(log)
 
 
-def run_plan(plan: Path, count: int, on: Path | None = None, wanted=()) -> dict[str, pipeline.Run]:
+def run_plan(plan: Path, count: int, on: Path | None = None, names=()) -> dict[str, pipeline.Run]:
     """Run what of the plan of a grid is not current, and return its runs; see `perform`.
 
     `on` is the folder of a Snakemake profile, which says on what to run.
     """
     runs = pipeline.load_plan(plan)
     where = ["--profile", str(on)] if on else ["--cores", str(count)]
-    if said := perform(runs, {"plan": plan}, plan.parent, where, wanted):
-        print(said)
+    if message := perform(runs, {"plan": plan}, plan.parent, where, names):
+        print(message)
     return runs
 
 
 def summary(runs: dict[str, pipeline.Run], folder: Path) -> str:
     """Name the failures first, each with its last error; then what was not run, and the count."""
-    lost = [run for run in runs.values() if not run.stamp.exists()]
-    lines = [f"{run.label or run.name}: {pipeline.reason(run, runs)}" for run in lost]
+    unfinished = [run for run in runs.values() if not run.stamp.exists()]
+    lines = [f"{run.label or run.name}: {pipeline.reason(run, runs)}" for run in unfinished]
     lines = [" ".join(line.split()) for line in lines]
-    done = f"{len(runs) - len(lost)} of {len(runs)} runs are done"
+    done = f"{len(runs) - len(unfinished)} of {len(runs)} runs are done"
     return "\n".join([*lines, f"{done}; compare them in {folder / 'index.html'}"])
 
 

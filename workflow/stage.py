@@ -100,30 +100,30 @@ def as_run(book, record: dict):
 
 def vectors(book, run: pipeline.Run) -> dict[str, bytes]:
     """Take the SVG of every figure out of a notebook and put a link to it below the figure."""
-    found, cells = {}, []
+    files, cells = {}, []
     for cell in book.cells:
         cells.append(cell)
-        drawn = [o.data.pop(SVG) for o in cell.get("outputs", ()) if SVG in o.get("data", ())]
-        if drawn and figure_name(cell):
+        figures = [o.data.pop(SVG) for o in cell.get("outputs", ()) if SVG in o.get("data", ())]
+        if figures and figure_name(cell):
             name = f"{run.name}-{figure_name(cell)}.svg"
-            found[f"_extra/vector/{name}"] = drawn[-1].encode()
-            about = {"tags": [tag for tag in cell.metadata.get("tags", ()) if tag == LEADING]}
-            cells.append(new_markdown_cell(VECTOR.format(name=name), metadata=about))
+            files[f"_extra/vector/{name}"] = figures[-1].encode()
+            tags = {"tags": [tag for tag in cell.metadata.get("tags", ()) if tag == LEADING]}
+            cells.append(new_markdown_cell(VECTOR.format(name=name), metadata=tags))
     book.cells = cells
-    return found
+    return files
 
 
 def as_executed(run: pipeline.Run, missing: dict[str, str]):
     """Return today's text of a run's notebook with outputs and how they were made, or why not."""
-    book, lost = pipeline.read_source(run), missing.get(run.name)
-    if not lost:
+    book, failure = pipeline.read_source(run), missing.get(run.name)
+    if not failure:
         book, record = refreshed(book, nbformat.read(run.executed, 4)), pipeline.record(run)
         about = PAGE.format(**record, **record["packages"])
         note = PROVENANCE.format(title="How these results were made", about=about)
         book.cells.append(new_markdown_cell(note, metadata={"tags": [LEADING]}))
         return as_run(book, record)
     title, _, rest = book.cells[0].source.partition("\n")
-    notice = NOTICE.format(reason=re.sub(r"\n\s*\n", "\n", lost), blank=NOT_RUN)
+    notice = NOTICE.format(reason=re.sub(r"\n\s*\n", "\n", failure), blank=NOT_RUN)
     book.cells[0].source = f"{title}\n\n{notice}\n{rest}"
     for cell in book.cells:
         cell.source = re.sub(r"\{glue:\w+\}`[^`]*`", NOT_RUN, cell.source)
@@ -132,14 +132,14 @@ def as_executed(run: pipeline.Run, missing: dict[str, str]):
 
 def opened(book):
     """Move the first leading figure of a chapter, with its link, to below its finding."""
-    for place, cell in enumerate(book.cells):
+    for k, cell in enumerate(book.cells):
         if tagged(cell, LEADING) and figure_name(cell) and cell.outputs:
             title, finding, rest = book.cells[0].source.split("\n\n", 2)
-            about = {"tags": ["remove-input"], "mystnb": cell.metadata.pop("mystnb")}
-            figure = new_code_cell("# drawn below", outputs=cell.outputs, metadata=about)
-            cell.outputs, link = [], book.cells[place + 1]
+            metadata = {"tags": ["remove-input"], "mystnb": cell.metadata.pop("mystnb")}
+            figure = new_code_cell("# drawn below", outputs=cell.outputs, metadata=metadata)
+            cell.outputs, link = [], book.cells[k + 1]
             note = f"The result is {{numref}}`fig-{figure_name(figure)}`."
-            book.cells[place + 1] = new_markdown_cell(note)
+            book.cells[k + 1] = new_markdown_cell(note)
             top = new_markdown_cell(f"{title}\n\n{finding}")
             book.cells[:1] = [top, figure, link, new_markdown_cell(rest)]
             break
@@ -209,20 +209,20 @@ def without(text: str, missing) -> str:
 
 def pictures(run: pipeline.Run) -> dict[str, str]:
     """Figures of a run as base64, `<run>-<name>.png`: glued ones, and those named fig-<name>."""
-    found = {}
+    files = {}
     for cell in nbformat.read(run.executed, as_version=4).cells:
         for output in cell.get("outputs", ()):
             name = output.get("metadata", {}).get("scrapbook", {}).get("name")
             if png := output.get("data", {}).get(GLUED_PNG if name else "image/png"):
-                found[f"{run.name}-{name or figure_name(cell)}.png"] = png
-    return found
+                files[f"{run.name}-{name or figure_name(cell)}.png"] = png
+    return files
 
 
 def prose(missing, records: dict[str, dict]) -> dict[str, bytes]:
     """Files of book/ by their place; a page says how the numbers that it quotes were made."""
-    found = {"contributing.md": paths.ROOT / "CONTRIBUTING.md"}
-    found |= {str(f.relative_to(paths.ROOT / "book")): f for f in (paths.ROOT / "book").rglob("*")}
-    contents = {name: f.read_bytes() for name, f in found.items() if f.is_file()}
+    files = {"contributing.md": paths.ROOT / "CONTRIBUTING.md"}
+    files |= {str(f.relative_to(paths.ROOT / "book")): f for f in (paths.ROOT / "book").rglob("*")}
+    contents = {name: f.read_bytes() for name, f in files.items() if f.is_file()}
     for name in [name for name in contents if name.endswith(".md")]:
         text = without(contents[name].decode(), missing)
         contents[name] = quoted(text, records).encode()
@@ -268,7 +268,7 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
     if "_toc.yml" in pages:
         pages["_toc.yml"] = contents(pages["_toc.yml"], runs)
     shown = b"".join(content for name, content in pages.items() if name.endswith(".md")).decode()
-    wanted = set(re.findall(r"figures/([\w-]+\.png)", shown))
+    asked = set(re.findall(r"figures/([\w-]+\.png)", shown))
     (mathjax,) = (file for file in files("sphinx-mathjax-offline") if file.name == "tex-svg.js")
     pages["_extra/tex-svg.js"] = Path(mathjax.locate()).read_bytes()
     if "translate.md" in pages:
@@ -277,8 +277,8 @@ def stage(runs: dict[str, pipeline.Run], folder: Path, missing: dict[str, str] |
         data = browser_translator.script(folder.with_name("translate_data.js"))
         pages["_extra/translate/data.js"] = data.encode()
     for name in records:
-        drawn = pictures(runs[name])
-        pages |= {f"figures/{k}": base64.b64decode(drawn[k]) for k in wanted & drawn.keys()}
+        figures = pictures(runs[name])
+        pages |= {f"figures/{k}": base64.b64decode(figures[k]) for k in asked & figures.keys()}
     for file in folder.rglob("*"):
         if file.is_file() and str(file.relative_to(folder)) not in pages:
             file.unlink()
