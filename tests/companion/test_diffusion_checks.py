@@ -28,6 +28,7 @@ def test_grain_of_blocks_has_power_at_its_period_and_white_noise_has_none():
     assert diffusion_checks.block_power(blocks, 4) < 0.1  # a sinc, whose zeros lie there
 
 
+@pytest.mark.slow
 def test_scores_of_gaussians_are_those_of_the_formula():
     """CRPS of N(0, 1) samples for a truth of that distribution: 1 / sqrt(pi) of its sigma."""
     n, k = 300, 20

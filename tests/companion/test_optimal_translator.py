@@ -23,6 +23,7 @@ def scenes():
     return model, model.truth(5, GALAXIES)
 
 
+@pytest.mark.slow
 def test_walks_are_calibrated_and_narrower_samples_are_not():
     """Simulation-based calibration where the posterior is known; then samples 30 % too narrow."""
     true, y, target = world(1000, seed=6)

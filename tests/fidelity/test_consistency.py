@@ -59,6 +59,7 @@ def test_a_star_comes_back_as_the_source_sees_it():
     assert np.abs(back - far).max() < 2e-3 * far.max()
 
 
+@pytest.mark.slow
 def test_what_explains_its_source_leaves_white_noise():
     """The source is the translation carried back, plus noise of the stated size."""
     rng, n = np.random.default_rng(0), 150

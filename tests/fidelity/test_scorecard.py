@@ -108,6 +108,7 @@ def test_residuals_are_in_units_of_the_noise_of_every_pixel(sample):
         short(truth, translated, sigma_map=sigma)
 
 
+@pytest.mark.slow
 def test_the_card_takes_images_of_the_psf(sample):
     """Of the Moffat profile, they give the card that its width gives; of another, another."""
     truth, translated, _ = sample

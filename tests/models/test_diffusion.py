@@ -205,6 +205,7 @@ def test_without_a_regression_network_it_is_conditional_edm():
         assert torch.allclose(network.sampler(x)(x), x, rtol=0.03)  # white noise of rms one
 
 
+@pytest.mark.slow
 def test_the_denoiser_learns_that_residuals_are_coherent():
     """Residuals of one number per 4 x 4 block, all bands alike: white noise has 1 / sqrt(80)."""
     network, x = fresh(rms=1.0, steps=12), torch.zeros(32, 5, 16, 16)

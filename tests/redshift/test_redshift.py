@@ -106,6 +106,7 @@ def test_the_shape_of_densities_is_recalibrated():
     assert np.log(better[bins])[3000:].mean() > np.log(density[bins])[3000:].mean()
 
 
+@pytest.mark.slow
 def test_calibrated_densities_stay_as_they_are():
     rng = np.random.default_rng(4)
     centres = rng.uniform(0.15, 0.25, 20_000)
