@@ -36,7 +36,6 @@ CONTROLS = {
     "degraded": "a degraded repeat observation",
 }
 ENDING = {"cross": "", "intra": "_intra"}  # of the tables of a task
-TASKS = {"cross": "SDSS to CFHTLS", "intra": "SDSS to SDSS"}
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ CARD = """{% for caption, figure in figures.items() %}<h2>{{ caption }}</h2>{{ f
 WORDS = ("best", "upper fifth", "typical", "typical", "lower fifth", "worst")
 FIGURES = {  # caption: {metric: label}
     "How close the pixels are to the truth": {
-        "psnr": "PSNR (dB)",
+        "psnr": "PSNR [dB]",
         "ssim": "SSIM",
         "correlation": "pixel correlation",
         "residual_scatter": "residual scatter / σ",
@@ -136,7 +136,7 @@ def trends(card):
     """
     plotting.use_style()
     column, properties = _properties(card)
-    errors = {"aperture_error": "flux error, 3 arcsec", "psnr": "PSNR (dB)"}
+    errors = {"aperture_error": "flux error, 3 arcsec", "psnr": "PSNR [dB]"}
     fig, axes = plt.subplots(2, 3, figsize=(plotting.WIDTH, 5), sharex="col", sharey="row")
     for line, (key, label) in zip(axes, errors.items(), strict=True):
         for ax, x in zip(line, properties.values(), strict=True):

@@ -26,7 +26,7 @@ RETAINED_GROUPS = {  # headings, and the rows below them
     "This book": ("residual", "flux_corrected"),
 }
 PROTOCOL_SHIFT = {"retrained": -0.14, "frozen": 0.14}  # of the dots from the line of their row
-LEAST_RETAINED = -60  # per cent; what is below is marked at the edge
+LEAST_RETAINED = 0  # per cent; what is below is marked at the edge
 
 
 def grid(count: int, height: float, **options):
@@ -57,10 +57,11 @@ def metric_panels(table, metrics, rows, bands=BANDS, perfect=None):
             plotting.interval(ax, x, part.value, part.low, part.high, model=row, markersize=5)
         if perfect and metric in perfect:
             ax.axhline(perfect[metric], color="black", linewidth=0.8, zorder=1)
-        ax.set(ylabel=label, xticks=range(len(bands)), xticklabels=bands)
+        names = [band.replace("-", " − ") for band in bands]
+        ax.set(ylabel=label, xticks=range(len(bands)), xticklabels=names)
         ax.grid(axis="x", visible=False)
     shared_legend(fig, axes[0])
-    fig.suptitle(sample_size(table[table.metric.isin(metrics) & table.row.isin(rows)]), fontsize=11)
+    note_size(fig, table[table.metric.isin(metrics) & table.row.isin(rows)])
     return fig
 
 
@@ -83,6 +84,11 @@ def sample_size(table) -> str:
     """Number of galaxies of a table: "n = 300", or the range of n."""
     low, high = table.n.min(), table.n.max()
     return f"n = {high:,}" if low == high else f"n = {low:,} to {high:,}"
+
+
+def note_size(fig, table) -> None:
+    """Write the number of galaxies of a table above the whole figure."""
+    fig.suptitle(sample_size(table) + " galaxies", fontsize=10)
 
 
 def show_in_parts(table: pd.DataFrame, columns: int = 4) -> None:
@@ -130,8 +136,8 @@ def quantity_strips(table, names, statistics, rows, height=4.6):
             plotting.horizontal_interval(ax, part, y, row)
         ax.set(xlabel=label)
     name_rows(axes[0, 0], [NAMES.get(name, name.replace("_", " ")) for name in names])
-    names_shown = {f"{name}_{statistic}" for name in names for statistic in statistics}
-    axes[0, 0].set_title(sample_size(table[table.metric.isin(names_shown) & table.row.isin(rows)]))
+    drawn = {f"{name}_{statistic}" for name in names for statistic in statistics}
+    note_size(fig, table[table.metric.isin(drawn) & table.row.isin(rows)])
     shared_legend(fig, axes.flat[0])
     return fig
 
@@ -153,29 +159,29 @@ def estimate_panels(estimates, colours=None):
         ax.set_xlim(left=min(0, min(e.low for e in found.values())))
         ax.set_yticks(range(len(found)), list(found))
         ax.locator_params(axis="x", nbins=4)
-    drawn = pd.DataFrame({"n": [int(e.n) for found in estimates.values() for e in found.values()]})
-    axes[0, 0].set_title(sample_size(drawn))
+    note_size(fig, pd.DataFrame({"n": [int(e.n) for x in estimates.values() for e in x.values()]}))
     return fig
 
 
-def row_strips(table, metrics, rows):
-    """Draw `estimate_panels` of a tidy table: a panel per metric, in the colours of the models."""
-    found, names = table.set_index(["metric", "row"]), {row: _row_name(row) for row in rows}
+def row_strips(table, metrics, rows, control=""):
+    """Draw `estimate_panels` of a tidy table: a panel per metric, in the colours of the models.
+
+    The row "`control` swin" is drawn hollow on the line of "swin".
+    """
+    found, names = table.set_index(["metric", "row"]), plotting.MODEL_NAME
     estimates = {
-        label: {names[row]: found.loc[(metric, row)] for row in rows}
+        label: {names.get(row, row): found.loc[(metric, row)] for row in rows}
         for metric, label in metrics.items()
     }
-    models = {row: row.split()[-1].replace("-", "_") for row in rows}
-    colours = {names[row]: plotting.MODEL_COLOUR.get(models[row]) or "black" for row in rows}
-    return estimate_panels(estimates, colours)
-
-
-def _row_name(row: str) -> str:
-    """Name a row as readers know it, also one like "scattered like swin"."""
-    if row in plotting.MODEL_NAME:
-        return plotting.MODEL_NAME[row]
-    what, like, model = row.partition(" like ")
-    return f"{what}\nlike {plotting.MODEL_NAME.get(model, model)}" if like else row
+    colours = {names.get(row, row): plotting.MODEL_COLOUR.get(row) or "black" for row in rows}
+    fig = estimate_panels(estimates, colours)
+    for ax, metric in zip(fig.axes, metrics, strict=True):
+        for k, row in enumerate(rows):
+            if (hollow := (metric, f"{control} {row}")) in found.index:
+                style = {"marker": "o", "mfc": "white", "color": plotting.MODEL_COLOUR.get(row)}
+                plotting.horizontal_interval(ax, found.loc[hollow], k + 0.3, **style)
+                ax.set_xlim(right=max(ax.get_xlim()[1], 1.05 * found.loc[hollow].high))
+    return fig
 
 
 def claim_strips(judged: pd.DataFrame, label):
@@ -213,35 +219,48 @@ def seed_strips(estimates, colours, xlabel):
 
 
 def redshift_bias(dz: dict, z, n_boot: int):
-    """Draw the bias against true and estimated redshift, and the distribution N(z).
+    """Draw the median error as heat maps, by true and by estimated redshift, and N(z).
 
-    `dz` maps (protocol, row) to the errors (n,); each protocol has a line of three panels.
+    `dz` maps (protocol, row) to the errors (n,); each protocol has a line of three panels. A dot
+    marks a bin whose interval leaves out 0.
     """
-    protocols = list(dict.fromkeys(protocol for protocol, _ in dz))
-    size = (plotting.WIDTH, 2.6 * len(protocols) + 0.6)
-    fig, axes = plt.subplots(len(protocols), 3, figsize=size, sharex=True, squeeze=False)
-    edges = np.linspace(0, np.quantile(z, 0.995) * 1.15, 25)
+    protocols, rows = (list(dict.fromkeys(names)) for names in zip(*dz, strict=True))
+    size = (plotting.WIDTH, 0.27 * len(protocols) * len(rows) + 2)
+    fig, axes = plt.subplots(len(protocols), 3, figsize=size, squeeze=False)
+    edges, names = np.linspace(0, np.quantile(z, 0.995) * 1.15, 25), plotting.MODEL_NAME
     for line, protocol in zip(axes, protocols, strict=True):
-        rows = [row for which, row in dz if which == protocol]
-        line[2].hist(z, edges, color="0.8", label="true redshifts")
-        for k, row in enumerate(rows):
-            shift = 0.0015 * (k - (len(rows) - 1) / 2)
-            estimate = z + dz[protocol, row] * (1 + z)
-            for ax, by in zip(line, (z, estimate), strict=False):
-                e = redshifts.bias_in_bins(dz[protocol, row], by, n_boot=n_boot)
-                x = e.centre + shift
-                plotting.interval(ax, x, e.value, e.low, e.high, model=row, markersize=4)
-            colour = plotting.MODEL_COLOUR.get(row, "black")
-            line[2].hist(estimate, edges, histtype="step", color=colour, linewidth=1.3)
-        for ax in line[:2]:
-            ax.axhline(0, color="black", linewidth=0.8, zorder=1)
-        line[0].set_ylabel(rf"{protocol}: median $\delta z / (1 + z)$")
+        estimates = {row: z + dz[protocol, row] * (1 + z) for row in rows}
+        for ax, by in zip(line, (dict.fromkeys(rows, z), estimates), strict=False):
+            found = [redshifts.bias_in_bins(dz[protocol, r], by[r], n_boot=n_boot) for r in rows]
+            picture = _bias_map(ax, found)
+        line[0].set_yticks(range(len(rows)), [names.get(row, row) for row in rows], fontsize=9)
+        for label, row in zip(line[0].get_yticklabels(), rows, strict=True):
+            label.set_color(plotting.MODEL_COLOUR.get(row, "black"))
+        line[0].set_ylabel(protocol, fontweight="bold")
+        line[1].set_yticks([])
+        line[2].hist(z, edges, color="0.8")
+        for row, estimate in estimates.items():
+            style = {"color": plotting.MODEL_COLOUR.get(row, "black"), "linewidth": 1}
+            line[2].hist(estimate, edges, histtype="step", **style)
         line[2].set_ylabel("galaxies per bin")
     titles = ("true redshift $z$", r"estimate $\hat z$", r"$z$ (grey) or $\hat z$ (lines)")
     for ax, title in zip(axes[-1], titles, strict=True):
         ax.set_xlabel(title)
-    shared_legend(fig, axes[0, 0])
+    label = r"median $\delta z / (1 + z)$"
+    fig.colorbar(picture, ax=axes, location="bottom", extend="both", shrink=0.6, label=label)
     return fig
+
+
+def _bias_map(ax, found):
+    """Heat map of estimates in bins, a line for each of `found`; dots where 0 is left out."""
+    values = np.array([e.value for e in found])
+    picture = ax.imshow(values, cmap=plotting.DIVERGING, vmin=-0.02, vmax=0.02, aspect="auto")
+    sure = np.array([(e.low > 0) | (e.high < 0) for e in found])
+    ax.plot(*np.nonzero(sure)[::-1], ".k", markersize=4)
+    ax.set(ylim=(len(found) - 0.5, -0.5), xticks=[0, 2, 4])
+    ax.set_xticklabels([f"{found[0].centre[k]:.2f}" for k in (0, 2, 4)])
+    ax.grid(False)
+    return picture
 
 
 def _retained_lines(table) -> list[str]:
@@ -254,10 +273,11 @@ def _retained_lines(table) -> list[str]:
     return lines
 
 
-def retained_strips(table, goal: float | None = None):
+def retained_strips(table, goal: float | None = None, trainings=None):
     """Draw a line per row of a tidy table, retrained (filled) and frozen (hollow), in per cent.
 
-    A dashed line marks all the information of the source, a dotted one a `goal`.
+    A dashed line marks all the information of the source, a dotted one a `goal`. A tick stands for
+    each of several `trainings` of a model, a tidy table with a column "model".
     """
     lines = _retained_lines(table)
     fig, ax = plt.subplots(figsize=(plotting.WIDTH, 0.31 * len(lines) + 1.2))
@@ -269,15 +289,27 @@ def retained_strips(table, goal: float | None = None):
         ax.text(0.5, 0.5, "could not be measured", transform=ax.transAxes, ha="center")
     for protocol, fill in {"retrained": "0.3", "frozen": "white"}.items():
         ax.plot([], [], "o", mfc=fill, mec="0.3", label=f"estimator {protocol}")
+    if trainings is not None and len(trainings):
+        _training_ticks(ax, trainings, lines)
     for value, style in ({100: "--"} | ({100 * goal: ":"} if goal else {})).items():
         ax.axvline(value, color="black", linestyle=style, linewidth=1, zorder=1)
     _name_lines(ax, lines)
-    ax.set_title(sample_size(table) if "n" in table else "")
-    left, right = ax.get_xlim()
-    ax.set(xlim=(max(left, 1.05 * LEAST_RETAINED) if left < 0 else 0, max(right, 103)))
+    if "n" in table:
+        note_size(fig, table)
+    left = -3 if (found.value < LEAST_RETAINED).any() else 0
+    ax.set(xlim=(left, max(ax.get_xlim()[1], 103)))
     ax.set(xlabel="redshift information retained (% of the source)")
-    fig.legend(loc="outside lower center", ncols=2)
+    fig.legend(loc="outside lower center", ncols=3)
     return fig
+
+
+def _training_ticks(ax, trainings, lines) -> None:
+    """Mark every training of a model, retrained above and frozen below its dots."""
+    ticks = trainings[trainings.model.isin(lines) & (trainings.value > 0)]
+    y = ticks.model.map(lines.index) + 2.4 * ticks.band.map(PROTOCOL_SHIFT)
+    colours = ticks.model.map(plotting.MODEL_COLOUR)
+    ax.scatter(100 * ticks.value, y, s=22, c=colours, marker="|", linewidth=1)
+    ax.plot([], [], "|", color="0.3", label="short trainings")
 
 
 def _dot(ax, estimate, y: float, model: str, hollow: bool) -> None:

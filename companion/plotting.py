@@ -201,7 +201,7 @@ def residual_bar(picture, axes):
     """Add the one colour bar that the residual maps on `axes` share."""
     fig = picture.get_figure()
     style = {"location": "bottom", "extend": "both", "shrink": 0.7, "aspect": 35}
-    return fig.colorbar(picture, ax=axes, label="(translation − truth) / noise σ", **style)
+    return fig.colorbar(picture, ax=axes, label=r"(translation − truth) / noise $\sigma$", **style)
 
 
 def with_n(label, n=None) -> str:

@@ -38,7 +38,8 @@ def this_run(store: paths.Results, models, seed: int = 0) -> dict[str, str]:
     survey, bands, pixels = zip(
         *(files["test"][name].split(", ") for name in ("source", "target")), strict=True
     )
-    seconds = [round(x["seconds"]) for x in made.values()]
+    seconds = [x["seconds"] for x in made.values()]
+    unit, size = ("min", 60) if min(seconds) >= 600 else ("s", 1)
     recipe = redshift_evaluation.recipe_of(store, seed)
     reads = "pixels" if recipe.width else "apertures, peaks and shapes"
     return {
@@ -48,7 +49,8 @@ def this_run(store: paths.Results, models, seed: int = 0) -> dict[str, str]:
         "stamps": "; ".join(dict.fromkeys(pixels)).replace(" x ", " × "),
         "translators": ", ".join(made)
         + " (parameters: {})".format(", ".join(f"{x['parameters']:,}" for x in made.values())),
-        "training": f"{min(seconds):,} to {max(seconds):,} s for each translator",
+        "training": f"{min(seconds) / size:.0f} to {max(seconds) / size:.0f} {unit} "
+        "for each translator",
         "redshift estimator": f"{recipe.members} networks reading {reads}, trained on "
         f"{recipe.learn:,} galaxies in {recipe.steps:,} steps; {Grid().bins} bins of redshift",
     }

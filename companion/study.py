@@ -263,7 +263,9 @@ def training_curve(study: Study):
     style = {**plotting.model_style(study.model), "label": None}
     right.plot(history["step"], history["chi"], **style)
     right.set(
-        xlabel="step", ylabel="validation residual / σ", ylim=(0, 1.08 * history["chi"].max())
+        xlabel="step",
+        ylabel=r"validation residual / $\sigma$",
+        ylim=(0, 1.08 * history["chi"].max()),
     )
     title = f"up to {min(train.VALID, len(study.pairs))} galaxies"
     right.set_title(title, fontsize=10, fontweight="normal")
@@ -293,6 +295,8 @@ def noise_histogram(study: Study):
         style = plotting.model_style(name, n=len(noise))
         style = {"color": style["color"], "label": style["label"], "linewidth": 2}
         ax.hist(np.clip(noise, 0, 2), np.linspace(0, 2, 41), histtype="step", **style)
-    ax.set(xlabel="noise in a corner / sky noise σ (last bin: 2 or more)", ylabel="galaxies")
+    ax.set(
+        xlabel=r"noise in a corner / sky noise $\sigma$ (last bin: 2 or more)", ylabel="galaxies"
+    )
     fig.legend(loc="outside upper center", ncols=2)
     return fig

@@ -95,7 +95,7 @@ def band_seeing(table, n: int):
     _, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 2.8))
     labels = {
         "peak g - r": "scatter of g − r [mag]",
-        "redshift": r"$\sigma_\mathrm{MAD}$ of Δz / (1 + z)",
+        "redshift": r"$\sigma_\mathrm{MAD}$ of $\delta z / (1 + z)$",
     }
     for ax, (quantity, label) in zip(axes, labels.items(), strict=True):
         for shift, (name, rows) in zip(

@@ -137,7 +137,8 @@ def published_facts(seed, table, physics, magnitudes, noise):
              title="noise of CFHTLS")  # fmt: skip
     correlation.axhline(0, color="black", linewidth=0.8)
     compared(learning, *learning_curve(physics, magnitudes), xlabel="training galaxies",
-             ylabel="σ of Δz / (1 + z)", title="redshift", xscale="log", ylim=0)  # fmt: skip
+             ylabel=r"$\sigma$ of $\delta z / (1 + z)$", title="redshift", xscale="log",
+             ylim=0)  # fmt: skip
     learning.set_xticks([300, 1000, 5000], ["300", "1,000", "5,000"])
     learning.minorticks_off()
     return fig

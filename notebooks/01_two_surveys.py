@@ -363,7 +363,7 @@ sigma = np.hypot(test.noise, again.noise)[:, 1, 2]
 for ax, k in zip(axes, order[:3], strict=True):
     picture = plotting.residual_map(test.target[k, 2], again.target[k, 2], sigma[k], ax, limit=10)
     ax.set_title(f"z = {test.redshift[k]:.2f}")
-fig.colorbar(picture, ax=axes, extend="both", shrink=0.8, label="difference / σ")
+fig.colorbar(picture, ax=axes, extend="both", shrink=0.8, label=r"difference / $\sigma$")
 plt.show()
 
 

@@ -152,7 +152,7 @@ plt.show()
 # the distance of their mean from the nearest limit, in standard deviations between samples; it is
 # negative where the criterion is not met.
 
-# %%
+# %% tags=["hide-input"]
 table = validation.margins(pd.read_csv(criteria, index_col="seed"))
 missed = table.index[table.margin < 0]
 glue("n_seeds", len(seeds), display=False)

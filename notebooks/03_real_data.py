@@ -459,7 +459,7 @@ made = artefacts.make(
 )  # fmt: skip
 
 # %%
-numbers = {"psnr": "PSNR (dB)", "correlation": "pixel correlation",
+numbers = {"psnr": "PSNR [dB]", "correlation": "pixel correlation",
            "aperture_scatter": "flux scatter", "box_scatter": "peak scatter"}  # fmt: skip
 board = scorecard.merge([scorecard.load(saved)]).query("band == @band").set_index("metric")
 row = {

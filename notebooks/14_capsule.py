@@ -151,43 +151,37 @@ for name, value in study.quoted_numbers(result).items():
 
 # %%
 @torch.no_grad()
-def change(result, galaxy, dimension, by):
-    """Change of the r-band flux when the most active parent's pose is moved, in units of noise."""
+def decode(result, galaxy, dimension, by):
+    """Image (bands, H, W) decoded after a shift of the pose of the most active parent."""
     network, scaling = result.network, result.network.scaling
     source = torch.as_tensor(result.pairs.source[galaxy : galaxy + 1])
     parents = network.encode(torch.asinh(scaling.normalize(source)))
     lengths = parents.norm(dim=2)
     busiest = int(lengths.sum(dim=(0, 2, 3)).argmax())
-    moved = parents.clone()
-    moved[:, busiest, dimension] += by * lengths[:, busiest]
-    images = (torch.sinh(network.decode(poses)) for poses in (parents, moved))
-    before, after = map(scaling.denormalize, images)
-    sigma = result.pairs.noise[galaxy, 1, study.R_BAND]
-    return (after - before)[0, study.R_BAND].numpy() / sigma
+    parents[:, busiest, dimension] += by * lengths[:, busiest]
+    return scaling.denormalize(torch.sinh(network.decode(parents)))[0].numpy()
 
 
-# %% mystnb={"figure": {"caption": "Change of flux of the brightest test galaxy (r band, in units of the sky noise) when one pose dimension of the most active parent is shifted by the number above, for the three dimensions with the largest effect. Rows that agree up to strength and sign encode the same property.", "name": "fig-capsule-pose"}, "image": {"alt": "Grid of red and blue maps of change, one row per pose dimension."}} tags=["hide-input"]
+def change(result, galaxy, dimension):
+    """Change of the r-band flux when a pose dimension is shifted by half the parent's length."""
+    images = (decode(result, galaxy, dimension, by)[study.R_BAND] for by in (0.5, 0))
+    return np.subtract(*images)
+
+
+# %% mystnb={"figure": {"caption": "The brightest test galaxy, decoded after one pose dimension of the most active parent is shifted by the number above, for the three dimensions with the largest effect. Rows that agree up to strength and sign encode the same property.", "name": "fig-capsule-pose"}, "image": {"alt": "Colour stamps of one galaxy, one row per pose dimension; from left to right its brightness, colour or shape changes."}} tags=["hide-input"]
 galaxy = int(np.argmax(result.pairs.target[:, study.R_BAND].sum(axis=(1, 2))))
-size = [np.abs(change(result, galaxy, d, 0.5)).sum() for d in range(result.network.pose)]
-shown, shifts = np.argsort(size)[::-1][:3], (-0.5, -0.25, 0.25, 0.5)
-limit = float(np.quantile(np.abs(change(result, galaxy, shown[0], 0.5)), 0.995))
-fig, axes = plt.subplots(3, 4, figsize=(plotting.WIDTH, 4.8))
-fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015, hspace=0, wspace=0)
-for line, dimension in zip(axes, shown, strict=True):
-    for ax, by in zip(line, shifts, strict=True):
-        picture = plotting.residual_map(change(result, galaxy, dimension, by), 0, 1, ax, limit)
-    line[0].set_ylabel(f"dimension {dimension}")
-for ax, by in zip(axes[0], shifts, strict=True):
-    ax.set_title(f"{by:+.2f}".replace("-", "−"), fontsize=10, fontweight="normal")
-style = {"location": "bottom", "extend": "both", "shrink": 0.7}
-fig.colorbar(picture, ax=axes, label="change of flux / noise σ", **style)
+size = [np.abs(change(result, galaxy, d)).sum() for d in range(result.network.pose)]
+largest, shifts = np.argsort(size)[::-1][:3], (-1, -0.5, 0, 0.5, 1)
+rows = [np.stack([decode(result, galaxy, d, by) for by in shifts]) for d in largest]
+titles = [f"{by:+g}".replace("-", "−") if by else "0" for by in shifts]
+plotting.stamps(rows, [f"dimension {d}" for d in largest], titles)
 plt.show()
 
 
 # %% tags=["remove-cell"]
 def pattern_fraction(galaxy):
     """Share of the power of all changes that one and the same pattern has, in per cent."""
-    maps = [change(result, galaxy, d, 0.5).ravel() for d in range(result.network.pose)]
+    maps = [change(result, galaxy, d).ravel() for d in range(result.network.pose)]
     power = np.linalg.svd(np.stack(maps), compute_uv=False) ** 2
     return 100 * power[0] / power.sum()
 
@@ -201,8 +195,7 @@ glue("capsule_parents", result.network.parents, display=False)
 
 # %% [markdown]
 # In the median of {glue:text}`capsule_pattern_n` galaxies, the first singular value of the maps of all
-# {glue:text}`capsule_pose` dimensions contains {glue:text}`capsule_pattern` per cent of their power. The
-# fine grid comes from the decoder's sub-pixel output.
+# {glue:text}`capsule_pose` dimensions contains {glue:text}`capsule_pattern` per cent of their power.
 
 # %% [markdown]
 # ## Ablation of parents and routing

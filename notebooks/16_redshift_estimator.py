@@ -289,7 +289,7 @@ for survey, dz in errors.items():
         far = np.abs(delta) > redshift.OUTLIER[survey]
         rows[f"{survey}, {kind}"] = {
             "bias [10⁻³]": intervals.bootstrap(intervals.mean, 1e3 * delta),
-            "σ_MAD": intervals.bootstrap(intervals.robust_scatter, delta),
+            "σ (MAD)": intervals.bootstrap(intervals.robust_scatter, delta),
             "outliers": intervals.proportion(far),
         }
 pd.DataFrame(rows).T.map(str)

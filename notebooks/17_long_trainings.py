@@ -50,7 +50,7 @@ draws: int = 5  # samples for each test galaxy, by generative models
 # Weights are stored in half precision where this changes translations by less than 2 per cent of the noise
 # (table). The training galaxies come from a simulation seed not used elsewhere in the book.
 
-# %%
+# %% tags=["hide-input"]
 store = paths.Results(results, profile)
 for split in ("train", "test"):
     paths.need(store.data(split), "01_two_surveys")

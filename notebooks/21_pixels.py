@@ -57,7 +57,7 @@ n_boot: int = 400  # resamples of the galaxies behind each interval
 # seeing and subpixel position, which shows how reproducible the target image is. For the task *intra*, source
 # and target are the same image, so resampling is left out. This run: {glue:text}`pixels_task`.
 
-# %%
+# %% tags=["hide-input"]
 folder = paths.Results(results, profile)
 sample = comparison.load_comparison(folder, task, paths.check_models(models), seed)
 compared = [row for row in sample.images if row != "truth"]
@@ -143,8 +143,8 @@ made = artefacts.make(
 
 # %% mystnb={"figure": {"caption": "Pixel metrics of each image against the target, with 95 % intervals over galaxies. SSIM and correlation (bottom) are on logit axes; a perfect copy has 1.", "name": "fig-pixels-metrics"}, "image": {"alt": "Four panels of metrics against band, one marker per rendering."}} tags=["leading", "hide-input"]
 axes_labels = {
-    "residual_scatter": "residual scatter / σ",
-    "psnr": "PSNR (dB)",
+    "residual_scatter": r"residual scatter / $\sigma$",
+    "psnr": "PSNR [dB]",
     "ssim": "SSIM",
     "correlation": "pixel correlation",
 }
@@ -160,8 +160,8 @@ plt.show()
 meanings = {
     "residual_mean": "residual / σ, mean",
     "residual_scatter": "residual / σ, scatter",
-    "rmse": "RMSE (nanomaggies per pixel)",
-    "psnr": "PSNR (dB)",
+    "rmse": "RMSE [nanomaggies per pixel]",
+    "psnr": "PSNR [dB]",
     "correlation": "pixel correlation",
     "aperture_bias": "flux in 3 arcsec, bias",
     "aperture_scatter": "flux in 3 arcsec, scatter",
@@ -200,7 +200,7 @@ pd.DataFrame.from_dict(scores, orient="index")
 # Photometry sums over pixels, so errors that are coherent over a galaxy matter most.
 
 
-# %% mystnb={"figure": {"caption": "Bias and scatter of the total flux and of the flux within 3 arcsec, relative to the target, with 95 % intervals. Where a bias is large, its axis is logarithmic beyond 1 %.", "name": "fig-pixels-flux"}, "image": {"alt": "Four panels: bias and scatter of fluxes against band."}} tags=["leading", "hide-input"]
+# %% tags=["hide-input"]
 def both_signs(ax, linear):
     """Make the y axis logarithmic on both sides of zero, if it reaches far beyond `linear`."""
     if np.abs(ax.get_ylim()).max() > 3 * linear:
@@ -209,6 +209,7 @@ def both_signs(ax, linear):
         ax.yaxis.set_major_formatter("{x:g}")
 
 
+# %% mystnb={"figure": {"caption": "Bias and scatter of the total flux and of the flux within 3 arcsec, relative to the target, with 95 % intervals. Where a bias is large, its axis is logarithmic beyond 1 %.", "name": "fig-pixels-flux"}, "image": {"alt": "Four panels: bias and scatter of fluxes against band."}} tags=["leading", "hide-input"]
 flux_labels = {
     "flux_bias": "bias of total flux",
     "flux_scatter": "scatter of total flux",
@@ -221,6 +222,9 @@ for k in (1, 3):
     panels.log_scale(fig.axes[k])
 for k in (0, 2):
     both_signs(fig.axes[k], 0.01)
+for k in (0, 1):  # one scale for both biases and for both scatters
+    fig.axes[k].sharey(fig.axes[k + 2])
+    fig.axes[k].autoscale()
 plt.show()
 
 # %% [markdown]
@@ -229,10 +233,10 @@ plt.show()
 
 # %% mystnb={"figure": {"caption": "Bias and scatter of the colours within 3 arcsec (top) and of the colour gradients (bottom), with 95 % intervals. The scales differ between panels; where a colour bias is large, its axis is logarithmic beyond 0.02 mag.", "name": "fig-pixels-colours"}, "image": {"alt": "Four panels: bias and scatter of four colours and of their gradients."}} tags=["hide-input"]
 colour_labels = {
-    "colour_bias": "colour bias (mag)",
-    "colour_scatter": "colour scatter (mag)",
-    "gradient_bias": "gradient bias (mag)",
-    "gradient_scatter": "gradient scatter (mag)",
+    "colour_bias": "colour bias [mag]",
+    "colour_scatter": "colour scatter [mag]",
+    "gradient_bias": "gradient bias [mag]",
+    "gradient_scatter": "gradient scatter [mag]",
 }
 perfect = {"colour_bias": 0, "gradient_bias": 0}
 fig = panels.metric_panels(table, colour_labels, compared, panels.COLOURS, perfect=perfect)
@@ -271,8 +275,8 @@ plt.show()
 structure_labels = {
     "noise_ratio": "sky noise ratio",
     "noise_correlation": "neighbour correlation",
-    "blur": "extra blur (arcsec)",
-    "centroid_shift": "centroid shift (arcsec)",
+    "blur": "extra blur [arcsec]",
+    "centroid_shift": "centroid shift [arcsec]",
 }
 perfect = {"noise_ratio": 1, "blur": 0, "centroid_shift": 0}
 fig = panels.metric_panels(table, structure_labels, compared, perfect=perfect)
@@ -283,30 +287,53 @@ plt.show()
 # The blur assumes white noise. A network that passes low and suppresses high spatial frequencies of the noise, as
 # is possible within one survey, appears sharper than it is: a negative blur is no evidence of sharpening.
 #
-# Radial profile and power spectrum are divided by those of the target. A profile ratio that rises from below 1
-# at the centre to above 1 outside indicates blurring. A power ratio below 1 at high frequencies means lost detail
-# or noise, above 1 invented detail or noise.
+# Radial profile and power spectrum are divided by those of the target. A profile that rises from below 0 at the
+# centre to above 0 outside is more blurred than that of a repeat observation. A power ratio below 1 at high
+# frequencies means lost detail or noise, above 1 invented detail or noise.
 
-# %% mystnb={"figure": {"caption": "Flux in annuli about the centre (left, ratio of the sums over galaxies) and power in rings of spatial frequency (right, median ratio), relative to the target, in the r band, with 95 % intervals. Black lines: equal to the target.", "name": "fig-pixels-profile"}, "image": {"alt": "Two panels of ratios about 1, against radius and against frequency."}} tags=["hide-input"]
-middles = {"profile": [0.5, 1.5, 3, 6], "power": (np.arange(4) + 0.5) / 8 / sample.pixel_scale}
+# %% tags=["hide-input"]
+rings, in_r = 20, np.s_[:, 2:3]
+target_power = structure.power_spectrum(sample.truth[in_r], rings)[:, 0]
+
+
+def profile_excess(row, k):
+    """Flux ratio of annulus k in r minus that of the repeat observation, paired by galaxies."""
+    sums = [measured[name][f"ring_y_{k}"] for name in (row, "again")]
+    sums = np.stack([*sums, measured[row][f"ring_x_{k}"]])[..., BANDS.index("r")]
+
+    def difference(x):
+        first, again, target = x.mean(axis=-1)
+        return (first - again) / target
+
+    return intervals.bootstrap(difference, sums, n_boot, seed)
+
+
+# %% tags=["hide-input"]
+excess, power = {}, {}
+for row in compared:
+    parts = [vars(profile_excess(row, k)) for k in range(len(structure.RINGS) - 1)]
+    excess[row] = pd.DataFrame(parts)
+    spectra = structure.power_spectrum(sample.images[row][in_r], rings)[:, 0]
+    power[row] = np.median(spectra / target_power, axis=0)
+
+# %% mystnb={"figure": {"caption": "Left: flux in annuli about the centre relative to the target, minus that of the repeat observation, with 95 % intervals; logarithmic beyond 1 %. Right: power in 20 rings of spatial frequency up to the Nyquist frequency, relative to the target (median over galaxies). Both in the r band.", "name": "fig-pixels-profile"}, "image": {"alt": "Two panels: differences of flux ratios about 0 against radius, and ratios of power about 1 against spatial frequency."}} tags=["hide-input"]
+frequency = (np.arange(rings) + 0.5) / (2 * rings * sample.pixel_scale)
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.9))
-lines = table[table.band == "r"].set_index(["row", "metric"])
-for ax, (kind, x) in zip(axes, middles.items(), strict=True):
-    names = [name for name in structure.METRICS if name.startswith(kind)]
-    for k, row in enumerate(compared):
-        part = lines.loc[[(row, name) for name in names]]
-        x_row = np.array(x) * 1.02 ** (k - len(compared) / 2)  # side by side
-        plotting.interval(
-            ax, x_row, part.value, part.low, part.high, model=row, linestyle="-", linewidth=0.8
-        )
-    ax.axhline(1, color="black", linewidth=0.8, zorder=1)
-axes[0].set(xscale="log", xlabel="radius (arcsec)", ylabel="flux ratio")
+for j, (row, e) in enumerate(excess.items()):
+    x = np.array([0.5, 1.5, 3, 6]) * 1.05 ** (j - len(compared) / 2)  # side by side
+    if row != "again":  # it is 0
+        plotting.interval(axes[0], x, e.value, e.low, e.high, model=row, markersize=5)
+    style = plotting.model_style(row)
+    axes[1].plot(frequency, power[row], **style, markersize=3, linewidth=1.2)
+for ax, at in zip(axes, (0, 1), strict=True):
+    ax.axhline(at, color="black", linewidth=0.8, zorder=1)
+axes[0].set(xscale="log", xlabel="radius [arcsec]", ylabel="flux ratio − that of a repeat")
 axes[0].set_xticks([0.5, 1, 2, 4, 8], ["0.5", "1", "2", "4", "8"])
 axes[0].minorticks_off()
-axes[1].set(xlabel="cycles per arcsec", ylabel="power ratio")
+both_signs(axes[0], 0.01)
+axes[1].set(xlabel="spatial frequency [1 / arcsec]", ylabel="power ratio")
 panels.log_scale(axes[1])
-fig.suptitle(panels.sample_size(table[table.metric.str.startswith(("profile", "power"))]))
-panels.shared_legend(fig, axes[0])
+panels.shared_legend(fig, axes[1])
 plt.show()
 
 # %% [markdown]
@@ -318,7 +345,7 @@ plt.show()
 # image's sources with a counterpart in the target. A counterpart needs half the threshold only.
 
 # %%
-small, counts, in_r = [], {}, np.s_[:, 2:3]
+small, counts = [], {}
 for row in compared:
     images = sample.truth[in_r], sample.images[row][in_r]
     counts[row] = measure_images([sources.measure], *images, sample.sigma[in_r], sample.pixel_scale)

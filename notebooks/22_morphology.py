@@ -110,20 +110,24 @@ n = len(by_row["truth"])
 #
 # Each point is one galaxy, measured in the target image and in another image of it.
 
-# %% mystnb={"figure": {"caption": "Concentration, asymmetry, half-light radius and Sersic index of the same galaxies in the target image and in the other images. The line is equality.", "name": "fig-morphology-galaxies"}, "image": {"alt": "Scatter plots of concentration, asymmetry, half-light radius and Sersic index."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Concentration, asymmetry, half-light radius and Sersic index of the same galaxies in the target image (horizontal) and in another image (vertical), one line of panels for each kind of image. Both axes of a panel have the same range; the line is equality.", "name": "fig-morphology-galaxies"}, "image": {"alt": "A grid of scatter plots: one line for each kind of image, with concentration, asymmetry, half-light radius and Sersic index."}} tags=["hide-input"]
 shown = {name: name for name in ("concentration", "asymmetry")}
-shown |= {"half_light_radius": "half-light radius (arcsec)", "sersic_index": "Sersic index"}
-fig, axes = panels.grid(len(shown), 3.0)
-for ax, (name, label) in zip(axes, shown.items(), strict=True):
-    truth = by_row["truth"][name]
-    for row in compared:
-        ax.scatter(truth, by_row[row][name], s=12, alpha=0.6, **plotting.model_style(row))
-    low, high = np.nanpercentile(truth, [1, 99])
-    edges = low - 0.2 * (high - low), high + 0.2 * (high - low) + 1e-9
-    ax.axline((0, 0), slope=1, color="black", linewidth=0.8)
-    ax.set(xlabel=label, ylabel="in another image", xlim=edges, ylim=edges)
-panels.shared_legend(fig, axes[0])
-fig.suptitle(f"{n} test galaxies, {band} band", fontsize=11)
+shown |= {"half_light_radius": "radius [arcsec]", "sersic_index": "Sersic index"}
+size = plotting.WIDTH, 1.35 * len(compared) + 0.6
+fig, axes = plt.subplots(len(compared), 4, figsize=size, sharex="col", sharey="col", squeeze=False)
+for line, row in zip(axes, compared, strict=True):
+    for ax, name in zip(line, shown, strict=True):
+        truth = by_row["truth"][name]
+        low, high = np.nanpercentile(truth, [1, 99])
+        edges = low - 0.2 * (high - low), high + 0.2 * (high - low) + 1e-9
+        ax.scatter(truth, by_row[row][name], s=5, alpha=0.7, color=plotting.MODEL_COLOUR.get(row))
+        ax.axline((0, 0), slope=1, color="black", linewidth=0.8)
+        ax.set(xlim=edges, ylim=edges, box_aspect=1)
+        ax.locator_params(nbins=3)
+    line[0].set_ylabel(plotting.MODEL_NAME.get(row, row).replace(" ", "\n"), fontsize=9)
+for ax, label in zip(axes[-1], shown.values(), strict=True):
+    ax.set_xlabel(label, fontsize=10)
+fig.suptitle(f"{n} test galaxies, {band} band", fontsize=10)
 plt.show()
 
 # %% [markdown]
@@ -143,7 +147,7 @@ for ax, name in zip(axes, ("concentration", "asymmetry", "gini", "m20"), strict=
     for level in by_row["truth"][name].quantile([0.25, 0.5, 0.75]):
         ax.axvline(level, color="black", linewidth=0.8, zorder=0)
     ax.set(xlabel=panels.NAMES.get(name, name), ylabel="")
-fig.suptitle(f"{n} test galaxies, {band} band", fontsize=11)
+fig.suptitle(f"{n} test galaxies, {band} band", fontsize=10)
 plt.show()
 
 # %% [markdown]
@@ -178,11 +182,14 @@ made = artefacts.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "Left: correlation over galaxies of each quantity with its value in the target image. Right: Wasserstein distance of the distributions, in units of the robust scatter of the target's. Intervals of 95 %.", "name": "fig-morphology-summary"}, "image": {"alt": "Two panels, one line per morphological quantity."}} tags=["leading", "hide-input"]
-statistics = {"correlation": "correlation", "wasserstein": "Wasserstein / scatter"}
-names = list(morphology.QUANTITIES)
-fig = panels.quantity_strips(table, names, statistics, compared)
-fig.axes[1].set_xlim(left=0)
+# %% mystnb={"figure": {"caption": "Left: 1 minus the correlation over galaxies of each quantity with its value in the target image. Right: Wasserstein distance of the distributions, in units of the robust scatter of the target's. Less is better on both axes. Intervals of 95 %; those that reach 0 end at the axis.", "name": "fig-morphology-summary"}, "image": {"alt": "Two panels, one line per morphological quantity."}} tags=["leading", "hide-input"]
+statistics = {"correlation": "1 − correlation", "wasserstein": "Wasserstein / scatter"}
+names, falling, ends = list(morphology.QUANTITIES), table.copy(), ["value", "low", "high"]
+of_r = falling.metric.str.endswith("_correlation")
+falling.loc[of_r, ends] = 1 - falling.loc[of_r, ["value", "high", "low"]].to_numpy()
+fig = panels.quantity_strips(falling, names, statistics, compared, 5.4)
+for ax, least in zip(fig.axes, (1e-4, 0.01), strict=True):
+    ax.set(xscale="log", xlim=(max(ax.dataLim.minposx / 1.5, least), None))
 plt.show()
 
 # %% tags=["hide-input"]

@@ -97,7 +97,7 @@ pixel_swap = pd.concat(
     for name, judged in mixtures.items()
 ).drop(columns="seed_scatter")
 pixel_swap["metric"] = pixel_swap.mixture + "_" + pixel_swap.metric
-statistics = {"bits": "bits", "sigma_mad": r"$\sigma_\mathrm{MAD}$ of Δz / (1 + z)"}
+statistics = {"bits": "bits", "sigma_mad": r"$\sigma_\mathrm{MAD}$ of $\delta z / (1 + z)$"}
 fig = panels.quantity_strips(pixel_swap, list(by_pixels[models[0]]), statistics, models, 3.6)
 fig.axes[1].locator_params(axis="x", nbins=4)
 plt.show()
@@ -227,10 +227,13 @@ predicted = pd.concat(
     for (name, row), error in errors.items()
 )
 
-# %% mystnb={"figure": {"caption": "Scatter and outlier fraction of redshifts predicted from peak fluxes alone, by an estimator trained on target images, with 95 % intervals.", "name": "fig-peaks-redshift"}, "image": {"alt": "Two panels with one line per kind of image."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Scatter and outlier fraction of redshifts predicted from peak fluxes alone, by an estimator trained on target images, with 95 % intervals. Filled: the images; hollow: true peaks scattered like those of the translator on the same line.", "name": "fig-peaks-redshift"}, "image": {"alt": "Two panels with one line per kind of image; each translator has a hollow symbol for its control."}} tags=["hide-input"]
 part = predicted[predicted.band == kind].set_index(["metric", "row"])
-labels = {"sigma_mad": r"$\sigma_\mathrm{MAD}$ of Δz / (1 + z)", "outliers": "outlier fraction"}
-fig = panels.row_strips(predicted[predicted.band == kind], labels, list(shown))
+labels = {
+    "sigma_mad": r"$\sigma_\mathrm{MAD}$ of $\delta z / (1 + z)$",
+    "outliers": "outlier fraction",
+}
+panels.row_strips(predicted[predicted.band == kind], labels, list(found), "scattered like")
 plt.show()
 
 # %% [markdown]

@@ -126,7 +126,7 @@ table = pd.concat([*tables, kept], ignore_index=True).assign(task=task)
 # %% [markdown]
 # ## Retained information
 
-# %% mystnb={"figure": {"caption": "Redshift information relative to the source, for estimators trained from scratch on each kind of image (filled) and for the frozen estimator of the target (hollow). Dashed: all information of the source; triangles: far below the axis. 95 % intervals over galaxies and estimator seeds. Target and repeat observation are not derived from the source and may exceed 100 %.", "name": "fig-redshift-retained"}, "image": {"alt": "One line per kind of image, in three groups, with the percentage of information retained by a retrained and by a frozen estimator, and a dashed line at 100 %."}} tags=["leading", "hide-input"]
+# %% mystnb={"figure": {"caption": "Redshift information relative to the source, for estimators trained from scratch on each kind of image (filled) and for the frozen estimator of the target (hollow). Dashed: all information of the source, the bound of every translation; triangles: less than 0. 95 % intervals over galaxies and estimator seeds. Target and repeat observation are not derived from the source and may exceed 100 %.", "name": "fig-redshift-retained"}, "image": {"alt": "One line per kind of image, in three groups, with the percentage of information retained by a retrained and by a frozen estimator, and a dashed line at 100 %."}} tags=["leading", "hide-input"]
 panels.retained_strips(kept)
 plt.show()
 
@@ -148,7 +148,7 @@ plt.show()
 
 # %% tags=["hide-input"]
 keyed = table.set_index(["band", "row", "metric"])[["value", "low", "high"]]
-columns = {"bits": "bits", "bias": "bias", "sigma_mad": "σ_MAD", "outliers": "outliers"}
+columns = {"bits": "bits", "bias": "bias", "sigma_mad": "σ (MAD)", "outliers": "outliers"}
 columns |= {"crps": "CRPS", "coverage": "coverage"}
 cells = [[intervals.format_interval(*keyed.loc[(*line, m)]) for m in columns] for line in judged]
 index = [f"{plotting.MODEL_NAME.get(row, row)}, {protocol}" for protocol, row in judged]
@@ -187,7 +187,7 @@ plt.show()
 # holds for calibrated densities too: of these, the median error vanishes at fixed *estimate*, their median.
 # A bias at fixed estimate therefore indicates densities that are not calibrated.
 
-# %% mystnb={"figure": {"caption": "Median error in five bins of equally many galaxies, against true redshift (left) and estimate (middle), and distributions of the estimates (lines) and of the true redshifts (grey). Above: retrained; below: frozen. 95 % intervals over galaxies.", "name": "fig-redshift-bias"}, "image": {"alt": "Two lines of three panels, retrained and frozen: error against true redshift, error against estimated redshift, and histograms of both."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Median error in five bins of equally many galaxies, by true redshift (left) and by estimate (middle); numbers are medians of the first row. Dots: the 95 % interval over galaxies excludes 0. Right: distributions of the estimates (lines, in the colours of the rows) and of the true redshifts (grey). Above: retrained; below: frozen.", "name": "fig-redshift-bias"}, "image": {"alt": "Two lines of three panels, retrained and frozen: heat maps of the error by true and by estimated redshift, one line per image, and histograms of both."}} tags=["hide-input"]
 shown = ["truth", *models]
 errors = {key: ensemble["dz"][:, 0] for key, (ensemble, *_) in judged.items() if key[1] in shown}
 panels.redshift_bias(errors, z, n_boot)

@@ -87,13 +87,13 @@ table = pd.concat(tables, ignore_index=True)
 
 # %%
 numbers = {
-    ("psnr", "r"): "PSNR (dB)",
+    ("psnr", "r"): "PSNR [dB]",
     ("correlation", "r"): "pixel correlation",
     ("aperture_scatter", "r"): "aperture-flux scatter",
     ("box_scatter", "r"): "peak-flux scatter",
-    ("half_light_radius_scatter", "r"): "radius scatter (arcsec)",
-    ("peak_ratio_scatter", "g-r"): "peak g − r scatter (mag)",
-    ("bits", "retrained"): "redshift information (bits)",
+    ("half_light_radius_scatter", "r"): "radius scatter [arcsec]",
+    ("peak_ratio_scatter", "g-r"): "peak g − r scatter [mag]",
+    ("bits", "retrained"): "redshift information [bits]",
 }
 
 # %%
@@ -182,7 +182,7 @@ kept = list(about["seeds"])
 quantities = {
     ("bits", "retrained"): "bits, retrained",
     ("bits", "frozen"): "bits, frozen",
-    ("psnr", "r"): "PSNR in r (dB)",
+    ("psnr", "r"): "PSNR in r [dB]",
 }
 groups = several.sort_values("seed").groupby(["metric", "band", "model"])
 trained = {key: part.value.to_numpy() for key, part in groups}
@@ -201,7 +201,7 @@ for ax, (key, label) in zip(axes, quantities.items(), strict=True):
     ax.set(xlabel=label, yticks=range(len(kept)))
 axes[0].set_yticklabels([plotting.MODEL_NAME[model] for model in kept])
 axes[0].invert_yaxis()
-axes[1].set_title(f"n = {several.n.max()} galaxies", fontsize=10, fontweight="normal")
+panels.note_size(fig, several)
 plt.show()
 
 # %% [markdown]

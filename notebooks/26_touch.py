@@ -65,6 +65,8 @@ interactive.custom_element(
 # %% mystnb={"figure": {"caption": "The galaxies as source (resampled), translated by each model, and as truth. Colours share one scale of surface brightness; residuals are in units of the target's sky noise, from −5 (blue) to 5 (red).", "name": "fig-touch-compare"}, "image": {"alt": "Rows of colour stamps of galaxies: the source on the pixels of the target, one row for each translator, the truth."}} tags=["hide-input"]
 names = {row: plotting.MODEL_NAME.get(row, row).replace(" ", "\n") for row in sample.images}
 names["resample"] = "Source"
+magnitude = 22.5 - 2.5 * np.log10(np.maximum(sample.truth[:, 2].sum(axis=(1, 2)), 1e-3))
+typical = np.argsort(np.abs(magnitude - 17))[:3]  # galaxies for the figures of other pages
 pictured = {row: names[row] for row in ("resample", *models, "truth")}
 redshift_labels = [f"z = {z:.2f}" for z in sample.pairs.redshift[shown[:5]]]
 rows = [sample.images[row][shown[:5]] for row in pictured]
@@ -74,18 +76,24 @@ plt.show()
 
 # %% tags=["remove-cell"]
 def residuals(row):
-    """(image - truth) / noise in r of the first two galaxies."""
-    off = sample.images[row][shown[:2], 2] - sample.truth[shown[:2], 2]
-    return off / sample.sigma[shown[:2], 2, None, None]
+    """(image - truth) / noise in r of two typical galaxies."""
+    off = sample.images[row][typical[:2], 2] - sample.truth[typical[:2], 2]
+    return off / sample.sigma[typical[:2], 2, None, None]
 
 
+# %% tags=["remove-cell"]
 columns = {"SDSS": "resample", "translated": models[0], "CFHTLS": "truth"}
-pictures = [plotting.lupton(sample.images[row][shown[:2]]) for row in columns.values()]
-galaxies = zip(*pictures, residuals(models[0]), strict=True)
-glue("landing", plotting.picture_grid(galaxies, titles=[*columns, "difference"]), display=False)
-by_galaxy = list(np.stack([row[:3] for row in rows], axis=1))
-fig = plotting.stamps(by_galaxy, redshift_labels[: len(by_galaxy)], list(pictured.values()))
-glue("lineup", fig, display=False)
+pictures = [plotting.lupton(sample.images[row][typical[:2]]) for row in columns.values()]
+galaxies = zip(*pictures, residuals(models[0]), residuals("again"), strict=True)
+titles = [*columns, "translated\n− CFHTLS", "repeat\n− CFHTLS"]
+fig = plotting.picture_grid(galaxies, titles=titles, height=1.05)
+plotting.residual_bar(fig.axes[3].images[0], fig.axes)
+glue("landing", fig, display=False)
+by_galaxy = list(np.stack([sample.images[row][typical] for row in pictured], axis=1))
+labels = [f"z = {z:.2f}" for z in sample.pairs.redshift[typical]]
+glue(
+    "lineup", plotting.stamps(by_galaxy, labels, [*pictured.values()], fraction=0.5), display=False
+)
 compared = ("again", *models)
 galaxies = zip(*map(residuals, compared), strict=True)
 fig = plotting.picture_grid(galaxies, titles=[names[row] for row in compared], height=1.1)
@@ -115,7 +123,7 @@ for k in range(columns):
     axes[0, k].set_title(f"sample {k + 1}", fontsize=10)
     picture = plotting.residual_map(draws[0, k, 2], mean[2], sample.sigma[shown[0], 2], axes[1, k])
     plotting.clean(axes[0, k])
-fig.colorbar(picture, ax=axes, extend="both", shrink=0.6, label="(sample − mean) / σ")
+fig.colorbar(picture, ax=axes, extend="both", shrink=0.6, label=r"(sample − mean) / $\sigma$")
 plt.show()
 
 # %% [markdown]

@@ -68,7 +68,7 @@ n_boot: int = 300  # resamples of the galaxies behind each interval
 # galaxies are observed $K$ times by both surveys. Any SDSS image of a galaxy can be combined with any of
 # its CFHTLS images, which gives $K \times K$ pairs.
 
-# %%
+# %% tags=["hide-input"]
 store = paths.Results(results, profile)
 train = paths.need(store.data("train"), "01_two_surveys")
 weights = store.weights("redshift", "CFHTLS", seed)

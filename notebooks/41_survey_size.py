@@ -59,7 +59,7 @@ n_survey: int = 500_000  # galaxies of the survey whose cost is asked for
 # of a galaxy and not on its shard: the samples of a diffusion model are the same for any division into
 # shards.
 
-# %%
+# %% tags=["hide-input"]
 store = paths.Results(results, profile)
 files = tuple(Path(file) for file in sample) or (paths.need(store.data("test"), "01_two_surveys"),)
 weights = paths.need_of(store.weights("cross", model, seed), model)
@@ -104,7 +104,7 @@ with shards.workers(scheduler, jobs):
 #
 # The rates were measured above; the first row is the disk space of the images themselves.
 
-# %%
+# %% tags=["hide-input"]
 steps = ("translate", "redshift", "shapes, r band")
 rates = pd.DataFrame(
     [

@@ -19,3 +19,14 @@ document.addEventListener("DOMContentLoaded", () => {
     arrow.setAttribute("aria-label", `Pages below ${chapter}`);
   }
 });
+
+// Tables that are wider than their page say that they scroll.
+const markWide = () => {
+  const boxes = ".cell_output, .output, .pst-scrollable-table-container";
+  for (const box of document.querySelectorAll(boxes)) {
+    const wide = box.scrollWidth > box.clientWidth + 1;
+    box.classList.toggle("scrolls", wide && box.querySelector("table") !== null);
+  }
+};
+window.addEventListener("load", markWide);
+window.addEventListener("resize", markWide);
