@@ -233,7 +233,7 @@ labels = {
     "sigma_mad": r"$\sigma_\mathrm{MAD}$ of $\delta z / (1 + z)$",
     "outliers": "outlier fraction",
 }
-panels.row_strips(predicted[predicted.band == kind], labels, list(found), "scattered like")
+panels.row_strips(predicted[predicted.band == kind], labels, list(fluxes_of), "scattered like")
 plt.show()
 
 # %% [markdown]
