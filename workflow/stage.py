@@ -5,6 +5,7 @@ it is now. They always belong together, because a run whose code has changed sin
 """
 
 import base64
+import itertools
 import re
 from collections import defaultdict
 from importlib.metadata import files
@@ -146,6 +147,17 @@ def opened(book):
     return book
 
 
+def numbered(book, name: str):
+    """Label the equations of a page, eq-<page>-1 and so on: what has a label has a number."""
+    label = f"eq-{name.replace('_', '-')}-"
+    count = itertools.count(1)
+    for cell in [cell for cell in book.cells if cell.cell_type == "markdown"]:
+        parts = cell.source.split("$$")  # text and equations in turn
+        parts[2::2] = [f" ({label}{next(count)}){text}" for text in parts[2::2]]
+        cell.source = "$$".join(parts)
+    return book
+
+
 def section(book, run: pipeline.Run) -> list:
     """Cells that show a second run in its chapter: its finding, leading figures and tables."""
     finding, hidden = [*book.cells[0].source.split("\n\n"), ""][1], []
@@ -195,7 +207,8 @@ def chapters(runs: dict[str, pipeline.Run], missing: dict[str, str]) -> dict[str
             made[f"_extra/executed/{name}.ipynb"] = finished(book, missing)
             sections[run.notebook] += section(book, run)
     for name, book in books.items():
-        made[f"notebooks/{name}.ipynb"] = finished(opened(book), missing, sections[name])
+        book = numbered(opened(book), name)
+        made[f"notebooks/{name}.ipynb"] = finished(book, missing, sections[name])
     return made
 
 

@@ -109,6 +109,14 @@ def test_chapter_opens_with_its_finding_and_leading_figure():
     assert book.cells[1].outputs[0].data == {"image/png": "x"} and not book.cells[5].outputs
 
 
+def test_equations_of_a_page_have_numbers():
+    texts = "$$ a\n= 1 $$\n\n$$ b $$", "$$ d $$"
+    cells = [nbformat.v4.new_markdown_cell(text) for text in texts]
+    book = stage.numbered(nbformat.v4.new_notebook(cells=cells), "31_toy")
+    assert book.cells[0].source == "$$ a\n= 1 $$ (eq-31-toy-1)\n\n$$ b $$ (eq-31-toy-2)"
+    assert book.cells[1].source == "$$ d $$ (eq-31-toy-3)"
+
+
 def test_intervals_in_tables_stay_whole_and_other_output_as_it_is():
     table = "<table><td>0.97 (-0.9, 1.2)</td><td>f (1, 2)</td></table>"
     outputs = [
