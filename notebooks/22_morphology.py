@@ -98,13 +98,24 @@ n = len(by_row["truth"])
 
 # %% [markdown]
 # The **Sersic index** is that of a fitted profile, the **ellipticity** follows from second moments.
-# **Concentration** $C = 5 \log_{10}(r_{80}/r_{20})$ compares the radii that contain 80 and 20 per cent of the
-# flux. **Asymmetry** and **smoothness** {cite}`conselice2003` are relative residuals after subtracting the
-# image rotated by 180 degrees, or blurred, corrected for the sky. The **Gini** coefficient measures how
-# unequally the flux is distributed over pixels, **M20** how far out its brightest 20 per cent lie
-# {cite}`lotz2004`. Gini needs no centre and M20 fits one, so both are used to find mergers. Sizes are the
-# half-light radius and the **Petrosian radius**, where the surface brightness falls to 20 per cent of its
-# mean within.
+# **Concentration** compares the radii that contain 80 and 20 per cent of the flux. **Asymmetry** and
+# **smoothness** {cite}`conselice2003` are relative residuals after subtracting the image $I^{180}$ rotated by
+# 180 degrees, or the blurred image $I^\mathrm{blur}$ (positive differences only), corrected for the sky:
+#
+# $$ C = 5 \log_{10} \frac{r_{80}}{r_{20}}, \quad
+# A = \frac{\sum_i |I_i - I_i^{180}|}{\sum_i |I_i|} - A_\mathrm{sky}, \quad
+# S = \frac{\sum_i \max(I_i - I_i^\mathrm{blur}, 0)}{\sum_i I_i} - S_\mathrm{sky} . $$
+#
+# The **Gini** coefficient {cite}`lotz2004` measures how unequally the flux is distributed over the $n$ pixels of
+# the galaxy, sorted by $|I_i|$; **M20** how far from the centre $(x_c, y_c)$ the brightest pixels lie that
+# together hold 20 per cent of the flux:
+#
+# $$ G = \frac{\sum_i (2i - n - 1)\,|I_i|}{n(n-1)\,\overline{|I|}}, \quad
+# M_{20} = \log_{10} \frac{\sum_{i \in 20\,\%} I_i d_i^2}{\sum_i I_i d_i^2}, \quad
+# d_i^2 = (x_i - x_c)^2 + (y_i - y_c)^2 . $$
+#
+# Gini needs no centre and M20 fits one, so both are used to find mergers. Sizes are the half-light radius and the
+# **Petrosian radius**, where the surface brightness falls to 20 per cent of its mean within.
 #
 # ## Single galaxies
 #
