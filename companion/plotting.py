@@ -34,6 +34,9 @@ MODELS = {  # models and other rows of comparisons: colour, name, marker
     "source": (SURVEY_COLOUR["SDSS"], "Source", "X"),
     "copy": (SURVEY_COLOUR["SDSS"], "Copy of source", "X"),
     "again": ("#44403C", "Repeat observation", "h"),
+    "optimal mean": ("#000000", "Optimal mean", "*"),
+    "optimal sample": ("#000000", "Optimal sample", "*"),
+    "posterior": ("#000000", "Posterior of z", "*"),
 }
 MODEL_COLOUR, MODEL_NAME, MODEL_MARKER = (
     {row: style[k] for row, style in MODELS.items()} for k in range(3)

@@ -114,7 +114,19 @@ made = artefacts.make(
     seed=seed,
 )
 
-# %% mystnb={"figure": {"caption": "Fidelity metrics with 95 % intervals over galaxies. Larger is better for PSNR, correlation and redshift information, smaller for the others. Cards of other translators come last.", "name": "fig-leaderboard"}, "image": {"alt": "One panel per fidelity metric, with one line per translator or reference row."}} tags=["leading", "hide-input"]
+# %% [markdown]
+# The last rows are no translators but a bound: the mean and a sample of the conditional distribution of the
+# target given its source ([the optimal translator](33_the_limit.py)), which knows the pattern of young stars,
+# the neighbours and the seeing, on galaxies of its own. For bits it is the posterior of the redshift.
+
+# %%
+bound = pd.read_csv(artefacts.check_inputs(paths.REFERENCE / "33_optimal.csv"))
+best = [row for row in ("optimal mean", "optimal sample", "posterior") if task == "cross"]
+keys = pd.MultiIndex.from_frame(bound[["metric", "band"]])
+bound = bound[keys.isin(list(numbers)) & bound.row.isin(best) & (bound.part == "whole")]
+rows, board = rows + best, pd.concat([board, bound[board.columns.intersection(bound.columns)]])
+
+# %% mystnb={"figure": {"caption": "Fidelity metrics with 95 % intervals over galaxies. Larger is better for PSNR, correlation and redshift information, smaller for the others. Last: a bound, on galaxies of its own.", "name": "fig-leaderboard"}, "image": {"alt": "One panel per fidelity metric, with one line per translator or reference row."}} tags=["leading", "hide-input"]
 found, sizes = board.set_index(["metric", "band", "row"]), board.groupby("row").n.max()
 fig, axes = panels.grid(len(numbers), 0.27 * len(rows) + 0.7, sharey=True)
 for ax, (key, label) in zip(axes, numbers.items(), strict=True):
@@ -123,13 +135,14 @@ for ax, (key, label) in zip(axes, numbers.items(), strict=True):
             style = {"color": plotting.MODEL_COLOUR.get(row, "black")}
             plotting.horizontal_interval(ax, found.loc[(*key, row)], k, row, **style)
     ax.set(xlabel=label)
-# the galaxies of another translator's card may be others, and fewer
-names = [plotting.MODEL_NAME.get(row) or plotting.with_n(row, sizes[row]) for row in rows]
+# the galaxies of the bound and of another translator's card may be others, and fewer
+known = {row: name for row, name in plotting.MODEL_NAME.items() if row not in best}
+names = [known.get(row) or plotting.with_n(row, sizes[row]) for row in rows]
 panels.name_rows(axes[0], names)
 plt.show()
 
 # %% [markdown]
-# All rows share their galaxies, so translators with overlapping intervals may still differ significantly
+# All rows but the bound share their galaxies, so translators with overlapping intervals may still differ significantly
 # ([the chapter on redshift](24_redshift.py) gives paired differences of the bits).
 
 # %% tags=["hide-input"]
@@ -146,7 +159,7 @@ panels.show_in_parts(
 )
 
 # %% tags=["remove-cell"]
-models = [row for row in rows if row not in ("again", "resample")]
+models = [row for row in rows if row not in ("again", "resample", *best)]
 values = board.set_index(["metric", "row"]).value
 winners = {
     "psnr": values["psnr"].reindex(models).idxmax(),

@@ -88,10 +88,14 @@ def sample_scene(seed: int, galaxies, surveys, limit: float = population.MAIN_SA
     return physics, *build_scene(seed, galaxies, physics, surveys)
 
 
-def build_scene(seed: int, galaxies, physics: dict, surveys) -> tuple[Scene, dict]:
-    """Scene of n galaxies in the filters of `surveys`, and the truth about its features."""
-    general, _ = population.random_numbers(seed, galaxies, "shape", GENERAL, 1)
-    shape = sample_morphology(physics, general)
+def build_scene(seed: int, galaxies, physics: dict, surveys, shape=None) -> tuple[Scene, dict]:
+    """Scene of n galaxies in the filters of `surveys`, and the truth about its features.
+
+    Without a `shape`, the features are those of the galaxies by their numbers.
+    """
+    if shape is None:
+        general, _ = population.random_numbers(seed, galaxies, "shape", GENERAL, 1)
+        shape = sample_morphology(physics, general)
     field = sample_neighbours(seed, galaxies, surveys)
     flux = component_fluxes(physics, shape, surveys)
     own = flux.pop("components")
