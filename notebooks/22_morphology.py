@@ -199,8 +199,9 @@ names, falling, ends = list(morphology.QUANTITIES), table.copy(), ["value", "low
 of_r = falling.metric.str.endswith("_correlation")
 falling.loc[of_r, ends] = 1 - falling.loc[of_r, ["value", "high", "low"]].to_numpy()
 fig = panels.quantity_strips(falling, names, statistics, compared, 5.4)
-for ax, least in zip(fig.axes, (1e-4, 0.01), strict=True):
-    ax.set(xscale="log", xlim=(max(ax.dataLim.minposx / 1.5, least), None))
+for ax, statistic in zip(fig.axes, statistics, strict=True):
+    values = falling.value[falling.metric.str.endswith(f"_{statistic}") & (falling.value > 0)]
+    ax.set(xscale="log", xlim=(values.min() / 3 if len(values) else None, None))
 plt.show()
 
 # %% tags=["hide-input"]
