@@ -43,7 +43,7 @@ results: str = ""  # folder of artefacts; empty: the repository's
 # The networks and recipes are those of the chapters on the translators (profile *quick*); only the numbers
 # of steps (×1, ×4, ×16) and of training galaxies (750, 3,000, 10,000) are varied. About 90 galaxies of the
 # SDSS main sample per square degree {cite}`strauss2002` on at most 157 square degrees of CFHTLS-Wide make
-# 14,000 real pairs: with the rest for validation and tests, 10,000 is the largest honest number.
+# 14,000 real pairs: with the rest for validation and tests, 10,000 is the largest number of real pairs.
 #
 # The [long trainings](17_long_trainings.py) on 30,000 galaxies are shown beside them, but not fitted, since
 # their batches and crops are larger. The diffusion model samples about the residual network of the same
@@ -154,7 +154,7 @@ plt.show()
 # ## Number of galaxies
 #
 # At equal training (×{glue:text}`scaling_equal` steps), {numref}`fig-scaling-galaxies` shows what more
-# galaxies bring. The honest case is 10,000; training the residual network on ten times as many is the grid
+# galaxies bring. The realistic case is 10,000; training the residual network on ten times as many is the grid
 # `workflow/sample_size.yaml` (`make grid GRID=workflow/sample_size.yaml`, one GPU).
 
 # %% mystnb={"figure": {"caption": "Translations against the number of training galaxies at an equal number of steps, means over seeds; large open symbols: long trainings on 30,000 galaxies, with more steps. The vertical line is the largest number of real pairs.", "name": "fig-scaling-galaxies"}, "image": {"alt": "Panels of PSNR, peak scatter, aperture scatter and information against the number of training galaxies, one line per translator."}} tags=["hide-input"]
