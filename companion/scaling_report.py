@@ -125,7 +125,8 @@ def _best_psnr(table: pd.DataFrame) -> dict[str, str]:
     """PSNR of the best translator and of the optimal one, above that of a repeat observation."""
     mine = table[(table.task == "cross") & (table.metric == "psnr")]
     best = mine.loc[mine[mine.recipe != "none"].value.idxmax()]
-    optimal = pd.read_csv(OPTIMAL).query("metric == 'psnr' and band == 'r'").set_index("row").value
+    optimal = pd.read_csv(OPTIMAL).query("metric == 'psnr' and band == 'r' and part == 'whole'")
+    optimal = optimal.set_index("row").value
     again = mine[mine.model == "again"].value.iloc[0]
     return {
         "best": MODEL_NAME[best.model],

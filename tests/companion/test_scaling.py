@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from companion import paths, scaling, scaling_report
+from galtools import artefacts
 from galtools.errors import GaltoolsError
 from galtools.fidelity.intervals import Estimate
 
@@ -113,6 +114,30 @@ def test_gains_are_positive_where_training_helps(tables):
     first, last = (scaling.power_laws(KNOWN, c, 1.0) for c in (1, 16))
     assert gain["loss"] == pytest.approx(100 * (first - last) / first, rel=0.05)
     assert gain["psnr"] == pytest.approx(first - last, rel=0.05)
+
+
+def test_the_sentences_of_complete_tables(tables):
+    table, fits = (each.replace({"good": "swin", "bad": "srgan"}) for each in tables)
+    scatter = table[table.metric == "loss"].assign(metric="box_scatter")
+    table.loc[table.metric == "psnr", "value"] *= 100  # over the scatter between seeds
+    again = {"recipe": "none", "task": "cross", "model": "again", "metric": "psnr", "value": -50}
+    table = pd.concat([table, scatter, pd.DataFrame([again])])
+    about = {"missing": {}, "done": 36, "planned": 36}
+    said = scaling_report.sentences(table, fits, about)
+    assert said["longest"] == "16"
+    assert said["orders"] == "1 of 1 orders of translators in PSNR hold"
+    assert said["limits"] == "4 of 4 are bounded by the trainings"
+    assert said["undertrained"] == "2 of 2"
+    assert "(Swin)" in said["finding"]
+    assert said["best"] == "Swin"
+
+
+def test_the_sentences_of_the_kept_tables():
+    table, fits = scaling_report.read_kept(), scaling_report.read_kept(scaling.FITS)
+    about = artefacts.read_manifest(scaling.TABLE)["extra"]
+    said = scaling_report.sentences(table, fits, about)
+    assert all(isinstance(phrase, (str, int)) for phrase in said.values())
+    assert float(said["optimal_gain"]) > 0
 
 
 def test_part_of_the_trainings_makes_a_table_too():
