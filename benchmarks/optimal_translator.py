@@ -34,7 +34,7 @@ CONVERGED = 1.2  # largest R of a posterior that is used
 JUDGED = "redshift", "r magnitude", "size"
 POPULATION = 100_000  # galaxies whose redshifts are the prior
 MODELS = "residual", "swin", "srgan", "capsule", "diffusion"
-GENERATORS = {"diffusion": "optimal sample", "again": "optimal sample"}  # bounded by a sample
+GENERATORS = {"diffusion": "optimal sample", "again": "optimal sample"}  # compared with a sample
 mean, scatter = intervals.mean, intervals.robust_scatter
 METRICS = {  # band or colour, quantity of every galaxy, its column, statistic over galaxies
     "psnr": ("r", "psnr", 2, mean),
@@ -124,7 +124,7 @@ def image_lines(rows: dict, found: dict) -> list[dict]:
     for row, own in known.items():
         bound = known[GENERATORS.get(row, "optimal mean")]
         for name, (band, *_, statistic) in METRICS.items():
-            best = None if row == "truth" or row.startswith("optimal") else bound[name]
+            best = None if row.startswith("optimal") else bound[name]
             lines += lines_of(row, name, band, statistic, own[name], best)
     return lines
 
@@ -159,10 +159,11 @@ def table(found: dict, store) -> pd.DataFrame:
     good = found["ratio"] < CONVERGED
     found = {name: values[good] for name, values in found.items()}
     source = found["source"]
-    rows = {row: found[row] for row in ("optimal mean", "optimal sample", "again", "truth")}
+    rows = {row: found[row] for row in ("optimal mean", "optimal sample", "again")}
     rows["resample"] = lanczos_resample(source, source.shape[-2:], 1.0)
     rows |= {model: translate(pretrained.load(model, "cross"), source) for model in MODELS}
-    lines = image_lines(rows, found) + bits_lines(rows | {"source": source}, found, store)
+    lines = image_lines(rows, found)
+    lines += bits_lines(rows | {"source": source, "truth": found["truth"]}, found, store)
     return pd.DataFrame(lines + calibration_lines(found))
 
 

@@ -3,8 +3,8 @@
     L(C, N) = L_inf + a C^-alpha + b N^-beta,    a, b >= 0,
 
 with C the training steps in units of a chapter's and N the training galaxies in units of 10,000.
-L_inf is what a model leaves for ever, at its size and with its recipe. Quantities that grow, such
-as PSNR, are fitted with their sign turned.
+L_inf is what remains however long a model is trained, at its size and with its recipe. Quantities
+that grow, such as PSNR, are fitted with their sign turned.
 """
 
 from collections.abc import Callable

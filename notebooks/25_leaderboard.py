@@ -115,9 +115,10 @@ made = artefacts.make(
 )
 
 # %% [markdown]
-# The last rows are no translators but a bound: the mean and a sample of the conditional distribution of the
-# target given its source ([the optimal translator](33_the_limit.py)), which knows the pattern of young stars,
-# the neighbours and the seeing, on galaxies of its own. For bits it is the posterior of the redshift.
+# The last rows are no translators but references on galaxies of their own: the mean and a sample of the conditional
+# distribution of the target given its source ([the optimal translator](33_the_limit.py)), with the morphological
+# class, the pattern of young stars, the neighbours and the seeing known, and the posterior of the redshift. The
+# mean bounds PSNR approximately, the posterior the bits; the other metrics are not bounded.
 
 # %%
 bound = pd.read_csv(artefacts.check_inputs(paths.REFERENCE / "33_optimal.csv"))
@@ -126,7 +127,7 @@ keys = pd.MultiIndex.from_frame(bound[["metric", "band"]])
 bound = bound[keys.isin(list(numbers)) & bound.row.isin(best) & (bound.part == "whole")]
 rows, board = rows + best, pd.concat([board, bound[board.columns.intersection(bound.columns)]])
 
-# %% mystnb={"figure": {"caption": "Fidelity metrics with 95 % intervals over galaxies. Larger is better for PSNR, correlation and redshift information, smaller for the others. Last: a bound, on galaxies of its own.", "name": "fig-leaderboard"}, "image": {"alt": "One panel per fidelity metric, with one line per translator or reference row."}} tags=["leading", "hide-input"]
+# %% mystnb={"figure": {"caption": "Fidelity metrics with 95 % intervals over galaxies. Larger is better for PSNR, correlation and redshift information, smaller for the others. Last: the optimal translator, on galaxies of its own; it bounds PSNR, approximately, and bits only.", "name": "fig-leaderboard"}, "image": {"alt": "One panel per fidelity metric, with one line per translator or reference row."}} tags=["leading", "hide-input"]
 found, sizes = board.set_index(["metric", "band", "row"]), board.groupby("row").n.max()
 fig, axes = panels.grid(len(numbers), 0.27 * len(rows) + 0.7, sharey=True)
 for ax, (key, label) in zip(axes, numbers.items(), strict=True):
@@ -135,15 +136,15 @@ for ax, (key, label) in zip(axes, numbers.items(), strict=True):
             style = {"color": plotting.MODEL_COLOUR.get(row, "black")}
             plotting.horizontal_interval(ax, found.loc[(*key, row)], k, row, **style)
     ax.set(xlabel=label)
-# the galaxies of the bound and of another translator's card may be others, and fewer
+# the galaxies of the optimal translator and of another translator's card may be others, and fewer
 known = {row: name for row, name in plotting.MODEL_NAME.items() if row not in best}
 names = [known.get(row) or plotting.with_n(row, sizes[row]) for row in rows]
 panels.name_rows(axes[0], names)
 plt.show()
 
 # %% [markdown]
-# All rows but the bound share their galaxies, so translators with overlapping intervals may still differ significantly
-# ([the chapter on redshift](24_redshift.py) gives paired differences of the bits).
+# All rows but those of the optimal translator share their galaxies, so translators with overlapping intervals may
+# still differ significantly ([the chapter on redshift](24_redshift.py) gives paired differences of the bits).
 
 # %% tags=["hide-input"]
 lines = board.set_index(["row", "metric", "band"])[["value", "low", "high"]]
