@@ -38,11 +38,12 @@ from galtools.fidelity.metrics import measure_images
 from galtools.models.base import Batch, autocast, pixel_loss
 from galtools.models.checkpoint import load_weights
 from galtools.redshift import Ensemble, Grid
+from galtools.simulate.matched_pairs import one_thread
 from galtools.surveys import BANDS
 from galtools.training import crops, loop, train
 from galtools.training.translate import translate
 
-SIZES = 750, 3000, 10_000  # galaxies; real surveys have no more pairs than the last number
+SIZES = 750, 3000, 10_000  # galaxies; real surveys have no more training pairs than the last number
 STAGES = (  # cheapest first: seed, steps relative to those of the chapter, galaxies
     *((0, 1, SIZES), (0, 4, SIZES), (0, 16, (10_000, 750)), (1, 1, SIZES), (1, 4, SIZES)),
     *((0, 16, (3000,)), (1, 16, SIZES)),
@@ -145,7 +146,7 @@ def mean_of(one: Images) -> Images:
     return one._replace(model="residual", **({"seed": 0} if one.recipe == "long" else {}))
 
 
-def judge_of(root: Path, task: str) -> Path:
+def estimator_of(root: Path, task: str) -> Path:
     """File of a redshift estimator, trained once on original images of the target."""
     path, files = (
         root / "models" / f"redshift_{task}" / "weights.safetensors",
@@ -166,10 +167,10 @@ def judge_of(root: Path, task: str) -> Path:
     return path
 
 
-def yardstick(root: Path, task: str) -> list[Path]:
+def reference_files(root: Path, task: str) -> list[Path]:
     """Files of the test galaxies, a repeat observation, a redshift estimator and its galaxies."""
     test = [galaxies(root, f"test_{k}", TEST, seed=TEST_SEED, observation=k) for k in (0, 1)]
-    return [*test, judge_of(root, task), splits(root, SIZES[1])[0]]
+    return [*test, estimator_of(root, task), splits(root, SIZES[1])[0]]
 
 
 def baseline(name: str, pairs, again) -> np.ndarray:
@@ -222,7 +223,7 @@ def denoising_loss(network, pairs) -> list[float]:
 
 def measure(root: Path, one: Images) -> None:
     """Table of quantities of the test galaxies, and the cost of a step; made once."""
-    weights, files = weights_of(root, one), yardstick(root, one.task)
+    weights, files = weights_of(root, one), reference_files(root, one.task)
 
     def maker(new):
         network = weights and load_weights(weights)
@@ -252,8 +253,9 @@ def cost_of(root: Path, one: Images) -> Path:
     return root / "tables" / f"cost_{one.recipe}_{one.task}_{one.model}.json"
 
 
+@one_thread()
 def cost_of_step(root: Path, one: Images, weights: Path) -> dict:
-    """Floating-point operations and CPU seconds of a step, means over the course of a training."""
+    """Floating-point operations and CPU seconds of a step on one thread, means over a training."""
     network, settings = load_weights(weights), settings_of(one)
     pairs = data.for_task(data.load(splits(root, min(SIZES))[0]), one.task)
     batches = crops.Crops(pairs, network.scaling, settings.batch, settings.crop, "cpu")
@@ -277,7 +279,7 @@ def cost(root: Path, one: Images) -> dict:
     return {"steps": steps} | {name: first[name] + steps * step[name] for name in step}
 
 
-def keep(root: Path, out: Path) -> None:
+def save(root: Path, out: Path) -> None:
     """Write the tables of all that is measured, with their manifests."""
     done = [one for one in plan() if artefacts.is_whole(table_of(root, one))]
     files = [table_of(root, one) for one in done]
@@ -313,7 +315,7 @@ def main() -> None:
         if fnmatch(one.name, args.only):
             measure(args.results, one)
             print(f"{time.strftime('%H:%M:%S')} {one.name}: measured", flush=True)
-    keep(args.results, args.out)
+    save(args.results, args.out)
 
 
 if __name__ == "__main__":

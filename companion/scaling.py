@@ -3,10 +3,11 @@
     L(C, N) = L_inf + a C^-alpha + b N^-beta,    a, b >= 0,
 
 with C the training steps in units of a chapter's and N the training galaxies in units of 10,000.
-L_inf is what remains however long a model is trained, at its size and with its recipe. Quantities
-that grow, such as PSNR, are fitted with their sign turned.
+L_inf is what remains however long and on however many galaxies a model is trained, at its size and
+with its recipe. Quantities that grow, such as PSNR, are fitted with their sign turned.
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -43,15 +44,16 @@ class Quantity:
     positive: bool = False  # it has no limit below 0
 
 
-_scatter = intervals.robust_scatter
+_mean = partial(np.nanmean, axis=-1)  # a quantity may be missing for single galaxies
+_scatter = partial(intervals.robust_scatter, nan_policy="omit")
 QUANTITIES = {
-    "loss": Quantity("pixel and flux loss", "loss", intervals.mean, positive=True),
-    "psnr": Quantity("PSNR (dB)", "psnr", intervals.mean, sign=-1),
+    "loss": Quantity("pixel and flux loss", "loss", _mean, positive=True),
+    "psnr": Quantity("PSNR (dB)", "psnr", _mean, sign=-1),
     "blur": Quantity("extra blur (arcsec)", "blur", partial(np.nanmedian, axis=-1)),
     "aperture_scatter": Quantity("aperture scatter", "aperture_error", _scatter, positive=True),
     "box_scatter": Quantity("peak scatter", "box_error", _scatter, positive=True),
-    "bits": Quantity("information (bits)", "bits", intervals.mean, sign=-1),
-    "denoising": Quantity("denoising loss", "denoising", intervals.mean, positive=True),
+    "bits": Quantity("information (bits)", "bits", _mean, sign=-1),
+    "denoising": Quantity("denoising loss", "denoising", _mean, positive=True),
 }
 
 
@@ -100,7 +102,8 @@ def fit(values, quantity: Quantity, compute, galaxies, n_boot=N_BOOT, seed=0) ->
 
     Every sample of L_inf has other galaxies, the same for all models, and residuals of the fit
     with random signs, enlarged for the parameters: seeds of trainings are among them. It begins at
-    a random point, so that samples spread over all L_inf that fit alike. Where their interval
+    a random point, so that samples spread over all L_inf that fit alike. Signs and points follow
+    from `seed`, which must be another one for every model that is compared. Where the interval
     reaches the end of the search, `REACH` below the best training or 0, the data do not bound
     L_inf from below.
     """
@@ -109,6 +112,8 @@ def fit(values, quantity: Quantity, compute, galaxies, n_boot=N_BOOT, seed=0) ->
         raise GaltoolsError("a limit takes three lengths of training, three sizes and 6 trainings")
     values, rng = quantity.sign * np.asarray(values, float), np.random.default_rng(seed)
     error = quantity.statistic(values)
+    if not np.isfinite(error).all():
+        raise GaltoolsError("a limit takes trainings that could all be measured")
     scale = np.ptp(error)
     lowest = error.min() - REACH * scale
     lowest = max(lowest, 0.0) if quantity.positive else lowest
@@ -146,7 +151,8 @@ def summarise(values: dict, about: dict) -> pd.DataFrame:
 def fit_all(values: dict) -> pd.DataFrame:
     """Limits L_inf of every model and, with `against`, their differences, a line each.
 
-    Models that have too few trainings for a fit are left out.
+    Models that have too few trainings for a fit are left out. All are of the same resampled
+    galaxies; the signs of residuals and the starting points are each model's own.
     """
     fits, lines = {}, []
     series = dict.fromkeys((one.task, one.model) for one in values if one.recipe == "chapter")
@@ -158,8 +164,9 @@ def fit_all(values: dict) -> pd.DataFrame:
             and quantity.column in table
         }
         grid = [[getattr(one, name) for one in chosen] for name in ("compute", "galaxies")]
+        own = zlib.crc32(f"{task} {model} {metric}".encode())
         try:
-            found = fit(list(chosen.values()), quantity, *grid)
+            found = fit(list(chosen.values()), quantity, *grid, seed=own)
         except GaltoolsError:
             continue
         fits[task, model, metric] = found

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import norm
 
 from companion import paths, scaling, scaling_report
 from galtools import artefacts
 from galtools.errors import GaltoolsError
-from galtools.fidelity.intervals import Estimate
+from galtools.fidelity.intervals import Estimate, Z
 
 sys.path.insert(0, str(paths.ROOT / "benchmarks"))
 
@@ -92,6 +93,40 @@ def tables():
     return scaling.summarise(values, about), scaling.fit_all(values)
 
 
+def test_models_differ_in_the_signs_of_their_residuals(tables):
+    """Trainings that leave the same residuals have limits whose errors add nevertheless."""
+    fits = tables[1].assign(width=lambda x: x.high - x.low)
+    limit, apart = (fits[(fits.metric == "loss") & (fits.against == name)] for name in ("", "bad"))
+    assert apart.width.item() > 0.7 * limit.width.min()
+
+
+def test_a_missing_galaxy_costs_no_fit():
+    values = trained(KNOWN)
+    values[3, 5] = np.nan
+    for metric in ("loss", "box_scatter"):
+        assert np.isfinite(scaling.QUANTITIES[metric].statistic(values)).all()
+    assert fit(values).limit.value == pytest.approx(LIMIT, abs=0.02)
+    values[3] = np.nan
+    with pytest.warns(RuntimeWarning), pytest.raises(GaltoolsError, match="measured"):
+        fit(values)
+
+
+def pairs(*chances):
+    """Differences of PSNR of 1 whose intervals exclude zero at these levels."""
+    reach = [Z / norm.isf(chance / 2) for chance in chances]
+    names = {"task": "cross", "model": "swin", "against": "srgan", "metric": "psnr"}
+    return pd.DataFrame(names | {"value": 1.0, "low": 1 - np.array(reach), "high": 1.1, "n": 9})
+
+
+def test_orders_are_corrected_for_their_number():
+    """By Holm: 3 x 0.01, 2 x 0.02 and then at least that; one of 0.04 alone holds."""
+    found = scaling_report.orders(pairs(0.02, 0.01, 0.03))
+    assert found.chance.tolist() == pytest.approx([0.04, 0.03, 0.04])
+    assert set(found.verdict) == {"larger"}
+    assert scaling_report.orders(pairs(0.04)).verdict.item() == "larger"
+    assert set(scaling_report.orders(pairs(0.04, 0.03)).verdict) == {"inconclusive"}
+
+
 def test_an_order_is_that_of_the_limits(tables):
     order = scaling_report.orders(tables[1]).set_index("metric")
     assert order.value["loss"] == pytest.approx(-0.1, abs=0.02)
@@ -124,10 +159,10 @@ def test_the_sentences_of_complete_tables(tables):
     table = pd.concat([table, scatter, pd.DataFrame([again])])
     about = {"missing": {}, "done": 36, "planned": 36}
     said = scaling_report.sentences(table, fits, about)
-    assert said["longest"] == "16"
+    assert said["longest"] == "×16 steps"
     assert said["orders"] == "1 of 1 orders of translators in PSNR hold"
     assert said["limits"] == "4 of 4 are bounded by the trainings"
-    assert said["undertrained"] == "2 of 2"
+    assert said["undertrained"].startswith("2 of 2 translators gain")
     assert "(Swin)" in said["finding"]
     assert said["best"] == "Swin"
 
@@ -138,13 +173,14 @@ def test_the_sentences_of_the_kept_tables():
     said = scaling_report.sentences(table, fits, about)
     assert all(isinstance(phrase, (str, int)) for phrase in said.values())
     assert float(said["optimal_gain"]) > 0
+    assert ("not known" in said["undertrained"]) == scaling_report.training_gains(table).empty
 
 
 def test_part_of_the_trainings_makes_a_table_too():
     first = {k: v for k, v in measured({"good": KNOWN}).items() if k.compute == 1}
     table = scaling.summarise(first, {one: one._asdict() for one in first})
     assert scaling_report.largest(table, "compute") == 1
-    assert (scaling_report.training_gains(table) == 0).all(axis=None)
+    assert scaling_report.training_gains(table).empty
     fits = scaling.fit_all(first)
     assert (
         len(fits) == len(scaling_report.orders(fits)) == len(scaling_report.limit_cells(fits)) == 0
@@ -153,12 +189,16 @@ def test_part_of_the_trainings_makes_a_table_too():
 
 def test_the_kept_tables_are_whole_and_belong_together():
     table, fits = scaling_report.read_kept(), scaling_report.read_kept(scaling.FITS)
-    assert set(fits.model) <= set(table.model)
+    manifests = [artefacts.read_manifest(file) for file in (scaling.TABLE, scaling.FITS)]
+    assert manifests[0]["inputs"] == manifests[1]["inputs"]
+    sets = ["recipe", "task", "model", "galaxies", "compute", "seed"]
+    assert len(table.drop_duplicates(sets)) == len(manifests[0]["inputs"])
     trained = table[table.recipe != "none"]
+    grid = table[(table.recipe == "chapter") & (table.metric == "psnr")].groupby(["task", "model"])
+    enough = (grid[["compute", "galaxies"]].nunique().min(axis=1) >= 3) & (grid.size() >= 6)
+    assert {*zip(fits.task, fits.model, strict=True)} == {*enough.index[enough]}
     assert (trained[["steps", "flop", "seconds"]] > 0).all(axis=None)
-    assert not table.duplicated(
-        ["recipe", "task", "model", "galaxies", "compute", "seed", "metric"]
-    ).any()
+    assert not table.duplicated([*sets, "metric"]).any()
 
 
 def test_the_plan_has_every_training_once_and_means_before_their_diffusion_models():
