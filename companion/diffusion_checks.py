@@ -3,6 +3,7 @@
 import time
 from copy import copy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from galtools.models.diffusion import preconditioning
 from galtools.training.translate import translate
 
 BOXES = (4, 8, 16, 32)  # pixels along a side of the central boxes whose fluxes are scored
+BRIGHT = 5  # scatters of the flux of a box from which on its mean column is measured
 
 
 def loss_at(network, x, y, sigma: float, seed: int = 0) -> float:
@@ -39,7 +41,7 @@ def silenced(network: torch.nn.Module) -> torch.nn.Module:
     return network
 
 
-def central_flux(images: np.ndarray, box: int) -> np.ndarray:
+def box_flux(images: np.ndarray, box: int) -> np.ndarray:
     """Flux in the central box x box pixels."""
     return photometry.central_square(images, box).sum(axis=(-2, -1), dtype=np.float64)
 
@@ -58,7 +60,7 @@ def scores(samples: np.ndarray, target: np.ndarray, scaling) -> dict[str, float]
     stretched = stretched.reshape(*samples.shape[:2], -1).swapaxes(0, 1)
     found = {"energy score": float(calibration.energy_score(stretched, true).mean())}
     for box in (box for box in BOXES if box <= target.shape[-1]):
-        fluxes, truth = (central_flux(images, box) for images in (samples, target))
+        fluxes, truth = (box_flux(images, box) for images in (samples, target))
         crps = calibration.crps(fluxes.swapaxes(0, 1).reshape(len(fluxes[0]), -1), truth.ravel())
         found[f"{box} px [%]"] = float(np.median(100 * crps / np.abs(truth.ravel())))
     return found
@@ -71,6 +73,12 @@ def central_column(images: np.ndarray, box: int) -> np.ndarray:
     return (inside * columns).sum(axis=(-2, -1)) / inside.sum(axis=(-2, -1))
 
 
+def bright(samples: np.ndarray, box: int) -> np.ndarray:
+    """Whether the mean flux of a box is at least `BRIGHT` times its scatter over the samples."""
+    flux = box_flux(samples, box)
+    return flux.mean(axis=1) >= BRIGHT * flux.std(axis=1, ddof=1)
+
+
 def spread_ratio(samples, target, box: int, quantity: str = "flux") -> np.ndarray:
     """Scatter of a quantity of samples relative to the scatter of the truth about it, per band.
 
@@ -79,9 +87,10 @@ def spread_ratio(samples, target, box: int, quantity: str = "flux") -> np.ndarra
     position, `central_column`. With the mean <f> and standard deviation s of K samples,
     u = (f - <f>) / (s sqrt(1 + 1/K)) follows Student's t with K - 1 degrees of freedom if the truth
     is one of the samples. The ratio is median |t| / median |u - median u|: 1 is calibrated, 2 is
-    samples that scatter twice too much. One sample has no scatter: NaN.
+    samples that scatter twice too much. One sample has no scatter: NaN. Positions are of galaxies
+    that are `bright`.
     """
-    measure = central_column if quantity == "position" else central_flux
+    measure = central_column if quantity == "position" else box_flux
     found = [measure(x, box) for x in (samples, target[:, None])]
     if quantity == "colour":
         mean = found[0].mean(axis=1, keepdims=True)
@@ -92,18 +101,25 @@ def spread_ratio(samples, target, box: int, quantity: str = "flux") -> np.ndarra
         return np.full(true.shape[-1], np.nan)
     width = sampled.std(axis=1, ddof=1) * np.sqrt(1 + 1 / count)
     u = (true[:, 0] - sampled.mean(axis=1)) / width
-    return 1 / photometry.robust_scatter(u, axis=0, quartile=stdtrit(count - 1, 0.75))
+    if quantity == "position":  # divides by the flux: without one, u has no distribution
+        u = np.where(bright(samples, box), u, np.nan)
+    scatter = partial(photometry.robust_scatter, quartile=stdtrit(count - 1, 0.75))
+    known = [x[np.isfinite(x)] for x in u.T]
+    return np.array([1 / scatter(x) if len(x) > 1 else np.nan for x in known])
 
 
 def calibration_table(samples: np.ndarray, target: np.ndarray, bands) -> pd.DataFrame:
     """Scatter over error of box fluxes, colours and positions, and corner noise; 1 is calibrated.
 
-    A colour is in the column of its bluer band.
+    A colour is in the column of its bluer band. Below positions: how many of the galaxies are
+    `bright` enough for one, in per cent.
     """
     rows = {}
     for box in (box for box in BOXES if box <= target.shape[-1]):
         for quantity in ("flux", "colour", "position"):
             rows[f"{quantity}, {box} px"] = spread_ratio(samples, target, box, quantity)
+        if samples.shape[1] > 1:
+            rows[f"bright, {box} px [%]"] = 100 * bright(samples, box).mean(axis=0)
     rows["noise in corners"] = study.noise_ratio(samples[:, 0], target)
     return pd.DataFrame({name: dict(zip(bands, row, strict=False)) for name, row in rows.items()}).T
 

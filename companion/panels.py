@@ -276,8 +276,8 @@ def _retained_lines(table) -> list[str]:
 def retained_strips(table, goal: float | None = None, trainings=None):
     """Draw a line per row of a tidy table, retrained (filled) and frozen (hollow), in per cent.
 
-    A dashed line marks all the information of the source, a dotted one a `goal`. A tick stands for
-    each of several `trainings` of a model, a tidy table with a column "model".
+    A dashed line marks the information found in the source, a dotted one a `goal`. A tick stands
+    for each of several `trainings` of a model, a tidy table with a column "model".
     """
     lines = _retained_lines(table)
     fig, ax = plt.subplots(figsize=(plotting.WIDTH, 0.31 * len(lines) + 1.2))
@@ -289,27 +289,32 @@ def retained_strips(table, goal: float | None = None, trainings=None):
         ax.text(0.5, 0.5, "could not be measured", transform=ax.transAxes, ha="center")
     for protocol, fill in {"retrained": "0.3", "frozen": "white"}.items():
         ax.plot([], [], "o", mfc=fill, mec="0.3", label=f"estimator {protocol}")
-    if trainings is not None and len(trainings):
-        _training_ticks(ax, trainings, lines)
+    below = (found.value < LEAST_RETAINED).any()
+    if trainings is not None:
+        below |= _training_ticks(ax, trainings, lines)
     for value, style in ({100: "--"} | ({100 * goal: ":"} if goal else {})).items():
         ax.axvline(value, color="black", linestyle=style, linewidth=1, zorder=1)
     _name_lines(ax, lines)
     if "n" in table:
         note_size(fig, table)
-    left = -3 if (found.value < LEAST_RETAINED).any() else 0
-    ax.set(xlim=(left, max(ax.get_xlim()[1], 103)))
+    ax.set(xlim=(-3 if below else 0, max(ax.get_xlim()[1], 103)))
     ax.set(xlabel="redshift information retained (% of the source)")
     fig.legend(loc="outside lower center", ncols=3)
     return fig
 
 
-def _training_ticks(ax, trainings, lines) -> None:
-    """Mark every training of a model, retrained above and frozen below its dots."""
-    ticks = trainings[trainings.model.isin(lines) & (trainings.value > 0)]
+def _training_ticks(ax, trainings, lines) -> bool:
+    """Mark every training of a model, retrained above and frozen below its dots; is one below 0?"""
+    ticks = trainings[trainings.model.isin(lines)]
     y = ticks.model.map(lines.index) + 2.4 * ticks.band.map(PROTOCOL_SHIFT)
-    colours = ticks.model.map(plotting.MODEL_COLOUR)
-    ax.scatter(100 * ticks.value, y, s=22, c=colours, marker="|", linewidth=1)
-    ax.plot([], [], "|", color="0.3", label="short trainings")
+    x, colours = 100 * ticks.value, ticks.model.map(plotting.MODEL_COLOUR)
+    below = x < LEAST_RETAINED
+    for some, marker in ((~below, "|"), (below, "<")):
+        at = x[some].clip(lower=LEAST_RETAINED)
+        ax.scatter(at, y[some], s=22, c=colours[some], marker=marker, linewidth=1)
+    if len(ticks):
+        ax.plot([], [], "|", color="0.3", label="short trainings")
+    return below.any()
 
 
 def _dot(ax, estimate, y: float, model: str, hollow: bool) -> None:

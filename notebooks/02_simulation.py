@@ -152,15 +152,17 @@ plt.show()
 # the distance of their mean from the nearest limit, in standard deviations between samples; it is
 # negative where the criterion is not met.
 
-# %% tags=["hide-input"]
+# %%
 table = validation.margins(pd.read_csv(criteria, index_col="seed"))
+validation_panels.criteria_table(table)
+
+# %% tags=["remove-cell"]
 missed = table.index[table.margin < 0]
 glue("n_seeds", len(seeds), display=False)
 glue("n_structures", len(structures), display=False)
 glue("missed", ", ".join(missed) or "none", display=False)
 glue("knn", float(table.loc["redshift from colours, scatter", "mean"]), display=False)
 glue("knn_real", sdss_statistics.KNN_SIGMA, display=False)
-validation_panels.criteria_table(table)
 
 # %% [markdown]
 # These are {glue:text}`n_structures` galaxies in images and {glue:text}`n_seeds` catalogues of the size

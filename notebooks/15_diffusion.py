@@ -222,7 +222,8 @@ glue("diffusion_rank", float(rank.mean() / (ranks - 1)), display=False)
 # If the truth $F$ is one of the samples, with mean $\langle F' \rangle$ and standard deviation $s$ of $K$
 # samples, $(F - \langle F' \rangle) / (s \sqrt{1 + 1/K})$ follows Student's distribution. The first table
 # gives the ratio of sample scatter to error, for fluxes in central boxes, their mean column (the position) and
-# colours (in the column of their bluer band): 1 is calibrated, 2 twice too much scatter. Corner noise is relative to the target's, power
+# colours (in the column of their bluer band): 1 is calibrated, 2 twice too much scatter. Positions are measured
+# where the flux is at least five times its scatter over the samples (*bright*, in per cent). Corner noise is relative to the target's, power
 # at block periods (second table) to neighbouring frequencies.
 
 # %%

@@ -314,9 +314,11 @@ for row in compared:
     parts = [vars(profile_excess(row, k)) for k in range(len(structure.RINGS) - 1)]
     excess[row] = pd.DataFrame(parts)
     spectra = structure.power_spectrum(sample.images[row][in_r], rings)[:, 0]
-    power[row] = np.median(spectra / target_power, axis=0)
+    parts = [vars(intervals.bootstrap(intervals.median, ratios, n_boot, seed))
+             for ratios in (spectra / target_power).T]  # fmt: skip
+    power[row] = pd.DataFrame(parts)
 
-# %% mystnb={"figure": {"caption": "Left: flux in annuli about the centre relative to the target, minus that of the repeat observation, with 95 % intervals; logarithmic beyond 1 %. Right: power in 20 rings of spatial frequency up to the Nyquist frequency, relative to the target (median over galaxies). Both in the r band.", "name": "fig-pixels-profile"}, "image": {"alt": "Two panels: differences of flux ratios about 0 against radius, and ratios of power about 1 against spatial frequency."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Left: flux in annuli about the centre relative to the target, minus that of the repeat observation, with 95 % intervals; logarithmic beyond 1 %. Right: power in 20 rings of spatial frequency up to the Nyquist frequency, relative to the target (median over galaxies, with shaded 95 % intervals). Both in the r band.", "name": "fig-pixels-profile"}, "image": {"alt": "Two panels: differences of flux ratios about 0 against radius, and ratios of power about 1 against spatial frequency."}} tags=["hide-input"]
 frequency = (np.arange(rings) + 0.5) / (2 * rings * sample.pixel_scale)
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.9))
 for j, (row, e) in enumerate(excess.items()):
@@ -324,7 +326,9 @@ for j, (row, e) in enumerate(excess.items()):
     if row != "again":  # it is 0
         plotting.interval(axes[0], x, e.value, e.low, e.high, model=row, markersize=5)
     style = plotting.model_style(row)
-    axes[1].plot(frequency, power[row], **style, markersize=3, linewidth=1.2)
+    axes[1].plot(frequency, power[row].value, **style, markersize=3, linewidth=1.2)
+    band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
+    axes[1].fill_between(frequency, power[row].low, power[row].high, **band)
 for ax, at in zip(axes, (0, 1), strict=True):
     ax.axhline(at, color="black", linewidth=0.8, zorder=1)
 axes[0].set(xscale="log", xlabel="radius [arcsec]", ylabel="flux ratio − that of a repeat")
@@ -333,6 +337,7 @@ axes[0].minorticks_off()
 both_signs(axes[0], 0.01)
 axes[1].set(xlabel="spatial frequency [1 / arcsec]", ylabel="power ratio")
 panels.log_scale(axes[1])
+panels.note_size(fig, pd.concat([*excess.values(), *power.values()]))
 panels.shared_legend(fig, axes[1])
 plt.show()
 

@@ -126,7 +126,7 @@ table = pd.concat([*tables, kept], ignore_index=True).assign(task=task)
 # %% [markdown]
 # ## Retained information
 
-# %% mystnb={"figure": {"caption": "Redshift information relative to the source, for estimators trained from scratch on each kind of image (filled) and for the frozen estimator of the target (hollow). Dashed: all information of the source, the bound of every translation; triangles: less than 0. 95 % intervals over galaxies and estimator seeds. Target and repeat observation are not derived from the source and may exceed 100 %.", "name": "fig-redshift-retained"}, "image": {"alt": "One line per kind of image, in three groups, with the percentage of information retained by a retrained and by a frozen estimator, and a dashed line at 100 %."}} tags=["leading", "hide-input"]
+# %% mystnb={"figure": {"caption": "Redshift information relative to the source, for estimators trained from scratch on each kind of image (filled) and for the frozen estimator of the target (hollow). Dashed: what is found in the source, for an ideal estimator the bound of any translation; triangles: less than 0. 95 % intervals over galaxies and estimator seeds. Target and repeat observation are not derived from the source and may exceed 100 %.", "name": "fig-redshift-retained"}, "image": {"alt": "One line per kind of image, in three groups, with the percentage of information retained by a retrained and by a frozen estimator, and a dashed line at 100 %."}} tags=["leading", "hide-input"]
 panels.retained_strips(kept)
 plt.show()
 

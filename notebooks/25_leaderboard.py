@@ -185,7 +185,7 @@ glue("leaderboard_task", task, display=False)
 # {glue:text}`trainings_commit`). Trainings of a model differ only in their seed: initial weights, batches and
 # samples. Their redshift estimators were {glue:text}`trainings_estimators`, those of the figure above are trained
 # from scratch; bits are compared within these tables only. Changed in the recipes of this run since then:
-# {glue:text}`trainings_changes`; the diffusion model of the tables is an earlier one. They show how much single
+# {glue:text}`trainings_changes`. They show how much single
 # trainings differ, not the order of networks that were trained for longer.
 
 # %%

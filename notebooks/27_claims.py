@@ -42,9 +42,10 @@ results: str = ""  # folder of artefacts; empty: the repository's
 #
 # The paper's central claim is that every model loses redshift information, to different degrees. The figure
 # measures it for all images between the two surveys, with an estimator trained from scratch on each kind of
-# image, and with the *frozen* estimator of the target images ([the chapter on redshift](24_redshift.py)). Ticks
-# are [several short trainings](25_leaderboard.py) of the same models, judged by the same estimators: they show
-# how far trainings differ in their seed alone, not where a long training ends.
+# image, and with the *frozen* estimator of the target images ([the chapter on redshift](24_redshift.py)). Ticks,
+# where kept, are [short trainings](25_leaderboard.py) of the same models, each with a retrained estimator of its
+# own, by the same recipe. They show how far trainings differ in their seed, not where a long training ends: the
+# kept networks were trained longer.
 
 # %% tags=["hide-input"]
 folder = paths.Results(results, profile)
@@ -55,7 +56,7 @@ short = training_scatter.read_kept().query("metric == 'retained'")
 same = artefacts.read_manifest(training_scatter.TABLE)["profile"] == profile
 print("no chapter has measured redshifts" if kept.empty else f"translators: {', '.join(models)}")
 
-# %% mystnb={"figure": {"caption": "Redshift information of SDSS galaxies that is retained in their CFHTLS images, relative to the source: filled, an estimator trained from scratch on each kind of image; hollow, the estimator of true CFHTLS images. Dashed: all information of the source, the bound of every translation; triangles: less than 0. 95 % intervals over galaxies and estimator seeds. Ticks: single short trainings of the same models, which differ in their seed. Target and repeat observation are not derived from the source and may exceed 100 %.", "name": "fig-headline"}, "image": {"alt": "One line per kind of image in three groups: references, the four models of the paper, and the residual network and the flux-corrected translator of this book. On each line the percentage of redshift information retained by a retrained and by a frozen estimator, with intervals, beside a dashed line at 100 %."}} tags=["leading", "hide-input"]
+# %% mystnb={"figure": {"caption": "Redshift information of SDSS galaxies that is retained in their CFHTLS images, relative to the source: filled, an estimator trained from scratch on each kind of image; hollow, the estimator of true CFHTLS images. Dashed: what is found in the source, for an ideal estimator the bound of any translation; triangles: less than 0. 95 % intervals over galaxies and estimator seeds. Ticks, where kept: single short trainings of the same models, which differ in their seed; the dots of these models are longer trainings. Target and repeat observation are not derived from the source and may exceed 100 %.", "name": "fig-headline"}, "image": {"alt": "One line per kind of image in three groups: references, the four models of the paper, and the residual network and the flux-corrected translator of this book. On each line the percentage of redshift information retained by a retrained and by a frozen estimator, with intervals, beside a dashed line at 100 %."}} tags=["leading", "hide-input"]
 if not kept.empty:
     panels.retained_strips(kept, trainings=short if same else None)
     plt.show()

@@ -104,7 +104,7 @@ with shards.workers(scheduler, jobs):
 #
 # The rates were measured above; the first row is the disk space of the images themselves.
 
-# %% tags=["hide-input"]
+# %%
 steps = ("translate", "redshift", "shapes, r band")
 rates = pd.DataFrame(
     [
@@ -114,12 +114,11 @@ rates = pd.DataFrame(
         for step, manifest in zip(steps, manifests, strict=True)
     ]
 )  # fmt: skip
+
+# %%
 n_sample = sum(describe(file)["galaxies"] for file in files)
-images = {
-    "step": "images",
-    "seconds": 0.0,
-    "bytes": sum(f.stat().st_size for f in files) / n_sample,
-}
+size = sum(file.stat().st_size for file in files) / n_sample
+images = {"step": "images", "seconds": 0.0, "bytes": size}
 mean = pd.concat([pd.DataFrame([images]), rates]).groupby("step", sort=False).mean()
 
 # %%

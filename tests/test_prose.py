@@ -90,7 +90,7 @@ def test_sentences_can_be_read(file):
 
 
 def test_the_grade_is_that_of_flesch_and_kincaid():
-    """Seven words in two sentences, eight syllables; the formula and the name count as a word."""
+    """Seven words of one syllable in two sentences; "et al." and 0.5 end none."""
     assert sentences("The cat sat. It ate a mouse.") == ["The cat sat", "It ate a mouse"]
     expected = 0.39 * 7 / 2 + 11.8 * 7 / 7 - 15.59
     assert grade("The cat sat. It ate a mouse.") == pytest.approx(expected)

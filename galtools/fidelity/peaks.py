@@ -81,7 +81,7 @@ def tabulate_redshift(errors, label, n_boot=intervals.N_BOOT, seed=0):
 def cross_validated_errors(
     kind, tables, redshift, folds: int, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Cross-validated errors (n,) for each table of `tables`, trained on sides["truth"] alone."""
+    """Cross-validated errors (n,) for each table of `tables`, trained on tables["truth"] alone."""
     part = np.random.default_rng(seed).permutation(len(redshift)) % folds
     errors = {name: np.full(len(redshift), np.nan) for name in tables}
     clean = np.isfinite(tables["truth"]).all(axis=1)

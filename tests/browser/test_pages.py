@@ -72,10 +72,14 @@ def violations(tab) -> list[str]:
     ]
 
 
-def loading_faults(tab, complaints, requests):
-    """Yield what went wrong while a page was loaded."""
+def network_faults(complaints, requests):
+    """Yield every error and every request that left the disk, until now."""
     yield from (f"console: {text}" for text in complaints)
     yield from (f"request: {u}" for u in requests if not u.startswith(("file:", "data:", "blob:")))
+
+
+def loading_faults(tab, requests):
+    """Yield what went wrong while a page was loaded."""
     if weight(requests) > HEAVIEST:
         yield f"weighs {weight(requests) / 1e6:.1f} MB"
     tab.evaluate(FRAMES)
@@ -113,9 +117,10 @@ def test_pages_are_quiet_whole_accessible_and_fit_their_window(browser, visit, p
     problems = []
     for page in pages:
         tab, complaints, requests = visit(context, page)
-        found = list(loading_faults(tab, complaints, requests))
+        found = list(loading_faults(tab, requests))
         for width, scheme in views:
             found += [f"{width} {scheme}: {text}" for text in faults(tab, width, scheme)]
+        found += network_faults(complaints, requests)  # of loading and of every view
         problems += [f"{page.name}: {text}" for text in found]
         tab.close()
     context.close()

@@ -109,6 +109,23 @@ def test_a_single_bright_pixel_is_where_it_is():
     assert diffusion_checks.central_column(images, 4) == 1.5
 
 
+def test_positions_are_of_galaxies_with_a_flux_well_above_its_scatter():
+    """Faint galaxies do not change the ratio of bright ones, are counted, and alone have none."""
+    rng = np.random.default_rng(4)
+    flux = np.repeat([100.0, 0.0], [300, 100])[:, None, None, None, None] * [[[[1]], [[0]]]]
+    samples, target = (flux + rng.normal(size=(400, k, 2, 16, 16)) for k in (6, 1))
+    ratio = diffusion_checks.spread_ratio(samples, target[:, 0], 4, "position")
+    alone = diffusion_checks.spread_ratio(samples[:300], target[:300, 0], 4, "position")
+    assert ratio[0] == alone[0] == pytest.approx(1, abs=0.15)
+    assert diffusion_checks.bright(samples[300:], 4).mean() < 0.01
+    table = diffusion_checks.calibration_table(samples, target[:, 0], "ur")
+    assert table.loc["bright, 4 px [%]", "u"] == pytest.approx(75, abs=1)
+    assert table.loc["bright, 4 px [%]", "r"] < 1
+    samples[:, :, 1] = -1 + 0.01 * samples[:, :, 1]  # too faint for any to pass by chance
+    ratio = diffusion_checks.spread_ratio(samples, target[:, 0], 4, "position")
+    assert ratio[0] == alone[0] and np.isnan(ratio[1])
+
+
 @pytest.mark.parametrize("wide", [0.5, 1.0, 2.0])
 def test_spread_ratio_finds_draws_that_differ_too_much(wide):
     rng = np.random.default_rng(0)

@@ -21,9 +21,9 @@ def test_wide_tables_are_cut_and_the_first_column_is_in_each(count, expected, mo
         pd.testing.assert_frame_equal(part, table[list(part)])
 
 
-def retained(lines):
+def retained(lines, trainings=None):
     columns = ["band", "row", "value", "low", "high"]
-    return panels.retained_strips(pd.DataFrame(lines, columns=columns)).axes[0]
+    return panels.retained_strips(pd.DataFrame(lines, columns=columns), None, trainings).axes[0]
 
 
 def test_retained_information_is_grouped_sorted_and_in_per_cent():
@@ -51,6 +51,21 @@ def test_what_is_far_below_the_axis_or_was_not_measured_says_so():
     assert not ax.texts
     [text] = retained([("retrained", "swin", np.nan, np.nan, np.nan)]).texts
     assert text.get_text() == "could not be measured"
+
+
+def test_every_training_has_a_tick_or_is_marked_at_the_edge():
+    lines, columns = [("retrained", "swin", 0.7, 0.6, 0.8)], ["band", "model", "value"]
+    kept = [("retrained", "swin", 0.5), ("frozen", "swin", -0.4), ("frozen", "srgan", 0.3)]
+    ax = retained(lines, pd.DataFrame(kept, columns=columns))
+    ticks, edge = (dots.get_offsets().data.tolist() for dots in ax.collections[-2:])
+    assert ticks == [[50, pytest.approx(0.664)]]  # SRGAN has no line
+    assert edge == [[panels.LEAST_RETAINED, pytest.approx(1.336)]]
+    assert ax.get_xlim()[0] < panels.LEAST_RETAINED
+    for none in (kept[2:], []):
+        ax = retained(lines, pd.DataFrame(none, columns=columns))
+        labels = [line.get_label() for line in ax.lines]
+        assert "short trainings" not in labels and "estimator frozen" in labels
+        assert ax.get_xlim()[0] == 0
 
 
 def test_claims_are_drawn_in_units_of_their_margins():

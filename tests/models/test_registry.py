@@ -85,7 +85,8 @@ def test_padding_is_by_reflection():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "task"), [*((name, "cross") for name in models.names()), ("residual", "intra")]
+    ("name", "task"),
+    [*((name, "cross") for name in models.names()), ("residual", "intra"), ("capsule", "intra")],
 )
 def test_every_model_overfits_eight_images(name, task):
     pairs = blobs(n=8)
