@@ -309,6 +309,7 @@ def profile_excess(row, k):
 
 
 # %% tags=["hide-input"]
+frequency = (np.arange(rings) + 0.5) / (2 * rings * sample.pixel_scale)
 excess, power = {}, {}
 for row in compared:
     parts = [vars(profile_excess(row, k)) for k in range(len(structure.RINGS) - 1)]
@@ -319,7 +320,6 @@ for row in compared:
     power[row] = pd.DataFrame(parts)
 
 # %% mystnb={"figure": {"caption": "Left: flux in annuli about the centre relative to the target, minus that of the repeat observation, with 95 % intervals; logarithmic beyond 1 %. Right: power in 20 rings of spatial frequency up to the Nyquist frequency, relative to the target (median over galaxies, with shaded 95 % intervals). Both in the r band.", "name": "fig-pixels-profile"}, "image": {"alt": "Two panels: differences of flux ratios about 0 against radius, and ratios of power about 1 against spatial frequency."}} tags=["hide-input"]
-frequency = (np.arange(rings) + 0.5) / (2 * rings * sample.pixel_scale)
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.9))
 for j, (row, e) in enumerate(excess.items()):
     x = np.array([0.5, 1.5, 3, 6]) * 1.05 ** (j - len(compared) / 2)  # side by side
