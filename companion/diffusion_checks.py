@@ -41,7 +41,7 @@ def silenced(network: torch.nn.Module) -> torch.nn.Module:
     return network
 
 
-def box_flux(images: np.ndarray, box: int) -> np.ndarray:
+def square_flux(images: np.ndarray, box: int) -> np.ndarray:
     """Flux in the central box x box pixels."""
     return photometry.central_square(images, box).sum(axis=(-2, -1), dtype=np.float64)
 
@@ -60,7 +60,7 @@ def scores(samples: np.ndarray, target: np.ndarray, scaling) -> dict[str, float]
     stretched = stretched.reshape(*samples.shape[:2], -1).swapaxes(0, 1)
     found = {"energy score": float(calibration.energy_score(stretched, true).mean())}
     for box in (box for box in BOXES if box <= target.shape[-1]):
-        fluxes, truth = (box_flux(images, box) for images in (samples, target))
+        fluxes, truth = (square_flux(images, box) for images in (samples, target))
         crps = calibration.crps(fluxes.swapaxes(0, 1).reshape(len(fluxes[0]), -1), truth.ravel())
         found[f"{box} px [%]"] = float(np.median(100 * crps / np.abs(truth.ravel())))
     return found
@@ -75,7 +75,7 @@ def central_column(images: np.ndarray, box: int) -> np.ndarray:
 
 def bright(samples: np.ndarray, box: int) -> np.ndarray:
     """Whether the mean flux of a box is at least `BRIGHT` times its scatter over the samples."""
-    flux = box_flux(samples, box)
+    flux = square_flux(samples, box)
     return flux.mean(axis=1) >= BRIGHT * flux.std(axis=1, ddof=1)
 
 
@@ -90,7 +90,7 @@ def spread_ratio(samples, target, box: int, quantity: str = "flux") -> np.ndarra
     samples that scatter twice too much. One sample has no scatter: NaN. Positions are of galaxies
     that are `bright`.
     """
-    measure = central_column if quantity == "position" else box_flux
+    measure = central_column if quantity == "position" else square_flux
     found = [measure(x, box) for x in (samples, target[:, None])]
     if quantity == "colour":
         mean = found[0].mean(axis=1, keepdims=True)
