@@ -17,6 +17,9 @@ SHIFTS = """window.shifts = 0;
 new PerformanceObserver(list => list.getEntries().forEach(e => window.shifts += e.value))
   .observe({type: "layout-shift", buffered: true});"""
 FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+SETTLED = """() => Promise.all(document.getAnimations()
+  .filter(each => Number.isFinite(each.effect.getComputedTiming().endTime))
+  .map(each => each.finished.catch(() => null)))"""  # colours of another scheme fade in
 WORDS = [
     *("galaxy", "redshift", "noise", "survey", "papermill", "seeing", "magnitude", "nanomaggy"),
     *("diffusion", "capsule", "attention", "critic", "morphology", "asymmetry", "concentration"),
@@ -98,6 +101,8 @@ def faults(tab, width, scheme):
     yield from (f"picture out of proportion: {text}" for text in stretched(tab))
     if scheme != tab.evaluate("document.documentElement.dataset.theme"):
         yield f"does not follow the reader's {scheme} scheme"
+    tab.evaluate(FRAMES)  # its style is that of the scheme now
+    tab.evaluate(SETTLED)
     if tab.locator("svg .missing").count():
         yield "an icon is missing"
     if width == 1400:
